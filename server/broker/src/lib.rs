@@ -1,1 +1,24 @@
+//! The port to the hot truth: queues, leases and recent finals, wherever they live.
+//!
+//! A home of the port applies what it is given, all or nothing, in order, durably. It
+//! makes one choice of its own: which ready job a claim gets. Every rule about jobs is in
+//! `sentinel-domain`.
 
+mod call;
+pub mod codec;
+mod error;
+mod journal;
+mod port;
+/// The stored record as messages; see `proto/sentinel/store/v1/store.proto`.
+#[expect(clippy::all, reason = "generated")]
+pub mod stored {
+    include!("gen/sentinel.store.v1.rs");
+}
+
+pub use call::{
+    Call, Change, Claim, Conflict, Group, Guard, Outcome, RequestMemory, ServerId, SessionRow,
+    Verdict, content_hash,
+};
+pub use error::StoreError;
+pub use journal::{Entry, JobEvent, Position, Tail};
+pub use port::{Attention, Broker, Depth, Reply, Trim, Trimmed, Unblocked};

@@ -1,1 +1,35 @@
+//! What a job is and what may happen to it.
+//!
+//! Pure: no IO, no async, no clock, no randomness. Time and dice are arguments, so every
+//! rule can be walked exhaustively and replayed. Stores apply what is decided here; they
+//! never decide.
 
+mod admit;
+mod alarm;
+mod attempt;
+mod command;
+mod decide;
+mod id;
+pub mod invariant;
+mod job;
+pub mod limits;
+mod order;
+mod queue;
+mod retry;
+mod spec;
+mod unique;
+mod violation;
+
+pub use admit::{Dependency, NewJob, birth};
+pub use alarm::{alarm_at, on_alarm};
+pub use attempt::{AttemptEnd, AttemptOutcome};
+pub use command::{Command, Failure, Refusal};
+pub use decide::{Decision, decide, promote, start};
+pub use id::{JobId, MAX_SHARD, SessionId};
+pub use job::{Cancel, Job, JobError, Lease, Millis, Progress, Reason, State, Status};
+pub use order::ready_score;
+pub use queue::{Queue, QueueOrder};
+pub use retry::{Backoff, Dice, Jitter, RetryPolicy};
+pub use spec::{DependencyFailure, Label, Name, OnLost, Spec, Unique, UniqueMode, UniqueScope};
+pub use unique::{KeyClash, UniqueKey, held_key, on_clash, unique_key};
+pub use violation::Violation;

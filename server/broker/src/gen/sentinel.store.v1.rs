@@ -27,8 +27,8 @@ pub struct Spec {
     pub labels: ::prost::alloc::vec::Vec<Label>,
     #[prost(message, optional, tag = "12")]
     pub unique: ::core::option::Option<Unique>,
-    #[prost(bytes = "bytes", repeated, tag = "13")]
-    pub depends_on: ::prost::alloc::vec::Vec<::prost::bytes::Bytes>,
+    #[prost(message, repeated, tag = "13")]
+    pub depends_on: ::prost::alloc::vec::Vec<Id>,
     #[prost(uint32, tag = "14")]
     pub on_dependency_failure: u32,
     #[prost(uint32, tag = "15")]
@@ -71,8 +71,16 @@ pub struct Unique {
     #[prost(uint64, optional, tag = "4")]
     pub ttl_ms: ::core::option::Option<u64>,
 }
+/// 128 bits as two numbers: smaller and cheaper to read than a byte string.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Id {
+    #[prost(fixed64, tag = "1")]
+    pub high: u64,
+    #[prost(fixed64, tag = "2")]
+    pub low: u64,
+}
 /// What changes during the life of a job.
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Status {
     #[prost(uint32, tag = "1")]
     pub state: u32,
@@ -108,23 +116,27 @@ pub struct Status {
     pub checkpoint: ::core::option::Option<::prost::bytes::Bytes>,
     #[prost(message, optional, tag = "17")]
     pub progress: ::core::option::Option<Progress>,
-    #[prost(uint32, tag = "18")]
-    pub pending_dependencies: u32,
+    #[prost(message, repeated, tag = "18")]
+    pub waiting_for: ::prost::alloc::vec::Vec<Id>,
     #[prost(string, tag = "19")]
     pub worker: ::prost::alloc::string::String,
-    #[prost(uint64, optional, tag = "20")]
-    pub recorded_epoch: ::core::option::Option<u64>,
-    #[prost(bytes = "bytes", optional, tag = "21")]
-    pub recorded_session: ::core::option::Option<::prost::bytes::Bytes>,
+    #[prost(message, optional, tag = "20")]
+    pub recorded: ::core::option::Option<Recorded>,
 }
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+/// The live lease; run, attempt and epoch are those of the status.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Lease {
-    #[prost(bytes = "bytes", tag = "1")]
-    pub session: ::prost::bytes::Bytes,
-    #[prost(bool, tag = "2")]
-    pub received: bool,
-    #[prost(int64, tag = "3")]
+    #[prost(message, optional, tag = "1")]
+    pub session: ::core::option::Option<Id>,
+    #[prost(int64, tag = "2")]
     pub granted_at_ms: i64,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Recorded {
+    #[prost(uint64, tag = "1")]
+    pub epoch: u64,
+    #[prost(message, optional, tag = "2")]
+    pub session: ::core::option::Option<Id>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct CancelRequest {
@@ -172,46 +184,27 @@ pub struct Queue {
 /// One group commit: what the journal holds under one sequence number.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Entry {
-    #[prost(message, repeated, tag = "1")]
-    pub changes: ::prost::alloc::vec::Vec<Change>,
-    #[prost(int64, tag = "2")]
+    #[prost(int64, tag = "1")]
     pub at_ms: i64,
+    #[prost(message, repeated, tag = "2")]
+    pub jobs: ::prost::alloc::vec::Vec<JobChange>,
+    #[prost(message, repeated, tag = "3")]
+    pub queues: ::prost::alloc::vec::Vec<Queue>,
+    #[prost(message, repeated, tag = "4")]
+    pub requests: ::prost::alloc::vec::Vec<RequestMemory>,
 }
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct Change {
-    #[prost(oneof = "change::Change", tags = "1, 2, 3, 4, 5, 6")]
-    pub change: ::core::option::Option<change::Change>,
-}
-/// Nested message and enum types in `Change`.
-pub mod change {
-    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
-    pub enum Change {
-        #[prost(message, tag = "1")]
-        Job(super::JobChange),
-        #[prost(message, tag = "2")]
-        Queue(super::Queue),
-        #[prost(message, tag = "3")]
-        Key(super::KeyChange),
-        #[prost(message, tag = "4")]
-        Edge(super::EdgeChange),
-        #[prost(message, tag = "5")]
-        Request(super::RequestChange),
-        #[prost(bytes, tag = "6")]
-        Evicted(::prost::bytes::Bytes),
-    }
-}
-/// The job after the change. Its spec is there only when the job is new.
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+/// The job after the change. Its spec, an encoded Spec, is there only when the job is new.
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct JobChange {
-    #[prost(bytes = "bytes", tag = "1")]
-    pub id: ::prost::bytes::Bytes,
+    #[prost(message, optional, tag = "1")]
+    pub id: ::core::option::Option<Id>,
     #[prost(bytes = "bytes", optional, tag = "2")]
     pub spec: ::core::option::Option<::prost::bytes::Bytes>,
     #[prost(message, optional, tag = "3")]
     pub status: ::core::option::Option<Status>,
-    /// How the attempt before ended, when this change ended one without success.
+    /// How an attempt ended, when this change ended one without success.
     #[prost(message, optional, tag = "4")]
-    pub attempt: ::core::option::Option<AttemptEnd>,
+    pub end: ::core::option::Option<AttemptEnd>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct AttemptEnd {
@@ -232,31 +225,13 @@ pub struct AttemptEnd {
     #[prost(message, optional, tag = "8")]
     pub error: ::core::option::Option<Error>,
 }
+/// The answer to a request_id.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct KeyChange {
-    #[prost(bytes = "bytes", tag = "1")]
-    pub key: ::prost::bytes::Bytes,
-    /// Absent: the key is free.
-    #[prost(bytes = "bytes", optional, tag = "2")]
-    pub holder: ::core::option::Option<::prost::bytes::Bytes>,
-    #[prost(int64, optional, tag = "3")]
-    pub until_ms: ::core::option::Option<i64>,
-}
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct EdgeChange {
-    #[prost(bytes = "bytes", tag = "1")]
-    pub parent: ::prost::bytes::Bytes,
-    #[prost(bytes = "bytes", tag = "2")]
-    pub child: ::prost::bytes::Bytes,
-    #[prost(bool, tag = "3")]
-    pub present: bool,
-}
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct RequestChange {
-    #[prost(bytes = "bytes", tag = "1")]
-    pub id: ::prost::bytes::Bytes,
-    #[prost(bytes = "bytes", tag = "2")]
-    pub hash: ::prost::bytes::Bytes,
+pub struct RequestMemory {
+    #[prost(string, tag = "1")]
+    pub id: ::prost::alloc::string::String,
+    #[prost(fixed64, tag = "2")]
+    pub content_hash: u64,
     #[prost(bytes = "bytes", tag = "3")]
     pub answer: ::prost::bytes::Bytes,
     #[prost(int64, tag = "4")]

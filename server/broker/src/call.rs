@@ -1,0 +1,172 @@
+//! The one write of the port: a call carries all that waited, and is one group commit.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use sentinel_domain::{
+    AttemptEnd, Job, JobId, Millis, Name, Progress, Queue, SessionId, UniqueKey,
+};
+
+use crate::Position;
+
+/// A server process, as the owner of sessions. Random per start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ServerId(pub u64);
+
+/// One group commit.
+///
+/// In this order: the groups, each seeing those before it; promotion of due jobs; the
+/// claims, so that one commit leads from an enqueue to its assignment.
+///
+/// A writer numbers its calls from 1 and has one in flight. A store answers a repeat of
+/// the last number with the outcome that it had, so a lost reply is asked for again.
+#[derive(Clone, Debug)]
+pub struct Call {
+    pub writer: ServerId,
+    pub number: u64,
+    pub now: Millis,
+    pub groups: Vec<Group>,
+    /// How many due jobs to promote at the most.
+    pub promote: usize,
+    pub claims: Vec<Claim>,
+}
+
+/// Changes that happen together or not at all.
+#[derive(Clone, Debug, Default)]
+pub struct Group {
+    /// Answers a repeat of the same request instead of changing anything.
+    pub request: Option<RequestMemory>,
+    /// All must hold before the first change.
+    pub guards: Vec<Guard>,
+    pub changes: Vec<Change>,
+}
+
+/// What must be true for a group to be applied.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Guard {
+    JobVersion {
+        id: JobId,
+        version: u64,
+    },
+    JobAbsent {
+        id: JobId,
+    },
+    /// No job holds it at the time of the call.
+    KeyFree {
+        key: UniqueKey,
+    },
+    KeyHeldBy {
+        key: UniqueKey,
+        id: JobId,
+    },
+    SessionOwner {
+        session: SessionId,
+        owner: ServerId,
+    },
+    QueueAbsent {
+        name: Name,
+    },
+}
+
+/// What a group does. Every index follows from the job itself.
+#[derive(Clone, Debug)]
+pub enum Change {
+    /// A new job with its encoded spec, which is never encoded again.
+    Create {
+        job: Arc<Job>,
+        spec: Bytes,
+    },
+    /// The job after a decision; `end` goes into the history.
+    Update {
+        job: Arc<Job>,
+        end: Option<AttemptEnd>,
+    },
+    /// Progress to keep, while the lease of this epoch lives. Not a change of version.
+    Progress {
+        id: JobId,
+        epoch: u64,
+        progress: Progress,
+    },
+    PutQueue(Queue),
+    PutSession(SessionRow),
+    DropSession(SessionId),
+}
+
+/// A worker session that some server owns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SessionRow {
+    pub id: SessionId,
+    pub owner: ServerId,
+    pub expires_at: Millis,
+}
+
+/// What a request_id was answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RequestMemory {
+    pub id: Box<str>,
+    /// Of the request's content, by [`content_hash`].
+    pub content_hash: u64,
+    pub answer: Bytes,
+    pub until: Millis,
+}
+
+/// A hash that stays the same across versions and machines, since it is stored.
+pub fn content_hash(bytes: &[u8]) -> u64 {
+    xxhash_rust::xxh3::xxh3_64(bytes)
+}
+
+/// A worker session that asks for jobs.
+#[derive(Clone, Debug)]
+pub struct Claim {
+    pub session: SessionId,
+    /// Instance name, kept with the job.
+    pub worker: Name,
+    pub queues: Arc<[Name]>,
+    /// Sorted.
+    pub kinds: Arc<[Name]>,
+    pub max_jobs: usize,
+    /// Payload bytes; at most one job over.
+    pub max_bytes: u64,
+}
+
+/// What became of a call.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// The journal after the call.
+    pub position: Position,
+    /// One per group, in order.
+    pub verdicts: Vec<Verdict>,
+    /// One per claim, in order: jobs now RUNNING under a new lease.
+    pub claimed: Vec<Vec<Arc<Job>>>,
+    /// Queue and kind of jobs that became READY and were not claimed in this call.
+    pub ready: Vec<(Name, Name)>,
+    /// When a promotion or [`crate::Broker::attention`] has something to do next.
+    pub wake_at: Option<Millis>,
+}
+
+/// What became of a group.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Verdict {
+    Committed,
+    /// Nothing was changed.
+    Conflict(Conflict),
+    /// The request was answered before: this is the answer.
+    Repeated(Bytes),
+    /// The request_id was used for another content.
+    RequestReused,
+}
+
+/// The first guard that did not hold, with what is there instead.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Conflict {
+    /// The job as it is, or none.
+    Job { id: JobId, current: Option<Arc<Job>> },
+    /// Who holds the key, if anybody.
+    Key { key: UniqueKey, holder: Option<JobId> },
+    /// Who owns the session, if anybody.
+    Session { session: SessionId, owner: Option<ServerId> },
+    /// The queue as it is.
+    Queue(Queue),
+    /// A queue has jobs of too many kinds waiting.
+    TooManyKinds { queue: Name },
+}

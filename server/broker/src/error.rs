@@ -1,0 +1,21 @@
+//! Why a store could not answer. The type says what the caller may do about it.
+
+/// Why a store could not answer.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum StoreError {
+    /// Whether the call was applied is not known: repeat it under the same number.
+    #[error("the store did not answer: {0}")]
+    Unknown(String),
+    /// Nothing was applied; the same may work later.
+    #[error("the store is not available: {0}")]
+    Unavailable(String),
+    /// Nothing was applied; there is no room for new jobs. Reports may still pass.
+    #[error("the store is full: {0}")]
+    Full(String),
+    /// What the store holds can not be read. Somebody must look.
+    #[error("the store is damaged: {0}")]
+    Damaged(String),
+    /// The store is shutting down.
+    #[error("the store is closed")]
+    Closed,
+}

@@ -1,0 +1,101 @@
+//! What a home of the hot truth must do. `conformance` says precisely what that means.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use sentinel_domain::{Job, JobId, Millis, Name, Queue, SessionId, State, UniqueKey};
+use tokio::sync::watch;
+
+use crate::{Call, Outcome, Position, StoreError, Tail};
+
+/// The answer of a store. Boxed once per call, not per job, so that a fault layer can wrap any store.
+pub type Reply<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
+
+/// The hot truth.
+pub trait Broker: Send + Sync + 'static {
+    /// Applies a call. What it answers is durable. A reader sees all of a call or nothing.
+    fn commit(&self, call: Call) -> Reply<'_, Outcome>;
+
+    /// The jobs as last committed, in the order asked; none where the job is not hot.
+    fn read(&self, ids: Vec<JobId>) -> Reply<'_, Vec<Option<Arc<Job>>>>;
+
+    /// Who holds each key at `now`.
+    fn holders(&self, keys: Vec<UniqueKey>, now: Millis) -> Reply<'_, Vec<Option<JobId>>>;
+
+    /// Every declared queue.
+    fn queues(&self) -> Reply<'_, Vec<Queue>>;
+
+    /// How many hot jobs are in each state, per queue.
+    fn depths(&self) -> Reply<'_, Vec<Depth>>;
+
+    /// The RUNNING jobs of a session.
+    fn session_jobs(&self, session: SessionId) -> Reply<'_, Vec<Arc<Job>>>;
+
+    /// Lets no session expire before `until`: after an outage of servers nobody knows
+    /// whether workers were silent or not heard.
+    fn extend_sessions(&self, until: Millis) -> Reply<'_, ()>;
+
+    /// What a sweeper must decide about, at most `limit` jobs. Reading changes nothing:
+    /// what is still due is answered again.
+    fn attention(&self, now: Millis, limit: usize) -> Reply<'_, Attention>;
+
+    /// The journal after a position, at most `limit` entries (at least one if there is one).
+    fn tail(&self, after: Position, limit: usize) -> Reply<'_, Tail>;
+
+    /// Moves with every entry. All stores of one installation share one epoch.
+    fn head(&self) -> watch::Receiver<Position>;
+
+    /// Forgets a bounded amount of what is no longer needed hot.
+    fn trim(&self, trim: Trim) -> Reply<'_, Trimmed>;
+}
+
+/// How many jobs of a queue are in a state.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Depth {
+    pub queue: Name,
+    pub state: State,
+    pub count: u64,
+}
+
+/// Jobs that need a decision though nobody asked.
+#[derive(Clone, Debug, Default)]
+pub struct Attention {
+    /// Their [`sentinel_domain::alarm_at`] has come.
+    pub alarms: Vec<Arc<Job>>,
+    /// RUNNING under a session that expired or is unknown.
+    pub lost: Vec<Arc<Job>>,
+    /// Expired sessions without a job: to be dropped.
+    pub expired: Vec<SessionId>,
+    /// BLOCKED on a job that is final.
+    pub unblocked: Vec<Unblocked>,
+}
+
+/// A BLOCKED job and a job that it need no longer wait for.
+#[derive(Clone, Debug)]
+pub struct Unblocked {
+    pub job: Arc<Job>,
+    pub parent: JobId,
+    pub outcome: State,
+}
+
+/// What may be forgotten.
+#[derive(Clone, Copy, Debug)]
+pub struct Trim {
+    /// The ledger has everything up to here.
+    pub projected: Position,
+    /// Finals that ended before may be evicted, once projected.
+    pub finals_before: Millis,
+    /// Journal entries from before may be dropped, once projected.
+    pub journal_before: Millis,
+    /// How many finals to evict at the most.
+    pub limit: usize,
+}
+
+/// What was forgotten.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Trimmed {
+    pub finals: usize,
+    /// The limit was reached: call again.
+    pub more: bool,
+}

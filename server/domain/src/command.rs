@@ -1,0 +1,77 @@
+//! What can be asked of a job, and how it is refused.
+
+use bytes::Bytes;
+
+use crate::{Dice, JobError, JobId, Lease, Millis, Name, SessionId, State};
+
+/// What can be asked of a job. Those with a lease come from the worker that holds it.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Command {
+    /// Its time has come.
+    Promote,
+    /// Its start deadline has passed.
+    Expire,
+    /// Hand it to a worker.
+    Start { session: SessionId, worker: Name },
+    /// The assignment never arrived.
+    NotReceived { lease: Lease },
+    /// The handler is done.
+    Succeed { lease: Lease, started_at: Option<Millis>, result: Bytes },
+    /// The handler failed.
+    Fail { lease: Lease, started_at: Option<Millis>, failure: Failure },
+    /// The handler wants to be run again later.
+    Snooze { lease: Lease, started_at: Option<Millis>, delay_ms: u64 },
+    /// The worker hands it back without running it.
+    Release { lease: Lease },
+    /// The handler stopped because of a cancel.
+    Stop { lease: Lease, started_at: Option<Millis>, dice: Dice },
+    /// State for the next attempt.
+    Checkpoint { lease: Lease, data: Bytes },
+    /// A caller wants it ended.
+    Cancel { reason: Box<str>, actor: Box<str> },
+    /// The grace of a cancel is over.
+    Revoke,
+    /// The worker of this session is lost.
+    Lose { session: SessionId },
+    /// The worker let run_timeout and its slack pass.
+    TimeOut { dice: Dice },
+    /// A job that it waits for is final.
+    Unblock { parent: JobId, outcome: State },
+    /// A job under the same unique key takes its place.
+    Replace,
+    /// A caller wants it run once more.
+    Retry,
+}
+
+/// How a handler failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    pub error: JobError,
+    /// Overrides the pause of the retry policy.
+    pub next_delay_ms: Option<u64>,
+    pub timed_out: bool,
+    pub dice: Dice,
+}
+
+/// Why a command changes nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    #[error("the lease is not the current one")]
+    Fenced,
+    #[error("the report of this lease was recorded before")]
+    Duplicate,
+    #[error("the job is final")]
+    AlreadyFinal,
+    #[error("the job is not final")]
+    NotFinal,
+    #[error("a cancel was accepted before")]
+    AlreadyRequested,
+    #[error("its time has not come")]
+    NotDue,
+    #[error("the job does not wait for that one")]
+    NotWaitingFor,
+    #[error("the job is not in a state for this")]
+    WrongState,
+    #[error("the checkpoint is too large")]
+    CheckpointTooLarge,
+}

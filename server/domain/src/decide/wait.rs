@@ -1,0 +1,51 @@
+//! Commands to a job that has not started.
+
+use super::{changed, finish, plain, with};
+use crate::alarm::start_deadline;
+use crate::{Decision, DependencyFailure, Job, JobId, Millis, Reason, Refusal, State};
+
+pub(super) fn expire(job: &Job, now: Millis) -> Result<Decision, Refusal> {
+    if !job.status.state.is_waiting() {
+        return Err(Refusal::WrongState);
+    }
+    match start_deadline(job) {
+        Some(at) if at <= now => {
+            let mut status = changed(job, now);
+            finish::end(&mut status, State::Expired, Reason::StartDeadline, now);
+            Ok(plain(with(job, status)))
+        }
+        _ => Err(Refusal::NotDue),
+    }
+}
+
+pub(super) fn unblock(
+    job: &Job,
+    parent: JobId,
+    outcome: State,
+    now: Millis,
+) -> Result<Decision, Refusal> {
+    if !job.status.waiting_for.contains(&parent) || !outcome.is_final() {
+        return Err(Refusal::NotWaitingFor);
+    }
+    let mut status = changed(job, now);
+    let spoils = job.spec.on_dependency_failure == DependencyFailure::Cancel;
+    if outcome != State::Succeeded && spoils {
+        finish::end(&mut status, State::Cancelled, Reason::DependencyFailed, now);
+        return Ok(plain(with(job, status)));
+    }
+    status.waiting_for = job.status.waiting_for.iter().copied().filter(|p| *p != parent).collect();
+    if status.waiting_for.is_empty() {
+        status.state = if status.ready_at > now { State::Scheduled } else { State::Ready };
+        status.ready_at = status.ready_at.max(now);
+    }
+    Ok(plain(with(job, status)))
+}
+
+pub(super) fn replace(job: &Job, now: Millis) -> Result<Decision, Refusal> {
+    if !job.status.state.is_waiting() {
+        return Err(Refusal::WrongState);
+    }
+    let mut status = changed(job, now);
+    finish::end(&mut status, State::Cancelled, Reason::Replaced, now);
+    Ok(plain(with(job, status)))
+}

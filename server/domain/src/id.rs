@@ -1,0 +1,103 @@
+//! Identities. A job id says when the job was enqueued and where it lives.
+
+use std::fmt;
+use std::str::FromStr;
+
+use uuid::Uuid;
+
+use crate::Millis;
+
+/// The highest shard number: the 12 bits that UUID version 7 leaves beside the time.
+pub const MAX_SHARD: u16 = 0x0fff;
+
+/// A UUID of version 7 whose 12-bit `rand_a` field is the shard of the job, so that a
+/// reader knows where to look. Sorts by time of enqueue.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct JobId(u128);
+
+impl JobId {
+    /// `random` fills the 62 bits after the variant; `shard` above [`MAX_SHARD`] is cut.
+    pub fn new(at: Millis, shard: u16, random: u64) -> Self {
+        let time = (at.max(0) as u128 & 0xffff_ffff_ffff) << 80;
+        let version = 0x7_u128 << 76;
+        let shard = u128::from(shard & MAX_SHARD) << 64;
+        let variant = 0b10_u128 << 62;
+        Self(time | version | shard | variant | u128::from(random >> 2))
+    }
+
+    /// From the 128 bits that a store kept.
+    pub const fn from_u128(bits: u128) -> Self {
+        Self(bits)
+    }
+
+    /// The 128 bits to keep.
+    pub const fn as_u128(self) -> u128 {
+        self.0
+    }
+
+    /// When the job was enqueued, by the clock of the server that made the id.
+    pub const fn created_at(self) -> Millis {
+        (self.0 >> 80) as Millis
+    }
+
+    /// Where the job lives.
+    pub const fn shard(self) -> u16 {
+        (self.0 >> 64) as u16 & MAX_SHARD
+    }
+}
+
+impl fmt::Display for JobId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        Uuid::from_u128(self.0).hyphenated().fmt(f)
+    }
+}
+
+impl fmt::Debug for JobId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl FromStr for JobId {
+    type Err = uuid::Error;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Uuid::parse_str(text).map(|id| Self(id.as_u128()))
+    }
+}
+
+/// The nonce of a worker session: 128 random bits, so that no other worker can guess it.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SessionId(u128);
+
+impl SessionId {
+    /// From random bits, or from bits that a store kept.
+    pub const fn from_u128(bits: u128) -> Self {
+        Self(bits)
+    }
+
+    /// The 128 bits to keep.
+    pub const fn as_u128(self) -> u128 {
+        self.0
+    }
+}
+
+impl fmt::Display for SessionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        Uuid::from_u128(self.0).hyphenated().fmt(f)
+    }
+}
+
+impl fmt::Debug for SessionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl FromStr for SessionId {
+    type Err = uuid::Error;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Uuid::parse_str(text).map(|id| Self(id.as_u128()))
+    }
+}

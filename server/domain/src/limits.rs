@@ -1,0 +1,128 @@
+//! Every bound on input and every default, once. docs/limits.md is rendered from
+//! [`TABLE`]; each boundary is tested.
+
+/// A bound or a default as people read it.
+pub struct Limit {
+    /// The field or thing it bounds.
+    pub name: &'static str,
+    /// The value in `unit`.
+    pub value: u64,
+    /// `bytes`, `ms`, or what is counted.
+    pub unit: &'static str,
+    /// What happens beyond it.
+    pub beyond: &'static str,
+}
+
+macro_rules! limits {
+    ($($(#[doc = $doc:literal])* $name:ident: $value:expr, $unit:literal, $beyond:literal;)*) => {
+        $($(#[doc = $doc])* pub const $name: u64 = $value;)*
+        /// All of them, in the order of the document.
+        pub const TABLE: &[Limit] = &[
+            $(Limit { name: stringify!($name), value: $value, unit: $unit, beyond: $beyond },)*
+        ];
+    };
+}
+
+const SECOND: u64 = 1_000;
+const MINUTE: u64 = 60 * SECOND;
+const HOUR: u64 = 60 * MINUTE;
+const DAY: u64 = 24 * HOUR;
+
+limits! {
+    /// Payload of one job, unless the server is configured otherwise.
+    PAYLOAD_BYTES: 1 << 20, "bytes", "INVALID_ARGUMENT";
+    /// The highest payload limit that a server can be configured to.
+    PAYLOAD_MAX_BYTES: 16 << 20, "bytes", "refused at start";
+    /// Result of one attempt.
+    RESULT_BYTES: 1 << 20, "bytes", "the attempt fails, code RESULT_TOO_LARGE";
+    /// Text of an error.
+    ERROR_BYTES: 16 << 10, "bytes", "cut";
+    /// Class of an error.
+    ERROR_CODE_BYTES: 128, "bytes", "cut";
+    /// Message of a progress report.
+    PROGRESS_BYTES: 4 << 10, "bytes", "cut";
+    /// State for the next attempt.
+    CHECKPOINT_BYTES: 64 << 10, "bytes", "FENCED: the checkpoint is refused";
+    /// One line of a log.
+    LOG_LINE_BYTES: 64 << 10, "bytes", "split";
+    /// Logs of one attempt.
+    LOG_ATTEMPT_BYTES: 10 << 20, "bytes", "the oldest lines are dropped, a gap in seq shows it";
+    /// Queues, kinds, label keys: `[A-Za-z0-9._-]`.
+    NAME_BYTES: 128, "bytes", "INVALID_ARGUMENT";
+    /// Unique keys, request ids, label values, actors, traceparent.
+    KEY_BYTES: 256, "bytes", "INVALID_ARGUMENT";
+    /// Media type of a payload.
+    CONTENT_TYPE_BYTES: 128, "bytes", "INVALID_ARGUMENT";
+    /// Description of a queue or a kind.
+    DESCRIPTION_BYTES: 1024, "bytes", "INVALID_ARGUMENT";
+    /// Labels of one job or worker.
+    LABELS: 16, "labels", "INVALID_ARGUMENT";
+    /// Labels of one filter.
+    FILTER_LABELS: 4, "labels", "INVALID_ARGUMENT";
+    /// Queues or kinds of one filter.
+    FILTER_NAMES: 20, "names", "INVALID_ARGUMENT";
+    /// Jobs that one job may depend on.
+    DEPENDENCIES: 100, "jobs", "INVALID_ARGUMENT";
+    /// Jobs of one batch.
+    BATCH_JOBS: 1_000, "jobs", "INVALID_ARGUMENT";
+    /// Payloads of one batch together.
+    BATCH_BYTES: 4 << 20, "bytes", "INVALID_ARGUMENT";
+    /// Jobs of one watch by ids.
+    WATCH_JOBS: 100, "jobs", "INVALID_ARGUMENT";
+    /// Jobs in the snapshot of a watch by filter.
+    WATCH_SNAPSHOT_JOBS: 1_000, "jobs", "truncated is set";
+    /// A page of a list, and its default.
+    PAGE_MAX: 1_000, "items", "INVALID_ARGUMENT";
+    /// A page of jobs when page_size is 0.
+    PAGE_DEFAULT: 50, "items", "-";
+    /// Jobs that Counts counts per queue and state.
+    COUNT_CAP: 1_000_000, "jobs", "capped is set";
+    /// Kinds with waiting jobs in one queue.
+    CLASSES_PER_QUEUE: 256, "kinds", "RESOURCE_EXHAUSTED";
+    /// Queues that one worker serves.
+    WORKER_QUEUES: 100, "queues", "INVALID_ARGUMENT";
+    /// Kinds that one worker serves.
+    WORKER_KINDS: 1_000, "kinds", "INVALID_ARGUMENT";
+    /// Slots that one worker may grant in all.
+    WORKER_CREDIT: 100_000, "jobs", "INVALID_ARGUMENT";
+    /// The highest priority; 0 is the lowest.
+    PRIORITY_MAX: 9, "level", "INVALID_ARGUMENT";
+    /// Attempts when a job says nothing.
+    ATTEMPTS_DEFAULT: 3, "attempts", "-";
+    /// Attempts that a job may ask for.
+    ATTEMPTS_MAX: 1_000, "attempts", "INVALID_ARGUMENT";
+    /// Attempts of one run that may take their worker down.
+    CRASHES_MAX: 3, "attempts", "FAILED, reason POISONED";
+    /// First pause between attempts when a job says nothing.
+    RETRY_BASE_MS: SECOND, "ms", "-";
+    /// The longest first pause.
+    RETRY_BASE_MAX_MS: DAY, "ms", "INVALID_ARGUMENT";
+    /// Longest pause between attempts when a job says nothing.
+    RETRY_CAP_MS: 10 * MINUTE, "ms", "-";
+    /// The longest pause that a job or a handler may ask for.
+    RETRY_CAP_MAX_MS: 30 * DAY, "ms", "INVALID_ARGUMENT; cut in a report";
+    /// How far ahead run_at, delay and snooze may lie.
+    DELAY_MAX_MS: 366 * DAY, "ms", "INVALID_ARGUMENT; cut in a report";
+    /// The longest run_timeout.
+    RUN_TIMEOUT_MAX_MS: 30 * DAY, "ms", "INVALID_ARGUMENT";
+    /// What a handler gets beyond its run_timeout before the server takes the lease.
+    RUN_TIMEOUT_SLACK_MS: 5 * SECOND, "ms", "the attempt fails, reason TIMEOUT";
+    /// How long a handler may go on after a cancel when a job says nothing.
+    CANCEL_GRACE_MS: 30 * SECOND, "ms", "-";
+    /// The longest cancel_grace.
+    CANCEL_GRACE_MAX_MS: HOUR, "ms", "INVALID_ARGUMENT";
+    /// The shortest ttl of a unique key.
+    UNIQUE_TTL_MIN_MS: SECOND, "ms", "INVALID_ARGUMENT";
+    /// The longest ttl of a unique key.
+    UNIQUE_TTL_MAX_MS: 30 * DAY, "ms", "INVALID_ARGUMENT";
+    /// How long a request_id is remembered.
+    REQUEST_TTL_MS: 10 * MINUTE, "ms", "the call is carried out again";
+    /// Request ids that are remembered.
+    REQUESTS_MAX: 1_000_000, "requests", "the oldest are forgotten";
+    /// What one priority level is worth when a queue says nothing.
+    PRIORITY_BOOST_MS: MINUTE, "ms", "-";
+    /// The highest priority_boost.
+    PRIORITY_BOOST_MAX_MS: DAY, "ms", "INVALID_ARGUMENT";
+    /// Queues of one installation.
+    QUEUES_MAX: 10_000, "queues", "RESOURCE_EXHAUSTED";
+}

@@ -1,0 +1,16 @@
+//! The order in which the ready jobs of a queue start.
+
+use crate::{Millis, Queue, QueueOrder, limits::PRIORITY_MAX};
+
+/// Apart further than any two times in milliseconds, so that strict levels never mix.
+const STRICT_STEP: i64 = 1 << 45;
+
+/// The lowest score starts first; ties break by id, which is by age.
+pub fn ready_score(queue: &Queue, priority: u8, ready_at: Millis) -> i64 {
+    match queue.order {
+        QueueOrder::Aging => ready_at - i64::from(priority) * queue.priority_boost_ms.cast_signed(),
+        QueueOrder::Strict => {
+            ready_at + (PRIORITY_MAX.cast_signed() - i64::from(priority)) * STRICT_STEP
+        }
+    }
+}
