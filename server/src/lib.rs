@@ -1,1 +1,4 @@
+//! The server: configuration, assembly, thin gRPC services and the client verbs. Rules of
+//! a job's life are in `sentinel-domain`, use-cases in `sentinel-engine`.
 
+pub mod config;
