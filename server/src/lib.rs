@@ -2,3 +2,5 @@
 //! a job's life are in `sentinel-domain`, use-cases in `sentinel-engine`.
 
 pub mod config;
+pub mod metrics;
+pub mod telemetry;
