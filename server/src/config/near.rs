@@ -4,7 +4,10 @@
 const MAX_EDITS: usize = 3;
 
 /// The candidate with the fewest edits, if that is few for the length of the word.
-pub(super) fn nearest<'a>(word: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+pub(super) fn nearest<'a>(
+    word: &str,
+    candidates: impl Iterator<Item = &'a str>,
+) -> Option<&'a str> {
     let word = word.to_ascii_lowercase().replace('-', "_");
     candidates
         .map(|candidate| (edits(&word, &candidate.to_ascii_lowercase()), candidate))
