@@ -42,7 +42,7 @@ pub(crate) fn parse(text: &str) -> Result<Endpoint, Error> {
     if endpoint.uri().host().is_none_or(str::is_empty) {
         return Err(invalid("it names no host; expected http://host:port"));
     }
-    Ok(endpoint
+    endpoint
         .connect_timeout(CONNECT_TIMEOUT)
         .tcp_nodelay(true)
         .tcp_keepalive(Some(KEEPALIVE_INTERVAL))
@@ -52,7 +52,7 @@ pub(crate) fn parse(text: &str) -> Result<Endpoint, Error> {
         .initial_stream_window_size(STREAM_WINDOW_BYTES)
         .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
         .user_agent(concat!("sentinel-client/", env!("CARGO_PKG_VERSION")))
-        .map_err(|error| invalid(&error.to_string()))?)
+        .map_err(|error| invalid(&error.to_string()))
 }
 
 #[cfg(test)]

@@ -10,6 +10,8 @@ mod error;
 mod new_job;
 mod time;
 mod watch;
+#[cfg(feature = "worker")]
+pub mod worker;
 
 pub use client::{BatchOptions, CancelReply, Client, Enqueued, LogStream};
 pub use error::{Error, FieldViolation};

@@ -76,9 +76,12 @@ impl Watch {
     }
 }
 
+/// An event and the cursor after it.
+type Seen = Result<(WatchEvent, String), Error>;
+
 /// The events of a watch. After an `Err` it has ended.
 pub struct WatchStream {
-    events: Pin<Box<dyn Stream<Item = Result<(WatchEvent, String), Error>> + Send>>,
+    events: Pin<Box<dyn Stream<Item = Seen> + Send>>,
     cursor: String,
 }
 
