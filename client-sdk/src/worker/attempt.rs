@@ -48,6 +48,7 @@ pub(crate) struct Attempt {
     pub(crate) lease: Lease,
     /// Without its lease.
     pub(crate) assignment: Assignment,
+    pub(crate) instance: Arc<str>,
     cancelled: AtomicBool,
     cancel_wake: Notify,
     token: OnceLock<CancellationToken>,
@@ -76,11 +77,18 @@ struct PendingCheckpoint {
 }
 
 impl Attempt {
-    pub(crate) fn new(no: u64, lease: Lease, assignment: Assignment, dirty: Dirty) -> Arc<Self> {
+    pub(crate) fn new(
+        no: u64,
+        lease: Lease,
+        assignment: Assignment,
+        instance: Arc<str>,
+        dirty: Dirty,
+    ) -> Arc<Self> {
         Arc::new(Self {
             no,
             lease,
             assignment,
+            instance,
             cancelled: AtomicBool::new(false),
             cancel_wake: Notify::new(),
             token: OnceLock::new(),

@@ -150,7 +150,7 @@ impl WorkerBuilder {
             handlers.insert(name, handler);
         }
         let identity = Identity {
-            instance,
+            instance: instance.into(),
             build: self.build,
             queues: self.queues,
             kinds,

@@ -76,6 +76,11 @@ impl Context {
         })
     }
 
+    /// Name of the worker process.
+    pub fn instance(&self) -> &str {
+        &self.attempt.instance
+    }
+
     /// As enqueued.
     pub fn labels(&self) -> &BTreeMap<String, String> {
         &self.attempt.assignment.labels

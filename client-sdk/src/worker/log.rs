@@ -5,6 +5,7 @@
 use std::collections::VecDeque;
 use std::time::SystemTime;
 
+use super::outcome::char_floor;
 use crate::proto::jobs::v1::{LogLevel, LogLine};
 use crate::time::wire_timestamp;
 
@@ -35,7 +36,7 @@ impl AttemptLog {
     ) {
         let mut rest = text;
         loop {
-            let (line, tail) = rest.split_at(rest.floor_char_boundary(MAX_LINE_BYTES));
+            let (line, tail) = rest.split_at(char_floor(rest, MAX_LINE_BYTES));
             self.last_seq += 1;
             self.unsent_bytes += line.len();
             self.unsent.push_back(LogLine {

@@ -170,9 +170,17 @@ fn failed(error: HandlerError, timeout: bool) -> report_item::Outcome {
 /// Cuts at a character, never inside one.
 pub(crate) fn cut(mut text: String, max_bytes: usize) -> String {
     if text.len() > max_bytes {
-        text.truncate(text.floor_char_boundary(max_bytes));
+        text.truncate(char_floor(&text, max_bytes));
     }
     text
+}
+
+/// The last boundary of a character at or before `index`.
+pub(crate) fn char_floor(text: &str, index: usize) -> usize {
+    if index >= text.len() {
+        return text.len();
+    }
+    (0..=index).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0)
 }
 
 #[cfg(test)]

@@ -30,9 +30,9 @@ use timers::{Timer, Timers};
 const MAX_LINGERING: usize = 1000;
 
 /// Who this worker is: the part of Hello that never changes.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(crate) struct Identity {
-    pub(crate) instance: String,
+    pub(crate) instance: Arc<str>,
     pub(crate) build: String,
     pub(crate) queues: Vec<String>,
     pub(crate) kinds: Vec<Kind>,
@@ -228,7 +228,7 @@ impl SessionState {
         self.link.hello_held = nos;
         self.link.credit_out = credit;
         Hello {
-            instance: self.identity.instance.clone(),
+            instance: self.identity.instance.to_string(),
             build: self.identity.build.clone(),
             capabilities: Vec::new(),
             queues: self.identity.queues.clone(),

@@ -134,7 +134,8 @@ impl SessionState {
         self.last_no += 1;
         let no = self.last_no;
         let run_timeout = item.run_timeout.as_ref().map(std_duration);
-        let attempt = Attempt::new(no, lease, item, self.dirty.clone());
+        let instance = self.identity.instance.clone();
+        let attempt = Attempt::new(no, lease, item, instance, self.dirty.clone());
         // Not started: after Drain nothing new begins, and a server that sends more than it was
         // granted must not make this process grow.
         let starts = !self.drain.has_begun() && had_credit && self.running < self.concurrency;
