@@ -1,0 +1,3 @@
+//! What every store must do, as cases that any store runs with one call.
+
+pub mod make;
