@@ -10,6 +10,8 @@ pub mod codec;
 pub mod conformance;
 mod error;
 mod journal;
+#[cfg(feature = "conformance")]
+pub mod oracle;
 mod port;
 /// The stored record as messages; see `proto/sentinel/store/v1/store.proto`.
 pub mod stored {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use prost::Message;
 use sentinel_broker::{Entry, Position, RequestMemory, ServerId, SessionRow, codec, stored};
-use sentinel_domain::{Job, Millis, Queue};
+use sentinel_domain::{Job, JobId, Millis, Queue, UniqueKey};
 use tokio::sync::watch;
 
 use crate::ballast::Ballast;
@@ -67,6 +67,8 @@ pub struct Seed {
     /// Live jobs, and the final ones that a BLOCKED one of them still waits for.
     pub jobs: Vec<Job>,
     pub queues: Vec<Queue>,
+    /// Unique keys of other final jobs whose own time is not over, with that time.
+    pub keys: Vec<(UniqueKey, JobId, Millis)>,
 }
 
 /// Only the requests of an entry: most of the journal is read for them alone.
@@ -147,6 +149,9 @@ impl Replay<'_> {
     fn seed(&mut self, seed: Seed) {
         for queue in seed.queues {
             self.hot.set_queue(&queue.name.clone(), Some(queue));
+        }
+        for (key, id, until) in seed.keys {
+            self.hot.keys.hold(key, id, Some(until));
         }
         for job in seed.jobs {
             self.hot.set(job.id, Some(Arc::new(job)));
