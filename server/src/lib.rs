@@ -1,7 +1,10 @@
 //! The server: configuration, assembly, thin gRPC services and the client verbs. Rules of
 //! a job's life are in `sentinel-domain`, use-cases in `sentinel-engine`.
 
+pub mod assembly;
 pub mod config;
 pub mod metrics;
+mod observe;
 pub mod ops;
+pub mod service;
 pub mod telemetry;

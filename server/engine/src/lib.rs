@@ -109,6 +109,11 @@ impl Engine {
         Ok(engine)
     }
 
+    /// How many hot jobs are in each state, per queue.
+    pub async fn depths(&self) -> Result<Vec<sentinel_broker::Depth>, EngineError> {
+        Ok(self.broker.depths().await?)
+    }
+
     pub(crate) fn now(&self) -> i64 {
         self.clock.now()
     }

@@ -84,6 +84,10 @@ impl Roster {
         }
     }
 
+    pub(crate) fn has(&self, session: SessionId) -> bool {
+        self.lock().mailboxes.contains_key(&session)
+    }
+
     pub(crate) fn count(&self) -> usize {
         self.lock().mailboxes.len()
     }

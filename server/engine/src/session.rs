@@ -40,6 +40,10 @@ const IN_FLIGHT_MAX: usize = 64;
 /// Time of chores: receipts, renewals, progress that was held back.
 const TICK: Duration = Duration::from_millis(250);
 
+/// How long a session outlives GoAway. Its worker has moved by then, or keeps its jobs and
+/// comes back to whoever answers.
+const LEAVE_WITHIN: Duration = Duration::from_millis(1_200);
+
 /// Progress of one job reaches watchers at most so often.
 const PROGRESS_EVERY_MS: Millis = 100;
 
@@ -151,6 +155,13 @@ impl Engine {
     }
 }
 
+async fn until(at: Option<tokio::time::Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at).await,
+        None => std::future::pending().await,
+    }
+}
+
 impl Session {
     async fn run(
         &mut self,
@@ -160,7 +171,7 @@ impl Session {
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mailbox = self.mailbox.clone();
-        let mut has_said_go_away = false;
+        let mut leave_at: Option<tokio::time::Instant> = None;
         loop {
             let has_room = self.in_flight.len() < IN_FLIGHT_MAX;
             let ended = tokio::select! {
@@ -177,10 +188,11 @@ impl Session {
                     }
                 },
                 _ = tick.tick() => self.on_tick().await,
-                () = closing.cancelled(), if !has_said_go_away => {
-                    has_said_go_away = true;
+                () = closing.cancelled(), if leave_at.is_none() => {
+                    leave_at = Some(tokio::time::Instant::now() + LEAVE_WITHIN);
                     self.go_away().await
                 }
+                () = until(leave_at) => Err(Ended::Drained),
             };
             if let Err(ended) = ended {
                 return ended;
@@ -192,12 +204,12 @@ impl Session {
         self.engine.demand.close(self.id);
         self.is_draining = true;
         // Spread, so that not all workers knock at one door at the same time.
-        let reconnect_within = Duration::from_millis(rand::random_range(100..=1_000));
+        let reconnect_within = Duration::from_millis(rand::random_range(50..=500));
         self.send(ToWorker::GoAway { reconnect_within }).await
     }
 
     /// A worker that does not read for the whole life of a lease is gone.
-    async fn send(&self, frame: ToWorker) -> Result<(), Ended> {
+    async fn send(&mut self, frame: ToWorker) -> Result<(), Ended> {
         let lane = match frame {
             ToWorker::Assign { .. } | ToWorker::LogAck { .. } => &self.lanes.bulk,
             _ => &self.lanes.control,
@@ -298,7 +310,7 @@ impl Session {
     }
 
     /// Returns when every claim that was under way has been handed out.
-    async fn barrier(&self) {
+    async fn barrier(&mut self) {
         let _ = self.engine.commits.groups(Vec::new()).await;
     }
 
@@ -505,13 +517,14 @@ impl Session {
         self.leave_row(ended).await;
     }
 
-    async fn leave_row(&self, ended: Ended) {
+    async fn leave_row(&mut self, ended: Ended) {
         let now = self.engine.now();
         let settings = &self.engine.settings;
         let mut groups = Vec::new();
         match ended {
             // The row expires by itself; it was last renewed when the worker was heard.
             Ended::Silent | Ended::Superseded => {}
+            Ended::Drained => groups.push(self.row_until(now + settings.session_ttl_ms)),
             Ended::Bye => groups
                 .push(Group { changes: vec![Change::DropSession(self.id)], ..self.row_until(now) }),
             Ended::Eof => {

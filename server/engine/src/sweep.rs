@@ -6,8 +6,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use sentinel_broker::{Attention, Verdict};
-use sentinel_domain::{Command, Job, decide, on_alarm};
+use sentinel_broker::{Attention, Change, Group, Verdict};
+use sentinel_domain::{Command, Job, SessionId, decide, on_alarm};
 use tokio_util::sync::CancellationToken;
 
 use crate::cancel::group;
@@ -49,7 +49,8 @@ pub(crate) async fn run(engine: Engine, closing: CancellationToken) {
 
 async fn round(engine: &Engine) -> Result<(), EngineError> {
     let now = engine.now();
-    let Attention { alarms, lost, unblocked } = engine.broker.attention(now, LIMIT).await?;
+    let Attention { alarms, lost, expired, unblocked } =
+        engine.broker.attention(now, LIMIT).await?;
     let mut work: Vec<(Arc<Job>, Command)> = Vec::new();
     for job in engine.roster.take_orphans() {
         if let Some(lease) = job.status.lease {
@@ -70,7 +71,18 @@ async fn round(engine: &Engine) -> Result<(), EngineError> {
     for u in unblocked {
         work.push((u.job, Command::Unblock { parent: u.parent, outcome: u.outcome }));
     }
-    carry_out(engine, work).await
+    carry_out(engine, work).await?;
+    // A session that is coming back right now has joined before it touches its row.
+    let gone = expired.into_iter().filter(|session| !engine.roster.has(*session));
+    let drops: Vec<_> = gone.map(drop_session).collect();
+    if !drops.is_empty() {
+        engine.commits.groups(drops).await?;
+    }
+    Ok(())
+}
+
+fn drop_session(session: SessionId) -> Group {
+    Group { changes: vec![Change::DropSession(session)], ..Group::default() }
 }
 
 /// Decides and commits. What conflicts has changed and is found again if it still needs to be.

@@ -125,6 +125,8 @@ pub enum Ended {
     Silent,
     /// Another stream has the session.
     Superseded,
+    /// This server leaves; the worker keeps its leases.
+    Drained,
 }
 
 /// The failure of a report, with the dice that the domain does not throw.

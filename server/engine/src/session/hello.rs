@@ -132,7 +132,8 @@ impl Session {
         // A lane that is closed already shows itself as the end of the stream.
         let _ = self.send(ToWorker::Welcome(welcome)).await;
         if !self.cancels.is_empty() {
-            let _ = self.send(ToWorker::Cancel(self.cancels.values().cloned().collect())).await;
+            let cancels = self.cancels.values().cloned().collect();
+            let _ = self.send(ToWorker::Cancel(cancels)).await;
         }
         let mut kinds = hello.kinds;
         kinds.sort();

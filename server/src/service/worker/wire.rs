@@ -98,11 +98,9 @@ fn report_item(item: wire::ReportItem) -> Result<ReportItem, Status> {
     let (lease, started_at) = (held.lease, item.started_at.map(millis));
     let outcome = item.outcome.ok_or_else(|| protocol("a report has no outcome"))?;
     let command = match outcome {
-        Outcome::Succeeded(done) => Command::Succeed {
-            lease,
-            started_at,
-            result: Bytes::copy_from_slice(&done.result),
-        },
+        Outcome::Succeeded(done) => {
+            Command::Succeed { lease, started_at, result: Bytes::copy_from_slice(&done.result) }
+        }
         Outcome::Failed(failed) => Command::Fail {
             lease,
             started_at,
@@ -147,10 +145,9 @@ pub(super) fn from_worker(frame: wire::SessionRequest) -> Result<FromWorker, Sta
     let frame = frame.frame.ok_or_else(|| protocol("a frame is empty or of a newer protocol"))?;
     Ok(match frame {
         In::Hello(_) => return Err(protocol("Hello came twice")),
-        In::Credit(credit) => FromWorker::Credit {
-            jobs: credit.jobs as usize,
-            bytes: bytes_bound(credit.bytes),
-        },
+        In::Credit(credit) => {
+            FromWorker::Credit { jobs: credit.jobs as usize, bytes: bytes_bound(credit.bytes) }
+        }
         In::Received(received) => FromWorker::Received { assign_seq: received.assign_seq },
         In::Report(report) => {
             let items = report.items.into_iter().map(report_item);
@@ -259,9 +256,9 @@ pub(super) fn to_worker(frame: ToWorker, server: &str) -> wire::SessionResponse 
         ToWorker::LogAck { held, seq } => {
             Out::LogAck(wire::LogAck { lease: Some(lease(&held)), seq })
         }
-        ToWorker::Cancel(jobs) => Out::Cancel(wire::CancelJobs {
-            items: jobs.iter().filter_map(cancel_item).collect(),
-        }),
+        ToWorker::Cancel(jobs) => {
+            Out::Cancel(wire::CancelJobs { items: jobs.iter().filter_map(cancel_item).collect() })
+        }
         ToWorker::Pong { nonce, cancels } => Out::Pong(wire::Pong {
             nonce,
             cancels: cancels.iter().filter_map(cancel_item).collect(),
@@ -269,9 +266,7 @@ pub(super) fn to_worker(frame: ToWorker, server: &str) -> wire::SessionResponse 
         ToWorker::Revoked(held) => {
             Out::Revoked(wire::Revoked { leases: held.iter().map(lease).collect() })
         }
-        ToWorker::DrainAck { last_assign_seq } => {
-            Out::DrainAck(wire::DrainAck { last_assign_seq })
-        }
+        ToWorker::DrainAck { last_assign_seq } => Out::DrainAck(wire::DrainAck { last_assign_seq }),
         ToWorker::GoAway { reconnect_within } => Out::GoAway(wire::GoAway {
             reconnect_within: Some(duration(reconnect_within.as_millis() as u64)),
         }),
