@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use diesel::connection::SimpleConnection;
 use diesel::migration::{Migration, MigrationSource};
+use diesel::result::Error as SqlError;
 use diesel::sqlite::Sqlite;
 use diesel::{Connection, SqliteConnection};
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
@@ -78,16 +79,20 @@ impl Database {
             writer: Slots::new(1),
             readers: Slots::new(options.readers.max(1)),
         });
-        database.write(move |connection| migrate(connection, kind)).await?;
+        let migrate = move |connection: &mut SqliteConnection| migrate(connection, kind);
+        database.clone().run(|database| &database.writer, Self::open_writer, migrate).await?;
         sync_directory(&database.path)?;
         Ok(database)
     }
 
-    /// Runs one closure on the only connection that writes.
+    /// Runs one transaction on the only connection that writes.
     pub(crate) async fn write<T: Send + 'static>(
         self: &Arc<Self>,
         work: impl FnOnce(&mut SqliteConnection) -> Result<T, Fault> + Send + 'static,
     ) -> Result<T, LedgerError> {
+        let work = |connection: &mut SqliteConnection| {
+            whole(|body| connection.immediate_transaction(body), work)
+        };
         self.clone().run(|database| &database.writer, Self::open_writer, work).await
     }
 
@@ -96,7 +101,8 @@ impl Database {
         self: &Arc<Self>,
         work: impl FnOnce(&mut SqliteConnection) -> Result<T, Fault> + Send + 'static,
     ) -> Result<T, LedgerError> {
-        let work = |connection: &mut SqliteConnection| connection.transaction(work);
+        let work =
+            |connection: &mut SqliteConnection| whole(|body| connection.transaction(body), work);
         self.clone().run(|database| &database.readers, Self::open_reader, work).await
     }
 
@@ -156,6 +162,27 @@ impl Database {
         connection.batch_execute(&format!("PRAGMA busy_timeout = {BUSY_TIMEOUT_MS};"))?;
         Ok(connection)
     }
+}
+
+/// Runs a transaction and answers why it failed. SQLite ends a transaction by itself when
+/// the disk is full; the roll-back that diesel then tries fails, and its error would hide
+/// the cause.
+fn whole<T>(
+    run: impl FnOnce(
+        &mut dyn FnMut(&mut SqliteConnection) -> Result<T, SqlError>,
+    ) -> Result<T, SqlError>,
+    work: impl FnOnce(&mut SqliteConnection) -> Result<T, Fault>,
+) -> Result<T, Fault> {
+    let mut cause = None;
+    let mut work = Some(work);
+    let done = run(&mut |connection| {
+        let work = work.take().expect("a transaction runs its body once");
+        work(connection).map_err(|fault| {
+            cause = Some(fault);
+            SqlError::RollbackTransaction
+        })
+    });
+    done.map_err(|error| cause.unwrap_or(Fault::Sql(error)))
 }
 
 /// Runs what is new in this version; refuses what a newer version ran.

@@ -14,18 +14,16 @@ use crate::{LogQuery, LogRow};
 /// Lines that are dropped at once to make room.
 const DROP_STEP: i64 = 256;
 
-/// Writes lines, all or nothing. A line that is there stays as it is; the oldest lines of
+/// Writes lines. A line that is there stays as it is; the oldest lines of
 /// an attempt make room for the newest.
 pub(crate) fn append_logs(connection: &mut SqliteConnection, rows: &[LogRow]) -> Result<(), Fault> {
     let mut rows: Vec<&LogRow> = rows.iter().collect();
     rows.sort_by_key(|row| (row.job, row.cursor()));
     let same = |a: &&LogRow, b: &&LogRow| (a.job, a.run, a.attempt) == (b.job, b.run, b.attempt);
-    connection.immediate_transaction(|connection| {
-        for batch in rows.chunk_by(same) {
-            append_attempt(connection, batch)?;
-        }
-        Ok(())
-    })
+    for batch in rows.chunk_by(same) {
+        append_attempt(connection, batch)?;
+    }
+    Ok(())
 }
 
 fn append_attempt(connection: &mut SqliteConnection, rows: &[&LogRow]) -> Result<(), Fault> {
@@ -43,7 +41,7 @@ fn append_attempt(connection: &mut SqliteConnection, rows: &[&LogRow]) -> Result
         if seq < first_seq {
             continue;
         }
-        let added = diesel::insert_or_ignore_into(logs::table)
+        let added = diesel::insert_into(logs::table)
             .values((
                 logs::job.eq(&job[..]),
                 logs::run.eq(run),
@@ -53,6 +51,7 @@ fn append_attempt(connection: &mut SqliteConnection, rows: &[&LogRow]) -> Result
                 logs::level.eq(i32::from(row.level)),
                 logs::text.eq(&row.text),
             ))
+            .on_conflict_do_nothing()
             .execute(connection)?;
         if added == 1 {
             bytes += row.text.len() as i64;

@@ -17,7 +17,7 @@ use super::{key, read};
 /// every change of state, and would push the rows that lists read apart.
 const INLINE_SPEC_BYTES: usize = 1024;
 
-/// Writes the entries that follow `from`, all or nothing, and moves the checkpoint.
+/// Writes the entries that follow `from` and moves the checkpoint.
 pub(crate) fn project(
     connection: &mut SqliteConnection,
     from: Position,
@@ -25,23 +25,21 @@ pub(crate) fn project(
 ) -> Result<Position, Fault> {
     check_order(from, entries)?;
     let Some(last) = entries.last() else { return Ok(from) };
-    connection.immediate_transaction(|connection| {
-        move_checkpoint(connection, from, last)?;
-        let mut names = Names::default();
-        for batch in by_job(entries).chunk_by(|(_, a), (_, b)| a.id == b.id) {
-            write_job(connection, batch, &mut names)?;
-        }
-        for queue in entries.iter().flat_map(|entry| &entry.queues) {
-            let declaration = codec::encode_queue(queue);
-            diesel::insert_into(queues::table)
-                .values((queues::name.eq(&*queue.name), queues::declaration.eq(&declaration)))
-                .on_conflict(queues::name)
-                .do_update()
-                .set(queues::declaration.eq(excluded(queues::declaration)))
-                .execute(connection)?;
-        }
-        Ok(last.position)
-    })
+    move_checkpoint(connection, from, last)?;
+    let mut names = Names::default();
+    for batch in by_job(entries).chunk_by(|(_, a), (_, b)| a.id == b.id) {
+        write_job(connection, batch, &mut names)?;
+    }
+    for queue in entries.iter().flat_map(|entry| &entry.queues) {
+        let declaration = codec::encode_queue(queue);
+        diesel::insert_into(queues::table)
+            .values((queues::name.eq(&*queue.name), queues::declaration.eq(&declaration)))
+            .on_conflict(queues::name)
+            .do_update()
+            .set(queues::declaration.eq(excluded(queues::declaration)))
+            .execute(connection)?;
+    }
+    Ok(last.position)
 }
 
 /// Dense within an epoch. From the very start any place will do, since the journal may
@@ -155,13 +153,15 @@ fn insert_job(
         .set((jobs::state.eq(excluded(jobs::state)), jobs::status.eq(excluded(jobs::status))))
         .execute(connection)?;
     if inline.is_none() {
-        diesel::insert_or_ignore_into(specs::table)
+        diesel::insert_into(specs::table)
             .values((specs::id.eq(&id[..]), specs::spec.eq(&bytes[..])))
+            .on_conflict_do_nothing()
             .execute(connection)?;
     }
     for Label { key, value } in &spec.labels {
-        diesel::insert_or_ignore_into(labels::table)
+        diesel::insert_into(labels::table)
             .values((labels::key.eq(&**key), labels::value.eq(&**value), labels::job.eq(&id[..])))
+            .on_conflict_do_nothing()
             .execute(connection)?;
     }
     Ok(())
@@ -173,7 +173,7 @@ fn insert_attempt(
     end: &AttemptEnd,
 ) -> Result<(), Fault> {
     let error = end.error.as_deref();
-    diesel::insert_or_ignore_into(attempts::table)
+    diesel::insert_into(attempts::table)
         .values((
             attempts::job.eq(&key(id)[..]),
             attempts::epoch.eq(end.epoch.cast_signed()),
@@ -187,6 +187,7 @@ fn insert_attempt(
             attempts::error_code.eq(error.map(|e| &*e.code)),
             attempts::error_retryable.eq(error.map(|e| e.retryable)),
         ))
+        .on_conflict_do_nothing()
         .execute(connection)?;
     Ok(())
 }
