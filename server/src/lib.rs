@@ -1,6 +1,8 @@
 //! The server: configuration, assembly, thin gRPC services and the client verbs. Rules of
 //! a job's life are in `sentinel-domain`, use-cases in `sentinel-engine`.
 
+pub mod assembly;
+pub mod cli;
 pub mod config;
 pub mod metrics;
 pub mod ops;
