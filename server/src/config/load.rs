@@ -2,7 +2,7 @@
 //! configuration one refused start at a time is what this spares people.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use toml::de::{DeTable, DeValue};
 
@@ -223,10 +223,10 @@ fn said(sources: &Sources, mistakes: &mut Vec<Mistake>) -> Vec<Said> {
     said
 }
 
-fn said_in_file(path: &PathBuf, text: &str, said: &mut Vec<Said>, mistakes: &mut Vec<Mistake>) {
+fn said_in_file(path: &Path, text: &str, said: &mut Vec<Said>, mistakes: &mut Vec<Mistake>) {
     let at = |offset: usize| {
         let line = text[..offset.min(text.len())].bytes().filter(|byte| *byte == b'\n').count();
-        Origin::File(path.clone(), line + 1)
+        Origin::File(path.to_path_buf(), line + 1)
     };
     let (table, errors) = DeTable::parse_recoverable(text);
     for error in errors {

@@ -1,0 +1,106 @@
+//! The command line: the server's two modes, and the client verbs on the SDK.
+
+mod connection;
+mod failure;
+mod job;
+mod json;
+mod look;
+mod out;
+mod queue;
+mod serve;
+mod table;
+mod text;
+mod value;
+
+#[cfg(test)]
+mod tests;
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser, Subcommand};
+
+use crate::config::{Flags, Mode};
+
+/// Shown under every help that has client verbs.
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  done
+  1  a watched job ended FAILED, CANCELLED or EXPIRED
+  2  a flag or a value is wrong
+  3  there is no such job or queue
+  4  the server can not be reached or has too much to do
+  5  the state of the job or queue does not allow it
+  6  anything else";
+
+const EXAMPLES: &str = "\
+Examples:
+  sentinel dev                                         a server and a worker on this machine
+  sentinel job enqueue demo.sleep --payload '{\"ms\":2000}' --watch
+  sentinel job list --state failed
+  sentinel job watch --queue default
+  sentinel serve --config /etc/sentinel.toml --print-config";
+
+/// Runs jobs: a server that keeps them, and the verbs to enqueue, watch and cancel them.
+#[derive(Debug, Parser)]
+#[command(name = "sentinel", version, arg_required_else_help = true)]
+#[command(after_help = format!("{EXAMPLES}\n\n{EXIT_CODES}"))]
+struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Run a server for production.
+    #[command(after_help = serve::SERVE_EXAMPLES)]
+    Serve(Flags),
+    /// Run a server and a worker on this machine, without any set-up.
+    #[command(after_help = serve::DEV_EXAMPLES)]
+    Dev(Flags),
+    /// Enqueue, look up, watch, cancel and retry jobs.
+    #[command(after_help = format!("{}\n\n{EXIT_CODES}", job::EXAMPLES))]
+    Job(job::JobCommand),
+    /// Declare and look up queues.
+    #[command(after_help = format!("{}\n\n{EXIT_CODES}", queue::EXAMPLES))]
+    Queue(queue::QueueCommand),
+    /// Print the completion script of a shell.
+    #[command(
+        after_help = "Example:\n  sentinel completion bash > /etc/bash_completion.d/sentinel"
+    )]
+    Completion {
+        /// For which shell.
+        shell: clap_complete::Shell,
+    },
+}
+
+/// Runs what the command line says.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Fails only where nobody reads any more.
+            let _ = error.print();
+            return code(u8::try_from(error.exit_code()).unwrap_or(failure::USAGE));
+        }
+    };
+    match cli.verb {
+        Verb::Serve(flags) => serve::run(Mode::Serve, flags),
+        Verb::Dev(flags) => serve::run(Mode::Dev, flags),
+        Verb::Job(command) => job::run(command),
+        Verb::Queue(command) => queue::run(command),
+        Verb::Completion { shell } => complete(shell),
+    }
+}
+
+fn complete(shell: clap_complete::Shell) -> ExitCode {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "sentinel", &mut script);
+    match std::io::Write::write_all(&mut std::io::stdout().lock(), &script) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => out::ended(&error),
+    }
+}
+
+fn code(code: u8) -> ExitCode {
+    ExitCode::from(code)
+}

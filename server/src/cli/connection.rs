@@ -1,0 +1,75 @@
+//! What every client verb shares: which server, how to answer, and the runtime.
+
+use std::future::Future;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Args;
+use sentinel_client::{Client, DEFAULT_ENDPOINT, Error};
+
+use super::failure::{self, Failure};
+use super::out::{self, Out};
+use crate::config::{Color, parse_span};
+
+/// Flags of every client verb.
+#[derive(Debug, Args)]
+pub(super) struct Connection {
+    /// The server.
+    #[arg(long, global = true, value_name = "URL", env = "SENTINEL_SERVER", default_value = DEFAULT_ENDPOINT)]
+    server: String,
+    /// Answer with one JSON object a line: the field names of the protocol, lowerCamelCase.
+    #[arg(long, global = true)]
+    json: bool,
+    /// Colours: auto, always, never. NO_COLOR is respected.
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto", value_parser = color)]
+    color: Color,
+    /// The longest that one call may take.
+    #[arg(long, global = true, value_name = "DURATION", default_value = "30s", value_parser = parse_span)]
+    timeout: Duration,
+    /// Who asks, for the audit trail.
+    #[arg(long, global = true, env = "USER", hide_env_values = true, default_value = "cli")]
+    actor: String,
+}
+
+fn color(word: &str) -> Result<Color, clap::Error> {
+    Color::from_word(word).ok_or_else(|| {
+        clap::Error::raw(clap::error::ErrorKind::InvalidValue, "expected auto, always or never")
+    })
+}
+
+impl Connection {
+    /// Connects and runs a verb, which answers with its exit code.
+    pub(super) fn run<V, F>(self, verb: V) -> ExitCode
+    where
+        V: FnOnce(Client, Out) -> F,
+        F: Future<Output = Result<u8, Failure>>,
+    {
+        let json = self.json;
+        let out = Out::stdout(json, self.color);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let runtime = match runtime {
+            Ok(runtime) => runtime,
+            Err(error) => {
+                eprintln!("error: start the runtime: {error}");
+                return ExitCode::from(failure::OTHER);
+            }
+        };
+        let ended = runtime.block_on(async {
+            let client = self.connect().await?;
+            // Large on the stack; one allocation a process does not matter.
+            Box::pin(verb(client, out)).await
+        });
+        ExitCode::from(ended.unwrap_or_else(|failure| out::report(&failure, json)))
+    }
+
+    /// Connects now, so that a missing server is told before anything waits for it.
+    async fn connect(&self) -> Result<Client, Failure> {
+        let client = Client::connect(&self.server).await.map_err(|error| match error {
+            Error::Transport { message } => {
+                Failure::NoServer { server: self.server.clone(), message }
+            }
+            other => Failure::Call(other),
+        })?;
+        Ok(client.with_actor(&self.actor).with_timeout(self.timeout))
+    }
+}

@@ -1,0 +1,135 @@
+//! `sentinel queue`: declare queues and look them up.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{Args, Subcommand, ValueEnum};
+use sentinel_client::Client;
+use sentinel_client::proto::admin::v1::{Queue, QueueOrder};
+use serde_json::json;
+
+use super::connection::Connection;
+use super::failure::Failure;
+use super::out::Out;
+use super::table::{self, Painted};
+use super::{json, text};
+use crate::config::parse_span;
+
+pub(super) const EXAMPLES: &str = "\
+Examples:
+  sentinel queue create mail
+  sentinel queue create urgent --order strict --description 'what people wait for'
+  sentinel queue list";
+
+/// `sentinel queue`.
+#[derive(Debug, Args)]
+pub(super) struct QueueCommand {
+    #[command(flatten)]
+    connection: Connection,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Declare a queue. Declaring it again with the same settings is fine.
+    #[command(after_help = EXAMPLES)]
+    Create {
+        /// 1..128 characters of [A-Za-z0-9._-].
+        name: String,
+        /// In which order its jobs start.
+        #[arg(long, value_enum, default_value_t)]
+        order: Order,
+        /// What one priority level is worth under aging [default: 1m].
+        #[arg(long, value_name = "DURATION", value_parser = parse_span)]
+        priority_boost: Option<Duration>,
+        /// For people.
+        #[arg(long, value_name = "TEXT", default_value = "")]
+        description: String,
+    },
+    /// Show one queue.
+    #[command(after_help = "Example:\n  sentinel queue get mail --json")]
+    Get {
+        /// Its name.
+        name: String,
+    },
+    /// List all queues by name.
+    #[command(after_help = "Example:\n  sentinel queue list --json | jq -r .name")]
+    List,
+}
+
+#[derive(Debug, Clone, Copy, Default, ValueEnum)]
+enum Order {
+    /// By ready time; a priority level counts as waiting.
+    #[default]
+    Aging,
+    /// By priority; a low one can starve.
+    Strict,
+}
+
+/// Runs a verb.
+pub(super) fn run(command: QueueCommand) -> ExitCode {
+    let QueueCommand { connection, verb } = command;
+    connection.run(|client, mut out| async move {
+        let out = &mut out;
+        match verb {
+            Verb::Create { name, order, priority_boost, description } => {
+                let order = match order {
+                    Order::Aging => QueueOrder::Aging,
+                    Order::Strict => QueueOrder::Strict,
+                };
+                let priority_boost =
+                    priority_boost.and_then(|span| prost_types::Duration::try_from(span).ok());
+                let order = order.into();
+                let queue = Queue { name, order, priority_boost, description, ..Queue::default() };
+                create(queue, &client, out).await
+            }
+            Verb::Get { name } => {
+                let queue = client.get_queue(name).await?;
+                show(&[queue], out)
+            }
+            Verb::List => show(&client.list_queues().await?, out),
+        }
+    })
+}
+
+async fn create(queue: Queue, client: &Client, out: &mut Out) -> Result<u8, Failure> {
+    let answer = client.create_queue(queue).await?;
+    let queue = answer.queue.unwrap_or_default();
+    if out.json {
+        out.object(&json!({ "queue": json::queue(&queue), "existed": answer.existed }))?;
+    } else if answer.existed {
+        out.line(format!("{} existed with these settings", queue.name))?;
+    } else {
+        out.line(format!("{} created", queue.name))?;
+    }
+    Ok(0)
+}
+
+/// Shows queues.
+pub(super) fn show(queues: &[Queue], out: &mut Out) -> Result<u8, Failure> {
+    if out.json {
+        for queue in queues {
+            out.object(&json::queue(queue))?;
+        }
+        return Ok(0);
+    }
+    let rows: Vec<Vec<Painted>> = queues.iter().map(|queue| row(queue, out)).collect();
+    table::write(out, &["NAME", "ORDER", "BOOST", "AGE", "DESCRIPTION"], rows)?;
+    Ok(0)
+}
+
+fn row(queue: &Queue, out: &Out) -> Vec<Painted> {
+    let order = match queue.order() {
+        QueueOrder::Unspecified | QueueOrder::Aging => "aging",
+        QueueOrder::Strict => "strict",
+    };
+    let boost = queue.priority_boost.as_ref().map_or("-".to_owned(), ToString::to_string);
+    vec![
+        queue.name.clone().into(),
+        order.into(),
+        boost.into(),
+        text::age(queue.created_at.as_ref(), out.now).into(),
+        text::one_line(&queue.description).into(),
+    ]
+}
