@@ -3,7 +3,6 @@
 
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
-use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{RecvTimeoutError, channel};
@@ -28,8 +27,6 @@ pub(crate) fn capture(command: &mut Command, log: &Path, limit: Duration) -> Res
     let mut file = File::options().create(true).truncate(true).read(true).write(true).open(log)?;
     command.env("CARGO_TERM_COLOR", "never").env("CARGO_TERM_PROGRESS_WHEN", "never");
     command.stdin(Stdio::null()).stdout(file.try_clone()?).stderr(file.try_clone()?);
-    // Its own group, so that the end of a hung run takes the servers it started along.
-    command.process_group(0);
     let child = command.spawn().with_context(|| format!("start `{}`", shell::line(command)))?;
     let (status, timed_out) = wait(child, log, limit)?;
 
@@ -51,7 +48,7 @@ pub(crate) fn capture(command: &mut Command, log: &Path, limit: Duration) -> Res
 /// Waits in a thread, since the standard library has no wait with a limit.
 fn wait(mut child: Child, log: &Path, limit: Duration) -> Result<(ExitStatus, bool)> {
     let started = Instant::now();
-    let group = child.id();
+    let id = child.id();
     let (sender, ended) = channel();
     let waiter = std::thread::spawn(move || sender.send(child.wait()));
     let mut timed_out = false;
@@ -63,7 +60,7 @@ fn wait(mut child: Child, log: &Path, limit: Duration) -> Result<(ExitStatus, bo
             Err(RecvTimeoutError::Disconnected) => anyhow::bail!("the waiting thread ended early"),
             Err(RecvTimeoutError::Timeout) if started.elapsed() >= limit => {
                 timed_out = true;
-                stop_group(group);
+                stop_tree(id);
             }
             Err(RecvTimeoutError::Timeout) => sign_of_life(log, started.elapsed()),
         }
@@ -72,8 +69,34 @@ fn wait(mut child: Child, log: &Path, limit: Duration) -> Result<(ExitStatus, bo
     Ok((status, timed_out))
 }
 
-fn stop_group(group: u32) {
-    shell::succeeds(shell::command("kill").args(["-KILL", "--", &format!("-{group}")]));
+/// Ends a program and all that it started. They share our process group, so that Ctrl-C
+/// reaches them; hence they are told apart by who started whom.
+fn stop_tree(id: u32) {
+    let parents = parents();
+    let mut tree = vec![id];
+    let mut next = 0;
+    while next < tree.len() {
+        let children = parents.iter().filter(|(_, parent)| *parent == tree[next]);
+        let children: Vec<u32> = children.map(|(id, _)| *id).collect();
+        tree.extend(children);
+        next += 1;
+    }
+    let ids: Vec<String> = tree.iter().map(ToString::to_string).collect();
+    // The shell's own kill: the program is absent from small images.
+    shell::succeeds(shell::command("sh").arg("-c").arg(format!("kill -KILL {}", ids.join(" "))));
+}
+
+/// Each running process with the one that started it, from /proc.
+fn parents() -> Vec<(u32, u32)> {
+    let Ok(entries) = std::fs::read_dir("/proc") else { return Vec::new() };
+    let pair = |entry: std::fs::DirEntry| {
+        let id = entry.file_name().to_str()?.parse().ok()?;
+        let stat = std::fs::read_to_string(entry.path().join("stat")).ok()?;
+        // `id (name) state parent ..`, where the name may hold blanks and brackets.
+        let (_, after_name) = stat.rsplit_once(") ")?;
+        Some((id, after_name.split(' ').nth(1)?.parse().ok()?))
+    };
+    entries.filter_map(Result::ok).filter_map(pair).collect()
 }
 
 fn sign_of_life(log: &Path, elapsed: Duration) {

@@ -8,7 +8,7 @@ use anyhow::bail;
 
 use super::{Context, Count, Outcome, capture::capture, preflight};
 use crate::proto::{self, MODULES};
-use crate::{shell, tidy, tools};
+use crate::{repo, shell, tidy, tools};
 
 #[derive(Debug)]
 pub(crate) struct Step {
@@ -135,6 +135,9 @@ fn unit(context: &Context, step: &Step) -> Outcome {
 
 fn integration(context: &Context, step: &Step) -> Outcome {
     tools::ensure(&context.root)?;
+    if !repo::members()?.to_string().contains("\"kind\":[\"test\"]") {
+        return Ok(Count::default()); // cargo refuses `--test *` when there is none
+    }
     tests(context, step, &["--test", "*"])
 }
 

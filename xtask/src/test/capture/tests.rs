@@ -19,8 +19,25 @@ fn keeps_both_streams_and_the_verdict() {
 #[test]
 fn ends_a_program_that_hangs_with_its_children() {
     let started = Instant::now();
-    let done = shell("sleep 60 & sleep 60", Duration::from_millis(200));
+    let folder = tempfile::tempdir().unwrap();
+    let child = folder.path().join("child");
+    let script = format!("sleep 60 & echo $! > {}; wait", child.display());
+    let done = shell(&script, Duration::from_millis(500));
     assert!(!done.success);
+    let child: u32 = std::fs::read_to_string(child).unwrap().trim().parse().unwrap();
+    assert!(gone(child), "the child {child} lives on");
     assert!(done.output.contains("limit of this step"), "{}", done.output);
     assert!(started.elapsed() < Duration::from_secs(30));
+}
+
+/// Whether a process ends within ten seconds; one that nobody collected yet has ended.
+fn gone(id: u32) -> bool {
+    let started = Instant::now();
+    while started.elapsed() < Duration::from_secs(10) {
+        match std::fs::read_to_string(format!("/proc/{id}/stat")) {
+            Ok(stat) if !stat.contains(") Z ") => std::thread::yield_now(),
+            _ => return true,
+        }
+    }
+    false
 }
