@@ -27,6 +27,8 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     let seed = args.seed.unwrap_or_else(|| u64::from(std::process::id()));
     let date = said("date", &["-u", "+%Y-%m-%dT%H-%M-%SZ"]);
     shell::run(&mut shell::cargo(&["build", "--workspace", "--bins"]))?;
+    // Compiled ahead, so that the duration in the result is that of the tests.
+    shell::run(&mut shell::cargo(&["test", "--workspace", "--no-run"]))?;
     println!("soak: {} minutes a test, seed {seed}", args.minutes);
 
     let mut runner = runner();

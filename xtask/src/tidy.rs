@@ -3,6 +3,7 @@
 
 mod arrows;
 mod budgets;
+mod commented;
 mod deny;
 mod headers;
 mod ignores;
@@ -73,8 +74,9 @@ pub(crate) fn problems(root: &Path) -> Result<Vec<Problem>> {
     found.extend(arrows::check(&packages));
     found.extend(deny::check(&tree, &packages));
     found.extend(lints::check(&tree, &packages));
-    let sources: [fn(&Tree) -> Vec<Problem>; 8] = [
+    let sources: [fn(&Tree) -> Vec<Problem>; 9] = [
         budgets::check,
+        commented::check,
         headers::check,
         ignores::check,
         links::check,

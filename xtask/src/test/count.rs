@@ -26,10 +26,12 @@ impl Count {
     /// without counting a failure (it did not compile, it was killed) counts one.
     pub(crate) fn parse(output: &str, success: bool) -> Self {
         let mut count = Self::default();
-        for line in output.lines().map(str::trim_start) {
+        // Taken with their exact indentation: nextest repeats the output of a failed test, in
+        // which there is a closing line of libtest, four blanks further in.
+        for line in output.lines() {
             if let Some(tail) = line.strip_prefix("test result: ") {
                 count.add_words(tail.split_once(". ").map_or("", |(_, words)| words), ';');
-            } else if line.starts_with("Summary [") {
+            } else if line.starts_with("     Summary [") {
                 count.add_words(line.split_once(" run: ").map_or("", |(_, words)| words), ',');
             }
         }

@@ -25,6 +25,17 @@ fn reads_the_summary_of_nextest() {
 }
 
 #[test]
+fn what_a_test_itself_printed_is_not_counted() {
+    let output = "\
+     Summary [   0.007s] 1 test run: 0 passed, 1 failed, 0 skipped
+        FAIL [   0.006s] (1/1) a::bin/a b
+  stdout ───
+    test result: FAILED. 0 passed; 1 failed; 0 ignored; 0 measured; 54 filtered out
+";
+    assert_eq!(Count::parse(output, false), count(0, 1, 0));
+}
+
+#[test]
 fn a_failure_that_nobody_counted_is_one() {
     assert_eq!(Count::parse("error: could not compile", false), count(0, 1, 0));
     assert_eq!(Count::parse("", true), count(0, 0, 0));
