@@ -23,14 +23,14 @@ const ENDS: [&str; 4] = [";", " {", "}", "]"];
 pub(super) fn check(tree: &Tree) -> Vec<Problem> {
     let mut found = Vec::new();
     for source in tree.rust() {
-        for (number, line) in source.text.lines().enumerate() {
+        for range in &source.comments {
             // Doc comments show examples; those start with a third mark.
-            let Some(comment) = line.trim_start().strip_prefix("// ") else { continue };
-            let comment = comment.trim();
+            let text = &source.text[range.clone()];
+            let Some(comment) = text.strip_prefix("// ").map(str::trim) else { continue };
             let starts = STARTS.iter().any(|start| comment.starts_with(start));
             if starts && ENDS.iter().any(|end| comment.ends_with(end)) {
-                let place = format!("{}:{}", source.path, number + 1);
-                found.push(Problem::failure(place, "is commented-out code; remove it"));
+                let what = "is commented-out code; remove it";
+                found.push(Problem::failure(source.place(range.start), what));
             }
         }
     }

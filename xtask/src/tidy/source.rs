@@ -2,6 +2,7 @@
 //! comments and literals blanked out, so that a check never takes prose for code. A full
 //! parser would say more, and would double the time until `cargo xtask dev` prints a line.
 
+use std::ops::Range;
 use std::path::Path;
 
 use anyhow::{Context, Result};
@@ -17,12 +18,14 @@ pub(super) struct Source {
     /// For Rust: `text` with comments, strings and characters replaced by blanks, line for
     /// line and byte for byte. Empty for other files.
     pub(super) code: String,
+    /// For Rust: where each `//` comment starts and ends.
+    pub(super) comments: Vec<Range<usize>>,
 }
 
 impl Source {
     pub(super) fn new(path: &str, text: &str) -> Self {
-        let code = if path.ends_with(".rs") { blank(text) } else { String::new() };
-        Self { path: path.to_owned(), text: text.to_owned(), code }
+        let (code, comments) = if path.ends_with(".rs") { blank(text) } else { Default::default() };
+        Self { path: path.to_owned(), text: text.to_owned(), code, comments }
     }
 
     pub(super) fn is_rust(&self) -> bool {
@@ -103,14 +106,18 @@ impl Tree {
     }
 }
 
-/// Blanks comments and literals; newlines and lengths stay.
-pub(super) fn blank(text: &str) -> String {
+/// Blanks comments and literals, newlines and lengths stay; and the line comments.
+fn blank(text: &str) -> (String, Vec<Range<usize>>) {
     let bytes = text.as_bytes();
+    let mut comments = Vec::new();
     let mut out = bytes.to_vec();
     let mut at = 0;
     while at < bytes.len() {
         let end = skip(bytes, at);
         if end > at {
+            if bytes[at..].starts_with(b"//") {
+                comments.push(at..end);
+            }
             for byte in &mut out[at..end] {
                 if *byte != b'\n' {
                     *byte = b' ';
@@ -121,7 +128,7 @@ pub(super) fn blank(text: &str) -> String {
             at += 1;
         }
     }
-    String::from_utf8(out).expect("whole literals become ASCII blanks")
+    (String::from_utf8(out).expect("whole literals become ASCII blanks"), comments)
 }
 
 /// Where the comment or literal that starts at `at` ends; `at` when none starts there.
