@@ -36,7 +36,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
 }
 
 fn generator() -> Command {
-    shell::cargo(&["run", "--quiet", "--package", "xtask-codegen", "--"])
+    shell::cargo(&["run", "--package", "xtask-codegen", "--"])
 }
 
 fn check(root: &Path) -> Result<ExitCode> {
