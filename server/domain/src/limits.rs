@@ -83,7 +83,7 @@ limits! {
     WATCH_JOBS: 100, "jobs", "INVALID_ARGUMENT";
     /// Jobs in the snapshot of a watch by filter.
     WATCH_SNAPSHOT_JOBS: 1_000, "jobs", "truncated is set";
-    /// A page of a list, and its default.
+    /// The largest page of a list.
     PAGE_MAX: 1_000, "items", "INVALID_ARGUMENT";
     /// A page of jobs when page_size is 0.
     PAGE_DEFAULT: 50, "items", "-";

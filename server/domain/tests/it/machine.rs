@@ -45,6 +45,14 @@ fn crashed_twice() -> Job {
     job
 }
 
+fn timed_out(max_attempts: u32) -> Job {
+    let job = waiting(|new| {
+        new.run_timeout_ms = Some(1);
+        new.max_attempts = max_attempts;
+    });
+    start(&job, ALICE, T0)
+}
+
 fn blocked(new: &mut NewJob) {
     new.depends_on = PARENTS[..1].iter().map(ToString::to_string).collect();
 }
@@ -56,6 +64,7 @@ pub(crate) fn situations() -> Vec<Situation> {
     let cancelled = step(&once, &cancel(), NOW - 1_000);
     let grace_over = step(&running(|new| new.cancel_grace_ms = Some(0)), &cancel(), NOW - 1_000);
     let next_hour = |new: &mut NewJob| new.delay_ms = Some(3_600_000);
+    let brief = |new: &mut NewJob| new.delay_ms = Some(1);
     let soon = |new: &mut NewJob| new.start_deadline = Some(T0 + 5_000);
     let failed_once = Command::Fail {
         lease: lease(&once),
@@ -63,6 +72,7 @@ pub(crate) fn situations() -> Vec<Situation> {
         failure: failure(true, Some(60_000)),
     };
     let given = |name, job: Job, of: &Job| Situation { name, lease: lease(of), job };
+    let own = |name, job: Job| Situation { name, lease: lease(&job), job };
     let fresh = |name, job| Situation { name, lease: stale(), job };
     let stopped = Command::Stop { lease: lease(&once), started_at: None, dice: 0 };
     let in_two = |new: &mut NewJob| {
@@ -70,28 +80,23 @@ pub(crate) fn situations() -> Vec<Situation> {
     };
     vec![
         fresh("SCHEDULED not due", waiting(next_hour)),
-        fresh("SCHEDULED due", waiting(|new| new.delay_ms = Some(1))),
+        fresh("SCHEDULED due", waiting(brief)),
+        fresh("SCHEDULED past its start deadline", waiting(|new| (brief(new), soon(new)).0)),
         given("SCHEDULED between attempts", step(&once, &failed_once, NOW - 1), &once),
         fresh("BLOCKED by one job", waiting(blocked)),
         fresh("BLOCKED by two jobs", waiting(in_two)),
+        fresh("BLOCKED past its start deadline", waiting(|new| (blocked(new), soon(new)).0)),
+        fresh("BLOCKED not due", waiting(|new| (blocked(new), next_hour(new)).0)),
         fresh("READY", waiting(|_| ())),
         fresh("READY past its start deadline", waiting(soon)),
-        given("RUNNING", once.clone(), &once),
-        given("RUNNING last attempt", last.clone(), &last),
+        own("RUNNING", once.clone()),
+        own("RUNNING last attempt", last.clone()),
         given("RUNNING cancel requested", cancelled, &once),
-        given("RUNNING cancel requested, grace over", grace_over.clone(), &grace_over),
-        {
-            let job = start(&waiting(|new| new.run_timeout_ms = Some(1)), ALICE, T0);
-            Situation { name: "RUNNING past its run_timeout", lease: lease(&job), job }
-        },
-        {
-            let job = crashed_twice();
-            Situation { name: "RUNNING after two crashes", lease: lease(&job), job }
-        },
-        {
-            let job = running(|new| new.on_lost = Some(OnLost::Fail));
-            Situation { name: "RUNNING with on_lost FAIL", lease: lease(&job), job }
-        },
+        own("RUNNING cancel requested, grace over", grace_over),
+        own("RUNNING past its run_timeout", timed_out(10)),
+        own("RUNNING last attempt past its run_timeout", timed_out(1)),
+        own("RUNNING after two crashes", crashed_twice()),
+        own("RUNNING with on_lost FAIL", running(|new| new.on_lost = Some(OnLost::Fail))),
         given("SUCCEEDED", step(&once, &succeed(lease(&once)), NOW - 1), &once),
         given("FAILED", step(&last, &fail(lease(&last)), NOW - 1), &last),
         given("CANCELLED while waiting", step(&waiting(|_| ()), &cancel(), NOW), &once),
