@@ -179,10 +179,11 @@ impl NewJob {
         if let Some(delay) = delay {
             return now.saturating_add_unsigned(delay);
         }
-        check.time("run_at", self.run_at);
         let run_at = self.run_at.unwrap_or(now);
         if run_at.saturating_sub(now) > l::DELAY_MAX_MS.cast_signed() {
             check.fail("run_at", "is too far ahead: at most 366 days".into());
+        } else {
+            check.time("run_at", self.run_at);
         }
         run_at
     }
@@ -198,7 +199,10 @@ impl NewJob {
         }
         let base = check.range("retry.base", self.retry_base_ms, (1, l::RETRY_BASE_MAX_MS));
         let base_ms = base.unwrap_or(default.base_ms);
-        let cap = check.range("retry.cap", self.retry_cap_ms, (base_ms, l::RETRY_CAP_MAX_MS));
+        // A base that is at fault bounds nothing: its own violation says what is wrong.
+        let faulty = self.retry_base_ms.is_some() && base.is_none();
+        let cap_min_ms = if faulty { 1 } else { base_ms };
+        let cap = check.range("retry.cap", self.retry_cap_ms, (cap_min_ms, l::RETRY_CAP_MAX_MS));
         RetryPolicy {
             max_attempts: if self.max_attempts == 0 {
                 default.max_attempts

@@ -42,7 +42,7 @@ fn readable(value: u64, unit: &str) -> String {
         "ms" => &[(86_400_000, "d"), (3_600_000, "h"), (60_000, "min"), (1_000, "s")],
         _ => &[],
     };
-    match steps.iter().find(|(step, _)| value >= *step && value % step == 0) {
+    match steps.iter().find(|(step, _)| value >= *step && value.is_multiple_of(*step)) {
         Some((step, name)) => format!("{} {name}", value / step),
         None if unit == "level" => value.to_string(),
         None => format!("{} {unit}", grouped(value)),
@@ -53,7 +53,7 @@ fn grouped(value: u64) -> String {
     let digits = value.to_string();
     let mut out = String::new();
     for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at) % 3 == 0 {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
             out.push(',');
         }
         out.push(digit);
