@@ -116,6 +116,12 @@ fn times() {
 }
 
 #[test]
+fn a_time_in_the_past_is_now() {
+    let spec = admit(|new| new.run_at = Some(T0 - 5_000)).expect("a time in the past");
+    assert_eq!(spec.run_at, T0);
+}
+
+#[test]
 fn labels_and_dependencies() {
     let label = |new: &mut NewJob, value| new.labels = vec![("team".into(), value)];
     check(("labels[\"team\"]", "at most 256 bytes"), label, &[text(0), text(256)], &[text(257)]);

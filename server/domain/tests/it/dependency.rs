@@ -71,6 +71,8 @@ fn a_job_runs_when_the_last_of_its_parents_allows_it() {
             for at in order {
                 now += 2_000;
                 let waits = !known[at].is_final() && job.status.state == State::Blocked;
+                let early = Command::Unblock { parent: id(at), outcome: State::Running };
+                prop_assert!(decide(&job, &early, now).is_err(), "a live parent releases nobody");
                 known[at] =
                     if known[at].is_final() { known[at] } else { State::ALL[parents[at].1] };
                 let command = Command::Unblock { parent: id(at), outcome: known[at] };

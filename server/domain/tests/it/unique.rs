@@ -1,8 +1,8 @@
 //! Who holds a unique key, and what an enqueue under it does.
 
 use sentinel_domain::{
-    Command, Job, KeyClash, NewJob, Reason, State, UniqueKey, UniqueMode, UniqueScope, held_key,
-    on_clash, unique_key,
+    Command, Job, JobId, KeyClash, NewJob, Reason, State, UniqueKey, UniqueMode, UniqueScope,
+    birth, held_key, on_clash, unique_key,
 };
 
 use crate::fixture::{
@@ -108,6 +108,19 @@ fn only_a_waiting_holder_is_replaced() {
             assert_eq!(replaced.is_ok(), state.is_waiting(), "{name}");
         }
     }
+}
+
+#[test]
+fn a_job_that_replaces_another_one_takes_its_place() {
+    let holder = keyed(|_| ());
+    let KeyClash::Replace { due: Some(due) } = on_clash(UniqueMode::ReplacePending, &holder) else {
+        panic!("a ready holder gives its due time")
+    };
+    let later = T0 + 60_000;
+    let mut spec = new_job().admit("spec", "", later, 0).expect("a valid job");
+    spec.run_at = due;
+    let job = birth(JobId::from_u128(2), spec.into(), &[], later);
+    assert_eq!((job.status.state, job.status.ready_at), (State::Ready, T0));
 }
 
 #[test]
