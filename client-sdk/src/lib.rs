@@ -1,1 +1,34 @@
+//! The Rust SDK of Sentinel: enqueue, look up, watch and cancel jobs with [`Client`]; with the
+//! feature `worker`, run them with [`worker::Worker`].
+//!
+//! The wire types are re-exported as [`proto`], so that a caller needs no second dependency.
 
+mod backoff;
+mod client;
+mod endpoint;
+mod error;
+mod new_job;
+mod time;
+mod watch;
+#[cfg(feature = "worker")]
+pub mod worker;
+
+pub use client::{BatchOptions, CancelReply, Client, Enqueued, LogStream};
+pub use error::{Error, FieldViolation};
+pub use new_job::{NewJob, Unique, UniqueMode, UniqueScope};
+pub use watch::{Watch, WatchEvent, WatchStream};
+
+/// The wire contract: messages and raw gRPC clients.
+pub use sentinel_proto as proto;
+
+/// Where a server listens unless told otherwise.
+pub const DEFAULT_ENDPOINT: &str = "http://127.0.0.1:7070";
+
+/// Whether a job in this state stays there until someone retries it.
+pub fn is_final(state: proto::jobs::v1::JobState) -> bool {
+    use proto::jobs::v1::JobState;
+    matches!(
+        state,
+        JobState::Succeeded | JobState::Failed | JobState::Cancelled | JobState::Expired
+    )
+}

@@ -1,1 +1,7 @@
+//! The server: configuration, assembly, thin gRPC services and the client verbs. Rules of
+//! a job's life are in `sentinel-domain`, use-cases in `sentinel-engine`.
 
+pub mod config;
+pub mod metrics;
+pub mod ops;
+pub mod telemetry;

@@ -1,1 +1,86 @@
-fn main() {}
+//! The worker process: flags, logging, signals; all else is the SDK's and the handlers'.
+
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use clap::Parser;
+use sentinel_worker::Flags;
+use sentinel_worker::flags::LogFormat;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// What shells report for a process ended by SIGINT.
+const EXIT_STOPPED_AT_ONCE: u8 = 130;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let flags = Flags::parse();
+    start_logging(&flags);
+    match run(flags).await {
+        Ok(code) => code,
+        Err(error) => {
+            tracing::error!("{error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(flags: Flags) -> anyhow::Result<ExitCode> {
+    let mut terminate = signal(SignalKind::terminate()).context("listen for SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("listen for SIGINT")?;
+    let worker = flags.worker()?;
+    tracing::info!(
+        servers = %flags.servers.join(","),
+        queues = %flags.queues.join(","),
+        concurrency = flags.concurrency,
+        "worker starts"
+    );
+    let (ask_drain, drain) = tokio::sync::oneshot::channel::<()>();
+    let drained = worker.run(async {
+        // An error means that nobody can ask any more; the worker then goes on.
+        if drain.await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    });
+    tokio::pin!(drained);
+    tokio::select! {
+        ended = &mut drained => {
+            ended?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        () = either(&mut terminate, &mut interrupt) => {}
+    }
+    tracing::info!(patience = ?flags.drain_timeout, "draining; a second signal stops at once");
+    let _ = ask_drain.send(());
+    tokio::select! {
+        ended = &mut drained => {
+            ended?;
+            tracing::info!("drained");
+            Ok(ExitCode::SUCCESS)
+        }
+        () = either(&mut terminate, &mut interrupt) => {
+            tracing::warn!("stopped at once; the server will count the running attempts as lost");
+            // A handler that never yields would keep the runtime from ending.
+            std::process::exit(i32::from(EXIT_STOPPED_AT_ONCE));
+        }
+    }
+}
+
+async fn either(terminate: &mut Signal, interrupt: &mut Signal) {
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+}
+
+fn start_logging(flags: &Flags) {
+    let filter = EnvFilter::try_new(&flags.log).unwrap_or_else(|_| EnvFilter::new("info"));
+    let logging = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match flags.log_format() {
+        LogFormat::Pretty => logging.with_target(false).init(),
+        LogFormat::Json => logging.json().flatten_event(true).init(),
+    }
+}

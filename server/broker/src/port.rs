@@ -63,10 +63,9 @@ pub struct Depth {
 pub struct Attention {
     /// Their [`sentinel_domain::alarm_at`] has come.
     pub alarms: Vec<Arc<Job>>,
-    /// RUNNING under a session that expired or is unknown.
+    /// RUNNING under a session that expired or is unknown. A store forgets an expired
+    /// session by itself once it has no job.
     pub lost: Vec<Arc<Job>>,
-    /// Expired sessions without a job: to be dropped.
-    pub expired: Vec<SessionId>,
     /// BLOCKED on a job that is final.
     pub unblocked: Vec<Unblocked>,
 }

@@ -1,0 +1,115 @@
+//! The connection to a server, and the one place that decides which calls may be repeated.
+
+mod jobs;
+mod queues;
+
+use std::time::Duration;
+
+use tonic::Request;
+use tonic::transport::Channel;
+
+use crate::backoff::Backoff;
+use crate::endpoint::{self, MAX_MESSAGE_BYTES};
+use crate::error::Error;
+use crate::proto::admin::v1::queue_service_client::QueueServiceClient;
+use crate::proto::jobs::v1::job_service_client::JobServiceClient;
+
+pub use jobs::{BatchOptions, CancelReply, Enqueued, LogStream};
+
+/// Tries of one call, the first included.
+const MAX_TRIES: u32 = 4;
+const RETRY: Backoff = Backoff { base: Duration::from_millis(100), cap: Duration::from_secs(2) };
+const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// A client of one server or balancer. Cheap to clone; clones share the connection, which is
+/// opened again by itself when it breaks.
+///
+/// Calls that got no answer are repeated, at most 4 tries in all: reads always; enqueue and retry
+/// under a request id (made here when the caller gave none), so that a repeat changes nothing
+/// twice; cancel, because it is idempotent.
+#[derive(Clone, Debug)]
+pub struct Client {
+    channel: Channel,
+    actor: String,
+    timeout: Duration,
+}
+
+impl Client {
+    /// Connects now. `endpoint` is `http://host:port` or `host:port`.
+    pub async fn connect(endpoint: impl AsRef<str>) -> Result<Self, Error> {
+        let channel = endpoint::parse(endpoint.as_ref())?.connect().await?;
+        Ok(Self::from_channel(channel))
+    }
+
+    /// Connects with the first call. Needs a tokio runtime.
+    pub fn lazy(endpoint: impl AsRef<str>) -> Result<Self, Error> {
+        let channel = endpoint::parse(endpoint.as_ref())?.connect_lazy();
+        Ok(Self::from_channel(channel))
+    }
+
+    /// Over a connection made by the caller.
+    pub fn from_channel(channel: Channel) -> Self {
+        Self { channel, actor: String::new(), timeout: DEFAULT_TIMEOUT }
+    }
+
+    /// Who asks, for the audit trail, where a call says nothing else. At most 256 bytes.
+    pub fn with_actor(mut self, actor: impl Into<String>) -> Self {
+        self.actor = actor.into();
+        self
+    }
+
+    /// The longest that one try of a unary call may take. Default 30 s.
+    pub fn with_timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    /// The raw client of JobService, without retries.
+    pub fn raw_jobs(&self) -> JobServiceClient<Channel> {
+        JobServiceClient::new(self.channel.clone())
+            .max_decoding_message_size(MAX_MESSAGE_BYTES)
+            .max_encoding_message_size(MAX_MESSAGE_BYTES)
+    }
+
+    /// The raw client of QueueService, without retries.
+    pub fn raw_queues(&self) -> QueueServiceClient<Channel> {
+        QueueServiceClient::new(self.channel.clone())
+            .max_decoding_message_size(MAX_MESSAGE_BYTES)
+            .max_encoding_message_size(MAX_MESSAGE_BYTES)
+    }
+
+    /// Calls until there is an answer or the tries are used up. Only for calls that may be
+    /// repeated.
+    async fn repeat<M, R, F, A>(&self, message: M, mut call: F) -> Result<R, Error>
+    where
+        M: Clone,
+        F: FnMut(Request<M>) -> A,
+        A: Future<Output = Result<tonic::Response<R>, tonic::Status>> + Send,
+    {
+        let mut failures = 0;
+        loop {
+            let mut request = Request::new(message.clone());
+            request.set_timeout(self.timeout);
+            let error = match call(request).await {
+                Ok(response) => return Ok(response.into_inner()),
+                Err(status) => Error::from(status),
+            };
+            failures += 1;
+            if !error.is_unavailable() || failures >= MAX_TRIES {
+                return Err(error);
+            }
+            let pause = RETRY.delay(failures - 1, rand::random());
+            tracing::debug!(%error, failures, ?pause, "call gets another try");
+            tokio::time::sleep(pause).await;
+        }
+    }
+
+    fn actor_or(&self, actor: String) -> String {
+        if actor.is_empty() { self.actor.clone() } else { actor }
+    }
+}
+
+/// A request id for calls whose caller gave none: it covers the tries of this one call.
+fn request_id_or_new(request_id: String) -> String {
+    if request_id.is_empty() { uuid::Uuid::new_v4().to_string() } else { request_id }
+}

@@ -1,0 +1,59 @@
+//! From what a person types to a tonic endpoint with the timings that every connection shares.
+
+use std::time::Duration;
+
+use tonic::transport::Endpoint;
+
+use crate::Error;
+
+/// Frames up to this size pass in both directions: the largest batch (4 MiB) and the largest
+/// payload a server may allow (16 MiB) with room for their envelopes.
+pub(crate) const MAX_MESSAGE_BYTES: usize = 20 * 1024 * 1024;
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
+const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(5);
+// One full batch of assignments or snapshots in flight; the HTTP/2 default of 64 KiB would cost
+// a round trip for each.
+const STREAM_WINDOW_BYTES: u32 = 4 * 1024 * 1024;
+const CONNECTION_WINDOW_BYTES: u32 = 8 * 1024 * 1024;
+
+/// Accepts `http://host:port` and `host:port`.
+pub(crate) fn parse(text: &str) -> Result<Endpoint, Error> {
+    let invalid = |reason: &str| Error::InvalidEndpoint {
+        endpoint: text.to_owned(),
+        reason: reason.to_owned(),
+    };
+    let trimmed = text.trim();
+    if trimmed.is_empty() {
+        return Err(invalid("it is empty; expected http://host:port"));
+    }
+    let url = match trimmed.split_once("://") {
+        Some(("http", _)) => trimmed.to_owned(),
+        Some(("https", _)) => {
+            return Err(invalid("TLS is not built in; end it in front of the server, use http://"));
+        }
+        Some((scheme, _)) => {
+            return Err(invalid(&format!("scheme {scheme:?} is not known; expected http://")));
+        }
+        None => format!("http://{trimmed}"),
+    };
+    let endpoint = Endpoint::from_shared(url).map_err(|error| invalid(&error.to_string()))?;
+    if endpoint.uri().host().is_none_or(str::is_empty) {
+        return Err(invalid("it names no host; expected http://host:port"));
+    }
+    endpoint
+        .connect_timeout(CONNECT_TIMEOUT)
+        .tcp_nodelay(true)
+        .tcp_keepalive(Some(KEEPALIVE_INTERVAL))
+        .http2_keep_alive_interval(KEEPALIVE_INTERVAL)
+        .keep_alive_timeout(KEEPALIVE_TIMEOUT)
+        .keep_alive_while_idle(true)
+        .initial_stream_window_size(STREAM_WINDOW_BYTES)
+        .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+        .user_agent(concat!("sentinel-client/", env!("CARGO_PKG_VERSION")))
+        .map_err(|error| invalid(&error.to_string()))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,176 @@
+//! What can go wrong between a caller and a server, decoded once, so that callers branch on
+//! `reason` and never on a message.
+
+use std::error::Error as _;
+use std::time::Duration;
+
+use tonic::{Code, Status};
+use tonic_types::StatusExt;
+
+/// One field that the server refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FieldViolation {
+    /// Path of the field in the request, such as `spec.queue`.
+    pub field: String,
+    /// What is wrong with it and what is allowed.
+    pub description: String,
+}
+
+/// Why a call did not answer.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The server answered with an error.
+    #[error("{}", display_api(*code, reason, message, field_violations))]
+    Api {
+        /// gRPC status.
+        code: Code,
+        /// What to branch on, such as `JOB_NOT_FOUND`. Empty when the answer came from something
+        /// other than a Sentinel server, such as a proxy.
+        reason: String,
+        /// For people.
+        message: String,
+        /// Fields at fault, for `INVALID_ARGUMENT`.
+        field_violations: Vec<FieldViolation>,
+        /// When the server wants to see the call again.
+        retry_after: Option<Duration>,
+    },
+    /// No answer: the server could not be reached or the connection broke.
+    #[error("cannot reach the server: {message}")]
+    Transport {
+        /// The chain of causes.
+        message: String,
+    },
+    /// The endpoint can not be used.
+    #[error("invalid endpoint {endpoint:?}: {reason}")]
+    InvalidEndpoint {
+        /// As given.
+        endpoint: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A value can not be sent as given.
+    #[error("invalid {field}: {reason}")]
+    InvalidArgument {
+        /// Which one.
+        field: &'static str,
+        /// What is wrong with it and what is allowed.
+        reason: String,
+    },
+    /// The server's answer breaks the contract.
+    #[error("unexpected answer from the server: {what}")]
+    Protocol {
+        /// Which part of the contract.
+        what: &'static str,
+    },
+    /// No server knows the job.
+    #[error("job {id} does not exist")]
+    UnknownJob {
+        /// As given.
+        id: String,
+    },
+}
+
+impl Error {
+    /// The reason to branch on, when the server gave one.
+    pub fn reason(&self) -> Option<&str> {
+        match self {
+            Error::Api { reason, .. } if !reason.is_empty() => Some(reason),
+            _ => None,
+        }
+    }
+
+    /// The gRPC status, when the server answered.
+    pub fn code(&self) -> Option<Code> {
+        match self {
+            Error::Api { code, .. } => Some(*code),
+            _ => None,
+        }
+    }
+
+    /// Whether the same call may succeed later without a change to it.
+    pub fn is_unavailable(&self) -> bool {
+        matches!(self, Error::Transport { .. } | Error::Api { code: Code::Unavailable, .. })
+    }
+
+    /// Whether repeating the call can not help: a stream that gets this ends.
+    pub(crate) fn ends_streams(&self) -> bool {
+        match self {
+            Error::Api { code, .. } => matches!(
+                code,
+                Code::InvalidArgument
+                    | Code::NotFound
+                    | Code::Unauthenticated
+                    | Code::PermissionDenied
+                    | Code::Unimplemented
+            ),
+            Error::Transport { .. } => false,
+            _ => true,
+        }
+    }
+}
+
+impl From<Status> for Error {
+    fn from(status: Status) -> Self {
+        // A status that came over the wire has no source; one made here from a broken
+        // connection does, whatever its code.
+        if status.source().is_some() {
+            return Error::Transport { message: chain(&status) };
+        }
+        let details = status.get_error_details();
+        let field_violations = details
+            .bad_request()
+            .map(|bad| {
+                let fields = bad.field_violations.iter();
+                fields
+                    .map(|v| FieldViolation {
+                        field: v.field.clone(),
+                        description: v.description.clone(),
+                    })
+                    .collect()
+            })
+            .unwrap_or_default();
+        Error::Api {
+            code: status.code(),
+            reason: details.error_info().map(|info| info.reason.clone()).unwrap_or_default(),
+            message: status.message().to_owned(),
+            field_violations,
+            retry_after: details.retry_info().and_then(|retry| retry.retry_delay),
+        }
+    }
+}
+
+impl From<tonic::transport::Error> for Error {
+    fn from(error: tonic::transport::Error) -> Self {
+        Error::Transport { message: chain(&error) }
+    }
+}
+
+fn display_api(code: Code, reason: &str, message: &str, fields: &[FieldViolation]) -> String {
+    let mut text = match (message.is_empty(), reason.is_empty()) {
+        (false, _) => message.to_owned(),
+        (true, false) => reason.to_owned(),
+        (true, true) => format!("{code:?}"),
+    };
+    for violation in fields {
+        // Servers repeat a single violation in the message; once is enough.
+        if !text.contains(&violation.description) {
+            text.push_str(&format!("; {}: {}", violation.field, violation.description));
+        }
+    }
+    text
+}
+
+/// The innermost cause says what happened; tonic's outer layers say only "transport error".
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut cause = error.source();
+    let mut last = error.to_string();
+    while let Some(inner) = cause {
+        last = inner.to_string();
+        cause = inner.source();
+    }
+    last
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,161 @@
+//! Every setting, said once: the struct, the file, the environment, the flags, `--help`,
+//! `--print-config` and docs/configuration.md all come from this table.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::kind::{FromValue, Kind, Value};
+use super::{Color, LogFormat, Mode};
+
+/// One setting.
+#[derive(Debug)]
+pub struct Setting {
+    /// Its name in the file.
+    pub name: &'static str,
+    /// The heading under which people find it.
+    pub group: &'static str,
+    /// What it may hold.
+    pub kind: Kind,
+    /// What it holds when nobody says anything.
+    pub default: Default,
+    /// What it does.
+    pub help: &'static str,
+}
+
+/// What a setting holds when nobody says anything.
+#[derive(Debug)]
+pub enum Default {
+    /// The same in both modes.
+    Both(&'static str),
+    /// By mode.
+    ByMode {
+        /// Under `sentinel serve`.
+        serve: &'static str,
+        /// Under `sentinel dev`.
+        dev: &'static str,
+    },
+    /// The name of the host.
+    HostName,
+    /// Nothing.
+    Unset,
+}
+
+impl Setting {
+    /// `--session-ttl`, without the dashes in front.
+    pub fn flag(&self) -> String {
+        self.name.replace('_', "-")
+    }
+
+    /// `SENTINEL_SESSION_TTL`.
+    pub fn env(&self) -> String {
+        format!("SENTINEL_{}", self.name.to_uppercase())
+    }
+
+    /// The default for people.
+    pub fn default_text(&self) -> String {
+        match self.default {
+            Default::Both(text) => text.to_owned(),
+            Default::ByMode { serve, dev } => format!("{serve}; in dev {dev}"),
+            Default::HostName => "the name of the host".to_owned(),
+            Default::Unset => "not set".to_owned(),
+        }
+    }
+
+    /// The default as text; none when there is none.
+    pub fn default_for<'a>(&self, mode: Mode, host: &'a str) -> Option<&'a str>
+    where
+        'static: 'a,
+    {
+        match (&self.default, mode) {
+            (Default::Both(text), _) => Some(text),
+            (Default::ByMode { serve, .. }, Mode::Serve) => Some(serve),
+            (Default::ByMode { dev, .. }, Mode::Dev) => Some(dev),
+            (Default::HostName, _) => Some(host),
+            (Default::Unset, _) => None,
+        }
+    }
+}
+
+macro_rules! settings {
+    ($($group:literal { $($name:ident: $type:ty, $kind:expr, $default:expr, $help:literal;)* })*) => {
+        /// The effective settings of a server.
+        #[derive(Debug, Clone, PartialEq, Eq)]
+        pub struct Config {
+            $($(#[doc = $help] pub $name: $type,)*)*
+        }
+
+        /// All settings in the order of the documentation.
+        pub const TABLE: &[Setting] = &[$($(Setting {
+            name: stringify!($name),
+            group: $group,
+            kind: $kind,
+            default: $default,
+            help: $help,
+        },)*)*];
+
+        impl Config {
+            /// `values` are in the order of [`TABLE`]; none when one does not fit its field.
+            pub(super) fn from_values(values: Vec<Value>) -> Option<Config> {
+                let mut values = values.into_iter();
+                Some(Config { $($($name: <$type>::from_value(values.next()?)?,)*)* })
+            }
+        }
+    };
+}
+
+const SECOND: u64 = 1_000;
+const MINUTE: u64 = 60 * SECOND;
+const HOUR: u64 = 60 * MINUTE;
+const KIB: u64 = 1 << 10;
+const MIB: u64 = 1 << 20;
+const GIB: u64 = 1 << 30;
+
+settings! {
+    "Network" {
+        listen: SocketAddr, Kind::Address, Default::Both("127.0.0.1:7070"),
+            "Address of the gRPC services. Beyond loopback it needs insecure";
+        ops_listen: SocketAddr, Kind::Address, Default::Both("127.0.0.1:7071"),
+            "Address of /metrics, /healthz and /readyz";
+        insecure: bool, Kind::Switch, Default::Both("false"),
+            "Allows to listen beyond loopback without credentials: whoever reaches the port may enqueue and cancel";
+        server_name: String, Kind::Text(128), Default::HostName,
+            "Name of this server in logs, traces and the greeting to workers";
+    }
+    "Data" {
+        data_dir: PathBuf, Kind::Path,
+            Default::ByMode { serve: "/var/lib/sentinel", dev: "./.sentinel" },
+            "Directory of the journal and the ledger. One server holds it at a time";
+        journal_max_bytes: u64, Kind::Bytes(64 * MIB, 1024 * GIB), Default::Both("4GiB"),
+            "Size of the journal beyond which the watch window shrinks, then enqueues are refused";
+        finals_hot: Duration, Kind::Span(SECOND, HOUR), Default::Both("1m"),
+            "How long a finished job stays in memory after it is in the ledger";
+        watch_window: Duration, Kind::Span(10 * MINUTE, 24 * HOUR), Default::Both("10m"),
+            "How far back a watch can resume";
+    }
+    "Jobs and workers" {
+        auto_create_queues: bool, Kind::Switch,
+            Default::ByMode { serve: "false", dev: "true" },
+            "Creates a queue when the first job names it; otherwise such a job is refused";
+        payload_max_bytes: u64, Kind::Bytes(KIB, 16 * MIB), Default::Both("1MiB"),
+            "Largest payload of a job";
+        ping: Duration, Kind::Span(100, MINUTE), Default::Both("2s"),
+            "How often server and worker send each other a sign of life";
+        session_ttl: Duration, Kind::Span(SECOND, 10 * MINUTE), Default::Both("15s"),
+            "How long the leases of a worker live without a sign of it. At least 3 pings";
+        receive_timeout: Duration, Kind::Span(100, MINUTE), Default::Both("2s"),
+            "How long a worker may take to acknowledge an assignment before it goes back to the queue";
+        drain_timeout: Duration, Kind::Span(0, HOUR), Default::Both("20s"),
+            "How long a stopping server waits for its streams to end";
+    }
+    "Logs and traces" {
+        log_format: LogFormat, Kind::Choice(LogFormat::WORDS), Default::Both("auto"),
+            "Form of the log lines; auto is pretty on a terminal and json otherwise";
+        log_filter: String, Kind::Filter, Default::Both("info"),
+            "What to log: a level, or target=level separated by commas";
+        color: Color, Kind::Choice(Color::WORDS), Default::Both("auto"),
+            "Colours in output for people; auto is on a terminal, unless NO_COLOR is set";
+        otlp_endpoint: Option<String>, Kind::Url, Default::Unset,
+            "OTLP/gRPC collector to send traces to";
+    }
+}

@@ -1,0 +1,131 @@
+//! Precedence, the report of mistakes, and the golden forms.
+
+use std::time::Duration;
+
+use super::*;
+
+fn sources(file: &str, env: &[(&str, &str)], flags: &[(&str, &str)]) -> Sources {
+    let own = |pairs: &[(&str, &str)]| {
+        pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
+    };
+    Sources {
+        file: Some(("sentinel.toml".into(), file.to_owned())),
+        env: own(env),
+        flags: own(flags),
+        host: "box".to_owned(),
+    }
+}
+
+fn mistakes(file: &str, env: &[(&str, &str)], flags: &[(&str, &str)]) -> String {
+    Config::load(Mode::Serve, &sources(file, env, flags)).unwrap_err().to_string()
+}
+
+#[test]
+fn defaults_follow_the_mode() {
+    let serve = Config::load(Mode::Serve, &sources("", &[], &[])).unwrap().config;
+    let dev = Config::load(Mode::Dev, &sources("", &[], &[])).unwrap().config;
+    assert_eq!(serve.data_dir.to_str(), Some("/var/lib/sentinel"));
+    assert_eq!(dev.data_dir.to_str(), Some("./.sentinel"));
+    assert!(!serve.auto_create_queues && dev.auto_create_queues);
+    assert_eq!(serve.session_ttl, Duration::from_secs(15));
+    assert_eq!(serve.payload_max_bytes, 1 << 20);
+    assert_eq!(serve.server_name, "box");
+    assert_eq!(serve.otlp_endpoint, None);
+}
+
+#[test]
+fn limits_agree_with_the_domain() {
+    let max = sentinel_domain::limits::PAYLOAD_MAX_BYTES.to_string();
+    let at_limit = sources("", &[], &[("payload_max_bytes", &max)]);
+    assert!(Config::load(Mode::Serve, &at_limit).is_ok());
+    let setting = TABLE.iter().find(|setting| setting.name == "payload_max_bytes").unwrap();
+    assert_eq!(
+        setting.kind.parse("1MiB").unwrap(),
+        Value::Bytes(sentinel_domain::limits::PAYLOAD_BYTES)
+    );
+    assert!(matches!(setting.kind, Kind::Bytes(_, max)
+        if max == sentinel_domain::limits::PAYLOAD_MAX_BYTES));
+}
+
+#[test]
+fn a_flag_wins_over_the_environment_and_that_over_the_file() {
+    let file = "ping = \"1s\"\nsession_ttl = \"20s\"\ndrain_timeout = \"5s\"\n";
+    let env = [("SENTINEL_PING", "3s"), ("SENTINEL_SESSION_TTL", "30s")];
+    let flags = [("ping", "4s")];
+    let loaded = Config::load(Mode::Serve, &sources(file, &env, &flags)).unwrap();
+    assert_eq!(loaded.config.ping, Duration::from_secs(4));
+    assert_eq!(loaded.config.session_ttl, Duration::from_secs(30));
+    assert_eq!(loaded.config.drain_timeout, Duration::from_secs(5));
+}
+
+#[test]
+fn every_mistake_is_reported_with_its_place() {
+    let file = "lissen = \"127.0.0.1:1\"\n\nping = 2\ndata_dir = [1]\nfinals_hot = \"2h\"\n";
+    let env = [("SENTINEL_PAYLOAD_MAX_BYTES", "17MiB"), ("SENTINEL_INSECURE", "yes")];
+    let flags = [("log_format", "xml"), ("listen", "localhost")];
+    let text = mistakes(file, &env, &flags);
+    for expected in [
+        "the configuration has 8 mistakes:",
+        "sentinel.toml:1: there is no setting lissen; did you mean listen?",
+        "sentinel.toml:3: ping = \"2\": expected one of the units ms, s, m, h, d, as in 15s",
+        "sentinel.toml:4: data_dir is one value, but array was found",
+        "sentinel.toml:5: finals_hot = \"2h\": allowed is 1s..1h",
+        "SENTINEL_PAYLOAD_MAX_BYTES: payload_max_bytes = \"17MiB\": allowed is 1KiB..16MiB",
+        "SENTINEL_INSECURE: insecure = \"yes\": expected true or false",
+        "--log-format: log_format = \"xml\": expected one of auto, pretty, json",
+        "--listen: listen = \"localhost\": expected an IP address and a port",
+    ] {
+        assert!(text.contains(expected), "{expected:?} is missing in:\n{text}");
+    }
+}
+
+#[test]
+fn a_file_that_is_not_toml_names_the_line() {
+    assert!(mistakes("ping = \"2s\"\nlisten = = 3\n", &[], &[]).contains("sentinel.toml:2: "));
+}
+
+#[test]
+fn settings_that_contradict_each_other_are_refused() {
+    let text = mistakes("", &[], &[("listen", "0.0.0.0:7070")]);
+    assert!(text.contains("--listen: listen = 0.0.0.0:7070 can be reached"), "{text}");
+    assert!(text.contains("--insecure"), "{text}");
+    let open = sources("insecure = true", &[], &[("listen", "0.0.0.0:7070")]);
+    assert!(Config::load(Mode::Serve, &open).is_ok());
+    assert!(mistakes("ops_listen = \"127.0.0.1:7070\"", &[], &[]).contains("another port"));
+    assert!(mistakes("ping = \"6s\"", &[], &[]).contains("3 x ping"));
+}
+
+#[test]
+fn a_misspelt_variable_is_a_warning() {
+    let env = [("SENTINEL_LISTN", "x"), ("SENTINEL_SERVICE_HOST", "10.0.0.1")];
+    let loaded = Config::load(Mode::Serve, &sources("", &env, &[])).unwrap();
+    let expected = "SENTINEL_LISTN is not a setting and is ignored; did you mean SENTINEL_LISTEN?";
+    assert_eq!(loaded.warnings, [expected]);
+}
+
+#[test]
+fn the_printed_configuration_is_golden_and_loads_again() {
+    let env = [("SENTINEL_PING", "1500ms")];
+    let flags = [("insecure", "true"), ("listen", "0.0.0.0:7070")];
+    let loaded =
+        Config::load(Mode::Dev, &sources("\npayload_max_bytes = 2048\n", &env, &flags)).unwrap();
+    let printed = loaded.to_toml();
+    golden("server/src/config/print_config.golden.toml", &printed);
+    let again = Config::load(Mode::Serve, &sources(&printed, &[], &[])).unwrap();
+    assert_eq!(again.config, loaded.config);
+}
+
+#[test]
+fn the_document_is_up_to_date() {
+    golden("docs/configuration.md", &to_markdown());
+}
+
+/// Compares with a committed file; `SENTINEL_BLESS=1` writes it.
+fn golden(path: &str, actual: &str) {
+    let file = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path);
+    if std::env::var_os("SENTINEL_BLESS").is_some() {
+        std::fs::write(&file, actual).expect("write the golden file");
+    }
+    let expected = std::fs::read_to_string(&file).unwrap_or_default();
+    assert_eq!(expected, actual, "{path} is stale: run the test once with SENTINEL_BLESS=1");
+}

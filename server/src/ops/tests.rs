@@ -1,0 +1,121 @@
+//! The routes over a real socket, and the layer around a real gRPC service.
+
+use std::net::SocketAddr;
+
+use sentinel_proto::admin::v1 as pb;
+use sentinel_proto::admin::v1::queue_service_client::QueueServiceClient;
+use sentinel_proto::admin::v1::queue_service_server::{QueueService, QueueServiceServer};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio_stream::wrappers::TcpListenerStream;
+use tonic::{Request, Response, Status};
+
+use super::*;
+
+async fn http_get(address: SocketAddr, path: &str) -> String {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let request = format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    answer
+}
+
+#[tokio::test]
+async fn the_side_door_answers_and_closes() {
+    let (ready, readiness) = watch::channel(Readiness::NotReady("the journal is being read"));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let stop = CancellationToken::new();
+    let routes = router(Metrics::new(), readiness);
+    let served = tokio::spawn(serve(listener, routes, stop.clone()));
+
+    let answer = http_get(address, "/readyz").await;
+    assert!(answer.starts_with("HTTP/1.1 503"), "{answer}");
+    assert!(answer.ends_with("not ready: the journal is being read\n"), "{answer}");
+    ready.send(Readiness::Ready).unwrap();
+    assert!(http_get(address, "/readyz").await.starts_with("HTTP/1.1 200"));
+    assert!(http_get(address, "/healthz").await.ends_with("ok\n"));
+    let answer = http_get(address, "/metrics").await;
+    assert!(answer.contains("application/openmetrics-text; version=1.0.0"), "{answer}");
+    assert!(answer.ends_with("# EOF\n"), "{answer}");
+
+    // A connection that stays open does not hold the stop up.
+    let _idle = TcpStream::connect(address).await.unwrap();
+    stop.cancel();
+    tokio::time::timeout(STOP_TIMEOUT * 3, served).await.unwrap().unwrap().unwrap();
+}
+
+struct Queues;
+
+#[tonic::async_trait]
+impl QueueService for Queues {
+    async fn create_queue(
+        &self,
+        _: Request<pb::CreateQueueRequest>,
+    ) -> Result<Response<pb::CreateQueueResponse>, Status> {
+        std::future::pending().await
+    }
+
+    async fn get_queue(
+        &self,
+        request: Request<pb::GetQueueRequest>,
+    ) -> Result<Response<pb::GetQueueResponse>, Status> {
+        Err(Status::not_found(request.into_inner().name))
+    }
+
+    async fn list_queues(
+        &self,
+        _: Request<pb::ListQueuesRequest>,
+    ) -> Result<Response<pb::ListQueuesResponse>, Status> {
+        Ok(Response::new(pb::ListQueuesResponse::default()))
+    }
+}
+
+/// The lines of the text that count ended calls, once there are `calls` of them.
+async fn counted(metrics: &Metrics, calls: usize) -> Vec<String> {
+    let wait = async {
+        loop {
+            let text = metrics.to_text();
+            let lines: Vec<String> = text
+                .lines()
+                .filter(|line| line.starts_with("sentinel_rpc_duration_seconds_count"))
+                .map(str::to_owned)
+                .collect();
+            if lines.len() >= calls {
+                return lines;
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(5), wait).await.expect("all calls are counted")
+}
+
+#[tokio::test]
+async fn every_end_of_a_call_is_counted_by_method_and_code() {
+    let metrics = Metrics::new();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let server = tonic::transport::Server::builder()
+        .layer(rpc::ObserveCalls::new(metrics.clone()))
+        .add_service(QueueServiceServer::new(Queues))
+        .serve_with_incoming(TcpListenerStream::new(listener));
+    let server = tokio::spawn(server);
+    let endpoint = tonic::transport::Endpoint::from_shared(format!("http://{address}")).unwrap();
+    let mut client = QueueServiceClient::new(endpoint.connect().await.unwrap());
+
+    client.list_queues(pb::ListQueuesRequest::default()).await.unwrap();
+    client.get_queue(pb::GetQueueRequest { name: "x".into() }).await.unwrap_err();
+    let pending = client.create_queue(pb::CreateQueueRequest::default());
+    tokio::time::timeout(Duration::from_millis(100), pending).await.unwrap_err();
+
+    let lines = counted(&metrics, 3).await.join("\n");
+    for (method, code) in
+        [("ListQueues", "OK"), ("GetQueue", "NOT_FOUND"), ("CreateQueue", "CANCELLED")]
+    {
+        let method = format!("sentinel.admin.v1.QueueService/{method}");
+        let line = format!("{{method=\"{method}\",code=\"{code}\"}} 1");
+        assert!(lines.contains(&line), "{line} is missing in:\n{lines}");
+    }
+    server.abort();
+}

@@ -1,0 +1,125 @@
+//! What spans say about a job, by the messaging conventions of OpenTelemetry, and how a
+//! trace goes from the caller through the job's record to its handler.
+//!
+//! The job carries the `traceparent` of its enqueue. A handler's span is not a child of
+//! it but *links* to it: an attempt may start hours later and many times, and a trace that
+//! stays open for that long is of no use.
+
+use opentelemetry::Context;
+use opentelemetry::propagation::{Extractor, TextMapPropagator};
+use opentelemetry::trace::{SpanContext, TraceContextExt};
+use opentelemetry_sdk::propagation::TraceContextPropagator;
+use tracing::Span;
+use tracing_opentelemetry::OpenTelemetrySpanExt;
+
+const TRACEPARENT: &str = "traceparent";
+
+/// What a span says about one job.
+#[derive(Debug, Clone, Copy)]
+pub struct JobSpan<'a> {
+    /// Its queue.
+    pub queue: &'a str,
+    /// Its kind.
+    pub kind: &'a str,
+    /// Its id; empty where it is not known yet, to be given to [`record_job_id`] later.
+    pub job_id: &'a str,
+}
+
+/// A PRODUCER span `enqueue {queue}`, a child of the current span.
+pub fn enqueue_span(job: JobSpan<'_>) -> Span {
+    let span = tracing::info_span!(
+        "enqueue",
+        otel.name = format!("enqueue {}", job.queue),
+        otel.kind = "producer",
+        otel.status_code = tracing::field::Empty,
+        messaging.system = "sentinel",
+        messaging.operation.name = "enqueue",
+        messaging.operation.type = "send",
+        messaging.destination.name = job.queue,
+        messaging.message.id = tracing::field::Empty,
+        sentinel.job.kind = job.kind,
+        queue = job.queue,
+        job_id = tracing::field::Empty,
+    );
+    record_job_id(&span, job.job_id);
+    span
+}
+
+/// A CONSUMER span `process {queue}` of one attempt: the root of a trace of its own that
+/// links to the enqueue's.
+pub fn process_span(job: JobSpan<'_>, attempt: u32, traceparent: &str) -> Span {
+    let span = tracing::info_span!(
+        parent: None,
+        "process",
+        otel.name = format!("process {}", job.queue),
+        otel.kind = "consumer",
+        otel.status_code = tracing::field::Empty,
+        messaging.system = "sentinel",
+        messaging.operation.name = "process",
+        messaging.operation.type = "process",
+        messaging.destination.name = job.queue,
+        messaging.message.id = tracing::field::Empty,
+        sentinel.job.kind = job.kind,
+        sentinel.job.attempt = attempt,
+        queue = job.queue,
+        job_id = tracing::field::Empty,
+    );
+    record_job_id(&span, job.job_id);
+    if let Some(producer) = producer_of(traceparent) {
+        span.add_link(producer);
+    }
+    span
+}
+
+/// Says which job a span made by [`enqueue_span`] is about.
+pub fn record_job_id(span: &Span, job_id: &str) {
+    if !job_id.is_empty() {
+        span.record("messaging.message.id", job_id);
+        span.record("job_id", job_id);
+    }
+}
+
+/// The span that a W3C `traceparent` names; none where it names no valid one.
+pub fn producer_of(traceparent: &str) -> Option<SpanContext> {
+    let context = TraceContextPropagator::new()
+        .extract_with_context(&Context::new(), &OneHeader(traceparent));
+    let span = context.span().span_context().clone();
+    span.is_valid().then_some(span)
+}
+
+/// Makes the span that a W3C `traceparent` names the parent of `span`, which must not have
+/// been entered yet. An invalid one leaves `span` a root.
+pub fn set_parent(span: &Span, traceparent: &str) {
+    if let Some(parent) = producer_of(traceparent) {
+        // It fails where traces are off or the span is filtered out: nothing to connect then.
+        let _ = span.set_parent(Context::new().with_remote_span_context(parent));
+    }
+}
+
+/// The `traceparent` to store with a job: of `span` where traces are on, else the caller's
+/// own, so that a server without a collector does not break the caller's trace.
+pub fn traceparent_for(span: &Span, caller: &str) -> String {
+    let context = span.context();
+    let of_span = context.span().span_context().clone();
+    if of_span.is_valid() {
+        return to_traceparent(&of_span);
+    }
+    if producer_of(caller).is_some() { caller.to_owned() } else { String::new() }
+}
+
+/// The W3C form of a span's identity.
+pub fn to_traceparent(span: &SpanContext) -> String {
+    format!("00-{}-{}-{:02x}", span.trace_id(), span.span_id(), span.trace_flags().to_u8())
+}
+
+struct OneHeader<'a>(&'a str);
+
+impl Extractor for OneHeader<'_> {
+    fn get(&self, key: &str) -> Option<&str> {
+        (key == TRACEPARENT).then_some(self.0)
+    }
+
+    fn keys(&self) -> Vec<&str> {
+        vec![TRACEPARENT]
+    }
+}

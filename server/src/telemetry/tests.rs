@@ -1,0 +1,142 @@
+//! The form of log lines and of exported spans, through real subscribers.
+
+use std::io::Write;
+use std::sync::{Arc, Mutex};
+
+use opentelemetry::trace::{SpanKind, TracerProvider};
+use opentelemetry_sdk::error::OTelSdkResult;
+use opentelemetry_sdk::trace::{SdkTracerProvider, SpanData, SpanExporter};
+use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::fmt::format::JsonFields;
+use tracing_subscriber::layer::SubscriberExt;
+
+use super::json;
+use super::span::{JobSpan, enqueue_span, process_span, producer_of, set_parent, traceparent_for};
+
+const CALLER: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+
+#[derive(Clone, Debug, Default)]
+struct Exported(Arc<Mutex<Vec<SpanData>>>);
+
+impl SpanExporter for Exported {
+    async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
+        self.0.lock().unwrap().extend(batch);
+        Ok(())
+    }
+}
+
+#[derive(Clone, Default)]
+struct Lines(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Lines {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+impl<'a> MakeWriter<'a> for Lines {
+    type Writer = Lines;
+
+    fn make_writer(&'a self) -> Lines {
+        self.clone()
+    }
+}
+
+fn recorded(run: impl FnOnce()) -> (Vec<SpanData>, Vec<serde_json::Value>) {
+    let (exported, lines) = (Exported::default(), Lines::default());
+    let provider = SdkTracerProvider::builder().with_simple_exporter(exported.clone()).build();
+    let subscriber = tracing_subscriber::registry()
+        .with(tracing_opentelemetry::layer().with_tracer(provider.tracer("test")))
+        .with(
+            tracing_subscriber::fmt::layer()
+                .fmt_fields(JsonFields::new())
+                .event_format(json::Line)
+                .with_writer(lines.clone()),
+        );
+    tracing::subscriber::with_default(subscriber, run);
+    let text = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+    let lines = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let spans = exported.0.lock().unwrap().clone();
+    (spans, lines)
+}
+
+fn attribute(span: &SpanData, key: &str) -> Option<String> {
+    span.attributes
+        .iter()
+        .find(|attribute| attribute.key.as_str() == key)
+        .map(|attribute| attribute.value.to_string())
+}
+
+const JOB: JobSpan<'static> = JobSpan { queue: "mail", kind: "mail.send", job_id: "0190" };
+
+#[test]
+fn a_line_is_flat_and_names_the_job_and_the_trace() {
+    let (_, lines) = recorded(|| {
+        let _entered = enqueue_span(JOB).entered();
+        tracing::warn!(target: "sentinel_server::x", held = true, count = 3, "key is held");
+    });
+    let line = &lines[0];
+    assert_eq!(line["message"], "key is held");
+    assert_eq!(line["level"], "WARN");
+    assert_eq!(line["target"], "sentinel_server::x");
+    assert_eq!(line["job_id"], "0190");
+    assert_eq!(line["queue"], "mail");
+    assert_eq!(line["span"], "enqueue");
+    assert_eq!((&line["held"], &line["count"]), (&true.into(), &3.into()));
+    assert_eq!(line["trace_id"].as_str().unwrap().len(), 32);
+    assert!(line["time"].as_str().unwrap().ends_with('Z'));
+}
+
+#[test]
+fn an_enqueue_is_a_producer_in_the_callers_trace() {
+    let mut stored = String::new();
+    let (spans, _) = recorded(|| {
+        let rpc = tracing::info_span!("rpc");
+        set_parent(&rpc, CALLER);
+        let _entered = rpc.entered();
+        let span = enqueue_span(JobSpan { job_id: "", ..JOB });
+        super::span::record_job_id(&span, "0191");
+        stored = traceparent_for(&span, CALLER);
+    });
+    let span = spans.iter().find(|span| span.name == "enqueue mail").unwrap();
+    assert_eq!(span.span_kind, SpanKind::Producer);
+    assert_eq!(attribute(span, "messaging.system").as_deref(), Some("sentinel"));
+    assert_eq!(attribute(span, "messaging.operation.name").as_deref(), Some("enqueue"));
+    assert_eq!(attribute(span, "messaging.destination.name").as_deref(), Some("mail"));
+    assert_eq!(attribute(span, "messaging.message.id").as_deref(), Some("0191"));
+    assert_eq!(attribute(span, "sentinel.job.kind").as_deref(), Some("mail.send"));
+    let trace = producer_of(CALLER).unwrap().trace_id();
+    assert_eq!(span.span_context.trace_id(), trace);
+    assert_eq!(producer_of(&stored).unwrap().span_id(), span.span_context.span_id());
+}
+
+#[test]
+fn an_attempt_is_a_consumer_that_links_to_its_enqueue() {
+    let (spans, _) = recorded(|| {
+        let _around = tracing::info_span!("session").entered();
+        drop(process_span(JOB, 2, CALLER));
+    });
+    let span = spans.iter().find(|span| span.name == "process mail").unwrap();
+    assert_eq!(span.span_kind, SpanKind::Consumer);
+    assert_eq!(attribute(span, "sentinel.job.attempt").as_deref(), Some("2"));
+    assert_eq!(span.parent_span_id, opentelemetry::SpanId::INVALID);
+    let producer = producer_of(CALLER).unwrap();
+    assert_ne!(span.span_context.trace_id(), producer.trace_id());
+    let links: Vec<_> = span.links.iter().map(|link| link.span_context.clone()).collect();
+    assert_eq!(links, [producer]);
+}
+
+#[test]
+fn without_traces_the_callers_own_is_kept_and_rubbish_is_not() {
+    let span = tracing::Span::none();
+    assert_eq!(traceparent_for(&span, CALLER), CALLER);
+    for rubbish in ["", "00-zz", "00-00000000000000000000000000000000-b7ad6b7169203331-01"] {
+        assert_eq!(traceparent_for(&span, rubbish), "");
+        assert!(producer_of(rubbish).is_none());
+    }
+}

@@ -1,0 +1,150 @@
+//! The built-in kinds. Each shows one thing that a handler can do or suffer; tests of crashes,
+//! cancels and drains are built on them.
+
+mod effect;
+
+use std::time::{Duration, Instant};
+
+use sentinel_client::worker::{Context, HandlerError, LogLevel, Outcome, WorkerBuilder};
+
+use crate::payload::Fields;
+
+const MAX_MS: u64 = 24 * 60 * 60 * 1000;
+const MAX_COUNT: u64 = 1_000_000;
+const SLEEP_STEP: Duration = Duration::from_millis(100);
+
+/// Adds the handlers of all `demo.*` kinds.
+pub fn register(builder: WorkerBuilder) -> WorkerBuilder {
+    builder
+        .described_handler("demo.noop", "Does nothing.", noop)
+        .described_handler("demo.echo", "Returns its payload.", echo)
+        .described_handler("demo.sleep", "{ms}: sleeps; stops when cancelled.", sleep)
+        .described_handler(
+            "demo.progress",
+            "{steps, step_ms}: progress, log lines, and a checkpoint to resume from.",
+            progress,
+        )
+        .described_handler(
+            "demo.fail",
+            "{message, times, retryable}: fails the first `times` attempts, or all.",
+            fail,
+        )
+        .described_handler("demo.crash", "Aborts the worker process.", crash)
+        .described_handler("demo.panic", "Panics.", panics)
+        .described_handler("demo.spin", "{ms}: computes without yielding.", spin)
+        .described_handler("demo.snooze", "{delay_ms, times}: asks to run later.", snooze)
+        .described_handler("demo.stubborn", "{ms}: sleeps and ignores cancels.", stubborn)
+        .described_handler(
+            "demo.effect",
+            "{file, ms}: appends its fence to a file when it starts and when it ends.",
+            effect::effect,
+        )
+}
+
+async fn noop(_job: Context) {}
+
+async fn echo(job: Context) -> Outcome {
+    Outcome::Succeed(job.payload().clone())
+}
+
+async fn sleep(job: Context) -> Result<Outcome, HandlerError> {
+    let mut fields = Fields::of(&job)?;
+    let total_ms = fields.number("ms", None, MAX_MS)?;
+    fields.end()?;
+    let start = Instant::now();
+    let total = Duration::from_millis(total_ms);
+    while let Some(left) = total.checked_sub(start.elapsed()).filter(|left| !left.is_zero()) {
+        let done_ms = u64::try_from(start.elapsed().as_millis()).unwrap_or(total_ms);
+        job.progress(done_ms, total_ms, "");
+        tokio::select! {
+            () = tokio::time::sleep(left.min(SLEEP_STEP)) => {}
+            () = job.cancelled() => return Ok(Outcome::Cancelled),
+        }
+    }
+    job.progress(total_ms, total_ms, "");
+    Ok(().into())
+}
+
+async fn progress(job: Context) -> Result<Outcome, HandlerError> {
+    let mut fields = Fields::of(&job)?;
+    let steps = fields.number("steps", Some(10), MAX_COUNT)?;
+    let step = Duration::from_millis(fields.number("step_ms", Some(100), MAX_MS)?);
+    fields.end()?;
+    let done = number_in(job.last_checkpoint());
+    if done > 0 {
+        job.log(LogLevel::Info, format!("resumes after step {done}"));
+    }
+    for n in done + 1..=steps {
+        tokio::select! {
+            () = tokio::time::sleep(step) => {}
+            () = job.cancelled() => return Ok(Outcome::Cancelled),
+        }
+        job.log(LogLevel::Info, format!("step {n} of {steps}"));
+        job.progress(n, steps, format!("step {n}"));
+        job.checkpoint(n.to_string()).await?;
+    }
+    Ok(steps.to_string().into())
+}
+
+async fn fail(job: Context) -> Result<(), HandlerError> {
+    let mut fields = Fields::of(&job)?;
+    let message = fields.text("message", Some("demo.fail fails"))?;
+    let times = fields.number("times", Some(u64::MAX), u64::MAX)?;
+    let retryable = fields.flag("retryable", true)?;
+    fields.end()?;
+    match (u64::from(job.attempt()) <= times, retryable) {
+        (false, _) => Ok(()),
+        (true, true) => Err(HandlerError::retryable(message).with_code("DEMO")),
+        (true, false) => Err(HandlerError::fatal(message).with_code("DEMO")),
+    }
+}
+
+async fn crash(job: Context) {
+    tracing::warn!(fence = %job.fence(), "demo.crash aborts the process");
+    std::process::abort();
+}
+
+#[expect(clippy::panic, reason = "the point of this kind")]
+async fn panics(job: Context) {
+    panic!("demo.panic in {}", job.fence());
+}
+
+/// Deliberately never awaits: the session must live through it.
+async fn spin(job: Context) -> Result<String, HandlerError> {
+    let mut fields = Fields::of(&job)?;
+    let total = Duration::from_millis(fields.number("ms", None, MAX_MS)?);
+    fields.end()?;
+    let start = Instant::now();
+    let mut rounds: u64 = 0;
+    while start.elapsed() < total {
+        rounds = std::hint::black_box(rounds + 1);
+    }
+    Ok(rounds.to_string())
+}
+
+/// Counts in its checkpoint: a snooze does not use up an attempt.
+async fn snooze(job: Context) -> Result<Outcome, HandlerError> {
+    let mut fields = Fields::of(&job)?;
+    let delay = Duration::from_millis(fields.number("delay_ms", Some(1000), MAX_MS)?);
+    let times = fields.number("times", Some(1), MAX_COUNT)?;
+    fields.end()?;
+    let before = number_in(job.last_checkpoint());
+    if before >= times {
+        return Ok(before.to_string().into());
+    }
+    job.checkpoint((before + 1).to_string()).await?;
+    Ok(Outcome::Snooze(delay))
+}
+
+async fn stubborn(job: Context) -> Result<(), HandlerError> {
+    let mut fields = Fields::of(&job)?;
+    let total = Duration::from_millis(fields.number("ms", None, MAX_MS)?);
+    fields.end()?;
+    tokio::time::sleep(total).await;
+    Ok(())
+}
+
+/// The count that an earlier attempt left; 0 without one.
+fn number_in(checkpoint: &[u8]) -> u64 {
+    std::str::from_utf8(checkpoint).ok().and_then(|text| text.parse().ok()).unwrap_or(0)
+}

@@ -1,0 +1,128 @@
+//! What the process can be told, by flag or by environment variable.
+
+use std::time::Duration;
+
+use anyhow::Context as _;
+use clap::{Parser, ValueEnum};
+use sentinel_client::DEFAULT_ENDPOINT;
+use sentinel_client::worker::Worker;
+
+use crate::demo;
+
+/// Runs the jobs of a Sentinel server with the built-in demo handlers.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "sentinel-worker", version)]
+pub struct Flags {
+    /// Server to take jobs from; repeat it to name several of one installation
+    #[arg(long = "server", value_name = "URL", env = "SENTINEL_SERVER", value_delimiter = ',',
+          default_value = DEFAULT_ENDPOINT)]
+    pub servers: Vec<String>,
+    /// Queues to take jobs from, separated by commas
+    #[arg(
+        long,
+        value_name = "NAMES",
+        env = "SENTINEL_WORKER_QUEUES",
+        value_delimiter = ',',
+        default_value = "default"
+    )]
+    pub queues: Vec<String>,
+    /// Jobs that run at the same time, 1..100000
+    #[arg(long, value_name = "N", env = "SENTINEL_WORKER_CONCURRENCY", default_value_t = 64,
+          value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub concurrency: u32,
+    /// Name of this process for people [default: <host>-<pid>]
+    #[arg(long, value_name = "NAME", env = "SENTINEL_WORKER_INSTANCE")]
+    pub instance: Option<String>,
+    /// Label for jobs that require it; at most 16
+    #[arg(long = "label", value_name = "KEY=VALUE", env = "SENTINEL_WORKER_LABELS",
+          value_delimiter = ',', value_parser = parse_label)]
+    pub labels: Vec<(String, String)>,
+    /// How long running jobs may go on after SIGTERM, such as 500ms, 30s or 5m
+    #[arg(long, value_name = "DURATION", env = "SENTINEL_WORKER_DRAIN_TIMEOUT",
+          default_value = "30s", value_parser = parse_duration)]
+    pub drain_timeout: Duration,
+    /// How log lines look
+    #[arg(long, value_enum, env = "SENTINEL_WORKER_LOG_FORMAT", default_value = "pretty")]
+    pub log_format: LogFormat,
+    /// Short for --log-format json
+    #[arg(long)]
+    pub json: bool,
+    /// Which log lines are shown, such as info or sentinel_client=debug
+    #[arg(long, value_name = "FILTER", env = "SENTINEL_WORKER_LOG", default_value = "info")]
+    pub log: String,
+}
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    Pretty,
+    /// One object a line.
+    Json,
+}
+
+impl Flags {
+    /// The format that both flags together ask for.
+    pub fn log_format(&self) -> LogFormat {
+        if self.json { LogFormat::Json } else { self.log_format }
+    }
+
+    /// The worker that the flags describe, with the built-in handlers.
+    pub fn worker(&self) -> anyhow::Result<Worker> {
+        let mut servers = self.servers.iter();
+        let first = servers.next().context("at least one --server is needed")?;
+        let mut builder = Worker::builder(first)
+            .concurrency(self.concurrency)
+            .drain_timeout(self.drain_timeout)
+            .build_version(concat!("sentinel-worker/", env!("CARGO_PKG_VERSION")));
+        for server in servers {
+            builder = builder.endpoint(server);
+        }
+        for queue in &self.queues {
+            builder = builder.queue(queue.trim());
+        }
+        for (key, value) in &self.labels {
+            builder = builder.label(key, value);
+        }
+        if let Some(instance) = &self.instance {
+            builder = builder.instance(instance);
+        }
+        Ok(demo::register(builder).build()?)
+    }
+}
+
+/// Why a flag's value was refused.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum FlagError {
+    /// Not `key=value`.
+    #[error("expected KEY=VALUE with a key")]
+    Label,
+    /// Not a number with a unit.
+    #[error("expected a number with a unit of ms, s, m or h, such as 500ms or 30s")]
+    Duration,
+}
+
+fn parse_label(text: &str) -> Result<(String, String), FlagError> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
+        _ => Err(FlagError::Label),
+    }
+}
+
+fn parse_duration(text: &str) -> Result<Duration, FlagError> {
+    let text = text.trim();
+    let digits = text.find(|c: char| !c.is_ascii_digit()).ok_or(FlagError::Duration)?;
+    let (number, unit) = text.split_at(digits);
+    let number: u64 = number.parse().map_err(|_| FlagError::Duration)?;
+    let unit_ms: u64 = match unit {
+        "ms" => 1,
+        "s" => 1000,
+        "m" => 60_000,
+        "h" => 3_600_000,
+        _ => return Err(FlagError::Duration),
+    };
+    number.checked_mul(unit_ms).map(Duration::from_millis).ok_or(FlagError::Duration)
+}
+
+#[cfg(test)]
+mod tests;
