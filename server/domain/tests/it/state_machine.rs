@@ -116,10 +116,9 @@ fn diagram(cells: &[Cell]) -> String {
     let mut edges: BTreeMap<(State, State), Vec<&str>> = BTreeMap::new();
     for cell in cells {
         let Ok(decision) = &cell.answer else { continue };
-        let command = cell.question.split(',').next().unwrap_or_default();
         let edge = edges.entry((cell.from, decision.job.status.state)).or_default();
-        if !edge.contains(&command) {
-            edge.push(command);
+        if !edge.contains(&cell.question) {
+            edge.push(cell.question);
         }
     }
     let mut text = String::from("```mermaid\nstateDiagram-v2\n");
@@ -127,7 +126,20 @@ fn diagram(cells: &[Cell]) -> String {
         text.push_str(&format!("    [*] --> {}: enqueue\n", state(born)));
     }
     for ((from, to), commands) in edges {
-        let commands = commands.join(", ");
+        // A variant is named only on an edge that the plain command does not take.
+        let plain = |question: &str| question.split(',').next().map(str::to_owned);
+        let is_shown = |q: &&&str| {
+            !q.contains(',') || !commands.iter().any(|c| plain(q).as_deref() == Some(c))
+        };
+        let shown: Vec<String> = commands
+            .iter()
+            .filter(is_shown)
+            .map(|q| match q.split_once(", ") {
+                Some((command, variant)) => format!("{command} ({variant})"),
+                None => (*q).to_owned(),
+            })
+            .collect();
+        let commands = shown.join(", ");
         text.push_str(&format!("    {} --> {}: {commands}\n", state(from), state(to)));
     }
     text + "```\n"
