@@ -25,7 +25,6 @@ use crate::metrics::Metrics;
 use crate::observe::Observe;
 use crate::ops::{self, Readiness};
 use crate::service::{Jobs, QueuesService, Workers};
-use crate::telemetry::Telemetry;
 
 /// A frame carries a payload of up to 16 MiB and what belongs to it.
 const MESSAGE_MAX_BYTES: usize = 20 << 20;
@@ -38,17 +37,13 @@ const DEPTHS_EVERY: Duration = Duration::from_secs(2);
 
 /// Runs a server until SIGTERM or SIGINT; a second one stops at once.
 pub async fn serve(config: Config, mode: Mode) -> Result<ExitCode> {
-    let telemetry = Telemetry::init(&config)?;
-    let stop = CancellationToken::new();
     let server = Running::start(&config).await?;
     let fleet = match mode {
         Mode::Dev => Some(dev::Fleet::start(&config, server.address)?),
         Mode::Serve => None,
     };
-    tokio::select! {
-        signal = stop_signal() => tracing::info!(signal, "draining; a second signal stops at once"),
-        () = stop.cancelled() => {}
-    }
+    let signal = stop_signal().await;
+    tracing::info!(signal, "draining; a second signal stops at once");
     let drained = async {
         if let Some(fleet) = fleet {
             fleet.stop().await;
@@ -62,7 +57,6 @@ pub async fn serve(config: Config, mode: Mode) -> Result<ExitCode> {
             ExitCode::from(130)
         }
     };
-    telemetry.shutdown().await;
     Ok(code)
 }
 

@@ -10,14 +10,14 @@ use crate::metrics::Metrics;
 use crate::telemetry::span::{JobSpan, process_span};
 
 /// Tells the metrics and the tracer.
-pub struct Observe {
+pub(crate) struct Observe {
     metrics: Metrics,
     watches: AtomicI64,
 }
 
 impl Observe {
     /// Into `metrics`.
-    pub fn new(metrics: Metrics) -> Self {
+    pub(crate) fn new(metrics: Metrics) -> Self {
         Self { metrics, watches: AtomicI64::new(0) }
     }
 }

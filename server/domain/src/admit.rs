@@ -59,7 +59,15 @@ impl Check<'_> {
         }
     }
 
-    /// A value in a range, or its default when there is none.
+    /// A time that every reader of a Timestamp can read back.
+    fn time(&mut self, field: &str, at: Option<Millis>) {
+        let (min, max) = l::TIME_RANGE_MS;
+        if at.is_some_and(|at| !(min..=max).contains(&at)) {
+            self.fail(field, "is out of range: 0001-01-01 to 9999-12-31".into());
+        }
+    }
+
+    /// A value in a range, or none where there is none.
     fn range(&mut self, field: &str, value: Option<i64>, (min, max): (u64, u64)) -> Option<u64> {
         let value = value?;
         match u64::try_from(value) {
@@ -114,7 +122,10 @@ impl NewJob {
         check.len("content_type", self.content_type.len(), l::CONTENT_TYPE_BYTES);
         check.len("traceparent", self.traceparent.len(), l::KEY_BYTES);
         if u64::from(self.priority) > l::PRIORITY_MAX {
-            check.fail("priority", format!("{} is out of range: 0..=9", self.priority));
+            check.fail(
+                "priority",
+                format!("{} is out of range: 0..={}", self.priority, l::PRIORITY_MAX),
+            );
         }
         let run_at = self.due(&mut check, now);
         if let Some(deadline) = self.start_deadline
@@ -123,6 +134,7 @@ impl NewJob {
             let at = if run_at > now { "run_at" } else { "now" };
             check.fail("start_deadline", format!("must lie after {at}"));
         }
+        check.time("start_deadline", self.start_deadline);
         let run_timeout_ms =
             check.range("run_timeout", self.run_timeout_ms, (1, l::RUN_TIMEOUT_MAX_MS));
         let cancel_grace_ms =
@@ -144,7 +156,7 @@ impl NewJob {
             content_type: content_type.into(),
             priority: self.priority as u8,
             created_at: now,
-            run_at,
+            run_at: run_at.max(now),
             start_deadline: self.start_deadline,
             run_timeout_ms,
             retry,
@@ -165,11 +177,13 @@ impl NewJob {
         }
         let delay = check.range("delay", self.delay_ms, (0, l::DELAY_MAX_MS));
         if let Some(delay) = delay {
-            return now + delay.cast_signed();
+            return now.saturating_add_unsigned(delay);
         }
         let run_at = self.run_at.unwrap_or(now);
         if run_at.saturating_sub(now) > l::DELAY_MAX_MS.cast_signed() {
             check.fail("run_at", "is too far ahead: at most 366 days".into());
+        } else {
+            check.time("run_at", self.run_at);
         }
         run_at
     }
@@ -178,11 +192,17 @@ impl NewJob {
         let default = RetryPolicy::default();
         if u64::from(self.max_attempts) > l::ATTEMPTS_MAX {
             let got = self.max_attempts;
-            check.fail("retry.max_attempts", format!("{got} is out of range: 1..=1000"));
+            check.fail(
+                "retry.max_attempts",
+                format!("{got} is out of range: 1..={}", l::ATTEMPTS_MAX),
+            );
         }
         let base = check.range("retry.base", self.retry_base_ms, (1, l::RETRY_BASE_MAX_MS));
         let base_ms = base.unwrap_or(default.base_ms);
-        let cap = check.range("retry.cap", self.retry_cap_ms, (base_ms, l::RETRY_CAP_MAX_MS));
+        // A base that is at fault bounds nothing: its own violation says what is wrong.
+        let faulty = self.retry_base_ms.is_some() && base.is_none();
+        let cap_min_ms = if faulty { 1 } else { base_ms };
+        let cap = check.range("retry.cap", self.retry_cap_ms, (cap_min_ms, l::RETRY_CAP_MAX_MS));
         RetryPolicy {
             max_attempts: if self.max_attempts == 0 {
                 default.max_attempts
@@ -200,11 +220,13 @@ impl NewJob {
         let count = self.labels.len();
         if count as u64 > l::LABELS {
             check.fail("labels", format!("{count} labels is too many: at most {}", l::LABELS));
+            return Box::default();
         }
         let mut labels: Vec<Label> = Vec::with_capacity(count);
         for (key, value) in &self.labels {
-            check.name(&format!("labels[{key:?}]"), key);
-            check.len(&format!("labels[{key:?}]"), value.len(), l::KEY_BYTES);
+            let field = label_field(key);
+            check.name(&field, key);
+            check.len(&field, value.len(), l::KEY_BYTES);
             labels.push(Label { key: key.as_str().into(), value: value.as_str().into() });
         }
         labels.sort();
@@ -214,7 +236,11 @@ impl NewJob {
     fn depends_on(&self, check: &mut Check<'_>) -> Box<[JobId]> {
         let count = self.depends_on.len();
         if count as u64 > l::DEPENDENCIES {
-            check.fail("depends_on", format!("{count} jobs is too many: at most 100"));
+            check.fail(
+                "depends_on",
+                format!("{count} jobs is too many: at most {}", l::DEPENDENCIES),
+            );
+            return Box::default();
         }
         let mut ids: Vec<JobId> = Vec::with_capacity(count);
         for (at, text) in self.depends_on.iter().enumerate() {
@@ -243,6 +269,12 @@ impl NewJob {
         let scope = self.unique_scope.unwrap_or(UniqueScope::Kind);
         Some(Box::new(Unique { key: key.into(), scope, mode, ttl_ms }))
     }
+}
+
+/// Cut, so that a key of any length makes an answer that fits into the headers of a call.
+fn label_field(key: &str) -> String {
+    let shown: String = key.chars().take(32).collect();
+    format!("labels[{shown:?}]")
 }
 
 /// A job that another one depends on, as it was when the other one was enqueued.
@@ -275,7 +307,7 @@ pub fn birth(id: JobId, spec: Arc<Spec>, dependencies: &[Dependency], now: Milli
         attempt: 0,
         crashes: 0,
         epoch: 0,
-        ready_at: spec.run_at.max(spec.created_at),
+        ready_at: spec.run_at,
         updated_at: now,
         started_at: None,
         finished_at: state.is_final().then_some(now),

@@ -26,18 +26,21 @@ pub fn on_alarm(job: &Job, now: Millis, dice: Dice) -> Option<Command> {
     }
 }
 
-/// A deadline is for the first start: a job that ran once is no longer late.
+/// A deadline is for the first start: a job that ran once is no longer late, also when that
+/// attempt was snoozed and does not count. An attempt that was handed back is no start.
 pub(crate) fn start_deadline(job: &Job) -> Option<Millis> {
-    if job.status.run == 1 && job.status.attempt == 0 { job.spec.start_deadline } else { None }
+    let status = &job.status;
+    let never_ran = status.run == 1 && status.attempt == 0 && status.started_at.is_none();
+    if never_ran { job.spec.start_deadline } else { None }
 }
 
 pub(crate) fn timeout_at(job: &Job) -> Option<Millis> {
     let timeout_ms = job.spec.run_timeout_ms?;
     let lease = job.status.lease?;
-    Some(lease.granted_at + (timeout_ms + RUN_TIMEOUT_SLACK_MS).cast_signed())
+    Some(lease.granted_at.saturating_add_unsigned(timeout_ms.saturating_add(RUN_TIMEOUT_SLACK_MS)))
 }
 
 pub(crate) fn revoke_at(job: &Job) -> Option<Millis> {
     let cancel = job.status.cancel.as_deref()?;
-    Some(cancel.at + job.spec.cancel_grace_ms.cast_signed())
+    Some(cancel.at.saturating_add_unsigned(job.spec.cancel_grace_ms))
 }

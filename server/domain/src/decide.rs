@@ -24,10 +24,13 @@ pub struct Decision {
 /// Judges one command. `now` never runs backwards between two calls for one job.
 pub fn decide(job: &Job, command: &Command, now: Millis) -> Result<Decision, Refusal> {
     match command {
-        Command::Promote => promote(job, now).map(plain).ok_or(not_due(job, State::Scheduled)),
+        Command::Promote => promote(job, now).map(plain).ok_or(match job.status.state {
+            State::Scheduled => Refusal::NotDue,
+            _ => Refusal::WrongState,
+        }),
         Command::Expire => wait::expire(job, now),
         Command::Start { session, worker } => {
-            start(job, *session, worker, now).map(plain).ok_or(not_due(job, State::Ready))
+            start(job, *session, worker, now).map(plain).ok_or(Refusal::WrongState)
         }
         Command::Unblock { parent, outcome } => wait::unblock(job, *parent, *outcome, now),
         Command::Replace => wait::replace(job, now),
@@ -66,10 +69,6 @@ pub fn decide(job: &Job, command: &Command, now: Millis) -> Result<Decision, Ref
 
 fn plain(job: Job) -> Decision {
     Decision { job, end: None }
-}
-
-fn not_due(job: &Job, expected: State) -> Refusal {
-    if job.status.state == expected { Refusal::NotDue } else { Refusal::WrongState }
 }
 
 /// The status after one more change.
@@ -181,7 +180,8 @@ fn lose(job: &Job, session: SessionId, now: Millis) -> Result<Decision, Refusal>
 }
 
 fn checkpoint(job: &Job, lease: &Lease, data: &Bytes, now: Millis) -> Result<Decision, Refusal> {
-    held(job, lease)?;
+    // A report ends its lease: a checkpoint behind it is stale, not a repeat.
+    held(job, lease).map_err(|_| Refusal::Fenced)?;
     if data.len() as u64 > CHECKPOINT_BYTES {
         return Err(Refusal::CheckpointTooLarge);
     }
@@ -207,6 +207,7 @@ fn retry(job: &Job, now: Millis) -> Result<Decision, Refusal> {
     status.error = None;
     status.result = None;
     status.progress = None;
+    status.worker = None;
     if job.status.state == State::Succeeded {
         status.checkpoint = None;
     }

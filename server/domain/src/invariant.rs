@@ -1,8 +1,8 @@
 //! What is true of every job at all times. Serves debug assertions, the conformance suite
 //! and checks of histories; each has a name so that a report says which one broke.
 
-use crate::limits::CRASHES_MAX;
-use crate::{Job, State};
+use crate::limits::{CHECKPOINT_BYTES, CRASHES_MAX, RESULT_BYTES};
+use crate::{Job, Reason, State};
 
 /// A named rule about one job.
 pub struct Invariant {
@@ -61,23 +61,110 @@ pub const ALL: &[Invariant] = &[
         name: "recorded-epoch-was-given",
         holds: |j| j.status.recorded.is_none_or(|(epoch, _)| epoch <= j.status.epoch),
     },
+    Invariant {
+        name: "recorded-lease-is-over",
+        holds: |j| match (j.status.lease, j.status.recorded) {
+            (Some(lease), Some((epoch, _))) => epoch < lease.epoch,
+            _ => true,
+        },
+    },
+    Invariant { name: "reason-fits-state", holds: |j| fits(j.status.state, j.status.reason) },
+    Invariant {
+        name: "running-has-begun",
+        holds: |j| {
+            let s = &j.status;
+            s.state != State::Running
+                || (s.attempt >= 1 && s.started_at.is_some() && s.worker.is_some())
+        },
+    },
+    Invariant {
+        name: "waiting-has-attempts-left",
+        holds: |j| {
+            let s = &j.status;
+            !s.state.is_waiting()
+                || (s.attempt < j.spec.retry.max_attempts && u64::from(s.crashes) < CRASHES_MAX)
+        },
+    },
+    Invariant {
+        name: "epoch-covers-attempts",
+        holds: |j| j.status.epoch >= u64::from(j.status.attempt),
+    },
+    Invariant {
+        name: "failed-has-error",
+        holds: |j| j.status.state != State::Failed || j.status.error.is_some(),
+    },
+    Invariant {
+        name: "cancelled-by-caller-says-by-whom",
+        holds: |j| j.status.reason != Reason::CancelledByCaller || j.status.cancel.is_some(),
+    },
+    Invariant {
+        name: "waits-only-for-its-dependencies",
+        holds: |j| j.status.waiting_for.iter().all(|id| j.spec.depends_on.contains(id)),
+    },
+    Invariant {
+        name: "sizes-within-limits",
+        holds: |j| {
+            let len = |bytes: &Option<bytes::Bytes>| bytes.as_ref().map_or(0, |b| b.len() as u64);
+            len(&j.status.result) <= RESULT_BYTES && len(&j.status.checkpoint) <= CHECKPOINT_BYTES
+        },
+    },
 ];
+
+/// Which reasons a state can have.
+fn fits(state: State, reason: Reason) -> bool {
+    use Reason as R;
+    match state {
+        State::Blocked | State::Running | State::Succeeded => reason == R::None,
+        State::Scheduled => {
+            matches!(reason, R::None | R::HandlerError | R::Timeout | R::Snoozed)
+        }
+        State::Ready => matches!(
+            reason,
+            R::None | R::HandlerError | R::Timeout | R::Snoozed | R::WorkerLost | R::Released
+        ),
+        State::Failed => matches!(
+            reason,
+            R::HandlerError | R::NotRetryable | R::Timeout | R::WorkerLost | R::Poisoned
+        ),
+        State::Cancelled => {
+            matches!(reason, R::CancelledByCaller | R::Replaced | R::DependencyFailed)
+        }
+        State::Expired => reason == R::StartDeadline,
+    }
+}
 
 /// The names of those that do not hold.
 pub fn broken(job: &Job) -> Vec<&'static str> {
     ALL.iter().filter(|i| !(i.holds)(job)).map(|i| i.name).collect()
 }
 
+/// READY to RUNNING with the next attempt and the next epoch.
+fn starts(before: &Job, after: &Job) -> bool {
+    let (b, a) = (&before.status, &after.status);
+    b.state == State::Ready
+        && a.state == State::Running
+        && (a.run, a.attempt, a.epoch) == (b.run, b.attempt + 1, b.epoch + 1)
+}
+
 /// What is true of every step from one record of a job to the next.
 pub fn broken_step(before: &Job, after: &Job) -> Vec<&'static str> {
     let (b, a) = (&before.status, &after.status);
-    let rules: [(&'static str, bool); 6] = [
+    let started = a.epoch > b.epoch;
+    let rules: [(&'static str, bool); 11] = [
         ("same-job", before.id == after.id && before.spec == after.spec),
         ("version-dense", a.version == b.version + 1),
         ("epoch-never-falls", a.epoch >= b.epoch),
         ("lease-never-reused", a.lease.is_none() || a.lease == b.lease || a.epoch > b.epoch),
         ("final-only-left-by-retry", !b.state.is_final() || a.run == b.run + 1),
         ("time-never-falls", a.updated_at >= b.updated_at),
+        ("run-changes-only-from-final", a.run == b.run || b.state.is_final()),
+        ("retry-starts-over", a.run == b.run || (a.state == State::Ready && a.attempt == 0)),
+        ("epoch-rises-by-one-at-start", !started || starts(before, after)),
+        ("no-attempt-after-cancel", !started || b.cancel.is_none()),
+        (
+            "crash-counts-one",
+            a.run != b.run || a.crashes == b.crashes || a.crashes == b.crashes + 1,
+        ),
     ];
     rules.into_iter().filter(|(_, holds)| !holds).map(|(name, _)| name).collect()
 }

@@ -5,6 +5,8 @@
 pub struct Limit {
     /// The field or thing it bounds.
     pub name: &'static str,
+    /// What it is for, as a sentence.
+    pub what: &'static str,
     /// The value in `unit`.
     pub value: u64,
     /// `bytes`, `ms`, or what is counted.
@@ -14,11 +16,17 @@ pub struct Limit {
 }
 
 macro_rules! limits {
-    ($($(#[doc = $doc:literal])* $name:ident: $value:expr, $unit:literal, $beyond:literal;)*) => {
-        $($(#[doc = $doc])* pub const $name: u64 = $value;)*
+    ($(#[doc = $doc:literal] $name:ident: $value:expr, $unit:literal, $beyond:literal;)*) => {
+        $(#[doc = $doc] pub const $name: u64 = $value;)*
         /// All of them, in the order of the document.
         pub const TABLE: &[Limit] = &[
-            $(Limit { name: stringify!($name), value: $value, unit: $unit, beyond: $beyond },)*
+            $(Limit {
+                name: stringify!($name),
+                what: $doc.trim_ascii(),
+                value: $value,
+                unit: $unit,
+                beyond: $beyond,
+            },)*
         ];
     };
 }
@@ -27,6 +35,10 @@ const SECOND: u64 = 1_000;
 const MINUTE: u64 = 60 * SECOND;
 const HOUR: u64 = 60 * MINUTE;
 const DAY: u64 = 24 * HOUR;
+
+/// The times that a `google.protobuf.Timestamp` can say, in ms since the Unix epoch:
+/// 0001-01-01 to the end of 9999-12-31.
+pub const TIME_RANGE_MS: (i64, i64) = (-62_135_596_800_000, 253_402_300_799_999);
 
 limits! {
     /// Payload of one job, unless the server is configured otherwise.
@@ -71,7 +83,7 @@ limits! {
     WATCH_JOBS: 100, "jobs", "INVALID_ARGUMENT";
     /// Jobs in the snapshot of a watch by filter.
     WATCH_SNAPSHOT_JOBS: 1_000, "jobs", "truncated is set";
-    /// A page of a list, and its default.
+    /// The largest page of a list.
     PAGE_MAX: 1_000, "items", "INVALID_ARGUMENT";
     /// A page of jobs when page_size is 0.
     PAGE_DEFAULT: 50, "items", "-";
@@ -91,7 +103,7 @@ limits! {
     ATTEMPTS_DEFAULT: 3, "attempts", "-";
     /// Attempts that a job may ask for.
     ATTEMPTS_MAX: 1_000, "attempts", "INVALID_ARGUMENT";
-    /// Attempts of one run that may take their worker down.
+    /// Attempts of one run that take their worker down until the job is given up.
     CRASHES_MAX: 3, "attempts", "FAILED, reason POISONED";
     /// First pause between attempts when a job says nothing.
     RETRY_BASE_MS: SECOND, "ms", "-";

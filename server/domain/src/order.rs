@@ -8,9 +8,11 @@ const STRICT_STEP: i64 = 1 << 45;
 /// The lowest score starts first; ties break by id, which is by age.
 pub fn ready_score(queue: &Queue, priority: u8, ready_at: Millis) -> i64 {
     match queue.order {
-        QueueOrder::Aging => ready_at - i64::from(priority) * queue.priority_boost_ms.cast_signed(),
-        QueueOrder::Strict => {
-            ready_at + (PRIORITY_MAX.cast_signed() - i64::from(priority)) * STRICT_STEP
+        QueueOrder::Aging => {
+            let boost_ms = queue.priority_boost_ms.saturating_mul(u64::from(priority));
+            ready_at.saturating_sub_unsigned(boost_ms)
         }
+        QueueOrder::Strict => ready_at
+            .saturating_add((PRIORITY_MAX.cast_signed() - i64::from(priority)) * STRICT_STEP),
     }
 }

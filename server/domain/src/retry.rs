@@ -56,7 +56,7 @@ impl RetryPolicy {
         match self.jitter {
             Jitter::None => pause,
             Jitter::Full => {
-                let share = (u128::from(pause + 1) * u128::from(dice)) >> 32;
+                let share = ((u128::from(pause) + 1) * u128::from(dice)) >> 32;
                 share as u64
             }
         }

@@ -25,7 +25,8 @@ pub struct Spec {
     pub content_type: Name,
     pub priority: u8,
     pub created_at: Millis,
-    /// At or before `created_at`: at once.
+    /// Not before `created_at` as admitted: nobody jumps the queue by a time in the past. A job
+    /// that replaces another one inherits its due time, and with it its place.
     pub run_at: Millis,
     pub start_deadline: Option<Millis>,
     pub run_timeout_ms: Option<u64>,

@@ -39,6 +39,9 @@ pub fn unique_key(spec: &Spec) -> Option<UniqueKey> {
 }
 
 /// The key that a job holds, and until when; no end means until it is final.
+///
+/// A retry makes a final or replaced job a holder again, so whoever commits a retry must
+/// guard that the key is free or held by that job.
 pub fn held_key(job: &Job) -> Option<(UniqueKey, Option<Millis>)> {
     let unique = job.spec.unique.as_deref()?;
     if job.status.reason == Reason::Replaced {
@@ -46,7 +49,7 @@ pub fn held_key(job: &Job) -> Option<(UniqueKey, Option<Millis>)> {
     }
     match unique.ttl_ms {
         Some(ttl_ms) => {
-            let until = job.spec.created_at + ttl_ms.cast_signed();
+            let until = job.spec.created_at.saturating_add_unsigned(ttl_ms);
             Some((scoped(&job.spec, unique), Some(until)))
         }
         None if job.status.state.is_final() => None,

@@ -113,7 +113,7 @@ fn wait(status: &mut Status, reason: Reason, pause_ms: u64, now: Millis) {
     status.state = if pause_ms == 0 { State::Ready } else { State::Scheduled };
     status.reason = reason;
     status.lease = None;
-    status.ready_at = now + pause_ms.cast_signed();
+    status.ready_at = now.saturating_add_unsigned(pause_ms);
 }
 
 pub(super) fn snooze(
@@ -142,8 +142,10 @@ pub(super) fn hand_back(
     outcome: AttemptOutcome,
     now: Millis,
 ) -> Decision {
-    let end_of_attempt = ended(job, lease, outcome, now);
+    let end_of_attempt = AttemptEnd { started_at: None, ..ended(job, lease, outcome, now) };
     let mut status = changed(job, now);
+    status.started_at = None;
+    status.worker = None;
     if job.status.cancel.is_some() {
         end(&mut status, State::Cancelled, Reason::CancelledByCaller, now);
     } else {

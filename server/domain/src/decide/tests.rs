@@ -1,1 +1,95 @@
-//! placeholder
+//! Single rules whose reason is not plain from the table of the state machine.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::*;
+use crate::limits::{CHECKPOINT_BYTES, RESULT_BYTES};
+use crate::{JobId, NewJob, alarm_at, birth};
+
+const SESSION: SessionId = SessionId::from_u128(1);
+
+fn ready(edit: impl FnOnce(&mut NewJob)) -> Job {
+    let mut new = NewJob { queue: "q".into(), kind: "k".into(), ..NewJob::default() };
+    edit(&mut new);
+    let spec = new.admit("spec", "", 0, 1 << 20).expect("a valid job");
+    birth(JobId::from_u128(1), Arc::new(spec), &[], 0)
+}
+
+fn run(job: &Job, now: Millis) -> (Job, Lease) {
+    let job = start(job, SESSION, &"w".into(), now).expect("a ready job");
+    let lease = job.status.lease.expect("a running job has a lease");
+    (job, lease)
+}
+
+fn after(job: &Job, command: Command, now: Millis) -> Job {
+    decide(job, &command, now).expect("an accepted command").job
+}
+
+#[test]
+fn a_snoozed_job_has_started_and_no_longer_expires() {
+    let (job, lease) = run(&ready(|new| new.start_deadline = Some(100)), 10);
+    let job = after(&job, Command::Snooze { lease, started_at: None, delay_ms: 500 }, 20);
+    assert_eq!((job.status.attempt, alarm_at(&job)), (0, None));
+    assert_eq!(decide(&job, &Command::Expire, 200), Err(Refusal::NotDue));
+}
+
+#[test]
+fn a_job_that_was_handed_back_has_not_started_and_expires() {
+    let (job, lease) = run(&ready(|new| new.start_deadline = Some(100)), 10);
+    let job = after(&job, Command::NotReceived { lease }, 20);
+    assert_eq!((job.status.started_at, alarm_at(&job)), (None, Some(100)));
+    assert_eq!(after(&job, Command::Expire, 100).status.state, State::Expired);
+}
+
+#[test]
+fn a_checkpoint_behind_its_report_is_stale() {
+    let (job, lease) = run(&ready(|_| ()), 10);
+    let succeed = Command::Succeed { lease, started_at: None, result: Bytes::new() };
+    let job = after(&job, succeed.clone(), 20);
+    let checkpoint = Command::Checkpoint { lease, data: Bytes::new() };
+    assert_eq!(decide(&job, &checkpoint, 30), Err(Refusal::Fenced));
+    assert_eq!(decide(&job, &succeed, 30), Err(Refusal::Duplicate));
+}
+
+#[test]
+fn the_clock_of_a_worker_moves_no_start_out_of_its_attempt() {
+    let (job, lease) = run(&ready(|_| ()), 10);
+    for (said, kept) in [(i64::MIN, 10), (15, 15), (i64::MAX, 20)] {
+        let succeed = Command::Succeed { lease, started_at: Some(said), result: Bytes::new() };
+        assert_eq!(after(&job, succeed, 20).status.started_at, Some(kept));
+    }
+}
+
+#[test]
+fn what_a_handler_leaves_is_bounded() {
+    let (job, lease) = run(&ready(|_| ()), 10);
+    let succeed = |len: u64| Command::Succeed {
+        lease,
+        started_at: None,
+        result: vec![0; len as usize].into(),
+    };
+    assert_eq!(after(&job, succeed(RESULT_BYTES), 20).status.state, State::Succeeded);
+    let failed = after(&job, succeed(RESULT_BYTES + 1), 20).status;
+    assert_eq!((failed.state, failed.reason), (State::Failed, Reason::NotRetryable));
+    assert_eq!(failed.error.expect("an error").code.as_ref(), "RESULT_TOO_LARGE");
+
+    let keep = |len: u64| Command::Checkpoint { lease, data: vec![0; len as usize].into() };
+    assert!(decide(&job, &keep(CHECKPOINT_BYTES), 20).is_ok());
+    assert_eq!(decide(&job, &keep(CHECKPOINT_BYTES + 1), 20), Err(Refusal::CheckpointTooLarge));
+}
+
+#[test]
+fn a_retry_starts_over_and_keeps_the_epoch() {
+    let (job, lease) = run(&ready(|_| ()), 10);
+    let job = after(&job, Command::Checkpoint { lease, data: "half".into() }, 15);
+    let job = after(&job, Command::Cancel { reason: "".into(), actor: "".into() }, 20);
+    let job = after(&job, Command::Stop { lease, started_at: None, dice: 0 }, 25);
+    let job = after(&job, Command::Retry, 30);
+    let status = &job.status;
+    assert_eq!((status.run, status.attempt, status.epoch), (2, 0, 1));
+    assert_eq!((status.started_at, &status.worker, &status.cancel), (None, &None, &None));
+    assert_eq!(status.checkpoint.as_deref(), Some(b"half".as_slice()));
+    assert_eq!(decide(&job, &Command::Release { lease }, 40), Err(Refusal::Duplicate));
+}

@@ -1,0 +1,102 @@
+//! Jobs that wait for jobs: how they are born and when they are released.
+
+use std::sync::Arc;
+
+use proptest::prelude::*;
+use sentinel_domain::{
+    Command, Dependency, DependencyFailure, Job, JobId, NewJob, Reason, State, alarm_at, birth,
+    decide, invariant,
+};
+
+use crate::fixture::{T0, new_job};
+use crate::walk::runner;
+
+fn id(at: usize) -> JobId {
+    JobId::from_u128(0x100 + at as u128)
+}
+
+fn born(states: &[State], policy: DependencyFailure, delay_ms: i64) -> Job {
+    let new = NewJob {
+        depends_on: (0..states.len()).map(|at| id(at).to_string()).collect(),
+        on_dependency_failure: Some(policy),
+        delay_ms: Some(delay_ms),
+        ..new_job()
+    };
+    let spec = new.admit("spec", "", T0, 0).expect("a valid job");
+    let dependencies: Vec<Dependency> = states
+        .iter()
+        .enumerate()
+        .map(|(at, state)| Dependency { id: id(at), state: *state })
+        .collect();
+    birth(JobId::from_u128(1), Arc::new(spec), &dependencies, T0)
+}
+
+/// Where the job must be when each parent is known by this state, live ones included.
+fn expected(states: &[State], policy: DependencyFailure, due: bool) -> State {
+    let spoils = |state: &State| state.is_final() && *state != State::Succeeded;
+    if policy == DependencyFailure::Cancel && states.iter().any(spoils) {
+        State::Cancelled
+    } else if states.iter().any(|state| !state.is_final()) {
+        State::Blocked
+    } else if due {
+        State::Ready
+    } else {
+        State::Scheduled
+    }
+}
+
+fn any_state() -> impl Strategy<Value = State> {
+    prop_oneof![
+        3 => Just(State::Succeeded),
+        3 => Just(State::Running),
+        1 => (0..State::ALL.len()).prop_map(|at| State::ALL[at]),
+    ]
+}
+
+#[test]
+fn a_job_runs_when_the_last_of_its_parents_allows_it() {
+    // Parents as enqueue sees them, then the ends of those still live, in any order.
+    let parents = proptest::collection::vec((any_state(), 4..8_usize, any::<u32>()), 0..6);
+    let all = (parents, any::<bool>(), prop_oneof![Just(0), Just(5_000)]);
+    runner(1_000)
+        .run(&all, |(parents, cancels, delay_ms)| {
+            let policy = if cancels { DependencyFailure::Cancel } else { DependencyFailure::Run };
+            let mut known: Vec<State> = parents.iter().map(|parent| parent.0).collect();
+            let mut job = born(&known, policy, delay_ms);
+            prop_assert_eq!(job.status.state, expected(&known, policy, delay_ms == 0));
+            prop_assert_eq!(invariant::broken(&job), [""; 0]);
+            let mut order: Vec<usize> = (0..parents.len()).collect();
+            order.sort_by_key(|at| parents[*at].2);
+            let mut now = T0;
+            for at in order {
+                now += 2_000;
+                let waits = !known[at].is_final() && job.status.state == State::Blocked;
+                let early = Command::Unblock { parent: id(at), outcome: State::Running };
+                prop_assert!(decide(&job, &early, now).is_err(), "a live parent releases nobody");
+                known[at] =
+                    if known[at].is_final() { known[at] } else { State::ALL[parents[at].1] };
+                let command = Command::Unblock { parent: id(at), outcome: known[at] };
+                let answer = decide(&job, &command, now);
+                prop_assert_eq!(answer.is_ok(), waits);
+                let Ok(decision) = answer else { continue };
+                prop_assert_eq!(invariant::broken(&decision.job), [""; 0]);
+                prop_assert_eq!(invariant::broken_step(&job, &decision.job), [""; 0]);
+                job = decision.job;
+                let due = now >= T0 + delay_ms;
+                prop_assert_eq!(job.status.state, expected(&known, policy, due));
+                prop_assert!(decide(&job, &command, now).is_err(), "a repeat changes nothing");
+            }
+            prop_assert!(job.status.state != State::Blocked);
+            prop_assert_eq!(alarm_at(&job), None);
+            Ok(())
+        })
+        .expect("every outcome of the parents is met");
+}
+
+#[test]
+fn a_job_whose_parent_had_failed_is_born_cancelled() {
+    let job = born(&[State::Running, State::Failed], DependencyFailure::Cancel, 0);
+    let status = &job.status;
+    assert_eq!((status.state, status.reason), (State::Cancelled, Reason::DependencyFailed));
+    assert!(status.waiting_for.is_empty() && status.finished_at == Some(T0));
+}

@@ -1,0 +1,73 @@
+//! Jobs in every state, made only by commands, so that no test starts from a record that
+//! the rules could not have made.
+
+use std::sync::Arc;
+
+use sentinel_domain::{
+    Command, Dependency, Failure, Job, JobError, JobId, Lease, Millis, NewJob, SessionId, State,
+    birth, decide,
+};
+
+/// When every fixture is enqueued.
+pub(crate) const T0: Millis = 1_000_000;
+/// The worker of the fixtures.
+pub(crate) const ALICE: SessionId = SessionId::from_u128(0xa11ce);
+/// Another worker.
+pub(crate) const BOB: SessionId = SessionId::from_u128(0xb0b);
+/// Jobs that a blocked fixture waits for.
+pub(crate) const PARENTS: [JobId; 2] = [JobId::from_u128(0x10), JobId::from_u128(0x11)];
+
+pub(crate) fn new_job() -> NewJob {
+    NewJob {
+        queue: "mail".into(),
+        kind: "send".into(),
+        retry_base_ms: Some(100),
+        retry_cap_ms: Some(400),
+        jitter: Some(sentinel_domain::Jitter::None),
+        ..NewJob::default()
+    }
+}
+
+/// A job as enqueued; what it depends on is not final.
+pub(crate) fn enqueue(new: NewJob) -> Job {
+    let spec = new.admit("spec", "tests", T0, 1 << 20).expect("a valid job");
+    let dependencies: Vec<Dependency> =
+        spec.depends_on.iter().map(|id| Dependency { id: *id, state: State::Running }).collect();
+    birth(JobId::from_u128(0x1), Arc::new(spec), &dependencies, T0)
+}
+
+/// The job after a command that must be accepted.
+pub(crate) fn step(job: &Job, command: &Command, now: Millis) -> Job {
+    match decide(job, command, now) {
+        Ok(decision) => decision.job,
+        Err(refusal) => panic!("{command:?} refused: {refusal} for {job:?}"),
+    }
+}
+
+pub(crate) fn start(job: &Job, session: SessionId, now: Millis) -> Job {
+    step(job, &Command::Start { session, worker: "worker-1".into() }, now)
+}
+
+pub(crate) fn lease(job: &Job) -> Lease {
+    job.status.lease.expect("a running job")
+}
+
+pub(crate) fn error(retryable: bool) -> JobError {
+    JobError { message: "no route".into(), code: "NET".into(), retryable }
+}
+
+pub(crate) fn failure(retryable: bool, next_delay_ms: Option<u64>) -> Failure {
+    Failure { error: error(retryable), next_delay_ms, timed_out: false, dice: 0 }
+}
+
+pub(crate) fn fail(lease: Lease) -> Command {
+    Command::Fail { lease, started_at: None, failure: failure(true, None) }
+}
+
+pub(crate) fn succeed(lease: Lease) -> Command {
+    Command::Succeed { lease, started_at: None, result: "done".into() }
+}
+
+pub(crate) fn cancel() -> Command {
+    Command::Cancel { reason: "not needed".into(), actor: "tests".into() }
+}

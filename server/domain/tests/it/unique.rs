@@ -1,0 +1,160 @@
+//! Who holds a unique key, and what an enqueue under it does.
+
+use sentinel_domain::{
+    Command, Job, JobId, KeyClash, NewJob, Reason, State, UniqueKey, UniqueMode, UniqueScope,
+    birth, held_key, on_clash, unique_key,
+};
+
+use crate::fixture::{
+    ALICE, PARENTS, T0, cancel, enqueue, fail, lease, new_job, start, step, succeed,
+};
+
+fn keyed(edit: impl FnOnce(&mut NewJob)) -> Job {
+    let mut new = NewJob { unique_key: Some("order-7".into()), max_attempts: 1, ..new_job() };
+    edit(&mut new);
+    enqueue(new)
+}
+
+/// A holder in every state, and one that was replaced.
+fn holders(ttl_ms: Option<i64>) -> Vec<(&'static str, Job)> {
+    let ttl = |new: &mut NewJob| new.unique_ttl_ms = ttl_ms;
+    let ready = keyed(ttl);
+    let running = start(&ready, ALICE, T0);
+    let scheduled = keyed(|new| {
+        ttl(new);
+        new.delay_ms = Some(5_000);
+    });
+    let blocked = keyed(|new| {
+        ttl(new);
+        new.depends_on = vec![PARENTS[0].to_string()];
+    });
+    let late = keyed(|new| {
+        ttl(new);
+        new.start_deadline = Some(T0 + 1);
+    });
+    vec![
+        ("SCHEDULED", scheduled),
+        ("BLOCKED", blocked),
+        ("READY", ready.clone()),
+        ("RUNNING", running.clone()),
+        ("SUCCEEDED", step(&running, &succeed(lease(&running)), T0)),
+        ("FAILED", step(&running, &fail(lease(&running)), T0)),
+        ("CANCELLED", step(&ready, &cancel(), T0)),
+        ("EXPIRED", step(&late, &Command::Expire, T0 + 1)),
+        ("CANCELLED, replaced", step(&ready, &Command::Replace, T0)),
+    ]
+}
+
+fn said(clash: KeyClash) -> &'static str {
+    match clash {
+        KeyClash::ReturnExisting => "answers the holder",
+        KeyClash::Reject => "ALREADY_EXISTS",
+        KeyClash::Replace { due: Some(_) } => "replaces it, keeps its due time",
+        KeyClash::Replace { due: None } => "replaces it, own due time",
+    }
+}
+
+/// The rows of the document: each holder that may hold a key, with an answer per mode.
+pub(crate) fn table() -> Vec<(String, Vec<&'static str>)> {
+    let until = T0 + 60_000;
+    let mut rows = Vec::new();
+    for ((name, free), (_, timed)) in holders(None).into_iter().zip(holders(Some(60_000))) {
+        let answers = |job: &Job| UniqueMode::ALL.map(|mode| said(on_clash(mode, job))).to_vec();
+        let row = match (held_key(&free), held_key(&timed)) {
+            (Some((_, None)), Some((_, Some(at)))) if at == until => {
+                (name.to_owned(), answers(&free))
+            }
+            (None, Some((_, Some(at)))) if at == until => {
+                (format!("{name}, within its ttl"), answers(&timed))
+            }
+            (None, None) => (format!("{name}: holds no key"), vec!["enqueues"; 4]),
+            other => panic!("{name} holds {other:?}"),
+        };
+        rows.push(row);
+    }
+    rows
+}
+
+#[test]
+fn a_key_is_held_until_the_end_or_for_its_ttl() {
+    for (name, job) in holders(None) {
+        let expected = (!job.status.state.is_final()).then_some(None);
+        assert_eq!(held_key(&job).map(|(_, until)| until), expected, "{name}");
+    }
+    for (name, job) in holders(Some(60_000)) {
+        let expected = (job.status.reason != Reason::Replaced).then_some(Some(T0 + 60_000));
+        assert_eq!(held_key(&job).map(|(_, until)| until), expected, "{name}");
+    }
+    assert_eq!(held_key(&enqueue(new_job())), None);
+}
+
+#[test]
+fn only_a_waiting_holder_is_replaced() {
+    for (name, job) in holders(Some(60_000)) {
+        let state = job.status.state;
+        for mode in UniqueMode::ALL {
+            let expected = match mode {
+                UniqueMode::Reject => KeyClash::Reject,
+                UniqueMode::ReplacePending if matches!(state, State::Scheduled | State::Ready) => {
+                    KeyClash::Replace { due: Some(job.status.ready_at) }
+                }
+                UniqueMode::ReplacePending | UniqueMode::Debounce if state.is_waiting() => {
+                    KeyClash::Replace { due: None }
+                }
+                _ => KeyClash::ReturnExisting,
+            };
+            assert_eq!(on_clash(mode, &job), expected, "{name} under {mode:?}");
+            let replaced = sentinel_domain::decide(&job, &Command::Replace, T0 + 2);
+            assert_eq!(replaced.is_ok(), state.is_waiting(), "{name}");
+        }
+    }
+}
+
+#[test]
+fn a_job_that_replaces_another_one_takes_its_place() {
+    let holder = keyed(|_| ());
+    let KeyClash::Replace { due: Some(due) } = on_clash(UniqueMode::ReplacePending, &holder) else {
+        panic!("a ready holder gives its due time")
+    };
+    let later = T0 + 60_000;
+    let mut spec = new_job().admit("spec", "", later, 0).expect("a valid job");
+    spec.run_at = due;
+    let job = birth(JobId::from_u128(2), spec.into(), &[], later);
+    assert_eq!((job.status.state, job.status.ready_at), (State::Ready, T0));
+}
+
+#[test]
+fn a_retry_makes_a_replaced_job_a_holder_again() {
+    let job = step(&step(&keyed(|_| ()), &Command::Replace, T0), &Command::Retry, T0 + 1);
+    assert_eq!(held_key(&job).map(|(_, until)| until), Some(None));
+}
+
+fn key_of(queue: &str, kind: &str, key: &str, scope: UniqueScope) -> UniqueKey {
+    let job = keyed(|new| {
+        new.queue = queue.into();
+        new.kind = kind.into();
+        new.unique_key = Some(key.into());
+        new.unique_scope = Some(scope);
+    });
+    unique_key(&job.spec).expect("a keyed job")
+}
+
+#[test]
+fn a_key_is_unique_in_its_scope_and_never_runs_into_another() {
+    use UniqueScope::{Kind, Queue};
+    assert_eq!(key_of("q", "a", "k", Queue), key_of("q", "b", "k", Queue));
+    let all = [
+        key_of("q", "a", "k", Kind),
+        key_of("q", "b", "k", Kind),
+        key_of("q", "a", "k", Queue),
+        key_of("qa", "a", "k", Queue),
+        key_of("q", "ak", "k", Kind),
+        key_of("q", "a", "k\0k", Kind),
+        key_of("q", "a", "a\0k", Queue),
+        key_of("r", "a", "k", Kind),
+    ];
+    for (at, key) in all.iter().enumerate() {
+        assert!(!all[..at].contains(key), "{key:?}");
+        assert_eq!(*key, UniqueKey::from_bytes(key.as_bytes()));
+    }
+}

@@ -1,0 +1,290 @@
+//! Random lives of a job. What is checked here knows nothing of the golden file.
+
+use std::collections::BTreeSet;
+
+use proptest::prelude::*;
+use proptest::test_runner::{Config, RngSeed, TestRunner};
+use sentinel_domain::{
+    Command, Decision, Failure, Job, Lease, Millis, NewJob, OnLost, Refusal, SessionId, State,
+    decide, invariant, limits,
+};
+
+use crate::fixture::{ALICE, BOB, PARENTS, T0, cancel, enqueue, failure, new_job};
+
+/// The same walks each time, others with SENTINEL_TEST_SEED.
+pub(crate) fn runner(cases: u32) -> TestRunner {
+    let seed = std::env::var("SENTINEL_TEST_SEED").ok().and_then(|seed| seed.parse().ok());
+    let rng_seed = RngSeed::Fixed(seed.unwrap_or(7));
+    TestRunner::new(Config { cases, rng_seed, failure_persistence: None, ..Config::default() })
+}
+
+/// A job with what an observer knows of its past.
+#[derive(Clone, Debug)]
+pub(crate) struct Life {
+    pub(crate) job: Job,
+    /// Every lease that was ever given, oldest first.
+    pub(crate) leases: Vec<Lease>,
+    /// Epochs whose report was accepted.
+    reported: BTreeSet<u64>,
+    /// Runs that have their final record.
+    ended_runs: BTreeSet<u32>,
+    /// Of this run.
+    begun: u32,
+    given_back: u32,
+}
+
+impl Life {
+    pub(crate) fn new(job: Job) -> Self {
+        let mut ended_runs = BTreeSet::new();
+        if job.status.state.is_final() {
+            ended_runs.insert(1);
+        }
+        let (begun, given_back) = (0, 0);
+        let (leases, reported) = (Vec::new(), BTreeSet::new());
+        Self { job, leases, reported, ended_runs, begun, given_back }
+    }
+
+    /// Asks and checks. True when the command was accepted.
+    pub(crate) fn ask(&mut self, command: &Command, now: Millis) -> bool {
+        match decide(&self.job, command, now) {
+            Err(refusal) => {
+                self.check_refusal(command, refusal);
+                false
+            }
+            Ok(decision) => {
+                self.check_decision(command, &decision, now);
+                self.note(command, &decision);
+                assert_eq!(self.job.status.attempt, self.begun - self.given_back, "{self:?}");
+                assert!(self.begun - self.given_back <= self.job.spec.retry.max_attempts);
+                crate::alarm::check(&self.job);
+                true
+            }
+        }
+    }
+
+    fn check_refusal(&self, command: &Command, refusal: Refusal) {
+        let state = self.job.status.state;
+        if let Some(lease) = lease_of(command) {
+            let live = self.job.status.lease.is_some_and(|live| right(live) == right(lease));
+            assert!(
+                !live || refusal == Refusal::CheckpointTooLarge,
+                "the live lease is refused: {command:?} {refusal:?} {self:?}"
+            );
+            if refusal == Refusal::Duplicate {
+                assert!(self.reported.contains(&lease.epoch), "{lease:?} never reported: {self:?}");
+            }
+        }
+        match command {
+            Command::Cancel { .. } => assert!(state.is_final() || self.job.status.cancel.is_some()),
+            Command::Retry => assert!(!state.is_final()),
+            Command::Replace => assert!(!state.is_waiting()),
+            _ => {}
+        }
+    }
+
+    fn check_decision(&self, command: &Command, decision: &Decision, now: Millis) {
+        let (before, after) = (&self.job.status, &decision.job.status);
+        let told = || format!("{command:?} at {now}: {self:?} became {after:?}");
+        assert_eq!(invariant::broken(&decision.job), [""; 0], "{}", told());
+        assert_eq!(invariant::broken_step(&self.job, &decision.job), [""; 0], "{}", told());
+        if let Some(lease) = lease_of(command) {
+            assert_eq!(
+                before.lease.map(right),
+                Some(right(lease)),
+                "a stale lease changed a job: {}",
+                told()
+            );
+        }
+        if before.state.is_final() {
+            assert!(matches!(command, Command::Retry), "{}", told());
+        } else if before.cancel.is_some() {
+            let ends = after.state.is_final() || after.lease == before.lease;
+            assert!(ends, "an attempt after a cancel: {}", told());
+        }
+        if let Command::Succeed { result, .. } = command {
+            let kept = result.len() as u64 <= limits::RESULT_BYTES;
+            assert_eq!(after.state == State::Succeeded, kept, "{}", told());
+        } else {
+            assert_ne!(after.state, State::Succeeded, "{}", told());
+        }
+        self.check_end(command, decision, now);
+    }
+
+    fn check_end(&self, command: &Command, decision: &Decision, now: Millis) {
+        let (before, after) = (&self.job.status, &decision.job.status);
+        let over = before.lease.is_some() && after.lease.is_none();
+        let row = over && after.state != State::Succeeded;
+        assert_eq!(decision.end.is_some(), row, "{command:?}: {self:?} became {after:?}");
+        if let Some(end) = &decision.end {
+            assert_eq!(Some(end.epoch), before.lease.map(|lease| lease.epoch));
+            assert_eq!((end.run, end.attempt), (before.run, before.attempt));
+            assert!(end.started_at.is_none_or(|at| at <= end.ended_at) && end.ended_at == now);
+        }
+        if over && after.state == State::Scheduled {
+            let longest_ms = match command {
+                Command::Snooze { .. } => limits::DELAY_MAX_MS,
+                Command::Fail { failure: Failure { next_delay_ms: Some(_), .. }, .. } => {
+                    limits::RETRY_CAP_MAX_MS
+                }
+                _ => self.job.spec.retry.cap_ms,
+            };
+            let pause_ms = u64::try_from(after.ready_at - now).expect("a pause is not negative");
+            assert!((1..=longest_ms).contains(&pause_ms), "{command:?} waits {pause_ms} ms");
+        }
+    }
+
+    fn note(&mut self, command: &Command, decision: &Decision) {
+        let (before, after) = (&self.job.status, &decision.job.status);
+        if after.run != before.run {
+            (self.begun, self.given_back) = (0, 0);
+        }
+        if let (None, Some(lease)) = (before.lease, after.lease) {
+            self.begun += 1;
+            self.leases.push(lease);
+        }
+        let gives_back = matches!(
+            command,
+            Command::NotReceived { .. } | Command::Release { .. } | Command::Snooze { .. }
+        );
+        if gives_back && !after.state.is_final() {
+            self.given_back += 1;
+        }
+        if let (Some(lease), true) = (before.lease, after.lease.is_none()) {
+            let by_report = lease_of(command).is_some();
+            if by_report && !matches!(command, Command::NotReceived { .. }) {
+                self.reported.insert(lease.epoch);
+            }
+        }
+        if after.state.is_final() {
+            assert!(self.ended_runs.insert(after.run), "two ends of run {}", after.run);
+        }
+        self.job = decision.job.clone();
+    }
+}
+
+/// What makes two leases the same right; a worker does not say when it was granted.
+fn right(lease: Lease) -> (u32, u32, u64, SessionId) {
+    (lease.run, lease.attempt, lease.epoch, lease.session)
+}
+
+fn lease_of(command: &Command) -> Option<Lease> {
+    match command {
+        Command::NotReceived { lease }
+        | Command::Release { lease }
+        | Command::Succeed { lease, .. }
+        | Command::Fail { lease, .. }
+        | Command::Snooze { lease, .. }
+        | Command::Stop { lease, .. }
+        | Command::Checkpoint { lease, .. } => Some(*lease),
+        _ => None,
+    }
+}
+
+/// Random numbers that [`command`] makes a command of.
+type Throw = (u8, u8, u32, Option<u64>, Option<Millis>);
+
+/// A command about the live lease most of the time, else about an old or a foreign one.
+fn command(life: &Life, (kind, which, dice, delay_ms, started_at): Throw) -> Command {
+    let foreign = Lease { run: 1, attempt: 1, epoch: 1, session: BOB, granted_at: T0 };
+    let lease = match which % 8 {
+        0 => foreign,
+        1 => life.leases.first().copied().unwrap_or(foreign),
+        2 => Lease { session: BOB, ..life.leases.last().copied().unwrap_or(foreign) },
+        _ => life.leases.last().copied().unwrap_or(foreign),
+    };
+    let session = if which % 3 == 0 { BOB } else { ALICE };
+    let failed = |retryable, timed_out| Command::Fail {
+        lease,
+        started_at,
+        failure: Failure { dice, timed_out, ..failure(retryable, delay_ms) },
+    };
+    let outcome = State::ALL[usize::from(which) % State::ALL.len()];
+    match kind % 24 {
+        0 => Command::Promote,
+        1 => Command::Expire,
+        2..=5 => Command::Start { session, worker: "w".into() },
+        6 => Command::NotReceived { lease },
+        7 => Command::Succeed { lease, started_at, result: "r".into() },
+        8..=10 => failed(true, which % 4 == 0),
+        11 => failed(false, false),
+        12 => Command::Snooze { lease, started_at, delay_ms: delay_ms.unwrap_or(0) },
+        13 => Command::Release { lease },
+        14 => Command::Stop { lease, started_at, dice },
+        15 => Command::Checkpoint { lease, data: "half".into() },
+        16 => cancel(),
+        17 => Command::Revoke,
+        18 => Command::Lose { session },
+        19 => Command::TimeOut { dice },
+        20 => Command::Unblock { parent: PARENTS[usize::from(which) % 2], outcome },
+        21 => Command::Replace,
+        _ => Command::Retry,
+    }
+}
+
+fn throw() -> impl Strategy<Value = Throw> {
+    let delay_ms = proptest::option::of(prop_oneof![0..1_000_u64, any::<u64>()]);
+    let started_at = proptest::option::of(prop_oneof![T0..T0 + 100_000, any::<i64>()]);
+    (any::<u8>(), any::<u8>(), any::<u32>(), delay_ms, started_at)
+}
+
+fn spec() -> impl Strategy<Value = NewJob> {
+    let deadline = proptest::option::of(2_000..60_000_i64);
+    (1..5_u32, 0..3_usize, any::<[bool; 4]>(), deadline).prop_map(
+        |(max_attempts, parents, [later, timeout, fail, grace], deadline)| NewJob {
+            max_attempts,
+            delay_ms: later.then_some(1_000),
+            start_deadline: deadline.map(|at| T0 + at),
+            run_timeout_ms: timeout.then_some(500),
+            cancel_grace_ms: grace.then_some(300),
+            on_lost: fail.then_some(OnLost::Fail),
+            jitter: None,
+            depends_on: PARENTS[..parents].iter().map(ToString::to_string).collect(),
+            ..new_job()
+        },
+    )
+}
+
+#[test]
+fn a_random_life_breaks_no_rule() {
+    let steps = proptest::collection::vec((throw(), 0..3_000_i64), 1..80);
+    let walk = |(new, steps): (NewJob, Vec<(Throw, Millis)>)| {
+        let mut life = Life::new(enqueue(new));
+        let mut now = T0;
+        for (throw, pause_ms) in steps {
+            now += pause_ms;
+            let command = command(&life, throw);
+            life.ask(&command, now);
+            // Timers are never lost for long, so that walks do not stand still.
+            if throw.1 % 2 == 0 {
+                life.ask(&Command::Promote, now);
+            }
+        }
+        Ok(())
+    };
+    runner(2_000).run(&(spec(), steps), walk).expect("no walk breaks a rule");
+}
+
+#[test]
+fn a_live_lease_always_succeeds() {
+    let steps = proptest::collection::vec((throw(), 0..500_i64), 1..20);
+    let wins = std::cell::Cell::new(0);
+    runner(500)
+        .run(&(spec(), steps), |(new, steps)| {
+            let mut life = Life::new(enqueue(new));
+            let mut now = T0;
+            for (throw, pause_ms) in steps {
+                now += pause_ms;
+                let command = command(&life, throw);
+                life.ask(&command, now);
+            }
+            if let Some(lease) = life.job.status.lease {
+                let succeed = Command::Succeed { lease, started_at: None, result: "r".into() };
+                prop_assert!(life.ask(&succeed, now));
+                prop_assert_eq!(life.job.status.state, State::Succeeded);
+                wins.set(wins.get() + 1);
+            }
+            Ok(())
+        })
+        .expect("a live lease wins");
+    assert!(wins.get() > 20, "only {} walks ended in a running job", wins.get());
+}
