@@ -5,6 +5,8 @@
 
 mod attempts;
 mod harness;
+mod history;
 mod refusals;
 mod relations;
 mod walk;
+mod watch;
