@@ -10,50 +10,50 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use sentinel_client::proto::jobs::v1::{Job, JobState, StateReason};
 
-pub use check::{Violation, check};
+pub(crate) use check::{Violation, check};
 
 /// Everything that was noted.
 #[derive(Clone, Debug, Default)]
-pub struct History {
+pub(crate) struct History {
     /// Jobs whose enqueue was acknowledged.
-    pub acknowledged: BTreeSet<String>,
+    pub(crate) acknowledged: BTreeSet<String>,
     /// Jobs that were answered to each request id.
-    pub requests: BTreeMap<String, BTreeSet<String>>,
+    pub(crate) requests: BTreeMap<String, BTreeSet<String>>,
     /// Calls without a request id that got no answer, with the jobs they may have stored.
-    pub unknown_jobs: usize,
+    pub(crate) unknown_jobs: usize,
     /// Cancels of waiting jobs that were acknowledged.
-    pub cancels: Vec<Cancelled>,
+    pub(crate) cancels: Vec<Cancelled>,
     /// Retries that were acknowledged: the job and its new run.
-    pub retries: Vec<(String, u32)>,
+    pub(crate) retries: Vec<(String, u32)>,
     /// Changes by job, as a watch showed them.
-    pub changes: BTreeMap<String, Vec<Look>>,
+    pub(crate) changes: BTreeMap<String, Vec<Look>>,
     /// Each acknowledged job at the end, by Get.
-    pub got: BTreeMap<String, Look>,
+    pub(crate) got: BTreeMap<String, Look>,
     /// All jobs at the end, by List.
-    pub listed: Vec<(String, Look)>,
+    pub(crate) listed: Vec<(String, Look)>,
     /// What handlers wrote, in the order of the file.
-    pub effects: Vec<Effect>,
+    pub(crate) effects: Vec<Effect>,
 }
 
 /// A cancel that ended a waiting job.
 #[derive(Clone, Debug)]
-pub struct Cancelled {
-    pub id: String,
-    pub run: u32,
+pub(crate) struct Cancelled {
+    pub(crate) id: String,
+    pub(crate) run: u32,
     /// Lines that the handlers had written when the answer was there.
-    pub lines_before: usize,
+    pub(crate) lines_before: usize,
 }
 
 /// A job at one version.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Look {
-    pub version: u64,
-    pub state: JobState,
-    pub reason: StateReason,
-    pub run: u32,
-    pub attempt: u32,
+pub(crate) struct Look {
+    pub(crate) version: u64,
+    pub(crate) state: JobState,
+    pub(crate) reason: StateReason,
+    pub(crate) run: u32,
+    pub(crate) attempt: u32,
     /// The result as text; a handler answers its fence.
-    pub result: String,
+    pub(crate) result: String,
 }
 
 impl From<&Job> for Look {
@@ -71,18 +71,18 @@ impl From<&Job> for Look {
 
 /// A line of a handler.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Effect {
-    pub id: String,
-    pub run: u32,
-    pub attempt: u32,
-    pub epoch: u64,
-    pub instance: String,
-    pub is_start: bool,
+pub(crate) struct Effect {
+    pub(crate) id: String,
+    pub(crate) run: u32,
+    pub(crate) attempt: u32,
+    pub(crate) epoch: u64,
+    pub(crate) instance: String,
+    pub(crate) is_start: bool,
 }
 
 impl Effect {
     /// `job/run/attempt/epoch <tab> instance <tab> start|end`.
-    pub fn parse(line: &str) -> Option<Self> {
+    pub(crate) fn parse(line: &str) -> Option<Self> {
         let mut columns = line.split('\t');
         let (fence, instance, what) = (columns.next()?, columns.next()?, columns.next()?);
         let mut parts = fence.split('/');
@@ -100,7 +100,7 @@ impl Effect {
         })
     }
 
-    pub fn fence(&self) -> String {
+    pub(crate) fn fence(&self) -> String {
         format!("{}/{}/{}/{}", self.id, self.run, self.attempt, self.epoch)
     }
 }

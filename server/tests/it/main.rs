@@ -4,6 +4,7 @@
 #![cfg(test)]
 
 mod attempts;
+mod crash;
 mod harness;
 mod history;
 mod refusals;

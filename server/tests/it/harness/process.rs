@@ -12,14 +12,14 @@ use tokio::process::{Child, Command};
 const TAIL: usize = 60;
 
 /// A running child; killed when dropped.
-pub struct Process {
+pub(crate) struct Process {
     child: Child,
     log: PathBuf,
 }
 
 impl Process {
     /// Starts a program; both of its outputs are appended to `log`.
-    pub fn start(mut command: Command, log: &Path) -> Self {
+    pub(crate) fn start(mut command: Command, log: &Path) -> Self {
         let open = || -> File {
             OpenOptions::new().append(true).create(true).open(log).expect("open a log file")
         };
@@ -39,28 +39,28 @@ impl Process {
         Self { child, log: log.to_owned() }
     }
 
-    pub fn log(&self) -> String {
+    pub(crate) fn log(&self) -> String {
         std::fs::read_to_string(&self.log).unwrap_or_default()
     }
 
-    pub fn signal(&self, signal: Signal) {
+    pub(crate) fn signal(&self, signal: Signal) {
         let id = self.child.id().expect("the process runs");
         let pid = Pid::from_raw(id.cast_signed()).expect("a process id");
         kill_process(pid, signal).expect("send a signal to a child");
     }
 
     /// SIGKILL, and gone when this returns.
-    pub async fn kill(&mut self) {
+    pub(crate) async fn kill(&mut self) {
         self.child.kill().await.expect("kill a child");
     }
 
     /// How it ended, when it has.
-    pub fn ended(&mut self) -> Option<ExitStatus> {
+    pub(crate) fn ended(&mut self) -> Option<ExitStatus> {
         self.child.try_wait().expect("the state of a child")
     }
 
     /// How it ended; panics when it has not within the limit.
-    pub async fn end(&mut self, limit: Duration) -> ExitStatus {
+    pub(crate) async fn end(&mut self, limit: Duration) -> ExitStatus {
         tokio::time::timeout(limit, self.child.wait())
             .await
             .unwrap_or_else(|_| panic!("{} still runs after {limit:?}", self.log.display()))

@@ -8,17 +8,17 @@ use tokio::process::Command;
 
 use super::{PATIENCE, Process, binary, until};
 
-pub struct Server {
+pub(crate) struct Server {
     process: Process,
     dir: PathBuf,
     flags: Vec<String>,
-    pub address: String,
-    pub ops_address: String,
+    pub(crate) address: String,
+    pub(crate) ops_address: String,
 }
 
 impl Server {
     /// `sentinel serve` on free ports; answers calls when this returns.
-    pub async fn start(dir: &Path, flags: &[&str]) -> Self {
+    pub(crate) async fn start(dir: &Path, flags: &[&str]) -> Self {
         let flags: Vec<String> = flags.iter().map(|flag| (*flag).to_owned()).collect();
         let any = "127.0.0.1:0";
         let process = launch(dir, any, any, &flags);
@@ -34,7 +34,7 @@ impl Server {
     }
 
     /// Starts it again on the same ports and directory, after a kill or a stop.
-    pub async fn restart(&mut self) {
+    pub(crate) async fn restart(&mut self) {
         let told = self.log().len();
         // Another process may hold the port for a moment.
         let limit = tokio::time::Instant::now() + PATIENCE;
@@ -48,23 +48,23 @@ impl Server {
         }
     }
 
-    pub fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    pub fn log(&self) -> String {
+    pub(crate) fn log(&self) -> String {
         self.process.log()
     }
 
-    pub async fn kill(&mut self) {
+    pub(crate) async fn kill(&mut self) {
         self.process.kill().await;
     }
 
-    pub fn signal(&self, signal: Signal) {
+    pub(crate) fn signal(&self, signal: Signal) {
         self.process.signal(signal);
     }
 
-    pub async fn end(&mut self, limit: Duration) -> std::process::ExitStatus {
+    pub(crate) async fn end(&mut self, limit: Duration) -> std::process::ExitStatus {
         self.process.end(limit).await
     }
 

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 const EVERY: Duration = Duration::from_millis(10);
 
 /// Probes until there is an answer; panics with `what` when the limit has passed.
-pub async fn until<T, F, A>(what: &str, limit: Duration, mut probe: F) -> T
+pub(crate) async fn until<T, F, A>(what: &str, limit: Duration, mut probe: F) -> T
 where
     F: FnMut() -> A,
     A: Future<Output = Option<T>>,

@@ -7,13 +7,13 @@ use tokio::process::Command;
 use super::{Process, binary};
 
 /// The process; dereferences to it.
-pub struct Worker {
+pub(crate) struct Worker {
     process: Process,
 }
 
 impl Worker {
     /// `sentinel-worker` for the queue `default` of one server.
-    pub fn start(dir: &Path, url: &str, instance: &str, flags: &[&str]) -> Self {
+    pub(crate) fn start(dir: &Path, url: &str, instance: &str, flags: &[&str]) -> Self {
         let mut command = Command::new(binary("sentinel-worker"));
         command.args(["--server", url, "--instance", instance, "--json"]);
         command.args(flags);

@@ -9,7 +9,7 @@ use super::{Effect, History, Look};
 
 /// A broken promise.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Violation {
+pub(crate) enum Violation {
     /// An acknowledged job that Get or List does not know.
     Lost { id: String },
     /// A job that nobody works on any more and that is not final.
@@ -41,7 +41,7 @@ pub enum Violation {
 }
 
 /// All broken promises of a history.
-pub fn check(history: &History) -> BTreeSet<Violation> {
+pub(crate) fn check(history: &History) -> BTreeSet<Violation> {
     let mut found = BTreeSet::new();
     records(history, &mut found);
     changes(history, &mut found);
