@@ -92,8 +92,11 @@ async fn dose(seed: u64) {
 /// Waits until nothing moves any more, then reads all records.
 async fn settle(client: &Client, history: &mut History) {
     for id in &history.acknowledged {
-        let job = end_of(client, id).await;
-        history.got.insert(id.clone(), Look::from(&client.get(&job.id).await.expect("get")));
+        let what = format!("job {id} is final");
+        let job = until(&what, PATIENCE, || async {
+            client.get(id).await.ok().filter(|job| is_final(job.state()))
+        });
+        history.got.insert(id.clone(), Look::from(&job.await));
     }
     // The ledger follows; what calls without an answer stored must end too.
     history.listed = until("the list has all ends", PATIENCE, || async {

@@ -19,7 +19,7 @@ use crate::history::{Cancelled, History};
 const CLIENTS: u64 = 4;
 
 /// Calls of one client a second at most: the load is there to be right under, not to be fast.
-const EVERY: Duration = Duration::from_millis(30);
+const EVERY: Duration = Duration::from_millis(10);
 
 /// Tries of a call under one request id, over restarts of the server.
 const TRIES: usize = 60;
