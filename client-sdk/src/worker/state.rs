@@ -8,6 +8,8 @@
 mod drain;
 mod frames;
 mod inbound;
+#[cfg(test)]
+mod tests;
 mod timers;
 
 use std::borrow::Borrow;
