@@ -90,3 +90,12 @@ async fn nobody_listens() {
     assert!(matches!(error, Error::Transport { .. }), "{error:?}");
     assert!(error.to_string().contains("refused"), "{error}");
 }
+
+#[tokio::test]
+async fn a_call_without_an_answer_ends_at_the_timeout() {
+    let mut peer = JobPeer::listen().await;
+    let client = peer.client.clone().with_timeout(std::time::Duration::from_millis(50));
+    let get = tokio::spawn(async move { client.get("j1").await });
+    let _unanswered = peer.call().await;
+    assert!(matches!(get.await.unwrap(), Err(Error::Timeout)));
+}

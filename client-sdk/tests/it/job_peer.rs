@@ -17,7 +17,7 @@ use crate::peer::PATIENCE;
 
 /// A call in the hands of the test.
 pub(crate) enum Call {
-    Enqueue(MetadataMap, EnqueueRequest, oneshot::Sender<Result<EnqueueResponse, Status>>),
+    Enqueue(MetadataMap, Box<EnqueueRequest>, oneshot::Sender<Result<EnqueueResponse, Status>>),
     Get(GetRequest, oneshot::Sender<Result<GetResponse, Status>>),
     List(ListRequest, oneshot::Sender<Result<ListResponse, Status>>),
     Watch(WatchRequest, mpsc::Sender<Result<WatchResponse, Status>>),
@@ -53,7 +53,7 @@ impl JobService for Service {
         request: Request<EnqueueRequest>,
     ) -> Result<Response<EnqueueResponse>, Status> {
         let (metadata, _, request) = request.into_parts();
-        self.ask(|answer| Call::Enqueue(metadata, request, answer)).await
+        self.ask(|answer| Call::Enqueue(metadata, Box::new(request), answer)).await
     }
 
     async fn get(&self, request: Request<GetRequest>) -> Result<Response<GetResponse>, Status> {

@@ -236,3 +236,17 @@ async fn a_success_of_a_handler_survives_the_loss_of_its_stream() {
     stream.welcome("s1", &[HeldVerdict::Keep]).await;
     assert!(is_success(&stream.report_item().await));
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_leaves_before_its_welcome_is_dialled_again() {
+    let mut peer = Peer::listen().await;
+    let _worker = Running::start(peer.worker().handler("noop", noop));
+    for code in [Code::Unavailable, Code::Internal, Code::ResourceExhausted] {
+        let mut stream = peer.accept().await;
+        stream.hello().await;
+        stream.refuse(code, "not now").await;
+    }
+    // Without any status, as a proxy does.
+    drop(peer.accept().await);
+    peer.greet().await;
+}
