@@ -12,5 +12,6 @@ mod peer;
 mod reconnect;
 mod run;
 mod side;
+mod storm;
 mod throughput;
 mod watch;
