@@ -36,7 +36,7 @@ pub enum Error {
         retry_after: Option<Duration>,
     },
     /// No answer: the server could not be reached or the connection broke.
-    #[error("cannot reach the server: {message}")]
+    #[error("can not reach the server: {message}")]
     Transport {
         /// The chain of causes.
         message: String,

@@ -65,8 +65,7 @@ impl Session {
                     return Err(error);
                 }
                 Err(error) => {
-                    let server = self.endpoint();
-                    tracing::warn!(%error, server = %server.uri(), "can not open a session");
+                    self.tell_no_session(&error);
                     self.lost();
                     continue;
                 }
@@ -88,6 +87,17 @@ impl Session {
             } else {
                 self.lost();
             }
+        }
+    }
+
+    /// A server that is away for a day must not fill a disk: repeats get rarer.
+    fn tell_no_session(&self, error: &Error) {
+        let failures = self.inbox.failures.saturating_add(1);
+        let server = self.endpoint();
+        if failures.is_power_of_two() || failures % 64 == 0 {
+            tracing::warn!(%error, server = %server.uri(), failures, "can not open a session");
+        } else {
+            tracing::debug!(%error, server = %server.uri(), failures, "can not open a session");
         }
     }
 
@@ -156,6 +166,10 @@ impl Session {
             }
             if self.state.is_silent(now) {
                 let message = "the server went silent".to_owned();
+                return End::Lost(Error::Transport { message });
+            }
+            if self.state.is_ignored(now) {
+                let message = "the server acknowledged no report for too long".to_owned();
                 return End::Lost(Error::Transport { message });
             }
             let can_send = self.send(&wire, now);

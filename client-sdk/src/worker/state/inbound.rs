@@ -168,6 +168,9 @@ impl SessionState {
 
     /// Verdicts also count when they come on a stream that is being left.
     pub(crate) fn report_ack(&mut self, now: Instant, ack: ReportAck) {
+        let acked = u32::try_from(ack.items.len()).unwrap_or(u32::MAX);
+        self.link.in_flight = self.link.in_flight.saturating_sub(acked);
+        self.link.waits_since = now;
         for item in ack.items {
             let Some(no) = item.lease.as_ref().and_then(|lease| self.by_lease.get(lease)).copied()
             else {

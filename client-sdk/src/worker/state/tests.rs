@@ -252,3 +252,21 @@ fn a_welcome_with_other_verdicts_is_refused() {
     desk.state.hello(desk.now);
     assert!(desk.state.welcome(desk.now, &welcome(&[])).is_err());
 }
+
+#[test]
+fn reports_that_nobody_acknowledges_end_the_stream() {
+    let mut desk = Desk::open();
+    let started = desk.assign(&["a", "b"]);
+    desk.finish(&started[0]);
+    desk.pass(1);
+    assert_eq!(desk.reported(), ["a"]);
+    desk.pass(29_999);
+    desk.down(Down::Pong(Pong::default()));
+    assert!(!desk.state.is_ignored(desk.now));
+    desk.pass(1);
+    assert!(desk.state.is_ignored(desk.now));
+    desk.ack("a", Verdict::Recorded);
+    assert!(!desk.state.is_ignored(desk.now));
+    desk.pass(60_000);
+    assert!(!desk.state.is_ignored(desk.now), "nothing waits");
+}
