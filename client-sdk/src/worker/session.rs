@@ -94,7 +94,7 @@ impl Session {
     fn tell_no_session(&self, error: &Error) {
         let failures = self.inbox.failures.saturating_add(1);
         let server = self.endpoint();
-        if failures.is_power_of_two() || failures % 64 == 0 {
+        if failures.is_power_of_two() || failures.is_multiple_of(64) {
             tracing::warn!(%error, server = %server.uri(), failures, "can not open a session");
         } else {
             tracing::debug!(%error, server = %server.uri(), failures, "can not open a session");

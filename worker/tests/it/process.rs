@@ -1,11 +1,15 @@
-//! Signals and exit codes, with no server in reach.
+//! Signals and exit codes, with and without a server in reach.
 
+use std::os::unix::process::ExitStatusExt;
 use std::process::Stdio;
 use std::time::Duration;
 
+use sentinel_client::proto::workers::v1::session_request::Frame as Up;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
+
+use crate::peer::{Peer, Stream, job};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -62,4 +66,44 @@ async fn a_bad_flag_is_named() {
     assert_eq!(out.status.code(), Some(1));
     let text = String::from_utf8(out.stderr).unwrap();
     assert!(text.contains("not a name") && text.contains("1..128"), "{text}");
+}
+
+/// The worker as a process with a session on the peer.
+async fn in_session(peer: &mut Peer) -> (Child, Stream) {
+    let child = Command::new(env!("CARGO_BIN_EXE_sentinel-worker"))
+        .args(["--server", &peer.url(), "--queues", "default", "--log", "error"])
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    let (stream, _) = peer.greet().await;
+    (child, stream)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_second_signal_stops_at_once() {
+    let mut peer = Peer::listen().await;
+    let (child, mut stream) = in_session(&mut peer).await;
+    let mut assignment = job("j1", "demo.stubborn");
+    assignment.payload = r#"{"ms":600000}"#.into();
+    stream.assign(vec![assignment]).await;
+    stream.until(|frame| matches!(frame, Up::Received(_)).then_some(())).await;
+    let pid = child.id().unwrap().to_string();
+    Command::new("kill").args(["-TERM", &pid]).status().await.unwrap();
+    // The first one is known to have arrived by its Drain.
+    stream.until(|frame| matches!(frame, Up::Drain(_)).then_some(())).await;
+    assert_eq!(exit_after(child, "-TERM").await, Some(130));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn demo_crash_takes_the_process_down() {
+    const SIGABRT: i32 = 6;
+    let mut peer = Peer::listen().await;
+    let (mut child, mut stream) = in_session(&mut peer).await;
+    stream.assign(vec![job("j1", "demo.crash")]).await;
+    let status = timeout(PATIENCE, child.wait()).await.unwrap().unwrap();
+    assert_eq!(status.signal(), Some(SIGABRT));
+    // No Bye, no report: the stream just ends.
+    while let Some(frame) = stream.next().await {
+        assert!(matches!(frame, Up::Received(_)), "{frame:?}");
+    }
 }
