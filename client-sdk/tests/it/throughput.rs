@@ -11,7 +11,7 @@ use crate::peer::{Peer, Running, job};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "a measurement; run it with --release --ignored --nocapture"]
-async fn burn_down() {
+async fn soak_burn_down() {
     const JOBS: u32 = 500_000;
     let mut peer = Peer::listen().await;
     let noop = async |_: Context| ();
