@@ -13,6 +13,7 @@ use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
 use super::attempt::Attempt;
+use super::clock::wall_clock;
 use super::context::Context;
 use super::outcome::{HandlerError, Outcome};
 use super::state::Finished;
@@ -87,7 +88,7 @@ impl Drop for End {
 }
 
 async fn run(handler: Option<Handler>, attempt: Arc<Attempt>, mut end: End) {
-    attempt.start(SystemTime::now());
+    attempt.start(wall_clock());
     let Some(handler) = handler else {
         // A server assigns only declared kinds; if one does not, another worker may know better.
         let text = format!("this worker has no handler for kind {:?}", attempt.assignment.kind);

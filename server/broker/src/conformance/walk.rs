@@ -8,6 +8,8 @@ use std::sync::Arc;
 
 use sentinel_domain::{Job, JobId, Millis, UniqueKey, held_key, invariant};
 
+use std::hash::{BuildHasher, RandomState};
+
 use crate::conformance::make::Writer;
 use crate::conformance::{Harness, Restart};
 use crate::oracle::Oracle;
@@ -16,8 +18,7 @@ use crate::{Broker, Call, Position, Trim, Verdict};
 /// The seed in SENTINEL_TEST_SEED, or one that differs from run to run.
 pub fn seed_from_env() -> u64 {
     let given = std::env::var("SENTINEL_TEST_SEED").ok().and_then(|text| text.parse().ok());
-    let clock = || std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    given.unwrap_or_else(|| clock().map_or(1, |since| since.as_nanos() as u64))
+    given.unwrap_or_else(|| RandomState::new().hash_one(()))
 }
 
 /// What a walk reached.

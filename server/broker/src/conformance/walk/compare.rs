@@ -23,9 +23,10 @@ pub(super) fn outcomes(expected: &Result<Outcome, StoreError>, got: &Result<Outc
 }
 
 type Ids = Vec<JobId>;
+type Edges = Vec<(JobId, JobId, u8)>;
 
 /// The same however it is ordered.
-fn plain(found: &Attention) -> (Ids, Ids, Vec<u128>, Vec<(JobId, JobId, u8)>) {
+fn plain(found: &Attention) -> (Ids, Ids, Vec<u128>, Edges) {
     let ids = |jobs: &[Arc<Job>]| {
         let mut ids: Vec<JobId> = jobs.iter().map(|job| job.id).collect();
         ids.sort();
