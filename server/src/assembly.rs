@@ -1,13 +1,268 @@
-//! Puts the server together. Not written yet: `serve` and `dev` say so.
+//! Assembly: the only place that names concrete stores, and the order of start and stop.
 
+mod dev;
+mod store;
+
+use std::future::Future;
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use sentinel_broker::ServerId;
+use sentinel_engine::{Clock, Engine, Parts, Settings, Tasks};
+use sentinel_proto::admin::v1::queue_service_server::QueueServiceServer;
+use sentinel_proto::jobs::v1::job_service_server::JobServiceServer;
+use sentinel_proto::workers::v1::worker_service_server::WorkerServiceServer;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio_stream::wrappers::TcpListenerStream;
+use tokio_util::sync::CancellationToken;
+use tonic::transport::Server;
 
 use crate::config::{Config, Mode};
+use crate::metrics::Metrics;
+use crate::observe::Observe;
+use crate::ops::{self, Readiness};
+use crate::service::{Jobs, QueuesService, Workers};
+use crate::telemetry::Telemetry;
 
-/// Runs a server until it is told to stop.
-///
-/// # Errors
-/// Always, until the parts are put together.
-pub async fn serve(_config: Config, _mode: Mode) -> anyhow::Result<ExitCode> {
-    anyhow::bail!("not assembled yet")
+/// A frame carries a payload of up to 16 MiB and what belongs to it.
+const MESSAGE_MAX_BYTES: usize = 20 << 20;
+
+/// What is left to do when the streams have ended: the last commits and projections.
+const LAST_WRITES: Duration = Duration::from_secs(10);
+
+/// How often the numbers of jobs by state are read for the metrics.
+const DEPTHS_EVERY: Duration = Duration::from_secs(2);
+
+/// Runs a server until SIGTERM or SIGINT; a second one stops at once.
+pub async fn serve(config: Config, mode: Mode) -> Result<ExitCode> {
+    let telemetry = Telemetry::init(&config)?;
+    let stop = CancellationToken::new();
+    let server = Running::start(&config).await?;
+    let fleet = match mode {
+        Mode::Dev => Some(dev::Fleet::start(&config, server.address)?),
+        Mode::Serve => None,
+    };
+    tokio::select! {
+        signal = stop_signal() => tracing::info!(signal, "draining; a second signal stops at once"),
+        () = stop.cancelled() => {}
+    }
+    let drained = async {
+        if let Some(fleet) = fleet {
+            fleet.stop().await;
+        }
+        server.stop(config.drain_timeout).await
+    };
+    let code = tokio::select! {
+        clean = drained => if clean { ExitCode::SUCCESS } else { ExitCode::FAILURE },
+        signal = stop_signal() => {
+            tracing::warn!(signal, "stopped at once");
+            ExitCode::from(130)
+        }
+    };
+    telemetry.shutdown().await;
+    Ok(code)
+}
+
+async fn stop_signal() -> &'static str {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (Ok(mut term), Ok(mut int)) =
+        (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    else {
+        // Without handlers the signals end the process by themselves.
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = term.recv() => "SIGTERM",
+        _ = int.recv() => "SIGINT",
+    }
+}
+
+/// A server that answers calls.
+pub struct Running {
+    /// Where it listens.
+    pub address: std::net::SocketAddr,
+    /// Where /metrics is.
+    pub ops_address: std::net::SocketAddr,
+    tasks: Tasks,
+    streams: CancellationToken,
+    listeners: CancellationToken,
+    serving: tokio::task::JoinHandle<()>,
+    readiness: watch::Sender<Readiness>,
+    health: tonic_health::server::HealthReporter,
+}
+
+fn settings(config: &Config) -> Settings {
+    let ms = |span: Duration| i64::try_from(span.as_millis()).unwrap_or(i64::MAX);
+    Settings {
+        payload_max_bytes: config.payload_max_bytes,
+        auto_create_queues: config.auto_create_queues,
+        session_ttl_ms: ms(config.session_ttl),
+        ping_ms: ms(config.ping),
+        receive_timeout_ms: ms(config.receive_timeout),
+        finals_hot_ms: ms(config.finals_hot),
+        watch_window_ms: ms(config.watch_window),
+        ..Settings::default()
+    }
+}
+
+impl Running {
+    /// Opens the data, starts the loops and listens.
+    pub async fn start(config: &Config) -> Result<Self> {
+        // Bound before the data is opened, so that a port that is taken costs nothing.
+        let listener = bind("listen", config.listen).await?;
+        let ops_listener = bind("ops_listen", config.ops_listen).await?;
+        let (address, ops_address) = (listener.local_addr()?, ops_listener.local_addr()?);
+        let tasks = Tasks::default();
+        let clock = Clock::system();
+        let settings = settings(config);
+        let (broker, ledger) = store::open(config, &settings, clock.now()).await?;
+        let metrics = Metrics::new();
+        let parts = Parts {
+            broker,
+            ledger,
+            clock,
+            observer: Arc::new(Observe::new(metrics.clone())),
+            settings,
+            server: ServerId(rand::random()),
+        };
+        let engine = Engine::start(parts, &tasks).await?;
+        let streams = CancellationToken::new();
+        let listeners = CancellationToken::new();
+        let (readiness, is_ready) = watch::channel(Readiness::Ready);
+        let routes = ops::router(metrics.clone(), is_ready);
+        let stop = listeners.clone();
+        tasks.spawn("ops", async move {
+            if let Err(error) = ops::serve(ops_listener, routes, stop).await {
+                tracing::error!(%error, "the ops listener failed");
+            }
+        });
+        tasks.spawn("depths", depths(engine.clone(), metrics.clone(), tasks.closing()));
+        let (health, health_service) = tonic_health::server::health_reporter();
+        health.set_serving::<JobServiceServer<Jobs>>().await;
+        health.set_serving::<QueueServiceServer<QueuesService>>().await;
+        health.set_serving::<WorkerServiceServer<Workers>>().await;
+        let jobs = Jobs::new(engine.clone(), streams.clone());
+        let workers =
+            Workers::new(engine.clone(), tasks.clone(), streams.clone(), &config.server_name);
+        let router = Server::builder()
+            .layer(ops::rpc::ObserveCalls::new(metrics))
+            .http2_keepalive_interval(Some(Duration::from_secs(20)))
+            .http2_adaptive_window(Some(true))
+            .tcp_nodelay(true)
+            .add_service(health_service)
+            .add_service(reflection_v1()?)
+            .add_service(reflection_v1alpha()?)
+            .add_service(
+                JobServiceServer::new(jobs)
+                    .max_decoding_message_size(MESSAGE_MAX_BYTES)
+                    .max_encoding_message_size(MESSAGE_MAX_BYTES),
+            )
+            .add_service(QueueServiceServer::new(QueuesService::new(engine)))
+            .add_service(
+                WorkerServiceServer::new(workers)
+                    .max_decoding_message_size(MESSAGE_MAX_BYTES)
+                    .max_encoding_message_size(MESSAGE_MAX_BYTES),
+            );
+        let incoming = TcpListenerStream::new(listener);
+        let stop = listeners.clone().cancelled_owned();
+        let serving = spawn_serving(async move {
+            if let Err(error) = router.serve_with_incoming_shutdown(incoming, stop).await {
+                tracing::error!(%error, "the listener failed");
+            }
+        });
+        tracing::info!(%address, %ops_address, data_dir = %config.data_dir.display(), "serving");
+        Ok(Self { address, ops_address, tasks, streams, listeners, serving, readiness, health })
+    }
+
+    /// Drains: no new calls, GoAway to workers, an end to watches, the last writes. True
+    /// when everything ended in time.
+    pub async fn stop(self, patience: Duration) -> bool {
+        self.readiness.send_replace(Readiness::NotReady("the server shuts down"));
+        self.health.set_not_serving::<JobServiceServer<Jobs>>().await;
+        self.health.set_not_serving::<QueueServiceServer<QueuesService>>().await;
+        self.health.set_not_serving::<WorkerServiceServer<Workers>>().await;
+        self.streams.cancel();
+        self.listeners.cancel();
+        let abort = self.serving.abort_handle();
+        // hyper waits for connections that never end by themselves; it does not get longer.
+        let served = tokio::time::timeout(patience, self.serving).await.is_ok();
+        if !served {
+            tracing::warn!(?patience, "calls were cut at the end of the drain");
+            abort.abort();
+        }
+        let closed = self.tasks.close(LAST_WRITES).await;
+        if !closed {
+            tracing::error!("some tasks did not end; the journal has what they had not written");
+        }
+        served && closed
+    }
+}
+
+/// Serving ends after the tasks are asked to, so it is not one of them.
+#[expect(clippy::disallowed_methods, reason = "joined by Running::stop")]
+fn spawn_serving(
+    serving: impl Future<Output = ()> + Send + 'static,
+) -> tokio::task::JoinHandle<()> {
+    tokio::spawn(serving)
+}
+
+async fn bind(setting: &str, address: std::net::SocketAddr) -> Result<TcpListener> {
+    TcpListener::bind(address).await.with_context(|| {
+        format!(
+            "{setting}: can not listen on {address}; is another server running? set another address"
+        )
+    })
+}
+
+fn reflection() -> tonic_reflection::server::Builder<'static> {
+    tonic_reflection::server::Builder::configure()
+        .register_encoded_file_descriptor_set(sentinel_proto::FILE_DESCRIPTOR_SET)
+        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+        // So that a client that knows only reflection can read the details of an error.
+        .register_encoded_file_descriptor_set(tonic_types::pb::FILE_DESCRIPTOR_SET)
+}
+
+fn reflection_v1() -> Result<
+    tonic_reflection::server::v1::ServerReflectionServer<
+        impl tonic_reflection::server::v1::ServerReflection,
+    >,
+> {
+    Ok(reflection().build_v1()?)
+}
+
+fn reflection_v1alpha() -> Result<
+    tonic_reflection::server::v1alpha::ServerReflectionServer<
+        impl tonic_reflection::server::v1alpha::ServerReflection,
+    >,
+> {
+    Ok(reflection().build_v1alpha()?)
+}
+
+async fn depths(engine: Engine, metrics: Metrics, closing: CancellationToken) {
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(DEPTHS_EVERY) => {}
+            () = closing.cancelled() => return,
+        }
+        if let Ok(depths) = engine.depths().await {
+            metrics.depths(depths.iter().map(|d| (&*d.queue, state_name(d.state), d.count)));
+        }
+    }
+}
+
+const fn state_name(state: sentinel_domain::State) -> &'static str {
+    use sentinel_domain::State;
+    match state {
+        State::Scheduled => "scheduled",
+        State::Blocked => "blocked",
+        State::Ready => "ready",
+        State::Running => "running",
+        State::Succeeded => "succeeded",
+        State::Failed => "failed",
+        State::Cancelled => "cancelled",
+        State::Expired => "expired",
+    }
 }

@@ -5,5 +5,7 @@ pub mod assembly;
 pub mod cli;
 pub mod config;
 pub mod metrics;
+mod observe;
 pub mod ops;
+pub mod service;
 pub mod telemetry;

@@ -6,11 +6,14 @@
 
 mod call;
 pub mod codec;
+#[cfg(feature = "conformance")]
+pub mod conformance;
 mod error;
 mod journal;
+#[cfg(feature = "conformance")]
+pub mod oracle;
 mod port;
 /// The stored record as messages; see `proto/sentinel/store/v1/store.proto`.
-#[expect(clippy::all, reason = "generated")]
 pub mod stored {
     include!("gen/sentinel.store.v1.rs");
 }

@@ -1,1 +1,124 @@
+//! The use-cases, one per file, and the loops behind them.
+//!
+//! A use-case reads, asks `domain::decide`, and commits what was decided under guards; a
+//! conflict is decided again on the newer job, at most five times. Nothing here knows
+//! gRPC, SQL or Redis.
 
+mod answer;
+mod batch;
+mod cancel;
+mod clock;
+mod commit;
+mod demand;
+mod enqueue;
+mod error;
+mod fanout;
+mod list;
+mod logs;
+mod lookup;
+mod observer;
+mod parts;
+mod project;
+mod queue;
+mod retry;
+mod roster;
+pub mod session;
+mod settings;
+mod sweep;
+mod task;
+mod watch;
+
+use std::sync::Arc;
+
+use sentinel_broker::{Broker, ServerId};
+use sentinel_domain::JobId;
+use sentinel_ledger::Ledger;
+
+pub use batch::{BatchItem, ItemRefused};
+pub use cancel::{CancelOutcome, Cancelled};
+pub use clock::Clock;
+pub use enqueue::{Enqueued, RequestKey};
+pub use error::EngineError;
+pub use list::{CountsPage, JobsPage, Selection};
+pub use logs::LogFeed;
+pub use observer::{NoObserver, Observer};
+use parts::Shared;
+pub use settings::Settings;
+pub use task::Tasks;
+pub use watch::{Cursor, GapReason, Selector, Snapshot, Watch, WatchEvent};
+
+/// How often a decision is made anew when the job changed in between.
+pub(crate) const TRIES: usize = 5;
+
+/// What an engine runs on.
+pub struct Parts {
+    pub broker: Arc<dyn Broker>,
+    pub ledger: Ledger,
+    pub clock: Clock,
+    pub observer: Arc<dyn Observer>,
+    pub settings: Settings,
+    /// Random per start.
+    pub server: ServerId,
+}
+
+/// One server's engine. Cheap to clone; all clones are the same engine.
+#[derive(Clone)]
+pub struct Engine {
+    shared: Arc<Shared>,
+}
+
+impl std::ops::Deref for Engine {
+    type Target = Shared;
+
+    fn deref(&self) -> &Shared {
+        &self.shared
+    }
+}
+
+impl Engine {
+    /// Starts the loops in `tasks`. They end when `tasks` is closed.
+    pub async fn start(parts: Parts, tasks: &Tasks) -> Result<Self, EngineError> {
+        let Parts { broker, ledger, clock, observer, settings, server } = parts;
+        let queues = queue::Queues::load(broker.as_ref()).await?;
+        let demand = Arc::new(demand::Demand::default());
+        let (commits, submissions) = commit::channel();
+        let (logs, log_rows) = logs::channel();
+        let fanout = Arc::new(fanout::Fanout::new(*broker.head().borrow()));
+        let engine = Self {
+            shared: Arc::new(Shared {
+                broker,
+                ledger,
+                clock,
+                observer,
+                settings,
+                server,
+                commits,
+                demand,
+                roster: roster::Roster::default(),
+                queues,
+                fanout,
+                logs,
+            }),
+        };
+        engine.broker.extend_sessions(engine.now() + engine.settings.session_ttl_ms).await?;
+        tasks.spawn("commit", commit::run(engine.clone(), submissions, tasks.closing()));
+        tasks.spawn("sweep", sweep::run(engine.clone(), tasks.closing()));
+        tasks.spawn("project", project::run(engine.clone(), tasks.closing()));
+        tasks.spawn("fanout", fanout::run(engine.clone(), tasks.closing()));
+        tasks.spawn("logs", logs::run(engine.clone(), log_rows));
+        Ok(engine)
+    }
+
+    /// How many hot jobs are in each state, per queue.
+    pub async fn depths(&self) -> Result<Vec<sentinel_broker::Depth>, EngineError> {
+        Ok(self.broker.depths().await?)
+    }
+
+    pub(crate) fn now(&self) -> i64 {
+        self.clock.now()
+    }
+
+    fn new_id(&self) -> JobId {
+        JobId::new(self.now(), 0, rand::random())
+    }
+}

@@ -1,0 +1,152 @@
+//! Short ways to say jobs, groups and calls.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use sentinel_domain::{
+    Decision, Job, JobId, Millis, Name, NewJob, Queue, SessionId, Spec, birth, limits,
+};
+
+use crate::{Call, Change, Claim, Group, Guard, RequestMemory, ServerId, SessionRow, codec};
+
+/// The spec of a job with every default but these, and whatever `more` sets.
+pub fn spec(queue: &str, kind: &str, now: Millis, more: impl FnOnce(&mut NewJob)) -> Spec {
+    let mut new = NewJob { queue: queue.into(), kind: kind.into(), ..NewJob::default() };
+    new.payload = Bytes::from_static(b"{}");
+    more(&mut new);
+    new.admit("spec", "", now, limits::PAYLOAD_MAX_BYTES).expect("a case says what is allowed")
+}
+
+/// A job as it is born, without dependencies.
+pub fn job(queue: &str, kind: &str, now: Millis, random: u64) -> Arc<Job> {
+    job_with(spec(queue, kind, now, |_| {}), now, random)
+}
+
+/// A job as it is born, of a spec.
+pub fn job_with(spec: Spec, now: Millis, random: u64) -> Arc<Job> {
+    // Only the upper 62 bits count.
+    Arc::new(birth(JobId::new(now, 0, random << 2), Arc::new(spec), &[], now))
+}
+
+/// A session by a small number.
+pub fn session(number: u128) -> SessionId {
+    SessionId::from_u128(number)
+}
+
+/// A group that creates a job.
+pub fn create(job: &Arc<Job>) -> Group {
+    Group {
+        guards: vec![Guard::JobAbsent { id: job.id }],
+        changes: vec![Change::Create { job: job.clone(), spec: codec::encode_spec(&job.spec) }],
+        request: None,
+    }
+}
+
+/// A group that applies a decision on a job as it was read.
+pub fn update(read: &Job, decision: Decision) -> Group {
+    Group {
+        guards: vec![Guard::JobVersion { id: read.id, version: read.status.version }],
+        changes: vec![Change::Update { job: Arc::new(decision.job), end: decision.end }],
+        request: None,
+    }
+}
+
+/// A group that puts a session of an owner.
+pub fn put_session(id: SessionId, owner: u64, expires_at: Millis) -> Group {
+    let row = SessionRow { id, owner: ServerId(owner), expires_at };
+    Group { changes: vec![Change::PutSession(row)], ..Group::default() }
+}
+
+/// A group that declares a queue.
+pub fn put_queue(queue: Queue) -> Group {
+    Group { changes: vec![Change::PutQueue(queue)], ..Group::default() }
+}
+
+/// The same group under a request_id.
+pub fn under_request(group: Group, id: &str, content: &[u8], until: Millis) -> Group {
+    let request = RequestMemory {
+        id: id.into(),
+        content_hash: crate::content_hash(content),
+        answer: Bytes::copy_from_slice(content),
+        until,
+    };
+    Group { request: Some(request), ..group }
+}
+
+/// Names, sorted.
+pub fn names(names: &[&str]) -> Arc<[Name]> {
+    let mut names: Vec<Name> = names.iter().map(|name| Name::from(*name)).collect();
+    names.sort();
+    names.into()
+}
+
+/// A claim without a bound in bytes.
+pub fn claim(session: SessionId, queues: &[&str], kinds: &[&str], max_jobs: usize) -> Claim {
+    Claim {
+        session,
+        worker: "worker".into(),
+        queues: names(queues),
+        kinds: names(kinds),
+        max_jobs,
+        max_bytes: u64::MAX,
+    }
+}
+
+/// Numbers the calls of one writer.
+#[derive(Debug)]
+pub struct Writer {
+    id: ServerId,
+    number: u64,
+}
+
+impl Writer {
+    /// A writer that has written nothing.
+    pub fn new(id: u64) -> Self {
+        Self { id: ServerId(id), number: 0 }
+    }
+
+    /// Its next call, without anything in it.
+    pub fn call(&mut self, now: Millis) -> CallBuilder {
+        self.number += 1;
+        CallBuilder(Call {
+            writer: self.id,
+            number: self.number,
+            now,
+            groups: Vec::new(),
+            promote: 0,
+            claims: Vec::new(),
+        })
+    }
+}
+
+/// A call in the making.
+#[derive(Clone, Debug)]
+pub struct CallBuilder(Call);
+
+impl CallBuilder {
+    /// Adds a group.
+    #[must_use]
+    pub fn group(mut self, group: Group) -> Self {
+        self.0.groups.push(group);
+        self
+    }
+
+    /// Promotes at most so many.
+    #[must_use]
+    pub fn promote(mut self, limit: usize) -> Self {
+        self.0.promote = limit;
+        self
+    }
+
+    /// Adds a claim.
+    #[must_use]
+    pub fn claim(mut self, claim: Claim) -> Self {
+        self.0.claims.push(claim);
+        self
+    }
+
+    /// The call.
+    pub fn done(self) -> Call {
+        self.0
+    }
+}

@@ -1,0 +1,227 @@
+//! A seeded walk: the same calls to a store and to the oracle, and everything compared.
+
+mod compare;
+mod step;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use sentinel_domain::{Job, JobId, Millis, UniqueKey, held_key, invariant};
+
+use crate::conformance::make::Writer;
+use crate::conformance::{Harness, Restart};
+use crate::oracle::Oracle;
+use crate::{Broker, Call, Position, Trim, Verdict};
+
+/// The seed in SENTINEL_TEST_SEED, or one that differs from run to run.
+pub fn seed_from_env() -> u64 {
+    let given = std::env::var("SENTINEL_TEST_SEED").ok().and_then(|text| text.parse().ok());
+    let clock = || std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    given.unwrap_or_else(|| clock().map_or(1, |since| since.as_nanos() as u64))
+}
+
+/// What a walk reached.
+#[derive(Clone, Debug, Default)]
+pub struct Report {
+    /// How often each thing happened.
+    pub reached: BTreeMap<&'static str, u64>,
+}
+
+impl Report {
+    /// Panics if the walk missed what it is for.
+    pub fn assert_wide(&self) {
+        for what in ["committed", "conflict", "repeated", "reused", "claimed", "promoted", "due"] {
+            assert!(self.reached.contains_key(what), "the walk never reached {what}: {self:?}");
+        }
+    }
+}
+
+/// SplitMix64: small, and the same everywhere.
+pub(super) struct Dice(u64);
+
+impl Dice {
+    pub(super) fn roll(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    pub(super) fn below(&mut self, end: u64) -> u64 {
+        self.roll() % end
+    }
+
+    pub(super) fn one_in(&mut self, of: u64) -> bool {
+        self.below(of) == 0
+    }
+
+    pub(super) fn pick<'a, T>(&mut self, of: &'a [T]) -> Option<&'a T> {
+        (!of.is_empty()).then(|| &of[self.below(of.len() as u64) as usize])
+    }
+}
+
+/// Prints how to walk the same way again.
+struct Footprint(u64, usize);
+
+impl Drop for Footprint {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("walk failed at step {}: SENTINEL_TEST_SEED={}", self.1, self.0);
+        }
+    }
+}
+
+/// Where a walk is.
+pub(super) struct Walk {
+    pub(super) oracle: Oracle,
+    pub(super) dice: Dice,
+    pub(super) now: Millis,
+    pub(super) writer: Writer,
+    /// Every id that was ever used, and keys.
+    pub(super) ids: Vec<JobId>,
+    pub(super) keys: Vec<UniqueKey>,
+    /// Older records, for guards that no longer hold.
+    pub(super) stale: Vec<Arc<Job>>,
+    pub(super) report: Report,
+    last: Option<Call>,
+    /// What a ledger would have: a position and the jobs as of it.
+    checkpoint: Option<Restart>,
+}
+
+impl Walk {
+    pub(super) fn reached(&mut self, what: &'static str) {
+        *self.report.reached.entry(what).or_default() += 1;
+    }
+
+    /// The same call to both, and the same answer.
+    async fn call(&mut self, store: &dyn Broker, call: Call) {
+        let expected = self.oracle.commit(call.clone()).await;
+        let got = store.commit(call.clone()).await;
+        compare::outcomes(&expected, &got);
+        self.last = Some(call);
+        let Ok(outcome) = got else { return };
+        for verdict in &outcome.verdicts {
+            self.reached(match verdict {
+                Verdict::Committed => "committed",
+                Verdict::Conflict(_) => "conflict",
+                Verdict::Repeated(_) => "repeated",
+                Verdict::RequestReused => "reused",
+            });
+        }
+        for job in outcome.claimed.iter().flatten() {
+            assert_eq!(invariant::broken(job), [""; 0], "{job:?}");
+            self.reached("claimed");
+        }
+    }
+
+    async fn repeat(&mut self, store: &dyn Broker) {
+        let Some(call) = self.last.clone() else { return };
+        let again = self.oracle.commit(call.clone()).await;
+        compare::outcomes(&again, &store.commit(call.clone()).await);
+        if call.number > 1 {
+            let old = Call { number: call.number - 1, ..call };
+            assert!(store.commit(old).await.is_err(), "an old number is refused");
+        }
+        self.reached("lost reply");
+    }
+
+    async fn trim(&mut self, store: &dyn Broker) {
+        let head = *store.head().borrow();
+        let lag = self.dice.below(20);
+        let trim = Trim {
+            projected: Position { seq: head.seq.saturating_sub(lag), ..head },
+            finals_before: self.now - self.dice.below(5_000) as Millis,
+            journal_before: Millis::MIN,
+            limit: self.dice.below(30) as usize,
+        };
+        let expected = self.oracle.trim(trim).await.expect("answers");
+        assert_eq!(expected, store.trim(trim).await.expect("answers"));
+        if expected.finals > 0 {
+            self.reached("evicted");
+            // A ledger's checkpoint never lies before what it let go.
+            self.note_checkpoint(store).await;
+        }
+    }
+
+    /// Notes what a ledger that has everything would hand to a restart.
+    async fn note_checkpoint(&mut self, store: &dyn Broker) {
+        let jobs = self.hot_jobs().await;
+        let is_awaited = |id: &JobId| jobs.iter().any(|job| job.status.waiting_for.contains(id));
+        let mut restart = Restart { checkpoint: *store.head().borrow(), ..Restart::default() };
+        for job in &jobs {
+            if !job.status.state.is_final() || is_awaited(&job.id) {
+                restart.jobs.push(Job::clone(job));
+            } else if let Some((key, Some(until))) = held_key(job) {
+                restart.keys.push((key, job.id, until));
+            }
+        }
+        restart.keys.extend(self.oracle.kept_keys());
+        restart.queues = self.oracle.queues().await.expect("answers");
+        self.checkpoint = Some(restart);
+    }
+
+    async fn hot_jobs(&self) -> Vec<Arc<Job>> {
+        let jobs = self.oracle.read(self.ids.clone()).await.expect("answers");
+        jobs.into_iter().flatten().collect()
+    }
+
+    async fn reopen(&mut self, harness: &mut Harness) {
+        let mut restart = self.checkpoint.clone().unwrap_or_default();
+        restart.now = self.now;
+        restart.sessions_expire_at = self.now + 3_000;
+        self.oracle.restart(&restart);
+        harness.reopen(restart).await;
+        self.last = None;
+        self.reached("reopened");
+    }
+}
+
+/// Walks `steps` steps with a store and the oracle side by side.
+pub async fn walk(harness: &mut Harness, seed: u64, steps: usize) -> Report {
+    let mut at = Footprint(seed, 0);
+    let mut walk = Walk {
+        oracle: Oracle::default(),
+        dice: Dice(seed),
+        now: 1_700_000_000_000,
+        writer: Writer::new(1),
+        ids: Vec::new(),
+        keys: Vec::new(),
+        stale: Vec::new(),
+        report: Report::default(),
+        last: None,
+        checkpoint: None,
+    };
+    for step in 0..steps {
+        at.1 = step;
+        let store = harness.store();
+        let jump = if walk.dice.one_in(40) { 30_000 } else { 300 };
+        walk.now += walk.dice.below(jump) as Millis;
+        match walk.dice.below(100) {
+            0..80 => {
+                let call = walk.any_call().await;
+                walk.call(&*store, call).await;
+            }
+            80..86 => {
+                let call = walk.sweep().await;
+                walk.call(&*store, call).await;
+            }
+            86..90 => walk.repeat(&*store).await,
+            90..93 => walk.trim(&*store).await,
+            93..95 => {
+                let until = walk.now + walk.dice.below(4_000) as Millis;
+                walk.oracle.extend_sessions(until).await.expect("answers");
+                store.extend_sessions(until).await.expect("answers");
+            }
+            95..97 => walk.note_checkpoint(&*store).await,
+            97..99 if harness.can_reopen() => {
+                drop(store);
+                walk.reopen(harness).await;
+            }
+            _ => compare::everything(&mut walk, &*store).await,
+        }
+    }
+    compare::everything(&mut walk, &*harness.store()).await;
+    compare::journal(&walk, &*harness.store()).await;
+    walk.report.clone()
+}

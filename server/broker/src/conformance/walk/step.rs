@@ -1,0 +1,273 @@
+//! The calls of a walk: what servers do, and some of what they do too late.
+
+use std::sync::Arc;
+
+use sentinel_domain::{
+    Command, Dependency, Failure, Job, JobError, JobId, Lease, Millis, NewJob, Progress, Queue,
+    QueueOrder, SessionId, UniqueMode, birth, decide, held_key, on_alarm, unique_key,
+};
+
+use super::Walk;
+use crate::conformance::make;
+use crate::{Broker, Call, Change, Group, Guard, ServerId, SessionRow};
+
+const QUEUES: [&str; 3] = ["aging", "strict", "undeclared"];
+const KINDS: [&str; 3] = ["mail", "image", "report"];
+const SESSIONS: u128 = 5;
+
+/// Every session that a walk uses.
+pub(super) fn sessions() -> impl Iterator<Item = SessionId> {
+    (1..=SESSIONS).map(make::session)
+}
+
+impl Walk {
+    /// One call with up to five groups, and sometimes a promotion and claims.
+    pub(super) async fn any_call(&mut self) -> Call {
+        let mut call = self.writer.call(self.now);
+        for _ in 0..self.dice.below(6) {
+            let group = match self.dice.below(20) {
+                0..8 => self.create().await,
+                8..15 => self.command().await,
+                15 => self.progress().await,
+                16..19 => self.session(),
+                _ => self.queue(),
+            };
+            call = call.group(group);
+        }
+        if self.dice.one_in(3) {
+            call = call.promote(self.dice.below(5) as usize);
+            self.reached("promoted");
+        }
+        for _ in 0..self.dice.below(3) {
+            let mut claim = make::claim(
+                make::session(1 + u128::from(self.dice.below(SESSIONS as u64))),
+                &QUEUES[..1 + self.dice.below(3) as usize],
+                &KINDS[self.dice.below(3) as usize..],
+                self.dice.below(5) as usize,
+            );
+            if self.dice.one_in(4) {
+                claim.max_bytes = self.dice.below(40);
+            }
+            call = call.claim(claim);
+        }
+        call.done()
+    }
+
+    /// What a sweeper does about all that is due.
+    pub(super) async fn sweep(&mut self) -> Call {
+        let found = self.oracle.attention(self.now, 7).await.expect("answers");
+        let mut call = self.writer.call(self.now);
+        let dice = self.dice.roll() as u32;
+        let mut commands: Vec<(Arc<Job>, Command)> = Vec::new();
+        for job in found.alarms {
+            let command = on_alarm(&job, self.now, dice).expect("an alarm has a command");
+            commands.push((job, command));
+        }
+        for job in found.lost {
+            let session = job.status.lease.expect("it runs").session;
+            commands.push((job, Command::Lose { session }));
+        }
+        for u in found.unblocked {
+            let (parent, outcome) = (u.parent, u.outcome);
+            commands.push((u.job, Command::Unblock { parent, outcome }));
+        }
+        for (job, command) in commands {
+            let decision = decide(&job, &command, self.now).expect("what is due can be done");
+            call = call.group(make::update(&job, decision));
+            self.reached("due");
+        }
+        for id in found.expired {
+            let changes = vec![Change::DropSession(id)];
+            call = call.group(Group { changes, ..Group::default() });
+        }
+        call.done()
+    }
+
+    fn new_job(&mut self, parents: &[Arc<Job>]) -> NewJob {
+        let mut new = NewJob {
+            queue: (*self.dice.pick(&QUEUES).expect("there are some")).into(),
+            kind: (*self.dice.pick(&KINDS).expect("there are some")).into(),
+            payload: vec![b'x'; self.dice.below(30) as usize].into(),
+            priority: self.dice.below(10) as u32,
+            max_attempts: self.dice.below(4) as u32,
+            depends_on: parents.iter().map(|parent| parent.id.to_string()).collect(),
+            ..NewJob::default()
+        };
+        if self.dice.one_in(4) {
+            new.delay_ms = Some(self.dice.below(2_000) as i64);
+        }
+        if self.dice.one_in(5) {
+            new.start_deadline = Some(self.now + 2_001 + self.dice.below(3_000) as Millis);
+        }
+        if self.dice.one_in(4) {
+            new.run_timeout_ms = Some(1 + self.dice.below(3_000) as i64);
+        }
+        if self.dice.one_in(3) {
+            new.unique_key = Some(format!("key-{}", self.dice.below(6)));
+            let modes = [UniqueMode::Reject, UniqueMode::ReplacePending];
+            new.unique_mode = self.dice.pick(&modes).copied();
+            if self.dice.one_in(2) {
+                new.unique_ttl_ms = Some(1_000 + self.dice.below(5_000) as i64);
+            }
+        }
+        new.cancel_grace_ms = Some(self.dice.below(2_000) as i64);
+        new
+    }
+
+    /// A new job with its guards, sometimes in place of the holder of its key.
+    async fn create(&mut self) -> Group {
+        let mut parents: Vec<Arc<Job>> = Vec::new();
+        if self.dice.one_in(4) {
+            for _ in 0..1 + self.dice.below(2) {
+                parents.extend(self.some_job().await);
+            }
+        }
+        let new = self.new_job(&parents);
+        let spec = new.admit("spec", "walk", self.now, 1 << 20).expect("the walk knows the limits");
+        parents.sort_by_key(|parent| parent.id);
+        parents.dedup_by_key(|parent| parent.id);
+        let states: Vec<Dependency> =
+            parents.iter().map(|p| Dependency { id: p.id, state: p.status.state }).collect();
+        let id = JobId::new(self.now, 0, self.dice.roll());
+        let job = Arc::new(birth(id, Arc::new(spec), &states, self.now));
+        let mut group = make::create(&job);
+        self.ids.push(id);
+        let versions =
+            parents.iter().map(|p| Guard::JobVersion { id: p.id, version: p.status.version });
+        group.guards.extend(versions);
+        if let Some(key) = unique_key(&job.spec) {
+            self.guard_key(&mut group, &key).await;
+            self.keys.push(key);
+        }
+        if self.dice.one_in(6) {
+            let id = format!("request-{}", self.dice.below(9));
+            let content = [self.dice.below(2) as u8];
+            let until = self.now + self.dice.below(3_000) as Millis;
+            group = make::under_request(group, &id, &content, until);
+        }
+        group
+    }
+
+    async fn guard_key(&mut self, group: &mut Group, key: &sentinel_domain::UniqueKey) {
+        let holder = self.oracle.holders(vec![key.clone()], self.now).await.expect("answers")[0];
+        let holder = self.oracle.read(holder.into_iter().collect()).await.expect("answers");
+        let replaced = holder.into_iter().flatten().next().and_then(|holder| {
+            Some((holder.clone(), decide(&holder, &Command::Replace, self.now).ok()?))
+        });
+        match replaced {
+            Some((holder, decision)) if self.dice.one_in(2) => {
+                group.guards.push(Guard::KeyHeldBy { key: key.clone(), id: holder.id });
+                let mut replace = make::update(&holder, decision);
+                group.guards.append(&mut replace.guards);
+                replace.changes.append(&mut group.changes);
+                group.changes = replace.changes;
+                self.reached("replaced");
+            }
+            _ => group.guards.push(Guard::KeyFree { key: key.clone() }),
+        }
+    }
+
+    /// A hot job: a late one of the last fifty, or any.
+    async fn some_job(&mut self) -> Option<Arc<Job>> {
+        let late = self.ids.len().saturating_sub(50);
+        let from = if self.dice.one_in(8) { 0 } else { late };
+        let id = *self.dice.pick(&self.ids[from..])?;
+        self.oracle.read(vec![id]).await.expect("answers").remove(0)
+    }
+
+    /// A command that the job takes, judged on a record that may be old.
+    async fn command(&mut self) -> Group {
+        for _ in 0..10 {
+            let job = if self.dice.one_in(6) {
+                self.dice.pick(&self.stale).cloned()
+            } else {
+                self.some_job().await
+            };
+            let Some(job) = job else { continue };
+            let command = self.any_command(&job);
+            let Ok(decision) = decide(&job, &command, self.now) else { continue };
+            self.stale.push(job.clone());
+            let mut group = make::update(&job, decision);
+            let is_retry = matches!(command, Command::Retry);
+            if let Some(key) =
+                unique_key(&job.spec).filter(|_| is_retry && held_key(&job).is_none())
+            {
+                group.guards.push(Guard::KeyFree { key });
+            }
+            if let Some(lease) = job.status.lease.filter(|_| self.dice.one_in(3)) {
+                let owner = ServerId(self.dice.below(2));
+                group.guards.push(Guard::SessionOwner { session: lease.session, owner });
+            }
+            return group;
+        }
+        Group::default()
+    }
+
+    fn any_command(&mut self, job: &Job) -> Command {
+        let Some(lease) = job.status.lease else {
+            return match self.dice.below(3) {
+                0 if job.status.state.is_final() => Command::Retry,
+                0 | 1 => Command::Expire,
+                _ => Command::Cancel { reason: "walk".into(), actor: "walk".into() },
+            };
+        };
+        self.report_of(lease)
+    }
+
+    fn report_of(&mut self, lease: Lease) -> Command {
+        let started_at = Some(self.now);
+        let dice = self.dice.roll() as u32;
+        match self.dice.below(8) {
+            0..3 => Command::Succeed { lease, started_at, result: "done".into() },
+            3 => {
+                let retryable = !self.dice.one_in(3);
+                let error = JobError { message: "no".into(), code: "NO".into(), retryable };
+                let failure = Failure { error, next_delay_ms: None, timed_out: false, dice };
+                Command::Fail { lease, started_at, failure }
+            }
+            4 => Command::Snooze { lease, started_at, delay_ms: self.dice.below(2_000) },
+            5 => Command::Release { lease },
+            6 => Command::Checkpoint { lease, data: "half".into() },
+            _ => Command::Cancel { reason: "walk".into(), actor: "walk".into() },
+        }
+    }
+
+    async fn progress(&mut self) -> Group {
+        let Some(job) = self.some_job().await else { return Group::default() };
+        let (seq, done) = (self.dice.below(4), self.dice.below(100));
+        let progress = Progress { seq, done, total: 100, message: "on".into() };
+        let epoch = job.status.epoch - self.dice.below(2).min(job.status.epoch);
+        let changes = vec![Change::Progress { id: job.id, epoch, progress }];
+        Group { changes, ..Group::default() }
+    }
+
+    fn session(&mut self) -> Group {
+        let id = make::session(1 + u128::from(self.dice.below(SESSIONS as u64)));
+        if self.dice.one_in(12) {
+            return Group { changes: vec![Change::DropSession(id)], ..Group::default() };
+        }
+        let expires_at = self.now + self.dice.below(6_000) as Millis;
+        let row = SessionRow { id, owner: ServerId(self.dice.below(2)), expires_at };
+        let mut group = Group { changes: vec![Change::PutSession(row)], ..Group::default() };
+        if self.dice.one_in(4) {
+            let owner = ServerId(self.dice.below(2));
+            group.guards.push(Guard::SessionOwner { session: id, owner });
+        }
+        group
+    }
+
+    /// Declares a queue, or declares it otherwise: its ready jobs change places.
+    fn queue(&mut self) -> Group {
+        let name = QUEUES[self.dice.below(2) as usize];
+        let mut queue = Queue::with_defaults(name.into(), self.now);
+        if name == "strict" {
+            queue.order = QueueOrder::Strict;
+        }
+        queue.priority_boost_ms = 1 + self.dice.below(2_000);
+        let mut group = make::put_queue(queue);
+        if self.dice.one_in(2) {
+            group.guards.push(Guard::QueueAbsent { name: name.into() });
+        }
+        group
+    }
+}

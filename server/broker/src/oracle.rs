@@ -1,0 +1,433 @@
+//! The port as plainly as it can be said: one list, scanned. For comparison in tests only.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use sentinel_domain::{
+    Job, JobId, Millis, Name, Queue, SessionId, State, UniqueKey, alarm_at, held_key, limits,
+    promote, ready_score, start,
+};
+use tokio::sync::watch;
+
+use crate::conformance::Restart;
+use crate::{
+    Attention, Broker, Call, Change, Claim, Conflict, Depth, Entry, Group, Guard, JobEvent,
+    Outcome, Position, Reply, RequestMemory, ServerId, SessionRow, StoreError, Tail, Trim, Trimmed,
+    Unblocked, Verdict, codec,
+};
+
+const EPOCH: u64 = 1;
+
+/// The naive store.
+pub struct Oracle {
+    naive: Mutex<Naive>,
+    head: watch::Sender<Position>,
+}
+
+#[derive(Default)]
+struct Naive {
+    entries: Vec<Arc<Entry>>,
+    /// With the entry that changed it last.
+    jobs: BTreeMap<JobId, (Arc<Job>, u64)>,
+    queues: BTreeMap<Name, Queue>,
+    sessions: BTreeMap<SessionId, SessionRow>,
+    requests: Vec<RequestMemory>,
+    /// Keys that outlive their evicted jobs.
+    keys: Vec<(UniqueKey, JobId, Millis)>,
+    replies: Vec<(ServerId, u64, Outcome)>,
+    // What the call in the making adds.
+    events: Vec<JobEvent>,
+    new_queues: Vec<Queue>,
+    new_requests: Vec<RequestMemory>,
+    became_ready: BTreeSet<(Name, Name)>,
+}
+
+impl Default for Oracle {
+    fn default() -> Self {
+        let head = watch::Sender::new(Position { epoch: EPOCH, seq: 0 });
+        Self { naive: Mutex::default(), head }
+    }
+}
+
+impl Oracle {
+    fn naive(&self) -> MutexGuard<'_, Naive> {
+        self.naive.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Keys that outlive their evicted jobs.
+    pub fn kept_keys(&self) -> Vec<(UniqueKey, JobId, Millis)> {
+        self.naive().keys.clone()
+    }
+
+    /// What a store is after it was opened again.
+    pub fn restart(&self, restart: &Restart) {
+        let mut naive = self.naive();
+        let entries = std::mem::take(&mut naive.entries);
+        let checkpoint = restart.checkpoint.seq;
+        *naive = Naive::default();
+        naive.keys = restart.keys.clone();
+        for queue in &restart.queues {
+            naive.queues.insert(queue.name.clone(), queue.clone());
+        }
+        for job in &restart.jobs {
+            naive.jobs.insert(job.id, (Arc::new(job.clone()), checkpoint));
+        }
+        for entry in &entries {
+            let live = entry.requests.iter().filter(|r| r.until > restart.now);
+            naive.requests.extend(live.cloned());
+            if entry.position.seq <= checkpoint {
+                continue;
+            }
+            for queue in &entry.queues {
+                naive.queues.insert(queue.name.clone(), queue.clone());
+            }
+            for event in &entry.jobs {
+                let known = naive.jobs.get(&event.id).map(|(job, _)| job.spec.clone());
+                let decode = |bytes| codec::decode_spec(bytes, &mut codec::Names::default());
+                let new = event.new.clone().map(|b| Arc::new(decode(b).expect("was encoded")));
+                let spec = new.or(known).expect("a change of a job that is there");
+                let job = Job { id: event.id, spec, status: event.status.clone() };
+                naive.jobs.insert(job.id, (Arc::new(job), entry.position.seq));
+            }
+        }
+        naive.entries = entries;
+        let leases: Vec<_> = naive.all().filter_map(|job| job.status.lease).collect();
+        for lease in leases {
+            let expires_at = restart.sessions_expire_at;
+            let row = SessionRow { id: lease.session, owner: ServerId(0), expires_at };
+            naive.sessions.insert(lease.session, row);
+        }
+    }
+}
+
+impl Naive {
+    fn all(&self) -> impl Iterator<Item = &Arc<Job>> {
+        self.jobs.values().map(|(job, _)| job)
+    }
+
+    fn job(&self, id: &JobId) -> Option<&Arc<Job>> {
+        self.jobs.get(id).map(|(job, _)| job)
+    }
+
+    fn seq(&self) -> u64 {
+        self.entries.len() as u64
+    }
+
+    fn holder(&self, key: &UniqueKey, now: Millis) -> Option<JobId> {
+        let of_jobs = self.all().filter_map(|job| Some((held_key(job)?, job.id)));
+        let of_jobs = of_jobs.map(|((held, until), id)| (held, until.unwrap_or(Millis::MAX), id));
+        let kept = self.keys.iter().map(|(held, id, until)| (held.clone(), *until, *id));
+        of_jobs
+            .chain(kept)
+            .filter(|(held, until, _)| held == key && *until > now)
+            .max_by_key(|(_, until, _)| *until)
+            .map(|(_, _, id)| id)
+    }
+
+    fn commit(&mut self, call: Call) -> Result<Outcome, StoreError> {
+        if let Some((_, number, outcome)) = self.replies.iter().find(|(w, ..)| *w == call.writer)
+            && *number >= call.number
+        {
+            let error = StoreError::Unavailable("an old number".into());
+            return if *number == call.number { Ok(outcome.clone()) } else { Err(error) };
+        }
+        self.became_ready.clear();
+        let verdicts = call.groups.into_iter().map(|g| self.group(g, call.now)).collect();
+        for _ in 0..call.promote {
+            let due = self.all().filter(|j| j.status.state == State::Scheduled);
+            let first = due.min_by_key(|j| (j.status.ready_at, j.id));
+            let Some(job) = first.and_then(|job| promote(job, call.now)) else { break };
+            self.put(Arc::new(job), None, None);
+        }
+        let claimed = call.claims.iter().map(|claim| self.claim(claim, call.now)).collect();
+        let position = Position { epoch: EPOCH, seq: self.seq() + 1 };
+        let entry = Entry {
+            position,
+            at: call.now,
+            jobs: std::mem::take(&mut self.events),
+            queues: std::mem::take(&mut self.new_queues),
+            requests: std::mem::take(&mut self.new_requests),
+        };
+        if !(entry.jobs.is_empty() && entry.queues.is_empty() && entry.requests.is_empty()) {
+            self.entries.push(Arc::new(entry));
+        }
+        let still = |(queue, kind): &(Name, Name)| {
+            let is_it = |j: &&Arc<Job>| j.spec.queue == *queue && j.spec.kind == *kind;
+            self.all().filter(is_it).any(|job| job.status.state == State::Ready)
+        };
+        let outcome = Outcome {
+            position: Position { epoch: EPOCH, seq: self.seq() },
+            verdicts,
+            claimed,
+            ready: self.became_ready.iter().filter(|pair| still(pair)).cloned().collect(),
+            wake_at: self.wake_at(call.now),
+        };
+        self.replies.retain(|(writer, ..)| *writer != call.writer);
+        self.replies.push((call.writer, call.number, outcome.clone()));
+        Ok(outcome)
+    }
+
+    fn wake_at(&self, now: Millis) -> Option<Millis> {
+        let found = self.attention(now, usize::MAX);
+        let is_now = !found.lost.is_empty() || !found.unblocked.is_empty();
+        let due = self.all().filter(|j| j.status.state == State::Scheduled);
+        let due = due.map(|job| job.status.ready_at);
+        let alarms = self.all().filter_map(|job| alarm_at(job));
+        let sessions = self.sessions.values().map(|row| row.expires_at);
+        let times = due.chain(alarms).chain(sessions).chain(is_now.then_some(now));
+        times.min().map(|at| at.max(now))
+    }
+
+    fn group(&mut self, group: Group, now: Millis) -> Verdict {
+        if let Some(request) = &group.request {
+            let mut known = self.requests.iter().rev();
+            if let Some(known) = known.find(|r| r.id == request.id && r.until > now) {
+                return if known.content_hash == request.content_hash {
+                    Verdict::Repeated(known.answer.clone())
+                } else {
+                    Verdict::RequestReused
+                };
+            }
+        }
+        if let Some(conflict) = group.guards.iter().find_map(|guard| self.broken(guard, now)) {
+            return Verdict::Conflict(conflict);
+        }
+        if let Some(queue) = self.kind_too_many(&group) {
+            return Verdict::Conflict(Conflict::TooManyKinds { queue });
+        }
+        for change in group.changes {
+            self.change(change);
+        }
+        self.new_requests.extend(group.request.clone());
+        self.requests.extend(group.request);
+        Verdict::Committed
+    }
+
+    fn kind_too_many(&self, group: &Group) -> Option<Name> {
+        let mut kinds: BTreeMap<&Name, BTreeSet<&Name>> = BTreeMap::new();
+        for job in self.all().filter(|job| job.status.state.is_waiting()) {
+            kinds.entry(&job.spec.queue).or_default().insert(&job.spec.kind);
+        }
+        group.changes.iter().find_map(|change| {
+            let Change::Create { job, .. } = change else { return None };
+            let of_queue = kinds.entry(&job.spec.queue).or_default();
+            let is_new = job.status.state.is_waiting() && of_queue.insert(&job.spec.kind);
+            let is_over = is_new && of_queue.len() as u64 > limits::CLASSES_PER_QUEUE;
+            is_over.then(|| job.spec.queue.clone())
+        })
+    }
+
+    fn broken(&self, guard: &Guard, now: Millis) -> Option<Conflict> {
+        match guard {
+            Guard::JobVersion { id, version } => {
+                let current = self.job(id).cloned();
+                let holds = current.as_ref().is_some_and(|job| job.status.version == *version);
+                (!holds).then_some(Conflict::Job { id: *id, current })
+            }
+            Guard::JobAbsent { id } => {
+                let current = self.job(id)?.clone();
+                Some(Conflict::Job { id: *id, current: Some(current) })
+            }
+            Guard::KeyFree { key } => {
+                let holder = Some(self.holder(key, now)?);
+                Some(Conflict::Key { key: key.clone(), holder })
+            }
+            Guard::KeyHeldBy { key, id } => {
+                let holder = self.holder(key, now);
+                (holder != Some(*id)).then(|| Conflict::Key { key: key.clone(), holder })
+            }
+            Guard::SessionOwner { session, owner } => {
+                let there = self.sessions.get(session).map(|row| row.owner);
+                let conflict = Conflict::Session { session: *session, owner: there };
+                (there != Some(*owner)).then_some(conflict)
+            }
+            Guard::QueueAbsent { name } => self.queues.get(name).cloned().map(Conflict::Queue),
+        }
+    }
+
+    fn change(&mut self, change: Change) {
+        match change {
+            Change::Create { job, spec } => self.put(job, Some(spec), None),
+            Change::Update { job, end } => self.put(job, None, end),
+            Change::Progress { id, epoch, progress } => {
+                let Some(job) = self.job(&id).map(|job| Job::clone(job)) else { return };
+                let mut status = job.status;
+                let is_newer = status.progress.as_ref().is_none_or(|p| p.seq < progress.seq);
+                if is_newer && status.lease.is_some_and(|lease| lease.epoch == epoch) {
+                    status.progress = Some(Box::new(progress));
+                    self.put(Arc::new(Job { status, ..job }), None, None);
+                }
+            }
+            Change::PutQueue(queue) => {
+                self.queues.insert(queue.name.clone(), queue.clone());
+                self.new_queues.push(queue);
+            }
+            Change::PutSession(row) => {
+                self.sessions.insert(row.id, row);
+            }
+            Change::DropSession(id) => {
+                self.sessions.remove(&id);
+            }
+        }
+    }
+
+    fn put(
+        &mut self,
+        job: Arc<Job>,
+        spec: Option<bytes::Bytes>,
+        end: Option<sentinel_domain::AttemptEnd>,
+    ) {
+        let old = self.jobs.insert(job.id, (job.clone(), self.seq() + 1));
+        let was = old.map(|(old, _)| old.status.state);
+        if job.status.state == State::Ready && was != Some(State::Ready) {
+            self.became_ready.insert((job.spec.queue.clone(), job.spec.kind.clone()));
+        }
+        let is_back = was.is_none_or(State::is_final) && !job.status.state.is_final();
+        let new =
+            spec.or_else(|| (is_back || was.is_none()).then(|| codec::encode_spec(&job.spec)));
+        let (status, spec) = (job.status.clone(), Some(job.spec.clone()));
+        self.events.push(JobEvent { id: job.id, status, spec, new, end });
+    }
+
+    fn claim(&mut self, claim: &Claim, now: Millis) -> Vec<Arc<Job>> {
+        let (mut taken, mut bytes) = (Vec::new(), 0);
+        if self.sessions.get(&claim.session).is_none_or(|row| row.expires_at <= now) {
+            return taken;
+        }
+        while taken.len() < claim.max_jobs && bytes < claim.max_bytes {
+            let score = |job: &Job| {
+                let default = || Queue::with_defaults(job.spec.queue.clone(), 0);
+                let queue = self.queues.get(&job.spec.queue).cloned().unwrap_or_else(default);
+                (ready_score(&queue, job.spec.priority, job.status.ready_at), job.id)
+            };
+            let wanted = self.all().filter(|j| {
+                claim.queues.contains(&j.spec.queue) && claim.kinds.contains(&j.spec.kind)
+            });
+            let startable =
+                wanted.filter_map(|j| start(j, claim.session, &claim.worker, now).map(|s| (j, s)));
+            let Some((_, job)) = startable.min_by_key(|(ready, _)| score(ready)) else { break };
+            let job = Arc::new(job);
+            bytes += job.spec.payload.len() as u64;
+            self.put(job.clone(), None, None);
+            taken.push(job);
+        }
+        taken
+    }
+
+    fn attention(&self, now: Millis, limit: usize) -> Attention {
+        let is_lost =
+            |id: &SessionId| self.sessions.get(id).is_none_or(|row| row.expires_at <= now);
+        let lease_of = |job: &Arc<Job>| job.status.lease.map(|lease| lease.session);
+        let mut found = Attention::default();
+        found.lost.extend(self.all().filter(|j| lease_of(j).is_some_and(|s| is_lost(&s))).cloned());
+        let has_jobs = |id: &SessionId| self.all().any(|job| lease_of(job) == Some(*id));
+        let gone = self.sessions.keys().filter(|id| is_lost(id) && !has_jobs(id));
+        found.expired.extend(gone.take(limit));
+        for job in self.all() {
+            for parent in &job.status.waiting_for {
+                let outcome = self.job(parent).map(|p| p.status.state).filter(|s| s.is_final());
+                let unblock =
+                    outcome.map(|outcome| Unblocked { job: job.clone(), parent: *parent, outcome });
+                found.unblocked.extend(unblock);
+            }
+        }
+        found.alarms.extend(self.all().filter(|j| alarm_at(j).is_some_and(|a| a <= now)).cloned());
+        found.lost.truncate(limit);
+        found.unblocked.truncate(limit - found.lost.len());
+        found.alarms.truncate(limit - found.lost.len() - found.unblocked.len());
+        found
+    }
+
+    fn trim(&mut self, trim: &Trim) -> Trimmed {
+        let is_awaited = |id: &JobId| self.all().any(|job| job.status.waiting_for.contains(id));
+        let mut gone: Vec<_> = self
+            .jobs
+            .values()
+            .filter_map(|(job, seq)| {
+                let at = job.status.finished_at?;
+                let can_go = *seq <= trim.projected.seq && at < trim.finals_before;
+                (can_go && !is_awaited(&job.id)).then_some((at, job.id))
+            })
+            .collect();
+        gone.sort();
+        gone.truncate(trim.limit);
+        for (_, id) in &gone {
+            if let Some((job, _)) = self.jobs.remove(id)
+                && let Some((key, Some(until))) = held_key(&job)
+            {
+                self.keys.push((key, *id, until));
+            }
+        }
+        Trimmed { finals: gone.len(), more: !gone.is_empty() && gone.len() == trim.limit }
+    }
+}
+
+impl Broker for Oracle {
+    fn commit(&self, call: Call) -> Reply<'_, Outcome> {
+        let outcome = self.naive().commit(call);
+        if let Ok(outcome) = &outcome {
+            self.head.send_replace(outcome.position);
+        }
+        Box::pin(async { outcome })
+    }
+
+    fn read(&self, ids: Vec<JobId>) -> Reply<'_, Vec<Option<Arc<Job>>>> {
+        let naive = self.naive();
+        let jobs = ids.iter().map(|id| naive.job(id).cloned()).collect();
+        Box::pin(async { Ok(jobs) })
+    }
+
+    fn holders(&self, keys: Vec<UniqueKey>, now: Millis) -> Reply<'_, Vec<Option<JobId>>> {
+        let naive = self.naive();
+        let holders = keys.iter().map(|key| naive.holder(key, now)).collect();
+        Box::pin(async { Ok(holders) })
+    }
+
+    fn queues(&self) -> Reply<'_, Vec<Queue>> {
+        let queues = self.naive().queues.values().cloned().collect();
+        Box::pin(async { Ok(queues) })
+    }
+
+    fn depths(&self) -> Reply<'_, Vec<Depth>> {
+        let mut counts: BTreeMap<(Name, State), u64> = BTreeMap::new();
+        for job in self.naive().all() {
+            *counts.entry((job.spec.queue.clone(), job.status.state)).or_default() += 1;
+        }
+        let depth = |((queue, state), count)| Depth { queue, state, count };
+        let depths = counts.into_iter().map(depth).collect();
+        Box::pin(async { Ok(depths) })
+    }
+
+    fn session_jobs(&self, session: SessionId) -> Reply<'_, Vec<Arc<Job>>> {
+        let is_its = |j: &&Arc<Job>| j.status.lease.is_some_and(|l| l.session == session);
+        let jobs = self.naive().all().filter(is_its).cloned().collect();
+        Box::pin(async { Ok(jobs) })
+    }
+
+    fn extend_sessions(&self, until: Millis) -> Reply<'_, ()> {
+        for row in self.naive().sessions.values_mut() {
+            row.expires_at = row.expires_at.max(until);
+        }
+        Box::pin(async { Ok(()) })
+    }
+
+    fn attention(&self, now: Millis, limit: usize) -> Reply<'_, Attention> {
+        let found = self.naive().attention(now, limit);
+        Box::pin(async { Ok(found) })
+    }
+
+    fn tail(&self, after: Position, limit: usize) -> Reply<'_, Tail> {
+        let skip = usize::try_from(after.seq).unwrap_or(usize::MAX);
+        let entries = self.naive().entries.iter().skip(skip).take(limit.max(1)).cloned().collect();
+        Box::pin(async { Ok(Tail::Entries(entries)) })
+    }
+
+    fn head(&self) -> watch::Receiver<Position> {
+        self.head.subscribe()
+    }
+
+    fn trim(&self, trim: Trim) -> Reply<'_, Trimmed> {
+        let trimmed = self.naive().trim(&trim);
+        Box::pin(async move { Ok(trimmed) })
+    }
+}

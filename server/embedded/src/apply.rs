@@ -1,0 +1,241 @@
+//! The changes of one call, with what undoes them when the journal can not take them.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use foldhash::HashSet;
+use sentinel_broker::{
+    Change, Conflict, Group, Guard, JobEvent, RequestMemory, SessionRow, Verdict, codec,
+};
+use sentinel_domain::{
+    AttemptEnd, Job, JobId, Millis, Name, Progress, Queue, SessionId, State, limits, promote,
+};
+
+use crate::requests::{Recall, Requests};
+use crate::state::{Hot, QueueIndex};
+
+const CLASSES_MAX: usize = limits::CLASSES_PER_QUEUE as usize;
+
+/// What was there before a change.
+enum Undo {
+    Job(JobId, Option<Arc<Job>>),
+    Queue(Name, Option<Queue>),
+    Session(SessionId, Option<SessionRow>),
+    Request(Box<str>),
+}
+
+/// A call in the making.
+pub(crate) struct Work<'a> {
+    pub(crate) hot: &'a mut Hot,
+    pub(crate) requests: &'a mut Requests,
+    pub(crate) now: Millis,
+    undo: Vec<Undo>,
+    ready: HashSet<(Name, Name)>,
+    pub(crate) jobs: Vec<JobEvent>,
+    pub(crate) queues: Vec<Queue>,
+    pub(crate) memories: Vec<RequestMemory>,
+}
+
+impl<'a> Work<'a> {
+    pub(crate) fn new(hot: &'a mut Hot, requests: &'a mut Requests, now: Millis) -> Self {
+        Self {
+            hot,
+            requests,
+            now,
+            undo: Vec::new(),
+            ready: HashSet::default(),
+            jobs: Vec::new(),
+            queues: Vec::new(),
+            memories: Vec::new(),
+        }
+    }
+
+    /// Something belongs into the journal.
+    pub(crate) fn is_durable(&self) -> bool {
+        !(self.jobs.is_empty() && self.queues.is_empty() && self.memories.is_empty())
+    }
+
+    /// Takes every change back, the last one first.
+    pub(crate) fn roll_back(self) {
+        for undo in self.undo.into_iter().rev() {
+            match undo {
+                Undo::Job(id, old) => {
+                    self.hot.set(id, old);
+                }
+                Undo::Queue(name, old) => {
+                    self.hot.set_queue(&name, old);
+                }
+                Undo::Session(id, old) => {
+                    self.hot.sessions.set_row(id, old);
+                }
+                Undo::Request(id) => self.requests.forget(&id),
+            }
+        }
+    }
+
+    /// Classes that got a ready job and still have one.
+    pub(crate) fn still_ready(&mut self) -> Vec<(Name, Name)> {
+        let hot = &self.hot;
+        let mut ready: Vec<_> = self
+            .ready
+            .drain()
+            .filter(|(queue, kind)| hot.queues.get(queue).is_some_and(|q| q.has_ready(kind)))
+            .collect();
+        ready.sort();
+        ready
+    }
+
+    pub(crate) fn group(&mut self, group: Group) -> Verdict {
+        if let Some(request) = &group.request {
+            match self.requests.recall(request, self.now) {
+                Recall::Answered(answer) => return Verdict::Repeated(answer),
+                Recall::OtherContent => return Verdict::RequestReused,
+                Recall::Unknown => {}
+            }
+        }
+        if let Some(conflict) = group.guards.iter().find_map(|guard| self.broken(guard)) {
+            return Verdict::Conflict(conflict);
+        }
+        if let Some(queue) = self.kind_too_many(&group.changes) {
+            return Verdict::Conflict(Conflict::TooManyKinds { queue });
+        }
+        for change in group.changes {
+            self.change(change);
+        }
+        if let Some(request) = group.request {
+            self.requests.remember(&request);
+            self.undo.push(Undo::Request(request.id.clone()));
+            self.memories.push(request);
+        }
+        Verdict::Committed
+    }
+
+    /// What is there instead, where a guard does not hold.
+    fn broken(&self, guard: &Guard) -> Option<Conflict> {
+        match guard {
+            Guard::JobVersion { id, version } => {
+                let current = self.hot.jobs.get(id);
+                let holds = current.is_some_and(|job| job.status.version == *version);
+                (!holds).then(|| Conflict::Job { id: *id, current: current.cloned() })
+            }
+            Guard::JobAbsent { id } => {
+                let current = self.hot.jobs.get(id)?;
+                Some(Conflict::Job { id: *id, current: Some(current.clone()) })
+            }
+            Guard::KeyFree { key } => {
+                let holder = self.hot.keys.holder(key, self.now)?;
+                Some(Conflict::Key { key: key.clone(), holder: Some(holder) })
+            }
+            Guard::KeyHeldBy { key, id } => {
+                let holder = self.hot.keys.holder(key, self.now);
+                (holder != Some(*id)).then(|| Conflict::Key { key: key.clone(), holder })
+            }
+            Guard::SessionOwner { session, owner } => {
+                let there = self.hot.sessions.row(*session).map(|row| row.owner);
+                (there != Some(*owner))
+                    .then_some(Conflict::Session { session: *session, owner: there })
+            }
+            Guard::QueueAbsent { name } => {
+                let queue = self.hot.queues.get(name)?.declared()?;
+                Some(Conflict::Queue(queue.clone()))
+            }
+        }
+    }
+
+    /// Only new jobs are refused: a job that comes back from an attempt must have a place.
+    fn kind_too_many(&self, changes: &[Change]) -> Option<Name> {
+        let mut added: Vec<(&Name, &Name)> = Vec::new();
+        for change in changes {
+            let Change::Create { job, .. } = change else { continue };
+            if !job.status.state.is_waiting() {
+                continue;
+            }
+            let (queue, kind) = (&job.spec.queue, &job.spec.kind);
+            let there = self.hot.queues.get(queue);
+            if there.is_some_and(|q| q.has_class(kind)) || added.contains(&(queue, kind)) {
+                continue;
+            }
+            added.push((queue, kind));
+            let of_queue = added.iter().filter(|(q, _)| *q == queue).count();
+            if of_queue + there.map_or(0, QueueIndex::class_count) > CLASSES_MAX {
+                return Some(queue.clone());
+            }
+        }
+        None
+    }
+
+    fn change(&mut self, change: Change) {
+        match change {
+            Change::Create { job, spec } => self.put(job, Some(spec), None),
+            Change::Update { job, end } => self.put(job, None, end),
+            Change::Progress { id, epoch, progress } => self.progress(id, epoch, progress),
+            Change::PutQueue(queue) => {
+                let old = self.hot.set_queue(&queue.name, Some(queue.clone()));
+                self.undo.push(Undo::Queue(queue.name.clone(), old));
+                self.queues.push(queue);
+            }
+            Change::PutSession(row) => {
+                let old = self.hot.sessions.set_row(row.id, Some(row));
+                self.undo.push(Undo::Session(row.id, old));
+            }
+            Change::DropSession(id) => {
+                let old = self.hot.sessions.set_row(id, None);
+                self.undo.push(Undo::Session(id, old));
+            }
+        }
+    }
+
+    /// Puts the job after a change, with the event of it.
+    pub(crate) fn put(&mut self, job: Arc<Job>, spec: Option<Bytes>, end: Option<AttemptEnd>) {
+        let old = self.hot.set(job.id, Some(job.clone()));
+        let was = old.as_ref().map(|old| old.status.state);
+        if job.status.state == State::Ready && was != Some(State::Ready) {
+            self.note_ready(&job);
+        }
+        // The ledger hands only live jobs to a restart, so one that comes back from its end
+        // brings its spec along again.
+        let is_back = was.is_none_or(State::is_final) && !job.status.state.is_final();
+        let new = match spec {
+            None if is_back || was.is_none() => Some(codec::encode_spec(&job.spec)),
+            spec => spec,
+        };
+        self.undo.push(Undo::Job(job.id, old));
+        self.jobs.push(JobEvent {
+            id: job.id,
+            status: job.status.clone(),
+            spec: Some(job.spec.clone()),
+            new,
+            end,
+        });
+    }
+
+    fn note_ready(&mut self, job: &Job) {
+        let pair = (job.spec.queue.clone(), job.spec.kind.clone());
+        self.ready.insert(pair);
+    }
+
+    fn progress(&mut self, id: JobId, epoch: u64, progress: Progress) {
+        let Some(job) = self.hot.jobs.get(&id) else { return };
+        let status = &job.status;
+        let is_live = status.lease.is_some_and(|lease| lease.epoch == epoch);
+        let is_newer = status.progress.as_ref().is_none_or(|kept| kept.seq < progress.seq);
+        if is_live && is_newer {
+            let mut job = Job::clone(job);
+            job.status.progress = Some(Box::new(progress));
+            self.put(Arc::new(job), None, None);
+        }
+    }
+
+    /// Makes at most `limit` due jobs ready.
+    pub(crate) fn promote(&mut self, limit: usize) {
+        for _ in 0..limit {
+            let Some((at, id)) = self.hot.due.first().copied() else { return };
+            if at > self.now {
+                return;
+            }
+            let job = self.hot.jobs.get(&id).expect("an index holds only jobs that are there");
+            let job = promote(job, self.now).expect("the due index holds scheduled jobs");
+            self.put(Arc::new(job), None, None);
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! What needs a decision though nobody asked. Reading changes nothing.
+
+use sentinel_broker::{Attention, Unblocked};
+use sentinel_domain::{Millis, State};
+
+use crate::state::Hot;
+
+impl Hot {
+    /// At most `limit` jobs in all, and as many sessions.
+    pub(crate) fn attention(&self, now: Millis, limit: usize) -> Attention {
+        let mut found = Attention::default();
+        let mut left = limit;
+        for session in self.sessions.lost(now) {
+            if left == 0 || found.expired.len() >= limit {
+                break;
+            }
+            let before = found.lost.len();
+            let jobs = self.sessions.jobs(session).filter_map(|id| self.jobs.get(&id).cloned());
+            found.lost.extend(jobs.take(left));
+            left -= found.lost.len() - before;
+            if found.lost.len() == before {
+                found.expired.push(session);
+            }
+        }
+        for (parent, child) in self.dependents.released().take(left) {
+            let outcome = self.jobs.get(&parent).map(|job| job.status.state);
+            if let (Some(job), Some(outcome)) = (self.jobs.get(&child).cloned(), outcome) {
+                found.unblocked.push(Unblocked { job, parent, outcome });
+            }
+        }
+        left -= found.unblocked.len();
+        let due = self.alarms.iter().take_while(|(at, _)| *at <= now).take(left);
+        found.alarms.extend(due.filter_map(|(_, id)| self.jobs.get(id).cloned()));
+        found
+    }
+
+    /// When promotion or [`Self::attention`] has something to do next, not before `now`.
+    pub(crate) fn wake_at(&self, now: Millis) -> Option<Millis> {
+        let released = self.dependents.has_released().then_some(now);
+        let due = self.due.first().map(|(at, _)| *at);
+        let alarm = self.alarms.first().map(|(at, _)| *at);
+        let loss = self.sessions.next_loss();
+        [released, due, alarm, loss].into_iter().flatten().min().map(|at| at.max(now))
+    }
+
+    /// How many hot jobs are in each state, by queue; without those of zero.
+    pub(crate) fn depths(&self) -> Vec<sentinel_broker::Depth> {
+        let mut depths = Vec::new();
+        for (name, queue) in &self.queues {
+            for state in State::ALL {
+                let count = queue.counts[state as usize];
+                if count > 0 {
+                    depths.push(sentinel_broker::Depth { queue: name.clone(), state, count });
+                }
+            }
+        }
+        depths.sort_by(|a, b| (&a.queue, a.state).cmp(&(&b.queue, b.state)));
+        depths
+    }
+}

@@ -1,0 +1,41 @@
+//! One process per data directory: two writers of one journal would lose jobs.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::FlockOperation;
+
+use crate::OpenError;
+
+/// The exclusive right to a data directory, until it is dropped or the process ends.
+#[derive(Debug)]
+pub struct DirLock {
+    dir: PathBuf,
+    _file: File,
+}
+
+impl DirLock {
+    /// Creates the directory where it is missing. Fails at once when another process, or
+    /// another part of this one, has it.
+    pub fn acquire(dir: impl Into<PathBuf>) -> Result<Self, OpenError> {
+        let dir = dir.into();
+        std::fs::create_dir_all(&dir).map_err(|source| OpenError::io(&dir, source))?;
+        let path = dir.join("lock");
+        let file = File::options()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(&path)
+            .map_err(|source| OpenError::io(&path, source))?;
+        match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => Ok(Self { dir, _file: file }),
+            Err(rustix::io::Errno::WOULDBLOCK) => Err(OpenError::Locked { dir }),
+            Err(errno) => Err(OpenError::io(&path, errno.into())),
+        }
+    }
+
+    /// The directory.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+}

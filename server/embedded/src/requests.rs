@@ -1,0 +1,74 @@
+//! What a request_id was answered, for as long as a repeat of it may come.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use foldhash::HashMap;
+use sentinel_broker::RequestMemory;
+use sentinel_domain::{Millis, limits};
+
+struct Memory {
+    content_hash: u64,
+    answer: Bytes,
+    until: Millis,
+    order: u64,
+}
+
+/// What a remembered request says to another one under its id.
+pub(crate) enum Recall {
+    Unknown,
+    Answered(Bytes),
+    OtherContent,
+}
+
+/// Answers by request_id, at most [`limits::REQUESTS_MAX`].
+#[derive(Default)]
+pub(crate) struct Requests {
+    by_id: HashMap<Arc<str>, Memory>,
+    by_end: BTreeMap<(Millis, u64), Arc<str>>,
+    next_order: u64,
+}
+
+impl Requests {
+    pub(crate) fn recall(&self, request: &RequestMemory, now: Millis) -> Recall {
+        match self.by_id.get(&*request.id) {
+            Some(memory) if memory.until <= now => Recall::Unknown,
+            Some(memory) if memory.content_hash == request.content_hash => {
+                Recall::Answered(memory.answer.clone())
+            }
+            Some(_) => Recall::OtherContent,
+            None => Recall::Unknown,
+        }
+    }
+
+    pub(crate) fn remember(&mut self, request: &RequestMemory) {
+        self.forget(&request.id);
+        let id: Arc<str> = Arc::from(&*request.id);
+        let order = self.next_order;
+        self.next_order += 1;
+        self.by_end.insert((request.until, order), id.clone());
+        let RequestMemory { content_hash, until, .. } = *request;
+        self.by_id
+            .insert(id, Memory { content_hash, answer: request.answer.clone(), until, order });
+    }
+
+    pub(crate) fn forget(&mut self, id: &str) {
+        if let Some(memory) = self.by_id.remove(id) {
+            self.by_end.remove(&(memory.until, memory.order));
+        }
+    }
+
+    /// Forgets at most `limit` of what is over or too much.
+    pub(crate) fn sweep(&mut self, now: Millis, limit: usize) {
+        for _ in 0..limit {
+            let Some(first) = self.by_end.first_entry() else { return };
+            let is_over = first.key().0 <= now;
+            if !is_over && self.by_id.len() as u64 <= limits::REQUESTS_MAX {
+                return;
+            }
+            let id = first.remove();
+            self.by_id.remove(&id);
+        }
+    }
+}

@@ -1,0 +1,111 @@
+//! Worker sessions: who owns them, until when, and which jobs run under them.
+
+use std::collections::BTreeSet;
+
+use foldhash::HashMap;
+use sentinel_broker::SessionRow;
+use sentinel_domain::{JobId, Millis, SessionId};
+
+#[derive(Default)]
+struct Session {
+    /// None: jobs run under a session that nobody knows.
+    row: Option<SessionRow>,
+    jobs: BTreeSet<JobId>,
+}
+
+/// All sessions. Not in the journal: a restart rebuilds them from the leases.
+#[derive(Default)]
+pub(crate) struct Sessions {
+    all: HashMap<SessionId, Session>,
+    by_expiry: BTreeSet<(Millis, SessionId)>,
+    /// Jobs run under it and it has no row.
+    unknown: BTreeSet<SessionId>,
+}
+
+impl Sessions {
+    pub(crate) fn row(&self, id: SessionId) -> Option<&SessionRow> {
+        self.all.get(&id)?.row.as_ref()
+    }
+
+    /// Known and not expired.
+    pub(crate) fn is_live(&self, id: SessionId, now: Millis) -> bool {
+        self.row(id).is_some_and(|row| row.expires_at > now)
+    }
+
+    /// Puts a row, or takes it away. Gives what was there.
+    pub(crate) fn set_row(&mut self, id: SessionId, new: Option<SessionRow>) -> Option<SessionRow> {
+        let session = self.all.entry(id).or_default();
+        let old = std::mem::replace(&mut session.row, new);
+        if let Some(old) = old {
+            self.by_expiry.remove(&(old.expires_at, id));
+        }
+        match new {
+            Some(row) => {
+                self.unknown.remove(&id);
+                self.by_expiry.insert((row.expires_at, id));
+            }
+            None if session.jobs.is_empty() => {
+                self.all.remove(&id);
+            }
+            None => {
+                self.unknown.insert(id);
+            }
+        }
+        old
+    }
+
+    pub(crate) fn add_job(&mut self, id: SessionId, job: JobId) {
+        let session = self.all.entry(id).or_default();
+        session.jobs.insert(job);
+        if session.row.is_none() {
+            self.unknown.insert(id);
+        }
+    }
+
+    pub(crate) fn remove_job(&mut self, id: SessionId, job: JobId) {
+        let Some(session) = self.all.get_mut(&id) else { return };
+        session.jobs.remove(&job);
+        if session.jobs.is_empty() && session.row.is_none() {
+            self.all.remove(&id);
+            self.unknown.remove(&id);
+        }
+    }
+
+    /// Running under a session, by id.
+    pub(crate) fn jobs(&self, id: SessionId) -> impl Iterator<Item = JobId> + '_ {
+        self.all.get(&id).into_iter().flat_map(|session| session.jobs.iter().copied())
+    }
+
+    /// No session expires before.
+    pub(crate) fn extend(&mut self, until: Millis) {
+        while let Some((at, id)) = self.by_expiry.first().copied() {
+            if at >= until {
+                return;
+            }
+            if let Some(row) = self.row(id).copied() {
+                self.set_row(id, Some(SessionRow { expires_at: until, ..row }));
+            }
+        }
+    }
+
+    /// Gives every session without a row one from `make`: what a restart knows of them.
+    pub(crate) fn adopt_unknown(&mut self, make: impl Fn(SessionId) -> SessionRow) {
+        for id in std::mem::take(&mut self.unknown) {
+            self.set_row(id, Some(make(id)));
+        }
+    }
+
+    /// Unknown ones with jobs, then expired ones by expiry.
+    pub(crate) fn lost(&self, now: Millis) -> impl Iterator<Item = SessionId> + '_ {
+        let expired = self.by_expiry.iter().take_while(move |(at, _)| *at <= now);
+        self.unknown.iter().copied().chain(expired.map(|(_, id)| *id))
+    }
+
+    /// When one of them is lost next. [`Millis::MIN`]: one is already, whatever the time.
+    pub(crate) fn next_loss(&self) -> Option<Millis> {
+        if !self.unknown.is_empty() {
+            return Some(Millis::MIN);
+        }
+        self.by_expiry.first().map(|(at, _)| *at)
+    }
+}

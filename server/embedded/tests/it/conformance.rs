@@ -1,0 +1,48 @@
+//! The suite of the port.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use sentinel_broker::Broker;
+use sentinel_broker::conformance::{Harness, Restart, exercise, seed_from_env, walk};
+use sentinel_domain::Millis;
+use sentinel_embedded::{DirLock, Embedded, OpenOptions, RingLimits, Seed};
+
+/// Small files and a small ring, so that a walk leaves both behind.
+fn open(dir: PathBuf, restart: Restart) -> Arc<dyn Broker> {
+    let lock = Arc::new(DirLock::acquire(dir).expect("nobody else has it"));
+    let options = OpenOptions {
+        sessions_expire_at: restart.sessions_expire_at,
+        journal_segment_bytes: 100_000,
+        ring: RingLimits { events: 500, bytes: 1 << 20 },
+        ballast_bytes: 0,
+        ..OpenOptions::new(lock, restart.now)
+    };
+    let Restart { checkpoint, jobs, queues, keys, .. } = restart;
+    Arc::new(Embedded::open(options, Seed { checkpoint, jobs, queues, keys }).expect("opens"))
+}
+
+const START: Millis = 1_700_000_000_000;
+
+async fn harness() -> Harness {
+    let dir = tempfile::tempdir().expect("a directory");
+    let first = open(dir.path().into(), Restart { now: START, ..Restart::default() });
+    Harness::new(first).reopened_by(move |restart| {
+        let path = dir.path().to_owned();
+        Box::pin(async move { open(path, restart) })
+    })
+}
+
+#[tokio::test]
+async fn it_conforms() {
+    exercise(harness).await;
+}
+
+#[tokio::test]
+async fn walks_agree_with_the_oracle() {
+    let seed = seed_from_env();
+    for nth in 0..4 {
+        let report = walk(&mut harness().await, seed.wrapping_add(nth), 1_000).await;
+        assert!(report.reached.contains_key("reopened"), "{report:?}");
+    }
+}

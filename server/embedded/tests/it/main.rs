@@ -1,0 +1,4 @@
+//! The store from outside: what it keeps, what it refuses, and how fast it is.
+
+mod conformance;
+mod durability;

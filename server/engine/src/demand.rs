@@ -1,0 +1,159 @@
+//! Who could take jobs: the credits of the sessions, and whether asking makes sense.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use sentinel_broker::Claim;
+use sentinel_domain::{Job, Name, SessionId};
+use tokio::sync::Notify;
+
+/// Jobs that all claims of one call may take together.
+const CLAIM_MAX: usize = 2_048;
+
+/// What one session can run and how much room it has.
+pub(crate) struct Asker {
+    pub(crate) worker: Name,
+    pub(crate) queues: Arc<[Name]>,
+    /// Sorted.
+    pub(crate) kinds: Arc<[Name]>,
+    room: Room,
+    /// The last claim came back short and nothing fitting became ready since.
+    is_dry: bool,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Room {
+    jobs: usize,
+    /// None: no bound.
+    bytes: Option<i64>,
+}
+
+/// The credits of all sessions of this server.
+#[derive(Default)]
+pub(crate) struct Demand {
+    askers: Mutex<Askers>,
+    woken: Notify,
+}
+
+#[derive(Default)]
+struct Askers {
+    by_session: HashMap<SessionId, Asker, foldhash::fast::RandomState>,
+    /// Whose turn it is to ask first.
+    turn: usize,
+}
+
+impl Asker {
+    pub(crate) fn new(worker: Name, queues: Arc<[Name]>, kinds: Arc<[Name]>) -> Self {
+        Self { worker, queues, kinds, room: Room::default(), is_dry: false }
+    }
+
+    fn serves(&self, queue: &Name, kind: &Name) -> bool {
+        self.queues.contains(queue) && self.kinds.binary_search(kind).is_ok()
+    }
+
+    fn wants(&self) -> bool {
+        !self.is_dry && self.room.jobs > 0 && self.room.bytes.is_none_or(|b| b > 0)
+    }
+}
+
+impl Demand {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Askers> {
+        // Every change under the lock is complete, so a panic elsewhere poisons nothing.
+        self.askers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn join(&self, session: SessionId, asker: Asker) {
+        self.lock().by_session.insert(session, asker);
+    }
+
+    pub(crate) fn leave(&self, session: SessionId) {
+        self.lock().by_session.remove(&session);
+    }
+
+    /// More room; `bytes` of None lifts the bound.
+    pub(crate) fn grant(&self, session: SessionId, jobs: usize, bytes: Option<i64>) {
+        if let Some(asker) = self.lock().by_session.get_mut(&session) {
+            let max = sentinel_domain::limits::WORKER_CREDIT as usize;
+            asker.room.jobs = (asker.room.jobs + jobs).min(max);
+            asker.room.bytes = match (asker.room.bytes, bytes) {
+                (Some(had), Some(more)) => Some(had.saturating_add(more)),
+                (None, more) if asker.room.jobs == jobs => more,
+                _ => None,
+            };
+            asker.is_dry = false;
+        }
+        self.woken.notify_one();
+    }
+
+    /// No more jobs for this session.
+    pub(crate) fn close(&self, session: SessionId) {
+        if let Some(asker) = self.lock().by_session.get_mut(&session) {
+            asker.room = Room::default();
+        }
+    }
+
+    pub(crate) async fn woken(&self) {
+        self.woken.notified().await;
+    }
+
+    pub(crate) fn has_claims(&self) -> bool {
+        self.lock().by_session.values().any(Asker::wants)
+    }
+
+    /// What to ask the store for, beginning with another session each time.
+    pub(crate) fn claims(&self) -> Vec<Claim> {
+        let mut askers = self.lock();
+        askers.turn = askers.turn.wrapping_add(1);
+        let willing: Vec<_> = askers.by_session.iter().filter(|(_, a)| a.wants()).collect();
+        if willing.is_empty() {
+            return Vec::new();
+        }
+        let share = (CLAIM_MAX / willing.len()).max(1);
+        let turn = askers.turn % willing.len();
+        willing[turn..]
+            .iter()
+            .chain(&willing[..turn])
+            .take(CLAIM_MAX)
+            .map(|(session, asker)| Claim {
+                session: **session,
+                worker: asker.worker.clone(),
+                queues: asker.queues.clone(),
+                kinds: asker.kinds.clone(),
+                max_jobs: asker.room.jobs.min(share),
+                max_bytes: asker.room.bytes.map_or(u64::MAX, |b| b.max(1).cast_unsigned()),
+            })
+            .collect()
+    }
+
+    /// Takes off what was claimed. A session that got less than it asked for waits until
+    /// something fitting becomes ready.
+    pub(crate) fn settle(&self, asked: &[(SessionId, usize)], claimed: &[Vec<Arc<Job>>]) {
+        let mut askers = self.lock();
+        for ((session, max_jobs), jobs) in asked.iter().zip(claimed) {
+            let Some(asker) = askers.by_session.get_mut(session) else { continue };
+            asker.room.jobs = asker.room.jobs.saturating_sub(jobs.len());
+            if let Some(bytes) = &mut asker.room.bytes {
+                let took: usize = jobs.iter().map(|j| j.spec.payload.len()).sum();
+                *bytes -= took as i64;
+            }
+            let has_bytes = asker.room.bytes.is_none_or(|b| b > 0);
+            asker.is_dry = jobs.len() < *max_jobs && has_bytes;
+        }
+    }
+
+    /// Jobs of these queues and kinds are ready: their sessions ask again.
+    pub(crate) fn may_be_ready(&self, ready: &[(Name, Name)]) {
+        if ready.is_empty() {
+            return;
+        }
+        for asker in self.lock().by_session.values_mut().filter(|a| a.is_dry) {
+            asker.is_dry = !ready.iter().any(|(queue, kind)| asker.serves(queue, kind));
+        }
+    }
+
+    pub(crate) fn all_may_be_ready(&self) {
+        for asker in self.lock().by_session.values_mut() {
+            asker.is_dry = false;
+        }
+    }
+}

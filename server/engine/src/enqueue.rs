@@ -1,0 +1,223 @@
+//! Enqueue: one job, durable when the call returns.
+
+use std::sync::Arc;
+
+use sentinel_broker::{Change, Conflict, Group, Guard, RequestMemory, Verdict, codec};
+use sentinel_domain::limits::{CLASSES_PER_QUEUE, REQUEST_TTL_MS};
+use sentinel_domain::{
+    Command, Dependency, Job, KeyClash, NewJob, Spec, UniqueKey, UniqueMode, birth, decide,
+    on_clash, unique_key,
+};
+
+use crate::{Engine, EngineError, TRIES, answer};
+
+/// Makes a repeat of a request safe.
+#[derive(Clone, Debug)]
+pub struct RequestKey {
+    pub id: String,
+    /// By [`sentinel_broker::content_hash`].
+    pub content_hash: u64,
+}
+
+/// The job that stands for a request.
+#[derive(Clone, Debug)]
+pub struct Enqueued {
+    pub job: Arc<Job>,
+    /// It existed before.
+    pub deduplicated: bool,
+}
+
+/// A job about to be committed, with what its commit depends on.
+pub(crate) struct Draft {
+    pub(crate) spec: Arc<Spec>,
+    pub(crate) key: Option<UniqueKey>,
+    /// Who holds the key, and what is to be done about it.
+    holder: Option<(Arc<Job>, KeyClash)>,
+    parents: Vec<Arc<Job>>,
+}
+
+impl Engine {
+    /// Enqueues one job.
+    pub async fn enqueue(
+        &self,
+        new: NewJob,
+        actor: &str,
+        request: Option<RequestKey>,
+    ) -> Result<Enqueued, EngineError> {
+        self.admit_load()?;
+        let spec = new
+            .admit("spec", actor, self.now(), self.settings.payload_max_bytes)
+            .map_err(EngineError::Invalid)?;
+        self.know_queue(&spec.queue).await?;
+        let mut draft = self.draft(spec).await?;
+        for _ in 0..TRIES {
+            let (mut group, enqueued) = self.group_for(&draft)?;
+            group.request = request
+                .as_ref()
+                .map(|r| self.memory(r, &[Ok((enqueued.job.id, enqueued.deduplicated))]));
+            if enqueued.deduplicated && group.request.is_none() {
+                return Ok(enqueued);
+            }
+            match self.commits.group(group).await? {
+                Verdict::Committed => {
+                    if !enqueued.deduplicated {
+                        self.observer.enqueued(&enqueued.job);
+                    }
+                    return Ok(enqueued);
+                }
+                Verdict::Repeated(bytes) => return self.repeated(&bytes).await,
+                Verdict::RequestReused => return Err(EngineError::RequestReused),
+                Verdict::Conflict(conflict) => self.redraft(&mut draft, conflict).await?,
+            }
+        }
+        Err(EngineError::Contended)
+    }
+
+    /// Turns new work away while too much waits; reports and cancels still pass.
+    pub(crate) fn admit_load(&self) -> Result<(), EngineError> {
+        if self.commits.has_room() {
+            return Ok(());
+        }
+        self.observer.shed();
+        Err(EngineError::Overloaded)
+    }
+
+    pub(crate) fn memory(&self, request: &RequestKey, answers: &[answer::Answer]) -> RequestMemory {
+        RequestMemory {
+            id: request.id.as_str().into(),
+            content_hash: request.content_hash,
+            answer: answer::encode(answers),
+            until: self.now() + REQUEST_TTL_MS.cast_signed(),
+        }
+    }
+
+    /// Looks up what the job depends on and who holds its key.
+    pub(crate) async fn draft(&self, spec: Spec) -> Result<Draft, EngineError> {
+        let mut parents = Vec::new();
+        if !spec.depends_on.is_empty() {
+            let found = self.get_many(&spec.depends_on).await?;
+            for (id, parent) in spec.depends_on.iter().zip(found) {
+                parents.push(parent.ok_or_else(|| {
+                    EngineError::invalid("spec.depends_on", format!("no job has the id {id}"))
+                })?);
+            }
+        }
+        let key = unique_key(&spec);
+        let mut draft = Draft { spec: Arc::new(spec), key, holder: None, parents };
+        if let Some(key) = draft.key.clone() {
+            let holder = self.broker.holders(vec![key], self.now()).await?.pop().flatten();
+            if let Some(holder) = holder {
+                self.clash(&mut draft, holder).await?;
+            }
+        }
+        Ok(draft)
+    }
+
+    async fn clash(
+        &self,
+        draft: &mut Draft,
+        holder: sentinel_domain::JobId,
+    ) -> Result<(), EngineError> {
+        let holder = self.get(holder).await?;
+        let mode = draft.spec.unique.as_deref().map_or(UniqueMode::ReturnExisting, |u| u.mode);
+        let clash = on_clash(mode, &holder);
+        draft.holder = Some((holder, clash));
+        Ok(())
+    }
+
+    /// The newer truth after a conflict.
+    pub(crate) async fn redraft(
+        &self,
+        draft: &mut Draft,
+        conflict: Conflict,
+    ) -> Result<(), EngineError> {
+        match conflict {
+            Conflict::Key { holder: Some(holder), .. } => self.clash(draft, holder).await,
+            Conflict::Key { holder: None, .. } => {
+                draft.holder = None;
+                Ok(())
+            }
+            Conflict::Job { id, current } => {
+                let current = match current {
+                    Some(current) => current,
+                    None => self.get(id).await?,
+                };
+                if draft.holder.as_ref().is_some_and(|(holder, _)| holder.id == id) {
+                    return self.clash(draft, id).await;
+                }
+                for parent in draft.parents.iter_mut().filter(|p| p.id == id) {
+                    *parent = current.clone();
+                }
+                Ok(())
+            }
+            Conflict::TooManyKinds { queue } => {
+                Err(EngineError::TooManyKinds { queue, max: CLASSES_PER_QUEUE })
+            }
+            Conflict::Session { .. } | Conflict::Queue(_) => Err(EngineError::Contended),
+        }
+    }
+
+    /// The group that makes the draft a job, or that only remembers the holder as the answer.
+    pub(crate) fn group_for(&self, draft: &Draft) -> Result<(Group, Enqueued), EngineError> {
+        let now = self.now();
+        let mut group = Group::default();
+        let mut spec = draft.spec.clone();
+        match (&draft.key, &draft.holder) {
+            (None, _) => {}
+            (Some(key), None) => group.guards.push(Guard::KeyFree { key: key.clone() }),
+            (Some(_), Some((holder, KeyClash::Reject))) => {
+                return Err(EngineError::KeyHeld { holder: holder.id });
+            }
+            (Some(_), Some((holder, KeyClash::ReturnExisting))) => {
+                return Ok((group, Enqueued { job: holder.clone(), deduplicated: true }));
+            }
+            (Some(key), Some((holder, KeyClash::Replace { due }))) => {
+                let replaced =
+                    decide(holder, &Command::Replace, now).map_err(|_| EngineError::Contended)?;
+                let (id, version) = (holder.id, holder.status.version);
+                group.guards.push(Guard::KeyHeldBy { key: key.clone(), id });
+                group.guards.push(Guard::JobVersion { id, version });
+                let job = Arc::new(replaced.job);
+                group.changes.push(Change::Update { job, end: replaced.end });
+                if let Some(due) = due {
+                    Arc::make_mut(&mut spec).run_at = *due;
+                }
+            }
+        }
+        let mut dependencies = Vec::with_capacity(draft.parents.len());
+        for parent in &draft.parents {
+            let (id, state) = (parent.id, parent.status.state);
+            if !state.is_final() {
+                group.guards.push(Guard::JobVersion { id, version: parent.status.version });
+            }
+            dependencies.push(Dependency { id, state });
+        }
+        let bytes = codec::encode_spec(&spec);
+        let job = Arc::new(birth(self.new_id(), spec, &dependencies, now));
+        group.guards.push(Guard::JobAbsent { id: job.id });
+        group.changes.push(Change::Create { job: job.clone(), spec: bytes });
+        Ok((group, Enqueued { job, deduplicated: false }))
+    }
+
+    async fn repeated(&self, bytes: &[u8]) -> Result<Enqueued, EngineError> {
+        match answer::decode(bytes).and_then(|mut a| a.pop()) {
+            Some(Ok((id, _))) => Ok(Enqueued { job: self.get(id).await?, deduplicated: true }),
+            _ => Err(EngineError::RequestReused),
+        }
+    }
+}
+
+impl Draft {
+    /// Whether a conflict is about something that this draft rests on.
+    pub(crate) fn is_concerned(&self, conflict: &Conflict) -> bool {
+        match conflict {
+            Conflict::Key { key, .. } => self.key.as_ref() == Some(key),
+            Conflict::Job { id, .. } => {
+                self.holder.as_ref().is_some_and(|(holder, _)| holder.id == *id)
+                    || self.parents.iter().any(|parent| parent.id == *id)
+            }
+            Conflict::TooManyKinds { queue } => self.spec.queue == *queue,
+            Conflict::Session { .. } | Conflict::Queue(_) => true,
+        }
+    }
+}

@@ -1,0 +1,45 @@
+//! Why a use-case did not do what was asked. The service turns each into one status.
+
+use sentinel_broker::StoreError;
+use sentinel_domain::{JobId, Name, Violation};
+use sentinel_ledger::LedgerError;
+
+/// Why a use-case did not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
+    Invalid(Vec<Violation>),
+    #[error("no job has the id {0}")]
+    JobNotFound(JobId),
+    #[error("no queue is named {0:?}: create it first, or check the spelling")]
+    QueueNotFound(Name),
+    #[error("the queue {0:?} exists with other settings")]
+    QueueExists(Name),
+    #[error("there are {max} queues, no more can be created")]
+    TooManyQueues { max: u64 },
+    #[error("jobs of {max} kinds wait in the queue {queue:?}, no more kinds are taken")]
+    TooManyKinds { queue: Name, max: u64 },
+    #[error("the unique key is held by the job {holder}")]
+    KeyHeld { holder: JobId },
+    #[error("the request_id was used for a request with another content")]
+    RequestReused,
+    #[error("the job {0} is not final: it can not be retried")]
+    NotFinal(JobId),
+    #[error("the job changed again and again while the request was decided")]
+    Contended,
+    #[error("too much waits to be committed")]
+    Overloaded,
+    #[error("the server shuts down")]
+    ShuttingDown,
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+}
+
+impl EngineError {
+    /// One field at fault.
+    pub fn invalid(field: impl Into<String>, description: impl Into<String>) -> Self {
+        Self::Invalid(vec![Violation::new(field, description)])
+    }
+}

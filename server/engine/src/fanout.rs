@@ -1,0 +1,262 @@
+//! Watch fan-out: one reader of the journal, a bounded ring per watcher. A slow watcher
+//! loses its place in the ring and nothing else waits for it.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use sentinel_broker::{Entry, JobEvent, Position, Tail};
+use sentinel_domain::{Job, JobId, Progress};
+use sentinel_ledger::LogRow;
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+use crate::Engine;
+use crate::watch::Selector;
+
+/// Changes that may wait for a watcher.
+const RING: usize = 4_096;
+
+/// Jobs with progress, and log batches, that may wait for a watcher. Beyond, the newest are dropped.
+const VOLATILE: usize = 1_024;
+
+const ENTRIES_MAX: usize = 512;
+
+/// A change for a watcher: an event of an entry.
+#[derive(Clone)]
+pub(crate) struct Live {
+    pub(crate) entry: Arc<Entry>,
+    pub(crate) index: usize,
+}
+
+impl Live {
+    pub(crate) fn event(&self) -> &JobEvent {
+        &self.entry.jobs[self.index]
+    }
+}
+
+/// What waits for one watcher.
+#[derive(Default)]
+pub(crate) struct Ring {
+    pub(crate) changes: VecDeque<Live>,
+    /// The newest progress per job, with its attempt.
+    pub(crate) progress: HashMap<JobId, (u32, Progress)>,
+    pub(crate) logs: VecDeque<(JobId, Arc<[LogRow]>)>,
+    /// Changes were dropped.
+    pub(crate) has_overflowed: bool,
+    /// All entries up to here were looked at.
+    pub(crate) seen: Position,
+}
+
+pub(crate) struct Watcher {
+    selector: Selector,
+    ids: HashSet<JobId>,
+    wants_logs: bool,
+    ring: Mutex<Ring>,
+    filled: Notify,
+}
+
+impl Watcher {
+    pub(crate) fn ring(&self) -> MutexGuard<'_, Ring> {
+        self.ring.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) async fn filled(&self) {
+        self.filled.notified().await;
+    }
+
+    pub(crate) fn wants(&self, job: &JobEvent) -> bool {
+        match (&self.selector, &job.spec) {
+            (Selector::Jobs(_), _) => self.ids.contains(&job.id),
+            // Without its spec it can not be judged here; the watch looks it up.
+            (Selector::Filter(_), None) => true,
+            (Selector::Filter(selection), Some(spec)) => {
+                let job = Job { id: job.id, spec: spec.clone(), status: job.status.clone() };
+                selection.matches(&job)
+            }
+        }
+    }
+
+    fn wants_job(&self, job: &Job) -> bool {
+        match &self.selector {
+            Selector::Jobs(_) => self.ids.contains(&job.id),
+            Selector::Filter(selection) => selection.matches(job),
+        }
+    }
+
+    fn offer(&self, live: Live) {
+        let mut ring = self.ring();
+        if ring.changes.len() >= RING {
+            ring.changes.clear();
+            ring.has_overflowed = true;
+        }
+        if !ring.has_overflowed {
+            ring.changes.push_back(live);
+        }
+    }
+}
+
+#[derive(Default)]
+struct Watchers {
+    /// Watchers by ids, found without asking every one of them.
+    by_job: HashMap<JobId, Vec<Arc<Watcher>>, foldhash::fast::RandomState>,
+    by_filter: Vec<Arc<Watcher>>,
+    position: Position,
+}
+
+/// All watchers of this server.
+pub(crate) struct Fanout(Mutex<Watchers>);
+
+impl Fanout {
+    pub(crate) fn new(position: Position) -> Self {
+        Self(Mutex::new(Watchers { position, ..Watchers::default() }))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Watchers> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// From now on the watcher is offered everything after the position answered.
+    pub(crate) fn join(&self, selector: Selector, wants_logs: bool) -> (Arc<Watcher>, Position) {
+        let ids = match &selector {
+            Selector::Jobs(ids) => ids.iter().copied().collect(),
+            Selector::Filter(_) => HashSet::new(),
+        };
+        let mut watchers = self.lock();
+        let position = watchers.position;
+        let ring = Mutex::new(Ring { seen: position, ..Ring::default() });
+        let watcher = Arc::new(Watcher { selector, ids, wants_logs, ring, filled: Notify::new() });
+        match &watcher.selector {
+            Selector::Filter(_) => watchers.by_filter.push(watcher.clone()),
+            Selector::Jobs(_) => {
+                for id in &watcher.ids {
+                    watchers.by_job.entry(*id).or_default().push(watcher.clone());
+                }
+            }
+        }
+        (watcher, position)
+    }
+
+    pub(crate) fn leave(&self, watcher: &Arc<Watcher>) {
+        let mut watchers = self.lock();
+        watchers.by_filter.retain(|w| !Arc::ptr_eq(w, watcher));
+        for id in &watcher.ids {
+            if let Some(of_job) = watchers.by_job.get_mut(id) {
+                of_job.retain(|w| !Arc::ptr_eq(w, watcher));
+                if of_job.is_empty() {
+                    watchers.by_job.remove(id);
+                }
+            }
+        }
+    }
+
+    /// Empties a ring that overflowed. Under the lock, so that no entry is half offered.
+    pub(crate) fn rejoin(&self, watcher: &Watcher) -> Position {
+        let watchers = self.lock();
+        let mut ring = watcher.ring();
+        ring.changes.clear();
+        ring.has_overflowed = false;
+        watchers.position
+    }
+
+    fn position(&self) -> Position {
+        self.lock().position
+    }
+
+    fn offer(&self, entries: Vec<Arc<Entry>>) {
+        let mut watchers = self.lock();
+        for entry in entries {
+            for (index, event) in entry.jobs.iter().enumerate() {
+                let live = Live { entry: entry.clone(), index };
+                for watcher in watchers.by_job.get(&event.id).into_iter().flatten() {
+                    watcher.offer(live.clone());
+                    watcher.filled.notify_one();
+                }
+                for watcher in watchers.by_filter.iter().filter(|w| w.wants(event)) {
+                    watcher.offer(live.clone());
+                    watcher.filled.notify_one();
+                }
+            }
+            watchers.position = entry.position;
+        }
+        let seen = watchers.position;
+        for watcher in watchers.by_job.values().flatten().chain(&watchers.by_filter) {
+            watcher.ring().seen = seen;
+        }
+    }
+
+    /// Entries were missed: every watcher begins anew.
+    fn skip(&self, to: Position) {
+        let mut watchers = self.lock();
+        watchers.position = to;
+        for watcher in watchers.by_job.values().flatten().chain(&watchers.by_filter) {
+            let mut ring = watcher.ring();
+            ring.has_overflowed = true;
+            ring.seen = to;
+            drop(ring);
+            watcher.filled.notify_one();
+        }
+    }
+
+    fn each_of(&self, job: &Job, offer: impl Fn(&Watcher)) {
+        let watchers = self.lock();
+        for watcher in watchers.by_job.get(&job.id).into_iter().flatten() {
+            offer(watcher);
+        }
+        for watcher in watchers.by_filter.iter().filter(|w| w.wants_job(job)) {
+            offer(watcher);
+        }
+    }
+
+    /// Offers progress; the newest per job waits.
+    pub(crate) fn progress(&self, job: &Job, attempt: u32, progress: &Progress) {
+        self.each_of(job, |watcher| {
+            let mut ring = watcher.ring();
+            if ring.progress.len() < VOLATILE || ring.progress.contains_key(&job.id) {
+                ring.progress.insert(job.id, (attempt, progress.clone()));
+            }
+            drop(ring);
+            watcher.filled.notify_one();
+        });
+    }
+
+    /// Offers log lines, best effort.
+    pub(crate) fn logs(&self, job: &Job, rows: &Arc<[LogRow]>) {
+        self.each_of(job, |watcher| {
+            if !watcher.wants_logs {
+                return;
+            }
+            let mut ring = watcher.ring();
+            if ring.logs.len() < VOLATILE {
+                ring.logs.push_back((job.id, rows.clone()));
+            }
+            drop(ring);
+            watcher.filled.notify_one();
+        });
+    }
+}
+
+/// The loop: reads the journal as it grows.
+pub(crate) async fn run(engine: Engine, closing: CancellationToken) {
+    let mut head = engine.broker.head();
+    loop {
+        let after = engine.fanout.position();
+        match engine.broker.tail(after, ENTRIES_MAX).await {
+            Ok(Tail::Entries(entries)) if entries.is_empty() => {
+                tokio::select! {
+                    _ = head.changed() => {}
+                    () = closing.cancelled() => return,
+                }
+            }
+            Ok(Tail::Entries(entries)) => engine.fanout.offer(entries),
+            Ok(Tail::Trimmed | Tail::OtherEpoch) => engine.fanout.skip(*head.borrow()),
+            Err(error) => {
+                tracing::warn!(%error, "the journal could not be read for watchers");
+                tokio::select! {
+                    () = tokio::time::sleep(Duration::from_millis(200)) => {}
+                    () = closing.cancelled() => return,
+                }
+            }
+        }
+    }
+}

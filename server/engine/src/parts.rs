@@ -1,0 +1,30 @@
+//! What all use-cases and loops of one engine share.
+
+use std::sync::Arc;
+
+use sentinel_broker::{Broker, ServerId};
+use sentinel_ledger::Ledger;
+
+use crate::commit::Committer;
+use crate::demand::Demand;
+use crate::fanout::Fanout;
+use crate::logs::LogWriter;
+use crate::queue::Queues;
+use crate::roster::Roster;
+use crate::{Clock, Observer, Settings};
+
+/// The shared parts; only this crate sees them.
+pub struct Shared {
+    pub(crate) broker: Arc<dyn Broker>,
+    pub(crate) ledger: Ledger,
+    pub(crate) clock: Clock,
+    pub(crate) observer: Arc<dyn Observer>,
+    pub(crate) settings: Settings,
+    pub(crate) server: ServerId,
+    pub(crate) commits: Committer,
+    pub(crate) demand: Arc<Demand>,
+    pub(crate) roster: Roster,
+    pub(crate) queues: Queues,
+    pub(crate) fanout: Arc<Fanout>,
+    pub(crate) logs: LogWriter,
+}

@@ -1,0 +1,99 @@
+//! Queues: declared once, then known to every enqueue without a look at the store.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use sentinel_broker::{Broker, Change, Conflict, Group, Guard, Verdict};
+use sentinel_domain::limits::QUEUES_MAX;
+use sentinel_domain::{Name, Queue};
+
+use crate::{Engine, EngineError};
+
+/// The declared queues by name.
+pub(crate) struct Queues(RwLock<BTreeMap<Name, Arc<Queue>>>);
+
+impl Queues {
+    pub(crate) async fn load(broker: &dyn Broker) -> Result<Self, EngineError> {
+        let queues = broker.queues().await?;
+        let by_name = queues.into_iter().map(|q| (q.name.clone(), Arc::new(q))).collect();
+        Ok(Self(RwLock::new(by_name)))
+    }
+
+    fn get(&self, name: &str) -> Option<Arc<Queue>> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
+    }
+
+    fn put(&self, queue: Queue) -> Arc<Queue> {
+        let queue = Arc::new(queue);
+        let mut by_name = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        by_name.insert(queue.name.clone(), queue.clone());
+        queue
+    }
+
+    fn len(&self) -> usize {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).len()
+    }
+}
+
+impl Engine {
+    /// Declares a queue; true when it existed with the same settings.
+    pub async fn create_queue(&self, mut queue: Queue) -> Result<(Arc<Queue>, bool), EngineError> {
+        queue.created_at = self.now();
+        let violations = queue.violations();
+        if !violations.is_empty() {
+            return Err(EngineError::Invalid(violations));
+        }
+        if self.queues.len() as u64 >= QUEUES_MAX {
+            return Err(EngineError::TooManyQueues { max: QUEUES_MAX });
+        }
+        let group = Group {
+            request: None,
+            guards: vec![Guard::QueueAbsent { name: queue.name.clone() }],
+            changes: vec![Change::PutQueue(queue.clone())],
+        };
+        match self.commits.group(group).await? {
+            Verdict::Conflict(Conflict::Queue(current)) if current.same_settings(&queue) => {
+                Ok((self.queues.put(current), true))
+            }
+            Verdict::Conflict(_) => Err(EngineError::QueueExists(queue.name)),
+            _ => Ok((self.queues.put(queue), false)),
+        }
+    }
+
+    /// A declared queue.
+    pub async fn get_queue(&self, name: &str) -> Result<Arc<Queue>, EngineError> {
+        if let Some(queue) = self.queues.get(name) {
+            return Ok(queue);
+        }
+        // Another server may have created it.
+        let found = self.broker.queues().await?.into_iter().find(|q| *q.name == *name);
+        found.map(|q| self.queues.put(q)).ok_or_else(|| EngineError::QueueNotFound(name.into()))
+    }
+
+    /// Queues by name, after one, at most `limit`.
+    pub async fn list_queues(
+        &self,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<Queue>, EngineError> {
+        let mut queues = self.broker.queues().await?;
+        queues.retain(|q| after.is_none_or(|after| *q.name > *after));
+        queues.sort_by(|a, b| a.name.cmp(&b.name));
+        queues.truncate(limit);
+        Ok(queues)
+    }
+
+    /// Makes sure that a job's queue is declared.
+    pub(crate) async fn know_queue(&self, name: &Name) -> Result<(), EngineError> {
+        match self.get_queue(name).await {
+            Err(EngineError::QueueNotFound(_)) if self.settings.auto_create_queues => {
+                match self.create_queue(Queue::with_defaults(name.clone(), self.now())).await {
+                    // Somebody created it meanwhile, with settings of their own.
+                    Ok(_) | Err(EngineError::QueueExists(_)) => Ok(()),
+                    Err(error) => Err(error),
+                }
+            }
+            found => found.map(drop),
+        }
+    }
+}

@@ -1,0 +1,78 @@
+//! Retry: runs a final job once more, under the same id.
+
+use std::sync::Arc;
+
+use sentinel_broker::{Change, Conflict, Group, Guard, Verdict, codec};
+use sentinel_domain::{Command, Job, JobId, decide, held_key};
+
+use crate::cancel::group;
+use crate::{Engine, EngineError, RequestKey, TRIES, answer};
+
+impl Engine {
+    /// Retries a final job: run + 1, a new budget of attempts.
+    pub async fn retry(
+        &self,
+        id: JobId,
+        request: Option<RequestKey>,
+    ) -> Result<Arc<Job>, EngineError> {
+        let mut job = self.get(id).await?;
+        for _ in 0..TRIES {
+            let decision = match decide(&job, &Command::Retry, self.now()) {
+                Ok(decision) => decision,
+                // A repeat of this very request finds the job no longer final.
+                Err(_) => return self.retried_before(&job, request).await,
+            };
+            let guards = match held_key(&decision.job) {
+                Some((key, _)) if held_key(&job).is_none() => vec![Guard::KeyFree { key }],
+                _ => Vec::new(),
+            };
+            let (mut group, after) = group(&job, decision, guards);
+            group.request = request.as_ref().map(|r| self.memory(r, &[Ok((id, false))]));
+            match self.commits.group(group).await? {
+                Verdict::Committed => return Ok(after),
+                Verdict::Repeated(_) => return self.get(id).await,
+                Verdict::RequestReused => return Err(EngineError::RequestReused),
+                Verdict::Conflict(Conflict::Key { holder: Some(holder), .. }) => {
+                    return Err(EngineError::KeyHeld { holder });
+                }
+                Verdict::Conflict(Conflict::Job { current: None, .. }) => {
+                    self.revive(&job).await?;
+                }
+                Verdict::Conflict(_) => job = self.get(id).await?,
+            }
+        }
+        Err(EngineError::Contended)
+    }
+
+    /// Asks the store whether this request was carried out before: a group that changes
+    /// nothing and is refused unless it was.
+    async fn retried_before(
+        &self,
+        job: &Arc<Job>,
+        request: Option<RequestKey>,
+    ) -> Result<Arc<Job>, EngineError> {
+        let Some(request) = request else { return Err(EngineError::NotFinal(job.id)) };
+        let never = Guard::JobAbsent { id: job.id };
+        let memory = Some(self.memory(&request, &[Ok((job.id, false))]));
+        let group = Group { request: memory, guards: vec![never], changes: Vec::new() };
+        match self.commits.group(group).await? {
+            Verdict::Repeated(bytes) if answers(&bytes, job.id) => self.get(job.id).await,
+            Verdict::RequestReused => Err(EngineError::RequestReused),
+            _ => Err(EngineError::NotFinal(job.id)),
+        }
+    }
+
+    /// Brings a job that lives only in the ledger back into the hot store, as it is.
+    async fn revive(&self, job: &Arc<Job>) -> Result<(), EngineError> {
+        let group = Group {
+            request: None,
+            guards: vec![Guard::JobAbsent { id: job.id }],
+            changes: vec![Change::Create { job: job.clone(), spec: codec::encode_spec(&job.spec) }],
+        };
+        self.commits.group(group).await.map(drop)
+    }
+}
+
+fn answers(bytes: &[u8], id: JobId) -> bool {
+    answer::decode(bytes).is_some_and(|a| a == [Ok((id, false))])
+}

@@ -1,0 +1,146 @@
+//! The beginning of a stream: a new session, or one that comes back.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::stream::FuturesUnordered;
+use sentinel_broker::{Change, Group, SessionRow};
+use sentinel_domain::limits::{NAME_BYTES, WORKER_CREDIT, WORKER_KINDS, WORKER_QUEUES};
+use sentinel_domain::{Job, Millis, SessionId, Violation};
+
+use super::{Asker, Held, HeldVerdict, Hello, Lanes, Running, Session, ToWorker, Welcome};
+use crate::{Engine, EngineError};
+
+impl Hello {
+    fn violations(&self) -> Vec<Violation> {
+        let mut found = Vec::new();
+        let mut range = |field: &str, value: usize, min: u64, max: u64| {
+            if !(min..=max).contains(&(value as u64)) {
+                let text = format!("{value} is out of range: {min}..={max}");
+                found.push(Violation::new(format!("hello.{field}"), text));
+            }
+        };
+        range("instance", self.instance.len(), 1, NAME_BYTES);
+        range("queues", self.queues.len(), 1, WORKER_QUEUES);
+        range("kinds", self.kinds.len(), 1, WORKER_KINDS);
+        range("held", self.held.len(), 0, 2 * WORKER_CREDIT);
+        range("credit.jobs", self.credit_jobs, 0, WORKER_CREDIT);
+        found
+    }
+}
+
+impl Engine {
+    /// Adopts the session, judges what the worker still holds, and says Welcome.
+    pub(super) async fn open_session(
+        &self,
+        hello: Hello,
+        lanes: Lanes,
+    ) -> Result<Session, EngineError> {
+        let violations = hello.violations();
+        if !violations.is_empty() {
+            return Err(EngineError::Invalid(violations));
+        }
+        let id = hello.session.unwrap_or_else(|| SessionId::from_u128(rand::random()));
+        // No claim for the session from here on; the commit below returns after those that
+        // were under way have been handed out, so what the store lists is complete.
+        self.demand.leave(id);
+        let mailbox = self.roster.join(id);
+        let now = self.now();
+        let expires_at = now + self.settings.session_ttl_ms;
+        let row = SessionRow { id, owner: self.server, expires_at };
+        let adopt = Group { changes: vec![Change::PutSession(row)], ..Group::default() };
+        self.commits.group(adopt).await?;
+        let mut known: HashMap<_, _, foldhash::fast::RandomState> = HashMap::default();
+        if hello.session.is_some() {
+            mailbox.take();
+            for job in self.broker.session_jobs(id).await? {
+                known.insert(job.id, job);
+            }
+        }
+        let (held, kept) = self.judge(&hello.held, &mut known).await?;
+        self.hand_back(known.into_values().collect()).await;
+        let mut session = Session {
+            engine: self.clone(),
+            id,
+            worker: hello.instance.as_str().into(),
+            mailbox,
+            lanes,
+            running: HashMap::default(),
+            unreceived: std::collections::VecDeque::new(),
+            assign_seq: 0,
+            cancels: HashMap::new(),
+            heard_at: now,
+            renewed_at: now,
+            is_draining: false,
+            in_flight: FuturesUnordered::new(),
+        };
+        for job in kept {
+            if job.status.cancel.is_some() {
+                session.cancels.insert(job.id, job.clone());
+            }
+            session.running.insert(job.id, Running::new(job));
+        }
+        session.welcome(held, hello).await;
+        Ok(session)
+    }
+
+    /// A verdict per held lease; takes what is kept out of `known`.
+    async fn judge(
+        &self,
+        held: &[Held],
+        known: &mut HashMap<sentinel_domain::JobId, Arc<Job>, foldhash::fast::RandomState>,
+    ) -> Result<(Vec<HeldVerdict>, Vec<Arc<Job>>), EngineError> {
+        let mut verdicts = Vec::with_capacity(held.len());
+        let mut kept = Vec::new();
+        let mut gone = Vec::new();
+        for held in held {
+            let is_live = known
+                .get(&held.id)
+                .is_some_and(|job| job.status.lease.is_some_and(|l| l.is_same(&held.lease)));
+            if is_live {
+                kept.extend(known.remove(&held.id));
+                verdicts.push(HeldVerdict::Keep);
+            } else {
+                gone.push((verdicts.len(), held));
+                verdicts.push(HeldVerdict::Revoked);
+            }
+        }
+        let ids: Vec<_> = gone.iter().map(|(_, held)| held.id).collect();
+        if !ids.is_empty() {
+            let jobs = self.get_many(&ids).await?;
+            for ((at, held), job) in gone.into_iter().zip(jobs) {
+                let report = Some((held.lease.epoch, held.lease.session));
+                if job.is_some_and(|job| job.status.recorded == report) {
+                    verdicts[at] = HeldVerdict::AlreadyRecorded;
+                }
+            }
+        }
+        Ok((verdicts, kept))
+    }
+}
+
+impl Session {
+    async fn welcome(&mut self, held: Vec<HeldVerdict>, hello: Hello) {
+        let duration = |ms: Millis| Duration::from_millis(ms.cast_unsigned());
+        let welcome = Welcome {
+            session: self.id,
+            ping: duration(self.engine.settings.ping_ms),
+            ttl: duration(self.engine.settings.session_ttl_ms),
+            held,
+        };
+        // A lane that is closed already shows itself as the end of the stream.
+        let _ = self.send(ToWorker::Welcome(welcome)).await;
+        if !self.cancels.is_empty() {
+            let cancels = self.cancels.values().cloned().collect();
+            let _ = self.send(ToWorker::Cancel(cancels)).await;
+        }
+        let mut kinds = hello.kinds;
+        kinds.sort();
+        kinds.dedup();
+        let asker = Asker::new(self.worker.clone(), hello.queues.into(), kinds.into());
+        self.engine.demand.join(self.id, asker);
+        self.engine.demand.grant(self.id, hello.credit_jobs, hello.credit_bytes);
+        tracing::info!(session = %self.id, worker = %self.worker, held = self.running.len(), "a worker session began");
+    }
+}

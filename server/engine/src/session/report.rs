@@ -1,0 +1,191 @@
+//! Reports: how attempts ended, decided, committed and answered in batches.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use sentinel_broker::{Conflict, Verdict};
+use sentinel_domain::{Command, Decision, Job, Refusal, decide};
+
+use super::{Done, Held, ReportItem, ReportVerdict, Session};
+use crate::cancel::{Applied, group};
+use crate::{Engine, TRIES};
+
+/// A report with its verdict.
+pub(super) struct Settled {
+    pub(super) held: Held,
+    pub(super) verdict: ReportVerdict,
+}
+
+/// A report on its way: the newest copy of the job, if one is at hand.
+struct Pending {
+    at: usize,
+    command: Command,
+    job: Option<Arc<Job>>,
+}
+
+impl Session {
+    /// Decides on the copies that the assignments carried: no read comes first.
+    pub(super) fn on_report(&mut self, items: Vec<ReportItem>) {
+        let mut pending = Vec::with_capacity(items.len());
+        let mut settled = Vec::with_capacity(items.len());
+        for (at, item) in items.into_iter().enumerate() {
+            let job = self.running(&item.held).map(|running| {
+                // The last progress goes into the record with the end of the attempt.
+                match running.progress.take() {
+                    None => running.job.clone(),
+                    Some(progress) => {
+                        let mut job = Job::clone(&running.job);
+                        job.status.progress = Some(Box::new(progress));
+                        Arc::new(job)
+                    }
+                }
+            });
+            settled.push(Settled { held: item.held, verdict: ReportVerdict::RetryLater });
+            pending.push(Pending { at, command: item.command, job });
+        }
+        let engine = self.engine.clone();
+        self.in_flight.push(Box::pin(async move {
+            engine.settle(pending, &mut settled).await;
+            Done::Settled(settled)
+        }));
+    }
+}
+
+impl Engine {
+    /// Gives each report its verdict. What can not be decided now stays RETRY_LATER.
+    async fn settle(&self, mut pending: Vec<Pending>, settled: &mut [Settled]) {
+        for _ in 0..TRIES {
+            if pending.is_empty() || !self.look_up(&mut pending, settled).await {
+                return;
+            }
+            let mut groups = Vec::with_capacity(pending.len());
+            let mut steps = Vec::with_capacity(pending.len());
+            for report in pending.drain(..) {
+                let Some(job) = &report.job else { continue };
+                match decide(job, &report.command, self.now()) {
+                    Ok(decision) => {
+                        let (group, after) = group(job, decision, Vec::new());
+                        groups.push(group);
+                        steps.push((report, after));
+                    }
+                    Err(Refusal::Duplicate) => {
+                        settled[report.at].verdict = ReportVerdict::Duplicate;
+                    }
+                    Err(_) => settled[report.at].verdict = ReportVerdict::Fenced,
+                }
+            }
+            if groups.is_empty() {
+                return;
+            }
+            let verdicts = match self.commits.groups(groups).await {
+                Ok(verdicts) => verdicts,
+                Err(error) => {
+                    tracing::warn!(%error, "reports were not recorded; the worker will repeat them");
+                    return;
+                }
+            };
+            for ((mut report, after), verdict) in steps.into_iter().zip(verdicts) {
+                match verdict {
+                    Verdict::Committed => {
+                        settled[report.at].verdict = ReportVerdict::Recorded;
+                        if let Some(before) = &report.job {
+                            self.observer.recorded(before, &after);
+                        }
+                    }
+                    Verdict::Conflict(Conflict::Job { current, .. }) => {
+                        report.job = current;
+                        pending.push(report);
+                    }
+                    _ => pending.push(Pending { job: None, ..report }),
+                }
+            }
+        }
+    }
+
+    /// Finds the jobs that this server has no copy of. A job that nobody knows is fenced.
+    async fn look_up(&self, pending: &mut Vec<Pending>, settled: &mut [Settled]) -> bool {
+        let lacking: Vec<_> = pending
+            .iter()
+            .filter(|report| report.job.is_none())
+            .map(|report| settled[report.at].held.id)
+            .collect();
+        if lacking.is_empty() {
+            return true;
+        }
+        let Ok(found) = self.get_many(&lacking).await else { return false };
+        let mut found = found.into_iter();
+        for report in pending.iter_mut().filter(|report| report.job.is_none()) {
+            report.job = found.next().flatten();
+            if report.job.is_none() {
+                settled[report.at].verdict = ReportVerdict::Fenced;
+            }
+        }
+        pending.retain(|report| report.job.is_some());
+        true
+    }
+
+    /// Takes jobs back that were never run; answers the leases that ended. A cancel may
+    /// come in between: then the newer job is decided about.
+    pub(super) async fn hand_back(&self, mut jobs: Vec<Arc<Job>>) -> Vec<Held> {
+        let mut ended = Vec::with_capacity(jobs.len());
+        for _ in 0..TRIES {
+            let mut groups = Vec::with_capacity(jobs.len());
+            let mut held = Vec::with_capacity(jobs.len());
+            for job in jobs.drain(..) {
+                let Some(lease) = job.status.lease else { continue };
+                if let Ok(decision) = decide(&job, &Command::NotReceived { lease }, self.now()) {
+                    groups.push(group(&job, decision, Vec::new()).0);
+                    held.push(Held { id: job.id, lease });
+                }
+            }
+            if groups.is_empty() {
+                return ended;
+            }
+            let verdicts = match self.commits.groups(groups).await {
+                Ok(verdicts) => verdicts,
+                Err(error) => {
+                    tracing::warn!(%error, "assignments were not taken back; their session will expire");
+                    return ended;
+                }
+            };
+            for (held, verdict) in held.into_iter().zip(verdicts) {
+                match verdict {
+                    Verdict::Committed => ended.push(held),
+                    Verdict::Conflict(Conflict::Job { current: Some(current), .. })
+                        if current.status.lease.is_some_and(|l| l.is_same(&held.lease)) =>
+                    {
+                        jobs.push(current);
+                    }
+                    _ => {}
+                }
+            }
+        }
+        ended
+    }
+
+    /// Stores a checkpoint under its lease.
+    pub(super) async fn store_checkpoint(
+        &self,
+        held: &Held,
+        job: Option<Arc<Job>>,
+        data: Bytes,
+    ) -> (ReportVerdict, Option<Arc<Job>>) {
+        let command = Command::Checkpoint { lease: held.lease, data };
+        let mut job = match job {
+            Some(job) => job,
+            None => return (ReportVerdict::Fenced, None),
+        };
+        for _ in 0..TRIES {
+            let decision: Decision = match decide(&job, &command, self.now()) {
+                Ok(decision) => decision,
+                Err(_) => return (ReportVerdict::Fenced, None),
+            };
+            match self.apply(&job, decision, Vec::new()).await {
+                Ok(Applied::Done(job)) => return (ReportVerdict::Recorded, Some(job)),
+                Ok(Applied::Changed(current)) => job = current,
+                Err(_) => return (ReportVerdict::RetryLater, None),
+            }
+        }
+        (ReportVerdict::RetryLater, None)
+    }
+}

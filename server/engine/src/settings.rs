@@ -1,0 +1,41 @@
+//! What an operator can set about the engine.
+
+/// Durations in milliseconds.
+#[derive(Clone, Copy, Debug)]
+pub struct Settings {
+    /// Largest payload, within `limits::PAYLOAD_MAX_BYTES`.
+    pub payload_max_bytes: u64,
+    /// The first job of a queue creates it.
+    pub auto_create_queues: bool,
+    /// How long leases live without any sign of their worker.
+    pub session_ttl_ms: i64,
+    /// How often worker and server ping.
+    pub ping_ms: i64,
+    /// An assignment that was not received by then goes back.
+    pub receive_timeout_ms: i64,
+    /// How long a session may stay away after its stream ended without Bye.
+    pub lost_grace_ms: i64,
+    /// Finals stay hot for so long at least.
+    pub finals_hot_ms: i64,
+    /// A watch can resume for so long at least.
+    pub watch_window_ms: i64,
+    /// How long the ledger waits for more changes before it writes. More is cheaper: the
+    /// changes of one job collapse.
+    pub project_linger_ms: u64,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            payload_max_bytes: sentinel_domain::limits::PAYLOAD_BYTES,
+            auto_create_queues: false,
+            session_ttl_ms: 15_000,
+            ping_ms: 2_000,
+            receive_timeout_ms: 2_000,
+            lost_grace_ms: 1_000,
+            finals_hot_ms: 60_000,
+            watch_window_ms: 600_000,
+            project_linger_ms: 100,
+        }
+    }
+}

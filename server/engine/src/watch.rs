@@ -1,0 +1,392 @@
+//! Watch: a snapshot, then every change, each version once, or a declared gap.
+//!
+//! Subscribe first, then read: what happens in between is offered too and told apart by
+//! its version. A filter's snapshot is the ledger's; the journal carries the watch from
+//! there to the present.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use sentinel_broker::{Entry, Position, Tail};
+use sentinel_domain::limits::{WATCH_JOBS, WATCH_SNAPSHOT_JOBS};
+use sentinel_domain::{Job, JobId, Progress};
+use sentinel_ledger::{LogRow, QueueCount};
+
+use crate::fanout::{Live, Watcher};
+use crate::{Engine, EngineError, Selection};
+
+/// A sign of life when nothing else is sent.
+const KEEPALIVE: Duration = Duration::from_secs(10);
+
+/// Entries of one step of catching up.
+const ENTRIES_MAX: usize = 64;
+
+/// What to watch.
+#[derive(Clone, Debug)]
+pub enum Selector {
+    Jobs(Vec<JobId>),
+    Filter(Selection),
+}
+
+/// Where a watch resumes: after an event of an entry of the journal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cursor {
+    entry: Position,
+    /// Events of the entry that were seen.
+    events: usize,
+}
+
+impl Cursor {
+    fn after(entry: Position) -> Self {
+        Self { entry, events: usize::MAX }
+    }
+}
+
+impl fmt::Display for Cursor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.events {
+            usize::MAX => write!(f, "{}", self.entry),
+            events => write!(f, "{}.{events}", self.entry),
+        }
+    }
+}
+
+impl FromStr for Cursor {
+    type Err = EngineError;
+
+    fn from_str(text: &str) -> Result<Self, EngineError> {
+        let parse = || {
+            let (entry, events) = match text.split_once('.') {
+                None => (text, usize::MAX),
+                Some((entry, events)) => (entry, events.parse().ok()?),
+            };
+            Some(Self { entry: entry.parse().ok()?, events })
+        };
+        parse()
+            .ok_or_else(|| EngineError::invalid("cursor", "is not a cursor that a watch has sent"))
+    }
+}
+
+/// Why something was missed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GapReason {
+    Trimmed,
+    SlowReader,
+    Epoch,
+}
+
+/// What the selected jobs look like.
+#[derive(Clone, Debug, Default)]
+pub struct Snapshot {
+    pub jobs: Vec<Arc<Job>>,
+    pub is_truncated: bool,
+    pub unknown: Vec<JobId>,
+    pub counts: Vec<QueueCount>,
+}
+
+/// One event of a watch.
+#[derive(Clone, Debug)]
+pub enum WatchEvent {
+    Snapshot(Snapshot, Cursor),
+    Change(Arc<Job>, Cursor),
+    Progress { id: JobId, attempt: u32, progress: Progress },
+    Logs { id: JobId, rows: Arc<[LogRow]> },
+    Gap(GapReason),
+    Keepalive(Cursor),
+}
+
+/// An open watch.
+pub struct Watch {
+    engine: Engine,
+    selector: Selector,
+    watcher: Arc<Watcher>,
+    /// The ring holds what came after this.
+    live_from: Position,
+    /// The journal between here and `live_from` is still to be read.
+    catch_up: Option<Cursor>,
+    /// Versions that the snapshot has shown.
+    known: HashMap<JobId, u64>,
+    /// Of a watch by ids: those whose final event was not sent yet.
+    open: HashSet<JobId>,
+    /// Final since before the watch resumed: done once everything up to the position was looked at.
+    settled: Option<(Position, Vec<JobId>)>,
+    out: VecDeque<WatchEvent>,
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        self.engine.fanout.leave(&self.watcher);
+        self.engine.observer.watches(-1);
+    }
+}
+
+impl Engine {
+    /// Opens a watch. Fails when none of the ids is known.
+    pub async fn watch(
+        &self,
+        selector: Selector,
+        cursor: Option<Cursor>,
+        wants_logs: bool,
+    ) -> Result<Watch, EngineError> {
+        check(&selector)?;
+        let (watcher, live_from) = self.fanout.join(selector.clone(), wants_logs);
+        self.observer.watches(1);
+        let mut watch = Watch {
+            engine: self.clone(),
+            selector,
+            watcher,
+            live_from,
+            catch_up: None,
+            known: HashMap::new(),
+            open: HashSet::new(),
+            settled: None,
+            out: VecDeque::new(),
+        };
+        match cursor {
+            None => watch.snapshot().await?,
+            Some(cursor) if cursor.entry.epoch != live_from.epoch => {
+                watch.gap(GapReason::Epoch).await?;
+            }
+            Some(cursor) => watch.resume(cursor).await?,
+        }
+        Ok(watch)
+    }
+}
+
+fn check(selector: &Selector) -> Result<(), EngineError> {
+    match selector {
+        Selector::Jobs(ids) if ids.is_empty() || ids.len() as u64 > WATCH_JOBS => {
+            let description = format!("{} ids is out of range: 1..={WATCH_JOBS}", ids.len());
+            Err(EngineError::invalid("jobs.ids", description))
+        }
+        Selector::Jobs(_) => Ok(()),
+        Selector::Filter(s) => {
+            let is_over_time = s.created_after.is_some() || s.created_before.is_some();
+            if is_over_time || !s.states.is_empty() {
+                let description = "times and states are not allowed in a watch";
+                return Err(EngineError::invalid("filter", description));
+            }
+            s.check("filter")
+        }
+    }
+}
+
+impl Watch {
+    /// The next event; none at the end of a watch by ids.
+    pub async fn next(&mut self) -> Result<Option<WatchEvent>, EngineError> {
+        loop {
+            if let Some(event) = self.out.pop_front() {
+                return Ok(Some(event));
+            }
+            if let Some(cursor) = self.catch_up {
+                self.read_journal(cursor).await?;
+                continue;
+            }
+            if self.drain().await? {
+                continue;
+            }
+            if self.is_over() {
+                return Ok(None);
+            }
+            let waited = tokio::time::timeout(KEEPALIVE, self.watcher.filled()).await;
+            if waited.is_err() {
+                let seen = self.watcher.ring().seen;
+                return Ok(Some(WatchEvent::Keepalive(Cursor::after(seen))));
+            }
+        }
+    }
+
+    fn is_over(&mut self) -> bool {
+        if let Some((at, ids)) = &self.settled
+            && self.watcher.ring().seen >= *at
+        {
+            for id in ids {
+                self.open.remove(id);
+            }
+            self.settled = None;
+        }
+        matches!(self.selector, Selector::Jobs(_)) && self.open.is_empty()
+    }
+
+    async fn gap(&mut self, reason: GapReason) -> Result<(), EngineError> {
+        self.engine.observer.watch_gap();
+        self.out.push_back(WatchEvent::Gap(reason));
+        self.snapshot().await
+    }
+
+    async fn snapshot(&mut self) -> Result<(), EngineError> {
+        self.known.clear();
+        self.catch_up = None;
+        self.settled = None;
+        let snapshot = match self.selector.clone() {
+            Selector::Jobs(ids) => self.snapshot_of_jobs(&ids).await?,
+            Selector::Filter(selection) => self.snapshot_of_ledger(&selection).await?,
+        };
+        for job in &snapshot.jobs {
+            self.known.insert(job.id, job.status.version);
+        }
+        let cursor = self.catch_up.unwrap_or(Cursor::after(self.live_from));
+        self.out.push_back(WatchEvent::Snapshot(snapshot, cursor));
+        Ok(())
+    }
+
+    async fn snapshot_of_jobs(&mut self, ids: &[JobId]) -> Result<Snapshot, EngineError> {
+        let mut snapshot = Snapshot::default();
+        for (id, job) in ids.iter().zip(self.engine.get_many(ids).await?) {
+            match job {
+                Some(job) => snapshot.jobs.push(job),
+                None => snapshot.unknown.push(*id),
+            }
+        }
+        let is_live = |job: &&Arc<Job>| !job.status.state.is_final();
+        self.open = snapshot.jobs.iter().filter(is_live).map(|job| job.id).collect();
+        match (snapshot.jobs.is_empty(), snapshot.unknown.first()) {
+            (true, Some(id)) => Err(EngineError::JobNotFound(*id)),
+            _ => Ok(snapshot),
+        }
+    }
+
+    async fn snapshot_of_ledger(&mut self, selection: &Selection) -> Result<Snapshot, EngineError> {
+        // The checkpoint first: what the ledger records meanwhile comes again and is known.
+        let mut checkpoint = self.engine.ledger.checkpoint().await?;
+        checkpoint.epoch = self.live_from.epoch;
+        let size = WATCH_SNAPSHOT_JOBS as usize;
+        let page = self.engine.list(selection, None, size).await?;
+        let counts = if selection.kinds.is_empty() && selection.labels.is_empty() {
+            self.engine.counts(selection.queues.clone()).await?.counts
+        } else {
+            Vec::new()
+        };
+        if checkpoint.seq < self.live_from.seq {
+            self.catch_up = Some(Cursor::after(checkpoint));
+        }
+        Ok(Snapshot {
+            jobs: page.jobs.into_iter().map(Arc::new).collect(),
+            is_truncated: page.next.is_some(),
+            unknown: Vec::new(),
+            counts,
+        })
+    }
+
+    async fn resume(&mut self, cursor: Cursor) -> Result<(), EngineError> {
+        self.catch_up = Some(cursor);
+        if let Selector::Jobs(ids) = self.selector.clone() {
+            let jobs = self.engine.get_many(&ids).await?;
+            let head = *self.engine.broker.head().borrow();
+            let known: Vec<_> = jobs.into_iter().flatten().collect();
+            self.open = known.iter().map(|job| job.id).collect();
+            let is_final = |job: &&Arc<Job>| job.status.state.is_final();
+            self.settled = Some((head, known.iter().filter(is_final).map(|j| j.id).collect()));
+        }
+        Ok(())
+    }
+
+    /// One step from the cursor towards the ring.
+    async fn read_journal(&mut self, cursor: Cursor) -> Result<(), EngineError> {
+        let mut after = cursor.entry;
+        if cursor.events != usize::MAX {
+            after.seq = after.seq.saturating_sub(1);
+        }
+        if after.seq >= self.live_from.seq {
+            self.catch_up = None;
+            return Ok(());
+        }
+        let entries = match self.engine.broker.tail(after, ENTRIES_MAX).await? {
+            Tail::Entries(entries) => entries,
+            Tail::Trimmed => return self.gap(GapReason::Trimmed).await,
+            Tail::OtherEpoch => return self.gap(GapReason::Epoch).await,
+        };
+        let mut lives = Vec::new();
+        for entry in &entries {
+            if entry.position.seq > self.live_from.seq {
+                break;
+            }
+            after = entry.position;
+            let skip = if entry.position == cursor.entry { cursor.events } else { 0 };
+            let wanted = |index: &usize| self.watcher.wants(&entry.jobs[*index]);
+            let indexes = (skip..entry.jobs.len()).filter(wanted);
+            lives.extend(indexes.map(|index| Live { entry: entry.clone(), index }));
+        }
+        self.catch_up =
+            (after.seq < self.live_from.seq && !entries.is_empty()).then(|| Cursor::after(after));
+        self.push(lives).await
+    }
+
+    /// Takes what the ring holds; false when it was empty.
+    async fn drain(&mut self) -> Result<bool, EngineError> {
+        let has_overflowed = self.watcher.ring().has_overflowed;
+        if has_overflowed {
+            self.live_from = self.engine.fanout.rejoin(&self.watcher);
+            self.gap(GapReason::SlowReader).await?;
+            return Ok(true);
+        }
+        let (changes, progress, logs) = {
+            let mut ring = self.watcher.ring();
+            (
+                std::mem::take(&mut ring.changes),
+                std::mem::take(&mut ring.progress),
+                std::mem::take(&mut ring.logs),
+            )
+        };
+        let is_empty = changes.is_empty() && progress.is_empty() && logs.is_empty();
+        // Progress and lines of an attempt come before the change that ends it.
+        for (id, (attempt, progress)) in progress {
+            self.out.push_back(WatchEvent::Progress { id, attempt, progress });
+        }
+        self.out.extend(logs.into_iter().map(|(id, rows)| WatchEvent::Logs { id, rows }));
+        self.push(changes.into()).await?;
+        Ok(!is_empty)
+    }
+
+    /// Sends changes that were not known yet.
+    async fn push(&mut self, lives: Vec<Live>) -> Result<(), EngineError> {
+        let jobs = self.jobs(&lives).await?;
+        for (live, job) in lives.iter().zip(jobs) {
+            let Some(job) = job else { continue };
+            if self.known.get(&job.id).is_some_and(|known| *known >= job.status.version) {
+                continue;
+            }
+            if let Some(known) = self.known.get_mut(&job.id) {
+                *known = job.status.version;
+            }
+            if job.status.state.is_final() {
+                self.open.remove(&job.id);
+            } else if matches!(self.selector, Selector::Jobs(_)) {
+                self.open.insert(job.id);
+            }
+            self.out.push_back(WatchEvent::Change(job, cursor_after(&live.entry, live.index)));
+        }
+        Ok(())
+    }
+
+    /// The jobs of events; specs that the journal does not hold are looked up.
+    async fn jobs(&self, lives: &[Live]) -> Result<Vec<Option<Arc<Job>>>, EngineError> {
+        let lacking: Vec<JobId> =
+            lives.iter().map(Live::event).filter(|e| e.spec.is_none()).map(|e| e.id).collect();
+        let mut specs = HashMap::new();
+        if !lacking.is_empty() {
+            for job in self.engine.get_many(&lacking).await?.into_iter().flatten() {
+                specs.insert(job.id, job.spec.clone());
+            }
+        }
+        let job = |live: &Live| {
+            let event = live.event();
+            let spec = event.spec.as_ref().or_else(|| specs.get(&event.id))?.clone();
+            let job = Job { id: event.id, spec, status: event.status.clone() };
+            let is_wanted = match &self.selector {
+                Selector::Jobs(_) => true,
+                Selector::Filter(selection) => selection.matches(&job),
+            };
+            is_wanted.then(|| Arc::new(job))
+        };
+        Ok(lives.iter().map(job).collect())
+    }
+}
+
+fn cursor_after(entry: &Entry, index: usize) -> Cursor {
+    let events = if index + 1 == entry.jobs.len() { usize::MAX } else { index + 1 };
+    Cursor { entry: entry.position, events }
+}

@@ -1,0 +1,112 @@
+//! How many jobs a second the ledger takes in, by what happens to them. Needs `--release`.
+//! The directory to write in is the one argument; without it, a temporary one.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
+use sentinel_broker::{Entry, JobEvent, Position, codec};
+use sentinel_domain::{Command, Job, JobId, Millis, NewJob, SessionId, Spec, birth, decide, start};
+use sentinel_ledger::{Filter, Ledger, LedgerError, PageRequest};
+
+const NOW: Millis = 1_700_000_000_000;
+const JOBS: usize = 200_000;
+/// Jobs of one journal entry, and entries of one batch.
+const ENTRY: usize = 250;
+const BATCH: usize = 40;
+
+fn spec(labels: usize) -> Spec {
+    let labels = (0..labels).map(|n| (format!("key{n}"), format!("value{n}"))).collect();
+    let new = NewJob {
+        queue: "images".into(),
+        kind: "render".into(),
+        payload: Bytes::from(vec![b'x'; 200]),
+        content_type: "application/json".into(),
+        labels,
+        ..NewJob::default()
+    };
+    new.admit("spec", "bench", NOW, 1 << 20).expect("a valid job")
+}
+
+fn finished(job: &Job) -> Job {
+    let session = SessionId::from_u128(1);
+    let running = start(job, session, &"w1".into(), NOW).expect("ready");
+    let lease = running.status.lease.expect("running");
+    let done = Command::Succeed { lease, started_at: Some(NOW), result: Bytes::new() };
+    decide(&running, &done, NOW).expect("accepted").job
+}
+
+fn event(job: &Job, is_new: bool) -> JobEvent {
+    JobEvent {
+        id: job.id,
+        status: job.status.clone(),
+        spec: is_new.then(|| job.spec.clone()),
+        new: is_new.then(|| codec::encode_spec(&job.spec)),
+        end: None,
+    }
+}
+
+/// The events as journal entries after `seq`.
+fn entries(events: Vec<JobEvent>, seq: u64) -> Vec<Arc<Entry>> {
+    let mut entries = Vec::new();
+    for (jobs, seq) in events.chunks(ENTRY).zip(seq + 1..) {
+        let position = Position { epoch: 1, seq };
+        let jobs = jobs.to_vec();
+        entries.push(Entry { position, at: NOW, jobs, queues: vec![], requests: vec![] }.into());
+    }
+    entries
+}
+
+async fn measure(ledger: &Ledger, what: &str, events: Vec<JobEvent>) -> Result<(), LedgerError> {
+    let rows = events.len();
+    let mut from = ledger.checkpoint().await?;
+    let entries = entries(events, from.seq);
+    let begin = Instant::now();
+    for batch in entries.chunks(BATCH) {
+        from = ledger.project(from, batch.to_vec()).await?;
+    }
+    let rate = rows as f64 / begin.elapsed().as_secs_f64();
+    println!("{what:<44} {rate:>9.0} rows/s");
+    Ok(())
+}
+
+async fn run(directory: &Path, labels: usize) -> Result<(), LedgerError> {
+    println!("{labels} labels, {JOBS} jobs, {} a batch", ENTRY * BATCH);
+    let ledger = Ledger::open(&directory.join(format!("rate-{labels}.db"))).await?;
+    let spec = Arc::new(spec(labels));
+    let born = |from: usize| -> Vec<Job> {
+        (from..from + JOBS)
+            .map(|n| {
+                let random = (n as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+                let id = JobId::new(NOW + (n / 50) as Millis, 0, random);
+                birth(id, spec.clone(), &[], NOW)
+            })
+            .collect()
+    };
+    let first = born(0);
+    let last: Vec<Job> = first.iter().map(finished).collect();
+    measure(&ledger, "new jobs", first.iter().map(|job| event(job, true)).collect()).await?;
+    measure(&ledger, "known jobs to final", last.iter().map(|job| event(job, false)).collect())
+        .await?;
+    let whole: Vec<Job> = born(JOBS).iter().map(finished).collect();
+    measure(&ledger, "new and final in one batch", whole.iter().map(|j| event(j, true)).collect())
+        .await?;
+    let begin = Instant::now();
+    ledger.counts(vec![]).await?;
+    println!("{:<44} {:>9.1?}", "counts", begin.elapsed());
+    let begin = Instant::now();
+    let filter = Filter { queues: vec!["images".into()], ..Filter::default() };
+    ledger.list(filter, PageRequest { size: 50, before: None }).await?;
+    println!("{:<44} {:>9.1?}", "a page of 50 by queue", begin.elapsed());
+    Ok(())
+}
+
+#[tokio::main]
+async fn main() -> Result<(), LedgerError> {
+    let temporary = tempfile::tempdir().expect("a temporary directory");
+    let directory = std::env::args().nth(1).map(PathBuf::from);
+    let directory = directory.as_deref().unwrap_or(temporary.path());
+    run(directory, 0).await?;
+    run(directory, 2).await
+}

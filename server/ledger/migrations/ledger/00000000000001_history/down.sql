@@ -1,0 +1,6 @@
+DROP TABLE checkpoints;
+DROP TABLE queues;
+DROP TABLE attempts;
+DROP TABLE labels;
+DROP TABLE specs;
+DROP TABLE jobs;

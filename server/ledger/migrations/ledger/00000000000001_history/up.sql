@@ -1,0 +1,59 @@
+-- One row a job. `status` is rewritten by every change, so what never changes and may be
+-- large stays out of the way: `spec` holds a small spec, `specs` a large one.
+CREATE TABLE jobs (
+    id BLOB NOT NULL PRIMARY KEY CHECK (length(id) = 16),
+    queue TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    state INTEGER NOT NULL CHECK (state BETWEEN 1 AND 8),
+    status BLOB NOT NULL,
+    spec BLOB
+) WITHOUT ROWID;
+
+-- Serves lists and counts by queue and state; `kind` lets a list filter without the row.
+CREATE INDEX jobs_by_state ON jobs (queue, state, id, kind);
+-- Serves lists by kind over all queues; no change of state touches it.
+CREATE INDEX jobs_by_kind ON jobs (kind, id);
+
+CREATE TABLE specs (
+    id BLOB NOT NULL PRIMARY KEY CHECK (length(id) = 16),
+    spec BLOB NOT NULL
+);
+
+CREATE TABLE labels (
+    key TEXT NOT NULL,
+    value TEXT NOT NULL,
+    job BLOB NOT NULL CHECK (length(job) = 16),
+    PRIMARY KEY (key, value, job)
+) WITHOUT ROWID;
+
+-- Attempts that ended without success. An epoch is given once in the life of a job.
+CREATE TABLE attempts (
+    job BLOB NOT NULL CHECK (length(job) = 16),
+    epoch BIGINT NOT NULL,
+    run BIGINT NOT NULL,
+    attempt BIGINT NOT NULL,
+    outcome INTEGER NOT NULL CHECK (outcome BETWEEN 1 AND 8),
+    started_at_ms BIGINT,
+    ended_at_ms BIGINT NOT NULL,
+    worker TEXT,
+    error_message TEXT,
+    error_code TEXT,
+    error_retryable BOOLEAN,
+    PRIMARY KEY (job, epoch),
+    CHECK ((error_message IS NULL) = (error_code IS NULL)),
+    CHECK ((error_message IS NULL) = (error_retryable IS NULL))
+) WITHOUT ROWID;
+
+CREATE TABLE queues (
+    name TEXT NOT NULL PRIMARY KEY,
+    declaration BLOB NOT NULL
+) WITHOUT ROWID;
+
+-- How far the journal of a shard has been projected.
+CREATE TABLE checkpoints (
+    shard INTEGER NOT NULL PRIMARY KEY,
+    epoch BIGINT NOT NULL,
+    seq BIGINT NOT NULL,
+    at_ms BIGINT NOT NULL
+);
+INSERT INTO checkpoints (shard, epoch, seq, at_ms) VALUES (0, 0, 0, 0);

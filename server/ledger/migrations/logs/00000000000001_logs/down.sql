@@ -1,0 +1,2 @@
+DROP TABLE log_sizes;
+DROP TABLE logs;

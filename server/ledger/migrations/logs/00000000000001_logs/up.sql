@@ -1,0 +1,20 @@
+CREATE TABLE logs (
+    job BLOB NOT NULL CHECK (length(job) = 16),
+    run BIGINT NOT NULL,
+    attempt BIGINT NOT NULL,
+    seq BIGINT NOT NULL CHECK (seq >= 0),
+    at_ms BIGINT NOT NULL,
+    level INTEGER NOT NULL CHECK (level BETWEEN 0 AND 255),
+    text TEXT NOT NULL,
+    PRIMARY KEY (job, run, attempt, seq)
+) WITHOUT ROWID;
+
+-- What an attempt's lines add up to, and the first seq that was not dropped for room.
+CREATE TABLE log_sizes (
+    job BLOB NOT NULL CHECK (length(job) = 16),
+    run BIGINT NOT NULL,
+    attempt BIGINT NOT NULL,
+    bytes BIGINT NOT NULL CHECK (bytes >= 0),
+    first_seq BIGINT NOT NULL CHECK (first_seq >= 0),
+    PRIMARY KEY (job, run, attempt)
+) WITHOUT ROWID;

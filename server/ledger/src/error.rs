@@ -1,0 +1,35 @@
+//! Why the ledger could not answer. The type says what the caller may do about it.
+
+use std::path::PathBuf;
+
+use sentinel_broker::Position;
+use sentinel_domain::JobId;
+
+/// Why the ledger could not answer. Nothing was changed, whichever it is.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LedgerError {
+    /// The same may work later.
+    #[error("the ledger {} is not available: {message}", path.display())]
+    Unavailable { path: PathBuf, message: String },
+    /// No room: on the disk, or under [`crate::LedgerOptions::max_bytes`].
+    #[error("the ledger {} is full: free disk space or raise its limit, then it goes on", path.display())]
+    Full { path: PathBuf },
+    /// The file can not be read. Somebody must look.
+    #[error("the ledger {} is damaged: {message}; restore it from a backup", path.display())]
+    Damaged { path: PathBuf, message: String },
+    /// A newer version of the program wrote the file.
+    #[error(
+        "the ledger {} has format {found}, this version knows up to {known}: \
+         start the version that wrote it, or a newer one", path.display()
+    )]
+    NewerFormat { path: PathBuf, found: String, known: String },
+    /// Another projector was here first: read the checkpoint and go on from there.
+    #[error("the ledger was projected up to {found}, not {expected}: another projector is at work")]
+    Superseded { expected: Position, found: Position },
+    /// The entries do not follow one another: the projector left some out.
+    #[error("journal entry {found} does not follow {after}")]
+    Gap { after: Position, found: Position },
+    /// The journal changes a job whose first entry was never projected.
+    #[error("the journal changes job {id} at {position}, which the ledger {} never saw", path.display())]
+    MissingJob { path: PathBuf, id: JobId, position: Position },
+}

@@ -1,0 +1,95 @@
+//! Files that are full, foreign, damaged, newer, or opened again.
+
+use diesel::connection::SimpleConnection;
+use diesel::{Connection, SqliteConnection};
+use sentinel_broker::Position;
+use sentinel_ledger::{Ledger, LedgerError, LedgerOptions};
+
+use crate::journal::{Journal, fresh};
+
+#[tokio::test]
+async fn what_was_projected_is_there_after_opening_again() {
+    let (directory, ledger) = fresh().await;
+    let mut journal = Journal::new(1);
+    let at = ledger.project(Position::default(), vec![journal.births(20)]).await.expect("written");
+    drop(ledger);
+    let ledger = Ledger::open(&directory.path().join("ledger.db")).await.expect("opened again");
+    assert_eq!(ledger.checkpoint().await, Ok(at));
+    let expected: Vec<_> = journal.jobs.values().cloned().collect();
+    assert_eq!(ledger.live(None, 100).await.expect("jobs"), expected);
+}
+
+#[tokio::test]
+async fn a_newer_format_is_refused() {
+    let (directory, ledger) = fresh().await;
+    drop(ledger);
+    for name in ["ledger.db-logs", "ledger.db"] {
+        let path = directory.path().join(name);
+        let mut file = SqliteConnection::establish(path.to_str().expect("UTF-8")).expect("a file");
+        file.batch_execute("INSERT INTO __diesel_schema_migrations (version) VALUES ('99999999')")
+            .expect("a row");
+        drop(file);
+        let refused = Ledger::open(&directory.path().join("ledger.db")).await.err();
+        let Some(LedgerError::NewerFormat { path: named, found, .. }) = refused else {
+            panic!("{refused:?}")
+        };
+        assert_eq!((named, found.as_str()), (path, "99999999"));
+    }
+}
+
+#[tokio::test]
+async fn a_file_that_is_no_ledger_is_named() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("ledger.db");
+    std::fs::write(&path, vec![0x5a; 20_000]).expect("a file");
+    let refused = Ledger::open(&path).await.err();
+    assert!(
+        matches!(&refused, Some(LedgerError::Damaged { path: named, .. }) if *named == path),
+        "{refused:?}"
+    );
+    assert!(refused.expect("refused").to_string().contains("ledger.db"));
+}
+
+#[tokio::test]
+async fn a_damaged_page_is_told() {
+    let (directory, ledger) = fresh().await;
+    let mut journal = Journal::new(2);
+    ledger.project(Position::default(), vec![journal.births(500)]).await.expect("written");
+    drop(ledger);
+    let path = directory.path().join("ledger.db");
+    let mut bytes = std::fs::read(&path).expect("the file");
+    assert!(bytes.len() > 200_000, "closing moved the log into the file");
+    bytes[8192..].fill(0x5a);
+    std::fs::write(&path, bytes).expect("a damaged file");
+    let told = match Ledger::open(&path).await {
+        Ok(ledger) => ledger.live(None, 1_000).await.err(),
+        Err(error) => Some(error),
+    };
+    assert!(matches!(told, Some(LedgerError::Damaged { .. })), "{told:?}");
+}
+
+#[tokio::test]
+async fn a_directory_that_is_not_there_is_told() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let refused = Ledger::open(&directory.path().join("absent/ledger.db")).await.err();
+    assert!(matches!(refused, Some(LedgerError::Unavailable { .. })), "{refused:?}");
+}
+
+#[tokio::test]
+async fn a_full_ledger_keeps_what_it_has_and_goes_on_when_there_is_room() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("ledger.db");
+    let small = LedgerOptions { max_bytes: Some(1 << 20), ..LedgerOptions::default() };
+    let ledger = Ledger::open_with(&path, small).await.expect("a small ledger");
+    let mut journal = Journal::new(3);
+    let at = ledger.project(Position::default(), vec![journal.births(50)]).await.expect("room");
+    let large = vec![journal.births(3_000)];
+    let refused = ledger.project(at, large.clone()).await;
+    assert_eq!(refused, Err(LedgerError::Full { path: path.clone() }));
+    assert_eq!(ledger.checkpoint().await, Ok(at));
+    assert_eq!(ledger.live(None, 10_000).await.expect("jobs").len(), 50);
+    drop(ledger);
+    let ledger = Ledger::open(&path).await.expect("without a limit");
+    assert_eq!(ledger.project(at, large).await, Ok(journal.position));
+    assert_eq!(ledger.live(None, 10_000).await.expect("jobs").len(), 3_050);
+}

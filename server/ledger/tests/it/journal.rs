@@ -1,0 +1,162 @@
+//! A journal to project: jobs walked through the domain's rules by a seed, and the naive
+//! history that they leave.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use rand::rngs::StdRng;
+use rand::seq::IndexedRandom;
+use rand::{RngExt, SeedableRng};
+use sentinel_broker::codec::{self, Names};
+use sentinel_broker::{Entry, JobEvent, Position};
+use sentinel_domain::{
+    AttemptEnd, Command, Decision, Failure, Job, JobError, JobId, Millis, Name, NewJob, Queue,
+    SessionId, birth, decide,
+};
+use sentinel_ledger::Ledger;
+
+pub(crate) const QUEUES: [&str; 3] = ["images", "mail", "reports"];
+pub(crate) const KINDS: [&str; 3] = ["render", "send", "sum"];
+pub(crate) const START: Millis = 1_700_000_000_000;
+
+/// A journal that grows, and what a fold over it knows.
+pub(crate) struct Journal {
+    pub(crate) rng: StdRng,
+    pub(crate) now: Millis,
+    pub(crate) position: Position,
+    pub(crate) jobs: BTreeMap<JobId, Job>,
+    pub(crate) ends: HashMap<JobId, Vec<AttemptEnd>>,
+    pub(crate) queues: BTreeMap<Name, Queue>,
+}
+
+impl Journal {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self {
+            rng: StdRng::seed_from_u64(seed),
+            now: START,
+            position: Position { epoch: 7, seq: 0 },
+            jobs: BTreeMap::new(),
+            ends: HashMap::new(),
+            queues: BTreeMap::new(),
+        }
+    }
+
+    pub(crate) fn new_job(&mut self) -> Job {
+        let label = |rng: &mut StdRng, key: &str| {
+            (key.to_owned(), ["a", "b"].choose(rng).expect("not empty").to_string())
+        };
+        let mut labels = Vec::new();
+        for key in ["region", "shop"] {
+            if self.rng.random_bool(0.6) {
+                labels.push(label(&mut self.rng, key));
+            }
+        }
+        // Some are too large for the row of the job.
+        let payload_bytes = if self.rng.random_bool(0.2) { 3_000 } else { 20 };
+        let new = NewJob {
+            queue: QUEUES.choose(&mut self.rng).expect("not empty").to_string(),
+            kind: KINDS.choose(&mut self.rng).expect("not empty").to_string(),
+            payload: Bytes::from(vec![b'x'; payload_bytes]),
+            labels,
+            delay_ms: self.rng.random_bool(0.2).then_some(50),
+            max_attempts: 2,
+            ..NewJob::default()
+        };
+        let spec = new.admit("spec", "tests", self.now, 1 << 20).expect("a valid job");
+        birth(JobId::new(self.now, 0, self.rng.random()), Arc::new(spec), &[], self.now)
+    }
+
+    fn command(&mut self, job: &Job) -> Command {
+        let dice = self.rng.random();
+        let retryable = self.rng.random_bool(0.7);
+        let error = JobError { message: "broke".into(), code: "E".into(), retryable };
+        let session = SessionId::from_u128(1);
+        let cancel = Command::Cancel { reason: "".into(), actor: "tests".into() };
+        match (job.status.lease, self.rng.random_range(0..8)) {
+            (Some(lease), 0..=3) => {
+                Command::Succeed { lease, started_at: Some(self.now), result: Bytes::new() }
+            }
+            (Some(lease), 4..=5) => Command::Fail {
+                lease,
+                started_at: None,
+                failure: Failure { error, next_delay_ms: Some(1), timed_out: false, dice },
+            },
+            (Some(_), 6) => Command::Lose { session },
+            (Some(lease), _) => Command::Release { lease },
+            (None, 0) => cancel,
+            (None, 1) => Command::Retry,
+            (None, 2..=3) => Command::Promote,
+            (None, _) => Command::Start { session, worker: "w1".into() },
+        }
+    }
+
+    /// One more group commit with `changes` attempts at a change.
+    pub(crate) fn entry(&mut self, changes: usize) -> Arc<Entry> {
+        self.now += self.rng.random_range(1..40);
+        self.position.seq += 1;
+        let mut events = Vec::new();
+        for _ in 0..changes {
+            let known: Vec<JobId> = self.jobs.keys().copied().collect();
+            match known.choose(&mut self.rng) {
+                Some(id) if self.rng.random_bool(0.75) => {
+                    let job = self.jobs[id].clone();
+                    let command = self.command(&job);
+                    if let Ok(Decision { job, end }) = decide(&job, &command, self.now) {
+                        events.push(self.record(job, None, end));
+                    }
+                }
+                _ => {
+                    let job = self.new_job();
+                    let spec = codec::encode_spec(&job.spec);
+                    events.push(self.record(job, Some(spec), None));
+                }
+            }
+        }
+        let queue = Queue::with_defaults(QUEUES[changes % 3].into(), self.now);
+        self.queues.insert(queue.name.clone(), queue.clone());
+        self.seal(events, vec![queue])
+    }
+
+    fn record(&mut self, job: Job, new: Option<Bytes>, end: Option<AttemptEnd>) -> JobEvent {
+        let event = JobEvent {
+            id: job.id,
+            status: job.status.clone(),
+            spec: new.is_some().then(|| job.spec.clone()),
+            new,
+            end: end.clone(),
+        };
+        self.ends.entry(job.id).or_default().extend(end);
+        self.jobs.insert(job.id, job);
+        event
+    }
+
+    /// The entry as it comes out of a store: encoded and decoded.
+    fn seal(&self, jobs: Vec<JobEvent>, queues: Vec<Queue>) -> Arc<Entry> {
+        let entry =
+            Entry { position: self.position, at: self.now, jobs, queues, requests: Vec::new() };
+        let bytes = Bytes::from(codec::encode_entry(&entry));
+        let mut names = Names::default();
+        Arc::new(codec::decode_entry(self.position, bytes, &mut names).expect("what was encoded"))
+    }
+
+    /// One entry with that many new jobs, ready to run.
+    pub(crate) fn births(&mut self, count: usize) -> Arc<Entry> {
+        self.now += 1;
+        self.position.seq += 1;
+        let mut events = Vec::new();
+        for _ in 0..count {
+            let job = self.new_job();
+            let spec = codec::encode_spec(&job.spec);
+            events.push(self.record(job, Some(spec), None));
+        }
+        self.seal(events, Vec::new())
+    }
+}
+
+/// A ledger in a new directory.
+pub(crate) async fn fresh() -> (tempfile::TempDir, Ledger) {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let ledger = Ledger::open(&directory.path().join("ledger.db")).await.expect("a new ledger");
+    (directory, ledger)
+}

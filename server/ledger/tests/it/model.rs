@@ -1,0 +1,171 @@
+//! What the ledger answers equals what a fold and plain predicates answer.
+
+use rand::RngExt;
+use rand::seq::IndexedRandom;
+use sentinel_broker::Position;
+use sentinel_domain::{Job, JobId, Label, State};
+use sentinel_ledger::{Filter, Ledger, PageRequest};
+
+use crate::journal::{Journal, KINDS, QUEUES, START, fresh};
+
+/// Projects a random journal in batches of random size.
+async fn grow(journal: &mut Journal, ledger: &Ledger, entries: usize) {
+    let mut from = ledger.checkpoint().await.expect("a checkpoint");
+    let mut left = entries;
+    while left > 0 {
+        let batch = journal.rng.random_range(1..=left.min(12));
+        left -= batch;
+        let batch: Vec<_> = (0..batch)
+            .map(|_| {
+                let changes = journal.rng.random_range(1..12);
+                journal.entry(changes)
+            })
+            .collect();
+        from = ledger.project(from, batch).await.expect("a projection");
+        assert_eq!(from, journal.position);
+    }
+}
+
+fn matches(job: &Job, filter: &Filter) -> bool {
+    let created_at = job.id.created_at();
+    (filter.queues.is_empty() || filter.queues.contains(&job.spec.queue))
+        && (filter.kinds.is_empty() || filter.kinds.contains(&job.spec.kind))
+        && (filter.states.is_empty() || filter.states.contains(&job.status.state))
+        && filter.labels.iter().all(|label| job.spec.labels.contains(label))
+        && filter.created_after.is_none_or(|at| created_at >= at)
+        && filter.created_before.is_none_or(|at| created_at < at)
+}
+
+fn random_filter(journal: &mut Journal) -> Filter {
+    let span = journal.now - START + 100;
+    let rng = &mut journal.rng;
+    let mut filter = Filter::default();
+    for _ in 0..rng.random_range(0..3) {
+        filter.queues.push(QUEUES.choose(rng).copied().unwrap_or("none").into());
+    }
+    for _ in 0..rng.random_range(0..3) {
+        filter.kinds.push(KINDS.choose(rng).copied().unwrap_or("none").into());
+    }
+    for _ in 0..rng.random_range(0..4) {
+        filter.states.push(*State::ALL.choose(rng).expect("not empty"));
+    }
+    for key in ["region", "shop"] {
+        if rng.random_bool(0.3) {
+            let value = if rng.random_bool(0.5) { "a" } else { "b" };
+            filter.labels.push(Label { key: key.into(), value: value.into() });
+        }
+    }
+    if rng.random_bool(0.3) {
+        filter.created_after = Some(START + rng.random_range(-10..span));
+    }
+    if rng.random_bool(0.3) {
+        filter.created_before = Some(START + rng.random_range(-10..span));
+    }
+    filter
+}
+
+async fn list_all(ledger: &Ledger, filter: &Filter, size: usize) -> Vec<Job> {
+    let mut found = Vec::new();
+    let mut before = None;
+    loop {
+        let request = PageRequest { size, before };
+        let page = ledger.list(filter.clone(), request).await.expect("a page");
+        assert!(page.jobs.len() <= size);
+        found.extend(page.jobs);
+        before = page.next;
+        if before.is_none() {
+            return found;
+        }
+    }
+}
+
+#[tokio::test]
+async fn lists_equal_predicates() {
+    for seed in 0..6 {
+        let (_directory, ledger) = fresh().await;
+        let mut journal = Journal::new(seed);
+        grow(&mut journal, &ledger, 60).await;
+        for _ in 0..120 {
+            let filter = random_filter(&mut journal);
+            let size = journal.rng.random_range(1..60);
+            let expected: Vec<Job> =
+                journal.jobs.values().rev().filter(|job| matches(job, &filter)).cloned().collect();
+            let found = list_all(&ledger, &filter, size).await;
+            assert_eq!(found, expected, "seed {seed}, {filter:?}, pages of {size}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn look_ups_equal_the_fold() {
+    for seed in 10..16 {
+        let (_directory, ledger) = fresh().await;
+        let mut journal = Journal::new(seed);
+        grow(&mut journal, &ledger, 60).await;
+        let mut ids: Vec<JobId> = journal.jobs.keys().copied().collect();
+        ids.push(JobId::new(START, 9, 1));
+        let expected: Vec<Option<Job>> =
+            ids.iter().map(|id| journal.jobs.get(id).cloned()).collect();
+        assert_eq!(ledger.get(ids.clone()).await.expect("jobs"), expected);
+        for id in &ids {
+            let expected = journal.ends.get(id).cloned().unwrap_or_default();
+            assert_eq!(ledger.attempts(*id).await.expect("attempts"), expected, "{id}");
+        }
+        let live: Vec<Job> =
+            journal.jobs.values().filter(|job| !job.status.state.is_final()).cloned().collect();
+        let mut found = Vec::new();
+        loop {
+            let page = ledger.live(found.last().map(|job: &Job| job.id), 7).await.expect("live");
+            let is_last = page.len() < 7;
+            found.extend(page);
+            if is_last {
+                break;
+            }
+        }
+        assert_eq!(found, live);
+        let queues: Vec<_> = journal.queues.values().cloned().collect();
+        assert_eq!(ledger.queues().await.expect("queues"), queues);
+        assert_eq!(ledger.as_of().await.expect("a time"), journal.now);
+    }
+}
+
+#[tokio::test]
+async fn counts_equal_the_fold() {
+    let (_directory, ledger) = fresh().await;
+    let mut journal = Journal::new(20);
+    grow(&mut journal, &ledger, 80).await;
+    for queues in [vec![], vec!["mail".into()], vec!["none".into(), "images".into()]] {
+        let mut expected = std::collections::BTreeMap::new();
+        for job in journal.jobs.values() {
+            if queues.is_empty() || queues.contains(&job.spec.queue) {
+                *expected.entry((job.spec.queue.clone(), job.status.state)).or_insert(0) += 1;
+            }
+        }
+        let found = ledger.counts(queues).await.expect("counts");
+        assert!(found.iter().all(|count| !count.capped));
+        let found: Vec<_> = found.into_iter().map(|c| ((c.queue, c.state), c.count)).collect();
+        assert_eq!(found, expected.into_iter().collect::<Vec<_>>());
+    }
+}
+
+#[tokio::test]
+async fn a_page_visits_each_job_once_while_jobs_are_added() {
+    let (_directory, ledger) = fresh().await;
+    let mut journal = Journal::new(30);
+    let first = vec![journal.births(100)];
+    let mut from = ledger.project(Position::default(), first).await.expect("a projection");
+    let expected: Vec<JobId> = journal.jobs.keys().rev().copied().collect();
+    let mut found = Vec::new();
+    let mut before = None;
+    loop {
+        let request = PageRequest { size: 9, before };
+        let page = ledger.list(Filter::default(), request).await.expect("a page");
+        found.extend(page.jobs.iter().map(|job| job.id));
+        before = page.next;
+        if before.is_none() {
+            break;
+        }
+        from = ledger.project(from, vec![journal.births(5)]).await.expect("a projection");
+    }
+    assert_eq!(found, expected);
+}

@@ -1,0 +1,88 @@
+//! The checkpoint is a fence, and a batch is whole or absent.
+
+use std::sync::Arc;
+
+use sentinel_broker::{Entry, Position};
+use sentinel_ledger::{Ledger, LedgerError};
+
+use crate::journal::{Journal, fresh};
+
+#[tokio::test]
+async fn nothing_was_projected_at_first() {
+    let (_directory, ledger) = fresh().await;
+    assert_eq!(ledger.checkpoint().await, Ok(Position::default()));
+    assert_eq!(ledger.as_of().await, Ok(0));
+    assert_eq!(ledger.project(Position::default(), vec![]).await, Ok(Position::default()));
+}
+
+#[tokio::test]
+async fn of_two_projectors_one_is_superseded() {
+    let (directory, ledger) = fresh().await;
+    let other = Ledger::open(&directory.path().join("ledger.db")).await.expect("a second handle");
+    let mut journal = Journal::new(1);
+    let entries = vec![journal.births(50)];
+    let start = Position::default();
+    let (one, two) =
+        tokio::join!(ledger.project(start, entries.clone()), other.project(start, entries));
+    let lost = LedgerError::Superseded { expected: start, found: journal.position };
+    let won = Ok(journal.position);
+    assert!(
+        (one == won && two == Err(lost.clone())) || (two == won && one == Err(lost)),
+        "{one:?} and {two:?}"
+    );
+}
+
+#[tokio::test]
+async fn the_same_batch_twice_is_refused_and_changes_nothing() {
+    let (_directory, ledger) = fresh().await;
+    let mut journal = Journal::new(2);
+    let first = vec![journal.births(5)];
+    let at = ledger.project(Position::default(), first.clone()).await.expect("a projection");
+    let again = ledger.project(Position::default(), first).await;
+    assert_eq!(again, Err(LedgerError::Superseded { expected: Position::default(), found: at }));
+    assert_eq!(ledger.checkpoint().await, Ok(at));
+}
+
+#[tokio::test]
+async fn a_gap_is_refused() {
+    let (_directory, ledger) = fresh().await;
+    let mut journal = Journal::new(3);
+    let first = journal.births(1);
+    let _left_out = journal.births(1);
+    let third = journal.births(1);
+    let gap = LedgerError::Gap { after: first.position, found: third.position };
+    let both = vec![first.clone(), third.clone()];
+    assert_eq!(ledger.project(Position::default(), both).await, Err(gap.clone()));
+    let at = ledger.project(Position::default(), vec![first]).await.expect("a projection");
+    assert_eq!(ledger.project(at, vec![third]).await, Err(gap));
+}
+
+#[tokio::test]
+async fn a_batch_with_a_job_never_seen_leaves_nothing_behind() {
+    let (_directory, ledger) = fresh().await;
+    let mut journal = Journal::new(4);
+    let entry = journal.births(3);
+    let mut jobs = entry.jobs.clone();
+    jobs[1].new = None;
+    let missing = jobs[1].id;
+    let broken = Arc::new(Entry { jobs, ..(*entry).clone() });
+    let refused = ledger.project(Position::default(), vec![broken]).await;
+    assert!(
+        matches!(refused, Err(LedgerError::MissingJob { id, .. }) if id == missing),
+        "{refused:?}"
+    );
+    assert_eq!(ledger.checkpoint().await, Ok(Position::default()));
+    let ids = journal.jobs.keys().copied().collect();
+    assert!(ledger.get(ids).await.expect("an answer").iter().all(Option::is_none));
+    assert_eq!(ledger.project(Position::default(), vec![entry]).await, Ok(journal.position));
+}
+
+#[tokio::test]
+async fn a_batch_of_many_thousands_is_one_transaction() {
+    let (_directory, ledger) = fresh().await;
+    let mut journal = Journal::new(5);
+    let entries: Vec<_> = (0..12).map(|_| journal.births(1_000)).collect();
+    assert_eq!(ledger.project(Position::default(), entries).await, Ok(journal.position));
+    let count: u64 = ledger.counts(vec![]).await.expect("counts").iter().map(|c| c.count).sum();
+    assert_eq!(count, 12_000);
+}

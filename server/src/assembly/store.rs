@@ -1,0 +1,61 @@
+//! The stores of a server on one machine: a lock, a ledger, and the hot truth rebuilt from
+//! the ledger's live jobs and the journal after them.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use sentinel_broker::Broker;
+use sentinel_domain::{JobId, Millis};
+use sentinel_embedded::{DirLock, Embedded, OpenOptions, Seed};
+use sentinel_engine::Settings;
+use sentinel_ledger::Ledger;
+
+use crate::config::Config;
+
+/// Live jobs of one read.
+const PAGE: usize = 5_000;
+
+/// Opens the data directory.
+pub(super) async fn open(
+    config: &Config,
+    settings: &Settings,
+    now: Millis,
+) -> Result<(Arc<dyn Broker>, Ledger)> {
+    let dir = config.data_dir.clone();
+    std::fs::create_dir_all(&dir).with_context(|| format!("create data_dir {}", dir.display()))?;
+    let lock = Arc::new(DirLock::acquire(&dir)?);
+    let ledger = Ledger::open(&dir.join("ledger.sqlite")).await?;
+    let seed = seed(&ledger).await?;
+    let (jobs, checkpoint) = (seed.jobs.len(), seed.checkpoint);
+    let options = OpenOptions {
+        sessions_expire_at: now + settings.session_ttl_ms,
+        journal_max_bytes: config.journal_max_bytes,
+        ..OpenOptions::new(lock, now)
+    };
+    let broker = tokio::task::spawn_blocking(move || Embedded::open(options, seed)).await??;
+    let head = *broker.head().borrow();
+    tracing::info!(dir = %dir.display(), live_jobs = jobs, %checkpoint, %head, "data opened");
+    Ok((Arc::new(broker), ledger))
+}
+
+/// What the ledger knows of jobs that still live.
+async fn seed(ledger: &Ledger) -> Result<Seed> {
+    let checkpoint = ledger.checkpoint().await?;
+    let mut jobs = Vec::new();
+    let mut after: Option<JobId> = None;
+    loop {
+        let page = ledger.live(after, PAGE).await?;
+        let Some(last) = page.last() else { break };
+        after = Some(last.id);
+        jobs.extend(page);
+    }
+    let live: HashSet<JobId> = jobs.iter().map(|job| job.id).collect();
+    let waited_for: HashSet<JobId> =
+        jobs.iter().flat_map(|job| job.status.waiting_for.iter().copied()).collect();
+    let final_parents: Vec<JobId> = waited_for.difference(&live).copied().collect();
+    for ids in final_parents.chunks(PAGE) {
+        jobs.extend(ledger.get(ids.to_vec()).await?.into_iter().flatten());
+    }
+    Ok(Seed { checkpoint, jobs, queues: ledger.queues().await?, keys: Vec::new() })
+}

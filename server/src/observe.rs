@@ -1,0 +1,98 @@
+//! What the engine tells, as metrics and as a span per attempt.
+
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use sentinel_domain::{Job, Millis, State};
+use sentinel_engine::Observer;
+
+use crate::metrics::Metrics;
+use crate::telemetry::span::{JobSpan, process_span};
+
+/// Tells the metrics and the tracer.
+pub struct Observe {
+    metrics: Metrics,
+    watches: AtomicI64,
+}
+
+impl Observe {
+    /// Into `metrics`.
+    pub fn new(metrics: Metrics) -> Self {
+        Self { metrics, watches: AtomicI64::new(0) }
+    }
+}
+
+/// Times of two records may be out of order when a clock was: never negative.
+fn since(from: Millis, to: Millis) -> Duration {
+    Duration::from_millis(u64::try_from(to - from).unwrap_or(0))
+}
+
+impl Observer for Observe {
+    fn enqueued(&self, job: &Job) {
+        self.metrics.enqueued(&job.spec.queue, &job.spec.kind, 1);
+    }
+
+    fn started(&self, job: &Job, now: Millis) {
+        self.metrics.queue_wait(&job.spec.queue, since(job.status.ready_at, now));
+    }
+
+    fn recorded(&self, before: &Job, job: &Job) {
+        let (spec, status) = (&job.spec, &job.status);
+        if let Some(started_at) = status.started_at {
+            let ran = since(started_at, status.updated_at);
+            self.metrics.run_duration(&spec.queue, &spec.kind, ran);
+        }
+        let outcome = match status.state {
+            State::Succeeded => "succeeded",
+            State::Failed => "failed",
+            State::Cancelled => "cancelled",
+            State::Expired => "expired",
+            State::Scheduled | State::Blocked | State::Ready | State::Running => "",
+        };
+        if !outcome.is_empty() {
+            self.metrics.finished(&spec.queue, &spec.kind, outcome);
+        }
+        if let Some(traceparent) = spec.traceparent.as_deref() {
+            let id = job.id.to_string();
+            let span = JobSpan { queue: &spec.queue, kind: &spec.kind, job_id: &id };
+            drop(process_span(span, before.status.attempt, traceparent));
+        }
+    }
+
+    fn verdict(&self, verdict: &'static str) {
+        self.metrics.report_verdict(verdict);
+    }
+
+    fn cancel_acknowledged(&self, latency_ms: Millis) {
+        self.metrics.cancel_latency(since(0, latency_ms));
+    }
+
+    fn committed(&self, took: Duration, groups: usize, claimed: usize) {
+        self.metrics.journal_commit(took, groups, claimed);
+    }
+
+    fn lease_lost(&self, _job: &Job) {
+        self.metrics.leases_expired(1);
+    }
+
+    fn sessions(&self, count: usize) {
+        self.metrics.sessions(count, 0);
+    }
+
+    fn watches(&self, change: i64) {
+        let open = self.watches.fetch_add(change, Ordering::Relaxed) + change;
+        self.metrics.watch_streams(usize::try_from(open).unwrap_or(0));
+    }
+
+    fn watch_gap(&self) {
+        self.metrics.watch_gap("gap");
+    }
+
+    fn ledger_lag(&self, _entries: u64, lag_ms: Millis) {
+        self.metrics.ledger_lag(since(0, lag_ms));
+    }
+
+    fn shed(&self) {
+        self.metrics.shed("Enqueue", "OVERLOADED");
+    }
+}

@@ -1,0 +1,13 @@
+//! The thin edge: decode, call the engine, encode. No branch on business state.
+
+mod from_wire;
+mod job;
+mod queue;
+pub mod status;
+mod to_wire;
+mod watch;
+mod worker;
+
+pub use job::Jobs;
+pub use queue::QueuesService;
+pub use worker::Workers;

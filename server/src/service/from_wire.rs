@@ -1,0 +1,188 @@
+//! From messages to the engine's types. What can not be said in the engine's types is
+//! refused here with the field's name; ranges are the domain's business.
+
+use prost_types::{Duration, Timestamp};
+use sentinel_broker::content_hash;
+use sentinel_domain::limits::KEY_BYTES;
+use sentinel_domain::{
+    Backoff, DependencyFailure, Jitter, JobId, Label, Millis, NewJob, OnLost, Queue, QueueOrder,
+    State, UniqueMode, UniqueScope,
+};
+use sentinel_engine::{RequestKey, Selection};
+use sentinel_proto::admin::v1 as admin;
+use sentinel_proto::jobs::v1 as wire;
+use tonic::Status;
+
+use super::status::invalid_field;
+
+/// Milliseconds of a timestamp; far beyond any date it saturates and the range check refuses it.
+pub(super) fn millis(at: Timestamp) -> Millis {
+    at.seconds.saturating_mul(1_000).saturating_add(i64::from(at.nanos) / 1_000_000)
+}
+
+/// Milliseconds of a duration, rounded up: a pause of 1 ns is not none.
+pub(super) fn span_ms(span: Duration) -> i64 {
+    let nanos = i64::from(span.nanos);
+    let up = i64::from(nanos % 1_000_000 > 0);
+    span.seconds.saturating_mul(1_000).saturating_add(nanos / 1_000_000 + up)
+}
+
+pub(super) fn job_id(field: &str, text: &str) -> Result<JobId, Status> {
+    text.parse().map_err(|_| invalid_field(field, format!("{text:?} is not a UUID")))
+}
+
+/// An enum number that this version knows.
+fn known<E: TryFrom<i32>>(field: &str, number: i32) -> Result<E, Status> {
+    E::try_from(number)
+        .map_err(|_| invalid_field(field, format!("{number} is not a value of this version")))
+}
+
+pub(super) fn actor(actor: &str) -> Result<(), Status> {
+    if actor.len() as u64 > KEY_BYTES {
+        let text = format!("{} bytes is too long: at most {KEY_BYTES} bytes", actor.len());
+        return Err(invalid_field("actor", text));
+    }
+    Ok(())
+}
+
+/// The request_id with the hash of what it was used for; `bare` is the request without it.
+pub(super) fn request_key(
+    id: &str,
+    bare: &impl prost::Message,
+) -> Result<Option<RequestKey>, Status> {
+    if id.len() as u64 > KEY_BYTES {
+        let text = format!("{} bytes is too long: at most {KEY_BYTES} bytes", id.len());
+        return Err(invalid_field("request_id", text));
+    }
+    Ok((!id.is_empty()).then(|| RequestKey {
+        id: id.to_owned(),
+        content_hash: content_hash(&bare.encode_to_vec()),
+    }))
+}
+
+/// A job as its caller described it.
+pub(super) fn new_job(path: &str, spec: Option<wire::JobSpec>) -> Result<NewJob, Status> {
+    let Some(spec) = spec else { return Err(invalid_field(path, "is not set")) };
+    let field = |name: &str| format!("{path}.{name}");
+    let retry = spec.retry.unwrap_or_default();
+    let mut new = NewJob {
+        queue: spec.queue,
+        kind: spec.kind,
+        // A slice would keep the whole receive buffer of the connection alive.
+        payload: bytes::Bytes::copy_from_slice(&spec.payload),
+        content_type: spec.content_type,
+        priority: spec.priority,
+        run_at: spec.run_at.map(millis),
+        delay_ms: spec.delay.map(span_ms),
+        start_deadline: spec.start_deadline.map(millis),
+        run_timeout_ms: spec.run_timeout.map(span_ms),
+        max_attempts: retry.max_attempts,
+        backoff: match known(&field("retry.backoff"), retry.backoff)? {
+            wire::BackoffKind::Unspecified => None,
+            wire::BackoffKind::Fixed => Some(Backoff::Fixed),
+            wire::BackoffKind::Exponential => Some(Backoff::Exponential),
+        },
+        retry_base_ms: retry.base.map(span_ms),
+        retry_cap_ms: retry.cap.map(span_ms),
+        jitter: match known(&field("retry.jitter"), retry.jitter)? {
+            wire::Jitter::Unspecified => None,
+            wire::Jitter::None => Some(Jitter::None),
+            wire::Jitter::Full => Some(Jitter::Full),
+        },
+        labels: spec.labels.into_iter().collect(),
+        depends_on: spec.depends_on,
+        on_dependency_failure: match known(
+            &field("on_dependency_failure"),
+            spec.on_dependency_failure,
+        )? {
+            wire::DependencyFailurePolicy::Unspecified => None,
+            wire::DependencyFailurePolicy::Cancel => Some(DependencyFailure::Cancel),
+            wire::DependencyFailurePolicy::Run => Some(DependencyFailure::Run),
+        },
+        on_lost: match known(&field("on_lost"), spec.on_lost)? {
+            wire::LostPolicy::Unspecified => None,
+            wire::LostPolicy::Retry => Some(OnLost::Retry),
+            wire::LostPolicy::Fail => Some(OnLost::Fail),
+        },
+        traceparent: spec.traceparent,
+        cancel_grace_ms: spec.cancel_grace.map(span_ms),
+        ..NewJob::default()
+    };
+    if let Some(unique) = spec.unique {
+        set_unique(path, &mut new, unique)?;
+    }
+    Ok(new)
+}
+
+fn set_unique(path: &str, new: &mut NewJob, unique: wire::Unique) -> Result<(), Status> {
+    new.unique_key = Some(unique.key);
+    new.unique_scope = match known(&format!("{path}.unique.scope"), unique.scope)? {
+        wire::UniqueScope::Unspecified => None,
+        wire::UniqueScope::Kind => Some(UniqueScope::Kind),
+        wire::UniqueScope::Queue => Some(UniqueScope::Queue),
+    };
+    new.unique_mode = match known(&format!("{path}.unique.mode"), unique.mode)? {
+        wire::UniqueMode::Unspecified => None,
+        wire::UniqueMode::ReturnExisting => Some(UniqueMode::ReturnExisting),
+        wire::UniqueMode::Reject => Some(UniqueMode::Reject),
+        wire::UniqueMode::ReplacePending => Some(UniqueMode::ReplacePending),
+        wire::UniqueMode::Debounce => Some(UniqueMode::Debounce),
+    };
+    new.unique_ttl_ms = unique.ttl.map(span_ms);
+    Ok(())
+}
+
+fn state(field: &str, number: i32) -> Result<State, Status> {
+    Ok(match known(field, number)? {
+        wire::JobState::Unspecified => {
+            return Err(invalid_field(field, "is unspecified: name a state"));
+        }
+        wire::JobState::Scheduled => State::Scheduled,
+        wire::JobState::Blocked => State::Blocked,
+        wire::JobState::Ready => State::Ready,
+        wire::JobState::Running => State::Running,
+        wire::JobState::Succeeded => State::Succeeded,
+        wire::JobState::Failed => State::Failed,
+        wire::JobState::Cancelled => State::Cancelled,
+        wire::JobState::Expired => State::Expired,
+    })
+}
+
+pub(super) fn selection(filter: Option<wire::JobFilter>) -> Result<Selection, Status> {
+    let filter = filter.unwrap_or_default();
+    let label = |(key, value): (String, String)| Label { key: key.into(), value: value.into() };
+    let states = filter.states.into_iter().map(|number| state("filter.states", number));
+    Ok(Selection {
+        queues: filter.queues.into_iter().map(Into::into).collect(),
+        kinds: filter.kinds.into_iter().map(Into::into).collect(),
+        states: states.collect::<Result<_, _>>()?,
+        labels: filter.labels.into_iter().map(label).collect(),
+        created_after: filter.created_after.map(millis),
+        created_before: filter.created_before.map(millis),
+    })
+}
+
+/// A page size with its default for 0.
+pub(super) fn page_size(asked: i32, default: u64) -> Result<usize, Status> {
+    let max = sentinel_domain::limits::PAGE_MAX;
+    match u64::try_from(asked) {
+        Ok(0) => Ok(default as usize),
+        Ok(size) if size <= max => Ok(size as usize),
+        _ => Err(invalid_field("page_size", format!("{asked} is out of range: 0..={max}"))),
+    }
+}
+
+pub(super) fn queue(queue: Option<admin::Queue>) -> Result<Queue, Status> {
+    let queue = queue.ok_or_else(|| invalid_field("queue", "is not set"))?;
+    let mut declared = Queue::with_defaults(queue.name.into(), 0);
+    declared.description = queue.description.into();
+    declared.order = match known("queue.order", queue.order)? {
+        admin::QueueOrder::Unspecified | admin::QueueOrder::Aging => QueueOrder::Aging,
+        admin::QueueOrder::Strict => QueueOrder::Strict,
+    };
+    if let Some(boost) = queue.priority_boost {
+        // A negative duration is as far out of range as 0.
+        declared.priority_boost_ms = u64::try_from(span_ms(boost)).unwrap_or(0);
+    }
+    Ok(declared)
+}

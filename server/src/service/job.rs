@@ -1,0 +1,214 @@
+//! JobService.
+
+use futures_util::Stream;
+use futures_util::stream::{self, BoxStream, StreamExt};
+use sentinel_domain::JobId;
+use sentinel_domain::limits::{FILTER_NAMES, PAGE_DEFAULT};
+use sentinel_engine::{CancelOutcome, Engine, EngineError};
+use sentinel_proto::jobs::v1 as wire;
+use sentinel_proto::jobs::v1::job_service_server::JobService;
+use tokio_util::sync::CancellationToken;
+use tonic::{Request, Response, Status};
+use tracing::Instrument;
+
+use super::status::{answer, invalid_field, shutting_down};
+use super::to_wire::{self, Parts};
+use super::{from_wire, watch};
+use crate::telemetry::span::{JobSpan, enqueue_span, record_job_id, traceparent_for};
+
+/// JobService on an engine.
+#[derive(Clone)]
+pub struct Jobs {
+    engine: Engine,
+    closing: CancellationToken,
+}
+
+impl Jobs {
+    /// Streams end when `closing` is cancelled.
+    pub fn new(engine: Engine, closing: CancellationToken) -> Self {
+        Self { engine, closing }
+    }
+}
+
+type Streamed<T> = Result<Response<BoxStream<'static, Result<T, Status>>>, Status>;
+
+/// Ends a stream with UNAVAILABLE when the server closes, so that its reader goes elsewhere.
+fn until_closing<T: Send + 'static>(
+    items: impl Stream<Item = Result<T, Status>> + Send + 'static,
+    closing: CancellationToken,
+) -> BoxStream<'static, Result<T, Status>> {
+    let open = Some((Box::pin(items), closing));
+    stream::unfold(open, |open| async move {
+        let (mut items, closing) = open?;
+        tokio::select! {
+            item = items.next() => match item? {
+                Ok(item) => Some((Ok(item), Some((items, closing)))),
+                Err(status) => Some((Err(status), None)),
+            },
+            () = closing.cancelled() => Some((Err(shutting_down()), None)),
+        }
+    })
+    .boxed()
+}
+
+fn caller_trace<T>(request: &Request<T>) -> String {
+    let header = request.metadata().get("traceparent");
+    header.and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned()
+}
+
+#[tonic::async_trait]
+impl JobService for Jobs {
+    async fn enqueue(
+        &self,
+        request: Request<wire::EnqueueRequest>,
+    ) -> Result<Response<wire::EnqueueResponse>, Status> {
+        let trace = caller_trace(&request);
+        let mut request = request.into_inner();
+        let request_id = std::mem::take(&mut request.request_id);
+        let key = from_wire::request_key(&request_id, &request)?;
+        from_wire::actor(&request.actor)?;
+        let mut new = from_wire::new_job("spec", request.spec)?;
+        let span = enqueue_span(JobSpan { queue: &new.queue, kind: &new.kind, job_id: "" });
+        if new.traceparent.is_empty() {
+            new.traceparent = traceparent_for(&span, &trace);
+        }
+        let enqueued = self.engine.enqueue(new, &request.actor, key).instrument(span.clone());
+        let enqueued = enqueued.await.map_err(answer)?;
+        record_job_id(&span, &enqueued.job.id.to_string());
+        Ok(Response::new(wire::EnqueueResponse {
+            job: Some(to_wire::job(&enqueued.job, Parts::Basic)),
+            deduplicated: enqueued.deduplicated,
+        }))
+    }
+
+    async fn enqueue_batch(
+        &self,
+        request: Request<wire::EnqueueBatchRequest>,
+    ) -> Result<Response<wire::EnqueueBatchResponse>, Status> {
+        let trace = caller_trace(&request);
+        let mut request = request.into_inner();
+        let request_id = std::mem::take(&mut request.request_id);
+        let key = from_wire::request_key(&request_id, &request)?;
+        from_wire::actor(&request.actor)?;
+        let mut items = Vec::with_capacity(request.specs.len());
+        for (at, spec) in request.specs.into_iter().enumerate() {
+            let mut new = from_wire::new_job(&format!("specs[{at}]"), Some(spec))?;
+            if new.traceparent.is_empty() {
+                new.traceparent.clone_from(&trace);
+            }
+            items.push(new);
+        }
+        let enqueued = self.engine.enqueue_batch(items, request.atomic, &request.actor, key);
+        let results = enqueued.await.map_err(answer)?;
+        let results = results.into_iter().map(to_wire::batch_result).collect();
+        Ok(Response::new(wire::EnqueueBatchResponse { results }))
+    }
+
+    async fn get(
+        &self,
+        request: Request<wire::GetRequest>,
+    ) -> Result<Response<wire::GetResponse>, Status> {
+        let request = request.into_inner();
+        let id = from_wire::job_id("id", &request.id)?;
+        let job = self.engine.get(id).await.map_err(answer)?;
+        let parts = Parts::of(request.view, Parts::Full);
+        Ok(Response::new(wire::GetResponse { job: Some(to_wire::job(&job, parts)) }))
+    }
+
+    async fn list(
+        &self,
+        request: Request<wire::ListRequest>,
+    ) -> Result<Response<wire::ListResponse>, Status> {
+        let request = request.into_inner();
+        let selection = from_wire::selection(request.filter)?;
+        let size = from_wire::page_size(request.page_size, PAGE_DEFAULT)?;
+        let before = match request.page_token.as_str() {
+            "" => None,
+            token => Some(token.parse::<JobId>().map_err(|_| {
+                invalid_field("page_token", "is not the next_page_token of a page")
+            })?),
+        };
+        let page = self.engine.list(&selection, before, size).await.map_err(answer)?;
+        let parts = Parts::of(request.view, Parts::Basic);
+        Ok(Response::new(wire::ListResponse {
+            jobs: page.jobs.iter().map(|job| to_wire::job(job, parts)).collect(),
+            next_page_token: page.next.map(|id| id.to_string()).unwrap_or_default(),
+            as_of: Some(to_wire::timestamp(page.as_of)),
+        }))
+    }
+
+    async fn counts(
+        &self,
+        request: Request<wire::CountsRequest>,
+    ) -> Result<Response<wire::CountsResponse>, Status> {
+        let queues = request.into_inner().queues;
+        let max = 5 * FILTER_NAMES as usize;
+        if queues.len() > max {
+            let text = format!("{} queues is too many: at most {max}", queues.len());
+            return Err(invalid_field("queues", text));
+        }
+        let queues = queues.into_iter().map(Into::into).collect();
+        let page = self.engine.counts(queues).await.map_err(answer)?;
+        Ok(Response::new(wire::CountsResponse {
+            queues: to_wire::counts(page.counts),
+            as_of: Some(to_wire::timestamp(page.as_of)),
+        }))
+    }
+
+    type WatchStream = BoxStream<'static, Result<wire::WatchResponse, Status>>;
+
+    async fn watch(&self, request: Request<wire::WatchRequest>) -> Streamed<wire::WatchResponse> {
+        let events = watch::open(&self.engine, request.into_inner()).await?;
+        Ok(Response::new(until_closing(events, self.closing.clone())))
+    }
+
+    async fn cancel(
+        &self,
+        request: Request<wire::CancelRequest>,
+    ) -> Result<Response<wire::CancelResponse>, Status> {
+        let request = request.into_inner();
+        let id = from_wire::job_id("id", &request.id)?;
+        from_wire::actor(&request.actor)?;
+        let cancelled = self.engine.cancel(id, &request.reason, &request.actor);
+        let cancelled = cancelled.await.map_err(answer)?;
+        let outcome = match cancelled.outcome {
+            CancelOutcome::Cancelled => wire::CancelOutcome::Cancelled,
+            CancelOutcome::Requested => wire::CancelOutcome::Requested,
+            CancelOutcome::AlreadyFinal => wire::CancelOutcome::AlreadyFinal,
+        };
+        let job = Some(to_wire::job(&cancelled.job, Parts::Basic));
+        Ok(Response::new(wire::CancelResponse { outcome: outcome.into(), job }))
+    }
+
+    async fn retry(
+        &self,
+        request: Request<wire::RetryRequest>,
+    ) -> Result<Response<wire::RetryResponse>, Status> {
+        let mut request = request.into_inner();
+        let request_id = std::mem::take(&mut request.request_id);
+        let key = from_wire::request_key(&request_id, &request)?;
+        from_wire::actor(&request.actor)?;
+        let id = from_wire::job_id("id", &request.id)?;
+        let job = self.engine.retry(id, key).await.map_err(answer)?;
+        Ok(Response::new(wire::RetryResponse { job: Some(to_wire::job(&job, Parts::Basic)) }))
+    }
+
+    type ReadLogsStream = BoxStream<'static, Result<wire::ReadLogsResponse, Status>>;
+
+    async fn read_logs(
+        &self,
+        request: Request<wire::ReadLogsRequest>,
+    ) -> Streamed<wire::ReadLogsResponse> {
+        let request = request.into_inner();
+        let id = from_wire::job_id("id", &request.id)?;
+        let attempt = (request.attempt != 0).then_some(request.attempt);
+        let feed = self.engine.read_logs(id, attempt, request.follow).await.map_err(answer)?;
+        let pages = stream::try_unfold(feed, |mut feed| async move {
+            let Some(rows) = feed.next().await? else { return Ok::<_, EngineError>(None) };
+            let lines = rows.iter().map(to_wire::log_line).collect();
+            Ok(Some((wire::ReadLogsResponse { lines }, feed)))
+        });
+        let pages = pages.map(|page| page.map_err(answer));
+        Ok(Response::new(until_closing(pages, self.closing.clone())))
+    }
+}

@@ -1,0 +1,193 @@
+//! The one table from errors to answers: gRPC code, reason to branch on, and what else the
+//! caller needs. docs/errors.md is rendered from [`CATALOGUE`].
+
+use std::time::Duration;
+
+use sentinel_broker::StoreError;
+use sentinel_domain::Violation;
+use sentinel_engine::EngineError;
+use sentinel_ledger::LedgerError;
+use tonic::{Code, Status};
+use tonic_types::{ErrorDetails, StatusExt};
+
+/// The `domain` of every ErrorInfo.
+pub const DOMAIN: &str = "sentinel";
+
+/// A reason that callers may branch on.
+pub struct Reason {
+    pub name: &'static str,
+    pub code: Code,
+    /// Other details that come with it.
+    pub details: &'static str,
+    pub meaning: &'static str,
+    pub remedy: &'static str,
+}
+
+macro_rules! catalogue {
+    ($($name:ident: $code:ident, $details:literal, $meaning:literal, $remedy:literal;)*) => {
+        /// Every reason, in the order of the document.
+        pub const CATALOGUE: &[Reason] = &[$(Reason {
+            name: stringify!($name),
+            code: Code::$code,
+            details: $details,
+            meaning: $meaning,
+            remedy: $remedy,
+        },)*];
+
+        #[derive(Clone, Copy)]
+        #[expect(non_camel_case_types, reason = "spelt as on the wire")]
+        enum R { $($name,)* }
+    };
+}
+
+catalogue! {
+    INVALID_FIELD: InvalidArgument, "BadRequest",
+        "One or more fields are out of their range; all of them are listed.",
+        "Correct the fields; do not repeat the call unchanged.";
+    JOB_NOT_FOUND: NotFound, "",
+        "No job has this id.",
+        "Check the id. Retention may have removed the job.";
+    QUEUE_NOT_FOUND: NotFound, "",
+        "No queue has this name, and the server does not create queues by itself.",
+        "Create the queue, or correct the name.";
+    QUEUE_EXISTS: AlreadyExists, "",
+        "A queue of this name exists with other settings.",
+        "Read the queue and decide whose settings are right.";
+    TOO_MANY_QUEUES: ResourceExhausted, "",
+        "The installation has as many queues as it can have.",
+        "Use labels to tell jobs apart, not queues.";
+    TOO_MANY_KINDS: ResourceExhausted, "",
+        "Jobs of too many kinds wait in one queue.",
+        "Use the payload or labels to tell jobs apart, not kinds.";
+    UNIQUE_KEY_HELD: AlreadyExists, "ErrorInfo.metadata.holder",
+        "Another job holds the unique key.",
+        "Use the holder, or wait for it.";
+    REQUEST_ID_REUSED: FailedPrecondition, "",
+        "The request_id was used for a request with another content.",
+        "Make a new request_id for each request that is meant anew.";
+    JOB_NOT_FINAL: FailedPrecondition, "",
+        "Only a final job can be retried.",
+        "Wait for the job, or cancel it first.";
+    CONTENDED: Aborted, "",
+        "The job changed again and again while the call was decided.",
+        "Repeat the call.";
+    OVERLOADED: ResourceExhausted, "RetryInfo",
+        "Too much waits to be committed; new jobs are turned away first.",
+        "Repeat the call after the pause of RetryInfo.";
+    SHUTTING_DOWN: Unavailable, "RetryInfo",
+        "The server shuts down.",
+        "Repeat the call; it reaches another server, or this one when it is back.";
+    STORE_UNAVAILABLE: Unavailable, "RetryInfo",
+        "The store did not take the call. With a request_id a repeat is safe.",
+        "Repeat the call after the pause of RetryInfo.";
+    STORE_FULL: ResourceExhausted, "RetryInfo",
+        "The disk is full. Reports of running jobs still pass.",
+        "Free disk space on the server.";
+    STORE_DAMAGED: DataLoss, "",
+        "A stored record can not be read.",
+        "Read the server's log; restore from a backup if it says so.";
+    SESSION_PROTOCOL: InvalidArgument, "",
+        "A worker sent a frame that the protocol does not allow there.",
+        "Update the worker's SDK.";
+}
+
+/// A status with its ErrorInfo, before other details.
+fn begin(reason: R, metadata: &[(&str, String)]) -> (Code, ErrorDetails) {
+    let Reason { name, code, .. } = CATALOGUE[reason as usize];
+    let metadata: std::collections::HashMap<String, String> =
+        metadata.iter().map(|(key, value)| ((*key).to_owned(), value.clone())).collect();
+    (code, ErrorDetails::with_error_info(name, DOMAIN, metadata))
+}
+
+fn simple(reason: R, message: String) -> Status {
+    let (code, details) = begin(reason, &[]);
+    Status::with_error_details(code, message, details)
+}
+
+fn later(reason: R, message: String, pause: Duration) -> Status {
+    let (code, mut details) = begin(reason, &[]);
+    details.set_retry_info(Some(pause));
+    Status::with_error_details(code, message, details)
+}
+
+/// Fields out of their range.
+pub fn invalid(violations: Vec<Violation>) -> Status {
+    let (code, mut details) = begin(R::INVALID_FIELD, &[]);
+    let mut message = String::new();
+    for violation in violations {
+        if !message.is_empty() {
+            message.push_str("; ");
+        }
+        message.push_str(&violation.to_string());
+        details.add_bad_request_violation(violation.field, violation.description);
+    }
+    Status::with_error_details(code, message, details)
+}
+
+/// One field out of its range.
+pub fn invalid_field(field: &str, description: impl Into<String>) -> Status {
+    invalid(vec![Violation::new(field, description)])
+}
+
+/// A frame that the session protocol does not allow.
+pub fn protocol(message: impl Into<String>) -> Status {
+    simple(R::SESSION_PROTOCOL, message.into())
+}
+
+/// The server closes its streams.
+pub fn shutting_down() -> Status {
+    answer(EngineError::ShuttingDown)
+}
+
+/// The answer to an error.
+pub fn answer(error: EngineError) -> Status {
+    let message = error.to_string();
+    let pause = Duration::from_millis(500);
+    match error {
+        EngineError::Invalid(violations) => invalid(violations),
+        EngineError::JobNotFound(_) => simple(R::JOB_NOT_FOUND, message),
+        EngineError::QueueNotFound(_) => simple(R::QUEUE_NOT_FOUND, message),
+        EngineError::QueueExists(_) => simple(R::QUEUE_EXISTS, message),
+        EngineError::TooManyQueues { .. } => simple(R::TOO_MANY_QUEUES, message),
+        EngineError::TooManyKinds { .. } => simple(R::TOO_MANY_KINDS, message),
+        EngineError::KeyHeld { holder } => {
+            let (code, details) = begin(R::UNIQUE_KEY_HELD, &[("holder", holder.to_string())]);
+            Status::with_error_details(code, message, details)
+        }
+        EngineError::RequestReused => simple(R::REQUEST_ID_REUSED, message),
+        EngineError::NotFinal(_) => simple(R::JOB_NOT_FINAL, message),
+        EngineError::Contended => simple(R::CONTENDED, message),
+        EngineError::Overloaded => later(R::OVERLOADED, message, pause),
+        EngineError::ShuttingDown | EngineError::Store(StoreError::Closed) => {
+            later(R::SHUTTING_DOWN, message, pause)
+        }
+        EngineError::Store(StoreError::Full(_)) | EngineError::Ledger(LedgerError::Full { .. }) => {
+            later(R::STORE_FULL, message, Duration::from_secs(5))
+        }
+        EngineError::Store(StoreError::Damaged(_)) => simple(R::STORE_DAMAGED, message),
+        EngineError::Store(StoreError::Unknown(_) | StoreError::Unavailable(_))
+        | EngineError::Ledger(LedgerError::Unavailable { .. } | LedgerError::Superseded { .. }) => {
+            later(R::STORE_UNAVAILABLE, message, pause)
+        }
+        EngineError::Ledger(_) => simple(R::STORE_DAMAGED, message),
+    }
+}
+
+/// docs/errors.md.
+pub fn to_markdown() -> String {
+    let mut out = String::from(
+        "# Errors\n\nEvery error of every call carries one `google.rpc.ErrorInfo` of domain \
+         `sentinel`. Branch on its `reason`, never on the message. Items of a batch that is \
+         not atomic carry the same reasons.\n\n\
+         | reason | gRPC code | other details | meaning | what to do |\n\
+         |---|---|---|---|---|\n",
+    );
+    for reason in CATALOGUE {
+        let Reason { name, code, details, meaning, remedy } = reason;
+        out.push_str(&format!("| {name} | {code:?} | {details} | {meaning} | {remedy} |\n"));
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,46 @@
+use super::*;
+
+#[test]
+fn the_document_is_what_the_table_renders() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/errors.md");
+    if std::env::var_os("SENTINEL_BLESS").is_some() {
+        std::fs::write(path, to_markdown()).unwrap();
+    }
+    let committed = std::fs::read_to_string(path).unwrap_or_default();
+    assert_eq!(committed, to_markdown(), "stale: run the tests with SENTINEL_BLESS=1");
+}
+
+#[test]
+fn every_answer_has_a_reason_of_the_catalogue_with_its_code() {
+    let id = sentinel_domain::JobId::new(1, 0, 1);
+    let errors = [
+        EngineError::invalid("spec.kind", "is empty"),
+        EngineError::JobNotFound(id),
+        EngineError::QueueNotFound("q".into()),
+        EngineError::QueueExists("q".into()),
+        EngineError::TooManyQueues { max: 1 },
+        EngineError::TooManyKinds { queue: "q".into(), max: 1 },
+        EngineError::KeyHeld { holder: id },
+        EngineError::RequestReused,
+        EngineError::NotFinal(id),
+        EngineError::Contended,
+        EngineError::Overloaded,
+        EngineError::ShuttingDown,
+        EngineError::Store(StoreError::Unknown("x".into())),
+        EngineError::Store(StoreError::Unavailable("x".into())),
+        EngineError::Store(StoreError::Full("x".into())),
+        EngineError::Store(StoreError::Damaged("x".into())),
+        EngineError::Store(StoreError::Closed),
+    ];
+    let mut seen = vec!["SESSION_PROTOCOL".to_owned()];
+    for error in errors {
+        let status = answer(error);
+        let info = status.get_details_error_info().expect("every error has one");
+        let reason = CATALOGUE.iter().find(|r| r.name == info.reason).expect("in the catalogue");
+        assert_eq!((status.code(), info.domain.as_str()), (reason.code, DOMAIN));
+        seen.push(info.reason);
+    }
+    for reason in CATALOGUE {
+        assert!(seen.iter().any(|s| s == reason.name), "{} is answered by nothing", reason.name);
+    }
+}

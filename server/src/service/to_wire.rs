@@ -1,0 +1,242 @@
+//! From the engine's types to messages.
+
+use prost_types::{Duration, Timestamp};
+use sentinel_domain::{
+    Backoff, DependencyFailure, Jitter, Job, JobError, Millis, OnLost, Progress, Queue, QueueOrder,
+    Reason, Spec, State, UniqueMode, UniqueScope,
+};
+use sentinel_engine::BatchItem;
+use sentinel_ledger::{LogRow, QueueCount};
+use sentinel_proto::admin::v1 as admin;
+use sentinel_proto::jobs::v1 as wire;
+
+pub(super) fn timestamp(at: Millis) -> Timestamp {
+    Timestamp { seconds: at.div_euclid(1_000), nanos: (at.rem_euclid(1_000) * 1_000_000) as i32 }
+}
+
+pub(super) fn duration(ms: u64) -> Duration {
+    Duration { seconds: (ms / 1_000).cast_signed(), nanos: ((ms % 1_000) * 1_000_000) as i32 }
+}
+
+pub(super) const fn state(state: State) -> wire::JobState {
+    match state {
+        State::Scheduled => wire::JobState::Scheduled,
+        State::Blocked => wire::JobState::Blocked,
+        State::Ready => wire::JobState::Ready,
+        State::Running => wire::JobState::Running,
+        State::Succeeded => wire::JobState::Succeeded,
+        State::Failed => wire::JobState::Failed,
+        State::Cancelled => wire::JobState::Cancelled,
+        State::Expired => wire::JobState::Expired,
+    }
+}
+
+const fn reason(reason: Reason) -> wire::StateReason {
+    match reason {
+        Reason::None => wire::StateReason::Unspecified,
+        Reason::HandlerError => wire::StateReason::HandlerError,
+        Reason::NotRetryable => wire::StateReason::NotRetryable,
+        Reason::Timeout => wire::StateReason::Timeout,
+        Reason::WorkerLost => wire::StateReason::WorkerLost,
+        Reason::Poisoned => wire::StateReason::Poisoned,
+        Reason::CancelledByCaller => wire::StateReason::CancelledByCaller,
+        Reason::Replaced => wire::StateReason::Replaced,
+        Reason::DependencyFailed => wire::StateReason::DependencyFailed,
+        Reason::StartDeadline => wire::StateReason::StartDeadline,
+        Reason::Snoozed => wire::StateReason::Snoozed,
+        Reason::Released => wire::StateReason::Released,
+    }
+}
+
+fn unique(unique: &sentinel_domain::Unique) -> wire::Unique {
+    let scope = match unique.scope {
+        UniqueScope::Kind => wire::UniqueScope::Kind,
+        UniqueScope::Queue => wire::UniqueScope::Queue,
+    };
+    let mode = match unique.mode {
+        UniqueMode::ReturnExisting => wire::UniqueMode::ReturnExisting,
+        UniqueMode::Reject => wire::UniqueMode::Reject,
+        UniqueMode::ReplacePending => wire::UniqueMode::ReplacePending,
+        UniqueMode::Debounce => wire::UniqueMode::Debounce,
+    };
+    wire::Unique {
+        key: unique.key.to_string(),
+        scope: scope.into(),
+        mode: mode.into(),
+        ttl: unique.ttl_ms.map(duration),
+    }
+}
+
+fn spec(spec: &Spec, is_full: bool) -> wire::JobSpec {
+    let backoff = match spec.retry.backoff {
+        Backoff::Fixed => wire::BackoffKind::Fixed,
+        Backoff::Exponential => wire::BackoffKind::Exponential,
+    };
+    let jitter = match spec.retry.jitter {
+        Jitter::None => wire::Jitter::None,
+        Jitter::Full => wire::Jitter::Full,
+    };
+    let on_dependency_failure = match spec.on_dependency_failure {
+        DependencyFailure::Cancel => wire::DependencyFailurePolicy::Cancel,
+        DependencyFailure::Run => wire::DependencyFailurePolicy::Run,
+    };
+    let on_lost = match spec.on_lost {
+        OnLost::Retry => wire::LostPolicy::Retry,
+        OnLost::Fail => wire::LostPolicy::Fail,
+    };
+    wire::JobSpec {
+        queue: spec.queue.to_string(),
+        kind: spec.kind.to_string(),
+        payload: if is_full { spec.payload.clone() } else { bytes::Bytes::new() },
+        content_type: spec.content_type.to_string(),
+        priority: spec.priority.into(),
+        run_at: (spec.run_at > spec.created_at).then(|| timestamp(spec.run_at)),
+        delay: None,
+        start_deadline: spec.start_deadline.map(timestamp),
+        run_timeout: spec.run_timeout_ms.map(duration),
+        retry: Some(wire::RetryPolicy {
+            max_attempts: spec.retry.max_attempts,
+            backoff: backoff.into(),
+            base: Some(duration(spec.retry.base_ms)),
+            cap: Some(duration(spec.retry.cap_ms)),
+            jitter: jitter.into(),
+        }),
+        labels: spec.labels.iter().map(|l| (l.key.to_string(), l.value.to_string())).collect(),
+        unique: spec.unique.as_deref().map(unique),
+        depends_on: spec.depends_on.iter().map(ToString::to_string).collect(),
+        on_dependency_failure: on_dependency_failure.into(),
+        on_lost: on_lost.into(),
+        traceparent: spec.traceparent.as_deref().unwrap_or_default().to_owned(),
+        cancel_grace: Some(duration(spec.cancel_grace_ms)),
+    }
+}
+
+pub(super) fn error(error: &JobError) -> wire::JobError {
+    wire::JobError {
+        message: error.message.to_string(),
+        code: error.code.to_string(),
+        retryable: error.retryable,
+    }
+}
+
+pub(super) fn progress(progress: &Progress) -> wire::Progress {
+    wire::Progress {
+        seq: progress.seq,
+        done: progress.done,
+        total: progress.total,
+        message: progress.message.to_string(),
+    }
+}
+
+/// How much of a job an answer carries.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Parts {
+    /// Without payload, checkpoint and result.
+    Basic,
+    /// Basic and the result.
+    Result,
+    Full,
+}
+
+impl Parts {
+    /// From a view, with the default of the call for none.
+    pub(super) fn of(view: i32, default: Self) -> Self {
+        match wire::JobView::try_from(view) {
+            Ok(wire::JobView::Basic) => Self::Basic,
+            Ok(wire::JobView::Full) => Self::Full,
+            Ok(wire::JobView::Unspecified) | Err(_) => default,
+        }
+    }
+}
+
+pub(super) fn job(job: &Job, parts: Parts) -> wire::Job {
+    let status = &job.status;
+    let is_full = parts == Parts::Full;
+    let is_waiting = matches!(status.state, State::Scheduled | State::Ready);
+    let bytes = |is_shown: bool, bytes: &Option<bytes::Bytes>| match bytes {
+        Some(bytes) if is_shown => bytes.clone(),
+        _ => bytes::Bytes::new(),
+    };
+    wire::Job {
+        id: job.id.to_string(),
+        spec: Some(spec(&job.spec, is_full)),
+        state: state(status.state).into(),
+        reason: reason(status.reason).into(),
+        version: status.version,
+        run: status.run,
+        attempt: status.attempt,
+        crashes: status.crashes,
+        cancel_requested: status.state == State::Running && status.cancel.is_some(),
+        created_at: Some(timestamp(job.spec.created_at)),
+        ready_at: is_waiting.then(|| timestamp(status.ready_at)),
+        started_at: status.started_at.map(timestamp),
+        finished_at: status.finished_at.map(timestamp),
+        progress: status.progress.as_deref().map(progress),
+        checkpoint: bytes(is_full, &status.checkpoint),
+        result: bytes(is_full || parts == Parts::Result, &status.result),
+        error: status.error.as_deref().map(error),
+        worker: status.worker.as_deref().unwrap_or_default().to_owned(),
+        pending_dependencies: status.waiting_for.len() as u32,
+        updated_at: Some(timestamp(status.updated_at)),
+    }
+}
+
+pub(super) fn batch_result(item: BatchItem) -> wire::EnqueueBatchResult {
+    use wire::enqueue_batch_result::Outcome;
+    let outcome = match item {
+        Ok((job, deduplicated)) => Outcome::Job(wire::EnqueuedJob {
+            id: job.id.to_string(),
+            state: state(job.status.state).into(),
+            deduplicated,
+        }),
+        Err(refused) => Outcome::Error(wire::ItemError {
+            reason: refused.reason,
+            message: refused.message,
+            field: refused.field,
+        }),
+    };
+    wire::EnqueueBatchResult { outcome: Some(outcome) }
+}
+
+/// Counts come sorted by queue.
+pub(super) fn counts(counts: Vec<QueueCount>) -> Vec<wire::QueueCounts> {
+    let mut queues: Vec<wire::QueueCounts> = Vec::new();
+    for count in counts {
+        if queues.last().is_none_or(|last| *last.queue != *count.queue) {
+            queues.push(wire::QueueCounts { queue: count.queue.to_string(), states: Vec::new() });
+        }
+        if let Some(queue) = queues.last_mut() {
+            queue.states.push(wire::StateCount {
+                state: state(count.state).into(),
+                count: count.count,
+                capped: count.capped,
+            });
+        }
+    }
+    queues
+}
+
+pub(super) fn log_line(row: &LogRow) -> wire::LogLine {
+    wire::LogLine {
+        attempt: row.attempt,
+        seq: row.seq,
+        time: Some(timestamp(row.at)),
+        level: i32::from(row.level),
+        text: row.text.clone(),
+        run: row.run,
+    }
+}
+
+pub(super) fn queue(queue: &Queue) -> admin::Queue {
+    let order = match queue.order {
+        QueueOrder::Aging => admin::QueueOrder::Aging,
+        QueueOrder::Strict => admin::QueueOrder::Strict,
+    };
+    admin::Queue {
+        name: queue.name.to_string(),
+        order: order.into(),
+        priority_boost: Some(duration(queue.priority_boost_ms)),
+        description: queue.description.to_string(),
+        created_at: Some(timestamp(queue.created_at)),
+    }
+}

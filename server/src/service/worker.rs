@@ -1,0 +1,124 @@
+//! WorkerService: one stream per worker process, carried between the wire and a session of
+//! the engine.
+
+mod wire;
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use futures_util::stream::{self, BoxStream, StreamExt};
+use sentinel_engine::session::{self, FromWorker, Outgoing};
+use sentinel_engine::{Engine, Tasks};
+use sentinel_proto::workers::v1::worker_service_server::WorkerService;
+use sentinel_proto::workers::v1::{SessionRequest, SessionResponse, session_request};
+use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
+use tonic::{Request, Response, Status, Streaming};
+
+use super::status::{answer, protocol};
+
+/// A stream that does not begin with Hello in this time is closed.
+const HELLO_WITHIN: Duration = Duration::from_secs(5);
+
+/// WorkerService on an engine.
+#[derive(Clone)]
+pub struct Workers {
+    engine: Engine,
+    tasks: Tasks,
+    closing: CancellationToken,
+    server: Arc<str>,
+}
+
+impl Workers {
+    /// Sessions say GoAway when `closing` is cancelled. `server` is the name in Welcome.
+    pub fn new(engine: Engine, tasks: Tasks, closing: CancellationToken, server: &str) -> Self {
+        Self { engine, tasks, closing, server: server.into() }
+    }
+
+    /// From the first frame to the end of the stream. The error is the last thing that is sent.
+    async fn session(
+        self,
+        mut frames: Streaming<SessionRequest>,
+        lanes: session::Lanes,
+    ) -> Result<(), Status> {
+        let first = tokio::time::timeout(HELLO_WITHIN, frames.message()).await;
+        let hello = match first {
+            Err(_) => return Err(protocol("no Hello came within 5 s")),
+            Ok(frame) => match frame?.and_then(|frame| frame.frame) {
+                Some(session_request::Frame::Hello(hello)) => wire::hello(hello)?,
+                Some(_) => return Err(protocol("the first frame is not Hello")),
+                None => return Err(protocol("the stream ended before Hello")),
+            },
+        };
+        let fault = Arc::new(Mutex::new(None));
+        let incoming = incoming(frames, fault.clone()).boxed();
+        let ended = self.engine.run_session(hello, incoming, lanes, self.closing.clone());
+        ended.await.map_err(answer)?;
+        let fault = fault.lock().unwrap_or_else(PoisonError::into_inner).take();
+        fault.map_or(Ok(()), Err)
+    }
+}
+
+/// The worker's frames until the stream ends; a frame that makes no sense ends it too.
+fn incoming(
+    frames: Streaming<SessionRequest>,
+    fault: Arc<Mutex<Option<Status>>>,
+) -> impl stream::Stream<Item = FromWorker> + Send {
+    stream::unfold((frames, fault), |(mut frames, fault)| async move {
+        let frame = match frames.message().await {
+            Ok(frame) => wire::from_worker(frame?),
+            Err(status) => {
+                tracing::debug!(%status, "the stream of a worker broke");
+                return None;
+            }
+        };
+        match frame {
+            Ok(frame) => Some((frame, (frames, fault))),
+            Err(status) => {
+                tracing::warn!(%status, "a worker does not follow the protocol");
+                *fault.lock().unwrap_or_else(PoisonError::into_inner) = Some(status);
+                None
+            }
+        }
+    })
+}
+
+/// The frames to the worker, then the error that ended the session, if one did.
+fn outgoing(
+    frames: Outgoing,
+    end: oneshot::Receiver<Result<(), Status>>,
+    server: Arc<str>,
+) -> impl stream::Stream<Item = Result<SessionResponse, Status>> + Send {
+    stream::unfold(Some((frames, end)), move |open| {
+        let server = server.clone();
+        async move {
+            let (mut frames, end) = open?;
+            if let Some(frame) = frames.next().await {
+                return Some((Ok(wire::to_worker(frame, &server)), Some((frames, end))));
+            }
+            match end.await {
+                Ok(Err(status)) => Some((Err(status), None)),
+                Ok(Ok(())) | Err(_) => None,
+            }
+        }
+    })
+}
+
+#[tonic::async_trait]
+impl WorkerService for Workers {
+    type SessionStream = BoxStream<'static, Result<SessionResponse, Status>>;
+
+    async fn session(
+        &self,
+        request: Request<Streaming<SessionRequest>>,
+    ) -> Result<Response<Self::SessionStream>, Status> {
+        let (lanes, frames) = session::lanes();
+        let (ended, end) = oneshot::channel();
+        let session = self.clone().session(request.into_inner(), lanes);
+        self.tasks.spawn("session", async move {
+            // Nobody listens when the worker has gone: then there is nobody to tell.
+            let _ = ended.send(session.await);
+        });
+        Ok(Response::new(outgoing(frames, end, self.server.clone()).boxed()))
+    }
+}

@@ -1,0 +1,275 @@
+//! Session frames: between messages and the engine's types.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use prost_types::Duration;
+use sentinel_domain::limits::{
+    DELAY_MAX_MS, ERROR_BYTES, ERROR_CODE_BYTES, LOG_LINE_BYTES, PROGRESS_BYTES, RETRY_CAP_MAX_MS,
+};
+use sentinel_domain::{Command, Job, JobError, Lease, Progress, SessionId};
+use sentinel_engine::session::{
+    FromWorker, Held, HeldVerdict, Hello, LogLine, ReportItem, ReportVerdict, ToWorker, Welcome,
+    failure,
+};
+use sentinel_proto::jobs::v1 as jobs;
+use sentinel_proto::workers::v1 as wire;
+use sentinel_proto::workers::v1::report_item::Outcome;
+use sentinel_proto::workers::v1::session_request::Frame as In;
+use sentinel_proto::workers::v1::session_response::Frame as Out;
+use tonic::Status;
+
+use crate::service::from_wire::{job_id, millis, span_ms};
+use crate::service::status::{invalid_field, protocol};
+use crate::service::to_wire::{duration, timestamp};
+
+fn session(field: &str, text: &str) -> Result<SessionId, Status> {
+    text.parse().map_err(|_| invalid_field(field, format!("{text:?} is not a session id")))
+}
+
+fn held(lease: wire::Lease) -> Result<Held, Status> {
+    Ok(Held {
+        id: job_id("lease.job_id", &lease.job_id)?,
+        lease: Lease {
+            run: lease.run,
+            attempt: lease.attempt,
+            epoch: lease.epoch,
+            session: session("lease.session", &lease.session)?,
+            granted_at: 0,
+        },
+    })
+}
+
+fn some_held(lease: Option<wire::Lease>) -> Result<Held, Status> {
+    held(lease.ok_or_else(|| protocol("a frame has no lease"))?)
+}
+
+fn lease(held: &Held) -> wire::Lease {
+    wire::Lease {
+        job_id: held.id.to_string(),
+        run: held.lease.run,
+        attempt: held.lease.attempt,
+        epoch: held.lease.epoch,
+        session: held.lease.session.to_string(),
+    }
+}
+
+fn bytes_bound(bytes: u64) -> Option<i64> {
+    (bytes != 0).then(|| i64::try_from(bytes).unwrap_or(i64::MAX))
+}
+
+pub(super) fn hello(hello: wire::Hello) -> Result<Hello, Status> {
+    let credit = hello.credit.unwrap_or_default();
+    let known = Some(hello.session.as_str()).filter(|id| !id.is_empty());
+    Ok(Hello {
+        instance: hello.instance,
+        queues: hello.queues.into_iter().map(Into::into).collect(),
+        kinds: hello.kinds.into_iter().map(|kind| kind.name.into()).collect(),
+        session: known.map(|id| session("hello.session", id)).transpose()?,
+        held: hello.held.into_iter().map(held).collect::<Result<_, _>>()?,
+        credit_jobs: credit.jobs as usize,
+        credit_bytes: bytes_bound(credit.bytes),
+    })
+}
+
+/// Text that a worker may send longer than it is kept: cut at a character.
+fn cut(mut text: String, max: u64) -> Box<str> {
+    if text.len() as u64 > max {
+        text.truncate(text.floor_char_boundary(max as usize));
+    }
+    text.into()
+}
+
+fn delay_ms(delay: Option<Duration>, max_ms: u64) -> Option<u64> {
+    delay.map(|delay| u64::try_from(span_ms(delay)).unwrap_or(0).min(max_ms))
+}
+
+fn job_error(error: Option<jobs::JobError>) -> JobError {
+    let error = error.unwrap_or_default();
+    JobError {
+        message: cut(error.message, ERROR_BYTES),
+        code: cut(error.code, ERROR_CODE_BYTES),
+        retryable: error.retryable,
+    }
+}
+
+fn report_item(item: wire::ReportItem) -> Result<ReportItem, Status> {
+    let held = some_held(item.lease)?;
+    let (lease, started_at) = (held.lease, item.started_at.map(millis));
+    let outcome = item.outcome.ok_or_else(|| protocol("a report has no outcome"))?;
+    let command = match outcome {
+        Outcome::Succeeded(done) => {
+            Command::Succeed { lease, started_at, result: Bytes::copy_from_slice(&done.result) }
+        }
+        Outcome::Failed(failed) => Command::Fail {
+            lease,
+            started_at,
+            failure: failure(
+                job_error(failed.error),
+                delay_ms(failed.next_delay, RETRY_CAP_MAX_MS),
+                failed.timeout,
+            ),
+        },
+        Outcome::Snoozed(snoozed) => Command::Snooze {
+            lease,
+            started_at,
+            delay_ms: delay_ms(snoozed.delay, DELAY_MAX_MS).unwrap_or(0),
+        },
+        Outcome::Released(wire::Released {}) => Command::Release { lease },
+        Outcome::Cancelled(wire::Cancelled {}) => {
+            Command::Stop { lease, started_at, dice: rand::random() }
+        }
+    };
+    Ok(ReportItem { held, command })
+}
+
+fn progress(progress: jobs::Progress) -> Progress {
+    Progress {
+        seq: progress.seq,
+        done: progress.done,
+        total: progress.total,
+        message: cut(progress.message, PROGRESS_BYTES),
+    }
+}
+
+fn log_line(line: jobs::LogLine) -> LogLine {
+    LogLine {
+        seq: line.seq,
+        at: line.time.map(millis).unwrap_or_default(),
+        level: u8::try_from(line.level).unwrap_or_default(),
+        text: cut(line.text, LOG_LINE_BYTES).into(),
+    }
+}
+
+pub(super) fn from_worker(frame: wire::SessionRequest) -> Result<FromWorker, Status> {
+    let frame = frame.frame.ok_or_else(|| protocol("a frame is empty or of a newer protocol"))?;
+    Ok(match frame {
+        In::Hello(_) => return Err(protocol("Hello came twice")),
+        In::Credit(credit) => {
+            FromWorker::Credit { jobs: credit.jobs as usize, bytes: bytes_bound(credit.bytes) }
+        }
+        In::Received(received) => FromWorker::Received { assign_seq: received.assign_seq },
+        In::Report(report) => {
+            let items = report.items.into_iter().map(report_item);
+            FromWorker::Report(items.collect::<Result<_, _>>()?)
+        }
+        In::Progress(report) => {
+            let items = report.items.into_iter().map(|item| {
+                Ok((some_held(item.lease)?, progress(item.progress.unwrap_or_default())))
+            });
+            FromWorker::Progress(items.collect::<Result<_, Status>>()?)
+        }
+        In::Checkpoint(checkpoint) => FromWorker::Checkpoint {
+            held: some_held(checkpoint.lease)?,
+            seq: checkpoint.seq,
+            data: Bytes::copy_from_slice(&checkpoint.data),
+        },
+        In::Log(log) => FromWorker::Log {
+            held: some_held(log.lease)?,
+            lines: log.lines.into_iter().map(log_line).collect(),
+        },
+        In::CancelAck(ack) => {
+            let leases = ack.leases.into_iter().map(held);
+            FromWorker::CancelAck(leases.collect::<Result<_, _>>()?)
+        }
+        In::Ping(ping) => FromWorker::Ping { nonce: ping.nonce },
+        In::Drain(wire::Drain {}) => FromWorker::Drain,
+        In::Bye(_) => FromWorker::Bye,
+    })
+}
+
+const fn verdict(verdict: ReportVerdict) -> wire::Verdict {
+    match verdict {
+        ReportVerdict::Recorded => wire::Verdict::Recorded,
+        ReportVerdict::Duplicate => wire::Verdict::Duplicate,
+        ReportVerdict::Fenced => wire::Verdict::Fenced,
+        ReportVerdict::RetryLater => wire::Verdict::RetryLater,
+    }
+}
+
+fn assignment(job: &Arc<Job>) -> Option<wire::Assignment> {
+    let held = Held { id: job.id, lease: job.status.lease? };
+    let spec = &job.spec;
+    Some(wire::Assignment {
+        lease: Some(lease(&held)),
+        kind: spec.kind.to_string(),
+        queue: spec.queue.to_string(),
+        payload: spec.payload.clone(),
+        content_type: spec.content_type.to_string(),
+        run_timeout: spec.run_timeout_ms.map(duration),
+        checkpoint: job.status.checkpoint.clone().unwrap_or_default(),
+        traceparent: spec.traceparent.as_deref().unwrap_or_default().to_owned(),
+        max_attempts: spec.retry.max_attempts,
+        labels: spec.labels.iter().map(|l| (l.key.to_string(), l.value.to_string())).collect(),
+        created_at: Some(timestamp(spec.created_at)),
+    })
+}
+
+fn cancel_item(job: &Arc<Job>) -> Option<wire::CancelItem> {
+    let held = Held { id: job.id, lease: job.status.lease? };
+    let reason = job.status.cancel.as_deref().map(|cancel| cancel.reason.to_string());
+    Some(wire::CancelItem {
+        lease: Some(lease(&held)),
+        reason: reason.unwrap_or_default(),
+        grace: Some(duration(job.spec.cancel_grace_ms)),
+    })
+}
+
+fn welcome(welcome: Welcome, server: &str) -> wire::Welcome {
+    let millis = |d: std::time::Duration| duration(d.as_millis() as u64);
+    let held = welcome.held.into_iter().map(|verdict| match verdict {
+        HeldVerdict::Keep => wire::HeldVerdict::Keep.into(),
+        HeldVerdict::Revoked => wire::HeldVerdict::Revoked.into(),
+        HeldVerdict::AlreadyRecorded => wire::HeldVerdict::AlreadyRecorded.into(),
+    });
+    wire::Welcome {
+        session: welcome.session.to_string(),
+        ping: Some(millis(welcome.ping)),
+        ttl: Some(millis(welcome.ttl)),
+        held: held.collect(),
+        capabilities: Vec::new(),
+        server: server.to_owned(),
+    }
+}
+
+pub(super) fn to_worker(frame: ToWorker, server: &str) -> wire::SessionResponse {
+    let frame = match frame {
+        ToWorker::Welcome(terms) => Out::Welcome(welcome(terms, server)),
+        ToWorker::Assign { assign_seq, jobs } => Out::Assign(wire::Assign {
+            assign_seq,
+            items: jobs.iter().filter_map(assignment).collect(),
+        }),
+        ToWorker::ReportAck(items) => {
+            let items = items.into_iter().map(|(held, v)| wire::ReportVerdict {
+                lease: Some(lease(&held)),
+                verdict: verdict(v).into(),
+            });
+            Out::ReportAck(wire::ReportAck { items: items.collect() })
+        }
+        ToWorker::CheckpointAck { held, seq, verdict: v } => {
+            Out::CheckpointAck(wire::CheckpointAck {
+                lease: Some(lease(&held)),
+                seq,
+                verdict: verdict(v).into(),
+            })
+        }
+        ToWorker::LogAck { held, seq } => {
+            Out::LogAck(wire::LogAck { lease: Some(lease(&held)), seq })
+        }
+        ToWorker::Cancel(jobs) => {
+            Out::Cancel(wire::CancelJobs { items: jobs.iter().filter_map(cancel_item).collect() })
+        }
+        ToWorker::Pong { nonce, cancels } => Out::Pong(wire::Pong {
+            nonce,
+            cancels: cancels.iter().filter_map(cancel_item).collect(),
+        }),
+        ToWorker::Revoked(held) => {
+            Out::Revoked(wire::Revoked { leases: held.iter().map(lease).collect() })
+        }
+        ToWorker::DrainAck { last_assign_seq } => Out::DrainAck(wire::DrainAck { last_assign_seq }),
+        ToWorker::GoAway { reconnect_within } => Out::GoAway(wire::GoAway {
+            reconnect_within: Some(duration(reconnect_within.as_millis() as u64)),
+        }),
+    };
+    wire::SessionResponse { frame: Some(frame) }
+}

@@ -1,0 +1,20 @@
+//! `cargo xtask dev`: from a fresh clone to a running server in one command.
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use anyhow::Result;
+
+use crate::{paint, repo, shell};
+
+pub(crate) fn run(args: &[OsString]) -> Result<ExitCode> {
+    eprintln!(
+        "{}",
+        paint::faint("building sentinel and sentinel-worker (a first build is minutes)")
+    );
+    let packages = ["build", "--package", "sentinel-server", "--package", "sentinel-worker"];
+    shell::run(shell::cargo(&packages).arg("--bins"))?;
+    let mut sentinel = std::process::Command::new(repo::target_dir()?.join("debug/sentinel"));
+    sentinel.arg("dev").args(args);
+    Err(shell::become_program(&mut sentinel))
+}

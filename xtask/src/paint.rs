@@ -1,0 +1,28 @@
+//! Colour only where a person reads it: on a terminal, and never under NO_COLOR.
+
+use std::io::IsTerminal;
+
+/// Whether standard output takes colour and rewritten lines.
+pub(crate) fn on_terminal() -> bool {
+    std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty())
+}
+
+pub(crate) fn good(text: &str) -> String {
+    wrap("32", text)
+}
+
+pub(crate) fn bad(text: &str) -> String {
+    wrap("31;1", text)
+}
+
+pub(crate) fn faint(text: &str) -> String {
+    wrap("2", text)
+}
+
+pub(crate) fn strong(text: &str) -> String {
+    wrap("1", text)
+}
+
+fn wrap(code: &str, text: &str) -> String {
+    if on_terminal() { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
+}

@@ -1,0 +1,130 @@
+//! `cargo xtask soak`: the tests that are worth hours, and a file that says on what machine
+//! and from which commit they passed.
+
+use std::path::Path;
+use std::process::{Command, ExitCode};
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail};
+use serde_json::{Value, json};
+
+use crate::test::Count;
+use crate::{repo, shell, tools};
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// How long each test goes on (SENTINEL_SOAK_MINUTES).
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=1440))]
+    minutes: u64,
+    /// Seed of the tests (SENTINEL_TEST_SEED); the process id when absent.
+    #[arg(long)]
+    seed: Option<u64>,
+}
+
+pub(crate) fn run(args: &Args) -> Result<ExitCode> {
+    let root = repo::root();
+    tools::ensure(&root)?;
+    let seed = args.seed.unwrap_or_else(|| u64::from(std::process::id()));
+    let date = said("date", &["-u", "+%Y-%m-%dT%H-%M-%SZ"]);
+    shell::run(&mut shell::cargo(&["build", "--workspace", "--bins"]))?;
+    // Compiled ahead, so that the duration in the result is that of the tests.
+    shell::run(&mut shell::cargo(&["test", "--workspace", "--no-run"]))?;
+    println!("soak: {} minutes a test, seed {seed}", args.minutes);
+
+    let mut runner = runner();
+    runner.env("SENTINEL_SOAK_MINUTES", args.minutes.to_string());
+    runner.env("SENTINEL_TEST_SEED", seed.to_string()).envs(tools::variables(&root));
+    let started = Instant::now();
+    let (output, success) = tee(&mut runner)?;
+    let count = Count::parse(&output, success);
+    if count.passed + count.failed == 0 {
+        bail!("no ignored test has soak in its name; a dose that ran nothing proves nothing");
+    }
+
+    let report = json!({
+        "date": date,
+        "minutes_per_test": args.minutes,
+        "seed": seed,
+        "duration_s": started.elapsed().as_secs(),
+        "passed": count.passed,
+        "failed": count.failed,
+        "result": if count.failed == 0 { "passed" } else { "failed" },
+        "versions": versions(),
+        "machine": machine(),
+    });
+    let path = write(&root, &date, &report)?;
+    println!("wrote {path}\n{}", count.closing_line());
+    Ok(if count.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn runner() -> Command {
+    if shell::succeeds(&mut shell::cargo(&["nextest", "--version"])) {
+        let mut command = shell::cargo(&["nextest", "run", "--workspace", "--profile", "soak"]);
+        command.args(["--run-ignored", "only", "--no-fail-fast", "--no-tests=pass"]);
+        command.args(["-E", "test(soak)"]);
+        return command;
+    }
+    let mut command = shell::cargo(&["test", "--workspace", "--lib", "--bins", "--tests"]);
+    command.args(["--no-fail-fast", "soak", "--", "--ignored", "--nocapture", "--test-threads=1"]);
+    command
+}
+
+/// Runs with the output in view and returns it. Hours of silence would help nobody.
+fn tee(command: &mut Command) -> Result<(String, bool)> {
+    use std::io::{BufRead, BufReader, pipe};
+    let (reader, writer) = pipe()?;
+    command.stdin(std::process::Stdio::null()).stdout(writer.try_clone()?).stderr(writer);
+    let mut child = command.spawn().context("start the soak tests")?;
+    // The command holds this process's ends of the pipe; reading ends when all are closed.
+    command.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null());
+    let mut output = String::new();
+    for line in BufReader::new(reader).split(b'\n') {
+        let line = line?;
+        let line = String::from_utf8_lossy(&line);
+        println!("{line}");
+        output.push_str(&line);
+        output.push('\n');
+    }
+    Ok((output, child.wait()?.success()))
+}
+
+fn versions() -> Value {
+    json!({
+        "sentinel": env!("CARGO_PKG_VERSION"),
+        "commit": said("git", &["describe", "--always", "--dirty"]),
+        "rustc": said("rustc", &["--version"]),
+    })
+}
+
+fn machine() -> Value {
+    let cpu = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let memory = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    json!({
+        "cores": std::thread::available_parallelism().map_or(0, usize::from),
+        "cpu": field(&cpu, "model name"),
+        "memory": field(&memory, "MemTotal"),
+        "kernel": said("uname", &["-sr"]),
+    })
+}
+
+/// The value of the first `name : value` line of a /proc file.
+fn field(text: &str, name: &str) -> String {
+    let line = text.lines().find(|line| line.starts_with(name));
+    line.and_then(|line| line.split_once(':'))
+        .map_or("unknown", |(_, value)| value.trim())
+        .to_owned()
+}
+
+/// What a program says; a missing one must not lose the result of hours.
+fn said(program: &str, args: &[&str]) -> String {
+    let output = shell::output(shell::command(program).args(args));
+    output.map_or_else(|_| "unknown".to_owned(), |text| text.trim().to_owned())
+}
+
+fn write(root: &Path, date: &str, report: &Value) -> Result<String> {
+    let path = format!("bench/results/soak-{date}.json");
+    std::fs::create_dir_all(root.join("bench/results")).context("create bench/results")?;
+    let text = serde_json::to_string_pretty(report)? + "\n";
+    std::fs::write(root.join(&path), text).with_context(|| format!("write {path}"))?;
+    Ok(path)
+}

@@ -1,0 +1,79 @@
+//! How many test cases passed and failed, read from the closing lines of the runners.
+
+use std::ops::AddAssign;
+
+/// Test cases of a step. `ignored` ones are the long-dose tests of `cargo xtask soak`.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub(crate) struct Count {
+    pub(crate) passed: u64,
+    pub(crate) failed: u64,
+    pub(crate) ignored: u64,
+    /// Why each skipped case could not run here.
+    pub(crate) skipped: Vec<String>,
+}
+
+impl Count {
+    /// A check that holds is one case.
+    pub(crate) fn success() -> Self {
+        Self { passed: 1, ..Self::default() }
+    }
+
+    pub(crate) fn failure() -> Self {
+        Self { failed: 1, ..Self::default() }
+    }
+
+    /// Adds up every closing line of libtest and nextest in `output`. A runner that failed
+    /// without counting a failure (it did not compile, it was killed) counts one.
+    pub(crate) fn parse(output: &str, success: bool) -> Self {
+        let mut count = Self::default();
+        // Taken with their exact indentation: nextest repeats the output of a failed test, in
+        // which there is a closing line of libtest, four blanks further in.
+        for line in output.lines() {
+            if let Some(tail) = line.strip_prefix("test result: ") {
+                count.add_words(tail.split_once(". ").map_or("", |(_, words)| words), ';');
+            } else if line.starts_with("     Summary [") {
+                count.add_words(line.split_once(" run: ").map_or("", |(_, words)| words), ',');
+            }
+        }
+        if !success && count.failed == 0 {
+            count.failed = 1;
+        }
+        count
+    }
+
+    /// Reads `12 passed, 1 failed, 3 skipped`. A runner's "skipped" are tests that carry
+    /// `#[ignore]`, which tidy allows for long-dose tests only.
+    fn add_words(&mut self, words: &str, separator: char) {
+        for part in words.split(separator) {
+            let mut words = part.split_whitespace();
+            let number = words.next().and_then(|word| word.parse::<u64>().ok()).unwrap_or(0);
+            match words.next() {
+                Some("passed") => self.passed += number,
+                Some("failed" | "timed" | "exec") => self.failed += number,
+                Some("ignored" | "skipped") => self.ignored += number,
+                _ => {}
+            }
+        }
+    }
+
+    /// The line a run ends with.
+    pub(crate) fn closing_line(&self) -> String {
+        let skipped = match self.skipped.len() {
+            0 => String::new(),
+            number => format!(", {number} skipped"),
+        };
+        format!("{} passed, {} failed{skipped}", self.passed, self.failed)
+    }
+}
+
+impl AddAssign<&Count> for Count {
+    fn add_assign(&mut self, other: &Count) {
+        self.passed += other.passed;
+        self.failed += other.failed;
+        self.ignored += other.ignored;
+        self.skipped.extend(other.skipped.iter().cloned());
+    }
+}
+
+#[cfg(test)]
+mod tests;

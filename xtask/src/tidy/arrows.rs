@@ -1,0 +1,183 @@
+//! Which crate may import which. The direction of imports is the architecture, so a new
+//! edge is a decision and gets a row here.
+
+use serde_json::Value;
+
+use super::Problem;
+
+/// What a workspace crate may import from the workspace, in its code and in its tests.
+#[derive(Debug)]
+struct Room {
+    name: &'static str,
+    imports: &'static [&'static str],
+    test_imports: &'static [&'static str],
+}
+
+const fn room(
+    name: &'static str,
+    imports: &'static [&'static str],
+    test_imports: &'static [&'static str],
+) -> Room {
+    Room { name, imports, test_imports }
+}
+
+/// Tests may reach further: the engine is tested on a real store, clients on a real server.
+const ROOMS: &[Room] = &[
+    room("sentinel-proto", &[], &[]),
+    room("sentinel-domain", &[], &[]),
+    room("sentinel-broker", &["sentinel-domain"], &[]),
+    room("sentinel-embedded", &["sentinel-broker", "sentinel-domain"], &[]),
+    room("sentinel-ledger", &["sentinel-broker", "sentinel-domain"], &["sentinel-embedded"]),
+    room(
+        "sentinel-engine",
+        &["sentinel-broker", "sentinel-domain", "sentinel-ledger"],
+        &["sentinel-embedded"],
+    ),
+    room(
+        "sentinel-server",
+        &[
+            "sentinel-broker",
+            "sentinel-client",
+            "sentinel-domain",
+            "sentinel-embedded",
+            "sentinel-engine",
+            "sentinel-ledger",
+            "sentinel-proto",
+            "sentinel-worker",
+        ],
+        &[],
+    ),
+    room("sentinel-client", &["sentinel-proto"], &["sentinel-server"]),
+    room("sentinel-worker", &["sentinel-client", "sentinel-proto"], &["sentinel-server"]),
+    room(
+        "sentinel-bench",
+        &["sentinel-client", "sentinel-proto", "sentinel-worker"],
+        &["sentinel-server"],
+    ),
+    room("xtask", &[], &[]),
+    room("xtask-codegen", &[], &[]),
+];
+
+/// A library whose types must not travel, and the crates that may name it.
+#[derive(Debug)]
+struct Fence {
+    library: &'static str,
+    crates: &'static [&'static str],
+    reason: &'static str,
+}
+
+const FENCES: &[Fence] = &[
+    Fence {
+        library: "tonic",
+        crates: &["sentinel-proto", "sentinel-client", "sentinel-server", "sentinel-bench"],
+        reason: "the wire ends at the server's services and at the SDK",
+    },
+    Fence {
+        library: "tonic-types",
+        crates: &["sentinel-client", "sentinel-server"],
+        reason: "one table turns errors into statuses, one reads them back",
+    },
+    Fence {
+        library: "prost",
+        crates: &[
+            "sentinel-proto",
+            "sentinel-client",
+            "sentinel-server",
+            "sentinel-bench",
+            "sentinel-broker",
+            "sentinel-embedded",
+            "sentinel-ledger",
+            "sentinel-engine",
+            "xtask-codegen",
+        ],
+        reason: "the stored record is a protobuf: broker defines it, embedded and ledger keep \
+                 its bytes, engine hands them on; domain knows no encoding",
+    },
+    Fence {
+        library: "diesel",
+        crates: &["sentinel-embedded", "sentinel-ledger"],
+        reason: "SQL types never leave the crate that owns the tables",
+    },
+    Fence {
+        library: "diesel-async",
+        crates: &["sentinel-ledger"],
+        reason: "SQL types never leave the crate that owns the tables",
+    },
+    Fence {
+        library: "libsqlite3-sys",
+        crates: &["sentinel-embedded", "sentinel-ledger"],
+        reason: "SQL types never leave the crate that owns the tables",
+    },
+    Fence {
+        library: "redis",
+        crates: &["sentinel-redis"],
+        reason: "Redis types never leave the store built on it",
+    },
+    Fence { library: "axum", crates: &["sentinel-server"], reason: "only the assembly listens" },
+    Fence {
+        library: "anyhow",
+        crates: &["sentinel-server", "sentinel-worker", "sentinel-bench", "xtask", "xtask-codegen"],
+        reason: "libraries give errors that can be matched; only a main may drop the type",
+    },
+];
+
+pub(super) fn check(packages: &Value) -> Vec<Problem> {
+    let members = members(packages);
+    let mut found = Vec::new();
+    for package in &members {
+        let name = text(&package["name"]);
+        let Some(room) = ROOMS.iter().find(|room| room.name == name) else {
+            let what = "has no row in xtask/src/tidy/arrows.rs that says what it may import";
+            found.push(Problem::failure(name, what));
+            continue;
+        };
+        for dependency in list(&package["dependencies"]) {
+            let target = text(&dependency["name"]);
+            let tests_only = dependency["kind"] == "dev";
+            if members.iter().any(|member| member["name"] == dependency["name"]) {
+                found.extend(arrow(room, target, tests_only));
+            } else if !tests_only {
+                found.extend(fence(name, target));
+            }
+        }
+    }
+    found
+}
+
+fn arrow(room: &Room, target: &str, tests_only: bool) -> Option<Problem> {
+    let allowed = room.imports.contains(&target)
+        || (tests_only && (room.test_imports.contains(&target) || room.name == target));
+    if allowed {
+        return None;
+    }
+    let scope = if tests_only { "tests of it" } else { "it" };
+    let imports =
+        if room.imports.is_empty() { "nothing".to_owned() } else { room.imports.join(", ") };
+    let what = format!("imports {target}; {scope} may import from the workspace: {imports}");
+    Some(Problem::failure(room.name, what))
+}
+
+fn fence(name: &str, target: &str) -> Option<Problem> {
+    let fence = FENCES.iter().find(|fence| fence.library == target)?;
+    if fence.crates.contains(&name) {
+        return None;
+    }
+    Some(Problem::failure(name, format!("depends on {target}, but {}", fence.reason)))
+}
+
+/// The packages of the workspace, out of all that were resolved.
+pub(super) fn members(packages: &Value) -> Vec<&Value> {
+    let ids = list(&packages["workspace_members"]);
+    list(&packages["packages"]).iter().filter(|package| ids.contains(&package["id"])).collect()
+}
+
+pub(super) fn list(value: &Value) -> &[Value] {
+    value.as_array().map_or(&[], Vec::as_slice)
+}
+
+pub(super) fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,52 @@
+//! A test that sleeps is either slow or flaky, mostly both: it waits for a condition, with
+//! a limit, through the one polling function of its crate.
+
+use super::{
+    Problem,
+    source::{Source, Tree, find_all},
+};
+
+/// Files with a bounded polling function, each with its reason.
+const ALLOWED: &[(&str, &str)] = &[];
+
+pub(super) fn check(tree: &Tree) -> Vec<Problem> {
+    check_with(tree, ALLOWED)
+}
+
+fn check_with(tree: &Tree, allowed: &[(&str, &str)]) -> Vec<Problem> {
+    let mut found = Vec::new();
+    let mut used = Vec::new();
+    for source in tree.rust() {
+        for at in sleeps(source) {
+            if allowed.iter().any(|(path, _)| *path == source.path) {
+                used.push(source.path.as_str());
+            } else {
+                let what = "a test sleeps; wait for the condition, or list the file of a bounded \
+                            polling function in xtask/src/tidy/sleeps.rs";
+                found.push(Problem::failure(source.place(at), what));
+            }
+        }
+    }
+    for (path, _) in allowed.iter().filter(|(path, _)| !used.contains(path)) {
+        let what = "is listed in xtask/src/tidy/sleeps.rs and does not sleep";
+        found.push(Problem::failure(*path, what));
+    }
+    found
+}
+
+/// Sleeps in a test file, or behind the `#[cfg(test)] mod` of another one.
+fn sleeps(source: &Source) -> Vec<usize> {
+    let from =
+        if source.is_test() { Some(0) } else { source.code.find("#[cfg(test)]\nmod tests {") };
+    let Some(from) = from else { return Vec::new() };
+    let mut found: Vec<usize> = ["sleep(", "sleep_until("]
+        .iter()
+        .flat_map(|call| find_all(&source.code, call))
+        .filter(|at| *at >= from && !source.code[..*at].ends_with("fn "))
+        .collect();
+    found.sort_unstable();
+    found
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,40 @@
+//! A bare `tokio::spawn` gives a task that nobody names, traces or joins, and whose panic
+//! nobody hears. Each crate has one place that spawns; it is listed here.
+
+use super::{
+    Problem,
+    source::{Tree, find_all},
+};
+
+/// Files that may spawn, each with its reason.
+const ALLOWED: &[(&str, &str)] = &[];
+
+const CALLS: [&str; 3] = ["tokio::spawn(", "task::spawn(", "spawn_local("];
+
+pub(super) fn check(tree: &Tree) -> Vec<Problem> {
+    check_with(tree, ALLOWED)
+}
+
+fn check_with(tree: &Tree, allowed: &[(&str, &str)]) -> Vec<Problem> {
+    let mut found = Vec::new();
+    let mut used = Vec::new();
+    for source in tree.rust().filter(|source| !source.is_test()) {
+        for at in CALLS.iter().flat_map(|call| find_all(&source.code, call)) {
+            if allowed.iter().any(|(path, _)| *path == source.path) {
+                used.push(source.path.as_str());
+            } else {
+                let what = "spawns a bare task; use the crate's spawn function, or list the file \
+                            with a reason in xtask/src/tidy/spawns.rs";
+                found.push(Problem::failure(source.place(at), what));
+            }
+        }
+    }
+    for (path, _) in allowed.iter().filter(|(path, _)| !used.contains(path)) {
+        let what = "is listed in xtask/src/tidy/spawns.rs and spawns nothing";
+        found.push(Problem::failure(*path, what));
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,66 @@
+//! The programs that tests drive from outside (buf, grpcurl, a Python with grpcio), in a
+//! virtual environment under target/ so that nothing is installed on the machine.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+
+use crate::shell;
+
+const REQUIREMENTS: &str = "xtask/requirements.txt";
+
+fn folder(root: &Path) -> PathBuf {
+    root.join("target/tools/venv")
+}
+
+/// The path of a program of the environment.
+pub(crate) fn program(root: &Path, name: &str) -> PathBuf {
+    folder(root).join("bin").join(name)
+}
+
+/// What tests find the programs by.
+pub(crate) fn variables(root: &Path) -> [(&'static str, PathBuf); 2] {
+    [
+        ("SENTINEL_TEST_GRPCURL", program(root, "grpcurl")),
+        ("SENTINEL_TEST_PYTHON", program(root, "python")),
+    ]
+}
+
+/// Builds the environment unless it was built from these very requirements. The stamp is
+/// written last and holds what it was built from, so a broken-off install is built again.
+pub(crate) fn ensure(root: &Path) -> Result<()> {
+    let stamp = folder(root).join("built-from");
+    let wanted = stamp_of(root)?;
+    if std::fs::read_to_string(&stamp).is_ok_and(|built| built == wanted) {
+        return Ok(());
+    }
+    if folder(root).exists() {
+        std::fs::remove_dir_all(folder(root)).context("remove the stale target/tools/venv")?;
+    }
+    shell::output(shell::command("python3").args(["-m", "venv"]).arg(folder(root)))?;
+    let install = ["-m", "pip", "install", "--disable-pip-version-check", "--no-input", "--quiet"];
+    let mut pip = shell::command(program(root, "python"));
+    pip.args(install).args(["--retries=5", "--requirement", REQUIREMENTS]);
+    shell::output(&mut pip).context("install the test tools (this needs the network once)")?;
+    check(root)?;
+    std::fs::write(stamp, wanted).context("write the stamp of target/tools/venv")
+}
+
+/// The requirements, and the Python they were installed for.
+fn stamp_of(root: &Path) -> Result<String> {
+    let pins = std::fs::read_to_string(root.join(REQUIREMENTS)).context(REQUIREMENTS)?;
+    let python = shell::output(shell::command("python3").arg("--version"))?;
+    Ok(format!("{python}{pins}"))
+}
+
+/// Each program answers, with the version that is pinned.
+fn check(root: &Path) -> Result<()> {
+    shell::output(shell::command(program(root, "buf")).arg("--version"))?;
+    // grpcurl prints its version on standard error; the exit code is what counts.
+    if !shell::succeeds(shell::command(program(root, "grpcurl")).arg("-version")) {
+        bail!("{} does not run on this machine", program(root, "grpcurl").display());
+    }
+    let import = "import grpc, grpc_tools.protoc";
+    shell::output(shell::command(program(root, "python")).args(["-c", import]))?;
+    Ok(())
+}
