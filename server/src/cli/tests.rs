@@ -140,8 +140,9 @@ fn exit_codes_follow_the_table() {
     }
     assert_eq!(Failure::Call(Error::UnknownJob { id: ID.to_owned() }).exit_code(), 3);
     assert_eq!(failure::exit_code_of_item("QUEUE_NOT_FOUND"), 3);
-    assert_eq!(failure::exit_code_of_item("INVALID_ARGUMENT"), 2);
+    assert_eq!(failure::exit_code_of_item("INVALID_FIELD"), 2);
     assert_eq!(failure::exit_code_of_item("UNIQUE_KEY_HELD"), 5);
+    assert_eq!(failure::exit_code_of_item("OVERLOADED"), 4);
 }
 
 #[test]
