@@ -196,7 +196,6 @@ impl Running {
 }
 
 /// Serving ends after the tasks are asked to, so it is not one of them.
-#[expect(clippy::disallowed_methods, reason = "joined by Running::stop")]
 fn spawn_serving(
     serving: impl Future<Output = ()> + Send + 'static,
 ) -> tokio::task::JoinHandle<()> {

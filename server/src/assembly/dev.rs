@@ -27,7 +27,6 @@ impl Fleet {
         let worker = sentinel_worker::register(builder).build()?;
         let stop = CancellationToken::new();
         let stopped = stop.clone().cancelled_owned();
-        #[expect(clippy::disallowed_methods, reason = "joined by Fleet::stop")]
         let worker = tokio::spawn(async move {
             if let Err(error) = worker.run(stopped).await {
                 tracing::error!(%error, "the worker ended");
