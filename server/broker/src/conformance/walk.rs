@@ -217,6 +217,7 @@ pub async fn walk(harness: &mut Harness, seed: u64, steps: usize) -> Report {
             97..99 if harness.can_reopen() => {
                 drop(store);
                 walk.reopen(harness).await;
+                compare::everything(&mut walk, &*harness.store()).await;
             }
             _ => compare::everything(&mut walk, &*store).await,
         }
