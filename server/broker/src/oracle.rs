@@ -26,7 +26,8 @@ pub struct Oracle {
 
 #[derive(Default)]
 struct Naive {
-    entries: Vec<Arc<Entry>>,
+    /// The last one is in the making during a call.
+    entries: Vec<Entry>,
     /// With the entry that changed it last.
     jobs: BTreeMap<JobId, (Arc<Job>, u64)>,
     queues: BTreeMap<Name, Queue>,
@@ -35,10 +36,6 @@ struct Naive {
     /// Keys that outlive their evicted jobs.
     keys: Vec<(UniqueKey, JobId, Millis)>,
     replies: Vec<(ServerId, u64, Outcome)>,
-    // What the call in the making adds.
-    events: Vec<JobEvent>,
-    new_queues: Vec<Queue>,
-    new_requests: Vec<RequestMemory>,
     became_ready: BTreeSet<(Name, Name)>,
 }
 
@@ -109,6 +106,10 @@ impl Naive {
         self.jobs.get(id).map(|(job, _)| job)
     }
 
+    fn entry(&mut self) -> &mut Entry {
+        self.entries.last_mut().expect("one is in the making")
+    }
+
     fn seq(&self) -> u64 {
         self.entries.len() as u64
     }
@@ -132,6 +133,9 @@ impl Naive {
             return if *number == call.number { Ok(outcome.clone()) } else { Err(error) };
         }
         self.became_ready.clear();
+        let position = Position { epoch: EPOCH, seq: self.seq() + 1 };
+        let (jobs, queues, requests) = Default::default();
+        self.entries.push(Entry { position, at: call.now, jobs, queues, requests });
         let verdicts = call.groups.into_iter().map(|g| self.group(g, call.now)).collect();
         for _ in 0..call.promote {
             let due = self.all().filter(|j| j.status.state == State::Scheduled);
@@ -140,16 +144,9 @@ impl Naive {
             self.put(Arc::new(job), None, None);
         }
         let claimed = call.claims.iter().map(|claim| self.claim(claim, call.now)).collect();
-        let position = Position { epoch: EPOCH, seq: self.seq() + 1 };
-        let entry = Entry {
-            position,
-            at: call.now,
-            jobs: std::mem::take(&mut self.events),
-            queues: std::mem::take(&mut self.new_queues),
-            requests: std::mem::take(&mut self.new_requests),
-        };
-        if !(entry.jobs.is_empty() && entry.queues.is_empty() && entry.requests.is_empty()) {
-            self.entries.push(Arc::new(entry));
+        let made = self.entry();
+        if made.jobs.is_empty() && made.queues.is_empty() && made.requests.is_empty() {
+            self.entries.pop();
         }
         let still = |(queue, kind): &(Name, Name)| {
             let is_it = |j: &&Arc<Job>| j.spec.queue == *queue && j.spec.kind == *kind;
@@ -198,7 +195,7 @@ impl Naive {
         for change in group.changes {
             self.change(change);
         }
-        self.new_requests.extend(group.request.clone());
+        self.entry().requests.extend(group.request.clone());
         self.requests.extend(group.request);
         Verdict::Committed
     }
@@ -260,7 +257,7 @@ impl Naive {
             }
             Change::PutQueue(queue) => {
                 self.queues.insert(queue.name.clone(), queue.clone());
-                self.new_queues.push(queue);
+                self.entry().queues.push(queue);
             }
             Change::PutSession(row) => {
                 self.sessions.insert(row.id, row);
@@ -277,7 +274,7 @@ impl Naive {
         spec: Option<bytes::Bytes>,
         end: Option<sentinel_domain::AttemptEnd>,
     ) {
-        let old = self.jobs.insert(job.id, (job.clone(), self.seq() + 1));
+        let old = self.jobs.insert(job.id, (job.clone(), self.seq()));
         let was = old.map(|(old, _)| old.status.state);
         if job.status.state == State::Ready && was != Some(State::Ready) {
             self.became_ready.insert((job.spec.queue.clone(), job.spec.kind.clone()));
@@ -286,7 +283,7 @@ impl Naive {
         let new =
             spec.or_else(|| (is_back || was.is_none()).then(|| codec::encode_spec(&job.spec)));
         let (status, spec) = (job.status.clone(), Some(job.spec.clone()));
-        self.events.push(JobEvent { id: job.id, status, spec, new, end });
+        self.entry().jobs.push(JobEvent { id: job.id, status, spec, new, end });
     }
 
     fn claim(&mut self, claim: &Claim, now: Millis) -> Vec<Arc<Job>> {
@@ -362,6 +359,10 @@ impl Naive {
     }
 }
 
+fn answer<T: Send + 'static>(value: T) -> Reply<'static, T> {
+    Box::pin(async { Ok(value) })
+}
+
 impl Broker for Oracle {
     fn commit(&self, call: Call) -> Reply<'_, Outcome> {
         let outcome = self.naive().commit(call);
@@ -373,19 +374,16 @@ impl Broker for Oracle {
 
     fn read(&self, ids: Vec<JobId>) -> Reply<'_, Vec<Option<Arc<Job>>>> {
         let naive = self.naive();
-        let jobs = ids.iter().map(|id| naive.job(id).cloned()).collect();
-        Box::pin(async { Ok(jobs) })
+        answer(ids.iter().map(|id| naive.job(id).cloned()).collect())
     }
 
     fn holders(&self, keys: Vec<UniqueKey>, now: Millis) -> Reply<'_, Vec<Option<JobId>>> {
         let naive = self.naive();
-        let holders = keys.iter().map(|key| naive.holder(key, now)).collect();
-        Box::pin(async { Ok(holders) })
+        answer(keys.iter().map(|key| naive.holder(key, now)).collect())
     }
 
     fn queues(&self) -> Reply<'_, Vec<Queue>> {
-        let queues = self.naive().queues.values().cloned().collect();
-        Box::pin(async { Ok(queues) })
+        answer(self.naive().queues.values().cloned().collect())
     }
 
     fn depths(&self) -> Reply<'_, Vec<Depth>> {
@@ -394,32 +392,33 @@ impl Broker for Oracle {
             *counts.entry((job.spec.queue.clone(), job.status.state)).or_default() += 1;
         }
         let depth = |((queue, state), count)| Depth { queue, state, count };
-        let depths = counts.into_iter().map(depth).collect();
-        Box::pin(async { Ok(depths) })
+        answer(counts.into_iter().map(depth).collect())
     }
 
     fn session_jobs(&self, session: SessionId) -> Reply<'_, Vec<Arc<Job>>> {
         let is_its = |j: &&Arc<Job>| j.status.lease.is_some_and(|l| l.session == session);
-        let jobs = self.naive().all().filter(is_its).cloned().collect();
-        Box::pin(async { Ok(jobs) })
+        answer(self.naive().all().filter(is_its).cloned().collect())
     }
 
     fn extend_sessions(&self, until: Millis) -> Reply<'_, ()> {
         for row in self.naive().sessions.values_mut() {
             row.expires_at = row.expires_at.max(until);
         }
-        Box::pin(async { Ok(()) })
+        answer(())
     }
 
     fn attention(&self, now: Millis, limit: usize) -> Reply<'_, Attention> {
-        let found = self.naive().attention(now, limit);
-        Box::pin(async { Ok(found) })
+        answer(self.naive().attention(now, limit))
     }
 
     fn tail(&self, after: Position, limit: usize) -> Reply<'_, Tail> {
-        let skip = usize::try_from(after.seq).unwrap_or(usize::MAX);
-        let entries = self.naive().entries.iter().skip(skip).take(limit.max(1)).cloned().collect();
-        Box::pin(async { Ok(Tail::Entries(entries)) })
+        let naive = self.naive();
+        let is_known = after.epoch == EPOCH && after.seq <= naive.seq();
+        if !is_known && after != Position::default() {
+            return answer(Tail::OtherEpoch);
+        }
+        let rest = naive.entries.iter().skip(after.seq as usize).take(limit.max(1));
+        answer(Tail::Entries(rest.cloned().map(Arc::new).collect()))
     }
 
     fn head(&self) -> watch::Receiver<Position> {
@@ -427,7 +426,6 @@ impl Broker for Oracle {
     }
 
     fn trim(&self, trim: Trim) -> Reply<'_, Trimmed> {
-        let trimmed = self.naive().trim(&trim);
-        Box::pin(async move { Ok(trimmed) })
+        answer(self.naive().trim(&trim))
     }
 }
