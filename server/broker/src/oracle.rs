@@ -3,17 +3,18 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use bytes::Bytes;
 use sentinel_domain::{
-    Job, JobId, Millis, Name, Queue, SessionId, State, UniqueKey, alarm_at, held_key, limits,
-    promote, ready_score, start,
+    AttemptEnd, Job, JobId, Millis, Name, Queue, SessionId, State, UniqueKey, alarm_at, held_key,
+    limits, promote, ready_score, start,
 };
 use tokio::sync::watch;
 
 use crate::conformance::Restart;
 use crate::{
     Attention, Broker, Call, Change, Claim, Conflict, Depth, Entry, Group, Guard, JobEvent,
-    Outcome, Position, Reply, RequestMemory, ServerId, SessionRow, StoreError, Tail, Trim, Trimmed,
-    Unblocked, Verdict, codec,
+    Outcome, Position, Reply, ServerId, SessionRow, StoreError, Tail, Trim, Trimmed, Unblocked,
+    Verdict, codec,
 };
 
 const EPOCH: u64 = 1;
@@ -32,7 +33,6 @@ struct Naive {
     jobs: BTreeMap<JobId, (Arc<Job>, u64)>,
     queues: BTreeMap<Name, Queue>,
     sessions: BTreeMap<SessionId, SessionRow>,
-    requests: Vec<RequestMemory>,
     /// Keys that outlive their evicted jobs.
     keys: Vec<(UniqueKey, JobId, Millis)>,
     replies: Vec<(ServerId, u64, Outcome)>,
@@ -63,37 +63,23 @@ impl Oracle {
         let checkpoint = restart.checkpoint.seq;
         *naive = Naive::default();
         naive.keys = restart.keys.clone();
-        for queue in &restart.queues {
-            naive.queues.insert(queue.name.clone(), queue.clone());
-        }
+        naive.queues.extend(restart.queues.iter().map(|q| (q.name.clone(), q.clone())));
         for job in &restart.jobs {
             naive.jobs.insert(job.id, (Arc::new(job.clone()), checkpoint));
         }
-        for entry in &entries {
-            let live = entry.requests.iter().filter(|r| r.until > restart.now);
-            naive.requests.extend(live.cloned());
-            if entry.position.seq <= checkpoint {
-                continue;
-            }
-            for queue in &entry.queues {
-                naive.queues.insert(queue.name.clone(), queue.clone());
-            }
+        for entry in entries.iter().filter(|entry| entry.position.seq > checkpoint) {
+            naive.queues.extend(entry.queues.iter().map(|q| (q.name.clone(), q.clone())));
             for event in &entry.jobs {
-                let known = naive.jobs.get(&event.id).map(|(job, _)| job.spec.clone());
-                let decode = |bytes| codec::decode_spec(bytes, &mut codec::Names::default());
-                let new = event.new.clone().map(|b| Arc::new(decode(b).expect("was encoded")));
-                let spec = new.or(known).expect("a change of a job that is there");
+                let spec = event.spec.clone().expect("the oracle keeps it at hand");
                 let job = Job { id: event.id, spec, status: event.status.clone() };
                 naive.jobs.insert(job.id, (Arc::new(job), entry.position.seq));
             }
         }
         naive.entries = entries;
-        let leases: Vec<_> = naive.all().filter_map(|job| job.status.lease).collect();
-        for lease in leases {
-            let expires_at = restart.sessions_expire_at;
-            let row = SessionRow { id: lease.session, owner: ServerId(0), expires_at };
-            naive.sessions.insert(lease.session, row);
-        }
+        let expires_at = restart.sessions_expire_at;
+        let row = |id| SessionRow { id, owner: ServerId(0), expires_at };
+        let leases = naive.jobs.values().filter_map(|(job, _)| job.status.lease);
+        naive.sessions = leases.map(|lease| (lease.session, row(lease.session))).collect();
     }
 }
 
@@ -108,10 +94,6 @@ impl Naive {
 
     fn entry(&mut self) -> &mut Entry {
         self.entries.last_mut().expect("one is in the making")
-    }
-
-    fn seq(&self) -> u64 {
-        self.entries.len() as u64
     }
 
     fn holder(&self, key: &UniqueKey, now: Millis) -> Option<JobId> {
@@ -129,11 +111,11 @@ impl Naive {
         if let Some((_, number, outcome)) = self.replies.iter().find(|(w, ..)| *w == call.writer)
             && *number >= call.number
         {
-            let error = StoreError::Unavailable("an old number".into());
-            return if *number == call.number { Ok(outcome.clone()) } else { Err(error) };
+            let error = || StoreError::Unavailable("an old number".into());
+            return (*number == call.number).then(|| outcome.clone()).ok_or_else(error);
         }
         self.became_ready.clear();
-        let position = Position { epoch: EPOCH, seq: self.seq() + 1 };
+        let position = Position { epoch: EPOCH, seq: self.entries.len() as u64 + 1 };
         let (jobs, queues, requests) = Default::default();
         self.entries.push(Entry { position, at: call.now, jobs, queues, requests });
         let verdicts = call.groups.into_iter().map(|g| self.group(g, call.now)).collect();
@@ -153,7 +135,7 @@ impl Naive {
             self.all().filter(is_it).any(|job| job.status.state == State::Ready)
         };
         let outcome = Outcome {
-            position: Position { epoch: EPOCH, seq: self.seq() },
+            position: Position { epoch: EPOCH, seq: self.entries.len() as u64 },
             verdicts,
             claimed,
             ready: self.became_ready.iter().filter(|pair| still(pair)).cloned().collect(),
@@ -167,23 +149,23 @@ impl Naive {
     fn wake_at(&self, now: Millis) -> Option<Millis> {
         let found = self.attention(now, usize::MAX);
         let is_now = !found.lost.is_empty() || !found.unblocked.is_empty();
-        let due = self.all().filter(|j| j.status.state == State::Scheduled);
-        let due = due.map(|job| job.status.ready_at);
-        let alarms = self.all().filter_map(|job| alarm_at(job));
+        let due_at =
+            |job: &Job| (job.status.state == State::Scheduled).then_some(job.status.ready_at);
+        let jobs = self.all().flat_map(|job| [due_at(job), alarm_at(job)]).flatten();
         let sessions = self.sessions.values().map(|row| row.expires_at);
-        let times = due.chain(alarms).chain(sessions).chain(is_now.then_some(now));
+        let times = jobs.chain(sessions).chain(is_now.then_some(now));
         times.min().map(|at| at.max(now))
     }
 
     fn group(&mut self, group: Group, now: Millis) -> Verdict {
         if let Some(request) = &group.request {
-            let mut known = self.requests.iter().rev();
-            if let Some(known) = known.find(|r| r.id == request.id && r.until > now) {
-                return if known.content_hash == request.content_hash {
-                    Verdict::Repeated(known.answer.clone())
-                } else {
-                    Verdict::RequestReused
-                };
+            let mut known = self.entries.iter().flat_map(|entry| &entry.requests);
+            match known.find(|r| r.id == request.id && r.until > now) {
+                Some(known) if known.content_hash == request.content_hash => {
+                    return Verdict::Repeated(known.answer.clone());
+                }
+                Some(_) => return Verdict::RequestReused,
+                None => {}
             }
         }
         if let Some(conflict) = group.guards.iter().find_map(|guard| self.broken(guard, now)) {
@@ -195,8 +177,7 @@ impl Naive {
         for change in group.changes {
             self.change(change);
         }
-        self.entry().requests.extend(group.request.clone());
-        self.requests.extend(group.request);
+        self.entry().requests.extend(group.request);
         Verdict::Committed
     }
 
@@ -222,13 +203,11 @@ impl Naive {
                 (!holds).then_some(Conflict::Job { id: *id, current })
             }
             Guard::JobAbsent { id } => {
-                let current = self.job(id)?.clone();
-                Some(Conflict::Job { id: *id, current: Some(current) })
+                self.job(id).map(|job| Conflict::Job { id: *id, current: Some(job.clone()) })
             }
-            Guard::KeyFree { key } => {
-                let holder = Some(self.holder(key, now)?);
-                Some(Conflict::Key { key: key.clone(), holder })
-            }
+            Guard::KeyFree { key } => self
+                .holder(key, now)
+                .map(|holder| Conflict::Key { key: key.clone(), holder: Some(holder) }),
             Guard::KeyHeldBy { key, id } => {
                 let holder = self.holder(key, now);
                 (holder != Some(*id)).then(|| Conflict::Key { key: key.clone(), holder })
@@ -259,22 +238,13 @@ impl Naive {
                 self.queues.insert(queue.name.clone(), queue.clone());
                 self.entry().queues.push(queue);
             }
-            Change::PutSession(row) => {
-                self.sessions.insert(row.id, row);
-            }
-            Change::DropSession(id) => {
-                self.sessions.remove(&id);
-            }
+            Change::PutSession(row) => drop(self.sessions.insert(row.id, row)),
+            Change::DropSession(id) => drop(self.sessions.remove(&id)),
         }
     }
 
-    fn put(
-        &mut self,
-        job: Arc<Job>,
-        spec: Option<bytes::Bytes>,
-        end: Option<sentinel_domain::AttemptEnd>,
-    ) {
-        let old = self.jobs.insert(job.id, (job.clone(), self.seq()));
+    fn put(&mut self, job: Arc<Job>, spec: Option<Bytes>, end: Option<AttemptEnd>) {
+        let old = self.jobs.insert(job.id, (job.clone(), self.entries.len() as u64));
         let was = old.map(|(old, _)| old.status.state);
         if job.status.state == State::Ready && was != Some(State::Ready) {
             self.became_ready.insert((job.spec.queue.clone(), job.spec.kind.clone()));
@@ -323,9 +293,8 @@ impl Naive {
         for job in self.all() {
             for parent in &job.status.waiting_for {
                 let outcome = self.job(parent).map(|p| p.status.state).filter(|s| s.is_final());
-                let unblock =
-                    outcome.map(|outcome| Unblocked { job: job.clone(), parent: *parent, outcome });
-                found.unblocked.extend(unblock);
+                let unblocked = |outcome| Unblocked { job: job.clone(), parent: *parent, outcome };
+                found.unblocked.extend(outcome.map(unblocked));
             }
         }
         found.alarms.extend(self.all().filter(|j| alarm_at(j).is_some_and(|a| a <= now)).cloned());
@@ -413,7 +382,7 @@ impl Broker for Oracle {
 
     fn tail(&self, after: Position, limit: usize) -> Reply<'_, Tail> {
         let naive = self.naive();
-        let is_known = after.epoch == EPOCH && after.seq <= naive.seq();
+        let is_known = after.epoch == EPOCH && after.seq <= naive.entries.len() as u64;
         if !is_known && after != Position::default() {
             return answer(Tail::OtherEpoch);
         }

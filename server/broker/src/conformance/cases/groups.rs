@@ -55,14 +55,17 @@ pub(super) async fn progress_follows_its_lease(mut case: Case) {
     case.session(1).await;
     case.must(T0, vec![make::create(&job)]).await;
     case.claim(T0, &["q"], &["k"], 1).await;
-    let say = |seq, epoch| {
-        let progress = Progress { seq, done: seq, total: 10, message: "".into() };
+    let mut done = 0;
+    let mut say = |seq, epoch| {
+        done += 1;
+        let progress = Progress { seq, done, total: 10, message: "".into() };
         let changes = vec![Change::Progress { id: job.id, epoch, progress }];
         Group { changes, ..Group::default() }
     };
-    case.must(T0, vec![say(2, 1), say(1, 1), say(3, 2)]).await;
+    case.must(T0, vec![say(2, 1), say(1, 1), say(3, 2), say(2, 1)]).await;
     let kept = case.read(job.id).await.expect("is hot");
-    assert_eq!(kept.status.progress.as_ref().map(|p| p.seq), Some(2), "newer, of the live lease");
+    let progress = kept.status.progress.as_ref().map(|p| (p.seq, p.done));
+    assert_eq!(progress, Some((2, 1)), "newer, of the live lease");
     assert_eq!(kept.status.version, 2, "no change of version");
     case.does(job.id, succeed, T0).await;
     case.must(T0, vec![say(5, 1)]).await;
