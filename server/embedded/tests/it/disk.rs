@@ -44,7 +44,11 @@ async fn a_full_disk_takes_reports_but_no_new_jobs() {
         return;
     };
     let lock = Arc::new(DirLock::acquire(disk.path().join("data")).expect("nobody else has it"));
-    let options = OpenOptions { ballast_bytes: 4 << 20, ..OpenOptions::new(lock, 1_000) };
+    let options = OpenOptions {
+        ballast_bytes: 4 << 20,
+        journal_segment_bytes: 3 << 20,
+        ..OpenOptions::new(lock, 1_000)
+    };
     let store = Embedded::open(options, Seed::default()).expect("opens");
     let mut writer = make::Writer::new(1);
     let session = make::session(1);

@@ -66,7 +66,9 @@ pub(super) async fn everything(walk: &mut Walk, store: &dyn Broker) {
         let few = store.attention(at, 3).await.expect("answers");
         let jobs = few.alarms.len() + few.lost.len() + few.unblocked.len();
         let all = expected.alarms.len() + expected.lost.len() + expected.unblocked.len();
-        assert_eq!(jobs, all.min(3), "at most what was asked, and something if there is any");
+        assert!(jobs <= 3 && few.expired.len() <= 3, "at most what was asked");
+        // Expired sessions may fill an answer; the jobs come once those are dropped.
+        assert!(jobs == all.min(3) || few.expired.len() == 3, "{jobs} of {all}");
     }
     assert_eq!(oracle.queues().await, store.queues().await);
     assert_eq!(oracle.depths().await, store.depths().await);
