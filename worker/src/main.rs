@@ -69,7 +69,7 @@ async fn run(flags: Flags) -> anyhow::Result<ExitCode> {
         }
         () = either(&mut terminate, &mut interrupt) => {
             tracing::warn!("stopped at once; the server will count the running attempts as lost");
-            // A handler that never yields would keep the runtime from ending.
+            #[expect(clippy::disallowed_methods, reason = "a handler that never yields would keep the runtime from ending")]
             std::process::exit(i32::from(EXIT_STOPPED_AT_ONCE));
         }
     }
