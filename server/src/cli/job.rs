@@ -219,3 +219,12 @@ fn failed(id: &str, error: sentinel_client::Error, out: &Out) -> u8 {
     }
     out::report(&Failure::Call(error), out.json)
 }
+
+/// Shows jobs to their end.
+pub(super) async fn follow_jobs(
+    ids: Vec<String>,
+    client: &Client,
+    out: &mut Out,
+) -> Result<u8, Failure> {
+    watch::follow(watch::Follow::jobs(ids), client, out).await
+}
