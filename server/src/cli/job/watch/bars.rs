@@ -113,8 +113,11 @@ fn draw(bar: &ProgressBar, job: &Job, out: &Out) {
         text::one_line(kind)
     ));
     match &job.progress {
+        // The record is behind the progress frames: it does not move a bar back.
+        _ if job.state() == JobState::Running && bar.position() > 0 => {}
         Some(progress) if job.state() == JobState::Running => advance(bar, progress),
         _ => {
+            bar.set_position(0);
             bar.set_style(style("{prefix} {msg}"));
             bar.set_message(text::remark(job, out.now));
         }
