@@ -7,10 +7,10 @@ use diesel::prelude::*;
 use diesel::upsert::excluded;
 use sentinel_broker::codec::{self, Names, code};
 use sentinel_broker::{Entry, JobEvent, Position};
-use sentinel_domain::{AttemptEnd, JobId, Label, Spec};
+use sentinel_domain::{AttemptEnd, Job, JobId, Label, Millis, Spec, Status, held_key};
 
 use super::fault::Fault;
-use super::schema::{attempts, checkpoints, jobs, labels, queues, specs};
+use super::schema::{attempts, checkpoints, jobs, keys, labels, queues, specs};
 use super::{key, read};
 
 /// A spec up to this size lives in the row of its job. A larger one would be copied by
@@ -26,6 +26,7 @@ pub(crate) fn project(
     check_order(from, entries)?;
     let Some(last) = entries.last() else { return Ok(from) };
     move_checkpoint(connection, from, last)?;
+    drop_expired_keys(connection, last.at)?;
     let mut names = Names::default();
     for batch in by_job(entries).chunk_by(|(_, a), (_, b)| a.id == b.id) {
         write_job(connection, batch, &mut names)?;
@@ -109,13 +110,14 @@ fn write_job(
     if let Some((bytes, spec)) = new {
         let decoded;
         let spec = match spec {
-            Some(spec) => &**spec,
+            Some(spec) => spec,
             None => {
-                decoded = codec::decode_spec(bytes.clone(), names)?;
+                decoded = Arc::new(codec::decode_spec(bytes.clone(), names)?);
                 &decoded
             }
         };
         insert_job(connection, &id, spec, bytes, (state, &status))?;
+        hold_key(connection, last.id, spec, &last.status)?;
     } else {
         let known = diesel::update(jobs::table.find(&id[..]))
             .set((jobs::state.eq(state), jobs::status.eq(&status)))
@@ -164,6 +166,37 @@ fn insert_job(
             .on_conflict_do_nothing()
             .execute(connection)?;
     }
+    Ok(())
+}
+
+/// A key with a time of its own may outlive its job in the hot store. One whose holder was
+/// replaced is taken over by the job that came in its place, whose id is higher.
+fn hold_key(
+    connection: &mut SqliteConnection,
+    id: JobId,
+    spec: &Arc<Spec>,
+    status: &Status,
+) -> Result<(), Fault> {
+    if spec.unique.is_none() {
+        return Ok(());
+    }
+    let job = Job { id, spec: spec.clone(), status: status.clone() };
+    let Some((unique, Some(until))) = held_key(&job) else { return Ok(()) };
+    diesel::insert_into(keys::table)
+        .values((
+            keys::key.eq(unique.as_bytes()),
+            keys::job.eq(&key(id)[..]),
+            keys::until_ms.eq(until),
+        ))
+        .on_conflict(keys::key)
+        .do_update()
+        .set((keys::job.eq(excluded(keys::job)), keys::until_ms.eq(excluded(keys::until_ms))))
+        .execute(connection)?;
+    Ok(())
+}
+
+fn drop_expired_keys(connection: &mut SqliteConnection, now: Millis) -> Result<(), Fault> {
+    diesel::delete(keys::table.filter(keys::until_ms.le(now))).execute(connection)?;
     Ok(())
 }
 

@@ -50,6 +50,14 @@ CREATE TABLE queues (
     declaration BLOB NOT NULL
 ) WITHOUT ROWID;
 
+-- Unique keys that outlive their job: held until a time. A start hands them to the hot store.
+CREATE TABLE keys (
+    key BLOB NOT NULL PRIMARY KEY,
+    job BLOB NOT NULL CHECK (length(job) = 16),
+    until_ms BIGINT NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX keys_by_end ON keys (until_ms);
+
 -- How far the journal of a shard has been projected.
 CREATE TABLE checkpoints (
     shard INTEGER NOT NULL PRIMARY KEY,
