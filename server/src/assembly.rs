@@ -137,7 +137,7 @@ impl Running {
             broker,
             ledger,
             clock,
-            observer: Arc::new(Observe::new(metrics.clone())),
+            observer: Arc::new(Observe::new(metrics.clone(), config.otlp_endpoint.is_some())),
             settings,
             server: ServerId(rand::random()),
         };
