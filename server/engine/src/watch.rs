@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use sentinel_broker::{Entry, Position, Tail};
 use sentinel_domain::limits::{WATCH_JOBS, WATCH_SNAPSHOT_JOBS};
-use sentinel_domain::{Job, JobId, Progress};
+use sentinel_domain::{Job, JobId, Progress, State};
 use sentinel_ledger::{LogRow, QueueCount};
 
 use crate::fanout::{Live, Watcher};
@@ -107,7 +107,7 @@ pub struct Watch {
     live_from: Position,
     /// The journal between here and `live_from` is still to be read.
     catch_up: Option<Cursor>,
-    /// Versions that the snapshot has shown.
+    /// Versions that were shown: by the snapshot, and of running jobs.
     known: HashMap<JobId, u64>,
     /// Of a watch by ids: those whose final event was not sent yet.
     open: HashSet<JobId>,
@@ -349,8 +349,12 @@ impl Watch {
             if self.known.get(&job.id).is_some_and(|known| *known >= job.status.version) {
                 continue;
             }
-            if let Some(known) = self.known.get_mut(&job.id) {
-                *known = job.status.version;
+            // The progress that is kept of a running job comes through the journal too, under
+            // the version that was shown; no other job needs to be remembered.
+            if job.status.state == State::Running {
+                self.known.insert(job.id, job.status.version);
+            } else {
+                self.known.remove(&job.id);
             }
             if job.status.state.is_final() {
                 self.open.remove(&job.id);

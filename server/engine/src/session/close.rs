@@ -23,11 +23,9 @@ impl Session {
                 }
             }
         }
+        // What was sent and not acknowledged stays leased: its handler may have begun, and may
+        // be what took the worker down. A worker that comes back says what it holds.
         let mut back = self.mailbox.take().assigned;
-        let unreceived = std::mem::take(&mut self.unreceived);
-        for id in unreceived.into_iter().flat_map(|u| u.jobs) {
-            back.extend(self.running.remove(&id).map(|r| r.job));
-        }
         if ended == Ended::Bye {
             back.extend(self.running.drain().map(|(_, r)| r.job));
         }

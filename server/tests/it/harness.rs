@@ -1,0 +1,109 @@
+//! An installation on this machine: a server and workers as child processes on a temporary
+//! directory, with the signals, restarts and bounded waits that tests need.
+
+pub mod process;
+pub mod server;
+pub mod wait;
+pub mod worker;
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use sentinel_client::proto::jobs::v1::{Job, JobState};
+use sentinel_client::{Client, NewJob};
+
+pub use process::Process;
+pub use server::Server;
+pub use wait::until;
+pub use worker::Worker;
+
+/// Longer than anything takes on a loaded machine, shorter than the patience of a runner.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A binary of this workspace.
+pub fn binary(name: &str) -> PathBuf {
+    let sentinel = Path::new(env!("CARGO_BIN_EXE_sentinel"));
+    let path = sentinel.with_file_name(name);
+    assert!(
+        path.exists(),
+        "{} is missing: run cargo build --workspace --bins first",
+        path.display()
+    );
+    path
+}
+
+/// A server with its directory. Fields are dropped in order: processes before the directory.
+pub struct World {
+    pub server: Server,
+    pub dir: tempfile::TempDir,
+}
+
+impl World {
+    /// A server that creates queues by itself.
+    pub async fn start() -> Self {
+        Self::with(&["--auto-create-queues"]).await
+    }
+
+    /// A server with these flags beside its addresses and its directory.
+    pub async fn with(flags: &[&str]) -> Self {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let server = Server::start(dir.path(), flags).await;
+        Self { server, dir }
+    }
+
+    /// A client of the server, also after a restart.
+    pub fn client(&self) -> Client {
+        Client::lazy(self.server.url()).expect("the address of the server")
+    }
+
+    /// A worker for the queue `default`, once its session has begun.
+    pub async fn worker(&self, instance: &str, flags: &[&str]) -> Worker {
+        let worker = self.idle_worker(instance, flags);
+        self.joined(instance, 1).await;
+        worker
+    }
+
+    /// A worker whose session may not have begun.
+    pub fn idle_worker(&self, instance: &str, flags: &[&str]) -> Worker {
+        Worker::start(self.dir.path(), &self.server.url(), instance, flags)
+    }
+
+    /// Waits until a worker's sessions began so often with this server.
+    pub async fn joined(&self, instance: &str, times: usize) {
+        let told = format!("\"worker\":\"{instance}\"");
+        until(&format!("worker {instance} joins"), PATIENCE, || async {
+            let log = self.server.log();
+            let began = log
+                .lines()
+                .filter(|line| line.contains("a worker session began") && line.contains(&told));
+            (began.count() >= times).then_some(())
+        })
+        .await;
+    }
+}
+
+/// A job of `demo.<name>` in the queue `default`.
+pub fn demo(name: &str, payload: serde_json::Value) -> NewJob {
+    NewJob::new("default", format!("demo.{name}")).json(&payload).expect("a JSON value")
+}
+
+/// Enqueues; answers the id.
+pub async fn enqueue(client: &Client, job: impl Into<NewJob>) -> String {
+    client.enqueue(job).await.expect("enqueue").job.id
+}
+
+/// Waits until a job is in a state.
+pub async fn in_state(client: &Client, id: &str, state: JobState) -> Job {
+    until(&format!("job {id} is {}", state.as_str_name()), PATIENCE, || async {
+        client.get(id).await.ok().filter(|job| job.state() == state)
+    })
+    .await
+}
+
+/// Waits until a job is final, by its watch.
+pub async fn end_of(client: &Client, id: &str) -> Job {
+    tokio::time::timeout(PATIENCE, client.wait(id))
+        .await
+        .unwrap_or_else(|_| panic!("job {id} is not final after {PATIENCE:?}"))
+        .expect("wait")
+}

@@ -1,0 +1,105 @@
+//! A server process that keeps its ports and its directory over restarts.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rustix::process::Signal;
+use tokio::process::Command;
+
+use super::{PATIENCE, Process, binary, until};
+
+pub struct Server {
+    process: Process,
+    dir: PathBuf,
+    flags: Vec<String>,
+    pub address: String,
+    pub ops_address: String,
+}
+
+impl Server {
+    /// `sentinel serve` on free ports; answers calls when this returns.
+    pub async fn start(dir: &Path, flags: &[&str]) -> Self {
+        let flags: Vec<String> = flags.iter().map(|flag| (*flag).to_owned()).collect();
+        let any = "127.0.0.1:0";
+        let process = launch(dir, any, any, &flags);
+        let mut server = Self {
+            process,
+            dir: dir.to_owned(),
+            flags,
+            address: any.to_owned(),
+            ops_address: any.to_owned(),
+        };
+        (server.address, server.ops_address) = server.serving(0).await;
+        server
+    }
+
+    /// Starts it again on the same ports and directory, after a kill or a stop.
+    pub async fn restart(&mut self) {
+        let told = self.log().len();
+        // Another process may hold the port for a moment.
+        let limit = tokio::time::Instant::now() + PATIENCE;
+        loop {
+            self.process = launch(&self.dir, &self.address, &self.ops_address, &self.flags);
+            let serving = self.serving_or_gone(told).await;
+            if serving.is_some() {
+                return;
+            }
+            assert!(tokio::time::Instant::now() < limit, "the server does not start again");
+        }
+    }
+
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    pub fn log(&self) -> String {
+        self.process.log()
+    }
+
+    pub async fn kill(&mut self) {
+        self.process.kill().await;
+    }
+
+    pub fn signal(&self, signal: Signal) {
+        self.process.signal(signal);
+    }
+
+    pub async fn end(&mut self, limit: Duration) -> std::process::ExitStatus {
+        self.process.end(limit).await
+    }
+
+    async fn serving(&mut self, from: usize) -> (String, String) {
+        self.serving_or_gone(from).await.expect("the server serves")
+    }
+
+    /// Its two addresses, as its log tells them; none when it ended instead.
+    async fn serving_or_gone(&mut self, from: usize) -> Option<(String, String)> {
+        let process = std::cell::RefCell::new(&mut self.process);
+        until("the server serves", PATIENCE, || async {
+            let mut process = process.borrow_mut();
+            let ended = process.ended().is_some();
+            let log = process.log();
+            match log[from..].lines().find_map(addresses) {
+                Some(found) => Some(Some(found)),
+                None if ended => Some(None),
+                None => None,
+            }
+        })
+        .await
+    }
+}
+
+fn launch(dir: &Path, address: &str, ops_address: &str, flags: &[String]) -> Process {
+    let mut command = Command::new(binary("sentinel"));
+    command.args(["serve", "--log-format", "json", "--listen", address]);
+    command.args(["--ops-listen", ops_address]).arg("--data-dir").arg(dir.join("data"));
+    command.args(flags);
+    Process::start(command, &dir.join("server.log"))
+}
+
+fn addresses(line: &str) -> Option<(String, String)> {
+    let line: serde_json::Value = serde_json::from_str(line).ok()?;
+    let text = |field: &str| line.get(field)?.as_str().map(str::to_owned);
+    (text("message")? == "serving").then_some(())?;
+    Some((text("address")?, text("ops_address")?))
+}

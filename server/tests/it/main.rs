@@ -1,0 +1,12 @@
+//! The binaries from outside: a real server and a real fleet as processes, killed, stopped
+//! and started again, and what their clients see meanwhile.
+
+#![cfg(test)]
+
+mod attempts;
+mod harness;
+mod history;
+mod refusals;
+mod relations;
+mod walk;
+mod watch;

@@ -1,0 +1,266 @@
+//! A watch sees each version of a job once and in order, whenever it opens and whatever
+//! happens to the server, or it says that it may have missed something.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use sentinel_client::proto::jobs::v1::job_service_client::JobServiceClient;
+use sentinel_client::proto::jobs::v1::watch_request::Selector;
+use sentinel_client::proto::jobs::v1::{
+    GapReason, JobFilter, JobSpec, JobState, WatchRequest, WatchResponse,
+};
+use sentinel_client::{BatchOptions, Client, NewJob, Watch, WatchEvent, is_final};
+use serde_json::json;
+use tonic::Streaming;
+use tonic::transport::Channel;
+
+use crate::harness::{PATIENCE, World, demo, end_of, enqueue, in_state, until};
+
+/// The versions that a watch by ids showed of its one job.
+async fn versions(client: &Client, id: &str) -> Vec<u64> {
+    let events = client.watch(Watch::jobs([id]));
+    let versions = events.filter_map(|event| async {
+        match event.unwrap() {
+            WatchEvent::Snapshot(snapshot) => Some(snapshot.jobs[0].version),
+            WatchEvent::Change(change) => Some(change.job.unwrap().version),
+            _ => None,
+        }
+    });
+    tokio::time::timeout(PATIENCE, versions.collect()).await.expect("the watch ends by itself")
+}
+
+fn assert_dense(versions: &[u64], last: u64) {
+    let first = versions[0];
+    assert!(versions.iter().copied().eq(first..=last), "{versions:?}, the last is {last}");
+}
+
+#[tokio::test]
+async fn a_watch_by_id_is_complete_whenever_it_opens() {
+    let world = World::start().await;
+    let client = world.client();
+    let id = enqueue(&client, demo("progress", json!({"steps": 3, "step_ms": 100}))).await;
+    let before = versions(&client, &id);
+    let rest = async {
+        let _worker = world.worker("w1", &[]).await;
+        in_state(&client, &id, JobState::Running).await;
+        versions(&client, &id).await
+    };
+    let (before, during) = tokio::join!(before, rest);
+    let last = client.get(&id).await.unwrap().version;
+    assert_eq!(before[0], 1);
+    assert_dense(&before, last);
+    assert_dense(&during, last);
+    assert!(during.len() >= 2, "opened while it ran: {during:?}");
+    assert_eq!(versions(&client, &id).await, [last], "opened after its end");
+}
+
+/// What a watch by filter showed: all versions of each job, and its gaps.
+#[derive(Default)]
+struct Seen {
+    versions: BTreeMap<String, Vec<u64>>,
+    finals: usize,
+    gaps: Vec<GapReason>,
+}
+
+impl Seen {
+    fn see(&mut self, event: WatchEvent) {
+        let jobs = match event {
+            WatchEvent::Snapshot(snapshot) => snapshot.jobs,
+            WatchEvent::Change(change) => change.job.into_iter().collect(),
+            WatchEvent::Gap(gap) => return self.gaps.push(gap.reason()),
+            _ => return,
+        };
+        for job in jobs {
+            self.finals += usize::from(is_final(job.state()));
+            self.versions.entry(job.id).or_default().push(job.version);
+        }
+    }
+}
+
+fn labelled(value: &str) -> JobFilter {
+    let labels = BTreeMap::from([("watch".to_owned(), value.to_owned())]);
+    JobFilter { labels: labels.into_iter().collect(), ..JobFilter::default() }
+}
+
+#[tokio::test]
+async fn a_watch_by_filter_misses_nothing_when_the_server_is_killed() {
+    let mut world = World::start().await;
+    let client = world.client();
+    let _worker = world.worker("w1", &[]).await;
+    let mut events = client.watch(Watch::filter(labelled("yes")));
+    assert!(matches!(events.next().await, Some(Ok(WatchEvent::Snapshot(_)))));
+    let watching = tokio::spawn(async move {
+        let mut seen = Seen::default();
+        while seen.finals < 60 {
+            let event = tokio::time::timeout(PATIENCE, events.next()).await;
+            seen.see(event.expect("an event in time").unwrap().unwrap());
+        }
+        seen
+    });
+    let step = json!({"steps": 4, "step_ms": 40});
+    let job = || demo("progress", step.clone()).label("watch", "yes");
+    let mut ids = Vec::new();
+    for round in 0..3 {
+        for _ in 0..20 {
+            ids.push(enqueue(&client, job()).await);
+            enqueue(&client, demo("noop", json!({})).label("watch", "no")).await;
+        }
+        if round < 2 {
+            world.server.kill().await;
+            world.server.restart().await;
+        }
+    }
+    let seen = watching.await.unwrap();
+    assert_eq!(seen.gaps, [], "the journal was there");
+    assert_eq!(seen.versions.len(), 60);
+    for id in ids {
+        let job = end_of(&client, &id).await;
+        assert_eq!(seen.versions[&id][0], 1);
+        assert_dense(&seen.versions[&id], job.version);
+    }
+}
+
+fn request(filter: JobFilter, cursor: &str) -> WatchRequest {
+    let selector = Some(Selector::Filter(filter));
+    WatchRequest { selector, cursor: cursor.to_owned(), ..WatchRequest::default() }
+}
+
+async fn open(client: &Client, filter: JobFilter, cursor: &str) -> Streaming<WatchResponse> {
+    client.raw_jobs().watch(request(filter, cursor)).await.unwrap().into_inner()
+}
+
+async fn next(frames: &mut Streaming<WatchResponse>) -> WatchResponse {
+    let frame = tokio::time::timeout(PATIENCE, frames.message()).await;
+    frame.expect("a frame in time").unwrap().expect("a frame")
+}
+
+#[tokio::test]
+async fn a_cursor_resumes_after_its_event_also_after_a_crash() {
+    let mut world = World::start().await;
+    let client = world.client();
+    let mut frames = open(&client, labelled("yes"), "").await;
+    let mut cursor = next(&mut frames).await.cursor;
+    let mut spec: JobSpec = demo("noop", json!({})).into();
+    spec.labels.insert("watch".to_owned(), "yes".to_owned());
+    // One commit with several events: a cursor may stand in the middle of it.
+    let batch = client.enqueue_batch(vec![spec; 5], BatchOptions::default()).await.unwrap();
+    let ids: Vec<String> = batch.into_iter().map(|job| job.unwrap().id).collect();
+    let mut seen = Vec::new();
+    for turn in 0..5 {
+        let frame = next(&mut frames).await;
+        let Some(WatchEvent::Change(change)) = frame.event else {
+            panic!("turn {turn}: expected a change, got {frame:?}");
+        };
+        seen.push(change.job.unwrap().id);
+        cursor = frame.cursor;
+        drop(frames);
+        if turn == 2 {
+            world.server.kill().await;
+            world.server.restart().await;
+        }
+        frames = until("the watch opens again", PATIENCE, || async {
+            let resumed = client.raw_jobs().watch(request(labelled("yes"), &cursor)).await;
+            resumed.ok().map(tonic::Response::into_inner)
+        })
+        .await;
+    }
+    assert_eq!(seen, ids);
+    client.cancel(&ids[0], "").await.unwrap();
+    let frame = next(&mut frames).await;
+    let Some(WatchEvent::Change(change)) = frame.event else { panic!("{frame:?}") };
+    let job = change.job.unwrap();
+    assert_eq!((job.id.as_str(), job.version), (ids[0].as_str(), 2));
+    let _ = cursor;
+}
+
+#[tokio::test]
+async fn a_cursor_of_another_store_is_a_gap_and_nonsense_is_refused() {
+    let world = World::start().await;
+    let client = world.client();
+    let id = enqueue(&client, demo("noop", json!({})).label("watch", "yes")).await;
+    let mut frames = open(&client, labelled("yes"), "1-1").await;
+    let Some(WatchEvent::Gap(gap)) = next(&mut frames).await.event else { panic!("no gap") };
+    assert_eq!(gap.reason(), GapReason::Epoch);
+    let Some(WatchEvent::Snapshot(_)) = next(&mut frames).await.event else {
+        panic!("no snapshot after the gap")
+    };
+    drop(id);
+    let nonsense = client.raw_jobs().watch(request(labelled("yes"), "nonsense")).await;
+    assert_eq!(nonsense.unwrap_err().code(), tonic::Code::InvalidArgument);
+}
+
+/// 80 MiB of journal under a bound of 64 MiB.
+#[tokio::test]
+async fn a_cursor_older_than_the_journal_is_a_gap() {
+    let flags = ["--auto-create-queues", "--journal-max-bytes", "64MiB"];
+    let world = World::with(&flags).await;
+    let client = world.client();
+    let mut frames = open(&client, labelled("yes"), "").await;
+    enqueue(&client, demo("noop", json!({})).label("watch", "yes")).await;
+    let old = loop {
+        let frame = next(&mut frames).await;
+        if let Some(WatchEvent::Change(_)) = frame.event {
+            break frame.cursor;
+        }
+    };
+    drop(frames);
+    let large = |n: u8| NewJob::new("default", "demo.echo").payload(vec![n; 1 << 20]);
+    for n in 0..80 {
+        enqueue(&client, large(n)).await;
+    }
+    let frame = until("the old entries are dropped", PATIENCE, || async {
+        let mut frames = open(&client, labelled("yes"), &old).await;
+        // Not trimmed yet: a change from the journal, or nothing at all.
+        let frame = tokio::time::timeout(Duration::from_millis(300), frames.message()).await;
+        let frame = frame.ok()?.unwrap()?;
+        matches!(frame.event, Some(WatchEvent::Gap(_))).then_some(frame)
+    })
+    .await;
+    let Some(WatchEvent::Gap(gap)) = frame.event else { panic!("{frame:?}") };
+    assert_eq!(gap.reason(), GapReason::Trimmed);
+}
+
+/// A connection that takes in little before it is read.
+async fn narrow(url: String) -> JobServiceClient<Channel> {
+    let endpoint = Channel::from_shared(url).unwrap();
+    let endpoint =
+        endpoint.initial_stream_window_size(65_535).initial_connection_window_size(65_535);
+    JobServiceClient::new(endpoint.connect().await.unwrap())
+}
+
+#[tokio::test]
+async fn a_reader_that_stops_gets_a_gap_and_slows_nobody() {
+    let world = World::start().await;
+    let client = world.client();
+    let _worker = world.worker("w1", &["--concurrency", "500"]).await;
+    let mut slow = narrow(world.server.url()).await;
+    let filter = JobFilter { queues: vec!["default".to_owned()], ..JobFilter::default() };
+    let mut frames = slow.watch(request(filter, "")).await.unwrap().into_inner();
+    assert!(matches!(next(&mut frames).await.event, Some(WatchEvent::Snapshot(_))));
+    // Nobody reads from here on.
+    let mut last = String::new();
+    for _ in 0..8 {
+        let specs = vec![demo("noop", json!({})).into_spec(); 1_000];
+        let batch = client.enqueue_batch(specs, BatchOptions::default()).await.unwrap();
+        last = batch.last().unwrap().as_ref().unwrap().id.clone();
+    }
+    let done = until("all jobs are done while nobody reads", PATIENCE, || async {
+        let counts = client.counts(vec![]).await.unwrap();
+        let states = counts.queues.first()?.states.clone();
+        (states.len() == 1 && states[0].count == 8_000).then_some(states[0].state())
+    })
+    .await;
+    assert_eq!(done, JobState::Succeeded);
+    let gap = loop {
+        if let Some(WatchEvent::Gap(gap)) = next(&mut frames).await.event {
+            break gap;
+        }
+    };
+    assert_eq!(gap.reason(), GapReason::SlowReader);
+    let Some(WatchEvent::Snapshot(snapshot)) = next(&mut frames).await.event else {
+        panic!("no snapshot after the gap");
+    };
+    assert_eq!(snapshot.jobs[0].id, last, "the newest comes first");
+    assert!(snapshot.jobs.iter().all(|job| job.state() == JobState::Succeeded));
+}
