@@ -16,9 +16,9 @@ use sentinel_proto::jobs::v1::job_service_server::JobServiceServer;
 use sentinel_proto::workers::v1::worker_service_server::WorkerServiceServer;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
-use tokio_stream::wrappers::TcpListenerStream;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Server;
+use tonic::transport::server::TcpIncoming;
 
 use crate::config::{Config, Mode};
 use crate::metrics::Metrics;
@@ -145,7 +145,6 @@ impl Running {
             .layer(ops::rpc::ObserveCalls::new(metrics))
             .http2_keepalive_interval(Some(Duration::from_secs(20)))
             .http2_adaptive_window(Some(true))
-            .tcp_nodelay(true)
             .add_service(health_service)
             .add_service(reflection_v1()?)
             .add_service(reflection_v1alpha()?)
@@ -160,7 +159,9 @@ impl Running {
                     .max_decoding_message_size(MESSAGE_MAX_BYTES)
                     .max_encoding_message_size(MESSAGE_MAX_BYTES),
             );
-        let incoming = TcpListenerStream::new(listener);
+        // The builder's own setting is for listeners that it binds itself; without this, Nagle
+        // and delayed acknowledgements hold answers back for 40 ms.
+        let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
         let stop = listeners.clone().cancelled_owned();
         let serving = spawn_serving(async move {
             if let Err(error) = router.serve_with_incoming_shutdown(incoming, stop).await {
