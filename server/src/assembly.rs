@@ -16,9 +16,9 @@ use sentinel_proto::jobs::v1::job_service_server::JobServiceServer;
 use sentinel_proto::workers::v1::worker_service_server::WorkerServiceServer;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
-use tokio_stream::wrappers::TcpListenerStream;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Server;
+use tonic::transport::server::TcpIncoming;
 
 use crate::config::{Config, Mode};
 use crate::metrics::Metrics;
@@ -103,7 +103,6 @@ fn server_builder() -> Server {
     Server::builder()
         .http2_keepalive_interval(Some(Duration::from_secs(20)))
         .http2_adaptive_window(Some(true))
-        .tcp_nodelay(true)
 }
 
 fn settings(config: &Config) -> Settings {
@@ -168,7 +167,9 @@ impl Running {
             .add_service(sized!(JobServiceServer::new(jobs)))
             .add_service(QueueServiceServer::new(queues))
             .add_service(sized!(WorkerServiceServer::new(workers)));
-        let incoming = TcpListenerStream::new(listener);
+        // The builder's own setting is for listeners that it binds itself; without this, Nagle
+        // and delayed acknowledgements hold answers back for 40 ms.
+        let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
         let stop = listeners.clone().cancelled_owned();
         let serving = spawn_serving(async move {
             if let Err(error) = router.serve_with_incoming_shutdown(incoming, stop).await {

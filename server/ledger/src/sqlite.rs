@@ -10,6 +10,7 @@ mod project;
 mod read;
 mod scan;
 mod schema;
+mod statement;
 
 pub(crate) use count::counts;
 pub(crate) use file::{Database, Kind};

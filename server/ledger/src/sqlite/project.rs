@@ -10,7 +10,8 @@ use sentinel_broker::{Entry, JobEvent, Position};
 use sentinel_domain::{AttemptEnd, Job, JobId, Label, Millis, Spec, Status, held_key};
 
 use super::fault::Fault;
-use super::schema::{attempts, checkpoints, jobs, keys, labels, queues, specs};
+use super::schema::{attempts, checkpoints, keys, queues, specs};
+use super::statement::{PutJob, PutLabel, SetStatus};
 use super::{key, read};
 
 /// A spec up to this size lives in the row of its job. A larger one would be copied by
@@ -119,9 +120,7 @@ fn write_job(
         insert_job(connection, &id, spec, bytes, (state, &status))?;
         hold_key(connection, last.id, spec, &last.status)?;
     } else {
-        let known = diesel::update(jobs::table.find(&id[..]))
-            .set((jobs::state.eq(state), jobs::status.eq(&status)))
-            .execute(connection)?;
+        let known = SetStatus { id: &id, state, status: &status }.execute(connection)?;
         if known == 0 {
             return Err(Fault::MissingJob { id: last.id, position });
         }
@@ -141,19 +140,8 @@ fn insert_job(
 ) -> Result<(), Fault> {
     let inline = (bytes.len() <= INLINE_SPEC_BYTES).then_some(&bytes[..]);
     // A store that was rebuilt tells of its jobs anew.
-    diesel::insert_into(jobs::table)
-        .values((
-            jobs::id.eq(&id[..]),
-            jobs::queue.eq(&*spec.queue),
-            jobs::kind.eq(&*spec.kind),
-            jobs::state.eq(state),
-            jobs::status.eq(status),
-            jobs::spec.eq(inline),
-        ))
-        .on_conflict(jobs::id)
-        .do_update()
-        .set((jobs::state.eq(excluded(jobs::state)), jobs::status.eq(excluded(jobs::status))))
-        .execute(connection)?;
+    let (queue, kind) = (&*spec.queue, &*spec.kind);
+    PutJob { id, queue, kind, state, status, spec: inline }.execute(connection)?;
     if inline.is_none() {
         diesel::insert_into(specs::table)
             .values((specs::id.eq(&id[..]), specs::spec.eq(&bytes[..])))
@@ -161,10 +149,7 @@ fn insert_job(
             .execute(connection)?;
     }
     for Label { key, value } in &spec.labels {
-        diesel::insert_into(labels::table)
-            .values((labels::key.eq(&**key), labels::value.eq(&**value), labels::job.eq(&id[..])))
-            .on_conflict_do_nothing()
-            .execute(connection)?;
+        PutLabel { key, value, job: id }.execute(connection)?;
     }
     Ok(())
 }
