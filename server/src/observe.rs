@@ -1,30 +1,38 @@
 //! What the engine tells, as metrics and as a span per attempt.
 
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use opentelemetry::global::BoxedTracer;
 use sentinel_domain::{Job, Millis, State};
 use sentinel_engine::Observer;
 
 use crate::metrics::Metrics;
-use crate::telemetry::span::{JobSpan, process_span};
+use crate::telemetry::span::{JobSpan, record_process};
 
 /// Tells the metrics and the tracer.
 pub(crate) struct Observe {
     metrics: Metrics,
     watches: AtomicI64,
+    /// None where traces are off.
+    tracer: Option<BoxedTracer>,
 }
 
 impl Observe {
-    /// Into `metrics`.
-    pub(crate) fn new(metrics: Metrics) -> Self {
-        Self { metrics, watches: AtomicI64::new(0) }
+    /// Into `metrics`, and into traces where they are on.
+    pub(crate) fn new(metrics: Metrics, has_traces: bool) -> Self {
+        let tracer = has_traces.then(|| opentelemetry::global::tracer("sentinel"));
+        Self { metrics, watches: AtomicI64::new(0), tracer }
     }
 }
 
 /// Times of two records may be out of order when a clock was: never negative.
 fn since(from: Millis, to: Millis) -> Duration {
     Duration::from_millis(u64::try_from(to - from).unwrap_or(0))
+}
+
+fn time(at: Millis) -> SystemTime {
+    UNIX_EPOCH + since(0, at)
 }
 
 impl Observer for Observe {
@@ -52,10 +60,12 @@ impl Observer for Observe {
         if !outcome.is_empty() {
             self.metrics.finished(&spec.queue, &spec.kind, outcome);
         }
-        if let Some(traceparent) = spec.traceparent.as_deref() {
+        if let (Some(tracer), Some(traceparent)) = (&self.tracer, spec.traceparent.as_deref()) {
             let id = job.id.to_string();
             let span = JobSpan { queue: &spec.queue, kind: &spec.kind, job_id: &id };
-            drop(process_span(span, before.status.attempt, traceparent));
+            let times =
+                (time(status.started_at.unwrap_or(spec.created_at)), time(status.updated_at));
+            record_process(tracer, span, before.status.attempt, times, traceparent);
         }
     }
 

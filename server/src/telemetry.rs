@@ -45,6 +45,10 @@ impl Telemetry {
     pub fn init(config: &Config) -> Result<Telemetry> {
         let provider = config.otlp_endpoint.as_deref().map(|url| exporting(url, config));
         let provider = provider.transpose()?;
+        if let Some(provider) = &provider {
+            // For spans whose times are known only when they are over.
+            opentelemetry::global::set_tracer_provider(provider.clone());
+        }
         tracing_subscriber::registry()
             .with(provider.as_ref().map(traces))
             .with(logs(config)?)

@@ -284,7 +284,7 @@ pub enum StateReason {
     Timeout = 3,
     /// The worker that held the lease was lost.
     WorkerLost = 4,
-    /// Too many attempts in a row took their worker down with them.
+    /// Three attempts of one run took their worker down with them.
     Poisoned = 5,
     /// A caller cancelled it.
     CancelledByCaller = 6,
@@ -448,8 +448,8 @@ pub enum UniqueMode {
     ReturnExisting = 1,
     /// ALREADY_EXISTS, reason UNIQUE_KEY_HELD.
     Reject = 2,
-    /// A holder that has not started is cancelled and the new job takes its place and due
-    /// time. A holder that runs is answered as with RETURN_EXISTING.
+    /// A holder that waits, also between two attempts, is cancelled and the new job takes
+    /// its place and due time. Any other holder is answered as with RETURN_EXISTING.
     ReplacePending = 3,
     /// As REPLACE_PENDING, but the new job keeps its own due time: each call pushes the
     /// work back. Needs run_at or delay.
@@ -520,7 +520,8 @@ impl DependencyFailurePolicy {
 pub enum LostPolicy {
     /// As LOST_POLICY_RETRY.
     Unspecified = 0,
-    /// The loss counts as a failed attempt and the retry policy decides.
+    /// The loss counts as an attempt; while there are attempts left the job is ready again
+    /// at once, without the pause of the retry policy.
     Retry = 1,
     /// The job is FAILED at once, for work that must not run twice.
     Fail = 2,
@@ -851,7 +852,7 @@ pub mod watch_request {
         /// These jobs.
         #[prost(message, tag = "1")]
         Jobs(super::JobIds),
-        /// Every job that matches, also those enqueued later. Times are not allowed.
+        /// Every job that matches, also those enqueued later. Times and states are not allowed.
         #[prost(message, tag = "2")]
         Filter(super::JobFilter),
     }
@@ -910,14 +911,15 @@ pub struct WatchSnapshot {
     /// Ids of the request that no server knows.
     #[prost(string, repeated, tag = "3")]
     pub unknown_ids: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
-    /// How many match, per queue and state. Only for a filter.
+    /// How many match, per queue and state. Only for a filter by queues alone.
     #[prost(message, repeated, tag = "4")]
     pub counts: ::prost::alloc::vec::Vec<QueueCounts>,
     /// More frames of the same snapshot follow; large snapshots come in parts.
     #[prost(bool, tag = "5")]
     pub continues: bool,
 }
-/// A job after a change of its state; its version is one above the version before.
+/// A job after a change; its version is one above the version before. After a resume a
+/// version that was seen before may come again.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct JobChange {
     /// After the change.

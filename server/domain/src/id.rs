@@ -7,13 +7,31 @@ use uuid::Uuid;
 
 use crate::Millis;
 
+/// 128 bits that sort as a number. Two halves, because a u128 is aligned to 16 bytes and
+/// would pad every index entry and lease that holds one.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+struct Bits {
+    high: u64,
+    low: u64,
+}
+
+impl Bits {
+    const fn new(bits: u128) -> Self {
+        Self { high: (bits >> 64) as u64, low: bits as u64 }
+    }
+
+    const fn get(self) -> u128 {
+        (self.high as u128) << 64 | self.low as u128
+    }
+}
+
 /// The highest shard number: the 12 bits that UUID version 7 leaves beside the time.
 pub const MAX_SHARD: u16 = 0x0fff;
 
 /// A UUID of version 7 whose 12-bit `rand_a` field is the shard of the job, so that a
 /// reader knows where to look. Sorts by time of enqueue.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct JobId(u128);
+pub struct JobId(Bits);
 
 impl JobId {
     /// `random` fills the 62 bits after the variant; `shard` above [`MAX_SHARD`] is cut.
@@ -22,33 +40,33 @@ impl JobId {
         let version = 0x7_u128 << 76;
         let shard = u128::from(shard & MAX_SHARD) << 64;
         let variant = 0b10_u128 << 62;
-        Self(time | version | shard | variant | u128::from(random >> 2))
+        Self::from_u128(time | version | shard | variant | u128::from(random >> 2))
     }
 
     /// From the 128 bits that a store kept.
     pub const fn from_u128(bits: u128) -> Self {
-        Self(bits)
+        Self(Bits::new(bits))
     }
 
     /// The 128 bits to keep.
     pub const fn as_u128(self) -> u128 {
-        self.0
+        self.0.get()
     }
 
     /// When the job was enqueued, by the clock of the server that made the id.
     pub const fn created_at(self) -> Millis {
-        (self.0 >> 80) as Millis
+        (self.0.get() >> 80) as Millis
     }
 
     /// Where the job lives.
     pub const fn shard(self) -> u16 {
-        (self.0 >> 64) as u16 & MAX_SHARD
+        self.0.high as u16 & MAX_SHARD
     }
 }
 
 impl fmt::Display for JobId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        Uuid::from_u128(self.0).hyphenated().fmt(f)
+        Uuid::from_u128(self.0.get()).hyphenated().fmt(f)
     }
 }
 
@@ -62,29 +80,29 @@ impl FromStr for JobId {
     type Err = uuid::Error;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Uuid::parse_str(text).map(|id| Self(id.as_u128()))
+        Uuid::parse_str(text).map(|id| Self::from_u128(id.as_u128()))
     }
 }
 
 /// The nonce of a worker session: 128 random bits, so that no other worker can guess it.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct SessionId(u128);
+pub struct SessionId(Bits);
 
 impl SessionId {
     /// From random bits, or from bits that a store kept.
     pub const fn from_u128(bits: u128) -> Self {
-        Self(bits)
+        Self(Bits::new(bits))
     }
 
     /// The 128 bits to keep.
     pub const fn as_u128(self) -> u128 {
-        self.0
+        self.0.get()
     }
 }
 
 impl fmt::Display for SessionId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        Uuid::from_u128(self.0).hyphenated().fmt(f)
+        Uuid::from_u128(self.0.get()).hyphenated().fmt(f)
     }
 }
 
@@ -98,6 +116,6 @@ impl FromStr for SessionId {
     type Err = uuid::Error;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Uuid::parse_str(text).map(|id| Self(id.as_u128()))
+        Uuid::parse_str(text).map(|id| Self::from_u128(id.as_u128()))
     }
 }

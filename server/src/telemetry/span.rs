@@ -5,9 +5,11 @@
 //! it but *links* to it: an attempt may start hours later and many times, and a trace that
 //! stays open for that long is of no use.
 
-use opentelemetry::Context;
+use std::time::SystemTime;
+
 use opentelemetry::propagation::{Extractor, TextMapPropagator};
-use opentelemetry::trace::{SpanContext, TraceContextExt};
+use opentelemetry::trace::{Link, Span as _, SpanContext, SpanKind, TraceContextExt, Tracer};
+use opentelemetry::{Context, KeyValue};
 use opentelemetry_sdk::propagation::TraceContextPropagator;
 use tracing::Span;
 use tracing_opentelemetry::OpenTelemetrySpanExt;
@@ -45,30 +47,34 @@ pub fn enqueue_span(job: JobSpan<'_>) -> Span {
     span
 }
 
-/// A CONSUMER span `process {queue}` of one attempt: the root of a trace of its own that
-/// links to the enqueue's.
-pub fn process_span(job: JobSpan<'_>, attempt: u32, traceparent: &str) -> Span {
-    let span = tracing::info_span!(
-        parent: None,
-        "process",
-        otel.name = format!("process {}", job.queue),
-        otel.kind = "consumer",
-        otel.status_code = tracing::field::Empty,
-        messaging.system = "sentinel",
-        messaging.operation.name = "process",
-        messaging.operation.type = "process",
-        messaging.destination.name = job.queue,
-        messaging.message.id = tracing::field::Empty,
-        sentinel.job.kind = job.kind,
-        sentinel.job.attempt = attempt,
-        queue = job.queue,
-        job_id = tracing::field::Empty,
-    );
-    record_job_id(&span, job.job_id);
-    if let Some(producer) = producer_of(traceparent) {
-        span.add_link(producer);
-    }
-    span
+/// When an attempt began and ended.
+pub type Times = (SystemTime, SystemTime);
+
+/// One attempt that has ended, as a CONSUMER span `process {queue}` with its own times: the
+/// root of a trace of its own that links to the enqueue's.
+pub fn record_process(
+    tracer: &impl Tracer,
+    job: JobSpan<'_>,
+    attempt: u32,
+    times: Times,
+    traceparent: &str,
+) {
+    let attributes = [
+        KeyValue::new("messaging.system", "sentinel"),
+        KeyValue::new("messaging.operation.name", "process"),
+        KeyValue::new("messaging.operation.type", "process"),
+        KeyValue::new("messaging.destination.name", job.queue.to_owned()),
+        KeyValue::new("messaging.message.id", job.job_id.to_owned()),
+        KeyValue::new("sentinel.job.kind", job.kind.to_owned()),
+        KeyValue::new("sentinel.job.attempt", i64::from(attempt)),
+    ];
+    let span = tracer
+        .span_builder(format!("process {}", job.queue))
+        .with_kind(SpanKind::Consumer)
+        .with_start_time(times.0)
+        .with_attributes(attributes)
+        .with_links(producer_of(traceparent).map(Link::with_context).into_iter().collect());
+    tracer.build_with_context(span, &Context::new()).end_with_timestamp(times.1);
 }
 
 /// Says which job a span made by [`enqueue_span`] is about.

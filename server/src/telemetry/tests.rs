@@ -2,6 +2,7 @@
 
 use std::io::Write;
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, UNIX_EPOCH};
 
 use opentelemetry::trace::{SpanKind, TracerProvider};
 use opentelemetry_sdk::error::OTelSdkResult;
@@ -11,7 +12,9 @@ use tracing_subscriber::fmt::format::JsonFields;
 use tracing_subscriber::layer::SubscriberExt;
 
 use super::json;
-use super::span::{JobSpan, enqueue_span, process_span, producer_of, set_parent, traceparent_for};
+use super::span::{
+    JobSpan, enqueue_span, producer_of, record_process, set_parent, traceparent_for,
+};
 
 const CALLER: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 
@@ -86,6 +89,7 @@ fn a_line_is_flat_and_names_the_job_and_the_trace() {
     assert_eq!(line["target"], "sentinel_server::x");
     assert_eq!(line["job_id"], "0190");
     assert_eq!(line["queue"], "mail");
+    assert!(line.get("otel.kind").is_none());
     assert_eq!(line["span"], "enqueue");
     assert_eq!((&line["held"], &line["count"]), (&true.into(), &3.into()));
     assert_eq!(line["trace_id"].as_str().unwrap().len(), 32);
@@ -117,12 +121,15 @@ fn an_enqueue_is_a_producer_in_the_callers_trace() {
 
 #[test]
 fn an_attempt_is_a_consumer_that_links_to_its_enqueue() {
-    let (spans, _) = recorded(|| {
-        let _around = tracing::info_span!("session").entered();
-        drop(process_span(JOB, 2, CALLER));
-    });
+    let exported = Exported::default();
+    let provider = SdkTracerProvider::builder().with_simple_exporter(exported.clone()).build();
+    let began = UNIX_EPOCH + Duration::from_secs(1_000);
+    let times = (began, began + Duration::from_secs(7));
+    record_process(&provider.tracer("test"), JOB, 2, times, CALLER);
+    let spans = exported.0.lock().unwrap().clone();
     let span = spans.iter().find(|span| span.name == "process mail").unwrap();
     assert_eq!(span.span_kind, SpanKind::Consumer);
+    assert_eq!((span.start_time, span.end_time), times);
     assert_eq!(attribute(span, "sentinel.job.attempt").as_deref(), Some("2"));
     assert_eq!(span.parent_span_id, opentelemetry::SpanId::INVALID);
     let producer = producer_of(CALLER).unwrap();

@@ -1,0 +1,63 @@
+//! What a server does with many waiting jobs: hold them, find them again, run them.
+
+use std::time::Instant;
+
+use anyhow::{Result, ensure};
+use sentinel_proto::jobs::v1::{GetRequest, JobState};
+
+use super::{Bench, until_in_ledger, until_recorded};
+use crate::load::{self, PAYLOAD_BYTES};
+use crate::process::Server;
+
+pub(super) async fn burn(bench: &mut Bench) -> Result<()> {
+    let (_dir, server) = bench.server().await?;
+    let begun = Instant::now();
+    let count = load::preload(&server.jobs, bench.args.jobs(), bench.args.labels).await?;
+    bench.note("preload_per_s", count as f64 / begun.elapsed().as_secs_f64());
+    // The row is about running jobs, so the ledger has no work left over from the preload.
+    until_in_ledger(&server, JobState::Ready, count).await?;
+    let commits = server.metric("sentinel_journal_commit_duration_seconds_count", "").await?;
+    let server_cpu = server.process.cpu_s();
+    let begun = Instant::now();
+    let worker = server.start_worker(bench.args.concurrency)?;
+    until_recorded(&server, count).await?;
+    let took_s = begun.elapsed().as_secs_f64();
+    let per_job_us = 1e6 / count as f64;
+    bench.note("burn_per_s", count as f64 / took_s);
+    bench.note("burn_server_cpu_us", (server.process.cpu_s() - server_cpu) * per_job_us);
+    bench.note("burn_worker_cpu_us", worker.cpu_s() * per_job_us);
+    let commits =
+        server.metric("sentinel_journal_commit_duration_seconds_count", "").await? - commits;
+    bench.note("burn_jobs_per_commit", count as f64 / commits);
+    let recorded = Instant::now();
+    until_in_ledger(&server, JobState::Succeeded, count).await?;
+    bench.note("burn_catch_up_s", recorded.elapsed().as_secs_f64());
+    bench.note("burn_in_ledger_per_s", count as f64 / begun.elapsed().as_secs_f64());
+    Ok(())
+}
+
+pub(super) async fn memory(bench: &mut Bench) -> Result<()> {
+    let (_dir, server) = bench.server().await?;
+    let before = server.process.resident_bytes();
+    let count = load::preload(&server.jobs, bench.args.jobs(), bench.args.labels).await?;
+    until_in_ledger(&server, JobState::Ready, count).await?;
+    let per_job = (server.process.resident_bytes() - before) / count as f64;
+    bench.note("memory_b", per_job - PAYLOAD_BYTES as f64);
+    Ok(())
+}
+
+pub(super) async fn restart(bench: &mut Bench) -> Result<()> {
+    let (dir, server) = bench.server().await?;
+    let count = load::preload(&server.jobs, bench.args.jobs(), bench.args.labels).await?;
+    let one = load::spec("demo.noop", count, 0);
+    let client = sentinel_client::Client::connect(server.endpoint()).await?;
+    let id = client.enqueue(one).await?.job.id;
+    // Dropping kills it with SIGKILL, in the middle of whatever the ledger was doing.
+    drop(server);
+    let begun = Instant::now();
+    let mut server = Server::start(&bench.args, dir.path()).await?;
+    let job = server.jobs.get(GetRequest { id, ..GetRequest::default() }).await?.into_inner().job;
+    bench.note("restart_s", begun.elapsed().as_secs_f64());
+    ensure!(job.is_some_and(|job| job.state() == JobState::Ready), "the last job was lost");
+    Ok(())
+}
