@@ -36,11 +36,14 @@ pub enum Error {
         retry_after: Option<Duration>,
     },
     /// No answer: the server could not be reached or the connection broke.
-    #[error("cannot reach the server: {message}")]
+    #[error("can not reach the server: {message}")]
     Transport {
         /// The chain of causes.
         message: String,
     },
+    /// No answer within the client's timeout; the call may have had its effect.
+    #[error("no answer from the server within the timeout")]
+    Timeout,
     /// The endpoint can not be used.
     #[error("invalid endpoint {endpoint:?}: {reason}")]
     InvalidEndpoint {
@@ -104,8 +107,7 @@ impl Error {
                     | Code::PermissionDenied
                     | Code::Unimplemented
             ),
-            Error::Transport { .. } => false,
-            _ => true,
+            _ => false,
         }
     }
 }
@@ -114,6 +116,9 @@ impl From<Status> for Error {
     fn from(status: Status) -> Self {
         // A status that came over the wire has no source; one made here from a broken
         // connection does, whatever its code.
+        if is_timeout(&status) {
+            return Error::Timeout;
+        }
         if status.source().is_some() {
             return Error::Transport { message: chain(&status) };
         }
@@ -170,6 +175,17 @@ fn chain(error: &dyn std::error::Error) -> String {
         cause = inner.source();
     }
     last
+}
+
+fn is_timeout(status: &Status) -> bool {
+    let mut cause = status.source();
+    while let Some(inner) = cause {
+        if inner.is::<tonic::TimeoutExpired>() {
+            return true;
+        }
+        cause = inner.source();
+    }
+    false
 }
 
 #[cfg(test)]

@@ -21,6 +21,7 @@
 
 mod attempt;
 mod builder;
+mod clock;
 mod context;
 mod execute;
 mod log;

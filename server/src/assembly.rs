@@ -39,7 +39,7 @@ const DEPTHS_EVERY: Duration = Duration::from_secs(2);
 pub async fn serve(config: Config, mode: Mode) -> Result<ExitCode> {
     let server = Running::start(&config).await?;
     let fleet = match mode {
-        Mode::Dev => Some(dev::Fleet::start(&config, server.address)?),
+        Mode::Dev => Some(dev::Fleet::start(&config, &server)?),
         Mode::Serve => None,
     };
     let signal = stop_signal().await;
@@ -78,6 +78,8 @@ async fn stop_signal() -> &'static str {
 pub struct Running {
     /// Where it listens.
     pub address: std::net::SocketAddr,
+    /// The data directory held nothing at the start.
+    pub is_new: bool,
     /// Where /metrics is.
     pub ops_address: std::net::SocketAddr,
     tasks: Tasks,
@@ -86,6 +88,21 @@ pub struct Running {
     serving: tokio::task::JoinHandle<()>,
     readiness: watch::Sender<Readiness>,
     health: tonic_health::server::HealthReporter,
+}
+
+/// A service whose frames carry payloads.
+macro_rules! sized {
+    ($service:expr) => {
+        $service
+            .max_decoding_message_size(MESSAGE_MAX_BYTES)
+            .max_encoding_message_size(MESSAGE_MAX_BYTES)
+    };
+}
+
+fn server_builder() -> Server {
+    Server::builder()
+        .http2_keepalive_interval(Some(Duration::from_secs(20)))
+        .http2_adaptive_window(Some(true))
 }
 
 fn settings(config: &Config) -> Settings {
@@ -113,6 +130,7 @@ impl Running {
         let clock = Clock::system();
         let settings = settings(config);
         let (broker, ledger) = store::open(config, &settings, clock.now()).await?;
+        let is_new = broker.head().borrow().seq == 0;
         let metrics = Metrics::new();
         let parts = Parts {
             broker,
@@ -139,26 +157,16 @@ impl Running {
         health.set_serving::<QueueServiceServer<QueuesService>>().await;
         health.set_serving::<WorkerServiceServer<Workers>>().await;
         let jobs = Jobs::new(engine.clone(), streams.clone());
-        let workers =
-            Workers::new(engine.clone(), tasks.clone(), streams.clone(), &config.server_name);
-        let router = Server::builder()
+        let queues = QueuesService::new(engine.clone());
+        let workers = Workers::new(engine, tasks.clone(), streams.clone(), &config.server_name);
+        let router = server_builder()
             .layer(ops::rpc::ObserveCalls::new(metrics))
-            .http2_keepalive_interval(Some(Duration::from_secs(20)))
-            .http2_adaptive_window(Some(true))
             .add_service(health_service)
             .add_service(reflection_v1()?)
             .add_service(reflection_v1alpha()?)
-            .add_service(
-                JobServiceServer::new(jobs)
-                    .max_decoding_message_size(MESSAGE_MAX_BYTES)
-                    .max_encoding_message_size(MESSAGE_MAX_BYTES),
-            )
-            .add_service(QueueServiceServer::new(QueuesService::new(engine)))
-            .add_service(
-                WorkerServiceServer::new(workers)
-                    .max_decoding_message_size(MESSAGE_MAX_BYTES)
-                    .max_encoding_message_size(MESSAGE_MAX_BYTES),
-            );
+            .add_service(sized!(JobServiceServer::new(jobs)))
+            .add_service(QueueServiceServer::new(queues))
+            .add_service(sized!(WorkerServiceServer::new(workers)));
         // The builder's own setting is for listeners that it binds itself; without this, Nagle
         // and delayed acknowledgements hold answers back for 40 ms.
         let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
@@ -169,7 +177,17 @@ impl Running {
             }
         });
         tracing::info!(%address, %ops_address, data_dir = %config.data_dir.display(), "serving");
-        Ok(Self { address, ops_address, tasks, streams, listeners, serving, readiness, health })
+        Ok(Self {
+            address,
+            is_new,
+            ops_address,
+            tasks,
+            streams,
+            listeners,
+            serving,
+            readiness,
+            health,
+        })
     }
 
     /// Drains: no new calls, GoAway to workers, an end to watches, the last writes. True
@@ -197,7 +215,6 @@ impl Running {
 }
 
 /// Serving ends after the tasks are asked to, so it is not one of them.
-#[expect(clippy::disallowed_methods, reason = "joined by Running::stop")]
 fn spawn_serving(
     serving: impl Future<Output = ()> + Send + 'static,
 ) -> tokio::task::JoinHandle<()> {

@@ -1,6 +1,7 @@
 //! The command line: the server's two modes, and the client verbs on the SDK.
 
 mod connection;
+pub(crate) mod demo;
 mod failure;
 mod job;
 mod json;

@@ -1,6 +1,8 @@
 //! The worker process: flags, logging, signals; all else is the SDK's and the handlers'.
 
+use std::io::IsTerminal;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::Parser;
@@ -15,17 +17,21 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 /// What shells report for a process ended by SIGINT.
 const EXIT_STOPPED_AT_ONCE: u8 = 130;
 
-#[tokio::main]
-async fn main() -> ExitCode {
+/// Handlers that never yield get this long after the drain; then the process ends under them.
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(1);
+
+fn main() -> ExitCode {
     let flags = Flags::parse();
     start_logging(&flags);
-    match run(flags).await {
-        Ok(code) => code,
-        Err(error) => {
-            tracing::error!("{error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    let result = tokio::runtime::Runtime::new().context("start the runtime").and_then(|runtime| {
+        let result = runtime.block_on(run(flags));
+        runtime.shutdown_timeout(SHUTDOWN_TIMEOUT);
+        result
+    });
+    result.unwrap_or_else(|error| {
+        tracing::error!("{error:#}");
+        ExitCode::FAILURE
+    })
 }
 
 async fn run(flags: Flags) -> anyhow::Result<ExitCode> {
@@ -63,7 +69,7 @@ async fn run(flags: Flags) -> anyhow::Result<ExitCode> {
         }
         () = either(&mut terminate, &mut interrupt) => {
             tracing::warn!("stopped at once; the server will count the running attempts as lost");
-            // A handler that never yields would keep the runtime from ending.
+            #[expect(clippy::disallowed_methods, reason = "a handler that never yields would keep the runtime from ending")]
             std::process::exit(i32::from(EXIT_STOPPED_AT_ONCE));
         }
     }
@@ -78,7 +84,10 @@ async fn either(terminate: &mut Signal, interrupt: &mut Signal) {
 
 fn start_logging(flags: &Flags) {
     let filter = EnvFilter::try_new(&flags.log).unwrap_or_else(|_| EnvFilter::new("info"));
-    let logging = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let logging = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(std::io::stderr);
     match flags.log_format() {
         LogFormat::Pretty => logging.with_target(false).init(),
         LogFormat::Json => logging.json().flatten_event(true).init(),

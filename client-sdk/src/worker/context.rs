@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use bytes::Bytes;
 use serde::de::DeserializeOwned;
 use tokio_util::sync::CancellationToken;
 
 use super::attempt::{Attempt, CheckpointError};
+use super::clock::wall_clock;
 use super::outcome::{HandlerError, cut};
 use crate::proto::jobs::v1::LogLevel;
 
@@ -113,7 +113,7 @@ impl Context {
     /// Logs a line for the job. Never waits: when over 1000 lines are not yet sent, the oldest
     /// of them are dropped. Lines over 64 KiB are split.
     pub fn log(&self, level: LogLevel, text: impl AsRef<str>) {
-        self.attempt.log(SystemTime::now(), level, text.as_ref());
+        self.attempt.log(wall_clock(), level, text.as_ref());
     }
 
     /// Stores state for the next attempt, at most 64 KiB; returns once the server has it.

@@ -6,13 +6,13 @@ use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use futures_util::FutureExt;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
 use super::attempt::Attempt;
+use super::clock::wall_clock;
 use super::context::Context;
 use super::outcome::{HandlerError, Outcome};
 use super::state::Finished;
@@ -87,7 +87,7 @@ impl Drop for End {
 }
 
 async fn run(handler: Option<Handler>, attempt: Arc<Attempt>, mut end: End) {
-    attempt.start(SystemTime::now());
+    attempt.start(wall_clock());
     let Some(handler) = handler else {
         // A server assigns only declared kinds; if one does not, another worker may know better.
         let text = format!("this worker has no handler for kind {:?}", attempt.assignment.kind);

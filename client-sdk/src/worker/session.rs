@@ -19,6 +19,8 @@ use crate::Error;
 use crate::proto::workers::v1::{SessionResponse, session_response::Frame};
 
 const BYE_PATIENCE: Duration = Duration::from_secs(1);
+/// A stream that lived this long is redialled at once.
+const HEALTHY_AFTER: Duration = Duration::from_secs(1);
 const EVENTS_AT_ONCE: usize = 1024;
 
 pub(crate) struct Session {
@@ -58,34 +60,51 @@ impl Session {
             let wire = match self.dial().await {
                 Ok(Some(wire)) => wire,
                 Ok(None) => return Ok(()),
-                // A server that refuses the first Hello refuses the next one too.
+                // A server that refuses the first Hello would refuse the next one, too.
                 Err(error) if error.ends_streams() && !self.state.was_welcomed() => {
                     return Err(error);
                 }
                 Err(error) => {
-                    self.failed(&error);
+                    self.tell_no_session(&error);
+                    self.lost();
                     continue;
                 }
             };
-            match self.serve(wire).await {
+            let opened_at = Instant::now();
+            let error = match self.serve(wire).await {
                 End::Drained => return Ok(()),
-                End::Lost(error) => {
-                    self.state.disconnected(Instant::now());
-                    tracing::warn!(%error, "session lost its stream");
-                }
-            }
+                End::Lost(error) => error,
+            };
             if self.stop.is_cancelled() {
                 self.state.abort_all();
                 return Ok(());
             }
+            tracing::warn!(%error, "session lost its stream");
+            // A server that welcomes and then dies, again and again, is not dialled in a loop.
+            if opened_at.elapsed() >= HEALTHY_AFTER {
+                self.inbox.failures = 0;
+                self.state.disconnected(Instant::now());
+            } else {
+                self.lost();
+            }
         }
     }
 
-    fn failed(&mut self, error: &Error) {
+    /// A server that is away for a day must not fill a disk: repeats get rarer.
+    fn tell_no_session(&self, error: &Error) {
+        let failures = self.inbox.failures.saturating_add(1);
+        let server = self.endpoint();
+        if failures.is_power_of_two() || failures.is_multiple_of(64) {
+            tracing::warn!(%error, server = %server.uri(), failures, "can not open a session");
+        } else {
+            tracing::debug!(%error, server = %server.uri(), failures, "can not open a session");
+        }
+    }
+
+    /// Counts a stream that failed, and turns to the next server.
+    fn lost(&mut self) {
         self.state.disconnected(Instant::now());
         self.inbox.failures = self.inbox.failures.saturating_add(1);
-        let endpoint = self.inbox.next_endpoint % self.endpoints.len();
-        tracing::warn!(%error, server = %self.endpoints[endpoint].uri(), "can not open a session");
         self.inbox.next_endpoint = self.inbox.next_endpoint.wrapping_add(1);
     }
 
@@ -122,7 +141,6 @@ impl Session {
             }
         };
         self.state.welcome(Instant::now(), &welcome)?;
-        self.inbox.failures = 0;
         tracing::info!(server = %welcome.server, session = %welcome.session, "session is open");
         Ok(Some(wire))
     }
@@ -148,6 +166,10 @@ impl Session {
             }
             if self.state.is_silent(now) {
                 let message = "the server went silent".to_owned();
+                return End::Lost(Error::Transport { message });
+            }
+            if self.state.is_ignored(now) {
+                let message = "the server acknowledged no report for too long".to_owned();
                 return End::Lost(Error::Transport { message });
             }
             let can_send = self.send(&wire, now);

@@ -8,6 +8,8 @@
 mod drain;
 mod frames;
 mod inbound;
+#[cfg(test)]
+mod tests;
 mod timers;
 
 use std::borrow::Borrow;
@@ -108,6 +110,9 @@ struct Link {
     last_flush: Instant,
     last_progress: Instant,
     last_heard: Instant,
+    /// Reports sent and not acknowledged, and since when nothing was acknowledged.
+    in_flight: u32,
+    waits_since: Instant,
     next_ping: Instant,
     drain_sent: bool,
     drain_acked: Option<u64>,
@@ -130,6 +135,8 @@ impl Link {
             last_flush: now,
             last_progress: now,
             last_heard: now,
+            in_flight: 0,
+            waits_since: now,
             next_ping: now,
             drain_sent: false,
             drain_acked: None,

@@ -12,6 +12,8 @@ pub struct Tuning {
     pub hello_timeout: Duration,
     /// Without any frame for this long the stream counts as dead.
     pub silence: Duration,
+    /// With reports sent and none acknowledged for this long the stream counts as dead.
+    pub ack_timeout: Duration,
     /// First pause between two dials (the very first redial is immediate).
     pub redial_base: Duration,
     /// Longest pause between two dials.
@@ -37,6 +39,7 @@ impl Default for Tuning {
         Self {
             hello_timeout: Duration::from_secs(5),
             silence: Duration::from_secs(5),
+            ack_timeout: Duration::from_secs(30),
             redial_base: Duration::from_millis(50),
             redial_cap: Duration::from_secs(5),
             resend_base: Duration::from_millis(50),

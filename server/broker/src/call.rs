@@ -81,7 +81,8 @@ pub enum Change {
         job: Arc<Job>,
         end: Option<AttemptEnd>,
     },
-    /// Progress to keep, while the lease of this epoch lives. Not a change of version.
+    /// Progress to keep, while the lease of this epoch lives and nothing of its `seq` or a
+    /// later one is kept. Otherwise nothing happens. Not a change of version.
     Progress {
         id: JobId,
         epoch: u64,
@@ -115,7 +116,7 @@ pub fn content_hash(bytes: &[u8]) -> u64 {
     xxhash_rust::xxh3::xxh3_64(bytes)
 }
 
-/// A worker session that asks for jobs.
+/// A worker session that asks for jobs. An unknown or expired one gets none.
 #[derive(Clone, Debug)]
 pub struct Claim {
     pub session: SessionId,
@@ -125,7 +126,7 @@ pub struct Claim {
     /// Sorted.
     pub kinds: Arc<[Name]>,
     pub max_jobs: usize,
-    /// Payload bytes; at most one job over.
+    /// Payload bytes; at most one job over. 0: no job.
     pub max_bytes: u64,
 }
 
@@ -167,6 +168,7 @@ pub enum Conflict {
     Session { session: SessionId, owner: Option<ServerId> },
     /// The queue as it is.
     Queue(Queue),
-    /// A queue has jobs of too many kinds waiting.
+    /// A queue has jobs of too many kinds waiting. Only [`Change::Create`] meets it: a job
+    /// that comes back from an attempt always has a place.
     TooManyKinds { queue: Name },
 }

@@ -391,3 +391,6 @@ pub fn decode_entry(
         .collect();
     Ok(Entry { position, at: entry.at_ms, jobs, queues, requests })
 }
+
+#[cfg(test)]
+mod tests;

@@ -9,7 +9,8 @@ pub enum StoreError {
     /// Nothing was applied; the same may work later.
     #[error("the store is not available: {0}")]
     Unavailable(String),
-    /// Nothing was applied; there is no room for new jobs. Reports may still pass.
+    /// Nothing was applied; there is no room for new jobs. A call without
+    /// [`crate::Change::Create`] may still pass: repeat the rest of this one as such.
     #[error("the store is full: {0}")]
     Full(String),
     /// What the store holds can not be read. Somebody must look.

@@ -10,7 +10,7 @@ use sentinel_domain::{AttemptEnd, JobId, Millis, Queue, Spec, Status};
 use crate::RequestMemory;
 
 /// A place in the journal. Sequence numbers are dense within an epoch; a store that was
-/// rebuilt or emptied has another epoch.
+/// rebuilt or emptied has another epoch. The default is before the first entry of any epoch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Position {
     pub epoch: u64,
@@ -57,7 +57,8 @@ pub struct JobEvent {
     pub status: Status,
     /// There when the job is new, and where the store has it at hand.
     pub spec: Option<Arc<Spec>>,
-    /// The encoded spec of a new job.
+    /// The encoded spec of a job that is new, or that a retry brought back from its end. The
+    /// ledger may know the job: it hands only live ones to a store that starts.
     pub new: Option<Bytes>,
     /// How an attempt ended, when this change ended one without success.
     pub end: Option<AttemptEnd>,
@@ -70,6 +71,6 @@ pub enum Tail {
     Entries(Vec<Arc<Entry>>),
     /// The entries right after the position are gone.
     Trimmed,
-    /// The position is of another epoch.
+    /// The position is of another epoch, or after the head.
     OtherEpoch,
 }

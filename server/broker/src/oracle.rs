@@ -3,17 +3,18 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use bytes::Bytes;
 use sentinel_domain::{
-    Job, JobId, Millis, Name, Queue, SessionId, State, UniqueKey, alarm_at, held_key, limits,
-    promote, ready_score, start,
+    AttemptEnd, Job, JobId, Millis, Name, Queue, SessionId, State, UniqueKey, alarm_at, held_key,
+    limits, promote, ready_score, start,
 };
 use tokio::sync::watch;
 
 use crate::conformance::Restart;
 use crate::{
     Attention, Broker, Call, Change, Claim, Conflict, Depth, Entry, Group, Guard, JobEvent,
-    Outcome, Position, Reply, RequestMemory, ServerId, SessionRow, StoreError, Tail, Trim, Trimmed,
-    Unblocked, Verdict, codec,
+    Outcome, Position, Reply, ServerId, SessionRow, StoreError, Tail, Trim, Trimmed, Unblocked,
+    Verdict, codec,
 };
 
 const EPOCH: u64 = 1;
@@ -26,19 +27,15 @@ pub struct Oracle {
 
 #[derive(Default)]
 struct Naive {
-    entries: Vec<Arc<Entry>>,
+    /// The last one is in the making during a call.
+    entries: Vec<Entry>,
     /// With the entry that changed it last.
     jobs: BTreeMap<JobId, (Arc<Job>, u64)>,
     queues: BTreeMap<Name, Queue>,
     sessions: BTreeMap<SessionId, SessionRow>,
-    requests: Vec<RequestMemory>,
     /// Keys that outlive their evicted jobs.
     keys: Vec<(UniqueKey, JobId, Millis)>,
     replies: Vec<(ServerId, u64, Outcome)>,
-    // What the call in the making adds.
-    events: Vec<JobEvent>,
-    new_queues: Vec<Queue>,
-    new_requests: Vec<RequestMemory>,
     became_ready: BTreeSet<(Name, Name)>,
 }
 
@@ -66,37 +63,23 @@ impl Oracle {
         let checkpoint = restart.checkpoint.seq;
         *naive = Naive::default();
         naive.keys = restart.keys.clone();
-        for queue in &restart.queues {
-            naive.queues.insert(queue.name.clone(), queue.clone());
-        }
+        naive.queues.extend(restart.queues.iter().map(|q| (q.name.clone(), q.clone())));
         for job in &restart.jobs {
             naive.jobs.insert(job.id, (Arc::new(job.clone()), checkpoint));
         }
-        for entry in &entries {
-            let live = entry.requests.iter().filter(|r| r.until > restart.now);
-            naive.requests.extend(live.cloned());
-            if entry.position.seq <= checkpoint {
-                continue;
-            }
-            for queue in &entry.queues {
-                naive.queues.insert(queue.name.clone(), queue.clone());
-            }
+        for entry in entries.iter().filter(|entry| entry.position.seq > checkpoint) {
+            naive.queues.extend(entry.queues.iter().map(|q| (q.name.clone(), q.clone())));
             for event in &entry.jobs {
-                let known = naive.jobs.get(&event.id).map(|(job, _)| job.spec.clone());
-                let decode = |bytes| codec::decode_spec(bytes, &mut codec::Names::default());
-                let new = event.new.clone().map(|b| Arc::new(decode(b).expect("was encoded")));
-                let spec = new.or(known).expect("a change of a job that is there");
+                let spec = event.spec.clone().expect("the oracle keeps it at hand");
                 let job = Job { id: event.id, spec, status: event.status.clone() };
                 naive.jobs.insert(job.id, (Arc::new(job), entry.position.seq));
             }
         }
         naive.entries = entries;
-        let leases: Vec<_> = naive.all().filter_map(|job| job.status.lease).collect();
-        for lease in leases {
-            let expires_at = restart.sessions_expire_at;
-            let row = SessionRow { id: lease.session, owner: ServerId(0), expires_at };
-            naive.sessions.insert(lease.session, row);
-        }
+        let expires_at = restart.sessions_expire_at;
+        let row = |id| SessionRow { id, owner: ServerId(0), expires_at };
+        let leases = naive.jobs.values().filter_map(|(job, _)| job.status.lease);
+        naive.sessions = leases.map(|lease| (lease.session, row(lease.session))).collect();
     }
 }
 
@@ -109,8 +92,8 @@ impl Naive {
         self.jobs.get(id).map(|(job, _)| job)
     }
 
-    fn seq(&self) -> u64 {
-        self.entries.len() as u64
+    fn entry(&mut self) -> &mut Entry {
+        self.entries.last_mut().expect("one is in the making")
     }
 
     fn holder(&self, key: &UniqueKey, now: Millis) -> Option<JobId> {
@@ -128,10 +111,13 @@ impl Naive {
         if let Some((_, number, outcome)) = self.replies.iter().find(|(w, ..)| *w == call.writer)
             && *number >= call.number
         {
-            let error = StoreError::Unavailable("an old number".into());
-            return if *number == call.number { Ok(outcome.clone()) } else { Err(error) };
+            let error = || StoreError::Unavailable("an old number".into());
+            return (*number == call.number).then(|| outcome.clone()).ok_or_else(error);
         }
         self.became_ready.clear();
+        let position = Position { epoch: EPOCH, seq: self.entries.len() as u64 + 1 };
+        let (jobs, queues, requests) = Default::default();
+        self.entries.push(Entry { position, at: call.now, jobs, queues, requests });
         let verdicts = call.groups.into_iter().map(|g| self.group(g, call.now)).collect();
         for _ in 0..call.promote {
             let due = self.all().filter(|j| j.status.state == State::Scheduled);
@@ -140,23 +126,16 @@ impl Naive {
             self.put(Arc::new(job), None, None);
         }
         let claimed = call.claims.iter().map(|claim| self.claim(claim, call.now)).collect();
-        let position = Position { epoch: EPOCH, seq: self.seq() + 1 };
-        let entry = Entry {
-            position,
-            at: call.now,
-            jobs: std::mem::take(&mut self.events),
-            queues: std::mem::take(&mut self.new_queues),
-            requests: std::mem::take(&mut self.new_requests),
-        };
-        if !(entry.jobs.is_empty() && entry.queues.is_empty() && entry.requests.is_empty()) {
-            self.entries.push(Arc::new(entry));
+        let made = self.entry();
+        if made.jobs.is_empty() && made.queues.is_empty() && made.requests.is_empty() {
+            self.entries.pop();
         }
         let still = |(queue, kind): &(Name, Name)| {
             let is_it = |j: &&Arc<Job>| j.spec.queue == *queue && j.spec.kind == *kind;
             self.all().filter(is_it).any(|job| job.status.state == State::Ready)
         };
         let outcome = Outcome {
-            position: Position { epoch: EPOCH, seq: self.seq() },
+            position: Position { epoch: EPOCH, seq: self.entries.len() as u64 },
             verdicts,
             claimed,
             ready: self.became_ready.iter().filter(|pair| still(pair)).cloned().collect(),
@@ -170,23 +149,23 @@ impl Naive {
     fn wake_at(&self, now: Millis) -> Option<Millis> {
         let found = self.attention(now, usize::MAX);
         let is_now = !found.lost.is_empty() || !found.unblocked.is_empty();
-        let due = self.all().filter(|j| j.status.state == State::Scheduled);
-        let due = due.map(|job| job.status.ready_at);
-        let alarms = self.all().filter_map(|job| alarm_at(job));
+        let due_at =
+            |job: &Job| (job.status.state == State::Scheduled).then_some(job.status.ready_at);
+        let jobs = self.all().flat_map(|job| [due_at(job), alarm_at(job)]).flatten();
         let sessions = self.sessions.values().map(|row| row.expires_at);
-        let times = due.chain(alarms).chain(sessions).chain(is_now.then_some(now));
+        let times = jobs.chain(sessions).chain(is_now.then_some(now));
         times.min().map(|at| at.max(now))
     }
 
     fn group(&mut self, group: Group, now: Millis) -> Verdict {
         if let Some(request) = &group.request {
-            let mut known = self.requests.iter().rev();
-            if let Some(known) = known.find(|r| r.id == request.id && r.until > now) {
-                return if known.content_hash == request.content_hash {
-                    Verdict::Repeated(known.answer.clone())
-                } else {
-                    Verdict::RequestReused
-                };
+            let mut known = self.entries.iter().flat_map(|entry| &entry.requests);
+            match known.find(|r| r.id == request.id && r.until > now) {
+                Some(known) if known.content_hash == request.content_hash => {
+                    return Verdict::Repeated(known.answer.clone());
+                }
+                Some(_) => return Verdict::RequestReused,
+                None => {}
             }
         }
         if let Some(conflict) = group.guards.iter().find_map(|guard| self.broken(guard, now)) {
@@ -198,8 +177,7 @@ impl Naive {
         for change in group.changes {
             self.change(change);
         }
-        self.new_requests.extend(group.request.clone());
-        self.requests.extend(group.request);
+        self.entry().requests.extend(group.request);
         Verdict::Committed
     }
 
@@ -225,13 +203,11 @@ impl Naive {
                 (!holds).then_some(Conflict::Job { id: *id, current })
             }
             Guard::JobAbsent { id } => {
-                let current = self.job(id)?.clone();
-                Some(Conflict::Job { id: *id, current: Some(current) })
+                self.job(id).map(|job| Conflict::Job { id: *id, current: Some(job.clone()) })
             }
-            Guard::KeyFree { key } => {
-                let holder = Some(self.holder(key, now)?);
-                Some(Conflict::Key { key: key.clone(), holder })
-            }
+            Guard::KeyFree { key } => self
+                .holder(key, now)
+                .map(|holder| Conflict::Key { key: key.clone(), holder: Some(holder) }),
             Guard::KeyHeldBy { key, id } => {
                 let holder = self.holder(key, now);
                 (holder != Some(*id)).then(|| Conflict::Key { key: key.clone(), holder })
@@ -260,24 +236,15 @@ impl Naive {
             }
             Change::PutQueue(queue) => {
                 self.queues.insert(queue.name.clone(), queue.clone());
-                self.new_queues.push(queue);
+                self.entry().queues.push(queue);
             }
-            Change::PutSession(row) => {
-                self.sessions.insert(row.id, row);
-            }
-            Change::DropSession(id) => {
-                self.sessions.remove(&id);
-            }
+            Change::PutSession(row) => drop(self.sessions.insert(row.id, row)),
+            Change::DropSession(id) => drop(self.sessions.remove(&id)),
         }
     }
 
-    fn put(
-        &mut self,
-        job: Arc<Job>,
-        spec: Option<bytes::Bytes>,
-        end: Option<sentinel_domain::AttemptEnd>,
-    ) {
-        let old = self.jobs.insert(job.id, (job.clone(), self.seq() + 1));
+    fn put(&mut self, job: Arc<Job>, spec: Option<Bytes>, end: Option<AttemptEnd>) {
+        let old = self.jobs.insert(job.id, (job.clone(), self.entries.len() as u64));
         let was = old.map(|(old, _)| old.status.state);
         if job.status.state == State::Ready && was != Some(State::Ready) {
             self.became_ready.insert((job.spec.queue.clone(), job.spec.kind.clone()));
@@ -286,7 +253,7 @@ impl Naive {
         let new =
             spec.or_else(|| (is_back || was.is_none()).then(|| codec::encode_spec(&job.spec)));
         let (status, spec) = (job.status.clone(), Some(job.spec.clone()));
-        self.events.push(JobEvent { id: job.id, status, spec, new, end });
+        self.entry().jobs.push(JobEvent { id: job.id, status, spec, new, end });
     }
 
     fn claim(&mut self, claim: &Claim, now: Millis) -> Vec<Arc<Job>> {
@@ -326,9 +293,8 @@ impl Naive {
         for job in self.all() {
             for parent in &job.status.waiting_for {
                 let outcome = self.job(parent).map(|p| p.status.state).filter(|s| s.is_final());
-                let unblock =
-                    outcome.map(|outcome| Unblocked { job: job.clone(), parent: *parent, outcome });
-                found.unblocked.extend(unblock);
+                let unblocked = |outcome| Unblocked { job: job.clone(), parent: *parent, outcome };
+                found.unblocked.extend(outcome.map(unblocked));
             }
         }
         found.alarms.extend(self.all().filter(|j| alarm_at(j).is_some_and(|a| a <= now)).cloned());
@@ -362,6 +328,10 @@ impl Naive {
     }
 }
 
+fn answer<T: Send + 'static>(value: T) -> Reply<'static, T> {
+    Box::pin(async { Ok(value) })
+}
+
 impl Broker for Oracle {
     fn commit(&self, call: Call) -> Reply<'_, Outcome> {
         let outcome = self.naive().commit(call);
@@ -373,19 +343,16 @@ impl Broker for Oracle {
 
     fn read(&self, ids: Vec<JobId>) -> Reply<'_, Vec<Option<Arc<Job>>>> {
         let naive = self.naive();
-        let jobs = ids.iter().map(|id| naive.job(id).cloned()).collect();
-        Box::pin(async { Ok(jobs) })
+        answer(ids.iter().map(|id| naive.job(id).cloned()).collect())
     }
 
     fn holders(&self, keys: Vec<UniqueKey>, now: Millis) -> Reply<'_, Vec<Option<JobId>>> {
         let naive = self.naive();
-        let holders = keys.iter().map(|key| naive.holder(key, now)).collect();
-        Box::pin(async { Ok(holders) })
+        answer(keys.iter().map(|key| naive.holder(key, now)).collect())
     }
 
     fn queues(&self) -> Reply<'_, Vec<Queue>> {
-        let queues = self.naive().queues.values().cloned().collect();
-        Box::pin(async { Ok(queues) })
+        answer(self.naive().queues.values().cloned().collect())
     }
 
     fn depths(&self) -> Reply<'_, Vec<Depth>> {
@@ -394,32 +361,33 @@ impl Broker for Oracle {
             *counts.entry((job.spec.queue.clone(), job.status.state)).or_default() += 1;
         }
         let depth = |((queue, state), count)| Depth { queue, state, count };
-        let depths = counts.into_iter().map(depth).collect();
-        Box::pin(async { Ok(depths) })
+        answer(counts.into_iter().map(depth).collect())
     }
 
     fn session_jobs(&self, session: SessionId) -> Reply<'_, Vec<Arc<Job>>> {
         let is_its = |j: &&Arc<Job>| j.status.lease.is_some_and(|l| l.session == session);
-        let jobs = self.naive().all().filter(is_its).cloned().collect();
-        Box::pin(async { Ok(jobs) })
+        answer(self.naive().all().filter(is_its).cloned().collect())
     }
 
     fn extend_sessions(&self, until: Millis) -> Reply<'_, ()> {
         for row in self.naive().sessions.values_mut() {
             row.expires_at = row.expires_at.max(until);
         }
-        Box::pin(async { Ok(()) })
+        answer(())
     }
 
     fn attention(&self, now: Millis, limit: usize) -> Reply<'_, Attention> {
-        let found = self.naive().attention(now, limit);
-        Box::pin(async { Ok(found) })
+        answer(self.naive().attention(now, limit))
     }
 
     fn tail(&self, after: Position, limit: usize) -> Reply<'_, Tail> {
-        let skip = usize::try_from(after.seq).unwrap_or(usize::MAX);
-        let entries = self.naive().entries.iter().skip(skip).take(limit.max(1)).cloned().collect();
-        Box::pin(async { Ok(Tail::Entries(entries)) })
+        let naive = self.naive();
+        let is_known = after.epoch == EPOCH && after.seq <= naive.entries.len() as u64;
+        if !is_known && after != Position::default() {
+            return answer(Tail::OtherEpoch);
+        }
+        let rest = naive.entries.iter().skip(after.seq as usize).take(limit.max(1));
+        answer(Tail::Entries(rest.cloned().map(Arc::new).collect()))
     }
 
     fn head(&self) -> watch::Receiver<Position> {
@@ -427,7 +395,6 @@ impl Broker for Oracle {
     }
 
     fn trim(&self, trim: Trim) -> Reply<'_, Trimmed> {
-        let trimmed = self.naive().trim(&trim);
-        Box::pin(async move { Ok(trimmed) })
+        answer(self.naive().trim(&trim))
     }
 }

@@ -36,7 +36,8 @@ pub trait Broker: Send + Sync + 'static {
     /// whether workers were silent or not heard.
     fn extend_sessions(&self, until: Millis) -> Reply<'_, ()>;
 
-    /// What a sweeper must decide about, at most `limit` jobs. Reading changes nothing:
+    /// What a sweeper must decide about, at most `limit` jobs and `limit` expired sessions.
+    /// Unknown sessions and their jobs are lost whatever `now` is. Reading changes nothing:
     /// what is still due is answered again.
     fn attention(&self, now: Millis, limit: usize) -> Reply<'_, Attention>;
 

@@ -106,7 +106,10 @@ impl Journal {
         let body = codec::encode_entry(entry);
         let is_full = |s: &Segment| s.bytes > 0 && s.bytes >= self.options.segment_bytes;
         if self.segments.last().is_some_and(is_full) {
-            self.rotate(entry.position.seq)?;
+            // The former file takes more; what is wrong with the disk shows at the insert.
+            if let Err(error) = self.rotate(entry.position.seq) {
+                tracing::warn!(%error, "no new journal file was begun");
+            }
         }
         segment::insert(&mut self.connection, entry.position.seq, entry.at, &body)?;
         if let Some(segment) = self.segments.last_mut() {
@@ -115,11 +118,14 @@ impl Journal {
         Ok(body.len())
     }
 
-    fn rotate(&mut self, first: u64) -> Result<(), AppendError> {
-        let failed = |error: OpenError| AppendError::Failed(error.to_string());
-        let (first, path) =
-            segment::create(&self.options.dir, self.epoch, first).map_err(failed)?;
-        let connection = segment::connect(&path).map_err(failed)?;
+    fn rotate(&mut self, first: u64) -> Result<(), OpenError> {
+        let (first, path) = segment::create(&self.options.dir, self.epoch, first)?;
+        let connection = segment::connect(&path).inspect_err(|_| {
+            // An empty file that entries of the former one overtake would look like a gap.
+            if let Err(error) = segment::delete(&path) {
+                tracing::error!(path = %path.display(), %error, "delete this file before a restart");
+            }
+        })?;
         let former = std::mem::replace(&mut self.connection, connection);
         self.segments.push(Segment::empty(path, first));
         self.closing.retain(|closing| !closing.is_finished());

@@ -11,7 +11,7 @@ use crate::OpenError;
 #[derive(Debug)]
 pub struct DirLock {
     dir: PathBuf,
-    _file: File,
+    file: File,
 }
 
 impl DirLock {
@@ -28,7 +28,7 @@ impl DirLock {
             .open(&path)
             .map_err(|source| OpenError::io(&path, source))?;
         match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => Ok(Self { dir, _file: file }),
+            Ok(()) => Ok(Self { dir, file }),
             Err(rustix::io::Errno::WOULDBLOCK) => Err(OpenError::Locked { dir }),
             Err(errno) => Err(OpenError::io(&path, errno.into())),
         }
@@ -37,5 +37,12 @@ impl DirLock {
     /// The directory.
     pub fn dir(&self) -> &Path {
         &self.dir
+    }
+}
+
+impl Drop for DirLock {
+    /// Closing the file is not enough: a child process that is just being started has it too.
+    fn drop(&mut self) {
+        let _ = rustix::fs::flock(&self.file, FlockOperation::Unlock);
     }
 }

@@ -3,6 +3,8 @@
 //! The stream is the worker's sign of life; the leases hang on the session, not on the
 //! stream, so that a stream may break and come back, here or at another server.
 
+mod chores;
+mod close;
 mod frame;
 mod hello;
 mod report;
@@ -15,7 +17,6 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use futures_util::{Stream, StreamExt};
-use sentinel_broker::{Change, Conflict, Group, Guard, SessionRow, Verdict};
 use sentinel_domain::{Job, JobId, Millis, Name, SessionId};
 use sentinel_ledger::LogRow;
 use tokio::sync::mpsc;
@@ -43,12 +44,6 @@ const TICK: Duration = Duration::from_millis(250);
 /// How long a session outlives GoAway. Its worker has moved by then, or keeps its jobs and
 /// comes back to whoever answers.
 const LEAVE_WITHIN: Duration = Duration::from_millis(1_200);
-
-/// Progress of one job reaches watchers at most so often.
-const PROGRESS_EVERY_MS: Millis = 100;
-
-/// Progress of one job is stored at most so often.
-const PROGRESS_KEPT_EVERY_MS: Millis = 1_000;
 
 /// The two ways to a worker: what can not wait overtakes what is bulky.
 pub struct Lanes {
@@ -328,24 +323,6 @@ impl Session {
         }
     }
 
-    fn on_progress(&mut self, held: &Held, progress: sentinel_domain::Progress) {
-        let now = self.engine.now();
-        let Some(running) = self.running(held) else { return };
-        if running.progress.as_ref().is_some_and(|p| p.seq >= progress.seq) {
-            return;
-        }
-        running.is_kept = false;
-        running.is_shown = now - running.shown_at >= PROGRESS_EVERY_MS;
-        if running.is_shown {
-            running.shown_at = now;
-            let job = running.job.clone();
-            running.progress = Some(progress.clone());
-            self.engine.fanout.progress(&job, held.lease.attempt, &progress);
-        } else {
-            running.progress = Some(progress);
-        }
-    }
-
     fn on_checkpoint(&mut self, held: Held, seq: u64, data: bytes::Bytes) {
         let job = self.running(&held).map(|r| r.job.clone());
         let engine = self.engine.clone();
@@ -408,144 +385,6 @@ impl Session {
             Done::Logged { held, seq } => self.send(ToWorker::LogAck { held, seq }).await,
             Done::Renewed { is_ours: false } => Err(Ended::Superseded),
             Done::Renewed { is_ours: true } | Done::Nothing => Ok(()),
-        }
-    }
-
-    async fn on_tick(&mut self) -> Result<(), Ended> {
-        let now = self.engine.now();
-        if now - self.heard_at > self.engine.settings.session_ttl_ms {
-            return Err(Ended::Silent);
-        }
-        self.take_back_unreceived(now);
-        self.keep_progress(now);
-        if now - self.renewed_at >= self.engine.settings.session_ttl_ms / 3 {
-            self.renewed_at = now;
-            let group = self.row_until(self.heard_at + self.engine.settings.session_ttl_ms);
-            let engine = self.engine.clone();
-            self.in_flight.push(Box::pin(async move {
-                match engine.commits.group(group).await {
-                    Ok(Verdict::Conflict(Conflict::Session { .. })) => {
-                        Done::Renewed { is_ours: false }
-                    }
-                    _ => Done::Renewed { is_ours: true },
-                }
-            }));
-        }
-        Ok(())
-    }
-
-    fn row_until(&self, expires_at: Millis) -> Group {
-        let owner = self.engine.server;
-        Group {
-            request: None,
-            guards: vec![Guard::SessionOwner { session: self.id, owner }],
-            changes: vec![Change::PutSession(SessionRow { id: self.id, owner, expires_at })],
-        }
-    }
-
-    fn take_back_unreceived(&mut self, now: Millis) {
-        let timeout_ms = self.engine.settings.receive_timeout_ms;
-        let mut back = Vec::new();
-        while let Some(oldest) = self.unreceived.front()
-            && now - oldest.sent_at > timeout_ms
-        {
-            for id in self.unreceived.pop_front().map(|u| u.jobs).unwrap_or_default() {
-                back.extend(self.running.remove(&id).map(|r| r.job));
-            }
-        }
-        if !back.is_empty() {
-            tracing::warn!(session = %self.id, jobs = back.len(), "assignments were not received in time");
-            let engine = self.engine.clone();
-            self.in_flight
-                .push(Box::pin(async move { Done::HandedBack(engine.hand_back(back).await) }));
-        }
-    }
-
-    fn keep_progress(&mut self, now: Millis) {
-        let mut changes = Vec::new();
-        for (id, running) in &mut self.running {
-            let Some(progress) = &running.progress else { continue };
-            let Some(lease) = running.job.status.lease else { continue };
-            if !running.is_shown {
-                running.is_shown = true;
-                running.shown_at = now;
-                self.engine.fanout.progress(&running.job, lease.attempt, progress);
-            }
-            if !running.is_kept && now - running.kept_at >= PROGRESS_KEPT_EVERY_MS {
-                running.is_kept = true;
-                running.kept_at = now;
-                let (epoch, progress) = (lease.epoch, progress.clone());
-                changes.push(Change::Progress { id: *id, epoch, progress });
-            }
-        }
-        if !changes.is_empty() {
-            let engine = self.engine.clone();
-            let group = Group { request: None, guards: Vec::new(), changes };
-            self.in_flight.push(Box::pin(async move {
-                let _ = engine.commits.group(group).await;
-                Done::Nothing
-            }));
-        }
-    }
-
-    /// The end of the stream; what becomes of the leases depends on how it ended.
-    async fn close(mut self, ended: Ended) {
-        tracing::info!(session = %self.id, worker = %self.worker, ?ended, "a worker session ended");
-        if ended == Ended::Superseded {
-            return;
-        }
-        self.engine.demand.leave(self.id);
-        self.engine.roster.leave(self.id, &self.mailbox);
-        self.barrier().await;
-        // Reports that have arrived are recorded, though nobody waits for the verdict.
-        while let Some(done) = self.in_flight.next().await {
-            if let Done::Settled(settled) = done {
-                for settled in settled.iter().filter(|s| s.verdict != ReportVerdict::RetryLater) {
-                    self.forget(&settled.held);
-                }
-            }
-        }
-        let mut back = self.mailbox.take().assigned;
-        let unreceived = std::mem::take(&mut self.unreceived);
-        for id in unreceived.into_iter().flat_map(|u| u.jobs) {
-            back.extend(self.running.remove(&id).map(|r| r.job));
-        }
-        if ended == Ended::Bye {
-            back.extend(self.running.drain().map(|(_, r)| r.job));
-        }
-        self.engine.hand_back(back).await;
-        self.leave_row(ended).await;
-    }
-
-    async fn leave_row(&mut self, ended: Ended) {
-        let now = self.engine.now();
-        let settings = &self.engine.settings;
-        let mut groups = Vec::new();
-        match ended {
-            // The row expires by itself; it was last renewed when the worker was heard.
-            Ended::Silent | Ended::Superseded => {}
-            Ended::Drained => groups.push(self.row_until(now + settings.session_ttl_ms)),
-            Ended::Bye => groups
-                .push(Group { changes: vec![Change::DropSession(self.id)], ..self.row_until(now) }),
-            Ended::Eof => {
-                groups.push(self.row_until(now + settings.lost_grace_ms));
-                for session in self.engine.roster.suspects(self.id, now) {
-                    let owner = self.engine.server;
-                    let expires_at = now + settings.session_ttl_ms;
-                    groups.push(Group {
-                        request: None,
-                        guards: vec![Guard::SessionOwner { session, owner }],
-                        changes: vec![Change::PutSession(SessionRow {
-                            id: session,
-                            owner,
-                            expires_at,
-                        })],
-                    });
-                }
-            }
-        }
-        if let Err(error) = self.engine.commits.groups(groups).await {
-            tracing::debug!(%error, session = %self.id, "the end of a session was not noted");
         }
     }
 }

@@ -16,7 +16,6 @@ pub struct Tasks {
 
 impl Tasks {
     /// Starts a task whose log lines carry its name.
-    #[expect(clippy::disallowed_methods, reason = "this is the helper that all others go through")]
     pub fn spawn(&self, name: &'static str, task: impl Future<Output = ()> + Send + 'static) {
         self.tracker.spawn(task.instrument(tracing::info_span!("task", name)));
     }

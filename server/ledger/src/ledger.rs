@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use sentinel_broker::{Entry, Position};
-use sentinel_domain::{AttemptEnd, Job, JobId, Millis, Name, Queue};
+use sentinel_domain::{AttemptEnd, Job, JobId, Millis, Name, Queue, UniqueKey};
 
 use crate::sqlite::{self, Database, Kind};
 use crate::{Filter, LedgerError, LogQuery, LogRow, Page, PageRequest, QueueCount};
@@ -129,6 +129,17 @@ impl Ledger {
     /// Only those of the file.
     pub async fn queues(&self) -> Result<Vec<Queue>, LedgerError> {
         self.history.read(sqlite::queues).await
+    }
+
+    /// Unique keys with a time of their own that is not over at `now`: key, holder, end.
+    ///
+    /// # Errors
+    /// Only those of the file.
+    pub async fn held_keys(
+        &self,
+        now: Millis,
+    ) -> Result<Vec<(UniqueKey, JobId, Millis)>, LedgerError> {
+        self.history.read(move |connection| sqlite::held_keys(connection, now)).await
     }
 
     /// The attempts of a job that ended without success, oldest first; of more than

@@ -10,13 +10,14 @@ mod project;
 mod read;
 mod scan;
 mod schema;
+mod statement;
 
 pub(crate) use count::counts;
 pub(crate) use file::{Database, Kind};
 pub(crate) use list::list;
 pub(crate) use logs::{append_logs, log_bytes, read_logs};
 pub(crate) use project::project;
-pub(crate) use read::{as_of, attempts, checkpoint, get, live, queues};
+pub(crate) use read::{as_of, attempts, checkpoint, get, held_keys, live, queues};
 
 use sentinel_domain::JobId;
 

@@ -9,6 +9,8 @@ use sentinel_client::worker::Worker;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use super::Running;
+use crate::cli::demo;
 use crate::config::Config;
 
 /// A fleet of one worker.
@@ -18,8 +20,10 @@ pub(super) struct Fleet {
 }
 
 impl Fleet {
-    pub(super) fn start(config: &Config, server: SocketAddr) -> Result<Self> {
-        let builder = Worker::builder(format!("http://{server}"))
+    pub(super) fn start(config: &Config, server: &Running) -> Result<Self> {
+        let (address, is_new) = (server.address, server.is_new);
+        let url = format!("http://{address}");
+        let builder = Worker::builder(&url)
             .queue("default")
             .concurrency(64)
             .instance("dev")
@@ -27,13 +31,14 @@ impl Fleet {
         let worker = sentinel_worker::register(builder).build()?;
         let stop = CancellationToken::new();
         let stopped = stop.clone().cancelled_owned();
-        #[expect(clippy::disallowed_methods, reason = "joined by Fleet::stop")]
+        let (config, stopping) = (config.clone(), stop.clone());
         let worker = tokio::spawn(async move {
-            if let Err(error) = worker.run(stopped).await {
+            let (ended, ()) =
+                tokio::join!(worker.run(stopped), greet(&config, address, is_new, stopping));
+            if let Err(error) = ended {
                 tracing::error!(%error, "the worker ended");
             }
         });
-        hint(config, server);
         Ok(Self { stop, worker })
     }
 
@@ -45,7 +50,26 @@ impl Fleet {
     }
 }
 
-fn hint(config: &Config, server: SocketAddr) {
+/// Shows a first job where there was none yet, then says what to try next.
+async fn greet(config: &Config, server: SocketAddr, is_new: bool, stop: CancellationToken) {
+    eprintln!(
+        "\nSentinel listens on {server}, with a worker for the demo kinds; data in {}.",
+        config.data_dir.display()
+    );
+    if is_new {
+        let url = format!("http://{server}");
+        let shown = tokio::select! {
+            shown = demo::run(&url, config.color) => shown,
+            () = stop.cancelled() => return,
+        };
+        if let Err(error) = shown {
+            tracing::warn!(%error, "the first job could not be shown");
+        }
+    }
+    hint(server);
+}
+
+fn hint(server: SocketAddr) {
     let at = match server.port() {
         7070 => String::new(),
         _ => format!(" --server http://{server}"),
@@ -53,13 +77,13 @@ fn hint(config: &Config, server: SocketAddr) {
     // Standard error, beside the log: standard output stays for answers.
     eprintln!(
         "
-Sentinel listens on {server}, with a worker for the demo kinds; data in {}.
 In another terminal:
 
-  target/debug/sentinel job enqueue demo.progress --payload '{{\"steps\": 20, \"step_ms\": 200}}' --watch{at}
+  target/debug/sentinel job enqueue demo.progress --payload '{{\"steps\": 50, \"step_ms\": 200}}' --watch{at}
   target/debug/sentinel job list{at}
   target/debug/sentinel --help
-",
-        config.data_dir.display()
+
+Ctrl-C stops; what was enqueued is there again at the next start.
+"
     );
 }

@@ -26,7 +26,7 @@ pub(super) async fn open(
     std::fs::create_dir_all(&dir).with_context(|| format!("create data_dir {}", dir.display()))?;
     let lock = Arc::new(DirLock::acquire(&dir)?);
     let ledger = Ledger::open(&dir.join("ledger.sqlite")).await?;
-    let seed = seed(&ledger).await?;
+    let seed = seed(&ledger, now).await?;
     let (jobs, checkpoint) = (seed.jobs.len(), seed.checkpoint);
     let options = OpenOptions {
         sessions_expire_at: now + settings.session_ttl_ms,
@@ -40,7 +40,7 @@ pub(super) async fn open(
 }
 
 /// What the ledger knows of jobs that still live.
-async fn seed(ledger: &Ledger) -> Result<Seed> {
+async fn seed(ledger: &Ledger, now: Millis) -> Result<Seed> {
     let checkpoint = ledger.checkpoint().await?;
     let mut jobs = Vec::new();
     let mut after: Option<JobId> = None;
@@ -57,5 +57,6 @@ async fn seed(ledger: &Ledger) -> Result<Seed> {
     for ids in final_parents.chunks(PAGE) {
         jobs.extend(ledger.get(ids.to_vec()).await?.into_iter().flatten());
     }
-    Ok(Seed { checkpoint, jobs, queues: ledger.queues().await?, keys: Vec::new() })
+    let (queues, keys) = (ledger.queues().await?, ledger.held_keys(now).await?);
+    Ok(Seed { checkpoint, jobs, queues, keys })
 }

@@ -13,9 +13,10 @@ use crate::config::{Color, parse_span};
 
 /// Flags of every client verb.
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Connection and output")]
 pub(super) struct Connection {
     /// The server.
-    #[arg(long, global = true, value_name = "URL", env = "SENTINEL_SERVER", default_value = DEFAULT_ENDPOINT)]
+    #[arg(long, global = true, value_name = "URL", env = "SENTINEL_SERVER", hide_env_values = true, default_value = DEFAULT_ENDPOINT)]
     server: String,
     /// Answer with one JSON object a line: the field names of the protocol, lowerCamelCase.
     #[arg(long, global = true)]
@@ -38,10 +39,10 @@ fn color(word: &str) -> Result<Color, clap::Error> {
 }
 
 impl Connection {
-    /// Connects and runs a verb, which answers with its exit code.
+    /// Runs a verb, which answers with its exit code.
     pub(super) fn run<V, F>(self, verb: V) -> ExitCode
     where
-        V: FnOnce(Client, Out) -> F,
+        V: FnOnce(Dial, Out) -> F,
         F: Future<Output = Result<u8, Failure>>,
     {
         let json = self.json;
@@ -54,22 +55,23 @@ impl Connection {
                 return ExitCode::from(failure::OTHER);
             }
         };
-        let ended = runtime.block_on(async {
-            let client = self.connect().await?;
-            // Large on the stack; one allocation a process does not matter.
-            Box::pin(verb(client, out)).await
-        });
+        // Large on the stack; one allocation a process does not matter.
+        let ended = runtime.block_on(Box::pin(verb(Dial(self), out)));
         ExitCode::from(ended.unwrap_or_else(|failure| out::report(&failure, json)))
     }
+}
 
+/// A connection to be made, once the verb has checked what it was given.
+pub(super) struct Dial(Connection);
+
+impl Dial {
     /// Connects now, so that a missing server is told before anything waits for it.
-    async fn connect(&self) -> Result<Client, Failure> {
-        let client = Client::connect(&self.server).await.map_err(|error| match error {
-            Error::Transport { message } => {
-                Failure::NoServer { server: self.server.clone(), message }
-            }
+    pub(super) async fn client(&self) -> Result<Client, Failure> {
+        let Connection { server, timeout, actor, .. } = &self.0;
+        let client = Client::connect(server).await.map_err(|error| match error {
+            Error::Transport { message } => Failure::NoServer { server: server.clone(), message },
             other => Failure::Call(other),
         })?;
-        Ok(client.with_actor(&self.actor).with_timeout(self.timeout))
+        Ok(client.with_actor(actor).with_timeout(*timeout))
     }
 }

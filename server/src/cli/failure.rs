@@ -133,7 +133,8 @@ fn exit_code_of(error: &Error) -> u8 {
 /// The exit code for one refused item of a batch, which carries a reason but no code.
 pub(super) fn exit_code_of_item(reason: &str) -> u8 {
     match reason {
-        "INVALID_ARGUMENT" => USAGE,
+        "INVALID_FIELD" => USAGE,
+        "OVERLOADED" | "STORE_UNAVAILABLE" | "STORE_FULL" | "SHUTTING_DOWN" => UNAVAILABLE,
         _ if reason.ends_with("_NOT_FOUND") => NOT_FOUND,
         _ => REFUSED,
     }

@@ -38,10 +38,10 @@ pub(super) struct JobCommand {
 enum Verb {
     /// Enqueue a job, or many of the same.
     #[command(after_help = enqueue::EXAMPLES)]
-    Enqueue(Box<enqueue::Enqueue>),
+    Enqueue(Box<enqueue::EnqueueFlags>),
     /// Follow jobs until they end, or all of a queue until you stop it.
     #[command(after_help = watch::EXAMPLES)]
-    Watch(watch::WatchArgs),
+    Watch(watch::WatchFlags),
     /// Show one job with its payload and result.
     #[command(after_help = "Example:\n  sentinel job get 0190a5c2-... --json | jq .result")]
     Get {
@@ -60,7 +60,7 @@ enum Verb {
         #[arg(required = true)]
         ids: Vec<String>,
         /// Kept with the job.
-        #[arg(long, default_value = "")]
+        #[arg(long, default_value = "", hide_default_value = true)]
         reason: String,
     },
     /// Run final jobs once more: same id, a new budget of attempts.
@@ -96,19 +96,26 @@ enum Verb {
 /// Runs a verb.
 pub(super) fn run(command: JobCommand) -> ExitCode {
     let JobCommand { connection, verb } = command;
-    connection.run(|client, mut out| async move {
+    connection.run(|dial, mut out| async move {
         let out = &mut out;
         match verb {
-            Verb::Enqueue(enqueue) => enqueue::run(*enqueue, &client, out).await,
-            Verb::Watch(watch) => watch::run(watch, &client, out).await,
-            Verb::Get { id } => show::get(&id, &client, out).await,
-            Verb::List(list) => show::list(list, &client, out).await,
-            Verb::Cancel { ids, reason } => cancel(&ids, &reason, &client, out).await,
-            Verb::Retry { ids } => retry(&ids, &client, out).await,
+            Verb::Enqueue(flags) => {
+                let enqueue = flags.checked(out.now)?;
+                enqueue.run(&dial.client().await?, out).await
+            }
+            Verb::Watch(flags) => {
+                let watch = flags.checked(out.json)?;
+                watch::follow(watch, &dial.client().await?, out).await
+            }
+            Verb::Get { id } => show::get(&id, &dial.client().await?, out).await,
+            Verb::List(list) => show::list(list, &dial.client().await?, out).await,
+            Verb::Cancel { ids, reason } => cancel(&ids, &reason, &dial.client().await?, out).await,
+            Verb::Retry { ids } => retry(&ids, &dial.client().await?, out).await,
             Verb::Logs { id, attempt, follow } => {
+                let client = dial.client().await?;
                 show::logs(client.read_logs(&id, attempt, follow).await?, out).await
             }
-            Verb::Counts { queues } => show::counts(queues, &client, out).await,
+            Verb::Counts { queues } => show::counts(queues, &dial.client().await?, out).await,
         }
     })
 }
@@ -211,4 +218,13 @@ fn failed(id: &str, error: sentinel_client::Error, out: &Out) -> u8 {
         eprintln!("{id}:");
     }
     out::report(&Failure::Call(error), out.json)
+}
+
+/// Shows jobs to their end.
+pub(super) async fn follow_jobs(
+    ids: Vec<String>,
+    client: &Client,
+    out: &mut Out,
+) -> Result<u8, Failure> {
+    watch::follow(watch::Follow::jobs(ids), client, out).await
 }

@@ -44,7 +44,7 @@ enum Verb {
         #[arg(long, value_name = "DURATION", value_parser = parse_span)]
         priority_boost: Option<Duration>,
         /// For people.
-        #[arg(long, value_name = "TEXT", default_value = "")]
+        #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
         description: String,
     },
     /// Show one queue.
@@ -70,8 +70,9 @@ enum Order {
 /// Runs a verb.
 pub(super) fn run(command: QueueCommand) -> ExitCode {
     let QueueCommand { connection, verb } = command;
-    connection.run(|client, mut out| async move {
+    connection.run(|dial, mut out| async move {
         let out = &mut out;
+        let client = dial.client().await?;
         match verb {
             Verb::Create { name, order, priority_boost, description } => {
                 let order = match order {

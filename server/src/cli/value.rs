@@ -35,7 +35,7 @@ pub(super) enum Moment {
 
 impl Moment {
     /// The point in time.
-    pub(super) fn from_now(self, now: SystemTime) -> SystemTime {
+    pub(super) fn since(self, now: SystemTime) -> SystemTime {
         match self {
             Moment::At(time) => time,
             Moment::In(span) => now + span,

@@ -77,6 +77,7 @@ impl Args for Flags {
             .long("config")
             .value_name("FILE")
             .env("SENTINEL_CONFIG")
+            .hide_env_values(true)
             .value_parser(clap::value_parser!(PathBuf))
             .help("TOML file with settings; docs/configuration.md lists them");
         let print = Arg::new("print_config")

@@ -25,18 +25,16 @@ pub struct Reason {
 
 macro_rules! catalogue {
     ($($name:ident: $code:ident, $details:literal, $meaning:literal, $remedy:literal;)*) => {
-        /// Every reason, in the order of the document.
-        pub const CATALOGUE: &[Reason] = &[$(Reason {
+        $(const $name: Reason = Reason {
             name: stringify!($name),
             code: Code::$code,
             details: $details,
             meaning: $meaning,
             remedy: $remedy,
-        },)*];
+        };)*
 
-        #[derive(Clone, Copy)]
-        #[expect(non_camel_case_types, reason = "spelt as on the wire")]
-        enum R { $($name,)* }
+        /// Every reason, in the order of the document.
+        pub const CATALOGUE: &[&Reason] = &[$(&$name,)*];
     };
 }
 
@@ -92,19 +90,18 @@ catalogue! {
 }
 
 /// A status with its ErrorInfo, before other details.
-fn begin(reason: R, metadata: &[(&str, String)]) -> (Code, ErrorDetails) {
-    let Reason { name, code, .. } = CATALOGUE[reason as usize];
+fn begin(reason: &Reason, metadata: &[(&str, String)]) -> (Code, ErrorDetails) {
     let metadata: std::collections::HashMap<String, String> =
         metadata.iter().map(|(key, value)| ((*key).to_owned(), value.clone())).collect();
-    (code, ErrorDetails::with_error_info(name, DOMAIN, metadata))
+    (reason.code, ErrorDetails::with_error_info(reason.name, DOMAIN, metadata))
 }
 
-fn simple(reason: R, message: String) -> Status {
+fn simple(reason: &Reason, message: String) -> Status {
     let (code, details) = begin(reason, &[]);
     Status::with_error_details(code, message, details)
 }
 
-fn later(reason: R, message: String, pause: Duration) -> Status {
+fn later(reason: &Reason, message: String, pause: Duration) -> Status {
     let (code, mut details) = begin(reason, &[]);
     details.set_retry_info(Some(pause));
     Status::with_error_details(code, message, details)
@@ -112,7 +109,7 @@ fn later(reason: R, message: String, pause: Duration) -> Status {
 
 /// Fields out of their range.
 pub fn invalid(violations: Vec<Violation>) -> Status {
-    let (code, mut details) = begin(R::INVALID_FIELD, &[]);
+    let (code, mut details) = begin(&INVALID_FIELD, &[]);
     let mut message = String::new();
     for violation in violations {
         if !message.is_empty() {
@@ -131,7 +128,7 @@ pub fn invalid_field(field: &str, description: impl Into<String>) -> Status {
 
 /// A frame that the session protocol does not allow.
 pub fn protocol(message: impl Into<String>) -> Status {
-    simple(R::SESSION_PROTOCOL, message.into())
+    simple(&SESSION_PROTOCOL, message.into())
 }
 
 /// The server closes its streams.
@@ -145,31 +142,31 @@ pub fn answer(error: EngineError) -> Status {
     let pause = Duration::from_millis(500);
     match error {
         EngineError::Invalid(violations) => invalid(violations),
-        EngineError::JobNotFound(_) => simple(R::JOB_NOT_FOUND, message),
-        EngineError::QueueNotFound(_) => simple(R::QUEUE_NOT_FOUND, message),
-        EngineError::QueueExists(_) => simple(R::QUEUE_EXISTS, message),
-        EngineError::TooManyQueues { .. } => simple(R::TOO_MANY_QUEUES, message),
-        EngineError::TooManyKinds { .. } => simple(R::TOO_MANY_KINDS, message),
+        EngineError::JobNotFound(_) => simple(&JOB_NOT_FOUND, message),
+        EngineError::QueueNotFound(_) => simple(&QUEUE_NOT_FOUND, message),
+        EngineError::QueueExists(_) => simple(&QUEUE_EXISTS, message),
+        EngineError::TooManyQueues { .. } => simple(&TOO_MANY_QUEUES, message),
+        EngineError::TooManyKinds { .. } => simple(&TOO_MANY_KINDS, message),
         EngineError::KeyHeld { holder } => {
-            let (code, details) = begin(R::UNIQUE_KEY_HELD, &[("holder", holder.to_string())]);
+            let (code, details) = begin(&UNIQUE_KEY_HELD, &[("holder", holder.to_string())]);
             Status::with_error_details(code, message, details)
         }
-        EngineError::RequestReused => simple(R::REQUEST_ID_REUSED, message),
-        EngineError::NotFinal(_) => simple(R::JOB_NOT_FINAL, message),
-        EngineError::Contended => simple(R::CONTENDED, message),
-        EngineError::Overloaded => later(R::OVERLOADED, message, pause),
+        EngineError::RequestReused => simple(&REQUEST_ID_REUSED, message),
+        EngineError::NotFinal(_) => simple(&JOB_NOT_FINAL, message),
+        EngineError::Contended => simple(&CONTENDED, message),
+        EngineError::Overloaded => later(&OVERLOADED, message, pause),
         EngineError::ShuttingDown | EngineError::Store(StoreError::Closed) => {
-            later(R::SHUTTING_DOWN, message, pause)
+            later(&SHUTTING_DOWN, message, pause)
         }
         EngineError::Store(StoreError::Full(_)) | EngineError::Ledger(LedgerError::Full { .. }) => {
-            later(R::STORE_FULL, message, Duration::from_secs(5))
+            later(&STORE_FULL, message, Duration::from_secs(5))
         }
-        EngineError::Store(StoreError::Damaged(_)) => simple(R::STORE_DAMAGED, message),
+        EngineError::Store(StoreError::Damaged(_)) => simple(&STORE_DAMAGED, message),
         EngineError::Store(StoreError::Unknown(_) | StoreError::Unavailable(_))
         | EngineError::Ledger(LedgerError::Unavailable { .. } | LedgerError::Superseded { .. }) => {
-            later(R::STORE_UNAVAILABLE, message, pause)
+            later(&STORE_UNAVAILABLE, message, pause)
         }
-        EngineError::Ledger(_) => simple(R::STORE_DAMAGED, message),
+        EngineError::Ledger(_) => simple(&STORE_DAMAGED, message),
     }
 }
 

@@ -35,7 +35,9 @@ where
         for span in context.event_scope().into_iter().flat_map(|scope| scope.from_root()) {
             if let Some(fields) = span.extensions().get::<FormattedFields<JsonFields>>() {
                 let fields = serde_json::from_str::<Map<String, Value>>(fields.fields.as_str());
-                line.extend(fields.unwrap_or_default());
+                // What steers the exporter says nothing to a reader.
+                let plain = |(name, _): &(String, Value)| !name.starts_with("otel.");
+                line.extend(fields.unwrap_or_default().into_iter().filter(plain));
             }
         }
         if let Some(span) = context.lookup_current() {

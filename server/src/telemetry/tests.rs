@@ -86,6 +86,7 @@ fn a_line_is_flat_and_names_the_job_and_the_trace() {
     assert_eq!(line["target"], "sentinel_server::x");
     assert_eq!(line["job_id"], "0190");
     assert_eq!(line["queue"], "mail");
+    assert!(line.get("otel.kind").is_none());
     assert_eq!(line["span"], "enqueue");
     assert_eq!((&line["held"], &line["count"]), (&true.into(), &3.into()));
     assert_eq!(line["trace_id"].as_str().unwrap().len(), 32);

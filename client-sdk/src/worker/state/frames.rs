@@ -103,6 +103,10 @@ impl SessionState {
             }
         }
         self.link.last_flush = now;
+        if self.link.in_flight == 0 {
+            self.link.waits_since = now;
+        }
+        self.link.in_flight += u32::try_from(items.len()).unwrap_or(u32::MAX);
         (!items.is_empty()).then_some(Frame::Report(Report { items }))
     }
 

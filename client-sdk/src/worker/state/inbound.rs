@@ -17,6 +17,8 @@ const DEFAULT_PING: Duration = Duration::from_secs(2);
 /// A server that asks for pings more often than this is answered at this pace.
 const MIN_PING: Duration = Duration::from_millis(10);
 const MAX_PING: Duration = Duration::from_secs(60);
+/// Waiting acknowledgements of cancels; what is over comes again with the next Pong.
+const MAX_CANCEL_ACKS: usize = 100_000;
 
 impl SessionState {
     /// Takes the answer to Hello and queues what the lost stream had not settled.
@@ -168,6 +170,9 @@ impl SessionState {
 
     /// Verdicts also count when they come on a stream that is being left.
     pub(crate) fn report_ack(&mut self, now: Instant, ack: ReportAck) {
+        let acked = u32::try_from(ack.items.len()).unwrap_or(u32::MAX);
+        self.link.in_flight = self.link.in_flight.saturating_sub(acked);
+        self.link.waits_since = now;
         for item in ack.items {
             let Some(no) = item.lease.as_ref().and_then(|lease| self.by_lease.get(lease)).copied()
             else {
@@ -230,7 +235,9 @@ impl SessionState {
             }
             // Acknowledged also when the handler has ended or was never here: only the answer
             // stops the repeats.
-            self.link.cancel_acks.push(lease);
+            if self.link.cancel_acks.len() < MAX_CANCEL_ACKS {
+                self.link.cancel_acks.push(lease);
+            }
         }
     }
 

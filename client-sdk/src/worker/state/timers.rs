@@ -84,6 +84,13 @@ impl SessionState {
         self.link.is_up && now >= self.link.last_heard + self.silence_bound()
     }
 
+    /// Whether reports wait for their acknowledgements so long that only another Hello helps: its
+    /// verdicts settle what this stream does not.
+    pub(crate) fn is_ignored(&self, now: Instant) -> bool {
+        let link = &self.link;
+        link.is_up && link.in_flight > 0 && now >= link.waits_since + self.tuning.ack_timeout
+    }
+
     /// A server that pings seldom must not look dead between two pings.
     fn silence_bound(&self) -> std::time::Duration {
         self.tuning.silence.max(self.ping_interval * 5 / 2)
@@ -92,9 +99,10 @@ impl SessionState {
     /// When `advance`, `is_silent` or, if `can_send`, `next_frame` may have something new to say.
     pub(crate) fn next_wake(&self, can_send: bool) -> Option<Instant> {
         let link = &self.link;
-        let mut wake = [self.timers.next(), self.drain.next_wake(), None, None, None, None];
+        let mut wake = [self.timers.next(), self.drain.next_wake(), None, None, None, None, None];
         if link.is_up {
             wake[2] = Some(link.last_heard + self.silence_bound());
+            wake[6] = (link.in_flight > 0).then_some(link.waits_since + self.tuning.ack_timeout);
         }
         if link.is_up && can_send {
             wake[3] = Some(link.next_ping);

@@ -1,6 +1,129 @@
 //! The cases by name, one file per noun.
 
-use super::Harness;
+mod attention;
+mod claims;
+mod dependencies;
+mod groups;
+mod journal;
+mod keys;
+mod limits;
+mod promotion;
+mod replies;
+mod requests;
+mod sessions;
+mod trim;
 
-/// Runs all of them.
-pub(super) async fn all(_make: &impl AsyncFn() -> Harness) {}
+use std::sync::Arc;
+
+use sentinel_domain::{Command, Job, JobId, Millis, decide};
+
+use super::make::{self, Writer};
+use super::{Harness, Named};
+use crate::{Broker, Call, Group, Outcome, Verdict};
+
+/// When every case begins.
+const T0: Millis = 1_700_000_000_000;
+
+/// An empty store with one writer, and what cases do all the time.
+struct Case {
+    harness: Harness,
+    store: Arc<dyn Broker>,
+    writer: Writer,
+}
+
+impl Case {
+    fn new(harness: Harness) -> Self {
+        let store = harness.store();
+        Self { harness, store, writer: Writer::new(1) }
+    }
+
+    async fn commit(&self, call: Call) -> Outcome {
+        self.store.commit(call).await.expect("the store answers")
+    }
+
+    /// Groups alone.
+    async fn apply(&mut self, now: Millis, groups: Vec<Group>) -> Vec<Verdict> {
+        let call = groups.into_iter().fold(self.writer.call(now), make::CallBuilder::group);
+        self.commit(call.done()).await.verdicts
+    }
+
+    /// Groups that must all be applied.
+    async fn must(&mut self, now: Millis, groups: Vec<Group>) {
+        for verdict in self.apply(now, groups).await {
+            assert_eq!(verdict, Verdict::Committed);
+        }
+    }
+
+    /// A session that lives for an hour.
+    async fn session(&mut self, number: u128) {
+        let row = make::put_session(make::session(number), 1, T0 + 3_600_000);
+        self.must(T0, vec![row]).await;
+    }
+
+    /// What session 1 gets.
+    async fn claim(
+        &mut self,
+        now: Millis,
+        queues: &[&str],
+        kinds: &[&str],
+        max: usize,
+    ) -> Vec<JobId> {
+        let claim = make::claim(make::session(1), queues, kinds, max);
+        let call = self.writer.call(now).claim(claim).done();
+        let mut outcome = self.commit(call).await;
+        outcome.claimed.remove(0).iter().map(|job| job.id).collect()
+    }
+
+    async fn read(&self, id: JobId) -> Option<Arc<Job>> {
+        self.store.read(vec![id]).await.expect("the store answers").remove(0)
+    }
+
+    /// The group of a command on the job as it is now.
+    async fn group(&self, id: JobId, command: impl FnOnce(&Job) -> Command, now: Millis) -> Group {
+        let job = self.read(id).await.expect("is hot");
+        make::update(&job, decide(&job, &command(&job), now).expect("is allowed"))
+    }
+
+    async fn does(&mut self, id: JobId, command: impl FnOnce(&Job) -> Command, now: Millis) {
+        let group = self.group(id, command, now).await;
+        self.must(now, vec![group]).await;
+    }
+}
+
+fn succeed(job: &Job) -> Command {
+    let lease = job.status.lease.expect("it runs");
+    Command::Succeed { lease, started_at: None, result: "done".into() }
+}
+
+fn cancel(_: &Job) -> Command {
+    Command::Cancel { reason: "case".into(), actor: "case".into() }
+}
+
+macro_rules! cases {
+    ($($noun:ident: $($name:ident)*;)*) => {
+        /// Runs all of them.
+        pub(super) async fn all(make: &impl AsyncFn() -> Harness) {
+            $($(
+                let named = Named(concat!(stringify!($noun), "::", stringify!($name)));
+                $noun::$name(Case::new(make().await)).await;
+                drop(named);
+            )*)*
+        }
+    };
+}
+
+cases! {
+    groups: all_or_nothing each_sees_those_before conflicts_say_what_is_there progress_follows_its_lease;
+    claims: by_age by_priority strict_order across_classes unknown_kinds_stay bounded_by_bytes
+        past_deadlines_are_skipped one_commit_from_enqueue_to_assignment;
+    keys: held_until_final ttl_outlives_its_job replaced_in_one_group;
+    requests: repeated_and_reused forgotten_in_time;
+    sessions: owners_fence unknown_and_expired_get_nothing extended;
+    replies: asked_for_again old_numbers_are_refused;
+    promotion: in_order_and_bounded;
+    dependencies: children_are_reported_until_released parents_stay_hot;
+    attention: alarms lost_jobs_and_expired_sessions wake_at_says_when;
+    journal: dense_and_complete other_epoch head_moves reading_nothing_writes_nothing reopened;
+    trim: only_projected_and_old bounded retried_jobs_come_back_after_reopen;
+    limits: kinds_per_queue;
+}

@@ -24,8 +24,13 @@ fn open(dir: PathBuf, restart: Restart) -> Arc<dyn Broker> {
 
 const START: Millis = 1_700_000_000_000;
 
+/// In memory where there is such a place: a walk is about what is kept, not about the disk.
+fn directory() -> tempfile::TempDir {
+    tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).expect("a directory")
+}
+
 async fn harness() -> Harness {
-    let dir = tempfile::tempdir().expect("a directory");
+    let dir = directory();
     let first = open(dir.path().into(), Restart { now: START, ..Restart::default() });
     Harness::new(first).reopened_by(move |restart| {
         let path = dir.path().to_owned();

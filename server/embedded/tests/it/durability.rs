@@ -7,7 +7,7 @@ use sentinel_broker::{Broker, Position, Tail, Verdict};
 use sentinel_domain::{Command, State, decide};
 use sentinel_embedded::{DirLock, Embedded, OpenError, OpenOptions, Seed};
 
-fn options(dir: &std::path::Path, now: i64) -> OpenOptions {
+pub(crate) fn options(dir: &std::path::Path, now: i64) -> OpenOptions {
     let lock = Arc::new(DirLock::acquire(dir).expect("nobody else has it"));
     OpenOptions { ballast_bytes: 0, ..OpenOptions::new(lock, now) }
 }

@@ -1,4 +1,7 @@
 //! The store from outside: what it keeps, what it refuses, and how fast it is.
 
 mod conformance;
+mod disk;
 mod durability;
+mod kill;
+mod refusals;

@@ -7,10 +7,11 @@ use diesel::prelude::*;
 use diesel::upsert::excluded;
 use sentinel_broker::codec::{self, Names, code};
 use sentinel_broker::{Entry, JobEvent, Position};
-use sentinel_domain::{AttemptEnd, JobId, Label, Spec};
+use sentinel_domain::{AttemptEnd, Job, JobId, Label, Millis, Spec, Status, held_key};
 
 use super::fault::Fault;
-use super::schema::{attempts, checkpoints, jobs, labels, queues, specs};
+use super::schema::{attempts, checkpoints, keys, queues, specs};
+use super::statement::{PutJob, PutLabel, SetStatus};
 use super::{key, read};
 
 /// A spec up to this size lives in the row of its job. A larger one would be copied by
@@ -26,6 +27,7 @@ pub(crate) fn project(
     check_order(from, entries)?;
     let Some(last) = entries.last() else { return Ok(from) };
     move_checkpoint(connection, from, last)?;
+    drop_expired_keys(connection, last.at)?;
     let mut names = Names::default();
     for batch in by_job(entries).chunk_by(|(_, a), (_, b)| a.id == b.id) {
         write_job(connection, batch, &mut names)?;
@@ -109,17 +111,16 @@ fn write_job(
     if let Some((bytes, spec)) = new {
         let decoded;
         let spec = match spec {
-            Some(spec) => &**spec,
+            Some(spec) => spec,
             None => {
-                decoded = codec::decode_spec(bytes.clone(), names)?;
+                decoded = Arc::new(codec::decode_spec(bytes.clone(), names)?);
                 &decoded
             }
         };
         insert_job(connection, &id, spec, bytes, (state, &status))?;
+        hold_key(connection, last.id, spec, &last.status)?;
     } else {
-        let known = diesel::update(jobs::table.find(&id[..]))
-            .set((jobs::state.eq(state), jobs::status.eq(&status)))
-            .execute(connection)?;
+        let known = SetStatus { id: &id, state, status: &status }.execute(connection)?;
         if known == 0 {
             return Err(Fault::MissingJob { id: last.id, position });
         }
@@ -139,19 +140,8 @@ fn insert_job(
 ) -> Result<(), Fault> {
     let inline = (bytes.len() <= INLINE_SPEC_BYTES).then_some(&bytes[..]);
     // A store that was rebuilt tells of its jobs anew.
-    diesel::insert_into(jobs::table)
-        .values((
-            jobs::id.eq(&id[..]),
-            jobs::queue.eq(&*spec.queue),
-            jobs::kind.eq(&*spec.kind),
-            jobs::state.eq(state),
-            jobs::status.eq(status),
-            jobs::spec.eq(inline),
-        ))
-        .on_conflict(jobs::id)
-        .do_update()
-        .set((jobs::state.eq(excluded(jobs::state)), jobs::status.eq(excluded(jobs::status))))
-        .execute(connection)?;
+    let (queue, kind) = (&*spec.queue, &*spec.kind);
+    PutJob { id, queue, kind, state, status, spec: inline }.execute(connection)?;
     if inline.is_none() {
         diesel::insert_into(specs::table)
             .values((specs::id.eq(&id[..]), specs::spec.eq(&bytes[..])))
@@ -159,11 +149,39 @@ fn insert_job(
             .execute(connection)?;
     }
     for Label { key, value } in &spec.labels {
-        diesel::insert_into(labels::table)
-            .values((labels::key.eq(&**key), labels::value.eq(&**value), labels::job.eq(&id[..])))
-            .on_conflict_do_nothing()
-            .execute(connection)?;
+        PutLabel { key, value, job: id }.execute(connection)?;
     }
+    Ok(())
+}
+
+/// A key with a time of its own may outlive its job in the hot store. One whose holder was
+/// replaced is taken over by the job that came in its place, whose id is higher.
+fn hold_key(
+    connection: &mut SqliteConnection,
+    id: JobId,
+    spec: &Arc<Spec>,
+    status: &Status,
+) -> Result<(), Fault> {
+    if spec.unique.is_none() {
+        return Ok(());
+    }
+    let job = Job { id, spec: spec.clone(), status: status.clone() };
+    let Some((unique, Some(until))) = held_key(&job) else { return Ok(()) };
+    diesel::insert_into(keys::table)
+        .values((
+            keys::key.eq(unique.as_bytes()),
+            keys::job.eq(&key(id)[..]),
+            keys::until_ms.eq(until),
+        ))
+        .on_conflict(keys::key)
+        .do_update()
+        .set((keys::job.eq(excluded(keys::job)), keys::until_ms.eq(excluded(keys::until_ms))))
+        .execute(connection)?;
+    Ok(())
+}
+
+fn drop_expired_keys(connection: &mut SqliteConnection, now: Millis) -> Result<(), Fault> {
+    diesel::delete(keys::table.filter(keys::until_ms.le(now))).execute(connection)?;
     Ok(())
 }
 

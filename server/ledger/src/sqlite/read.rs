@@ -5,12 +5,12 @@ use diesel::prelude::*;
 use sentinel_broker::Position;
 use sentinel_broker::codec::{self, Names, code};
 use sentinel_domain::limits::PAGE_MAX;
-use sentinel_domain::{AttemptEnd, Job, JobError, JobId, Millis, Queue, State};
+use sentinel_domain::{AttemptEnd, Job, JobError, JobId, Millis, Queue, State, UniqueKey};
 
 use super::fault::Fault;
-use super::key;
 use super::scan::{Direction, Merge, Source, queue_names};
-use super::schema::{attempts, checkpoints, jobs, queues, specs};
+use super::schema::{attempts, checkpoints, jobs, keys, queues, specs};
+use super::{job_id, key};
 
 /// How far the journal has been projected.
 pub(crate) fn checkpoint(connection: &mut SqliteConnection) -> Result<Position, Fault> {
@@ -54,6 +54,18 @@ pub(super) fn job(
         None => specs::table.find(&bytes[..]).select(specs::spec).first(connection)?,
     };
     Ok(Some(codec::decode_job(id, Bytes::from(spec), Bytes::from(status), names)?))
+}
+
+/// Keys that are held beyond `now`, with their holders.
+pub(crate) fn held_keys(
+    connection: &mut SqliteConnection,
+    now: Millis,
+) -> Result<Vec<(UniqueKey, JobId, Millis)>, Fault> {
+    let rows: Vec<(Vec<u8>, Vec<u8>, Millis)> =
+        keys::table.filter(keys::until_ms.gt(now)).load(connection)?;
+    rows.into_iter()
+        .map(|(key, job, until)| Ok((UniqueKey::from_bytes(&key), job_id(&job)?, until)))
+        .collect()
 }
 
 /// Jobs that are not final, by rising id. Every queue and state has its own sorted range

@@ -50,6 +50,14 @@ diesel::table! {
 }
 
 diesel::table! {
+    keys (key) {
+        key -> Binary,
+        job -> Binary,
+        until_ms -> BigInt,
+    }
+}
+
+diesel::table! {
     checkpoints (shard) {
         shard -> Integer,
         epoch -> BigInt,

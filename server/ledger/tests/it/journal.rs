@@ -54,7 +54,10 @@ impl Journal {
         }
         // Some are too large for the row of the job.
         let payload_bytes = if self.rng.random_bool(0.2) { 3_000 } else { 20 };
+        let is_unique = self.rng.random_bool(0.2);
         let new = NewJob {
+            unique_key: is_unique.then(|| self.jobs.len().to_string()),
+            unique_ttl_ms: is_unique.then(|| self.rng.random_range(1_000..3_000)),
             queue: QUEUES.choose(&mut self.rng).expect("not empty").to_string(),
             kind: KINDS.choose(&mut self.rng).expect("not empty").to_string(),
             payload: Bytes::from(vec![b'x'; payload_bytes]),

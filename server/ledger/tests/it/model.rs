@@ -3,7 +3,7 @@
 use rand::RngExt;
 use rand::seq::IndexedRandom;
 use sentinel_broker::Position;
-use sentinel_domain::{Job, JobId, Label, State};
+use sentinel_domain::{Job, JobId, Label, State, held_key};
 use sentinel_ledger::{Filter, Ledger, PageRequest};
 
 use crate::journal::{Journal, KINDS, QUEUES, START, fresh};
@@ -168,4 +168,24 @@ async fn a_page_visits_each_job_once_while_jobs_are_added() {
         from = ledger.project(from, vec![journal.births(5)]).await.expect("a projection");
     }
     assert_eq!(found, expected);
+}
+
+#[tokio::test]
+async fn keys_are_held_until_their_time() {
+    let (_directory, ledger) = fresh().await;
+    let mut journal = Journal::new(8);
+    for _ in 0..10 {
+        grow(&mut journal, &ledger, 10).await;
+        let now = journal.now;
+        let held = journal.jobs.values().filter_map(|job| {
+            let (key, until) = held_key(job)?;
+            until.filter(|until| *until > now).map(|until| (key, job.id, until))
+        });
+        let mut expected: Vec<_> = held.collect();
+        expected.sort();
+        let mut found = ledger.held_keys(now).await.expect("keys");
+        found.sort();
+        assert_eq!(found, expected);
+    }
+    assert!(ledger.held_keys(journal.now + 10_000).await.expect("keys").is_empty());
 }

@@ -100,10 +100,11 @@ async fn every_question_uses_an_index_and_its_sql_is_known() {
     ledger.live(None, 10).await.expect("jobs");
     sections.push(("live", taken()));
     ledger.queues().await.expect("queues");
+    ledger.held_keys(journal.now).await.expect("keys");
     ledger.attempts(ids[0]).await.expect("attempts");
     ledger.checkpoint().await.expect("a checkpoint");
     ledger.as_of().await.expect("a time");
-    sections.push(("queues, attempts, checkpoint, as_of", taken()));
+    sections.push(("queues, held_keys, attempts, checkpoint, as_of", taken()));
     ask_logs(&ledger, &journal).await;
     sections.push(("logs", taken()));
 
@@ -129,12 +130,9 @@ async fn every_question_uses_an_index_and_its_sql_is_known() {
         }
     }
     let file = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/sql.golden");
-    if std::env::var_os("SENTINEL_GOLDEN_WRITE").is_some() {
+    if std::env::var_os("SENTINEL_BLESS").is_some() {
         std::fs::write(&file, &golden).expect("written");
     }
     let known = std::fs::read_to_string(&file).unwrap_or_default();
-    assert!(
-        known == golden,
-        "run with SENTINEL_GOLDEN_WRITE=1 and look at the difference:\n{golden}"
-    );
+    assert!(known == golden, "run with SENTINEL_BLESS=1 and look at the difference:\n{golden}");
 }

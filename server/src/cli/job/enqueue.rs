@@ -35,7 +35,7 @@ const COUNT_MAX: i64 = 1_000_000;
 
 /// `sentinel job enqueue`.
 #[derive(Debug, Args)]
-pub(super) struct Enqueue {
+pub(super) struct EnqueueFlags {
     /// Which handler runs it.
     kind: String,
     /// The queue.
@@ -57,7 +57,7 @@ pub(super) struct Enqueue {
     #[arg(long)]
     watch: bool,
     /// Makes a repeat of this command safe for 10 minutes.
-    #[arg(long, value_name = "TEXT", default_value = "")]
+    #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
     request_id: String,
     #[command(flatten)]
     when: When,
@@ -152,28 +152,46 @@ enum Scope {
     Queue,
 }
 
-/// Runs it.
-pub(super) async fn run(enqueue: Enqueue, client: &Client, out: &mut Out) -> Result<u8, Failure> {
-    let (count, watched) = (enqueue.count, enqueue.watch);
-    if watched && count > WATCH_JOBS {
-        let reason = format!(
-            "follows at most {WATCH_JOBS} jobs; enqueue {count} with --label batch=NAME, then \
-             `sentinel job watch --label batch=NAME`"
-        );
-        return Err(Failure::Flag { flag: "--watch", reason });
+/// What the flags ask for, checked as far as no server is needed.
+#[derive(Debug)]
+pub(super) struct Enqueue {
+    spec: JobSpec,
+    count: u32,
+    watch: bool,
+    request_id: String,
+}
+
+impl EnqueueFlags {
+    /// Reads the payload and checks what belongs together.
+    pub(super) fn checked(self, now: SystemTime) -> Result<Enqueue, Failure> {
+        let count = self.count;
+        if self.watch && count > WATCH_JOBS {
+            let reason = format!(
+                "follows at most {WATCH_JOBS} jobs; enqueue {count} with --label batch=NAME, then \
+                 `sentinel job watch --label batch=NAME`"
+            );
+            return Err(Failure::Flag { flag: "--watch", reason });
+        }
+        let spec = spec(&self, now)?;
+        Ok(Enqueue { spec, count, watch: self.watch, request_id: self.request_id })
     }
-    let request_id = enqueue.request_id.clone();
-    let spec = spec(enqueue, out.now)?;
-    let (ids, code) = if count == 1 {
-        (one(NewJob::from(spec).request_id(request_id), client, out, watched).await?, 0)
-    } else {
-        many(&spec, count, &request_id, client, out).await?
-    };
-    if watched && !ids.is_empty() {
-        let ended = watch::follow(sentinel_client::Watch::jobs(ids), client, out).await?;
-        return Ok(code.max(ended));
+}
+
+impl Enqueue {
+    /// Enqueues, and follows where that was asked for.
+    pub(super) async fn run(self, client: &Client, out: &mut Out) -> Result<u8, Failure> {
+        let (ids, code) = if self.count == 1 {
+            let job = NewJob::from(self.spec).request_id(self.request_id);
+            (one(job, client, out, self.watch).await?, 0)
+        } else {
+            many(&self.spec, self.count, &self.request_id, client, out).await?
+        };
+        if self.watch && !ids.is_empty() {
+            let ended = watch::follow(watch::Follow::jobs(ids), client, out).await?;
+            return Ok(code.max(ended));
+        }
+        Ok(code)
     }
-    Ok(code)
 }
 
 async fn one(
@@ -247,9 +265,9 @@ async fn many(
 }
 
 /// The job that the flags describe.
-fn spec(enqueue: Enqueue, now: SystemTime) -> Result<JobSpec, Failure> {
-    let Enqueue { kind, queue, content_type, when, attempts, relations, .. } = &enqueue;
-    let payload = payload(&enqueue)?;
+fn spec(flags: &EnqueueFlags, now: SystemTime) -> Result<JobSpec, Failure> {
+    let EnqueueFlags { kind, queue, content_type, when, attempts, relations, .. } = flags;
+    let payload = payload(flags)?;
     let mut job = NewJob::new(queue, kind)
         .payload(payload)
         .content_type(content_type)
@@ -258,10 +276,10 @@ fn spec(enqueue: Enqueue, now: SystemTime) -> Result<JobSpec, Failure> {
         job = job.delay(delay);
     }
     if let Some(run_at) = when.run_at {
-        job = job.run_at(run_at.from_now(now));
+        job = job.run_at(run_at.since(now));
     }
     if let Some(deadline) = when.start_deadline {
-        job = job.start_deadline(deadline.from_now(now));
+        job = job.start_deadline(deadline.since(now));
     }
     if let Some(max) = attempts.max_attempts.or(attempts.retries.map(|retries| retries + 1)) {
         job = job.max_attempts(max);
@@ -308,8 +326,8 @@ fn unique(relations: &Relations) -> Option<Unique> {
     Some(Unique { key, mode: mode.into(), scope: scope.into(), ttl })
 }
 
-fn payload(enqueue: &Enqueue) -> Result<Vec<u8>, Failure> {
-    let (flag, bytes) = match (&enqueue.payload, &enqueue.payload_file) {
+fn payload(flags: &EnqueueFlags) -> Result<Vec<u8>, Failure> {
+    let (flag, bytes) = match (&flags.payload, &flags.payload_file) {
         (Some(text), _) if text == "-" => ("--payload", stdin()?),
         (Some(text), _) => ("--payload", text.clone().into_bytes()),
         (None, Some(path)) if path.as_os_str() == "-" => ("--payload-file", stdin()?),
@@ -320,7 +338,7 @@ fn payload(enqueue: &Enqueue) -> Result<Vec<u8>, Failure> {
         }
         (None, None) => return Ok(Vec::new()),
     };
-    if json::is_json(&enqueue.content_type)
+    if json::is_json(&flags.content_type)
         && let Err(error) = serde_json::from_slice::<serde::de::IgnoredAny>(&bytes)
     {
         let reason = format!("is not JSON: {error}; quote it, or name another --content-type");

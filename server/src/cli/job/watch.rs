@@ -10,7 +10,7 @@ use futures_util::TryStreamExt;
 use sentinel_client::proto::jobs::v1::{Job, JobState, JobView};
 use sentinel_client::{Client, Watch, WatchEvent, is_final};
 
-use super::super::failure::{Failure, JOB_FAILED, NOT_FOUND, USAGE};
+use super::super::failure::{Failure, JOB_FAILED, NOT_FOUND};
 use super::super::out::Out;
 use super::super::{json, text};
 use super::{Filter, show};
@@ -27,7 +27,7 @@ Otherwise it goes on until you stop it.";
 
 /// `sentinel job watch`.
 #[derive(Debug, Args)]
-pub(super) struct WatchArgs {
+pub(super) struct WatchFlags {
     /// The jobs, at most 100.
     #[arg(conflicts_with_all = ["queues", "kinds", "states", "labels"])]
     ids: Vec<String>,
@@ -37,31 +37,49 @@ pub(super) struct WatchArgs {
     #[arg(long)]
     logs: bool,
     /// Resume after the event that carried this cursor, as --json shows it.
-    #[arg(long, default_value = "")]
+    #[arg(long, default_value = "", hide_default_value = true)]
     cursor: String,
 }
 
-/// Runs it.
-pub(super) async fn run(args: WatchArgs, client: &Client, out: &mut Out) -> Result<u8, Failure> {
-    let watch = if !args.ids.is_empty() {
-        Watch::jobs(args.ids)
-    } else if args.filter.is_empty() {
-        eprintln!(
-            "error: nothing to watch\n  name jobs by id, or a selection such as --queue default"
-        );
-        return Ok(USAGE);
-    } else {
-        Watch::filter(args.filter.into_proto())
-    };
-    let view = if out.json { JobView::Full } else { JobView::Basic };
-    follow(watch.logs(args.logs).cursor(args.cursor).view(view), client, out).await
+/// A watch to show.
+#[derive(Debug)]
+pub(super) struct Follow {
+    watch: Watch,
+    by_id: bool,
+}
+
+impl Follow {
+    /// These jobs, to their end.
+    pub(super) fn jobs(ids: Vec<String>) -> Follow {
+        Follow { watch: Watch::jobs(ids), by_id: true }
+    }
+}
+
+impl WatchFlags {
+    /// What the flags select.
+    pub(super) fn checked(self, json: bool) -> Result<Follow, Failure> {
+        let by_id = !self.ids.is_empty();
+        let watch = if by_id {
+            Watch::jobs(self.ids)
+        } else if self.filter.is_empty() {
+            let reason =
+                "nothing to watch; name jobs by id, or a selection such as --queue default";
+            return Err(Failure::Flag { flag: "<IDS>", reason: reason.to_owned() });
+        } else {
+            Watch::filter(self.filter.into_proto())
+        };
+        let view = if json { JobView::Full } else { JobView::Basic };
+        let watch = watch.logs(self.logs).cursor(self.cursor).view(view);
+        Ok(Follow { watch, by_id })
+    }
 }
 
 /// Shows a watch until it ends; answers the exit code of its jobs.
-pub(super) async fn follow(watch: Watch, client: &Client, out: &mut Out) -> Result<u8, Failure> {
+pub(super) async fn follow(follow: Follow, client: &Client, out: &mut Out) -> Result<u8, Failure> {
+    let Follow { watch, by_id } = follow;
     let mut events = client.watch(watch);
     let mut ends = Ends::default();
-    let mut bars = (out.terminal && !out.json).then(|| Bars::new(out.colors));
+    let mut bars = (out.terminal && !out.json).then(|| Bars::new(out.colors, by_id));
     while let Some(event) = events.try_next().await? {
         ends.see(&event);
         if out.json {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use sentinel_domain::{Job, JobId, Millis, invariant};
+use sentinel_domain::{Job, JobId, Millis, SessionId, State, invariant};
 
 use super::Walk;
 use crate::{Attention, Broker, Entry, Outcome, Position, StoreError, Tail};
@@ -22,21 +22,27 @@ pub(super) fn outcomes(expected: &Result<Outcome, StoreError>, got: &Result<Outc
     assert_eq!(expected.position.seq, got.position.seq);
 }
 
-type Ids = Vec<JobId>;
+/// What needs attention, the same however it was ordered.
+#[derive(Debug, PartialEq)]
+struct Plain {
+    alarms: Vec<JobId>,
+    lost: Vec<JobId>,
+    expired: Vec<SessionId>,
+    unblocked: Vec<(JobId, JobId, State)>,
+}
 
-/// The same however it is ordered.
-fn plain(found: &Attention) -> (Ids, Ids, Vec<u128>, Vec<(JobId, JobId, u8)>) {
+fn plain(found: &Attention) -> Plain {
     let ids = |jobs: &[Arc<Job>]| {
         let mut ids: Vec<JobId> = jobs.iter().map(|job| job.id).collect();
         ids.sort();
         ids
     };
-    let mut expired: Vec<u128> = found.expired.iter().map(|id| id.as_u128()).collect();
-    expired.sort_unstable();
-    let edge = |u: &crate::Unblocked| (u.job.id, u.parent, u.outcome as u8);
+    let mut expired = found.expired.clone();
+    expired.sort();
+    let edge = |u: &crate::Unblocked| (u.job.id, u.parent, u.outcome);
     let mut unblocked: Vec<_> = found.unblocked.iter().map(edge).collect();
     unblocked.sort();
-    (ids(&found.alarms), ids(&found.lost), expired, unblocked)
+    Plain { alarms: ids(&found.alarms), lost: ids(&found.lost), expired, unblocked }
 }
 
 /// Rows, and every index by what can be asked of it.
@@ -60,7 +66,9 @@ pub(super) async fn everything(walk: &mut Walk, store: &dyn Broker) {
         let few = store.attention(at, 3).await.expect("answers");
         let jobs = few.alarms.len() + few.lost.len() + few.unblocked.len();
         let all = expected.alarms.len() + expected.lost.len() + expected.unblocked.len();
-        assert_eq!(jobs, all.min(3), "at most what was asked, and something if there is any");
+        assert!(jobs <= 3 && few.expired.len() <= 3, "at most what was asked");
+        // Expired sessions may fill an answer; the jobs come once those are dropped.
+        assert!(jobs == all.min(3) || few.expired.len() == 3, "{jobs} of {all}");
     }
     assert_eq!(oracle.queues().await, store.queues().await);
     assert_eq!(oracle.depths().await, store.depths().await);

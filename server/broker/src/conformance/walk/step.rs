@@ -27,8 +27,8 @@ impl Walk {
         for _ in 0..self.dice.below(6) {
             let group = match self.dice.below(20) {
                 0..8 => self.create().await,
-                8..15 => self.command().await,
-                15 => self.progress().await,
+                8..14 => self.command().await,
+                14..16 => self.progress().await,
                 16..19 => self.session(),
                 _ => self.queue(),
             };
@@ -233,7 +233,14 @@ impl Walk {
     }
 
     async fn progress(&mut self) -> Group {
-        let Some(job) = self.some_job().await else { return Group::default() };
+        let mut job = None;
+        for _ in 0..5 {
+            job = self.some_job().await.or(job);
+            if job.as_ref().is_some_and(|job| job.status.lease.is_some()) {
+                break;
+            }
+        }
+        let Some(job) = job else { return Group::default() };
         let (seq, done) = (self.dice.below(4), self.dice.below(100));
         let progress = Progress { seq, done, total: 100, message: "on".into() };
         let epoch = job.status.epoch - self.dice.below(2).min(job.status.epoch);

@@ -1,4 +1,5 @@
 DROP TABLE checkpoints;
+DROP TABLE keys;
 DROP TABLE queues;
 DROP TABLE attempts;
 DROP TABLE labels;

@@ -1,5 +1,6 @@
 -- One row a job. `status` is rewritten by every change, so what never changes and may be
--- large stays out of the way: `spec` holds a small spec, `specs` a large one.
+-- large stays out of the way: `spec` holds a small spec, `specs` a large one. Not WITHOUT
+-- ROWID: rows of some hundred bytes in the inner pages of the key would make it deep.
 CREATE TABLE jobs (
     id BLOB NOT NULL PRIMARY KEY CHECK (length(id) = 16),
     queue TEXT NOT NULL,
@@ -7,7 +8,7 @@ CREATE TABLE jobs (
     state INTEGER NOT NULL CHECK (state BETWEEN 1 AND 8),
     status BLOB NOT NULL,
     spec BLOB
-) WITHOUT ROWID;
+);
 
 -- Serves lists and counts by queue and state; `kind` lets a list filter without the row.
 CREATE INDEX jobs_by_state ON jobs (queue, state, id, kind);
@@ -48,6 +49,14 @@ CREATE TABLE queues (
     name TEXT NOT NULL PRIMARY KEY,
     declaration BLOB NOT NULL
 ) WITHOUT ROWID;
+
+-- Unique keys that outlive their job: held until a time. A start hands them to the hot store.
+CREATE TABLE keys (
+    key BLOB NOT NULL PRIMARY KEY,
+    job BLOB NOT NULL CHECK (length(job) = 16),
+    until_ms BIGINT NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX keys_by_end ON keys (until_ms);
 
 -- How far the journal of a shard has been projected.
 CREATE TABLE checkpoints (

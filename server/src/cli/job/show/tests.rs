@@ -1,1 +1,82 @@
+//! Golden tables and details.
 
+use sentinel_client::proto::jobs::v1::{JobError, JobState, StateCount};
+
+use super::super::super::tests::{ID, Sink, ago, job};
+use super::*;
+
+#[test]
+fn a_piped_list_is_golden() {
+    let sink = Sink::default();
+    let mut out = sink.pipe(false);
+    let mut failed = job(JobState::Failed);
+    failed.error = Some(JobError { message: "550 no such user".to_owned(), ..JobError::default() });
+    let rows = vec![row(&job(JobState::Succeeded), &out), row(&failed, &out)];
+    table::write(&mut out, &HEADER, rows).unwrap();
+    let expected = format!(
+        "ID{pad}  STATE      QUEUE  KIND       ATTEMPT  AGE  REMARK\n\
+         {ID}  succeeded  mail   mail.send  1        90s\n\
+         {ID}  failed     mail   mail.send  1        90s  550 no such user\n",
+        pad = " ".repeat(ID.len() - 2),
+    );
+    assert_eq!(sink.text(), expected);
+}
+
+#[test]
+fn the_details_of_a_job_are_golden() {
+    let mut job = job(JobState::Succeeded);
+    job.started_at = ago(60);
+    job.finished_at = ago(57);
+    job.worker = "box-17".to_owned();
+    job.result = bytes::Bytes::from_static(b"\xff");
+    let text: Vec<String> = details(&job, &Sink::default().pipe(false))
+        .into_iter()
+        .map(|(name, text)| format!("{name}={text}"))
+        .collect();
+    assert_eq!(
+        text,
+        [
+            format!("id={ID}").as_str(),
+            "state=✔ succeeded",
+            "queue=mail",
+            "kind=mail.send",
+            "priority=0",
+            "run=1",
+            "attempt=1 of 3",
+            "worker=box-17",
+            "labels=shop=42",
+            "created=2027-01-15T07:58:30Z (90s)",
+            "started=2027-01-15T07:59:00Z (60s)",
+            "finished=2027-01-15T07:59:03Z (57s)",
+            "took=3s",
+            "payload={\"to\":\"a@example.org\"}",
+            "result=1 bytes, not JSON; --json shows them in base64",
+        ]
+    );
+}
+
+#[test]
+fn counts_have_a_column_a_state() {
+    let sink = Sink::default();
+    let mut out = sink.pipe(false);
+    let state = |state: JobState, count, capped| StateCount { state: state.into(), count, capped };
+    let counts = QueueCounts {
+        queue: "mail".to_owned(),
+        states: vec![state(JobState::Ready, 7, false), state(JobState::Failed, 1_000_000, true)],
+    };
+    table::write(&mut out, &["QUEUE"; 9], vec![counts_row(&counts)]).unwrap();
+    let last: Vec<String> =
+        sink.text().lines().last().unwrap().split_whitespace().map(str::to_owned).collect();
+    assert_eq!(last, ["mail", "0", "0", "7", "0", "0", "1000000+", "0", "0"]);
+}
+
+#[test]
+fn a_log_line_can_not_steer_the_terminal() {
+    let line = LogLine {
+        level: LogLevel::Warn.into(),
+        text: "a\u{1b}]0;x\u{7}b\n".to_owned(),
+        time: ago(0),
+        ..LogLine::default()
+    };
+    assert_eq!(log_text(&line, false), "2027-01-15T08:00:00Z WARN  a ]0;x b");
+}

@@ -21,18 +21,22 @@ pub(super) struct Bars {
     screen: MultiProgress,
     bars: BTreeMap<String, ProgressBar>,
     colors: bool,
+    by_id: bool,
 }
 
 impl Bars {
-    pub(super) fn new(colors: bool) -> Bars {
-        Bars { screen: MultiProgress::new(), bars: BTreeMap::new(), colors }
+    pub(super) fn new(colors: bool, by_id: bool) -> Bars {
+        Bars { screen: MultiProgress::new(), bars: BTreeMap::new(), colors, by_id }
     }
 
     /// Draws what an event changed.
     pub(super) fn show(&mut self, event: &WatchEvent, out: &Out) -> Result<(), Failure> {
         match event {
             WatchEvent::Snapshot(snapshot) => {
-                for job in &snapshot.jobs {
+                // Of a selection, what ended before the watch began would fill the screen.
+                let by_id = self.by_id;
+                let shown = |job: &&Job| by_id || !is_final(job.state());
+                for job in snapshot.jobs.iter().filter(shown) {
                     self.job(job, out)?;
                 }
                 for id in &snapshot.unknown_ids {
@@ -50,6 +54,10 @@ impl Bars {
                 }
             }
             WatchEvent::Log(_) | WatchEvent::Gap(_) => {
+                if matches!(event, WatchEvent::Gap(_)) {
+                    // Jobs may have ended unseen; the snapshot that follows has the others.
+                    self.clear();
+                }
                 for line in super::lines(event, out) {
                     self.screen.println(line)?;
                 }
@@ -59,11 +67,21 @@ impl Bars {
         Ok(())
     }
 
+    fn clear(&mut self) {
+        for bar in std::mem::take(&mut self.bars).into_values() {
+            self.remove(&bar);
+        }
+    }
+
+    fn remove(&self, bar: &ProgressBar) {
+        bar.finish_and_clear();
+        self.screen.remove(bar);
+    }
+
     fn job(&mut self, job: &Job, out: &Out) -> Result<(), Failure> {
         if is_final(job.state()) {
             if let Some(bar) = self.bars.remove(&job.id) {
-                bar.finish_and_clear();
-                self.screen.remove(&bar);
+                self.remove(&bar);
             }
             let look = look(job.state());
             let mark = look.hue.paint(&look.mark.to_string(), self.colors);
@@ -95,8 +113,11 @@ fn draw(bar: &ProgressBar, job: &Job, out: &Out) {
         text::one_line(kind)
     ));
     match &job.progress {
+        // The record is behind the progress frames: it does not move a bar back.
+        _ if job.state() == JobState::Running && bar.position() > 0 => {}
         Some(progress) if job.state() == JobState::Running => advance(bar, progress),
         _ => {
+            bar.set_position(0);
             bar.set_style(style("{prefix} {msg}"));
             bar.set_message(text::remark(job, out.now));
         }
@@ -119,4 +140,47 @@ fn style(template: &str) -> ProgressStyle {
     ProgressStyle::with_template(template)
         .expect("the templates of this file are valid")
         .progress_chars("=> ")
+}
+
+#[cfg(test)]
+mod tests {
+    use sentinel_client::proto::jobs::v1::{GapReason, JobChange, JobProgress, WatchGap};
+
+    use super::super::super::super::tests::{ID, Sink, job};
+    use super::*;
+
+    #[test]
+    fn a_bar_lives_as_long_as_its_job() {
+        let out = Sink::default().pipe(false);
+        let mut bars = Bars::new(false, true);
+        let change = |state| WatchEvent::Change(JobChange { job: Some(job(state)) });
+        let progress = |total| {
+            let progress = Progress { seq: 1, done: 3, total, message: "m".to_owned() };
+            let progress = Some(progress);
+            WatchEvent::Progress(JobProgress { id: ID.to_owned(), attempt: 1, progress })
+        };
+        for event in [change(JobState::Ready), change(JobState::Running), progress(0), progress(4)]
+        {
+            bars.show(&event, &out).unwrap();
+        }
+        assert_eq!(bars.bars[ID].position(), 3);
+        assert_eq!(bars.bars[ID].length(), Some(4));
+        bars.show(&change(JobState::Succeeded), &out).unwrap();
+        assert!(bars.bars.is_empty());
+        bars.show(&change(JobState::Running), &out).unwrap();
+        let gap = WatchGap { reason: GapReason::Trimmed.into() };
+        bars.show(&WatchEvent::Gap(gap), &out).unwrap();
+        assert!(bars.bars.is_empty());
+    }
+
+    #[test]
+    fn a_crowd_does_not_outgrow_the_screen() {
+        let out = Sink::default().pipe(false);
+        let mut bars = Bars::new(false, false);
+        for at in 0..BARS_MAX + 5 {
+            let job = Job { id: format!("job-{at}"), ..job(JobState::Running) };
+            bars.show(&WatchEvent::Change(JobChange { job: Some(job) }), &out).unwrap();
+        }
+        assert_eq!(bars.bars.len(), BARS_MAX);
+    }
 }

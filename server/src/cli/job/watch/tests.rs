@@ -1,1 +1,67 @@
+//! Lines of a watch in a pipe, and its exit code.
 
+use sentinel_client::proto::jobs::v1::{
+    GapReason, JobChange, JobProgress, Progress, WatchGap, WatchSnapshot,
+};
+
+use super::super::super::tests::{ID, Sink, job};
+use super::*;
+
+fn change(state: JobState) -> WatchEvent {
+    WatchEvent::Change(JobChange { job: Some(job(state)) })
+}
+
+fn exit_code(events: &[WatchEvent]) -> u8 {
+    let mut ends = Ends::default();
+    events.iter().for_each(|event| ends.see(event));
+    ends.exit_code()
+}
+
+#[test]
+fn an_event_is_a_line() {
+    let out = Sink::default().pipe(false);
+    assert_eq!(
+        lines(&change(JobState::Running), &out),
+        [format!("{ID} running   mail/mail.send attempt 1")]
+    );
+    let progress = Progress { seq: 1, done: 3, total: 4, message: "third".to_owned() };
+    let event = WatchEvent::Progress(JobProgress {
+        id: ID.to_owned(),
+        attempt: 1,
+        progress: Some(progress),
+    });
+    assert_eq!(lines(&event, &out), [format!("{ID} progress  3/4 75% third")]);
+    let gap = WatchEvent::Gap(WatchGap { reason: GapReason::SlowReader.into() });
+    assert!(lines(&gap, &out)[0].contains("(slow reader)"));
+}
+
+#[test]
+fn an_event_as_json_carries_its_cursor() {
+    let value = json::event(&change(JobState::Succeeded), "1-7");
+    assert_eq!(value["change"]["job"]["state"], "JOB_STATE_SUCCEEDED");
+    assert_eq!(value["cursor"], "1-7");
+}
+
+#[test]
+fn the_exit_code_is_the_end_of_the_jobs() {
+    use JobState::{Cancelled, Expired, Failed, Running, Succeeded};
+    assert_eq!(exit_code(&[change(Running), change(Succeeded)]), 0);
+    for state in [Failed, Cancelled, Expired] {
+        assert_eq!(exit_code(&[change(state)]), 1);
+    }
+    // A retry opens the job again; its last end counts.
+    assert_eq!(exit_code(&[change(Failed), change(Running), change(Succeeded)]), 0);
+    let unknown = WatchSnapshot { unknown_ids: vec![ID.to_owned()], ..WatchSnapshot::default() };
+    assert_eq!(exit_code(&[WatchEvent::Snapshot(unknown)]), 3);
+}
+
+#[test]
+fn nothing_to_watch_is_told() {
+    let flags = WatchFlags {
+        ids: Vec::new(),
+        filter: Filter::default(),
+        logs: false,
+        cursor: String::new(),
+    };
+    assert_eq!(flags.checked(false).unwrap_err().exit_code(), 2);
+}

@@ -1,0 +1,149 @@
+//! A scripted JobService: each call that the tests use is handed to the test, which answers it.
+
+use std::net::SocketAddr;
+
+use sentinel_client::Client;
+use sentinel_client::proto::jobs::v1::job_service_server::{JobService, JobServiceServer};
+use sentinel_client::proto::jobs::v1::*;
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+use tokio_stream::wrappers::{ReceiverStream, TcpListenerStream};
+use tonic::metadata::MetadataMap;
+use tonic::{Request, Response, Status};
+
+use crate::peer::PATIENCE;
+
+/// A call in the hands of the test.
+pub(crate) enum Call {
+    Enqueue(MetadataMap, Box<EnqueueRequest>, oneshot::Sender<Result<EnqueueResponse, Status>>),
+    Get(GetRequest, oneshot::Sender<Result<GetResponse, Status>>),
+    List(ListRequest, oneshot::Sender<Result<ListResponse, Status>>),
+    Watch(WatchRequest, mpsc::Sender<Result<WatchResponse, Status>>),
+}
+
+struct Service {
+    calls: mpsc::Sender<Call>,
+}
+
+impl Service {
+    async fn ask<T>(
+        &self,
+        call: impl FnOnce(oneshot::Sender<Result<T, Status>>) -> Call,
+    ) -> Result<Response<T>, Status> {
+        let (answer_tx, answer) = oneshot::channel();
+        let gone = || Status::unavailable("the test is over");
+        self.calls.send(call(answer_tx)).await.map_err(|_| gone())?;
+        answer.await.map_err(|_| gone())?.map(Response::new)
+    }
+}
+
+fn unused<T>() -> Result<Response<T>, Status> {
+    Err(Status::unimplemented("not part of the script"))
+}
+
+#[tonic::async_trait]
+impl JobService for Service {
+    type WatchStream = ReceiverStream<Result<WatchResponse, Status>>;
+    type ReadLogsStream = ReceiverStream<Result<ReadLogsResponse, Status>>;
+
+    async fn enqueue(
+        &self,
+        request: Request<EnqueueRequest>,
+    ) -> Result<Response<EnqueueResponse>, Status> {
+        let (metadata, _, request) = request.into_parts();
+        self.ask(|answer| Call::Enqueue(metadata, Box::new(request), answer)).await
+    }
+
+    async fn get(&self, request: Request<GetRequest>) -> Result<Response<GetResponse>, Status> {
+        self.ask(|answer| Call::Get(request.into_inner(), answer)).await
+    }
+
+    async fn list(&self, request: Request<ListRequest>) -> Result<Response<ListResponse>, Status> {
+        self.ask(|answer| Call::List(request.into_inner(), answer)).await
+    }
+
+    async fn watch(
+        &self,
+        request: Request<WatchRequest>,
+    ) -> Result<Response<Self::WatchStream>, Status> {
+        let (frames_tx, frames) = mpsc::channel(16);
+        let call = Call::Watch(request.into_inner(), frames_tx);
+        self.calls.send(call).await.map_err(|_| Status::unavailable("the test is over"))?;
+        Ok(Response::new(ReceiverStream::new(frames)))
+    }
+
+    async fn enqueue_batch(
+        &self,
+        _: Request<EnqueueBatchRequest>,
+    ) -> Result<Response<EnqueueBatchResponse>, Status> {
+        unused()
+    }
+
+    async fn counts(&self, _: Request<CountsRequest>) -> Result<Response<CountsResponse>, Status> {
+        unused()
+    }
+
+    async fn cancel(&self, _: Request<CancelRequest>) -> Result<Response<CancelResponse>, Status> {
+        unused()
+    }
+
+    async fn retry(&self, _: Request<RetryRequest>) -> Result<Response<RetryResponse>, Status> {
+        unused()
+    }
+
+    async fn read_logs(
+        &self,
+        _: Request<ReadLogsRequest>,
+    ) -> Result<Response<Self::ReadLogsStream>, Status> {
+        unused()
+    }
+}
+
+/// A listening peer and a client of it.
+pub(crate) struct JobPeer {
+    pub(crate) client: Client,
+    calls: mpsc::Receiver<Call>,
+    server: JoinHandle<()>,
+}
+
+impl Drop for JobPeer {
+    fn drop(&mut self) {
+        self.server.abort();
+    }
+}
+
+impl JobPeer {
+    pub(crate) async fn listen() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address: SocketAddr = listener.local_addr().unwrap();
+        let (calls_tx, calls) = mpsc::channel(16);
+        let server = tokio::spawn(async move {
+            tonic::transport::Server::builder()
+                .add_service(JobServiceServer::new(Service { calls: calls_tx }))
+                .serve_with_incoming(TcpListenerStream::new(listener))
+                .await
+                .unwrap();
+        });
+        let client = Client::connect(address.to_string()).await.unwrap();
+        Self { client, calls, server }
+    }
+
+    pub(crate) async fn call(&mut self) -> Call {
+        timeout(PATIENCE, self.calls.recv()).await.expect("no call came").unwrap()
+    }
+
+    pub(crate) async fn watch(
+        &mut self,
+    ) -> (WatchRequest, mpsc::Sender<Result<WatchResponse, Status>>) {
+        match self.call().await {
+            Call::Watch(request, frames) => (request, frames),
+            _ => panic!("expected Watch"),
+        }
+    }
+}
+
+pub(crate) fn job(id: &str, state: JobState) -> Job {
+    Job { id: id.to_owned(), state: state.into(), ..Job::default() }
+}

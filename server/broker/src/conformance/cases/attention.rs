@@ -1,0 +1,73 @@
+//! What a sweeper is told.
+
+use sentinel_domain::{Job, NewJob, on_alarm};
+
+use super::{Case, T0};
+use crate::conformance::make;
+use crate::{Change, Group};
+
+pub(super) async fn alarms(mut case: Case) {
+    case.session(1).await;
+    let hurry = |new: &mut NewJob| new.start_deadline = Some(T0 + 10);
+    let slow = |new: &mut NewJob| new.run_timeout_ms = Some(100);
+    let late = make::job_with(make::spec("q", "k", T0, hurry), T0, 1);
+    let long = make::job_with(make::spec("q", "run", T0, slow), T0, 2);
+    case.must(T0, vec![make::create(&late), make::create(&long)]).await;
+    case.claim(T0, &["q"], &["run"], 1).await;
+    assert!(case.store.attention(T0 + 9, 9).await.expect("answers").alarms.is_empty());
+    let due = case.store.attention(T0 + 10, 9).await.expect("answers").alarms;
+    assert_eq!(due.iter().map(|job| job.id).collect::<Vec<_>>(), [late.id]);
+    let all = case.store.attention(T0 + 60_000, 9).await.expect("answers").alarms;
+    assert_eq!(all.len(), 2);
+    let one = case.store.attention(T0 + 60_000, 1).await.expect("answers").alarms;
+    assert_eq!(one.len(), 1, "at most what was asked");
+    for id in [late.id, long.id] {
+        let command = |job: &Job| on_alarm(job, T0 + 60_000, 0).expect("its alarm went off");
+        case.does(id, command, T0 + 60_000).await;
+    }
+    assert!(case.store.attention(T0 + 60_000, 9).await.expect("answers").alarms.is_empty());
+}
+
+pub(super) async fn lost_jobs_and_expired_sessions(mut case: Case) {
+    let job = make::job("q", "k", T0, 1);
+    let (busy, idle) = (make::session(1), make::session(2));
+    let groups = vec![
+        make::create(&job),
+        make::put_session(busy, 1, T0 + 10),
+        make::put_session(idle, 1, T0 + 20),
+    ];
+    case.must(T0, groups).await;
+    case.claim(T0, &["q"], &["k"], 1).await;
+    let found = case.store.attention(T0 + 20, 9).await.expect("answers");
+    assert_eq!(found.lost.iter().map(|job| job.id).collect::<Vec<_>>(), [job.id]);
+    assert_eq!(found.expired, [idle]);
+    let drop = |id| Group { changes: vec![Change::DropSession(id)], ..Group::default() };
+    case.must(T0 + 20, vec![drop(busy), drop(idle)]).await;
+    let found = case.store.attention(T0, 9).await.expect("answers");
+    assert_eq!(found.lost.len(), 1, "an orphan is seen, whatever the time");
+    assert!(found.expired.is_empty());
+    let lose = |job: &Job| sentinel_domain::Command::Lose {
+        session: job.status.lease.expect("it runs").session,
+    };
+    case.does(job.id, lose, T0 + 20).await;
+    assert!(case.store.attention(T0 + 20, 9).await.expect("answers").lost.is_empty());
+}
+
+pub(super) async fn wake_at_says_when(mut case: Case) {
+    let call = case.writer.call(T0).done();
+    let none = case.commit(call).await;
+    assert_eq!(none.wake_at, None);
+    let session = case.writer.call(T0).group(make::put_session(make::session(1), 1, T0 + 70));
+    assert_eq!(case.commit(session.done()).await.wake_at, Some(T0 + 70));
+    let set = |new: &mut NewJob| new.delay_ms = Some(50);
+    let later = make::job_with(make::spec("q", "k", T0, set), T0, 1);
+    let later = case.writer.call(T0).group(make::create(&later)).done();
+    assert_eq!(case.commit(later).await.wake_at, Some(T0 + 50));
+    let hurry = |new: &mut NewJob| new.start_deadline = Some(T0 + 30);
+    let hurry = make::job_with(make::spec("q", "k", T0, hurry), T0, 2);
+    let hurry = case.writer.call(T0).group(make::create(&hurry)).done();
+    assert_eq!(case.commit(hurry).await.wake_at, Some(T0 + 30));
+    let call = case.writer.call(T0 + 99).done();
+    let now = case.commit(call).await;
+    assert_eq!(now.wake_at, Some(T0 + 99), "never before now");
+}

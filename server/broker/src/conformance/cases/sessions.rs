@@ -1,0 +1,46 @@
+//! Worker sessions.
+
+use super::{Case, T0};
+use crate::conformance::make;
+use crate::{Change, Group, Guard, ServerId, Verdict};
+
+pub(super) async fn owners_fence(mut case: Case) {
+    let session = make::session(1);
+    let job = make::job("q", "k", T0, 1);
+    case.session(1).await;
+    case.must(T0, vec![make::put_session(session, 2, T0 + 9_000)]).await;
+    let mut group = make::create(&job);
+    group.guards.push(Guard::SessionOwner { session, owner: ServerId(1) });
+    let verdicts = case.apply(T0, vec![group]).await;
+    assert!(matches!(verdicts[..], [Verdict::Conflict(_)]), "it was adopted: {verdicts:?}");
+    let mut group = make::create(&job);
+    group.guards.push(Guard::SessionOwner { session, owner: ServerId(2) });
+    case.must(T0, vec![group]).await;
+}
+
+pub(super) async fn unknown_and_expired_get_nothing(mut case: Case) {
+    let job = make::job("q", "k", T0, 1);
+    case.must(T0, vec![make::create(&job)]).await;
+    assert_eq!(case.claim(T0, &["q"], &["k"], 1).await, [], "unknown");
+    case.must(T0, vec![make::put_session(make::session(1), 1, T0 + 10)]).await;
+    assert_eq!(case.claim(T0 + 10, &["q"], &["k"], 1).await, [], "expired");
+    let drop = Change::DropSession(make::session(1));
+    let row = make::put_session(make::session(1), 1, T0 + 90);
+    case.must(T0, vec![row, Group { changes: vec![drop], ..Group::default() }]).await;
+    assert_eq!(case.claim(T0, &["q"], &["k"], 1).await, [], "dropped");
+}
+
+pub(super) async fn extended(mut case: Case) {
+    let job = make::job("q", "k", T0, 1);
+    let session = make::session(1);
+    case.must(T0, vec![make::create(&job), make::put_session(session, 1, T0 + 10)]).await;
+    assert_eq!(case.claim(T0, &["q"], &["k"], 1).await, [job.id]);
+    let held = case.store.session_jobs(session).await.expect("answers");
+    assert_eq!(held.iter().map(|job| job.id).collect::<Vec<_>>(), [job.id]);
+    case.store.extend_sessions(T0 + 1_000).await.expect("answers");
+    let lost = |at| case.store.attention(at, 9);
+    assert!(lost(T0 + 999).await.expect("answers").lost.is_empty());
+    case.store.extend_sessions(T0 + 500).await.expect("answers");
+    assert!(lost(T0 + 999).await.expect("answers").lost.is_empty(), "never made shorter");
+    assert_eq!(lost(T0 + 1_000).await.expect("answers").lost.len(), 1);
+}

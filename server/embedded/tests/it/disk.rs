@@ -1,0 +1,124 @@
+//! What happens when the disk is full, and what the journal gives back.
+
+use std::path::Path;
+use std::process::Command;
+use std::sync::Arc;
+
+use sentinel_broker::conformance::make;
+use sentinel_broker::{Broker, Position, StoreError, Tail, Trim};
+use sentinel_domain::{Command as Verb, NewJob, decide};
+use sentinel_embedded::{DirLock, Embedded, OpenOptions, Seed};
+
+use crate::durability::options;
+
+/// A small file system, where this user may mount one.
+struct SmallDisk(tempfile::TempDir);
+
+impl SmallDisk {
+    fn mount(megabytes: u32) -> Option<Self> {
+        let dir = tempfile::tempdir().expect("a directory");
+        let size = format!("size={megabytes}m");
+        let mounted = Command::new("mount")
+            .args(["-t", "tmpfs", "-o", &size, "tmpfs"])
+            .arg(dir.path())
+            .stderr(std::process::Stdio::null())
+            .status();
+        mounted.is_ok_and(|status| status.success()).then_some(Self(dir))
+    }
+
+    fn path(&self) -> &Path {
+        self.0.path()
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg(self.0.path()).status();
+    }
+}
+
+#[tokio::test]
+async fn a_full_disk_takes_reports_but_no_new_jobs() {
+    let Some(disk) = SmallDisk::mount(16) else {
+        eprintln!("not checked: mounting a small file system needs root");
+        return;
+    };
+    let lock = Arc::new(DirLock::acquire(disk.path().join("data")).expect("nobody else has it"));
+    let options = OpenOptions {
+        ballast_bytes: 4 << 20,
+        journal_segment_bytes: 3 << 20,
+        ..OpenOptions::new(lock, 1_000)
+    };
+    let store = Embedded::open(options, Seed::default()).expect("opens");
+    let mut writer = make::Writer::new(1);
+    let session = make::session(1);
+    let call = writer.call(1_000).group(make::put_session(session, 1, 90_000));
+    let call = call.group(make::create(&make::job("q", "k", 1_000, 0)));
+    let call = call.claim(make::claim(session, &["q"], &["k"], 1)).done();
+    let running = store.commit(call).await.expect("commits").claimed.remove(0).remove(0);
+
+    let big = |new: &mut NewJob| new.payload = vec![b'x'; 1 << 20].into();
+    let mut created = Vec::new();
+    let refusal = loop {
+        let n = created.len() as u64 + 1;
+        let job = make::job_with(make::spec("q", "k", 1_000, big), 1_000, n);
+        match store.commit(writer.call(1_000).group(make::create(&job)).done()).await {
+            Ok(_) => created.push(job.id),
+            Err(error) => {
+                let there = store.read(vec![job.id]).await.expect("answers");
+                assert_eq!(there, [None], "nothing was applied");
+                break error;
+            }
+        }
+        assert!(created.len() < 64, "the disk is small");
+    };
+    assert!(matches!(refusal, StoreError::Full(_)), "{refusal}");
+
+    let lease = running.status.lease.expect("it runs");
+    let done = Verb::Succeed { lease, started_at: None, result: "x".into() };
+    let done = decide(&running, &done, 1_001).expect("its lease is live");
+    let call = writer.call(1_001).group(make::update(&running, done)).done();
+    store.commit(call).await.expect("a report has room");
+
+    let call = writer.call(1_002).group(make::create(&make::job("q", "k", 1_000, 99))).done();
+    let refusal = store.commit(call.clone()).await.expect_err("the disk is still full");
+    assert!(matches!(refusal, StoreError::Full(_)), "{refusal}");
+    let size = format!("remount,size={}m", 64);
+    let grown = Command::new("mount").args(["-o", &size]).arg(disk.path()).status();
+    assert!(grown.is_ok_and(|status| status.success()), "a mounted disk can grow");
+    let call = sentinel_broker::Call { now: 5_000, ..call };
+    store.commit(call).await.expect("there is room again, and the call was not applied before");
+    drop(store);
+}
+
+#[tokio::test]
+async fn the_journal_gives_back_only_what_is_projected() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let mut options = options(dir.path(), 1_000);
+    options.journal_segment_bytes = 150;
+    options.ring.events = 1;
+    let store = Embedded::open(options, Seed::default()).expect("opens");
+    let mut writer = make::Writer::new(1);
+    for n in 0..10 {
+        let call = writer.call(1_000).group(make::create(&make::job("q", "k", 1_000, n))).done();
+        store.commit(call).await.expect("commits");
+    }
+    let head = *store.head().borrow();
+    let trim = |projected: u64, journal_before| Trim {
+        projected: Position { seq: projected, ..head },
+        finals_before: 0,
+        journal_before,
+        limit: 10,
+    };
+    store.trim(trim(10, 1_000)).await.expect("answers");
+    let tail = store.tail(Position::default(), 3).await.expect("answers");
+    assert!(matches!(tail, Tail::Entries(entries) if !entries.is_empty()), "nothing is old");
+    store.trim(trim(5, 2_000)).await.expect("answers");
+    let tail = store.tail(Position::default(), 3).await.expect("answers");
+    assert!(matches!(tail, Tail::Trimmed), "{tail:?}");
+    let from = Position { seq: 5, ..head };
+    let Tail::Entries(entries) = store.tail(from, 10).await.expect("answers") else {
+        panic!("what is not projected stays")
+    };
+    assert_eq!(entries.first().map(|entry| entry.position.seq), Some(6));
+}
