@@ -9,7 +9,6 @@ use diesel::sql_types::{Binary, Integer, Nullable, Text};
 use diesel::sqlite::Sqlite;
 
 /// A new row of `jobs`, or a new state of one that is there.
-#[derive(QueryId)]
 pub(super) struct PutJob<'a> {
     pub(super) id: &'a [u8],
     pub(super) queue: &'a str,
@@ -17,6 +16,11 @@ pub(super) struct PutJob<'a> {
     pub(super) state: i32,
     pub(super) status: &'a [u8],
     pub(super) spec: Option<&'a [u8]>,
+}
+
+impl QueryId for PutJob<'_> {
+    type QueryId = PutJob<'static>;
+    const HAS_STATIC_QUERY_ID: bool = true;
 }
 
 impl QueryFragment<Sqlite> for PutJob<'_> {
@@ -46,11 +50,15 @@ impl QueryFragment<Sqlite> for PutJob<'_> {
 impl RunQueryDsl<SqliteConnection> for PutJob<'_> {}
 
 /// A new state of a job that is there.
-#[derive(QueryId)]
 pub(super) struct SetStatus<'a> {
     pub(super) id: &'a [u8],
     pub(super) state: i32,
     pub(super) status: &'a [u8],
+}
+
+impl QueryId for SetStatus<'_> {
+    type QueryId = SetStatus<'static>;
+    const HAS_STATIC_QUERY_ID: bool = true;
 }
 
 impl QueryFragment<Sqlite> for SetStatus<'_> {
@@ -69,11 +77,15 @@ impl QueryFragment<Sqlite> for SetStatus<'_> {
 impl RunQueryDsl<SqliteConnection> for SetStatus<'_> {}
 
 /// A label of a job, unless it is there.
-#[derive(QueryId)]
 pub(super) struct PutLabel<'a> {
     pub(super) key: &'a str,
     pub(super) value: &'a str,
     pub(super) job: &'a [u8],
+}
+
+impl QueryId for PutLabel<'_> {
+    type QueryId = PutLabel<'static>;
+    const HAS_STATIC_QUERY_ID: bool = true;
 }
 
 impl QueryFragment<Sqlite> for PutLabel<'_> {
