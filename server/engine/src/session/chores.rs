@@ -77,7 +77,8 @@ impl Session {
             tracing::warn!(session = %self.id, jobs = back.len(), "assignments were not received in time");
             let engine = self.engine.clone();
             self.in_flight
-                .push(Box::pin(async move { Done::HandedBack(engine.hand_back(back).await) }));
+                .push(Box::pin(async move { let owner = Some(engine.server);
+                    Done::HandedBack(engine.hand_back(back, owner).await) }));
         }
     }
 
