@@ -54,7 +54,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "SECS", value_parser = clap::value_parser!(u64).range(1..=86_400))]
     pub(crate) steady: Option<u64>,
     /// Jobs that the worker process runs at the same time
-    #[arg(long, value_name = "N", default_value_t = 2_000,
+    #[arg(long, value_name = "N", default_value_t = 4_000,
           value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub(crate) concurrency: u32,
     /// Labels per job, 0..16: each is one more row of the ledger

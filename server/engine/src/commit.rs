@@ -5,7 +5,8 @@
 
 use std::time::{Duration, Instant};
 
-use sentinel_broker::{Call, Claim, Group, Outcome, StoreError, Verdict};
+use sentinel_broker::{Call, Change, Claim, Group, Outcome, StoreError, Verdict};
+use sentinel_domain::{Name, State};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
@@ -22,6 +23,9 @@ const GROUPS_MAX: usize = 2_048;
 
 /// Due jobs that one call promotes.
 const PROMOTE_MAX: usize = 500;
+
+/// Kinds of new jobs that one call looks out for.
+const BORN_CLASSES_MAX: usize = 32;
 
 /// When nothing happens: other servers may have made jobs ready.
 const IDLE: Duration = Duration::from_secs(1);
@@ -99,10 +103,32 @@ pub(crate) async fn run(
         if is_closing && batch.is_empty() {
             return;
         }
+        engine.demand.may_be_ready(&born_ready(&batch));
         let claims = if is_closing { Vec::new() } else { engine.demand.claims() };
         number += 1;
         wake_at = one(&engine, number, std::mem::take(&mut batch), claims).await;
     }
+}
+
+/// Queue and kind of the jobs that the batch creates ready to start: who waits for such jobs
+/// claims in the same call, so that one commit leads from an enqueue to its assignment.
+fn born_ready(batch: &[Submission]) -> Vec<(Name, Name)> {
+    let mut classes: Vec<(Name, Name)> = Vec::new();
+    let changes = batch.iter().flat_map(|s| &s.groups).flat_map(|group| &group.changes);
+    for change in changes {
+        let Change::Create { job, .. } = change else { continue };
+        let (queue, kind) = (&job.spec.queue, &job.spec.kind);
+        if job.status.state != State::Ready || classes.iter().any(|c| c.0 == *queue && c.1 == *kind)
+        {
+            continue;
+        }
+        classes.push((queue.clone(), kind.clone()));
+        // The rest is claimed by the call after this one.
+        if classes.len() == BORN_CLASSES_MAX {
+            break;
+        }
+    }
+    classes
 }
 
 fn sleep_for(engine: &Engine, wake_at: Option<i64>) -> Duration {
