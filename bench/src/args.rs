@@ -16,7 +16,7 @@ machine better than the rate does.";
 const ROWS: &str = "\
 Rows and what they count:
   ceiling  The same messages to a bare tonic server (this program again, --echo-server):
-           one call at a time, 64 in flight, 100 jobs per call. And fdatasync of 4 KiB.
+           one call at a time, 64 in flight, 100 jobs per call. And an append of 4 KiB with fdatasync.
   enqueue  Enqueue, one job per call. A job counts when its call returned: it is durable.
   batch    EnqueueBatch of 100 jobs per call, 8 calls in flight. Counted in jobs.
   burn     Jobs stored before any worker runs, then one worker process. A job counts when
