@@ -16,7 +16,7 @@ machine better than the rate does.";
 const ROWS: &str = "\
 Rows and what they count:
   ceiling  The same messages to a bare tonic server (this program again, --echo-server):
-           one call at a time, 64 in flight, 100 jobs per call. And fdatasync of 4 KiB.
+           one call at a time, 64 in flight, 100 jobs per call. And an append of 4 KiB with fdatasync.
   enqueue  Enqueue, one job per call. A job counts when its call returned: it is durable.
   batch    EnqueueBatch of 100 jobs per call, 8 calls in flight. Counted in jobs.
   burn     Jobs stored before any worker runs, then one worker process. A job counts when
@@ -54,7 +54,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "SECS", value_parser = clap::value_parser!(u64).range(1..=86_400))]
     pub(crate) steady: Option<u64>,
     /// Jobs that the worker process runs at the same time
-    #[arg(long, value_name = "N", default_value_t = 2_000,
+    #[arg(long, value_name = "N", default_value_t = 4_000,
           value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub(crate) concurrency: u32,
     /// Labels per job, 0..16: each is one more row of the ledger

@@ -29,7 +29,7 @@ macro_rules! measures {
 }
 
 measures! {
-    "fdatasync_ms", "fdatasync of 4 KiB", "ms",
+    "fdatasync_ms", "append of 4 KiB and fdatasync", "ms",
         "median of 200 in the data directory; each commit of the server does one";
     "echo_alone_ms", "echo alone, p50", "ms", "bare tonic, 1 call in flight";
     "echo_per_s", "echo, 64 in flight", "calls/s", "bare tonic, 1 connection, 130 B payload";

@@ -1,7 +1,7 @@
 //! Enqueue and EnqueueBatch beside the echo of the same messages. The two alternate within
 //! a row, so that both see the same noise.
 
-use std::io::{Seek as _, Write as _};
+use std::io::Write as _;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
@@ -37,11 +37,11 @@ pub(super) async fn ceiling(bench: &mut Bench) -> Result<()> {
     Ok(())
 }
 
+/// Appends, as the journal does.
 fn fdatasync(path: &std::path::Path) -> Result<Latencies> {
     let mut file = std::fs::File::create(path)?;
     let mut latencies = load::latencies();
     for _ in 0..SYNCS {
-        file.rewind()?;
         file.write_all(&[7; SYNC_BYTES])?;
         let begun = Instant::now();
         file.sync_data()?;

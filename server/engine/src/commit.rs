@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use sentinel_broker::{Change, Group, StoreError, Verdict};
+use sentinel_domain::{Name, State};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -29,6 +30,9 @@ const WAITING_BYTES_MAX: usize = 256 << 20;
 /// journal entry. The last submission may go over.
 const GROUPS_MAX: usize = 2_048;
 const CALL_BYTES_MAX: usize = 16 << 20;
+
+/// Kinds of new jobs that one call looks out for.
+const BORN_CLASSES_MAX: usize = 32;
 
 /// When nothing happens: other servers may have made jobs ready.
 const IDLE: Duration = Duration::from_secs(1);
@@ -153,6 +157,27 @@ impl Submissions {
     }
 }
 
+/// Queue and kind of the jobs that the batch creates ready to start: who waits for such jobs
+/// claims in the same call, so that one commit leads from an enqueue to its assignment.
+fn born_ready(batch: &[Submission]) -> Vec<(Name, Name)> {
+    let mut classes: Vec<(Name, Name)> = Vec::new();
+    let changes = batch.iter().flat_map(|s| &s.groups).flat_map(|group| &group.changes);
+    for change in changes {
+        let Change::Create { job, .. } = change else { continue };
+        let (queue, kind) = (&job.spec.queue, &job.spec.kind);
+        if job.status.state != State::Ready || classes.iter().any(|c| c.0 == *queue && c.1 == *kind)
+        {
+            continue;
+        }
+        classes.push((queue.clone(), kind.clone()));
+        // The rest is claimed by the call after this one.
+        if classes.len() == BORN_CLASSES_MAX {
+            break;
+        }
+    }
+    classes
+}
+
 /// The loop. Ends when `closing` is cancelled and nothing waits.
 pub(crate) async fn run(engine: Engine, mut submissions: Submissions, closing: CancellationToken) {
     let mut number = 0;
@@ -187,6 +212,7 @@ pub(crate) async fn run(engine: Engine, mut submissions: Submissions, closing: C
             }
         }
         submissions.fill(&mut batch);
+        engine.demand.may_be_ready(&born_ready(&batch));
         let claims = if is_closing { Vec::new() } else { engine.demand.claims() };
         let answered = call::one(&engine, number, batch, claims, &mut submissions, &closing).await;
         number = answered.number;

@@ -50,12 +50,15 @@ async fn seed(ledger: &Ledger, now: Millis) -> Result<Seed> {
         after = Some(last.id);
         jobs.extend(page);
     }
-    let live: HashSet<JobId> = jobs.iter().map(|job| job.id).collect();
     let waited_for: HashSet<JobId> =
         jobs.iter().flat_map(|job| job.status.waiting_for.iter().copied()).collect();
-    let final_parents: Vec<JobId> = waited_for.difference(&live).copied().collect();
-    for ids in final_parents.chunks(PAGE) {
-        jobs.extend(ledger.get(ids.to_vec()).await?.into_iter().flatten());
+    // Most directories have no job that waits for another: no need to hash a million ids.
+    if !waited_for.is_empty() {
+        let live: HashSet<JobId> = jobs.iter().map(|job| job.id).collect();
+        let final_parents: Vec<JobId> = waited_for.difference(&live).copied().collect();
+        for ids in final_parents.chunks(PAGE) {
+            jobs.extend(ledger.get(ids.to_vec()).await?.into_iter().flatten());
+        }
     }
     let (queues, keys) = (ledger.queues().await?, ledger.held_keys(now).await?);
     Ok(Seed { checkpoint, jobs, queues, keys })

@@ -32,7 +32,7 @@ fn append_attempt(connection: &mut SqliteConnection, rows: &[&LogRow]) -> Result
     let size: Option<(i64, i64)> = log_sizes::table
         .find((&job[..], run, attempt))
         .select((log_sizes::bytes, log_sizes::first_seq))
-        .first(connection)
+        .get_result(connection)
         .optional()?;
     let (mut bytes, mut first_seq) = size.unwrap_or_default();
     for row in rows {
@@ -116,7 +116,7 @@ pub(crate) fn log_bytes(
     let bytes: Option<i64> = log_sizes::table
         .find((&key(job)[..], i64::from(run), i64::from(attempt)))
         .select(log_sizes::bytes)
-        .first(connection)
+        .get_result(connection)
         .optional()?;
     Ok(bytes.unwrap_or_default().cast_unsigned())
 }

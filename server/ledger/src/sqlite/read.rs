@@ -17,13 +17,13 @@ pub(crate) fn checkpoint(connection: &mut SqliteConnection) -> Result<Position, 
     let (epoch, seq): (i64, i64) = checkpoints::table
         .find(0)
         .select((checkpoints::epoch, checkpoints::seq))
-        .first(connection)?;
+        .get_result(connection)?;
     Ok(Position { epoch: epoch.cast_unsigned(), seq: seq.cast_unsigned() })
 }
 
 /// When the last projected entry was committed.
 pub(crate) fn as_of(connection: &mut SqliteConnection) -> Result<Millis, Fault> {
-    Ok(checkpoints::table.find(0).select(checkpoints::at_ms).first(connection)?)
+    Ok(checkpoints::table.find(0).select(checkpoints::at_ms).get_result(connection)?)
 }
 
 /// The jobs in the order asked. One cached statement a job: a list of ids would be
@@ -36,7 +36,8 @@ pub(crate) fn get(
     ids.iter().map(|id| job(connection, *id, &mut names)).collect()
 }
 
-/// One job, if the ledger has it.
+/// One job, if the ledger has it. Without LIMIT: SQLite looks into a bound limit when it
+/// plans, and so compiles the statement anew for each value.
 pub(super) fn job(
     connection: &mut SqliteConnection,
     id: JobId,
@@ -46,12 +47,12 @@ pub(super) fn job(
     let row: Option<(Vec<u8>, Option<Vec<u8>>)> = jobs::table
         .find(&bytes[..])
         .select((jobs::status, jobs::spec))
-        .first(connection)
+        .get_result(connection)
         .optional()?;
     let Some((status, spec)) = row else { return Ok(None) };
     let spec = match spec {
         Some(spec) => spec,
-        None => specs::table.find(&bytes[..]).select(specs::spec).first(connection)?,
+        None => specs::table.find(&bytes[..]).select(specs::spec).get_result(connection)?,
     };
     Ok(Some(codec::decode_job(id, Bytes::from(spec), Bytes::from(status), names)?))
 }

@@ -246,7 +246,7 @@ pub(super) fn has_label(
     let found: Option<Vec<u8>> = labels::table
         .find((&*label.key, &*label.value, &id[..]))
         .select(labels::job)
-        .first(connection)
+        .get_result(connection)
         .optional()?;
     Ok(found.is_some())
 }
