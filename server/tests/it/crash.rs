@@ -58,7 +58,7 @@ async fn dose(seed: u64) {
     let (into, mut changes) = tokio::sync::mpsc::unbounded_channel();
     let watching = tokio::spawn(record(world.client(), into));
     let flags = ["--concurrency", "16"];
-    let mut fleet = vec![world.worker("w0", &flags).await, world.worker("w1", &flags).await];
+    let mut fleet = [world.worker("w0", &flags).await, world.worker("w1", &flags).await];
     let load = Load::start(&world, seed, &file);
     for _ in 0..DEATHS {
         load.acknowledges(80).await;
