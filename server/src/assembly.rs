@@ -32,7 +32,7 @@ const MESSAGE_MAX_BYTES: usize = 20 << 20;
 /// What is left to do when the streams have ended: the last commits and projections.
 const LAST_WRITES: Duration = Duration::from_secs(10);
 
-/// How often the numbers of jobs by state are read for the metrics.
+/// How often the numbers of jobs and of sessions are read for the metrics.
 const DEPTHS_EVERY: Duration = Duration::from_secs(2);
 
 /// Runs a server until SIGTERM or SIGINT; a second one stops at once.
@@ -259,6 +259,8 @@ async fn depths(engine: Engine, metrics: Metrics, closing: CancellationToken) {
             () = tokio::time::sleep(DEPTHS_EVERY) => {}
             () = closing.cancelled() => return,
         }
+        let (sessions, slots) = engine.sessions();
+        metrics.sessions(sessions, slots);
         if let Ok(depths) = engine.depths().await {
             metrics.depths(depths.iter().map(|d| (&*d.queue, state_name(d.state), d.count)));
         }

@@ -85,10 +85,6 @@ impl Observer for Observe {
         self.metrics.leases_expired(1);
     }
 
-    fn sessions(&self, count: usize) {
-        self.metrics.sessions(count, 0);
-    }
-
     fn watches(&self, change: i64) {
         let open = self.watches.fetch_add(change, Ordering::Relaxed) + change;
         self.metrics.watch_streams(usize::try_from(open).unwrap_or(0));

@@ -288,7 +288,7 @@ impl Naive {
         let mut found = Attention::default();
         found.lost.extend(self.all().filter(|j| lease_of(j).is_some_and(|s| is_lost(&s))).cloned());
         let has_jobs = |id: &SessionId| self.all().any(|job| lease_of(job) == Some(*id));
-        let gone = self.sessions.keys().filter(|id| is_lost(id) && !has_jobs(id));
+        let gone = self.sessions.values().filter(|row| is_lost(&row.id) && !has_jobs(&row.id));
         found.expired.extend(gone.take(limit));
         for job in self.all() {
             for parent in &job.status.waiting_for {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use sentinel_domain::{Job, JobId, Millis, Name, Queue, SessionId, State, UniqueKey};
 use tokio::sync::watch;
 
-use crate::{Call, Outcome, Position, StoreError, Tail};
+use crate::{Call, Outcome, Position, SessionRow, StoreError, Tail};
 
 /// The answer of a store. Boxed once per call, not per job, so that a fault layer can wrap any store.
 pub type Reply<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
@@ -66,8 +66,8 @@ pub struct Attention {
     pub alarms: Vec<Arc<Job>>,
     /// RUNNING under a session that expired or is unknown.
     pub lost: Vec<Arc<Job>>,
-    /// Expired sessions without a job: to be dropped.
-    pub expired: Vec<SessionId>,
+    /// Expired sessions without a job: to be dropped, unless another server adopts them first.
+    pub expired: Vec<SessionRow>,
     /// BLOCKED on a job that is final.
     pub unblocked: Vec<Unblocked>,
 }

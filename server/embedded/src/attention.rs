@@ -19,7 +19,7 @@ impl Hot {
             found.lost.extend(jobs.take(left));
             left -= found.lost.len() - before;
             if found.lost.len() == before {
-                found.expired.push(session);
+                found.expired.extend(self.sessions.row(session).copied());
             }
         }
         for (parent, child) in self.dependents.released().take(left) {

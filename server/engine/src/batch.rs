@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use sentinel_broker::{Group, Verdict};
-use sentinel_domain::limits::{BATCH_BYTES, BATCH_JOBS};
+use sentinel_broker::{Conflict, Group, Verdict};
+use sentinel_domain::limits::{BATCH_BYTES, BATCH_JOBS, CLASSES_PER_QUEUE};
 use sentinel_domain::{Job, NewJob, UniqueKey, Violation};
 
 use crate::answer::{self, Answer};
@@ -45,10 +45,26 @@ impl Engine {
     ) -> Result<Vec<BatchItem>, EngineError> {
         self.admit_load()?;
         check_size(&items)?;
+        match self.enqueue_all(items, atomic, actor, request.as_ref()).await {
+            Err(error) if error.is_refusal() => match self.recall(request.as_ref()).await? {
+                Some(bytes) => self.repeated_batch(&bytes).await,
+                None => Err(error),
+            },
+            done => done,
+        }
+    }
+
+    async fn enqueue_all(
+        &self,
+        items: Vec<NewJob>,
+        atomic: bool,
+        actor: &str,
+        request: Option<&RequestKey>,
+    ) -> Result<Vec<BatchItem>, EngineError> {
         let mut drafts = self.drafts(items, atomic, actor).await?;
         for _ in 0..TRIES {
             let (mut group, items) = self.group_for_all(&mut drafts, atomic)?;
-            if let Some(request) = &request {
+            if let Some(request) = request {
                 group.request = Some(self.memory(request, &answers(&items)));
             }
             if group.changes.is_empty() && group.request.is_none() {
@@ -63,12 +79,25 @@ impl Engine {
                 }
                 Verdict::Repeated(bytes) => return self.repeated_batch(&bytes).await,
                 Verdict::RequestReused => return Err(EngineError::RequestReused),
-                Verdict::Conflict(conflict) => {
-                    for draft in drafts.iter_mut().flatten() {
-                        if draft.is_concerned(&conflict) {
-                            self.redraft(draft, conflict.clone()).await?;
-                        }
+                Verdict::Conflict(Conflict::TooManyKinds { queue }) => {
+                    let refusal = || EngineError::TooManyKinds {
+                        queue: queue.clone(),
+                        max: CLASSES_PER_QUEUE,
+                    };
+                    if atomic {
+                        return Err(refusal());
                     }
+                    // Which of its kinds are new is not known: the whole queue waits.
+                    let of_queue = |d: &&mut Result<Draft, _>| {
+                        d.as_ref().is_ok_and(|draft| draft.spec.queue == queue)
+                    };
+                    for draft in drafts.iter_mut().filter(of_queue) {
+                        *draft = Err(refused(refusal())?);
+                    }
+                }
+                // The first conflict of many: all are looked at anew.
+                Verdict::Conflict(_) => {
+                    self.refresh(drafts.iter_mut().flatten().collect()).await?;
                 }
             }
         }

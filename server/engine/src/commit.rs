@@ -3,10 +3,15 @@
 //! One call is in flight at a time. What arrives meanwhile waits for the next one, so the
 //! batch grows with the load and the latency of an idle server stays that of one commit.
 
-use std::time::{Duration, Instant};
+mod call;
 
-use sentinel_broker::{Call, Claim, Group, Outcome, StoreError, Verdict};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use sentinel_broker::{Change, Group, StoreError, Verdict};
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::{Engine, EngineError};
@@ -17,39 +22,81 @@ const WAITING_MAX: usize = 16_384;
 /// Room that enqueues leave to reports and cancels.
 const RESERVED: usize = 4_096;
 
-/// Groups of one call: bounds the latency of a commit and the size of a journal entry.
-const GROUPS_MAX: usize = 2_048;
+/// Enqueues are turned away while so much waits.
+const WAITING_BYTES_MAX: usize = 256 << 20;
 
-/// Due jobs that one call promotes.
-const PROMOTE_MAX: usize = 500;
+/// Groups and bytes of one call: they bound the latency of a commit and the size of a
+/// journal entry. The last submission may go over.
+const GROUPS_MAX: usize = 2_048;
+const CALL_BYTES_MAX: usize = 16 << 20;
 
 /// When nothing happens: other servers may have made jobs ready.
 const IDLE: Duration = Duration::from_secs(1);
 
-/// Repeats of a call whose reply was lost.
-const REPEATS: u32 = 8;
+/// After a call that failed.
+const PAUSE: Duration = Duration::from_millis(100);
 
+/// The least wait for something that is due already, which the sweeper has to do.
+const OVERDUE: Duration = Duration::from_millis(10);
+
+/// What a change weighs beside its bytes.
+const CHANGE_BYTES: usize = 256;
+
+type Reply = oneshot::Sender<Result<Vec<Verdict>, StoreError>>;
+
+/// What one use-case hands in.
 pub(crate) struct Submission {
     groups: Vec<Group>,
-    reply: oneshot::Sender<Result<Vec<Verdict>, StoreError>>,
+    bytes: usize,
+    reply: Reply,
 }
 
 /// Where use-cases hand in their groups.
 pub(crate) struct Committer {
     waiting: mpsc::Sender<Submission>,
+    waiting_bytes: Arc<AtomicUsize>,
 }
 
-pub(crate) fn channel() -> (Committer, mpsc::Receiver<Submission>) {
-    let (waiting, submissions) = mpsc::channel(WAITING_MAX);
-    (Committer { waiting }, submissions)
+/// Where the loop takes them.
+pub(crate) struct Submissions {
+    waiting: mpsc::Receiver<Submission>,
+    waiting_bytes: Arc<AtomicUsize>,
+}
+
+pub(crate) fn channel() -> (Committer, Submissions) {
+    let (sender, receiver) = mpsc::channel(WAITING_MAX);
+    let waiting_bytes = Arc::new(AtomicUsize::new(0));
+    let submissions = Submissions { waiting: receiver, waiting_bytes: waiting_bytes.clone() };
+    (Committer { waiting: sender, waiting_bytes }, submissions)
+}
+
+fn weight(groups: &[Group]) -> usize {
+    let of_change = |change: &Change| match change {
+        Change::Create { spec, .. } => CHANGE_BYTES + spec.len(),
+        Change::Update { job, .. } => {
+            let status = &job.status;
+            let kept = [&status.result, &status.checkpoint];
+            CHANGE_BYTES + kept.iter().filter_map(|b| b.as_ref()).map(|b| b.len()).sum::<usize>()
+        }
+        _ => CHANGE_BYTES,
+    };
+    groups.iter().flat_map(|group| &group.changes).map(of_change).sum()
 }
 
 impl Committer {
+    fn submission(
+        groups: Vec<Group>,
+    ) -> (Submission, oneshot::Receiver<Result<Vec<Verdict>, StoreError>>) {
+        let (reply, answer) = oneshot::channel();
+        (Submission { bytes: weight(&groups), groups, reply }, answer)
+    }
+
     /// Commits groups, in order, in one call. Waits for room.
     pub(crate) async fn groups(&self, groups: Vec<Group>) -> Result<Vec<Verdict>, EngineError> {
-        let (reply, answer) = oneshot::channel();
-        let submission = Submission { groups, reply };
-        self.waiting.send(submission).await.map_err(|_| EngineError::ShuttingDown)?;
+        let (submission, answer) = Self::submission(groups);
+        let permit = self.waiting.reserve().await.map_err(|_| EngineError::ShuttingDown)?;
+        self.waiting_bytes.fetch_add(submission.bytes, Ordering::Relaxed);
+        permit.send(submission);
         Ok(answer.await.map_err(|_| EngineError::ShuttingDown)??)
     }
 
@@ -59,124 +106,99 @@ impl Committer {
         verdicts.pop().ok_or(EngineError::ShuttingDown)
     }
 
+    /// Hands groups in, ahead of everything that is handed in later, if there is room at
+    /// once. Nobody is told what became of them.
+    pub(crate) fn offer(&self, groups: Vec<Group>) {
+        if groups.is_empty() {
+            return;
+        }
+        let (submission, _) = Self::submission(groups);
+        if let Ok(permit) = self.waiting.try_reserve() {
+            self.waiting_bytes.fetch_add(submission.bytes, Ordering::Relaxed);
+            permit.send(submission);
+        }
+    }
+
     /// Whether new work can be taken in.
     pub(crate) fn has_room(&self) -> bool {
         self.waiting.capacity() > RESERVED
+            && self.waiting_bytes.load(Ordering::Relaxed) < WAITING_BYTES_MAX
+    }
+}
+
+impl Submissions {
+    fn took(&self, submission: &Submission) {
+        self.waiting_bytes.fetch_sub(submission.bytes, Ordering::Relaxed);
+    }
+
+    async fn next(&mut self) -> Option<Submission> {
+        let next = self.waiting.recv().await?;
+        self.took(&next);
+        Some(next)
+    }
+
+    /// Adds what waits, up to the bounds of a call.
+    fn fill(&mut self, batch: &mut Vec<Submission>) {
+        let mut groups: usize = batch.iter().map(|s| s.groups.len()).sum();
+        let mut bytes: usize = batch.iter().map(|s| s.bytes).sum();
+        while groups < GROUPS_MAX
+            && bytes < CALL_BYTES_MAX
+            && let Ok(next) = self.waiting.try_recv()
+        {
+            self.took(&next);
+            groups += next.groups.len();
+            bytes += next.bytes;
+            batch.push(next);
+        }
     }
 }
 
 /// The loop. Ends when `closing` is cancelled and nothing waits.
-pub(crate) async fn run(
-    engine: Engine,
-    mut submissions: mpsc::Receiver<Submission>,
-    closing: CancellationToken,
-) {
+pub(crate) async fn run(engine: Engine, mut submissions: Submissions, closing: CancellationToken) {
     let mut number = 0;
     let mut wake_at = None;
-    let mut batch = Vec::new();
+    let mut refresh_at = Instant::now() + IDLE;
     let mut is_closing = false;
     loop {
-        if !engine.demand.has_claims() {
-            let sleep = sleep_for(&engine, wake_at);
+        let mut batch = Vec::new();
+        if closing.is_cancelled() && !is_closing {
+            is_closing = true;
+            submissions.waiting.close();
+        }
+        // By the clock and not only when idle: submissions that never pause must not keep a
+        // session from asking again.
+        if Instant::now() >= refresh_at {
+            refresh_at = Instant::now() + IDLE;
+            engine.demand.all_may_be_ready();
+        }
+        if is_closing {
+            match submissions.next().await {
+                Some(first) => batch.push(first),
+                None => return,
+            }
+        } else if !engine.demand.has_claims() {
+            let until = refresh_at.min(Instant::now() + wait_for(&engine, wake_at));
             tokio::select! {
                 biased;
-                Some(first) = submissions.recv() => batch.push(first),
+                Some(first) = submissions.next() => batch.push(first),
                 () = engine.demand.woken() => {}
-                () = closing.cancelled(), if !is_closing => {
-                    is_closing = true;
-                    submissions.close();
-                }
-                () = tokio::time::sleep(sleep) => engine.demand.all_may_be_ready(),
+                () = closing.cancelled() => continue,
+                () = tokio::time::sleep_until(until) => {}
             }
         }
-        let mut groups: usize = batch.iter().map(|s: &Submission| s.groups.len()).sum();
-        while groups < GROUPS_MAX
-            && let Ok(next) = submissions.try_recv()
-        {
-            groups += next.groups.len();
-            batch.push(next);
-        }
-        if is_closing && batch.is_empty() {
-            return;
-        }
+        submissions.fill(&mut batch);
         let claims = if is_closing { Vec::new() } else { engine.demand.claims() };
-        number += 1;
-        wake_at = one(&engine, number, std::mem::take(&mut batch), claims).await;
-    }
-}
-
-fn sleep_for(engine: &Engine, wake_at: Option<i64>) -> Duration {
-    let wait_ms = wake_at.map_or(i64::MAX, |at| at - engine.now());
-    Duration::from_millis(wait_ms.max(1).cast_unsigned()).min(IDLE)
-}
-
-/// One call: its replies, its assignments, and when to wake for the next promotion.
-async fn one(
-    engine: &Engine,
-    number: u64,
-    batch: Vec<Submission>,
-    claims: Vec<Claim>,
-) -> Option<i64> {
-    let mut groups = Vec::new();
-    let mut replies = Vec::with_capacity(batch.len());
-    for submission in batch {
-        replies.push((submission.groups.len(), submission.reply));
-        groups.extend(submission.groups);
-    }
-    let group_count = groups.len();
-    let asked: Vec<_> = claims.iter().map(|c| (c.session, c.max_jobs)).collect();
-    let call = Call {
-        writer: engine.server,
-        number,
-        now: engine.now(),
-        groups,
-        promote: PROMOTE_MAX,
-        claims,
-    };
-    let started = Instant::now();
-    match with_repeats(engine, call).await {
-        Ok(outcome) => {
-            let claimed = outcome.claimed.iter().map(Vec::len).sum();
-            engine.observer.committed(started.elapsed(), group_count, claimed);
-            let Outcome { verdicts, claimed, ready, wake_at, .. } = outcome;
-            engine.demand.settle(&asked, &claimed);
-            engine.demand.may_be_ready(&ready);
-            let mut verdicts = verdicts.into_iter();
-            for (count, reply) in replies {
-                // The asker may have gone away; what it asked for is committed all the same.
-                let _ = reply.send(Ok(verdicts.by_ref().take(count).collect()));
-            }
-            for ((session, _), jobs) in asked.into_iter().zip(claimed) {
-                if !jobs.is_empty() {
-                    engine.hand_out(session, jobs);
-                }
-            }
-            wake_at
-        }
-        Err(error) => {
-            tracing::warn!(%error, groups = group_count, "a commit failed");
-            let none = vec![Vec::new(); asked.len()];
-            engine.demand.settle(&asked, &none);
-            for (_, reply) in replies {
-                let _ = reply.send(Err(error.clone()));
-            }
-            Some(engine.now() + 100)
+        let answered = call::one(&engine, number, batch, claims, &mut submissions, &closing).await;
+        number = answered.number;
+        wake_at = answered.wake_at;
+        if answered.has_failed {
+            refresh_at = refresh_at.min(Instant::now() + PAUSE);
         }
     }
 }
 
-/// Repeats a call whose fate is unknown under its own number: the store answers it once.
-async fn with_repeats(engine: &Engine, call: Call) -> Result<Outcome, StoreError> {
-    let mut tries = 0;
-    loop {
-        let answer = engine.broker.commit(call.clone()).await;
-        match answer {
-            Err(StoreError::Unknown(why)) if tries < REPEATS => {
-                tracing::warn!(%why, tries, "the reply of the store was lost: asking again");
-                tries += 1;
-                tokio::time::sleep(Duration::from_millis(10 << tries)).await;
-            }
-            answer => return answer,
-        }
-    }
+fn wait_for(engine: &Engine, wake_at: Option<i64>) -> Duration {
+    let Some(at) = wake_at else { return IDLE };
+    let wait_ms = u64::try_from(at - engine.now()).unwrap_or(0);
+    if wait_ms == 0 { OVERDUE } else { Duration::from_millis(wait_ms).min(IDLE) }
 }

@@ -151,6 +151,11 @@ impl Demand {
         }
     }
 
+    /// Jobs that all sessions together have room for.
+    pub(crate) fn free(&self) -> u64 {
+        self.lock().by_session.values().map(|asker| asker.room.jobs as u64).sum()
+    }
+
     pub(crate) fn all_may_be_ready(&self) {
         for asker in self.lock().by_session.values_mut() {
             asker.is_dry = false;

@@ -45,6 +45,22 @@ impl Engine {
         request: Option<RequestKey>,
     ) -> Result<Enqueued, EngineError> {
         self.admit_load()?;
+        match self.enqueue_new(new, actor, request.as_ref()).await {
+            // What was right the first time may look wrong now, because of the job it made.
+            Err(error) if error.is_refusal() => match self.recall(request.as_ref()).await? {
+                Some(bytes) => self.repeated(&bytes).await,
+                None => Err(error),
+            },
+            done => done,
+        }
+    }
+
+    async fn enqueue_new(
+        &self,
+        new: NewJob,
+        actor: &str,
+        request: Option<&RequestKey>,
+    ) -> Result<Enqueued, EngineError> {
         let spec = new
             .admit("spec", actor, self.now(), self.settings.payload_max_bytes)
             .map_err(EngineError::Invalid)?;
@@ -52,9 +68,8 @@ impl Engine {
         let mut draft = self.draft(spec).await?;
         for _ in 0..TRIES {
             let (mut group, enqueued) = self.group_for(&draft)?;
-            group.request = request
-                .as_ref()
-                .map(|r| self.memory(r, &[Ok((enqueued.job.id, enqueued.deduplicated))]));
+            group.request =
+                request.map(|r| self.memory(r, &[Ok((enqueued.job.id, enqueued.deduplicated))]));
             if enqueued.deduplicated && group.request.is_none() {
                 return Ok(enqueued);
             }
@@ -89,6 +104,54 @@ impl Engine {
             answer: answer::encode(answers),
             until: self.now() + REQUEST_TTL_MS.cast_signed(),
         }
+    }
+
+    /// The answer that this request had before, if any: asked by a group that never holds.
+    pub(crate) async fn recall(
+        &self,
+        request: Option<&RequestKey>,
+    ) -> Result<Option<bytes::Bytes>, EngineError> {
+        let Some(request) = request else { return Ok(None) };
+        let never = Guard::JobVersion { id: self.new_id(), version: 0 };
+        let memory = Some(self.memory(request, &[]));
+        let group = Group { request: memory, guards: vec![never], changes: Vec::new() };
+        match self.commits.group(group).await? {
+            Verdict::Repeated(bytes) => Ok(Some(bytes)),
+            Verdict::RequestReused => Err(EngineError::RequestReused),
+            Verdict::Committed | Verdict::Conflict(_) => Ok(None),
+        }
+    }
+
+    /// The newer truth about everything that some drafts rest on.
+    pub(crate) async fn refresh(&self, drafts: Vec<&mut Draft>) -> Result<(), EngineError> {
+        let keys: Vec<_> = drafts.iter().filter_map(|draft| draft.key.clone()).collect();
+        let parents = drafts.iter().flat_map(|draft| draft.parents.iter().map(|p| p.id));
+        let parents: Vec<_> = parents.collect();
+        let mut holders = match keys.is_empty() {
+            true => Vec::new(),
+            false => self.broker.holders(keys, self.now()).await?,
+        }
+        .into_iter();
+        let mut found = match parents.is_empty() {
+            true => Vec::new(),
+            false => self.get_many(&parents).await?,
+        }
+        .into_iter();
+        for draft in drafts {
+            for parent in &mut draft.parents {
+                if let Some(current) = found.next().flatten() {
+                    *parent = current;
+                }
+            }
+            if draft.key.is_none() {
+                continue;
+            }
+            match holders.next().flatten() {
+                Some(holder) => self.clash(draft, holder).await?,
+                None => draft.holder = None,
+            }
+        }
+        Ok(())
     }
 
     /// Looks up what the job depends on and who holds its key.
@@ -203,21 +266,6 @@ impl Engine {
         match answer::decode(bytes).and_then(|mut a| a.pop()) {
             Some(Ok((id, _))) => Ok(Enqueued { job: self.get(id).await?, deduplicated: true }),
             _ => Err(EngineError::RequestReused),
-        }
-    }
-}
-
-impl Draft {
-    /// Whether a conflict is about something that this draft rests on.
-    pub(crate) fn is_concerned(&self, conflict: &Conflict) -> bool {
-        match conflict {
-            Conflict::Key { key, .. } => self.key.as_ref() == Some(key),
-            Conflict::Job { id, .. } => {
-                self.holder.as_ref().is_some_and(|(holder, _)| holder.id == *id)
-                    || self.parents.iter().any(|parent| parent.id == *id)
-            }
-            Conflict::TooManyKinds { queue } => self.spec.queue == *queue,
-            Conflict::Session { .. } | Conflict::Queue(_) => true,
         }
     }
 }

@@ -38,6 +38,18 @@ pub enum EngineError {
 }
 
 impl EngineError {
+    /// The request itself is at fault, or what it asks for is taken.
+    pub(crate) fn is_refusal(&self) -> bool {
+        matches!(
+            self,
+            Self::Invalid(_)
+                | Self::QueueNotFound(_)
+                | Self::JobNotFound(_)
+                | Self::TooManyKinds { .. }
+                | Self::KeyHeld { .. }
+        )
+    }
+
     /// One field at fault.
     pub fn invalid(field: impl Into<String>, description: impl Into<String>) -> Self {
         Self::Invalid(vec![Violation::new(field, description)])

@@ -14,8 +14,8 @@ use tokio_util::sync::CancellationToken;
 use crate::Engine;
 use crate::watch::Selector;
 
-/// Changes that may wait for a watcher.
-const RING: usize = 4_096;
+/// Of the entries that wait for a watcher; a single one that has more passes.
+const RING_BYTES: usize = 64 << 20;
 
 /// Jobs with progress, and log batches, that may wait for a watcher. Beyond, the newest are dropped.
 const VOLATILE: usize = 1_024;
@@ -37,14 +37,25 @@ impl Live {
 
 /// What waits for one watcher.
 #[derive(Default)]
-pub(crate) struct Ring {
-    pub(crate) changes: VecDeque<Live>,
+struct Ring {
+    changes: VecDeque<Live>,
+    /// Of the entries that the changes keep in memory.
+    bytes: usize,
     /// The newest progress per job, with its attempt.
+    progress: HashMap<JobId, (u32, Progress)>,
+    logs: VecDeque<(JobId, Arc<[LogRow]>)>,
+    /// Changes were dropped.
+    has_overflowed: bool,
+    /// All entries up to here were looked at.
+    seen: Position,
+}
+
+/// What a watch took out of its ring.
+pub(crate) struct Taken {
+    pub(crate) changes: VecDeque<Live>,
     pub(crate) progress: HashMap<JobId, (u32, Progress)>,
     pub(crate) logs: VecDeque<(JobId, Arc<[LogRow]>)>,
-    /// Changes were dropped.
-    pub(crate) has_overflowed: bool,
-    /// All entries up to here were looked at.
+    /// All of these are from entries up to here, and nothing of them is left.
     pub(crate) seen: Position,
 }
 
@@ -57,7 +68,7 @@ pub(crate) struct Watcher {
 }
 
 impl Watcher {
-    pub(crate) fn ring(&self) -> MutexGuard<'_, Ring> {
+    fn ring(&self) -> MutexGuard<'_, Ring> {
         self.ring.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -70,11 +81,23 @@ impl Watcher {
             (Selector::Jobs(_), _) => self.ids.contains(&job.id),
             // Without its spec it can not be judged here; the watch looks it up.
             (Selector::Filter(_), None) => true,
-            (Selector::Filter(selection), Some(spec)) => {
-                let job = Job { id: job.id, spec: spec.clone(), status: job.status.clone() };
-                selection.matches(&job)
-            }
+            (Selector::Filter(selection), Some(spec)) => selection.admits(spec, job.status.state),
         }
+    }
+
+    /// Empties the ring; none when changes were dropped.
+    pub(crate) fn take(&self) -> Option<Taken> {
+        let mut ring = self.ring();
+        if ring.has_overflowed {
+            return None;
+        }
+        ring.bytes = 0;
+        Some(Taken {
+            changes: std::mem::take(&mut ring.changes),
+            progress: std::mem::take(&mut ring.progress),
+            logs: std::mem::take(&mut ring.logs),
+            seen: ring.seen,
+        })
     }
 
     fn wants_job(&self, job: &Job) -> bool {
@@ -84,13 +107,18 @@ impl Watcher {
         }
     }
 
-    fn offer(&self, live: Live) {
+    fn offer(&self, live: Live, entry_bytes: usize, ring_max: usize) {
         let mut ring = self.ring();
-        if ring.changes.len() >= RING {
-            ring.changes.clear();
+        // An entry is kept as a whole as long as one of its changes waits.
+        let is_same = ring.changes.back().is_some_and(|last| Arc::ptr_eq(&last.entry, &live.entry));
+        let more = if is_same { 0 } else { entry_bytes };
+        if ring.changes.len() >= ring_max || ring.bytes.saturating_add(more) > RING_BYTES {
+            ring.changes = VecDeque::new();
+            ring.bytes = 0;
             ring.has_overflowed = true;
         }
         if !ring.has_overflowed {
+            ring.bytes += more;
             ring.changes.push_back(live);
         }
     }
@@ -105,15 +133,30 @@ struct Watchers {
 }
 
 /// All watchers of this server.
-pub(crate) struct Fanout(Mutex<Watchers>);
+pub(crate) struct Fanout {
+    watchers: Mutex<Watchers>,
+    /// Changes that may wait for a watcher.
+    ring_max: usize,
+}
+
+/// About what an entry takes in memory.
+fn entry_bytes(entry: &Entry) -> usize {
+    let of_event = |event: &JobEvent| {
+        let parts = [&event.new, &event.status.result, &event.status.checkpoint];
+        let payload = event.spec.as_ref().map_or(0, |spec| spec.payload.len());
+        512 + payload + parts.iter().filter_map(|b| b.as_ref()).map(|b| b.len()).sum::<usize>()
+    };
+    entry.jobs.iter().map(of_event).sum()
+}
 
 impl Fanout {
-    pub(crate) fn new(position: Position) -> Self {
-        Self(Mutex::new(Watchers { position, ..Watchers::default() }))
+    pub(crate) fn new(position: Position, ring_max: usize) -> Self {
+        let watchers = Mutex::new(Watchers { position, ..Watchers::default() });
+        Self { watchers, ring_max }
     }
 
     fn lock(&self) -> MutexGuard<'_, Watchers> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.watchers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// From now on the watcher is offered everything after the position answered.
@@ -155,7 +198,9 @@ impl Fanout {
         let watchers = self.lock();
         let mut ring = watcher.ring();
         ring.changes.clear();
+        ring.bytes = 0;
         ring.has_overflowed = false;
+        ring.seen = watchers.position;
         watchers.position
     }
 
@@ -166,14 +211,15 @@ impl Fanout {
     fn offer(&self, entries: Vec<Arc<Entry>>) {
         let mut watchers = self.lock();
         for entry in entries {
+            let bytes = entry_bytes(&entry).min(RING_BYTES);
             for (index, event) in entry.jobs.iter().enumerate() {
                 let live = Live { entry: entry.clone(), index };
                 for watcher in watchers.by_job.get(&event.id).into_iter().flatten() {
-                    watcher.offer(live.clone());
+                    watcher.offer(live.clone(), bytes, self.ring_max);
                     watcher.filled.notify_one();
                 }
                 for watcher in watchers.by_filter.iter().filter(|w| w.wants(event)) {
-                    watcher.offer(live.clone());
+                    watcher.offer(live.clone(), bytes, self.ring_max);
                     watcher.filled.notify_one();
                 }
             }

@@ -83,7 +83,7 @@ impl Engine {
         let demand = Arc::new(demand::Demand::default());
         let (commits, submissions) = commit::channel();
         let (logs, log_rows) = logs::channel();
-        let fanout = Arc::new(fanout::Fanout::new(*broker.head().borrow()));
+        let fanout = Arc::new(fanout::Fanout::new(*broker.head().borrow(), settings.watch_ring));
         let engine = Self {
             shared: Arc::new(Shared {
                 broker,
@@ -105,13 +105,18 @@ impl Engine {
         tasks.spawn("sweep", sweep::run(engine.clone(), tasks.closing()));
         tasks.spawn("project", project::run(engine.clone(), tasks.closing()));
         tasks.spawn("fanout", fanout::run(engine.clone(), tasks.closing()));
-        tasks.spawn("logs", logs::run(engine.clone(), log_rows));
+        tasks.spawn("logs", logs::run(engine.clone(), log_rows, tasks.closing()));
         Ok(engine)
     }
 
     /// How many hot jobs are in each state, per queue.
     pub async fn depths(&self) -> Result<Vec<sentinel_broker::Depth>, EngineError> {
         Ok(self.broker.depths().await?)
+    }
+
+    /// Worker sessions with a live stream here, and the jobs that they have room for.
+    pub fn sessions(&self) -> (usize, u64) {
+        (self.roster.count(), self.demand.free())
     }
 
     pub(crate) fn now(&self) -> i64 {

@@ -1,7 +1,7 @@
 //! List and Counts: what the ledger has recorded, and as of when.
 
 use sentinel_domain::limits::{FILTER_LABELS, FILTER_NAMES};
-use sentinel_domain::{Job, JobId, Label, Millis, Name, State, Violation};
+use sentinel_domain::{Job, JobId, Label, Millis, Name, Spec, State, Violation};
 use sentinel_ledger::{Filter, PageRequest, QueueCount};
 
 use crate::{Engine, EngineError};
@@ -39,10 +39,13 @@ impl Selection {
 
     /// Whether a job is one of them; the same rule as the ledger's.
     pub fn matches(&self, job: &Job) -> bool {
-        let spec = &job.spec;
+        self.admits(&job.spec, job.status.state)
+    }
+
+    pub(crate) fn admits(&self, spec: &Spec, state: State) -> bool {
         (self.queues.is_empty() || self.queues.contains(&spec.queue))
             && (self.kinds.is_empty() || self.kinds.contains(&spec.kind))
-            && (self.states.is_empty() || self.states.contains(&job.status.state))
+            && (self.states.is_empty() || self.states.contains(&state))
             && self.labels.iter().all(|label| spec.labels.contains(label))
             && self.created_after.is_none_or(|after| spec.created_at >= after)
             && self.created_before.is_none_or(|before| spec.created_at < before)

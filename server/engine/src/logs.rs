@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use sentinel_domain::JobId;
-use sentinel_ledger::{LogCursor, LogQuery, LogRow};
+use sentinel_ledger::{Ledger, LogCursor, LogQuery, LogRow};
 use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
 
 use crate::{Engine, EngineError};
 
@@ -32,23 +33,50 @@ pub(crate) fn channel() -> (LogWriter, mpsc::Receiver<LogBatch>) {
     (LogWriter(sender), receiver)
 }
 
+/// What became of lines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Appended {
+    Stored,
+    /// The ledger did not take them.
+    Failed,
+    /// This server shuts down; the worker brings them to the next one.
+    Closed,
+}
+
 impl LogWriter {
-    /// Stores lines; false when they could not be stored.
-    pub(crate) async fn append(&self, rows: Vec<LogRow>) -> bool {
+    /// Stores lines, after all that were handed in before.
+    pub(crate) async fn append(&self, rows: Vec<LogRow>) -> Appended {
         let (stored, answer) = oneshot::channel();
         if self.0.send(LogBatch { rows, stored }).await.is_err() {
-            return false;
+            return Appended::Closed;
         }
-        answer.await.unwrap_or(false)
+        match answer.await {
+            Ok(true) => Appended::Stored,
+            Ok(false) => Appended::Failed,
+            Err(_) => Appended::Closed,
+        }
     }
 }
 
-/// Writes what waits, as one transaction. Ends with the engine.
-pub(crate) async fn run(engine: Engine, mut batches: mpsc::Receiver<LogBatch>) {
+/// Writes what waits, as one transaction. Ends when `closing` is cancelled and nothing waits.
+pub(crate) async fn run(
+    engine: Engine,
+    mut batches: mpsc::Receiver<LogBatch>,
+    closing: CancellationToken,
+) {
     let ledger = engine.ledger.clone();
-    // The engine holds the sender: keeping it would keep this loop alive for ever.
+    // Also ends with the last engine, which holds the sender.
     drop(engine);
-    while let Some(first) = batches.recv().await {
+    loop {
+        let first = tokio::select! {
+            biased;
+            first = batches.recv() => first,
+            () = closing.cancelled(), if !batches.is_closed() => {
+                batches.close();
+                continue;
+            }
+        };
+        let Some(first) = first else { return };
         let mut rows = first.rows;
         let mut waiting = vec![first.stored];
         while rows.len() < ROWS_MAX
@@ -57,14 +85,19 @@ pub(crate) async fn run(engine: Engine, mut batches: mpsc::Receiver<LogBatch>) {
             rows.extend(next.rows);
             waiting.push(next.stored);
         }
-        let stored = ledger.append_logs(rows).await;
-        if let Err(error) = &stored {
-            tracing::warn!(%error, "log lines were not stored");
-        }
+        let is_stored = rows.is_empty() || store(&ledger, rows).await;
         for waiter in waiting {
-            let _ = waiter.send(stored.is_ok());
+            let _ = waiter.send(is_stored);
         }
     }
+}
+
+async fn store(ledger: &Ledger, rows: Vec<LogRow>) -> bool {
+    let stored = ledger.append_logs(rows).await;
+    if let Err(error) = &stored {
+        tracing::warn!(%error, "log lines were not stored");
+    }
+    stored.is_ok()
 }
 
 /// Reads the log of one job, page by page.
@@ -93,9 +126,8 @@ impl LogFeed {
     /// The next lines; none at the end.
     pub async fn next(&mut self) -> Result<Option<Vec<LogRow>>, EngineError> {
         loop {
-            // Asked before reading: lines of a job that is final by now are all stored.
-            let is_over =
-                !self.is_following || self.engine.get(self.job).await?.status.state.is_final();
+            // Asked before reading: what was written before the end of the job is read.
+            let is_over = !self.is_following || self.has_ended().await?;
             let query =
                 LogQuery { job: self.job, attempt: self.attempt, after: self.after, limit: PAGE };
             let rows = self.engine.ledger.read_logs(query).await?;
@@ -107,6 +139,19 @@ impl LogFeed {
                 return Ok(None);
             }
             tokio::time::sleep(FOLLOW_EVERY).await;
+        }
+    }
+
+    /// The job is final, or gone, and its lines are stored: those of a report's worker came
+    /// before it and may still wait to be written.
+    async fn has_ended(&self) -> Result<bool, EngineError> {
+        match self.engine.get(self.job).await {
+            Ok(job) if !job.status.state.is_final() => Ok(false),
+            Ok(_) | Err(EngineError::JobNotFound(_)) => {
+                self.engine.logs.append(Vec::new()).await;
+                Ok(true)
+            }
+            Err(error) => Err(error),
         }
     }
 }

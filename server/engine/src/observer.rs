@@ -20,8 +20,6 @@ pub trait Observer: Send + Sync + 'static {
     fn committed(&self, _took: Duration, _groups: usize, _claimed: usize) {}
     /// A lease ended because its session was lost.
     fn lease_lost(&self, _job: &Job) {}
-    /// Worker sessions with a live stream.
-    fn sessions(&self, _count: usize) {}
     /// A watch was opened (+1) or closed (-1).
     fn watches(&self, _change: i64) {}
     /// A watch had a gap.

@@ -44,20 +44,14 @@ impl Engine {
         Err(EngineError::Contended)
     }
 
-    /// Asks the store whether this request was carried out before: a group that changes
-    /// nothing and is refused unless it was.
+    /// A repeat of a request that was carried out finds the job no longer final.
     async fn retried_before(
         &self,
         job: &Arc<Job>,
         request: Option<RequestKey>,
     ) -> Result<Arc<Job>, EngineError> {
-        let Some(request) = request else { return Err(EngineError::NotFinal(job.id)) };
-        let never = Guard::JobAbsent { id: job.id };
-        let memory = Some(self.memory(&request, &[Ok((job.id, false))]));
-        let group = Group { request: memory, guards: vec![never], changes: Vec::new() };
-        match self.commits.group(group).await? {
-            Verdict::Repeated(bytes) if answers(&bytes, job.id) => self.get(job.id).await,
-            Verdict::RequestReused => Err(EngineError::RequestReused),
+        match self.recall(request.as_ref()).await? {
+            Some(bytes) if answers(&bytes, job.id) => self.get(job.id).await,
             _ => Err(EngineError::NotFinal(job.id)),
         }
     }

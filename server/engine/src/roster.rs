@@ -1,12 +1,18 @@
 //! The worker sessions whose stream ends at this server, and what waits to be sent to them.
 
-use std::collections::{HashMap, VecDeque};
+mod presence;
+mod suspicion;
+
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use sentinel_domain::{Job, JobId, Lease, Millis, SessionId};
 use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
 
 use crate::Engine;
+pub(crate) use presence::Presence;
+use suspicion::Suspicion;
 
 /// What others want a session to tell its worker.
 #[derive(Default)]
@@ -23,11 +29,18 @@ pub(crate) struct Inbox {
 pub(crate) struct Mailbox {
     inbox: Mutex<Inbox>,
     filled: Notify,
+    /// Cancelled when the stream has done all that follows its end.
+    left: CancellationToken,
 }
 
 impl Mailbox {
+    fn lock(&self) -> MutexGuard<'_, Inbox> {
+        // Every change under the lock is complete, so a panic elsewhere poisons nothing.
+        self.inbox.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn fill(&self, fill: impl FnOnce(&mut Inbox)) {
-        fill(&mut self.inbox.lock().unwrap_or_else(PoisonError::into_inner));
+        fill(&mut self.lock());
         self.filled.notify_one();
     }
 
@@ -37,23 +50,23 @@ impl Mailbox {
     }
 
     pub(crate) fn take(&self) -> Inbox {
-        let mut inbox = self.inbox.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut inbox = self.lock();
         let is_superseded = inbox.is_superseded;
         let taken = std::mem::take(&mut *inbox);
         inbox.is_superseded = is_superseded;
         taken
     }
-}
 
-/// Streams that ended within this time of each other count as ended together.
-const TOGETHER_MS: Millis = 1_000;
+    pub(crate) fn is_superseded(&self) -> bool {
+        self.lock().is_superseded
+    }
+}
 
 #[derive(Default)]
 struct Present {
     mailboxes: HashMap<SessionId, Arc<Mailbox>, foldhash::fast::RandomState>,
-    /// Streams that ended without Bye, newest last.
-    ended: VecDeque<(Millis, SessionId)>,
-    /// Claimed for a session that was gone by then.
+    suspicion: Suspicion,
+    /// Claimed, and in nobody's hands: to be given back to their queues.
     orphans: Vec<Arc<Job>>,
 }
 
@@ -66,53 +79,44 @@ impl Roster {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes the session over from its former stream, if there is one here.
-    pub(crate) fn join(&self, session: SessionId) -> Arc<Mailbox> {
-        let mailbox = Arc::new(Mailbox::default());
-        let former = self.lock().mailboxes.insert(session, mailbox.clone());
-        if let Some(former) = former {
-            former.fill(|inbox| inbox.is_superseded = true);
-        }
-        mailbox
-    }
-
-    /// Leaves, unless another stream has taken over.
-    pub(crate) fn leave(&self, session: SessionId, mailbox: &Arc<Mailbox>) {
-        let mut present = self.lock();
-        if present.mailboxes.get(&session).is_some_and(|m| Arc::ptr_eq(m, mailbox)) {
-            present.mailboxes.remove(&session);
-        }
-    }
-
-    pub(crate) fn has(&self, session: SessionId) -> bool {
-        self.lock().mailboxes.contains_key(&session)
-    }
-
     pub(crate) fn count(&self) -> usize {
         self.lock().mailboxes.len()
     }
 
-    /// Jobs that were claimed for nobody.
+    /// Runs `act` with those of the sessions that have no stream here. None of them can
+    /// begin one before it returns.
+    pub(crate) fn with_absent<T>(
+        &self,
+        session: impl Fn(&T) -> SessionId,
+        mut all: Vec<T>,
+        act: impl FnOnce(Vec<T>),
+    ) {
+        let present = self.lock();
+        all.retain(|one| !present.mailboxes.contains_key(&session(one)));
+        act(all);
+    }
+
+    /// Jobs that nobody has, though the store says that somebody runs them.
     pub(crate) fn take_orphans(&self) -> Vec<Arc<Job>> {
         std::mem::take(&mut self.lock().orphans)
     }
 
-    /// Notes that a stream ended without Bye. When over a third of the sessions, and over
-    /// three, end together, the network is suspected rather than their workers: then all
-    /// that ended together are answered, to be given more time.
-    pub(crate) fn suspects(&self, session: SessionId, now: Millis) -> Vec<SessionId> {
+    /// Leaves jobs to the sweeper, which gives them back as soon as the store lets it.
+    pub(crate) fn orphan(&self, jobs: Vec<Arc<Job>>) {
+        self.lock().orphans.extend(jobs);
+    }
+
+    /// Notes that a stream ended without Bye.
+    pub(crate) fn note_end(&self, session: SessionId, now: Millis) {
+        self.lock().suspicion.note(session, now);
+    }
+
+    /// Whether the network rather than the worker is to blame for the end of a stream;
+    /// then also the sessions that ended with it and were given less time.
+    pub(crate) fn suspects(&self, session: SessionId, now: Millis) -> Option<Vec<SessionId>> {
         let mut present = self.lock();
-        while present.ended.front().is_some_and(|(at, _)| now - at > TOGETHER_MS) {
-            present.ended.pop_front();
-        }
-        present.ended.push_back((now, session));
-        let together = present.ended.len();
-        let all = together + present.mailboxes.len();
-        if together > 3 && together * 3 > all {
-            present.ended.iter().map(|(_, session)| *session).collect()
-        } else {
-            Vec::new()
-        }
+        let Present { mailboxes, suspicion, .. } = &mut *present;
+        suspicion.ask(session, now, mailboxes.len(), |s| mailboxes.contains_key(s))
     }
 
     fn post(&self, session: SessionId, fill: impl FnOnce(&mut Inbox)) {
@@ -131,11 +135,9 @@ impl Engine {
             self.observer.started(job, now);
         }
         let mut present = self.roster.lock();
-        match present.mailboxes.get(&session).cloned() {
-            Some(mailbox) => {
-                drop(present);
-                mailbox.fill(|inbox| inbox.assigned.extend(jobs));
-            }
+        // Filled under the lock: who leaves takes along what is there, nothing comes after.
+        match present.mailboxes.get(&session) {
+            Some(mailbox) => mailbox.fill(|inbox| inbox.assigned.extend(jobs)),
             None => present.orphans.extend(jobs),
         }
     }

@@ -3,11 +3,14 @@
 //! The stream is the worker's sign of life; the leases hang on the session, not on the
 //! stream, so that a stream may break and come back, here or at another server.
 
+mod cancels;
 mod chores;
 mod close;
 mod frame;
 mod hello;
+mod lanes;
 mod report;
+mod side;
 
 use std::collections::{HashMap, VecDeque};
 use std::pin::pin;
@@ -18,22 +21,18 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use futures_util::{Stream, StreamExt};
 use sentinel_domain::{Job, JobId, Millis, Name, SessionId};
-use sentinel_ledger::LogRow;
-use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 pub use frame::{
     Ended, FromWorker, Held, HeldVerdict, Hello, LogLine, ReportItem, ReportVerdict, ToWorker,
     Welcome, failure,
 };
+pub use lanes::{Lanes, Outgoing, lanes};
 
 use crate::demand::Asker;
-use crate::roster::{Inbox, Mailbox};
+use crate::roster::{Inbox, Mailbox, Presence};
 use crate::session::report::Settled;
 use crate::{Engine, EngineError};
-
-/// Frames that may wait to be sent, per lane.
-const LANE: usize = 64;
 
 /// Commits of one session under way; beyond, its frames wait.
 const IN_FLIGHT_MAX: usize = 64;
@@ -45,40 +44,11 @@ const TICK: Duration = Duration::from_millis(250);
 /// comes back to whoever answers.
 const LEAVE_WITHIN: Duration = Duration::from_millis(1_200);
 
-/// The two ways to a worker: what can not wait overtakes what is bulky.
-pub struct Lanes {
-    control: mpsc::Sender<ToWorker>,
-    bulk: mpsc::Sender<ToWorker>,
-}
-
-/// The other end of the lanes; ends when the session has.
-pub struct Outgoing {
-    control: mpsc::Receiver<ToWorker>,
-    bulk: mpsc::Receiver<ToWorker>,
-}
-
-/// A pair of lanes.
-pub fn lanes() -> (Lanes, Outgoing) {
-    let (control, control_out) = mpsc::channel(LANE);
-    let (bulk, bulk_out) = mpsc::channel(LANE);
-    (Lanes { control, bulk }, Outgoing { control: control_out, bulk: bulk_out })
-}
-
-impl Outgoing {
-    /// The next frame, control before bulk.
-    pub async fn next(&mut self) -> Option<ToWorker> {
-        tokio::select! {
-            biased;
-            Some(frame) = self.control.recv() => Some(frame),
-            Some(frame) = self.bulk.recv() => Some(frame),
-            else => None,
-        }
-    }
-}
-
 /// A job that the worker holds.
 struct Running {
     job: Arc<Job>,
+    /// The worker said that it has the assignment, or that it holds the lease.
+    is_received: bool,
     progress: Option<sentinel_domain::Progress>,
     shown_at: Millis,
     kept_at: Millis,
@@ -123,12 +93,14 @@ struct Session {
     running: HashMap<JobId, Running, foldhash::fast::RandomState>,
     unreceived: VecDeque<Unreceived>,
     assign_seq: u64,
-    /// Cancels that the worker has not acknowledged.
+    /// Cancels that the worker was told and has not acknowledged.
     cancels: HashMap<JobId, Arc<Job>>,
     heard_at: Millis,
     renewed_at: Millis,
     is_draining: bool,
     in_flight: FuturesUnordered<BoxFuture<'static, Done>>,
+    /// Dropped last: the next stream of the session waits for it.
+    _presence: Presence,
 }
 
 impl Engine {
@@ -142,10 +114,8 @@ impl Engine {
         closing: CancellationToken,
     ) -> Result<Ended, EngineError> {
         let mut session = self.open_session(hello, lanes).await?;
-        self.observer.sessions(self.roster.count());
         let ended = session.run(pin!(incoming), closing).await;
         session.close(ended).await;
-        self.observer.sessions(self.roster.count());
         Ok(ended)
     }
 }
@@ -169,12 +139,20 @@ impl Session {
         let mut leave_at: Option<tokio::time::Instant> = None;
         loop {
             let has_room = self.in_flight.len() < IN_FLIGHT_MAX;
+            // What is rarely ready comes first: a worker that never pauses must not keep its
+            // own row from being renewed, or its cancels from being told.
             let ended = tokio::select! {
                 biased;
+                _ = tick.tick() => self.on_tick().await,
+                () = closing.cancelled(), if leave_at.is_none() => {
+                    leave_at = Some(tokio::time::Instant::now() + LEAVE_WITHIN);
+                    self.go_away().await
+                }
+                () = until(leave_at) => Err(Ended::Drained),
+                () = mailbox.filled() => self.on_inbox().await,
                 Some(done) = self.in_flight.next(), if !self.in_flight.is_empty() => {
                     self.on_done(done).await
                 }
-                () = mailbox.filled() => self.on_inbox().await,
                 frame = incoming.next(), if has_room => match frame {
                     None => Err(Ended::Eof),
                     Some(frame) => {
@@ -182,12 +160,6 @@ impl Session {
                         self.on_frame(frame).await
                     }
                 },
-                _ = tick.tick() => self.on_tick().await,
-                () = closing.cancelled(), if leave_at.is_none() => {
-                    leave_at = Some(tokio::time::Instant::now() + LEAVE_WITHIN);
-                    self.go_away().await
-                }
-                () = until(leave_at) => Err(Ended::Drained),
             };
             if let Err(ended) = ended {
                 return ended;
@@ -205,31 +177,14 @@ impl Session {
 
     /// A worker that does not read for the whole life of a lease is gone.
     async fn send(&mut self, frame: ToWorker) -> Result<(), Ended> {
-        let lane = match frame {
-            ToWorker::Assign { .. } | ToWorker::LogAck { .. } => &self.lanes.bulk,
-            _ => &self.lanes.control,
-        };
         let ttl_ms = self.engine.settings.session_ttl_ms.cast_unsigned();
-        match tokio::time::timeout(Duration::from_millis(ttl_ms), lane.send(frame)).await {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(_)) => Err(Ended::Eof),
-            Err(_) => Err(Ended::Silent),
-        }
+        self.lanes.send(frame, Duration::from_millis(ttl_ms)).await
     }
 
     async fn on_inbox(&mut self) -> Result<(), Ended> {
         let Inbox { cancels, revoked, assigned, is_superseded } = self.mailbox.take();
         if is_superseded {
             return Err(Ended::Superseded);
-        }
-        if !cancels.is_empty() {
-            for job in &cancels {
-                if let Some(running) = self.running.get_mut(&job.id) {
-                    running.job = job.clone();
-                }
-                self.cancels.insert(job.id, job.clone());
-            }
-            self.send(ToWorker::Cancel(cancels)).await?;
         }
         if !revoked.is_empty() {
             let revoked: Vec<Held> =
@@ -242,7 +197,8 @@ impl Session {
         if !assigned.is_empty() {
             self.assign(assigned).await?;
         }
-        Ok(())
+        // After the assignments: one of them may be what is cancelled.
+        self.on_cancels(cancels).await
     }
 
     async fn assign(&mut self, jobs: Vec<Arc<Job>>) -> Result<(), Ended> {
@@ -254,7 +210,7 @@ impl Session {
             jobs: jobs.iter().map(|job| job.id).collect(),
         });
         for job in &jobs {
-            self.running.insert(job.id, Running::new(job.clone()));
+            self.running.insert(job.id, Running::new(job.clone(), false));
         }
         self.send(ToWorker::Assign { assign_seq: self.assign_seq, jobs }).await
     }
@@ -265,11 +221,7 @@ impl Session {
                 self.engine.demand.grant(self.id, jobs, bytes);
             }
             FromWorker::Credit { .. } => {}
-            FromWorker::Received { assign_seq } => {
-                while self.unreceived.front().is_some_and(|u| u.assign_seq <= assign_seq) {
-                    self.unreceived.pop_front();
-                }
-            }
+            FromWorker::Received { assign_seq } => self.on_received(assign_seq).await?,
             FromWorker::Report(items) => self.on_report(items),
             FromWorker::Progress(items) => {
                 for (held, progress) in items {
@@ -278,18 +230,9 @@ impl Session {
             }
             FromWorker::Checkpoint { held, seq, data } => self.on_checkpoint(held, seq, data),
             FromWorker::Log { held, lines } => self.on_log(held, lines),
-            FromWorker::CancelAck(held) => {
-                for held in held {
-                    if let Some(job) = self.cancels.remove(&held.id)
-                        && let Some(cancel) = &job.status.cancel
-                    {
-                        let latency_ms = self.engine.now() - cancel.at;
-                        self.engine.observer.cancel_acknowledged(latency_ms);
-                    }
-                }
-            }
+            FromWorker::CancelAck(held) => self.on_cancel_ack(held),
             FromWorker::Ping { nonce } => {
-                let cancels = self.cancels.values().cloned().collect();
+                let cancels = self.unacknowledged();
                 self.send(ToWorker::Pong { nonce, cancels }).await?;
             }
             FromWorker::Drain => {
@@ -323,44 +266,6 @@ impl Session {
         }
     }
 
-    fn on_checkpoint(&mut self, held: Held, seq: u64, data: bytes::Bytes) {
-        let job = self.running(&held).map(|r| r.job.clone());
-        let engine = self.engine.clone();
-        self.in_flight.push(Box::pin(async move {
-            let (verdict, job) = engine.store_checkpoint(&held, job, data).await;
-            Done::Checkpoint { held, seq, verdict, job }
-        }));
-    }
-
-    fn on_log(&mut self, held: Held, lines: Vec<LogLine>) {
-        let Some(seq) = lines.iter().map(|line| line.seq).max() else { return };
-        let job = self.running(&held).map(|r| r.job.clone());
-        let rows: Vec<LogRow> = lines
-            .into_iter()
-            .map(|line| LogRow {
-                job: held.id,
-                run: held.lease.run,
-                attempt: held.lease.attempt,
-                seq: line.seq,
-                at: line.at,
-                level: line.level,
-                text: line.text,
-            })
-            .collect();
-        let engine = self.engine.clone();
-        self.in_flight.push(Box::pin(async move {
-            // Lines of a lease that is gone are not kept: another attempt may be writing.
-            if let Some(job) = job {
-                let shared: Arc<[LogRow]> = rows.into();
-                if !engine.logs.append(shared.to_vec()).await {
-                    return Done::Nothing;
-                }
-                engine.fanout.logs(&job, &shared);
-            }
-            Done::Logged { held, seq }
-        }));
-    }
-
     async fn on_done(&mut self, done: Done) -> Result<(), Ended> {
         match done {
             Done::Settled(settled) => {
@@ -378,7 +283,7 @@ impl Session {
             Done::HandedBack(revoked) => self.send(ToWorker::Revoked(revoked)).await,
             Done::Checkpoint { held, seq, verdict, job } => {
                 if let (Some(running), Some(job)) = (self.running(&held), job) {
-                    running.job = job;
+                    running.renew(&job);
                 }
                 self.send(ToWorker::CheckpointAck { held, seq, verdict }).await
             }
@@ -390,7 +295,21 @@ impl Session {
 }
 
 impl Running {
-    fn new(job: Arc<Job>) -> Self {
-        Self { job, progress: None, shown_at: 0, kept_at: 0, is_shown: true, is_kept: true }
+    fn new(job: Arc<Job>, is_received: bool) -> Self {
+        let (is_shown, is_kept) = (true, true);
+        Self { job, is_received, progress: None, shown_at: 0, kept_at: 0, is_shown, is_kept }
+    }
+
+    /// Takes over a newer copy under the same lease; commits may answer out of order.
+    fn renew(&mut self, job: &Arc<Job>) -> bool {
+        let is_same = match (self.job.status.lease, job.status.lease) {
+            (Some(old), Some(new)) => old.is_same(&new),
+            _ => false,
+        };
+        let is_newer = is_same && self.job.status.version < job.status.version;
+        if is_newer {
+            self.job = job.clone();
+        }
+        is_newer
     }
 }

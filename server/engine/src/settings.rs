@@ -22,6 +22,8 @@ pub struct Settings {
     /// How long the ledger waits for more changes before it writes. More is cheaper: the
     /// changes of one job collapse.
     pub project_linger_ms: u64,
+    /// Changes that may wait for the reader of a watch; beyond, it is told of a gap.
+    pub watch_ring: usize,
 }
 
 impl Default for Settings {
@@ -36,6 +38,7 @@ impl Default for Settings {
             finals_hot_ms: 60_000,
             watch_window_ms: 600_000,
             project_linger_ms: 100,
+            watch_ring: 4_096,
         }
     }
 }

@@ -6,8 +6,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use sentinel_broker::{Attention, Change, Group, Verdict};
-use sentinel_domain::{Command, Job, SessionId, decide, on_alarm};
+use sentinel_broker::{Attention, Change, Group, Guard, SessionRow, Verdict};
+use sentinel_domain::{Command, Job, decide, on_alarm};
 use tokio_util::sync::CancellationToken;
 
 use crate::cancel::group;
@@ -51,12 +51,10 @@ async fn round(engine: &Engine) -> Result<(), EngineError> {
     let now = engine.now();
     let Attention { alarms, lost, expired, unblocked } =
         engine.broker.attention(now, LIMIT).await?;
-    let mut work: Vec<(Arc<Job>, Command)> = Vec::new();
-    for job in engine.roster.take_orphans() {
-        if let Some(lease) = job.status.lease {
-            work.push((job, Command::NotReceived { lease }));
-        }
+    for held in engine.hand_back(engine.roster.take_orphans(), None).await {
+        engine.push_revoked(held.id, held.lease);
     }
+    let mut work: Vec<(Arc<Job>, Command)> = Vec::new();
     for job in lost {
         if let Some(lease) = job.status.lease {
             engine.observer.lease_lost(&job);
@@ -72,17 +70,23 @@ async fn round(engine: &Engine) -> Result<(), EngineError> {
         work.push((u.job, Command::Unblock { parent: u.parent, outcome: u.outcome }));
     }
     carry_out(engine, work).await?;
-    // A session that is coming back right now has joined before it touches its row.
-    let gone = expired.into_iter().filter(|session| !engine.roster.has(*session));
-    let drops: Vec<_> = gone.map(drop_session).collect();
-    if !drops.is_empty() {
-        engine.commits.groups(drops).await?;
-    }
+    // A session that comes back joins the roster before it touches its row. So what is
+    // submitted under the roster's lock is committed before the row of a new stream.
+    engine.roster.with_absent(
+        |row: &SessionRow| row.id,
+        expired,
+        |gone| engine.commits.offer(gone.into_iter().map(drop_session).collect()),
+    );
     Ok(())
 }
 
-fn drop_session(session: SessionId) -> Group {
-    Group { changes: vec![Change::DropSession(session)], ..Group::default() }
+/// Another server may have adopted the session since: then its row stays.
+fn drop_session(row: SessionRow) -> Group {
+    Group {
+        request: None,
+        guards: vec![Guard::SessionOwner { session: row.id, owner: row.owner }],
+        changes: vec![Change::DropSession(row.id)],
+    }
 }
 
 /// Decides and commits. What conflicts has changed and is found again if it still needs to be.

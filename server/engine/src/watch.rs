@@ -15,11 +15,14 @@ use sentinel_domain::limits::{WATCH_JOBS, WATCH_SNAPSHOT_JOBS};
 use sentinel_domain::{Job, JobId, Progress, State};
 use sentinel_ledger::{LogRow, QueueCount};
 
-use crate::fanout::{Live, Watcher};
+use crate::fanout::{Live, Taken, Watcher};
 use crate::{Engine, EngineError, Selection};
 
 /// A sign of life when nothing else is sent.
 const KEEPALIVE: Duration = Duration::from_secs(10);
+
+/// How often a watch looks whether it can end.
+const SETTLING: Duration = Duration::from_millis(20);
 
 /// Entries of one step of catching up.
 const ENTRIES_MAX: usize = 64;
@@ -42,6 +45,11 @@ pub struct Cursor {
 impl Cursor {
     fn after(entry: Position) -> Self {
         Self { entry, events: usize::MAX }
+    }
+
+    fn covers(&self, live: &Live) -> bool {
+        let at = live.entry.position;
+        at < self.entry || (at == self.entry && live.index < self.events)
     }
 }
 
@@ -107,7 +115,12 @@ pub struct Watch {
     live_from: Position,
     /// The journal between here and `live_from` is still to be read.
     catch_up: Option<Cursor>,
-    /// Versions that were shown: by the snapshot, and of running jobs.
+    /// What was taken from the ring reaches up to here.
+    seen: Position,
+    /// The reader has everything up to here, though the ring may bring it again.
+    resumed: Option<Cursor>,
+    /// Versions that were shown and may come again: those of the snapshot, and those of
+    /// RUNNING jobs, whose kept progress is an event without a version of its own.
     known: HashMap<JobId, u64>,
     /// Of a watch by ids: those whose final event was not sent yet.
     open: HashSet<JobId>,
@@ -140,14 +153,17 @@ impl Engine {
             watcher,
             live_from,
             catch_up: None,
+            seen: live_from,
+            resumed: None,
             known: HashMap::new(),
             open: HashSet::new(),
             settled: None,
             out: VecDeque::new(),
         };
+        let head = *self.broker.head().borrow();
         match cursor {
             None => watch.snapshot().await?,
-            Some(cursor) if cursor.entry.epoch != live_from.epoch => {
+            Some(cursor) if cursor.entry.epoch != head.epoch || cursor.entry > head => {
                 watch.gap(GapReason::Epoch).await?;
             }
             Some(cursor) => watch.resume(cursor).await?,
@@ -191,17 +207,20 @@ impl Watch {
             if self.is_over() {
                 return Ok(None);
             }
-            let waited = tokio::time::timeout(KEEPALIVE, self.watcher.filled()).await;
-            if waited.is_err() {
-                let seen = self.watcher.ring().seen;
-                return Ok(Some(WatchEvent::Keepalive(Cursor::after(seen))));
+            // Nothing wakes a watch when what it waits to be looked at concerns others.
+            let is_settling = self.settled.is_some();
+            let patience = if is_settling { SETTLING } else { KEEPALIVE };
+            let waited = tokio::time::timeout(patience, self.watcher.filled()).await;
+            if waited.is_err() && !is_settling {
+                // Not what the ring has seen since: that was not sent yet.
+                return Ok(Some(WatchEvent::Keepalive(self.progressed_to())));
             }
         }
     }
 
     fn is_over(&mut self) -> bool {
         if let Some((at, ids)) = &self.settled
-            && self.watcher.ring().seen >= *at
+            && self.seen >= *at
         {
             for id in ids {
                 self.open.remove(id);
@@ -209,6 +228,14 @@ impl Watch {
             self.settled = None;
         }
         matches!(self.selector, Selector::Jobs(_)) && self.open.is_empty()
+    }
+
+    /// Everything up to here was sent.
+    fn progressed_to(&self) -> Cursor {
+        match self.resumed {
+            Some(resumed) if resumed.entry >= self.seen => resumed,
+            _ => Cursor::after(self.seen),
+        }
     }
 
     async fn gap(&mut self, reason: GapReason) -> Result<(), EngineError> {
@@ -220,6 +247,7 @@ impl Watch {
     async fn snapshot(&mut self) -> Result<(), EngineError> {
         self.known.clear();
         self.catch_up = None;
+        self.resumed = None;
         self.settled = None;
         let snapshot = match self.selector.clone() {
             Selector::Jobs(ids) => self.snapshot_of_jobs(&ids).await?,
@@ -273,6 +301,7 @@ impl Watch {
 
     async fn resume(&mut self, cursor: Cursor) -> Result<(), EngineError> {
         self.catch_up = Some(cursor);
+        self.resumed = Some(cursor);
         if let Selector::Jobs(ids) = self.selector.clone() {
             let jobs = self.engine.get_many(&ids).await?;
             let head = *self.engine.broker.head().borrow();
@@ -317,27 +346,22 @@ impl Watch {
 
     /// Takes what the ring holds; false when it was empty.
     async fn drain(&mut self) -> Result<bool, EngineError> {
-        let has_overflowed = self.watcher.ring().has_overflowed;
-        if has_overflowed {
+        let Some(Taken { changes, progress, logs, seen }) = self.watcher.take() else {
             self.live_from = self.engine.fanout.rejoin(&self.watcher);
+            self.seen = self.live_from;
             self.gap(GapReason::SlowReader).await?;
             return Ok(true);
-        }
-        let (changes, progress, logs) = {
-            let mut ring = self.watcher.ring();
-            (
-                std::mem::take(&mut ring.changes),
-                std::mem::take(&mut ring.progress),
-                std::mem::take(&mut ring.logs),
-            )
         };
+        self.seen = seen;
         let is_empty = changes.is_empty() && progress.is_empty() && logs.is_empty();
         // Progress and lines of an attempt come before the change that ends it.
         for (id, (attempt, progress)) in progress {
             self.out.push_back(WatchEvent::Progress { id, attempt, progress });
         }
         self.out.extend(logs.into_iter().map(|(id, rows)| WatchEvent::Logs { id, rows }));
-        self.push(changes.into()).await?;
+        let resumed = self.resumed;
+        let is_new = |live: &Live| resumed.is_none_or(|cursor| !cursor.covers(live));
+        self.push(changes.into_iter().filter(is_new).collect()).await?;
         Ok(!is_empty)
     }
 
@@ -349,11 +373,10 @@ impl Watch {
             if self.known.get(&job.id).is_some_and(|known| *known >= job.status.version) {
                 continue;
             }
-            // The progress that is kept of a running job comes through the journal too, under
-            // the version that was shown; no other job needs to be remembered.
             if job.status.state == State::Running {
                 self.known.insert(job.id, job.status.version);
             } else {
+                // Events come in order: none of this version or one before is left.
                 self.known.remove(&job.id);
             }
             if job.status.state.is_final() {

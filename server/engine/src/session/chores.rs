@@ -76,8 +76,10 @@ impl Session {
         if !back.is_empty() {
             tracing::warn!(session = %self.id, jobs = back.len(), "assignments were not received in time");
             let engine = self.engine.clone();
-            self.in_flight
-                .push(Box::pin(async move { Done::HandedBack(engine.hand_back(back).await) }));
+            self.in_flight.push(Box::pin(async move {
+                let owner = Some(engine.server);
+                Done::HandedBack(engine.hand_back(back, owner).await)
+            }));
         }
     }
 

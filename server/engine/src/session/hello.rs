@@ -5,12 +5,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::stream::FuturesUnordered;
-use sentinel_broker::{Change, Group, SessionRow};
+use sentinel_broker::{Change, Group, SessionRow, StoreError};
 use sentinel_domain::limits::{NAME_BYTES, WORKER_CREDIT, WORKER_KINDS, WORKER_QUEUES};
 use sentinel_domain::{Job, Millis, SessionId, Violation};
 
 use super::{Asker, Held, HeldVerdict, Hello, Lanes, Running, Session, ToWorker, Welcome};
+use crate::roster::Presence;
 use crate::{Engine, EngineError};
+
+/// How long a Hello waits for what the former stream of its session still commits.
+const FORMER_LEAVES_WITHIN: Duration = Duration::from_secs(5);
 
 impl Hello {
     fn violations(&self) -> Vec<Violation> {
@@ -26,6 +30,12 @@ impl Hello {
         range("kinds", self.kinds.len(), 1, WORKER_KINDS);
         range("held", self.held.len(), 0, 2 * WORKER_CREDIT);
         range("credit.jobs", self.credit_jobs, 0, WORKER_CREDIT);
+        for (field, names) in [("queues", &self.queues), ("kinds", &self.kinds)] {
+            if let Some(name) = names.iter().find(|n| n.is_empty() || n.len() as u64 > NAME_BYTES) {
+                let text = format!("{} bytes is out of range: 1..={NAME_BYTES}", name.len());
+                found.push(Violation::new(format!("hello.{field}"), text));
+            }
+        }
         found
     }
 }
@@ -42,10 +52,15 @@ impl Engine {
             return Err(EngineError::Invalid(violations));
         }
         let id = hello.session.unwrap_or_else(|| SessionId::from_u128(rand::random()));
-        // No claim for the session from here on; the commit below returns after those that
-        // were under way have been handed out, so what the store lists is complete.
-        self.demand.leave(id);
-        let mailbox = self.roster.join(id);
+        let (presence, mailbox, former_left) = Presence::take(self, id);
+        if let Some(left) = former_left {
+            let left = tokio::time::timeout(FORMER_LEAVES_WITHIN, left.cancelled()).await;
+            left.map_err(|_| {
+                StoreError::Unavailable("the session's former stream is still ending".into())
+            })?;
+        }
+        // Nothing was claimed for the session since its former stream left, and what was
+        // claimed before was handed out by then: what the store lists is complete.
         let now = self.now();
         let expires_at = now + self.settings.session_ttl_ms;
         let row = SessionRow { id, owner: self.server, expires_at };
@@ -59,7 +74,7 @@ impl Engine {
             }
         }
         let (held, kept) = self.judge(&hello.held, &mut known).await?;
-        self.hand_back(known.into_values().collect()).await;
+        self.hand_back(known.into_values().collect(), Some(self.server)).await;
         let mut session = Session {
             engine: self.clone(),
             id,
@@ -74,12 +89,10 @@ impl Engine {
             renewed_at: now,
             is_draining: false,
             in_flight: FuturesUnordered::new(),
+            _presence: presence,
         };
         for job in kept {
-            if job.status.cancel.is_some() {
-                session.cancels.insert(job.id, job.clone());
-            }
-            session.running.insert(job.id, Running::new(job));
+            session.running.insert(job.id, Running::new(job, true));
         }
         session.welcome(held, hello).await;
         Ok(session)
@@ -131,10 +144,8 @@ impl Session {
         };
         // A lane that is closed already shows itself as the end of the stream.
         let _ = self.send(ToWorker::Welcome(welcome)).await;
-        if !self.cancels.is_empty() {
-            let cancels = self.cancels.values().cloned().collect();
-            let _ = self.send(ToWorker::Cancel(cancels)).await;
-        }
+        let jobs = self.running.values().map(|running| running.job.clone());
+        let _ = self.tell_cancels(jobs.filter(|job| job.status.cancel.is_some()).collect()).await;
         let mut kinds = hello.kinds;
         kinds.sort();
         kinds.dedup();

@@ -2,12 +2,11 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
-use sentinel_broker::{Conflict, Verdict};
-use sentinel_domain::{Command, Decision, Job, Refusal, decide};
+use sentinel_broker::{Conflict, Guard, ServerId, Verdict};
+use sentinel_domain::{Command, Decision, Job, Millis, Progress, Refusal, decide};
 
 use super::{Done, Held, ReportItem, ReportVerdict, Session};
-use crate::cancel::{Applied, group};
+use crate::cancel::group;
 use crate::{Engine, TRIES};
 
 /// A report with its verdict.
@@ -20,7 +19,23 @@ pub(super) struct Settled {
 struct Pending {
     at: usize,
     command: Command,
+    /// Newer than what the job has.
+    progress: Option<Progress>,
     job: Option<Arc<Job>>,
+}
+
+impl Pending {
+    fn decide(&self, job: &Arc<Job>, now: Millis) -> Result<Decision, Refusal> {
+        let kept = job.status.progress.as_ref().map_or(0, |progress| progress.seq);
+        match &self.progress {
+            Some(progress) if progress.seq > kept => {
+                let mut job = Job::clone(job);
+                job.status.progress = Some(Box::new(progress.clone()));
+                decide(&job, &self.command, now)
+            }
+            _ => decide(job, &self.command, now),
+        }
+    }
 }
 
 impl Session {
@@ -29,19 +44,12 @@ impl Session {
         let mut pending = Vec::with_capacity(items.len());
         let mut settled = Vec::with_capacity(items.len());
         for (at, item) in items.into_iter().enumerate() {
-            let job = self.running(&item.held).map(|running| {
-                // The last progress goes into the record with the end of the attempt.
-                match running.progress.take() {
-                    None => running.job.clone(),
-                    Some(progress) => {
-                        let mut job = Job::clone(&running.job);
-                        job.status.progress = Some(Box::new(progress));
-                        Arc::new(job)
-                    }
-                }
-            });
+            let running = self.running(&item.held);
+            // The last progress goes into the record with the end of the attempt.
+            let progress = running.as_ref().and_then(|running| running.progress.clone());
+            let job = running.map(|running| running.job.clone());
             settled.push(Settled { held: item.held, verdict: ReportVerdict::RetryLater });
-            pending.push(Pending { at, command: item.command, job });
+            pending.push(Pending { at, command: item.command, progress, job });
         }
         let engine = self.engine.clone();
         self.in_flight.push(Box::pin(async move {
@@ -62,7 +70,7 @@ impl Engine {
             let mut steps = Vec::with_capacity(pending.len());
             for report in pending.drain(..) {
                 let Some(job) = &report.job else { continue };
-                match decide(job, &report.command, self.now()) {
+                match report.decide(job, self.now()) {
                     Ok(decision) => {
                         let (group, after) = group(job, decision, Vec::new());
                         groups.push(group);
@@ -125,17 +133,24 @@ impl Engine {
     }
 
     /// Takes jobs back that were never run; answers the leases that ended. A cancel may
-    /// come in between: then the newer job is decided about.
-    pub(super) async fn hand_back(&self, mut jobs: Vec<Arc<Job>>) -> Vec<Held> {
+    /// come in between: then the newer job is decided about. With `owner`, only jobs of
+    /// sessions that it still owns. What can not be taken back now is left to the sweeper.
+    pub(crate) async fn hand_back(
+        &self,
+        mut jobs: Vec<Arc<Job>>,
+        owner: Option<ServerId>,
+    ) -> Vec<Held> {
         let mut ended = Vec::with_capacity(jobs.len());
         for _ in 0..TRIES {
             let mut groups = Vec::with_capacity(jobs.len());
-            let mut held = Vec::with_capacity(jobs.len());
+            let mut steps = Vec::with_capacity(jobs.len());
             for job in jobs.drain(..) {
                 let Some(lease) = job.status.lease else { continue };
                 if let Ok(decision) = decide(&job, &Command::NotReceived { lease }, self.now()) {
-                    groups.push(group(&job, decision, Vec::new()).0);
-                    held.push(Held { id: job.id, lease });
+                    let session = lease.session;
+                    let guard = owner.map(|owner| Guard::SessionOwner { session, owner });
+                    groups.push(group(&job, decision, guard.into_iter().collect()).0);
+                    steps.push((Held { id: job.id, lease }, job));
                 }
             }
             if groups.is_empty() {
@@ -144,11 +159,12 @@ impl Engine {
             let verdicts = match self.commits.groups(groups).await {
                 Ok(verdicts) => verdicts,
                 Err(error) => {
-                    tracing::warn!(%error, "assignments were not taken back; their session will expire");
-                    return ended;
+                    tracing::warn!(%error, "assignments were not taken back; it will be tried again");
+                    jobs = steps.into_iter().map(|(_, job)| job).collect();
+                    break;
                 }
             };
-            for (held, verdict) in held.into_iter().zip(verdicts) {
+            for ((held, _), verdict) in steps.into_iter().zip(verdicts) {
                 match verdict {
                     Verdict::Committed => ended.push(held),
                     Verdict::Conflict(Conflict::Job { current: Some(current), .. })
@@ -160,32 +176,7 @@ impl Engine {
                 }
             }
         }
+        self.roster.orphan(jobs);
         ended
-    }
-
-    /// Stores a checkpoint under its lease.
-    pub(super) async fn store_checkpoint(
-        &self,
-        held: &Held,
-        job: Option<Arc<Job>>,
-        data: Bytes,
-    ) -> (ReportVerdict, Option<Arc<Job>>) {
-        let command = Command::Checkpoint { lease: held.lease, data };
-        let mut job = match job {
-            Some(job) => job,
-            None => return (ReportVerdict::Fenced, None),
-        };
-        for _ in 0..TRIES {
-            let decision: Decision = match decide(&job, &command, self.now()) {
-                Ok(decision) => decision,
-                Err(_) => return (ReportVerdict::Fenced, None),
-            };
-            match self.apply(&job, decision, Vec::new()).await {
-                Ok(Applied::Done(job)) => return (ReportVerdict::Recorded, Some(job)),
-                Ok(Applied::Changed(current)) => job = current,
-                Err(_) => return (ReportVerdict::RetryLater, None),
-            }
-        }
-        (ReportVerdict::RetryLater, None)
     }
 }

@@ -23,6 +23,17 @@ use crate::service::from_wire::{job_id, millis, span_ms};
 use crate::service::status::{invalid_field, protocol};
 use crate::service::to_wire::{duration, timestamp};
 
+/// Items of one frame, also where the protocol names no number of its own.
+const ITEMS_MAX: usize = 1_000;
+
+fn bounded<T>(items: Vec<T>, what: &str) -> Result<Vec<T>, Status> {
+    if items.len() > ITEMS_MAX {
+        let count = items.len();
+        return Err(protocol(format!("a frame has {count} {what}: at most {ITEMS_MAX}")));
+    }
+    Ok(items)
+}
+
 fn session(field: &str, text: &str) -> Result<SessionId, Status> {
     text.parse().map_err(|_| invalid_field(field, format!("{text:?} is not a session id")))
 }
@@ -150,11 +161,11 @@ pub(super) fn from_worker(frame: wire::SessionRequest) -> Result<FromWorker, Sta
         }
         In::Received(received) => FromWorker::Received { assign_seq: received.assign_seq },
         In::Report(report) => {
-            let items = report.items.into_iter().map(report_item);
+            let items = bounded(report.items, "reports")?.into_iter().map(report_item);
             FromWorker::Report(items.collect::<Result<_, _>>()?)
         }
         In::Progress(report) => {
-            let items = report.items.into_iter().map(|item| {
+            let items = bounded(report.items, "progress reports")?.into_iter().map(|item| {
                 Ok((some_held(item.lease)?, progress(item.progress.unwrap_or_default())))
             });
             FromWorker::Progress(items.collect::<Result<_, Status>>()?)
@@ -166,10 +177,10 @@ pub(super) fn from_worker(frame: wire::SessionRequest) -> Result<FromWorker, Sta
         },
         In::Log(log) => FromWorker::Log {
             held: some_held(log.lease)?,
-            lines: log.lines.into_iter().map(log_line).collect(),
+            lines: bounded(log.lines, "log lines")?.into_iter().map(log_line).collect(),
         },
         In::CancelAck(ack) => {
-            let leases = ack.leases.into_iter().map(held);
+            let leases = bounded(ack.leases, "leases")?.into_iter().map(held);
             FromWorker::CancelAck(leases.collect::<Result<_, _>>()?)
         }
         In::Ping(ping) => FromWorker::Ping { nonce: ping.nonce },

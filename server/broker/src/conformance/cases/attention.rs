@@ -4,7 +4,7 @@ use sentinel_domain::{Job, NewJob, on_alarm};
 
 use super::{Case, T0};
 use crate::conformance::make;
-use crate::{Change, Group};
+use crate::{Change, Group, ServerId, SessionRow};
 
 pub(super) async fn alarms(mut case: Case) {
     case.session(1).await;
@@ -40,7 +40,8 @@ pub(super) async fn lost_jobs_and_expired_sessions(mut case: Case) {
     case.claim(T0, &["q"], &["k"], 1).await;
     let found = case.store.attention(T0 + 20, 9).await.expect("answers");
     assert_eq!(found.lost.iter().map(|job| job.id).collect::<Vec<_>>(), [job.id]);
-    assert_eq!(found.expired, [idle]);
+    let row = SessionRow { id: idle, owner: ServerId(1), expires_at: T0 + 20 };
+    assert_eq!(found.expired, [row]);
     let drop = |id| Group { changes: vec![Change::DropSession(id)], ..Group::default() };
     case.must(T0 + 20, vec![drop(busy), drop(idle)]).await;
     let found = case.store.attention(T0, 9).await.expect("answers");

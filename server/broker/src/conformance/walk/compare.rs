@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use sentinel_domain::{Job, JobId, Millis, SessionId, State, invariant};
+use sentinel_domain::{Job, JobId, Millis, State, invariant};
 
 use super::Walk;
-use crate::{Attention, Broker, Entry, Outcome, Position, StoreError, Tail};
+use crate::{Attention, Broker, Entry, Outcome, Position, SessionRow, StoreError, Tail};
 
 /// More than any walk makes.
 const ALL: usize = 100_000;
@@ -27,7 +27,7 @@ pub(super) fn outcomes(expected: &Result<Outcome, StoreError>, got: &Result<Outc
 struct Plain {
     alarms: Vec<JobId>,
     lost: Vec<JobId>,
-    expired: Vec<SessionId>,
+    expired: Vec<SessionRow>,
     unblocked: Vec<(JobId, JobId, State)>,
 }
 
@@ -38,7 +38,7 @@ fn plain(found: &Attention) -> Plain {
         ids
     };
     let mut expired = found.expired.clone();
-    expired.sort();
+    expired.sort_by_key(|row| row.id);
     let edge = |u: &crate::Unblocked| (u.job.id, u.parent, u.outcome);
     let mut unblocked: Vec<_> = found.unblocked.iter().map(edge).collect();
     unblocked.sort();

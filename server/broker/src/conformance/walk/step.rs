@@ -76,9 +76,10 @@ impl Walk {
             call = call.group(make::update(&job, decision));
             self.reached("due");
         }
-        for id in found.expired {
-            let changes = vec![Change::DropSession(id)];
-            call = call.group(Group { changes, ..Group::default() });
+        for SessionRow { id: session, owner, .. } in found.expired {
+            let guards = vec![Guard::SessionOwner { session, owner }];
+            let changes = vec![Change::DropSession(session)];
+            call = call.group(Group { guards, changes, ..Group::default() });
         }
         call.done()
     }
