@@ -5,6 +5,7 @@ mod load;
 use std::time::{Duration, Instant};
 
 use futures_util::{StreamExt, TryStreamExt};
+use rustix::process::Signal;
 use sentinel_client::proto::jobs::v1::{JobFilter, JobState, JobView};
 use sentinel_client::{Client, Watch, WatchEvent, is_final};
 use serde_json::json;
@@ -194,6 +195,30 @@ async fn the_jobs_of_a_killed_worker_run_elsewhere_soon() {
     assert!(took[DEATHS / 2] < Duration::from_millis(1_500), "{took:?}");
     // A machine that does other work may be late once.
     assert!(took[DEATHS - 1] < Duration::from_secs(4), "{took:?}");
+}
+
+/// The worker can not say a word for longer than the server takes to look for lost leases.
+#[tokio::test]
+async fn an_outage_of_the_server_is_not_taken_for_the_death_of_a_worker() {
+    let mut world = World::start().await;
+    let client = world.client();
+    let silent = world.worker("w1", &[]).await;
+    let id = enqueue(&client, demo("sleep", json!({"ms": 2_500}))).await;
+    until("the job runs", PATIENCE, || async {
+        let job = client.get(&id).await.ok()?;
+        (job.state() == JobState::Running).then_some(())
+    })
+    .await;
+    silent.signal(Signal::STOP);
+    world.server.kill().await;
+    world.server.restart().await;
+    let _other = world.worker("w2", &[]).await;
+    let clock = demo("noop", json!({})).delay(Duration::from_millis(1_500));
+    end_of(&client, &enqueue(&client, clock).await).await;
+    silent.signal(Signal::CONT);
+    let job = end_of(&client, &id).await;
+    assert_eq!((job.state(), job.attempt, job.crashes), (JobState::Succeeded, 1, 0));
+    assert_eq!(job.worker, "w1");
 }
 
 #[tokio::test]
