@@ -5,6 +5,7 @@ mod load;
 use std::time::{Duration, Instant};
 
 use futures_util::{StreamExt, TryStreamExt};
+use rustix::process::Signal;
 use sentinel_client::proto::jobs::v1::{JobFilter, JobState, JobView};
 use sentinel_client::{Client, Watch, WatchEvent, is_final};
 use serde_json::json;
@@ -53,12 +54,14 @@ async fn record(client: Client, into: tokio::sync::mpsc::UnboundedSender<(String
 /// One dose: a load, deaths of the server, deaths of workers, and the check of it all.
 async fn dose(seed: u64) {
     println!("SENTINEL_TEST_SEED={seed}");
-    let mut world = World::start().await;
+    // A worker that dies before it has found the new server is missed when its leases end.
+    let flags = ["--auto-create-queues", "--session-ttl", "4s", "--ping", "1s"];
+    let mut world = World::with(&flags).await;
     let file = world.dir.path().join("effects");
     let (into, mut changes) = tokio::sync::mpsc::unbounded_channel();
     let watching = tokio::spawn(record(world.client(), into));
     let flags = ["--concurrency", "16"];
-    let mut fleet = vec![world.worker("w0", &flags).await, world.worker("w1", &flags).await];
+    let mut fleet = [world.worker("w0", &flags).await, world.worker("w1", &flags).await];
     let load = Load::start(&world, seed, &file);
     for _ in 0..DEATHS {
         load.acknowledges(80).await;
@@ -192,6 +195,30 @@ async fn the_jobs_of_a_killed_worker_run_elsewhere_soon() {
     assert!(took[DEATHS / 2] < Duration::from_millis(1_500), "{took:?}");
     // A machine that does other work may be late once.
     assert!(took[DEATHS - 1] < Duration::from_secs(4), "{took:?}");
+}
+
+/// The worker can not say a word for longer than the server takes to look for lost leases.
+#[tokio::test]
+async fn an_outage_of_the_server_is_not_taken_for_the_death_of_a_worker() {
+    let mut world = World::start().await;
+    let client = world.client();
+    let silent = world.worker("w1", &[]).await;
+    let id = enqueue(&client, demo("sleep", json!({"ms": 2_500}))).await;
+    until("the job runs", PATIENCE, || async {
+        let job = client.get(&id).await.ok()?;
+        (job.state() == JobState::Running).then_some(())
+    })
+    .await;
+    silent.signal(Signal::STOP);
+    world.server.kill().await;
+    world.server.restart().await;
+    let _other = world.worker("w2", &[]).await;
+    let clock = demo("noop", json!({})).delay(Duration::from_millis(1_500));
+    end_of(&client, &enqueue(&client, clock).await).await;
+    silent.signal(Signal::CONT);
+    let job = end_of(&client, &id).await;
+    assert_eq!((job.state(), job.attempt, job.crashes), (JobState::Succeeded, 1, 0));
+    assert_eq!(job.worker, "w1");
 }
 
 #[tokio::test]

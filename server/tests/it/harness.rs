@@ -2,6 +2,7 @@
 //! directory, with the signals, restarts and bounded waits that tests need.
 
 pub(crate) mod process;
+pub(crate) mod program;
 pub(crate) mod server;
 pub(crate) mod wait;
 pub(crate) mod worker;
@@ -13,6 +14,7 @@ use sentinel_client::proto::jobs::v1::{Job, JobState};
 use sentinel_client::{Client, NewJob};
 
 pub(crate) use process::Process;
+pub(crate) use program::{Ended, run, sentinel};
 pub(crate) use server::Server;
 pub(crate) use wait::until;
 pub(crate) use worker::Worker;

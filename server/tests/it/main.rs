@@ -4,9 +4,13 @@
 #![cfg(test)]
 
 mod attempts;
+mod cli;
 mod crash;
+mod drain;
 mod harness;
 mod history;
+mod ops;
+mod programs;
 mod refusals;
 mod relations;
 mod walk;

@@ -273,11 +273,14 @@ async fn a_reader_that_stops_gets_a_gap_and_slows_nobody() {
     })
     .await;
     assert_eq!(done, JobState::Succeeded);
-    let gap = loop {
-        if let Some(WatchEvent::Gap(gap)) = next(&mut frames).await.event {
-            break gap;
+    let gap = async {
+        loop {
+            if let Some(WatchEvent::Gap(gap)) = next(&mut frames).await.event {
+                break gap;
+            }
         }
     };
+    let gap = tokio::time::timeout(PATIENCE, gap).await.expect("a gap among the frames");
     assert_eq!(gap.reason(), GapReason::SlowReader);
     let Some(WatchEvent::Snapshot(snapshot)) = next(&mut frames).await.event else {
         panic!("no snapshot after the gap");

@@ -1,0 +1,158 @@
+//! What operators see: metrics, health, and traces that connect a caller with a handler.
+
+mod collector;
+
+use std::collections::BTreeMap;
+
+use rustix::process::Signal;
+use sentinel_client::proto::jobs::v1::EnqueueRequest;
+use serde_json::json;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use crate::harness::{PATIENCE, World, demo, end_of, enqueue, until};
+use collector::Collector;
+
+/// Status line and body.
+async fn http_get(address: &str, path: &str) -> (String, String) {
+    let mut stream = TcpStream::connect(address).await.expect("connect to the ops listener");
+    let request = format!("GET {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.expect("send a request");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.expect("read an answer");
+    let (head, body) = answer.split_once("\r\n\r\n").expect("a head and a body");
+    (head.to_owned(), body.to_owned())
+}
+
+/// The samples of an OpenMetrics text, by name and labels; panics where it is not one.
+fn samples(text: &str) -> BTreeMap<String, f64> {
+    let (body, rest) = text.split_once("# EOF\n").expect("# EOF at the end");
+    assert!(rest.is_empty(), "after # EOF: {rest:?}");
+    let mut families = BTreeMap::new();
+    let mut found = BTreeMap::new();
+    for line in body.lines() {
+        if let Some(comment) = line.strip_prefix("# ") {
+            let mut words = comment.splitn(3, ' ');
+            let (what, name, value) = (words.next(), words.next().unwrap(), words.next());
+            match what {
+                Some("TYPE") => assert!(
+                    families.insert(name.to_owned(), value.unwrap().to_owned()).is_none(),
+                    "{name} is declared twice"
+                ),
+                Some("HELP" | "UNIT") => {}
+                _ => panic!("not a comment of OpenMetrics: {line}"),
+            }
+            continue;
+        }
+        let line = line.split(" # ").next().unwrap();
+        let (name, value) = line.rsplit_once(' ').unwrap_or_else(|| panic!("not a sample: {line}"));
+        let value: f64 = value.parse().unwrap_or_else(|_| panic!("not a number: {line}"));
+        let family = name.split('{').next().unwrap();
+        let declared = families.iter().any(|(declared, kind)| {
+            let suffix = family.strip_prefix(declared.as_str());
+            match kind.as_str() {
+                "counter" => suffix == Some("_total"),
+                "histogram" => matches!(suffix, Some("_bucket" | "_sum" | "_count")),
+                "info" => suffix == Some("_info"),
+                _ => suffix == Some(""),
+            }
+        });
+        assert!(declared, "{family} has no TYPE that fits");
+        assert!(found.insert(name.to_owned(), value).is_none(), "{name} comes twice");
+    }
+    found
+}
+
+/// The sum of the samples whose name begins and whose labels read so.
+fn sum(samples: &BTreeMap<String, f64>, name: &str, labels: &[&str]) -> f64 {
+    let fits = |key: &str| key.starts_with(name) && labels.iter().all(|label| key.contains(label));
+    samples.iter().filter(|(key, _)| fits(key)).map(|(_, value)| value).sum()
+}
+
+async fn scrape(world: &World) -> BTreeMap<String, f64> {
+    let (head, body) = http_get(&world.server.ops_address, "/metrics").await;
+    assert!(head.starts_with("HTTP/1.1 200"), "{head}");
+    assert!(head.to_lowercase().contains("application/openmetrics-text"), "{head}");
+    samples(&body)
+}
+
+#[tokio::test]
+async fn the_counters_move_with_the_jobs() {
+    let world = World::start().await;
+    let client = world.client();
+    let before = scrape(&world).await;
+    assert_eq!(sum(&before, "sentinel_jobs_enqueued_total", &[]), 0.0);
+    let _worker = world.worker("w1", &[]).await;
+    for _ in 0..3 {
+        end_of(&client, &enqueue(&client, demo("noop", json!({}))).await).await;
+    }
+    let failing = enqueue(&client, demo("fail", json!({})).max_attempts(1)).await;
+    end_of(&client, &failing).await;
+    let after = scrape(&world).await;
+    let queue = r#"queue="default""#;
+    assert_eq!(sum(&after, "sentinel_jobs_enqueued_total", &[queue]), 4.0, "{after:#?}");
+    let finished = "sentinel_jobs_finished_total";
+    assert_eq!(sum(&after, finished, &[queue, r#"outcome="succeeded""#]), 3.0, "{after:#?}");
+    assert_eq!(sum(&after, finished, &[queue, r#"outcome="failed""#]), 1.0, "{after:#?}");
+    // Levels are measured every few seconds.
+    until("the session is counted", PATIENCE, || async {
+        let now = scrape(&world).await;
+        (sum(&now, "sentinel_worker_sessions", &[]) == 1.0).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn health_is_told_over_http_and_grpc() {
+    let mut world = World::start().await;
+    let address = world.server.ops_address.clone();
+    assert!(http_get(&address, "/healthz").await.0.starts_with("HTTP/1.1 200"));
+    assert!(http_get(&address, "/readyz").await.0.starts_with("HTTP/1.1 200"));
+    assert!(http_get(&address, "/nothing").await.0.starts_with("HTTP/1.1 404"));
+    world.server.signal(Signal::TERM);
+    world.server.end(PATIENCE).await;
+    assert!(TcpStream::connect(&address).await.is_err(), "the listener is gone");
+}
+
+/// Of a caller that is not in the test: `00-<trace>-<span>-01`.
+const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
+const CALLER: &str = "b7ad6b7169203331";
+
+#[tokio::test]
+async fn a_trace_leads_from_the_caller_to_the_handler() {
+    let collector = Collector::start().await;
+    let flags = ["--auto-create-queues", "--otlp-endpoint", &collector.url];
+    let mut world = World::with(&flags).await;
+    let client = world.client();
+    let _worker = world.worker("w1", &[]).await;
+    let spec = demo("noop", json!({})).into_spec();
+    let message = EnqueueRequest { spec: Some(spec), ..EnqueueRequest::default() };
+    let mut request = tonic::Request::new(message);
+    let traceparent = format!("00-{TRACE}-{CALLER}-01").parse().unwrap();
+    request.metadata_mut().insert("traceparent", traceparent);
+    let id = client.raw_jobs().enqueue(request).await.unwrap().into_inner().job.unwrap().id;
+    end_of(&client, &id).await;
+    // What is queued goes out with the stop.
+    world.server.signal(Signal::TERM);
+    world.server.end(PATIENCE).await;
+    let spans = until("the spans of the job arrive", PATIENCE, || async {
+        let spans = collector.spans();
+        spans.iter().any(|span| span.name == "process default").then_some(spans)
+    })
+    .await;
+    let enqueue = spans.iter().find(|span| span.name == "enqueue default").expect("enqueue");
+    assert_eq!((enqueue.kind.as_str(), enqueue.trace.as_str()), ("PRODUCER", TRACE));
+    // The call itself is a span in between.
+    let mut above = enqueue.parent.clone();
+    while let Some(span) = spans.iter().find(|span| span.id == above) {
+        assert_eq!(span.trace, TRACE);
+        above.clone_from(&span.parent);
+    }
+    assert_eq!(above, CALLER, "the caller is an ancestor");
+    let process = spans.iter().find(|span| span.name == "process default").unwrap();
+    assert_eq!(process.kind, "CONSUMER");
+    assert_ne!(process.trace, TRACE, "an attempt has a trace of its own");
+    assert_eq!(process.links, [(TRACE.to_owned(), enqueue.id.clone())]);
+    assert_eq!(process.attributes["messaging.message.id"], id);
+    assert_eq!(enqueue.attributes["messaging.message.id"], id);
+}
