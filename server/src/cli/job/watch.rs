@@ -79,6 +79,7 @@ pub(super) async fn follow(follow: Follow, client: &Client, out: &mut Out) -> Re
     let Follow { watch, by_id } = follow;
     let mut events = client.watch(watch);
     let mut ends = Ends::default();
+    let mut told = Told::default();
     let mut bars = (out.terminal && !out.json).then(|| Bars::new(out.colors, by_id));
     while let Some(event) = events.try_next().await? {
         ends.see(&event);
@@ -86,13 +87,31 @@ pub(super) async fn follow(follow: Follow, client: &Client, out: &mut Out) -> Re
             out.object(&json::event(&event, events.cursor()))?;
         } else if let Some(bars) = &mut bars {
             bars.show(&event, out)?;
-        } else {
+        } else if !told.knows(&event) {
             for line in lines(&event, out) {
                 out.line(line)?;
             }
         }
     }
     Ok(ends.exit_code())
+}
+
+/// Running attempts that have their line. A checkpoint changes the job and not its line.
+#[derive(Debug, Default)]
+struct Told(BTreeMap<String, (u32, u32, bool)>);
+
+impl Told {
+    /// Whether the event says nothing new to a person; takes note of it.
+    fn knows(&mut self, event: &WatchEvent) -> bool {
+        let WatchEvent::Change(change) = event else { return false };
+        let Some(job) = &change.job else { return false };
+        if job.state() != JobState::Running {
+            self.0.remove(&job.id);
+            return false;
+        }
+        let now = (job.run, job.attempt, job.cancel_requested);
+        self.0.insert(job.id.clone(), now) == Some(now)
+    }
 }
 
 /// How the watched jobs ended.

@@ -65,3 +65,17 @@ fn nothing_to_watch_is_told() {
     };
     assert_eq!(flags.checked(false).unwrap_err().exit_code(), 2);
 }
+
+#[test]
+fn a_running_attempt_has_one_line_until_something_changes_for_its_reader() {
+    let change = |state, attempt, cancel_requested| {
+        let job = Job { attempt, cancel_requested, ..job(state) };
+        WatchEvent::Change(JobChange { job: Some(job) })
+    };
+    let mut told = Told::default();
+    assert!(!told.knows(&change(JobState::Running, 1, false)));
+    assert!(told.knows(&change(JobState::Running, 1, false)), "a checkpoint");
+    assert!(!told.knows(&change(JobState::Running, 1, true)), "a cancel");
+    assert!(!told.knows(&change(JobState::Scheduled, 1, false)));
+    assert!(!told.knows(&change(JobState::Running, 2, false)), "another attempt");
+}
