@@ -214,7 +214,11 @@ pub(crate) async fn run(engine: Engine, mut submissions: Submissions, closing: C
         submissions.fill(&mut batch);
         engine.demand.may_be_ready(&born_ready(&batch));
         let claims = if is_closing { Vec::new() } else { engine.demand.claims() };
-        let answered = call::one(&engine, number, batch, claims, &mut submissions, &closing).await;
+        let answered = {
+            let (submissions, closing) = (&mut submissions, &closing);
+            let mut desk = call::Desk { engine: &engine, submissions, closing };
+            call::one(&mut desk, number, batch, claims).await
+        };
         number = answered.number;
         wake_at = answered.wake_at;
         if answered.has_failed {

@@ -113,6 +113,7 @@ pub struct Watch {
     watcher: Arc<Watcher>,
     /// The ring holds what came after this.
     live_from: Position,
+    gap: Option<GapReason>,
     /// The journal between here and `live_from` is still to be read.
     catch_up: Option<Cursor>,
     /// What was taken from the ring reaches up to here.
@@ -152,6 +153,7 @@ impl Engine {
             selector,
             watcher,
             live_from,
+            gap: None,
             catch_up: None,
             seen: live_from,
             resumed: None,
@@ -164,7 +166,7 @@ impl Engine {
         match cursor {
             None => watch.snapshot().await?,
             Some(cursor) if cursor.entry.epoch != head.epoch || cursor.entry > head => {
-                watch.gap(GapReason::Epoch).await?;
+                watch.begin_anew(GapReason::Epoch).await?;
             }
             Some(cursor) => watch.resume(cursor).await?,
         }
@@ -196,6 +198,10 @@ impl Watch {
         loop {
             if let Some(event) = self.out.pop_front() {
                 return Ok(Some(event));
+            }
+            if let Some(reason) = self.gap {
+                self.begin_anew(reason).await?;
+                continue;
             }
             if let Some(cursor) = self.catch_up {
                 self.read_journal(cursor).await?;
@@ -238,10 +244,20 @@ impl Watch {
         }
     }
 
-    async fn gap(&mut self, reason: GapReason) -> Result<(), EngineError> {
+    /// The next event is a gap with a new snapshot behind it. Noted before anything is
+    /// waited for, so that a `next` that is dropped in between loses neither.
+    fn gap(&mut self, reason: GapReason) {
+        self.gap = Some(reason);
+        self.catch_up = None;
+    }
+
+    async fn begin_anew(&mut self, reason: GapReason) -> Result<(), EngineError> {
+        let at = self.out.len();
+        self.snapshot().await?;
+        self.gap = None;
+        self.out.insert(at, WatchEvent::Gap(reason));
         self.engine.observer.watch_gap();
-        self.out.push_back(WatchEvent::Gap(reason));
-        self.snapshot().await
+        Ok(())
     }
 
     async fn snapshot(&mut self) -> Result<(), EngineError> {
@@ -249,6 +265,8 @@ impl Watch {
         self.catch_up = None;
         self.resumed = None;
         self.settled = None;
+        // All up to here is in what is read below.
+        let head = *self.engine.broker.head().borrow();
         let snapshot = match self.selector.clone() {
             Selector::Jobs(ids) => self.snapshot_of_jobs(&ids).await?,
             Selector::Filter(selection) => self.snapshot_of_ledger(&selection).await?,
@@ -256,7 +274,10 @@ impl Watch {
         for job in &snapshot.jobs {
             self.known.insert(job.id, job.status.version);
         }
-        let cursor = self.catch_up.unwrap_or(Cursor::after(self.live_from));
+        let cursor = match self.selector {
+            Selector::Jobs(_) => Cursor::after(head.max(self.live_from)),
+            Selector::Filter(_) => self.catch_up.unwrap_or(Cursor::after(self.live_from)),
+        };
         self.out.push_back(WatchEvent::Snapshot(snapshot, cursor));
         Ok(())
     }
@@ -325,8 +346,14 @@ impl Watch {
         }
         let entries = match self.engine.broker.tail(after, ENTRIES_MAX).await? {
             Tail::Entries(entries) => entries,
-            Tail::Trimmed => return self.gap(GapReason::Trimmed).await,
-            Tail::OtherEpoch => return self.gap(GapReason::Epoch).await,
+            Tail::Trimmed => {
+                self.gap(GapReason::Trimmed);
+                return Ok(());
+            }
+            Tail::OtherEpoch => {
+                self.gap(GapReason::Epoch);
+                return Ok(());
+            }
         };
         let mut lives = Vec::new();
         for entry in &entries {
@@ -349,7 +376,7 @@ impl Watch {
         let Some(Taken { changes, progress, logs, seen }) = self.watcher.take() else {
             self.live_from = self.engine.fanout.rejoin(&self.watcher);
             self.seen = self.live_from;
-            self.gap(GapReason::SlowReader).await?;
+            self.gap(GapReason::SlowReader);
             return Ok(true);
         };
         self.seen = seen;

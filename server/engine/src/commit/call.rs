@@ -27,6 +27,13 @@ pub(super) struct Answered {
     pub(super) has_failed: bool,
 }
 
+/// Where the loop works.
+pub(super) struct Desk<'a> {
+    pub(super) engine: &'a Engine,
+    pub(super) submissions: &'a mut Submissions,
+    pub(super) closing: &'a CancellationToken,
+}
+
 /// Who waits for the verdicts on how many groups.
 struct Waiting {
     groups: usize,
@@ -43,13 +50,12 @@ struct Flight<'a> {
 
 /// Commits a batch: its replies, its assignments.
 pub(super) async fn one(
-    engine: &Engine,
+    desk: &mut Desk<'_>,
     number: u64,
     batch: Vec<Submission>,
     claims: Vec<Claim>,
-    submissions: &mut Submissions,
-    closing: &CancellationToken,
 ) -> Answered {
+    let engine = desk.engine;
     let mut groups = Vec::new();
     let mut waiting = Vec::with_capacity(batch.len());
     for Submission { groups: of_one, reply, .. } in batch {
@@ -68,13 +74,13 @@ pub(super) async fn one(
     };
     let mut flight = Flight { engine, call, waiting };
     let started = Instant::now();
-    let mut answer = flight.fly(submissions, closing).await;
+    let mut answer = flight.fly(desk).await;
     if let Err(StoreError::Full(why)) = &answer
         && flight.waiting.iter().any(|w| w.has_create)
     {
         let why = StoreError::Full(why.clone());
         flight.without_creates(&why);
-        answer = flight.fly(submissions, closing).await;
+        answer = flight.fly(desk).await;
     }
     let number = flight.call.number;
     match answer {
@@ -102,11 +108,7 @@ impl Flight<'_> {
     /// Repeats a call whose fate is unknown under its own number: the store answers it
     /// once. It never gives up while the server lives, since jobs may have been claimed
     /// for sessions that would never hear of them.
-    async fn fly(
-        &mut self,
-        submissions: &mut Submissions,
-        closing: &CancellationToken,
-    ) -> Result<Outcome, StoreError> {
+    async fn fly(&mut self, desk: &mut Desk<'_>) -> Result<Outcome, StoreError> {
         let mut tries = 0;
         loop {
             let answer = self.engine.broker.commit(self.call.clone()).await;
@@ -118,11 +120,11 @@ impl Flight<'_> {
                 tokio::time::sleep(pause).await;
                 continue;
             }
-            if closing.is_cancelled() {
+            if desk.closing.is_cancelled() {
                 return Err(StoreError::Unknown(why));
             }
             self.fail(&StoreError::Unknown(why));
-            refuse(submissions, pause).await;
+            refuse(desk.submissions, pause).await;
         }
     }
 

@@ -1,0 +1,21 @@
+//! The engine on a real store and a real ledger, with workers that are scripted frame by
+//! frame.
+
+mod batch;
+mod cancel;
+mod checkpoint;
+mod dependency;
+mod drain;
+mod enqueue;
+mod faults;
+mod finals;
+mod hello;
+mod house;
+mod lost;
+mod progress;
+mod report;
+mod request;
+mod walk;
+mod watch;
+mod watch_walk;
+mod worker;
