@@ -1,4 +1,4 @@
-//! What a server is told before it starts. [`table`] says each setting once; [`load`]
+//! What a server is told before it starts. `table` says each setting once; `load`
 //! merges file, environment and flags and reports every mistake at once.
 
 mod amount;

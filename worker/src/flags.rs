@@ -30,7 +30,7 @@ pub struct Flags {
     #[arg(long, value_name = "N", env = "SENTINEL_WORKER_CONCURRENCY", default_value_t = 64,
           value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub concurrency: u32,
-    /// Name of this process for people [default: <host>-<pid>]
+    /// Name of this process for people [default: HOST-PID]
     #[arg(long, value_name = "NAME", env = "SENTINEL_WORKER_INSTANCE")]
     pub instance: Option<String>,
     /// Label for jobs that require it; at most 16
