@@ -41,7 +41,7 @@ fn filled(text: &str) -> Option<Box<str>> {
 }
 
 /// Shares equal names, so that a million jobs of one kind hold one string. Bounded: past
-/// [`Names::MAX`] different ones it starts anew.
+/// `Names::MAX` different ones it starts anew.
 #[derive(Default)]
 pub struct Names(std::collections::HashSet<Name>);
 
