@@ -32,7 +32,8 @@ impl Lanes {
     /// Waits for room. A worker that does not read for all of `patience` is gone.
     pub(super) async fn send(&self, frame: ToWorker, patience: Duration) -> Result<(), Ended> {
         let lane = match frame {
-            ToWorker::Assign { .. } | ToWorker::LogAck { .. } => &self.bulk,
+            // Revoked follows the assignment that it takes back, or it would go to waste.
+            ToWorker::Assign { .. } | ToWorker::Revoked(_) | ToWorker::LogAck { .. } => &self.bulk,
             _ => &self.control,
         };
         match tokio::time::timeout(patience, lane.send(frame)).await {
