@@ -13,5 +13,4 @@ mod reconnect;
 mod run;
 mod side;
 mod storm;
-mod throughput;
 mod watch;
