@@ -164,7 +164,8 @@ fn to_error(error: s::Error) -> Box<JobError> {
     })
 }
 
-fn from_status(status: &Status) -> s::Status {
+/// A status as a message, for a store that keeps some of its fields elsewhere.
+pub fn from_status(status: &Status) -> s::Status {
     s::Status {
         state: code::from_state(status.state),
         reason: code::from_reason(status.reason),
@@ -207,7 +208,8 @@ fn session(stored: Option<s::Id>) -> Result<SessionId, CodecError> {
     stored.map(|i| SessionId::from_u128(bits(i))).ok_or(CodecError::Missing("session"))
 }
 
-fn to_status(status: s::Status, names: &mut Names) -> Result<Status, CodecError> {
+/// A status from a message that is whole again.
+pub fn to_status(status: s::Status, names: &mut Names) -> Result<Status, CodecError> {
     let lease = match status.lease {
         None => None,
         Some(l) => Some(Lease {
@@ -276,7 +278,8 @@ pub fn decode_job(
     Ok(Job { id: job, spec, status: decode_status(status, names)? })
 }
 
-fn from_end(end: &AttemptEnd) -> s::AttemptEnd {
+/// How an attempt ended, as a message.
+pub fn from_end(end: &AttemptEnd) -> s::AttemptEnd {
     s::AttemptEnd {
         run: end.run,
         attempt: end.attempt,
@@ -289,7 +292,8 @@ fn from_end(end: &AttemptEnd) -> s::AttemptEnd {
     }
 }
 
-fn to_end(end: s::AttemptEnd, names: &mut Names) -> Result<AttemptEnd, CodecError> {
+/// How an attempt ended, from its message.
+pub fn to_end(end: s::AttemptEnd, names: &mut Names) -> Result<AttemptEnd, CodecError> {
     Ok(AttemptEnd {
         run: end.run,
         attempt: end.attempt,

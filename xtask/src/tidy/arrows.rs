@@ -27,6 +27,7 @@ const ROOMS: &[Room] = &[
     room("sentinel-domain", &[], &[]),
     room("sentinel-broker", &["sentinel-domain"], &[]),
     room("sentinel-embedded", &["sentinel-broker", "sentinel-domain"], &[]),
+    room("sentinel-redis", &["sentinel-broker", "sentinel-domain"], &[]),
     room("sentinel-ledger", &["sentinel-broker", "sentinel-domain"], &["sentinel-embedded"]),
     room(
         "sentinel-engine",

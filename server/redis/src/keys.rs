@@ -1,0 +1,52 @@
+//! Names of keys. The scripts make the others from the name of `meta`.
+
+/// All keys of one shard. They share a hash tag, so that one script may touch them all.
+#[derive(Clone, Debug)]
+pub(crate) struct Keys {
+    prefix: String,
+}
+
+impl Keys {
+    /// Of an installation and the number of a shard.
+    pub(crate) fn new(installation: &str, shard: u16) -> Self {
+        Self { prefix: format!("{installation}:{{s{shard}}}:") }
+    }
+
+    fn key(&self, name: &str) -> String {
+        format!("{}{name}", self.prefix)
+    }
+
+    pub(crate) fn meta(&self) -> String {
+        self.key("meta")
+    }
+
+    pub(crate) fn status(&self) -> String {
+        self.key("status")
+    }
+
+    pub(crate) fn spec(&self) -> String {
+        self.key("spec")
+    }
+
+    pub(crate) fn journal(&self) -> String {
+        self.key("journal")
+    }
+
+    pub(crate) fn queues(&self) -> String {
+        self.key("queues")
+    }
+
+    /// Unique keys.
+    pub(crate) fn held(&self) -> String {
+        self.key("keys")
+    }
+
+    pub(crate) fn depths(&self) -> String {
+        self.key("depths")
+    }
+
+    /// The channel on which positions are told.
+    pub(crate) fn head(&self) -> String {
+        self.key("head")
+    }
+}

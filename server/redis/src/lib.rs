@@ -1,0 +1,25 @@
+//! The port to the hot truth on Redis 7 or Valkey: any number of servers share it.
+//!
+//! Everything of a shard lies under one hash tag, so that one script call is one group
+//! commit on a single server and on a Cluster alike. A writer has a connection of its own
+//! and numbers its calls; reads go through a pool; a subscriber moves the head.
+
+mod address;
+mod args;
+mod error;
+mod head;
+mod journal;
+mod keys;
+mod link;
+mod open;
+mod options;
+mod read;
+mod record;
+mod reply;
+mod script;
+mod store;
+mod writer;
+
+pub use error::OpenError;
+pub use options::OpenOptions;
+pub use store::Redis;

@@ -1,0 +1,65 @@
+-- What needs a decision though nobody asked. Reading changes nothing.
+local now, limit = ARGV[1], tonumber(ARGV[2])
+local left = limit
+local lost, expired, unblocked, due = {}, {}, {}, {}
+
+-- Jobs with their specs, three values each.
+local function tell(found, ids)
+  local jobs, specs = get_all(STATUS, ids), get_all(SPEC, ids)
+  for at = 1, #ids do
+    if jobs[at] and specs[at] then
+      found[#found + 1] = ids[at]
+      found[#found + 1] = jobs[at]
+      found[#found + 1] = specs[at]
+    end
+  end
+end
+
+local function lose(session)
+  local ids = call('SRANDMEMBER', RUNNING_OF .. session, left)
+  left = left - #ids
+  tell(lost, ids)
+  if #ids == 0 then
+    local row = call('HGET', SESSIONS, session)
+    if row then
+      expired[#expired + 1] = session
+      expired[#expired + 1] = row
+    end
+  end
+end
+
+-- Unknown ones first: their jobs are lost whatever the time.
+for _, session in ipairs(limit > 0 and call('SRANDMEMBER', UNKNOWN, limit) or {}) do
+  if left > 0 then
+    lose(session)
+  end
+end
+-- Each gives a job or a row, so twice the limit is enough to reach either bound.
+local over = call('ZRANGEBYSCORE', EXPIRY, '-inf', now, 'LIMIT', 0, 2 * limit)
+for at = 1, #over do
+  if left > 0 and #expired < 2 * limit then
+    lose(over[at])
+  end
+end
+
+for _, parent in ipairs(left > 0 and call('SRANDMEMBER', RELEASED, left) or {}) do
+  local stored = call('HGET', STATUS, parent)
+  if stored and left > 0 then
+    local children = call('SRANDMEMBER', CHILDREN_OF .. parent, left)
+    left = left - #children
+    local told = {}
+    tell(told, children)
+    for at = 1, #told, 3 do
+      unblocked[#unblocked + 1] = parent
+      unblocked[#unblocked + 1] = byte(stored, AT_STATE)
+      unblocked[#unblocked + 1] = told[at]
+      unblocked[#unblocked + 1] = told[at + 1]
+      unblocked[#unblocked + 1] = told[at + 2]
+    end
+  end
+end
+
+if left > 0 then
+  tell(due, call('ZRANGEBYSCORE', ALARMS, '-inf', now, 'LIMIT', 0, left))
+end
+return {lost, expired, unblocked, due}

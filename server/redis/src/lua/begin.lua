@@ -1,0 +1,29 @@
+-- A call begins: who writes, where the store stands, and whether this is a repeat.
+local A = ARGV
+local writer = A[1]
+local number, now = tonumber(A[2]), tonumber(A[3])
+
+local meta = call('HMGET', KEYS[1], 'epoch', 'seq', 'now', 'mark')
+-- A store that was emptied or restored from an older copy must not be written to by servers
+-- that saw more: they hold leases and answers that it never heard of.
+if meta[1] ~= A[4] or tonumber(meta[2]) < tonumber(A[5]) then
+  return redis.error_reply('ROLLEDBACK the store is at ' .. tostring(meta[1]) .. '-'
+    .. tostring(meta[2]) .. ', it was seen at ' .. A[4] .. '-' .. A[5])
+end
+
+local WRITERS = prefix .. 'writers'
+local last = call('HGET', WRITERS, writer)
+if last then
+  local known = (parse('>I8', last))
+  if known == number then
+    return {1, sub(last, 9)}
+  elseif known > number then
+    return redis.error_reply('OLDCALL call ' .. A[2] .. ' comes after call ' .. format('%.0f', known))
+  end
+end
+
+-- Clocks of servers differ a little; time never runs backwards for what scripts stamp.
+now = math.max(now, tonumber(meta[3]))
+local now8 = pack('>i8', now)
+local epoch, seq = meta[1], tonumber(meta[2]) + 1
+local seq8 = pack('>I8', seq)

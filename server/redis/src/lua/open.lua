@@ -1,0 +1,5 @@
+-- Begins a store where there is none, and says where it stands.
+if call('EXISTS', KEYS[1]) == 0 and ARGV[1] ~= '' then
+  call('HSET', KEYS[1], 'epoch', ARGV[1], 'seq', '0', 'now', '0', 'format', '1')
+end
+return call('HMGET', KEYS[1], 'epoch', 'seq', 'format')

@@ -1,0 +1,125 @@
+-- Sessions, queues, unique keys and requests of a call: read once, changed on copies.
+local QUEUES, KEYS_HELD, KEY_ENDS = prefix .. 'queues', prefix .. 'keys', prefix .. 'keyends'
+local REQUESTS, REQUEST_ENDS = prefix .. 'requests', prefix .. 'requestends'
+
+-- A hash whose rows are read when they are asked for, and written at the end.
+local function rows_of(key)
+  return { key = key, there = {}, dirty = {} }
+end
+
+local function row(rows, field)
+  local there = rows.there[field]
+  if there == nil then
+    there = call('HGET', rows.key, field)
+    rows.there[field] = there
+  end
+  return there
+end
+
+local function set_row(rows, field, value)
+  rows.there[field] = value
+  rows.dirty[field] = true
+end
+
+local function write_rows(rows)
+  local puts, drops = {}, {}
+  for field in pairs(rows.dirty) do
+    local value = rows.there[field]
+    if value then
+      puts[#puts + 1] = field
+      puts[#puts + 1] = value
+    else
+      drops[#drops + 1] = field
+    end
+  end
+  with_all('HSET', rows.key, puts)
+  with_all('HDEL', rows.key, drops)
+end
+
+-- Owner and expiry, 8 bytes each.
+local sessions = rows_of(SESSIONS)
+-- Order (1 byte), boost (8 bytes), then the encoded queue.
+local queues = rows_of(QUEUES)
+-- Holder (16 bytes) and until when (8 bytes).
+local keys = rows_of(KEYS_HELD)
+-- Until when, hash of the content (8 bytes each), then the answer.
+local requests = rows_of(REQUESTS)
+
+local function holder(key)
+  local held = row(keys, key)
+  if held and (parse('>i8', held, 17)) > now then
+    return sub(held, 1, 16)
+  end
+  return false
+end
+
+-- Of two jobs that claim a key, the one that holds it longer has it: the other one's time
+-- ran out before this one came.
+local function hold(key, id, ends)
+  local held = row(keys, key)
+  if held and sub(held, 1, 16) ~= id and (parse('>i8', held, 17)) >= (parse('>i8', ends)) then
+    return
+  end
+  set_row(keys, key, id .. ends)
+end
+
+local function release(key, id)
+  local held = row(keys, key)
+  if held and sub(held, 1, 16) == id then
+    set_row(keys, key, false)
+  end
+end
+
+-- A key moves when a job begins or ceases to hold it. A hold that stays needs nothing.
+local function rekey(id, old, new)
+  local s = new or old
+  local length = (parse('>I2', s, AT_KEY))
+  if length == 0 then
+    return
+  end
+  local was = old and sub(old, AT_HELD, AT_HELD + 7) or NOT_HELD
+  local is = new and sub(new, AT_HELD, AT_HELD + 7) or NOT_HELD
+  if was == is then
+    return
+  end
+  local queue, kind = byte(s, AT_NAMES, AT_NAMES + 1)
+  local at = AT_BODY + queue + kind + 1
+  local key = sub(s, at, at + length - 1)
+  if was ~= NOT_HELD then
+    release(key, id)
+  end
+  if is ~= NOT_HELD then
+    hold(key, id, is)
+  end
+end
+
+-- Rows with an end by their own: the sorted set of ends follows the rows.
+local function write_ends(rows, ends, at)
+  local adds, drops = {}, {}
+  for field in pairs(rows.dirty) do
+    local value = rows.there[field]
+    local when = value and sub(value, at, at + 7)
+    if when and when ~= NEVER then
+      adds[#adds + 1] = text(when)
+      adds[#adds + 1] = field
+    else
+      drops[#drops + 1] = field
+    end
+  end
+  with_all('ZADD', ends, adds)
+  with_all('ZREM', ends, drops)
+end
+
+-- Forgets rows whose end has come, a bounded amount; and the next to end where there are
+-- more than `most`.
+local function sweep_rows(key, ends, limit, most)
+  local over = call('ZRANGEBYSCORE', ends, '-inf', text(now8), 'LIMIT', 0, limit)
+  if #over < limit and most then
+    local extra = call('ZCARD', ends) - #over - most
+    if extra > 0 then
+      over = call('ZRANGE', ends, 0, min(#over + extra, limit) - 1)
+    end
+  end
+  with_all('HDEL', key, over)
+  with_all('ZREM', ends, over)
+end

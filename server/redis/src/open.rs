@@ -1,0 +1,90 @@
+//! Opening a store: what must be true of the Redis, and where the journal stands.
+
+use sentinel_broker::Position;
+
+use redis::Value;
+
+use crate::error::OpenError;
+use crate::keys::Keys;
+use crate::link::Link;
+use crate::options::OpenOptions;
+use crate::reply;
+use crate::script::Scripts;
+
+/// The oldest version with sharded channels, script flags and effects of scripts replicated.
+const OLDEST: (u32, u32) = (7, 0);
+const FORMAT: &str = "1";
+
+fn unreachable(error: redis::RedisError) -> OpenError {
+    OpenError::Unreachable(error.to_string())
+}
+
+/// One line of INFO.
+pub(crate) fn info<'a>(text: &'a str, name: &str) -> Option<&'a str> {
+    text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))
+}
+
+/// The text of INFO; a Cluster answers for one of its nodes.
+pub(crate) async fn ask_info(link: &mut Link, section: &str) -> redis::RedisResult<String> {
+    let mut command = redis::cmd("INFO");
+    command.arg(section);
+    let found = match link.query(&command).await? {
+        Value::Map(nodes) => nodes.into_iter().next().map(|(_, text)| text),
+        other => Some(other),
+    };
+    redis::from_redis_value(found.unwrap_or_default()).map_err(Into::into)
+}
+
+fn check_version(text: &str) -> Result<(), OpenError> {
+    // Valkey says the version of Redis that it is like, too.
+    let version = info(text, "redis_version").unwrap_or_default();
+    let mut parts = version.split('.').map(|part| part.parse::<u32>().unwrap_or(0));
+    let found = (parts.next().unwrap_or(0), parts.next().unwrap_or(0));
+    if found < OLDEST { Err(OpenError::TooOld(version.to_owned())) } else { Ok(()) }
+}
+
+fn check_policy(text: &str) -> Result<(), OpenError> {
+    match info(text, "maxmemory_policy") {
+        None | Some("noeviction") => Ok(()),
+        Some(policy) => Err(OpenError::Evicts(policy.to_owned())),
+    }
+}
+
+/// Checks the server, begins the store where there is none, and says where it stands.
+pub(crate) async fn prepare(
+    link: &mut Link,
+    keys: &Keys,
+    scripts: &Scripts,
+    options: &OpenOptions,
+) -> Result<Position, OpenError> {
+    check_version(&ask_info(link, "server").await.map_err(unreachable)?)?;
+    check_policy(&ask_info(link, "memory").await.map_err(unreachable)?)?;
+    // Who has seen the store before does not begin another one in its place.
+    let epoch = if options.seen.is_some() { String::new() } else { options.now.to_string() };
+    let begin = |command: &mut redis::Cmd| {
+        command.arg(&epoch);
+    };
+    let answer = scripts.open.call(link, &keys.meta(), begin).await.map_err(unreachable)?;
+    let strange = |error: sentinel_broker::StoreError| OpenError::Strange(error.to_string());
+    let mut words = Vec::with_capacity(3);
+    for value in reply::array(answer).map_err(strange)? {
+        words.push(reply::maybe_bytes(value).map_err(strange)?);
+    }
+    let word = |at: usize| {
+        let bytes = words.get(at).cloned().flatten();
+        bytes.and_then(|bytes| String::from_utf8(bytes.into()).ok()).unwrap_or_default()
+    };
+    if !word(2).is_empty() && word(2) != FORMAT {
+        return Err(OpenError::Newer(word(2)));
+    }
+    let there = format!("{}-{}", word(0), word(1)).parse::<Position>().ok();
+    match (there, options.seen) {
+        (Some(at), None) => Ok(at),
+        (Some(at), Some(seen)) if at.epoch == seen.epoch && at.seq >= seen.seq => Ok(at),
+        (at, Some(seen)) => {
+            let at = at.map_or_else(|| "its beginning".to_owned(), |at| at.to_string());
+            Err(OpenError::RolledBack { at, seen })
+        }
+        (None, None) => Err(OpenError::Strange("it has no position".into())),
+    }
+}

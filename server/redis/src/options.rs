@@ -1,0 +1,43 @@
+//! How a store is opened.
+
+use std::time::Duration;
+
+use sentinel_broker::Position;
+use sentinel_domain::Millis;
+
+/// How a store is opened.
+#[derive(Clone, Debug)]
+pub struct OpenOptions {
+    /// See `address.rs` for what is taken.
+    pub url: String,
+    /// What the names of all keys begin with; two installations in one Redis differ in it.
+    pub installation: String,
+    /// Becomes the epoch where nothing is there yet.
+    pub now: Millis,
+    /// How far anybody has seen the journal: a store that is behind was rolled back.
+    pub seen: Option<Position>,
+    /// Until a connection stands.
+    pub connect_timeout: Duration,
+    /// Until an answer is there.
+    pub answer_timeout: Duration,
+    /// Connections for reads.
+    pub pool_size: u32,
+    /// How much of `maxmemory` may be in use until new jobs are refused, in percent.
+    pub shed_at_percent: u64,
+}
+
+impl OpenOptions {
+    /// With every default.
+    pub fn new(url: impl Into<String>, now: Millis) -> Self {
+        Self {
+            url: url.into(),
+            installation: "sentinel".to_owned(),
+            now,
+            seen: None,
+            connect_timeout: Duration::from_secs(2),
+            answer_timeout: Duration::from_secs(5),
+            pool_size: 8,
+            shed_at_percent: 85,
+        }
+    }
+}

@@ -1,0 +1,370 @@
+//! The port.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use bytes::{Buf, Bytes};
+use redis::Value;
+use sentinel_broker::codec::{self, code};
+use sentinel_broker::{
+    Attention, Broker, Call, Depth, Outcome, Position, Reply, ServerId, SessionRow, StoreError,
+    Tail, Trim, Trimmed, Unblocked,
+};
+use sentinel_domain::{Job, JobId, Millis, Queue, SessionId, UniqueKey};
+use tokio::sync::{Mutex, watch};
+use tokio::task::JoinHandle;
+
+use crate::address::Address;
+use crate::args::session_bytes;
+use crate::error::{OpenError, damaged};
+use crate::head::{Listener, Pulse};
+use crate::journal;
+use crate::keys::Keys;
+use crate::link::{Connector, Patience};
+use crate::open;
+use crate::options::OpenOptions;
+use crate::read::Reads;
+use crate::record::{self, id_bytes, take};
+use crate::reply;
+use crate::script::Scripts;
+use crate::writer::{self, Writer};
+
+/// Sessions and finals that one script call changes at the most.
+const BATCH: usize = 1_000;
+/// Bytes of the journal that one read aims at.
+const TAIL_BYTES: u64 = 4 << 20;
+/// Entries that one read asks for at the most.
+const TAIL_MAX: u64 = 1_024;
+
+/// The hot truth on Redis.
+pub struct Redis {
+    keys: Keys,
+    scripts: Scripts,
+    reads: Reads,
+    writer: Mutex<Writer>,
+    pulse: Arc<Pulse>,
+    listener: JoinHandle<()>,
+    /// Bytes of a journal entry, as of the last read.
+    entry_bytes: AtomicU64,
+}
+
+impl Drop for Redis {
+    fn drop(&mut self) {
+        self.listener.abort();
+    }
+}
+
+impl Redis {
+    /// Connects, checks the server, and begins the store where there is none. Needs a tokio
+    /// runtime, in which the subscriber goes on.
+    pub async fn open(options: OpenOptions) -> Result<Self, OpenError> {
+        Self::open_with(options, Scripts::new()).await
+    }
+
+    pub(crate) async fn open_with(
+        options: OpenOptions,
+        scripts: Scripts,
+    ) -> Result<Self, OpenError> {
+        let patience =
+            Patience { connect: options.connect_timeout, answer: options.answer_timeout };
+        let connector = Connector { address: Address::parse(&options.url)?, patience };
+        let keys = Keys::new(&options.installation, 0);
+        let unreachable = |error: redis::RedisError| OpenError::Unreachable(error.to_string());
+        let mut link = connector.link().await.map_err(unreachable)?;
+        let at = open::prepare(&mut link, &keys, &scripts, &options).await?;
+        let pool = bb8::Pool::builder()
+            .max_size(options.pool_size)
+            .connection_timeout(options.connect_timeout)
+            .test_on_check_out(false)
+            .build_unchecked(connector.clone());
+        let pulse = Pulse::new(at);
+        let listener = Listener {
+            connector: connector.clone(),
+            keys: keys.clone(),
+            pulse: pulse.clone(),
+            shed_at_percent: options.shed_at_percent,
+        };
+        let writer = Writer::new(connector, keys.clone(), scripts.clone(), link);
+        Ok(Self {
+            keys,
+            scripts,
+            reads: Reads::new(pool),
+            writer: Mutex::new(writer),
+            pulse,
+            listener: tokio::spawn(listener.run()),
+            entry_bytes: AtomicU64::new(0),
+        })
+    }
+
+    async fn call(&self, call: Call) -> Result<Outcome, StoreError> {
+        if writer::has_new(&call) && self.pulse.is_full.load(Ordering::Relaxed) {
+            return Err(StoreError::Full(
+                "the memory of Redis is short: only reports are taken".into(),
+            ));
+        }
+        let mut writer = self.writer.lock().await;
+        let seen = *self.pulse.head.borrow();
+        let outcome = writer.commit(&call, seen).await?;
+        self.pulse.reached(outcome.position);
+        Ok(outcome)
+    }
+
+    async fn jobs(&self, ids: Vec<JobId>) -> Result<Vec<Option<Arc<Job>>>, StoreError> {
+        if ids.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut pipeline = redis::pipe();
+        pipeline.atomic();
+        for key in [self.keys.status(), self.keys.spec()] {
+            let read = pipeline.cmd("HMGET").arg(key);
+            for id in &ids {
+                read.arg(&id_bytes(*id));
+            }
+        }
+        let [jobs, specs] = self.two(&pipeline).await?;
+        let mut names = self.reads.names();
+        let mut found = Vec::with_capacity(ids.len());
+        for ((id, job), spec) in ids.into_iter().zip(reply::array(jobs)?).zip(reply::array(specs)?)
+        {
+            found.push(match (reply::maybe_bytes(job)?, reply::maybe_bytes(spec)?) {
+                (Some(job), Some(spec)) => {
+                    Some(Arc::new(record::decode(id, job, spec, &mut names)?))
+                }
+                _ => None,
+            });
+        }
+        Ok(found)
+    }
+
+    async fn two(&self, pipeline: &redis::Pipeline) -> Result<[Value; 2], StoreError> {
+        let values = self.reads.all(pipeline).await?;
+        values.try_into().map_err(|_| damaged("expected two answers"))
+    }
+
+    async fn hash(&self, command: &str, key: String) -> Result<Vec<Bytes>, StoreError> {
+        let mut pipeline = redis::pipe();
+        pipeline.cmd(command).arg(key);
+        let mut values = self.reads.all(&pipeline).await?;
+        let values = reply::array(values.pop().unwrap_or_default())?;
+        values.into_iter().map(reply::bytes).collect()
+    }
+
+    async fn holders_at(
+        &self,
+        keys: Vec<UniqueKey>,
+        now: Millis,
+    ) -> Result<Vec<Option<JobId>>, StoreError> {
+        if keys.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut pipeline = redis::pipe();
+        let read = pipeline.cmd("HMGET").arg(self.keys.held());
+        for key in &keys {
+            read.arg(key.as_bytes());
+        }
+        let mut values = self.reads.all(&pipeline).await?;
+        let mut holders = Vec::with_capacity(keys.len());
+        for value in reply::array(values.pop().unwrap_or_default())? {
+            let holder = reply::maybe_bytes(value)?.map(holder_of).transpose()?;
+            holders.push(holder.filter(|(_, until)| *until > now).map(|(id, _)| id));
+        }
+        Ok(holders)
+    }
+
+    async fn declared(&self) -> Result<Vec<Queue>, StoreError> {
+        let rows = self.hash("HVALS", self.keys.queues()).await?;
+        let mut names = self.reads.names();
+        let mut queues = Vec::with_capacity(rows.len());
+        for mut row in rows {
+            // What scripts read of it is in front.
+            take(&mut row, 9)?;
+            queues.push(codec::decode_queue(row, &mut names).map_err(damaged)?);
+        }
+        queues.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(queues)
+    }
+
+    async fn counts(&self) -> Result<Vec<Depth>, StoreError> {
+        let rows = self.hash("HGETALL", self.keys.depths()).await?;
+        let mut names = self.reads.names();
+        let mut depths = Vec::with_capacity(rows.len() / 2);
+        for row in rows.chunks_exact(2) {
+            let (name, count) = (reply::text(&row[0])?, reply::text(&row[1])?);
+            let (queue, state) =
+                name.split_once('\0').ok_or_else(|| damaged("a count without state"))?;
+            let state = code::to_state(state.parse().map_err(damaged)?).map_err(damaged)?;
+            let count = count.parse().map_err(damaged)?;
+            depths.push(Depth { queue: names.share(queue), state, count });
+        }
+        depths.sort_by(|a, b| (&a.queue, a.state).cmp(&(&b.queue, b.state)));
+        Ok(depths)
+    }
+
+    async fn held_by(&self, session: SessionId) -> Result<Vec<Arc<Job>>, StoreError> {
+        let args = |command: &mut redis::Cmd| {
+            command.arg(&session_bytes(session));
+        };
+        let found = self.reads.run(&self.scripts.held, &self.keys.meta(), args).await?;
+        let mut jobs = reply::jobs(found, &mut self.reads.names())?;
+        jobs.sort_by_key(|job| job.id);
+        Ok(jobs)
+    }
+
+    async fn extend(&self, until: Millis) -> Result<(), StoreError> {
+        let mut writer = self.writer.lock().await;
+        loop {
+            let args = |command: &mut redis::Cmd| {
+                command.arg(&until.to_be_bytes()).arg(until).arg(BATCH);
+            };
+            let done = reply::number(writer.run(|scripts| &scripts.extend, args).await?)?;
+            if done < BATCH as u64 {
+                return Ok(());
+            }
+        }
+    }
+
+    async fn needing(&self, now: Millis, limit: usize) -> Result<Attention, StoreError> {
+        let args = |command: &mut redis::Cmd| {
+            command.arg(now).arg(limit);
+        };
+        let found = self.reads.run(&self.scripts.attention, &self.keys.meta(), args).await?;
+        let [lost, expired, unblocked, alarms] = <[Value; 4]>::try_from(reply::array(found)?)
+            .map_err(|_| damaged("attention without its parts"))?;
+        let mut names = self.reads.names();
+        let mut attention = Attention {
+            alarms: reply::jobs(alarms, &mut names)?,
+            lost: reply::jobs(lost, &mut names)?,
+            ..Attention::default()
+        };
+        for row in reply::array(expired)?.chunks_exact(2) {
+            attention.expired.push(session_row(row)?);
+        }
+        for row in reply::array(unblocked)?.chunks_exact(5) {
+            let parent = reply::take_id(&mut reply::bytes(row[0].clone())?)?;
+            let outcome = reply::number(row[1].clone())? as u32;
+            let outcome = code::to_state(outcome).map_err(damaged)?;
+            let job = reply::jobs(Value::Array(row[2..].to_vec()), &mut names)?.pop();
+            let job = job.ok_or_else(|| damaged("an edge without its job"))?;
+            attention.unblocked.push(Unblocked { job, parent, outcome });
+        }
+        Ok(attention)
+    }
+
+    async fn after(&self, after: Position, limit: usize) -> Result<Tail, StoreError> {
+        let typical = self.entry_bytes.load(Ordering::Relaxed);
+        let count = (TAIL_BYTES / typical.max(1)).clamp(1, TAIL_MAX).min(limit.max(1) as u64);
+        let is_start = after == Position::default();
+        let mut pipeline = redis::pipe();
+        pipeline.atomic().cmd("HMGET").arg(self.keys.meta()).arg("epoch").arg("seq");
+        let from =
+            if is_start { "-".to_owned() } else { format!("({}", journal::stream_id(after)) };
+        pipeline.cmd("XRANGE").arg(self.keys.journal()).arg(from).arg("+").arg("COUNT").arg(count);
+        let [meta, entries] = self.two(&pipeline).await?;
+        let mut meta = reply::array(meta)?.into_iter().map(reply::number);
+        let (Some(epoch), Some(seq)) = (meta.next(), meta.next()) else {
+            return Err(damaged("the store has no position"));
+        };
+        let head = Position { epoch: epoch?, seq: seq? };
+        if !is_start && (after.epoch != head.epoch || after.seq > head.seq) {
+            return Ok(Tail::OtherEpoch);
+        }
+        let size: usize = sizes(&entries);
+        let entries = journal::entries(entries, &mut self.reads.names())?;
+        if let Some(of_one) = size.checked_div(entries.len()) {
+            self.entry_bytes.store(of_one as u64, Ordering::Relaxed);
+        }
+        match entries.first() {
+            Some(first) if first.position.seq != after.seq + 1 => Ok(Tail::Trimmed),
+            None if after.seq < head.seq => Ok(Tail::Trimmed),
+            _ => Ok(Tail::Entries(entries)),
+        }
+    }
+
+    async fn forget(&self, trim: Trim) -> Result<Trimmed, StoreError> {
+        let mut writer = self.writer.lock().await;
+        let projected = trim.projected;
+        let args = |command: &mut redis::Cmd| {
+            command.arg(projected.epoch).arg(projected.seq).arg(trim.journal_before);
+        };
+        writer.run(|scripts| &scripts.journal, args).await?;
+        let mut finals = 0;
+        while finals < trim.limit {
+            let some = BATCH.min(trim.limit - finals);
+            let args = |command: &mut redis::Cmd| {
+                command.arg(projected.epoch).arg(projected.seq).arg(trim.finals_before).arg(some);
+            };
+            let gone = reply::number(writer.run(|scripts| &scripts.trim, args).await?)? as usize;
+            finals += gone;
+            if gone < some {
+                break;
+            }
+        }
+        Ok(Trimmed { finals, more: finals > 0 && finals == trim.limit })
+    }
+}
+
+fn sizes(value: &Value) -> usize {
+    match value {
+        Value::Array(values) => values.iter().map(sizes).sum(),
+        Value::BulkString(bytes) => bytes.len(),
+        _ => 0,
+    }
+}
+
+fn holder_of(mut row: Bytes) -> Result<(JobId, Millis), StoreError> {
+    Ok((reply::take_id(&mut row)?, take(&mut row, 8)?.get_i64()))
+}
+
+fn session_row(row: &[Value]) -> Result<SessionRow, StoreError> {
+    let mut id = reply::bytes(row[0].clone())?;
+    let mut row = reply::bytes(row[1].clone())?;
+    let id = SessionId::from_u128(take(&mut id, 16)?.get_u128());
+    let mut row = take(&mut row, 16)?;
+    Ok(SessionRow { id, owner: ServerId(row.get_u64()), expires_at: row.get_i64() })
+}
+
+impl Broker for Redis {
+    fn commit(&self, call: Call) -> Reply<'_, Outcome> {
+        Box::pin(self.call(call))
+    }
+
+    fn read(&self, ids: Vec<JobId>) -> Reply<'_, Vec<Option<Arc<Job>>>> {
+        Box::pin(self.jobs(ids))
+    }
+
+    fn holders(&self, keys: Vec<UniqueKey>, now: Millis) -> Reply<'_, Vec<Option<JobId>>> {
+        Box::pin(self.holders_at(keys, now))
+    }
+
+    fn queues(&self) -> Reply<'_, Vec<Queue>> {
+        Box::pin(self.declared())
+    }
+
+    fn depths(&self) -> Reply<'_, Vec<Depth>> {
+        Box::pin(self.counts())
+    }
+
+    fn session_jobs(&self, session: SessionId) -> Reply<'_, Vec<Arc<Job>>> {
+        Box::pin(self.held_by(session))
+    }
+
+    fn extend_sessions(&self, until: Millis) -> Reply<'_, ()> {
+        Box::pin(self.extend(until))
+    }
+
+    fn attention(&self, now: Millis, limit: usize) -> Reply<'_, Attention> {
+        Box::pin(self.needing(now, limit))
+    }
+
+    fn tail(&self, after: Position, limit: usize) -> Reply<'_, Tail> {
+        Box::pin(self.after(after, limit))
+    }
+
+    fn head(&self) -> watch::Receiver<Position> {
+        self.pulse.head.subscribe()
+    }
+
+    fn trim(&self, trim: Trim) -> Reply<'_, Trimmed> {
+        Box::pin(self.forget(trim))
+    }
+}

@@ -1,0 +1,4 @@
+//! Tests of the store on real Redis servers, which they start themselves.
+
+mod conformance;
+mod server;
