@@ -2,7 +2,7 @@
 //! them in the same order.
 
 use bytes::BufMut;
-use foldhash::{HashMap, HashSet};
+use foldhash::HashMap;
 use redis::Cmd;
 use sentinel_broker::codec;
 use sentinel_broker::{Call, Change, Group, Guard, Position, RequestMemory, SessionRow};
@@ -40,114 +40,177 @@ fn request_row(request: &RequestMemory) -> Vec<u8> {
     bytes
 }
 
-/// 'queue\0kind'.
-fn class(queue: &Name, kind: &Name) -> String {
-    [&**queue, &**kind].join("\0")
+/// Every job that guards and changes of a call name, with its place from 1.
+#[derive(Default)]
+struct Ids {
+    places: HashMap<JobId, u32>,
+    bytes: Vec<u8>,
 }
 
-/// Every job that guards and changes of a call name, once.
-fn ids_of(call: &Call) -> Vec<JobId> {
-    let mut seen: HashSet<JobId> = HashSet::default();
-    let mut ids = Vec::new();
-    let mut note = |id: JobId| {
-        if seen.insert(id) {
-            ids.push(id);
+impl Ids {
+    /// Three bytes hold it: a call has fewer jobs by far.
+    fn place(&mut self, id: JobId) -> [u8; 3] {
+        let next = self.places.len() as u32 + 1;
+        let bytes = &mut self.bytes;
+        let place = *self.places.entry(id).or_insert_with(|| {
+            bytes.put_slice(&id_bytes(id));
+            next
+        });
+        let [_, a, b, c] = place.to_be_bytes();
+        [a, b, c]
+    }
+}
+
+/// What the groups do, as one string; the bytes that they need follow apart.
+#[derive(Default)]
+struct Program {
+    ids: Ids,
+    text: Vec<u8>,
+    /// Arguments of all groups so far.
+    arguments: usize,
+}
+
+impl Program {
+    fn op(&mut self, letter: u8, id: JobId, arguments: usize) {
+        let place = self.ids.place(id);
+        self.text.put_u8(letter);
+        self.text.put_slice(&place);
+        self.arguments += arguments;
+    }
+
+    fn plain(&mut self, letter: u8, arguments: usize) {
+        self.text.put_u8(letter);
+        self.arguments += arguments;
+    }
+
+    fn group(&mut self, group: &Group) {
+        let (begin, before) = (self.text.len(), self.arguments);
+        self.text.put_u64(0);
+        if group.request.is_some() {
+            self.plain(b'R', 2);
         }
-    };
-    for group in &call.groups {
         for guard in &group.guards {
-            if let Guard::JobVersion { id, .. } | Guard::JobAbsent { id } = guard {
-                note(*id);
-            }
+            self.guard(guard);
         }
+        self.classes(group);
         for change in &group.changes {
-            match change {
-                Change::Create { job, .. } | Change::Update { job, .. } => note(job.id),
-                Change::Progress { id, .. } => note(*id),
-                Change::PutQueue(_) | Change::PutSession(_) | Change::DropSession(_) => {}
+            self.change(change, group);
+        }
+        if group.request.is_some() {
+            self.plain(b'm', 2);
+        }
+        let length = (self.text.len() - begin - 8) as u32;
+        let arguments = (self.arguments - before) as u32;
+        self.text[begin..begin + 4].copy_from_slice(&length.to_be_bytes());
+        self.text[begin + 4..begin + 8].copy_from_slice(&arguments.to_be_bytes());
+    }
+
+    fn guard(&mut self, guard: &Guard) {
+        match guard {
+            Guard::JobVersion { id, version } => {
+                self.op(b'V', *id, 0);
+                self.text.put_u64(*version);
             }
+            Guard::JobAbsent { id } => self.op(b'A', *id, 0),
+            Guard::KeyFree { .. } => self.plain(b'F', 1),
+            Guard::KeyHeldBy { id, .. } => self.op(b'H', *id, 1),
+            Guard::SessionOwner { .. } => self.plain(b'O', 2),
+            Guard::QueueAbsent { .. } => self.plain(b'Q', 1),
         }
     }
-    ids
+
+    /// New jobs that wait ask for places for their kinds: where their records are among the
+    /// arguments of the changes.
+    fn classes(&mut self, group: &Group) {
+        let mut at = 0_u32;
+        for change in &group.changes {
+            if let Change::Create { job, .. } = change
+                && job.status.state.is_waiting()
+            {
+                self.text.put_u8(b'K');
+                self.text.put_slice(&at.to_be_bytes()[1..]);
+            }
+            at += arguments_of(change, group) as u32;
+        }
+    }
+
+    fn change(&mut self, change: &Change, group: &Group) {
+        let arguments = arguments_of(change, group);
+        match change {
+            Change::Create { job, .. } => self.op(b'C', job.id, arguments),
+            Change::Update { job, .. } if arguments == 3 => self.op(b'W', job.id, arguments),
+            Change::Update { job, end: Some(_) } => self.op(b'E', job.id, arguments),
+            Change::Update { job, end: None } => self.op(b'U', job.id, arguments),
+            Change::Progress { id, .. } => self.op(b'P', *id, arguments),
+            Change::PutQueue(_) => self.plain(b'q', arguments),
+            Change::PutSession(_) => self.plain(b's', arguments),
+            Change::DropSession(_) => self.plain(b'd', arguments),
+        }
+    }
 }
+
+/// How many arguments a change has.
+fn arguments_of(change: &Change, group: &Group) -> usize {
+    match change {
+        // Where nothing says that the job is there, its spec goes along.
+        Change::Update { job, .. } if !is_guarded(group, job.id) => 3,
+        Change::Update { end: None, .. } | Change::DropSession(_) => 1,
+        Change::Update { end: Some(_), .. }
+        | Change::Create { .. }
+        | Change::Progress { .. }
+        | Change::PutQueue(_)
+        | Change::PutSession(_) => 2,
+    }
+}
+
+/// The arguments before those of the groups.
+const FIRST: usize = 9;
 
 /// Writes all arguments of a call.
 pub(crate) fn write(command: &mut Cmd, call: &Call, seen: Position) {
+    let mut program = Program::default();
+    program.text.put_u32(call.groups.len() as u32);
+    for group in &call.groups {
+        program.group(group);
+    }
     command.arg(&call.writer.0.to_be_bytes()).arg(call.number).arg(call.now);
     command.arg(seen.epoch).arg(seen.seq).arg(call.promote);
-    let ids = ids_of(call);
-    command.arg(ids.len());
-    for id in &ids {
-        command.arg(&id_bytes(*id));
-    }
-    command.arg(call.groups.len());
+    command.arg(&program.ids.bytes).arg(&program.text);
+    command.arg(FIRST + program.arguments + 1);
     for group in &call.groups {
-        command.arg(group_len(group));
         write_group(command, group);
     }
     write_claims(command, call);
 }
 
-fn guard_len(guard: &Guard) -> usize {
-    match guard {
-        Guard::JobAbsent { .. } | Guard::KeyFree { .. } | Guard::QueueAbsent { .. } => 2,
-        Guard::JobVersion { .. } | Guard::KeyHeldBy { .. } | Guard::SessionOwner { .. } => 3,
-    }
-}
-
-fn change_len(change: &Change) -> usize {
-    match change {
-        // A job that waits asks for a place for its kind before.
-        Change::Create { job, .. } => 4 + if job.status.state.is_waiting() { 2 } else { 0 },
-        Change::Update { .. } => 5,
-        Change::Progress { .. } => 4,
-        Change::PutQueue(_) | Change::PutSession(_) => 3,
-        Change::DropSession(_) => 2,
-    }
-}
-
-/// How many arguments [`write_group`] writes.
-fn group_len(group: &Group) -> usize {
-    let request = if group.request.is_some() { 6 } else { 0 };
-    let guards: usize = group.guards.iter().map(guard_len).sum();
-    request + guards + group.changes.iter().map(change_len).sum::<usize>()
-}
-
 fn write_group(command: &mut Cmd, group: &Group) {
     if let Some(request) = &group.request {
-        command.arg("R").arg(&*request.id).arg(&request.content_hash.to_be_bytes());
+        command.arg(&*request.id).arg(&request.content_hash.to_be_bytes());
     }
     for guard in &group.guards {
         write_guard(command, guard);
     }
     for change in &group.changes {
-        if let Change::Create { job, .. } = change
-            && job.status.state.is_waiting()
-        {
-            command.arg("K").arg(class(&job.spec.queue, &job.spec.kind));
-        }
-    }
-    for change in &group.changes {
         write_change(command, change, group);
     }
     if let Some(request) = &group.request {
-        command.arg("m").arg(&*request.id).arg(request_row(request));
+        command.arg(&*request.id).arg(request_row(request));
     }
 }
 
 fn write_guard(command: &mut Cmd, guard: &Guard) {
     match guard {
-        Guard::JobVersion { id, version } => {
-            command.arg("V").arg(&id_bytes(*id)).arg(&version.to_be_bytes())
+        Guard::JobVersion { .. } | Guard::JobAbsent { .. } => {}
+        Guard::KeyFree { key } | Guard::KeyHeldBy { key, .. } => {
+            command.arg(key.as_bytes());
         }
-        Guard::JobAbsent { id } => command.arg("A").arg(&id_bytes(*id)),
-        Guard::KeyFree { key } => command.arg("F").arg(key.as_bytes()),
-        Guard::KeyHeldBy { key, id } => command.arg("H").arg(key.as_bytes()).arg(&id_bytes(*id)),
         Guard::SessionOwner { session, owner } => {
-            command.arg("O").arg(&session_bytes(*session)).arg(&owner.0.to_be_bytes())
+            command.arg(&session_bytes(*session)).arg(&owner.0.to_be_bytes());
         }
-        Guard::QueueAbsent { name } => command.arg("Q").arg(&**name),
-    };
+        Guard::QueueAbsent { name } => {
+            command.arg(&**name);
+        }
+    }
 }
 
 /// Something in the group says that the job is there.
@@ -157,29 +220,23 @@ fn is_guarded(group: &Group, job: JobId) -> bool {
 
 fn write_change(command: &mut Cmd, change: &Change, group: &Group) {
     match change {
-        Change::Create { job, spec } => {
-            command.arg("C").arg(&id_bytes(job.id)).arg(record::encode(job)).arg(&spec[..])
-        }
+        Change::Create { job, spec } => command.arg(record::encode(job)).arg(&spec[..]),
         Change::Update { job, end } => {
             let end = end.as_ref().map(|end| prost::Message::encode_to_vec(&codec::from_end(end)));
-            command.arg("U").arg(&id_bytes(job.id)).arg(record::encode(job));
-            command.arg(end.unwrap_or_default());
-            if is_guarded(group, job.id) {
-                command.arg("")
-            } else {
-                command.arg(&codec::encode_spec(&job.spec)[..])
+            command.arg(record::encode(job));
+            if !is_guarded(group, job.id) {
+                command.arg(end.unwrap_or_default()).arg(&codec::encode_spec(&job.spec)[..]);
+            } else if let Some(end) = end {
+                command.arg(end);
             }
+            command
         }
-        Change::Progress { id, epoch, progress } => command
-            .arg("P")
-            .arg(&id_bytes(*id))
-            .arg(&epoch.to_be_bytes())
-            .arg(record::encode_progress(progress)),
-        Change::PutQueue(queue) => command.arg("q").arg(&*queue.name).arg(queue_row(queue)),
-        Change::PutSession(row) => {
-            command.arg("s").arg(&session_bytes(row.id)).arg(&session_row(row))
+        Change::Progress { epoch, progress, .. } => {
+            command.arg(&epoch.to_be_bytes()).arg(record::encode_progress(progress))
         }
-        Change::DropSession(id) => command.arg("d").arg(&session_bytes(*id)),
+        Change::PutQueue(queue) => command.arg(&*queue.name).arg(queue_row(queue)),
+        Change::PutSession(row) => command.arg(&session_bytes(row.id)).arg(&session_row(row)),
+        Change::DropSession(id) => command.arg(&session_bytes(*id)),
     };
 }
 

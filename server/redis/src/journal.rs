@@ -26,47 +26,57 @@ fn entry(value: Value, names: &mut Names) -> Result<Entry, StoreError> {
     let strange = || damaged("an entry of the journal is not whole");
     let [id, fields] = <[Value; 2]>::try_from(array(value)?).map_err(|_| strange())?;
     let position = text(&bytes(id)?)?.parse().map_err(damaged)?;
-    let [_, at, _, events] = <[Value; 4]>::try_from(array(fields)?).map_err(|_| strange())?;
-    let at = text(&bytes(at)?)?.parse().map_err(damaged)?;
     let (jobs, queues, requests) = Default::default();
-    let mut entry = Entry { position, at, jobs, queues, requests };
-    let mut events = bytes(events)?;
-    while events.has_remaining() {
-        event(&mut events, &mut entry, names)?;
+    let mut entry = Entry { position, at: 0, jobs, queues, requests };
+    let mut fields = array(fields)?.into_iter();
+    while let (Some(field), Some(value)) = (fields.next(), fields.next()) {
+        let (field, mut value) = (bytes(field)?, bytes(value)?);
+        if &field[..] != b"+" {
+            event(&field, value, &mut entry, names)?;
+            continue;
+        }
+        // What was more than one entry takes fields.
+        while value.has_remaining() {
+            let (field, value) = (take_sized(&mut value)?, take_sized(&mut value)?);
+            event(&field, value, &mut entry, names)?;
+        }
     }
     Ok(entry)
 }
 
-fn event(events: &mut Bytes, entry: &mut Entry, names: &mut Names) -> Result<(), StoreError> {
-    match events.get_u8() {
-        b'J' => {
-            let id = take_id(events)?;
-            let status = record::decode_next(events, names)?;
-            entry.jobs.push(JobEvent { id, status, spec: None, new: None, end: None });
-        }
-        b'N' => {
-            let spec = take_sized(events)?;
+/// A field and its value: the id of a job and the job, or a letter and what it stands for.
+fn event(
+    field: &Bytes,
+    mut value: Bytes,
+    entry: &mut Entry,
+    names: &mut Names,
+) -> Result<(), StoreError> {
+    match &field[..] {
+        b"t" => entry.at = text(&value)?.parse().map_err(damaged)?,
+        b"N" => {
+            let spec = codec::decode_spec(value.clone(), names).map_err(damaged)?;
             let job = last(entry)?;
-            job.spec = Some(Arc::new(codec::decode_spec(spec.clone(), names).map_err(damaged)?));
-            job.new = Some(spec);
+            job.spec = Some(Arc::new(spec));
+            job.new = Some(value);
         }
-        b'E' => {
-            let end = stored::AttemptEnd::decode(take_sized(events)?).map_err(damaged)?;
+        b"E" => {
+            let end = stored::AttemptEnd::decode(value).map_err(damaged)?;
             last(entry)?.end = Some(codec::to_end(end, names).map_err(damaged)?);
         }
-        b'Q' => {
-            let queue = take_sized(events)?;
-            entry.queues.push(codec::decode_queue(queue, names).map_err(damaged)?);
-        }
-        b'M' => {
-            let id = take_sized(events)?;
-            let mut row = take_sized(events)?;
-            let mut head = record::take(&mut row, 16)?;
+        b"Q" => entry.queues.push(codec::decode_queue(value, names).map_err(damaged)?),
+        b"M" => {
+            let id = take_sized(&mut value)?;
+            let mut head = record::take(&mut value, 16)?;
             let (until, content_hash) = (head.get_i64(), head.get_u64());
             let id = text(&id)?.into();
-            entry.requests.push(RequestMemory { id, content_hash, answer: row, until });
+            entry.requests.push(RequestMemory { id, content_hash, answer: value, until });
         }
-        other => return Err(damaged(format!("an event of the unknown sort {other}"))),
+        id if id.len() == 16 => {
+            let id = take_id(&mut field.clone())?;
+            let status = record::decode_status(value, names)?;
+            entry.jobs.push(JobEvent { id, status, spec: None, new: None, end: None });
+        }
+        other => return Err(damaged(format!("an event of the unknown sort {other:?}"))),
     }
     Ok(())
 }

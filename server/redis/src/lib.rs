@@ -17,6 +17,7 @@ mod read;
 mod record;
 mod reply;
 mod script;
+mod specs;
 mod store;
 mod writer;
 

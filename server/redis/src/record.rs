@@ -19,8 +19,6 @@ use crate::error::damaged;
 const FORMAT: u8 = 1;
 /// Bytes before the names.
 const HEADER: usize = 132;
-/// The number of the journal entry before each stored job.
-const SEQ: usize = 8;
 
 const NEVER: Millis = Millis::MAX;
 const ABSENT: Millis = Millis::MIN;
@@ -83,7 +81,7 @@ fn timeout_ms(job: &Job) -> Millis {
     timeout_ms.map_or(NEVER, |ms| Millis::try_from(ms).unwrap_or(NEVER))
 }
 
-/// The record of a job, without the number of its entry.
+/// The record of a job.
 pub(crate) fn encode(job: &Job) -> Vec<u8> {
     let (status, spec) = (&job.status, &job.spec);
     let held = held_key(job);
@@ -158,10 +156,9 @@ fn take_text(bytes: &mut Bytes, len: usize) -> Result<String, StoreError> {
     String::from_utf8(take(bytes, len)?.into()).map_err(damaged)
 }
 
-/// Takes a stored job off the front of `bytes`: its status as of an entry.
-pub(crate) fn decode_next(bytes: &mut Bytes, names: &mut Names) -> Result<Status, StoreError> {
-    let mut head = take(bytes, SEQ + HEADER)?;
-    head.advance(SEQ);
+/// The status of a stored job.
+pub(crate) fn decode_status(mut bytes: Bytes, names: &mut Names) -> Result<Status, StoreError> {
+    let mut head = take(&mut bytes, HEADER)?;
     let format = head.get_u8();
     if format != FORMAT {
         return Err(damaged(format!("a job is kept in format {format}, this version reads 1")));
@@ -179,12 +176,12 @@ pub(crate) fn decode_next(bytes: &mut Bytes, names: &mut Names) -> Result<Status
     let waits = head.get_u16();
     let worker_len = usize::from(head.get_u16());
     let (progress_len, rest_len) = (head.get_u32() as usize, head.get_u32() as usize);
-    take(bytes, names_len + key_len)?;
-    let mut parents = take(bytes, usize::from(waits) * 16)?;
+    take(&mut bytes, names_len + key_len)?;
+    let mut parents = take(&mut bytes, usize::from(waits) * 16)?;
     let waiting_for = (0..waits).map(|_| id_of(parents.get_u128())).collect();
-    let worker = take_text(bytes, worker_len)?;
-    let progress = decode_progress(take(bytes, progress_len)?)?;
-    let rest = stored::Status::decode(take(bytes, rest_len)?).map_err(damaged)?;
+    let worker = take_text(&mut bytes, worker_len)?;
+    let progress = decode_progress(take(&mut bytes, progress_len)?)?;
+    let rest = stored::Status::decode(take(&mut bytes, rest_len)?).map_err(damaged)?;
     let is_running = code::to_state(state).map_err(damaged)? == State::Running;
     let lease = is_running.then(|| stored::Lease { session: Some(id_of(session)), granted_at_ms });
     let whole = stored::Status {
@@ -211,11 +208,10 @@ pub(crate) fn decode_next(bytes: &mut Bytes, names: &mut Names) -> Result<Status
 /// A job from its two parts.
 pub(crate) fn decode(
     id: JobId,
-    mut stored: Bytes,
+    stored: Bytes,
     spec: Bytes,
     names: &mut Names,
 ) -> Result<Job, StoreError> {
     let spec = codec::decode_spec(spec, names).map_err(damaged)?;
-    let status = decode_next(&mut stored, names)?;
-    Ok(Job { id, spec: spec.into(), status })
+    Ok(Job { id, spec: spec.into(), status: decode_status(stored, names)? })
 }

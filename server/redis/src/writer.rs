@@ -1,9 +1,12 @@
 //! The commit: one script call on a connection of its own, repeated under its number.
 
+use std::sync::Arc;
+
 use foldhash::HashMap;
 use redis::{RedisError, Value};
-use sentinel_broker::codec::Names;
-use sentinel_broker::{Call, Change, Outcome, Position, ServerId, StoreError};
+use sentinel_broker::codec::{self, Names};
+use sentinel_broker::{Call, Change, Outcome, Position, ServerId, StoreError, Verdict};
+use sentinel_domain::{Job, JobId, Spec, Status};
 
 use crate::args;
 use crate::error::{Fate, damaged, fate};
@@ -13,6 +16,7 @@ use crate::link::{Connector, Link};
 use crate::record;
 use crate::reply;
 use crate::script::Scripts;
+use crate::specs::RecentSpecs;
 
 /// The connection for writes, and which calls it does not know the fate of.
 pub(crate) struct Writer {
@@ -23,12 +27,13 @@ pub(crate) struct Writer {
     /// By writer: the number of a call that was sent and not answered.
     unsettled: HashMap<ServerId, u64>,
     names: Names,
+    specs: RecentSpecs,
 }
 
 impl Writer {
     pub(crate) fn new(connector: Connector, keys: Keys, scripts: Scripts, link: Link) -> Self {
-        let (unsettled, names) = Default::default();
-        Self { connector, keys, scripts, link: Some(link), unsettled, names }
+        let (unsettled, names, specs) = Default::default();
+        Self { connector, keys, scripts, link: Some(link), unsettled, names, specs }
     }
 
     /// A connection that is good, as far as anybody knows.
@@ -81,8 +86,11 @@ impl Writer {
         let answer = script.call(link, &meta, |command| args::write(command, call, seen));
         let error = match answer.await {
             Ok(answer) => {
-                self.unsettled.remove(&writer);
-                return self.outcome(answer).await;
+                let outcome = self.outcome(call, answer).await;
+                if !matches!(outcome, Err(StoreError::Unknown(_))) {
+                    self.unsettled.remove(&writer);
+                }
+                return outcome;
             }
             Err(error) => error,
         };
@@ -99,56 +107,76 @@ impl Writer {
         })
     }
 
-    async fn outcome(&mut self, answer: Value) -> Result<Outcome, StoreError> {
+    async fn outcome(&mut self, call: &Call, answer: Value) -> Result<Outcome, StoreError> {
         let mut values = reply::array(answer)?.into_iter();
         let mut next = || values.next().ok_or_else(|| damaged("an answer without its end"));
         let is_repeat = reply::number(next()?)? == 1;
         let told = reply::told(reply::bytes(next()?)?, &mut self.names)?;
-        if is_repeat {
-            return self.again(told).await;
+        let ids: Vec<JobId> = told.claimed.iter().flatten().copied().collect();
+        for (group, verdict) in call.groups.iter().zip(&told.verdicts) {
+            if *verdict == Verdict::Committed {
+                self.specs.note(group);
+            }
         }
-        let ids: Vec<_> = told.claimed.iter().flatten().copied().collect();
-        let mut jobs = Vec::with_capacity(ids.len());
-        for id in ids {
-            let (stored, spec) = (reply::bytes(next()?)?, reply::bytes(next()?)?);
-            jobs.push(record::decode(id, stored, spec, &mut self.names)?.into());
-        }
-        Ok(told.with(jobs))
+        let statuses = if is_repeat {
+            self.statuses_at(told.position, ids.len()).await?
+        } else {
+            let values = values.map(|value| reply::bytes(value));
+            let decoded = values.map(|stored| record::decode_status(stored?, &mut self.names));
+            decoded.collect::<Result<_, _>>()?
+        };
+        let specs = self.specs_of(&ids).await?;
+        let jobs = ids.into_iter().zip(specs).zip(statuses);
+        let jobs = jobs.map(|((id, spec), status)| Arc::new(Job { id, spec, status }));
+        Ok(told.with(jobs.collect()))
     }
 
-    /// A repeat is answered with the jobs as they were claimed: the journal entry of the call
-    /// has them at its end.
-    async fn again(&mut self, told: reply::Told) -> Result<Outcome, StoreError> {
-        let ids: Vec<_> = told.claimed.iter().flatten().copied().collect();
-        if ids.is_empty() {
-            return Ok(told.with(Vec::new()));
-        }
-        let at = journal::stream_id(told.position);
-        let (entries, specs) = (self.keys.journal(), self.keys.spec());
-        let mut pipeline = redis::pipe();
-        pipeline.atomic().cmd("XRANGE").arg(entries).arg(&at).arg(&at);
-        let read = pipeline.cmd("HMGET").arg(specs);
-        for id in &ids {
+    /// The specs of jobs that were just claimed. Nothing is lost when that fails: the call is
+    /// repeated under its number.
+    async fn specs_of(&mut self, ids: &[JobId]) -> Result<Vec<Arc<Spec>>, StoreError> {
+        let mut found: Vec<Option<Arc<Spec>>> = ids.iter().map(|id| self.specs.take(*id)).collect();
+        let mut read = redis::cmd("HMGET");
+        read.arg(self.keys.spec());
+        let mut is_all = true;
+        for (id, _) in ids.iter().zip(&found).filter(|(_, spec)| spec.is_none()) {
             read.arg(&record::id_bytes(*id));
+            is_all = false;
         }
-        let lost = |why: String| StoreError::Unknown(why);
-        let link = self.link().await.map_err(|error| lost(error.to_string()))?;
-        let values = link.query_all(&pipeline).await.map_err(|error| lost(error.to_string()))?;
-        let [entry, specs] =
-            <[Value; 2]>::try_from(values).map_err(|_| damaged("an answer without its end"))?;
-        let gone = || StoreError::Unavailable("the reply of the call is no longer kept".into());
-        let entry = journal::entries(entry, &mut self.names)?.pop().ok_or_else(gone)?;
-        let events = entry.jobs.iter().skip(entry.jobs.len().saturating_sub(ids.len()));
-        let mut jobs = Vec::with_capacity(ids.len());
-        for (event, spec) in events.zip(reply::array(specs)?) {
-            let spec = reply::maybe_bytes(spec)?.ok_or_else(gone)?;
-            let spec =
-                sentinel_broker::codec::decode_spec(spec, &mut self.names).map_err(damaged)?;
-            let status = event.status.clone();
-            jobs.push(sentinel_domain::Job { id: event.id, spec: spec.into(), status }.into());
+        if !is_all {
+            let values = self.ask(&read).await?;
+            let missing = found.iter_mut().filter(|spec| spec.is_none());
+            for (slot, spec) in missing.zip(reply::array(values)?) {
+                let spec = reply::maybe_bytes(spec)?.ok_or_else(forgotten)?;
+                let spec = codec::decode_spec(spec, &mut self.names).map_err(damaged)?;
+                *slot = Some(spec.into());
+            }
         }
-        Ok(told.with(jobs))
+        found.into_iter().map(|spec| spec.ok_or_else(forgotten)).collect()
     }
+
+    /// The last `count` jobs of a journal entry: those that its call claimed, as it left them.
+    async fn statuses_at(&mut self, at: Position, count: usize) -> Result<Vec<Status>, StoreError> {
+        if count == 0 {
+            return Ok(Vec::new());
+        }
+        let id = journal::stream_id(at);
+        let mut read = redis::cmd("XRANGE");
+        read.arg(self.keys.journal()).arg(&id).arg(&id);
+        let entry = self.ask(&read).await?;
+        let entry = journal::entries(entry, &mut self.names)?.pop().ok_or_else(forgotten)?;
+        let before = entry.jobs.len().saturating_sub(count);
+        Ok(entry.jobs[before..].iter().map(|event| event.status.clone()).collect())
+    }
+
+    /// Reads what belongs to an answer. The call was applied, so a failure is no refusal.
+    async fn ask(&mut self, command: &redis::Cmd) -> Result<Value, StoreError> {
+        let unknown = |error: RedisError| StoreError::Unknown(error.to_string());
+        self.link().await.map_err(unknown)?.query(command).await.map_err(unknown)
+    }
+}
+
+fn forgotten() -> StoreError {
+    StoreError::Unavailable("the reply of the call is no longer kept".into())
 }
 
 fn rolled_back(error: &RedisError) -> StoreError {

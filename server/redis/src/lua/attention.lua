@@ -5,7 +5,7 @@ local lost, expired, unblocked, due = {}, {}, {}, {}
 
 -- Jobs with their specs, three values each.
 local function tell(found, ids)
-  local jobs, specs = get_all(STATUS, ids), get_all(SPEC, ids)
+  local jobs, specs = get_all(KEY.STATUS, ids), get_all(KEY.SPEC, ids)
   for at = 1, #ids do
     if jobs[at] and specs[at] then
       found[#found + 1] = ids[at]
@@ -16,11 +16,11 @@ local function tell(found, ids)
 end
 
 local function lose(session)
-  local ids = call('SRANDMEMBER', RUNNING_OF .. session, left)
+  local ids = call('SRANDMEMBER', KEY.RUNNING_OF .. session, left)
   left = left - #ids
   tell(lost, ids)
   if #ids == 0 then
-    local row = call('HGET', SESSIONS, session)
+    local row = call('HGET', KEY.SESSIONS, session)
     if row then
       expired[#expired + 1] = session
       expired[#expired + 1] = row
@@ -29,23 +29,23 @@ local function lose(session)
 end
 
 -- Unknown ones first: their jobs are lost whatever the time.
-for _, session in ipairs(limit > 0 and call('SRANDMEMBER', UNKNOWN, limit) or {}) do
+for _, session in ipairs(limit > 0 and call('SRANDMEMBER', KEY.UNKNOWN, limit) or {}) do
   if left > 0 then
     lose(session)
   end
 end
 -- Each gives a job or a row, so twice the limit is enough to reach either bound.
-local over = call('ZRANGEBYSCORE', EXPIRY, '-inf', now, 'LIMIT', 0, 2 * limit)
+local over = call('ZRANGEBYSCORE', KEY.EXPIRY, '-inf', now, 'LIMIT', 0, 2 * limit)
 for at = 1, #over do
   if left > 0 and #expired < 2 * limit then
     lose(over[at])
   end
 end
 
-for _, parent in ipairs(left > 0 and call('SRANDMEMBER', RELEASED, left) or {}) do
-  local stored = call('HGET', STATUS, parent)
+for _, parent in ipairs(left > 0 and call('SRANDMEMBER', KEY.RELEASED, left) or {}) do
+  local stored = call('HGET', KEY.STATUS, parent)
   if stored and left > 0 then
-    local children = call('SRANDMEMBER', CHILDREN_OF .. parent, left)
+    local children = call('SRANDMEMBER', KEY.CHILDREN_OF .. parent, left)
     left = left - #children
     local told = {}
     tell(told, children)
@@ -60,6 +60,6 @@ for _, parent in ipairs(left > 0 and call('SRANDMEMBER', RELEASED, left) or {}) 
 end
 
 if left > 0 then
-  tell(due, call('ZRANGEBYSCORE', ALARMS, '-inf', now, 'LIMIT', 0, left))
+  tell(due, call('ZRANGEBYSCORE', KEY.ALARMS, '-inf', now, 'LIMIT', 0, left))
 end
 return {lost, expired, unblocked, due}

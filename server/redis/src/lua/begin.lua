@@ -11,8 +11,7 @@ if meta[1] ~= A[4] or tonumber(meta[2]) < tonumber(A[5]) then
     .. tostring(meta[2]) .. ', it was seen at ' .. A[4] .. '-' .. A[5])
 end
 
-local WRITERS = prefix .. 'writers'
-local last = call('HGET', WRITERS, writer)
+local last = call('HGET', KEY.WRITERS, writer)
 if last then
   local known = (parse('>I8', last))
   if known == number then

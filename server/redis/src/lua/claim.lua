@@ -11,7 +11,7 @@ local AGING = 1
 
 -- SCHEDULED to READY, as `promote` does it.
 local function promote(limit)
-  local ids = call('ZRANGEBYSCORE', DUE, '-inf', text(now8), 'LIMIT', 0, limit)
+  local ids = call('ZRANGEBYSCORE', KEY.DUE, '-inf', text(now8), 'LIMIT', 0, limit)
   load(ids)
   for at = 1, #ids do
     local id = ids[at]
@@ -19,7 +19,7 @@ local function promote(limit)
     if stored and byte(stored, AT_STATE) == SCHEDULED then
       local reason, priority = byte(stored, AT_REASON, AT_PRIORITY)
       local version = (parse('>I8', stored, AT_VERSION))
-      put(id, seq8 .. pack('>BBBBI8', 1, READY, reason, priority, version + 1) .. now8
+      put(id, pack('>BBBBI8', 1, READY, reason, priority, version + 1) .. now8
         .. sub(stored, AT_EPOCH))
     else
       drop(due, id)
@@ -36,7 +36,7 @@ local function start(stored, session, worker)
     alarm = pack('>i8', now + (parse('>i8', alarm)))
   end
   local at_worker, _, at_rest = places(stored)
-  return seq8 .. pack('>BBBBI8', 1, RUNNING, 0, byte(stored, AT_PRIORITY), version + 1)
+  return pack('>BBBBI8', 1, RUNNING, 0, byte(stored, AT_PRIORITY), version + 1)
     .. now8 .. pack('>I8I4', lease_epoch + 1, attempt + 1) .. now8 .. alarm .. now8 .. session
     .. sub(stored, AT_RUN, AT_WORKER - 1) .. pack('>I2I4', #worker, 0)
     .. sub(stored, AT_REST, at_worker - 1) .. worker .. sub(stored, at_rest)
@@ -50,7 +50,7 @@ local is_known = {}
 local function classes_in(queue)
   if not is_known[queue] then
     is_known[queue] = true
-    local there = call('HGETALL', CLASSES_OF .. queue)
+    local there = call('HGETALL', KEY.CLASSES_OF .. queue)
     for at = 1, #there, 2 do
       local name = queue .. '\0' .. there[at]
       if not classes[name] then
@@ -78,8 +78,9 @@ local function reader_of(class, priority)
   local lane = lane_of(class, priority)
   local reader = readers[lane.key]
   if not reader then
-    reader = { lane = lane, shift = shift_of(class.queue, priority), ids = {}, at = 1,
-      fetched = 0, taken = 0, has_more = true, is_torn = false }
+    reader = { lane = lane, class = class, priority = priority,
+      shift = shift_of(class.queue, priority), ids = {}, at = 1, fetched = 0, has_more = true,
+      started = {}, is_torn = false }
     readers[lane.key] = reader
   end
   return reader
@@ -192,10 +193,41 @@ local function is_live(session)
   return there and sub(there, 1, 8) == writer and (parse('>i8', there, 9)) > now
 end
 
--- A job that was started: what `reindex` would do, without looking for what can not change.
-local function note_started(reader, id, stored)
-  put(id, stored)
-  reader.taken = reader.taken + 1
+-- A job that was started: what `put` and `reindex` would do, without looking for what a
+-- start does not change.
+local function note_started(reader, id, old, stored, session)
+  jobs[id] = stored
+  written[id] = stored
+  note_event(id, stored)
+  local class = reader.class
+  count_waiting(class, -1)
+  count_depth(class.queue, READY, -1)
+  count_depth(class.queue, RUNNING, 1)
+  local adds = running_of(session).adds
+  adds[#adds + 1] = id
+  local before, after = sub(old, AT_ALARM, AT_ALARM + 7), sub(stored, AT_ALARM, AT_ALARM + 7)
+  if before ~= NEVER then
+    drop(alarms, id)
+  end
+  if after ~= NEVER then
+    add(alarms, text(after), id)
+  end
+  local started = reader.started
+  started[#started + 1] = id
+end
+
+-- Takes started jobs out of their lanes: the first ones, as long as none was stepped over.
+local function write_started()
+  for _, reader in pairs(readers) do
+    if #reader.started > 0 or #reader.lane.drops > 0 then
+      if reader.is_torn then
+        with_all('ZREM', reader.lane.key, reader.started)
+      elseif #reader.started > 0 then
+        call('ZREMRANGEBYRANK', reader.lane.key, 0, #reader.started - 1)
+      end
+      write_lane(reader.class, reader.priority, reader.lane, true)
+    end
+  end
 end
 
 -- Fills `taken` with ids, the first to start first.
@@ -221,7 +253,7 @@ local function claim(wish, lists)
       reader.is_torn = true
     else
       bytes = bytes + (parse('>I4', stored, AT_PAYLOAD))
-      note_started(reader, id, start(stored, wish.session, wish.worker))
+      note_started(reader, id, stored, start(stored, wish.session, wish.worker), wish.session)
       taken[#taken + 1] = id
     end
     reader.at = reader.at + 1

@@ -1,13 +1,26 @@
 -- The groups of a call: their guards against the jobs as they are becoming, then their
 -- changes. Nothing is written to Redis here.
+--
+-- What to do is one string, the program: a letter for each guard and change, with the place
+-- of its job among the ids of the call. Bytes to keep or compare are arguments of their own,
+-- in the same order. An argument costs more than reading a few bytes of a string.
 local KINDS_MAX = 256
+local program = A[8]
+-- The ids of the call, and the next argument.
+local ids, data = {}, 10
+
+-- Letters.
+local VERSION, ABSENT, CLASS, RECALL, FREE, HELD = byte('VAKRFH', 1, 6)
+local OWNER, UNDECLARED = byte('OQ', 1, 2)
+local CREATE, UPDATE, ENDED, UNGUARDED, KEEP = byte('CUEWP', 1, 5)
+local SESSION, GONE, REMEMBER = byte('sdm', 1, 3)
 
 -- By queue: kinds with waiting jobs.
 local kinds_there = {}
 local function kind_count(queue)
   local there = kinds_there[queue]
   if not there then
-    there = call('HLEN', CLASSES_OF .. queue)
+    there = call('HLEN', KEY.CLASSES_OF .. queue)
     kinds_there[queue] = there
   end
   return there + (more_kinds[queue] or 0)
@@ -19,7 +32,7 @@ local function job_conflict(id)
   if not there then
     return 'j' .. id .. '\0'
   end
-  return 'j' .. id .. '\1' .. sized(there) .. sized(spec_of(id))
+  return 'j' .. id .. '\1' .. sized(there) .. sized(spec_of(id) or '')
 end
 
 local function maybe(value)
@@ -35,66 +48,67 @@ local function recalled(id, hash)
   return sub(known, 9, 16) == hash and 'r' .. sized(sub(known, 17)) or 'u'
 end
 
--- The first guard that does not hold, and the place of the first change otherwise.
+-- A kind that is new to its queue may be one too many.
+local function crowded(record, added, by_queue)
+  local name = class_name(record)
+  local class = class_of(name)
+  if class.waiting > 0 or added[name] then
+    return nil
+  end
+  added[name] = true
+  local count = (by_queue[class.queue] or 0) + 1
+  by_queue[class.queue] = count
+  return kind_count(class.queue) + count > KINDS_MAX and 't' .. sized(class.queue)
+end
+
+-- Guards of things that are not jobs: how many arguments they have, and the conflict.
+local function broken_row(op, at)
+  if op == OWNER then
+    local there = row(sessions, A[data])
+    local owner = there and sub(there, 1, 8)
+    return 2, owner ~= A[data + 1] and 's' .. A[data] .. maybe(owner)
+  elseif op == UNDECLARED then
+    local there = row(queues, A[data])
+    return 1, there and 'q' .. sized(sub(there, 10))
+  elseif op == RECALL then
+    return 2, recalled(A[data], A[data + 1])
+  end
+  local there = holder(A[data])
+  local wanted = op == HELD and ids[(parse('>I3', program, at))]
+  return 1, there ~= wanted and 'k' .. sized(A[data]) .. maybe(there)
+end
+
+-- The first guard that does not hold, or the place of the first change.
 local function check(at, stop)
-  local new_kinds, by_queue = {}, {}
-  while at <= stop do
-    local op = A[at]
-    if op == 'V' then
-      local id = A[at + 1]
-      local there = jobs[id]
-      if not there or sub(there, AT_VERSION, AT_VERSION + 7) ~= A[at + 2] then
+  local added, by_queue = {}, {}
+  while at < stop do
+    local op = byte(program, at)
+    if op == VERSION then
+      local id, version = parse('>I3I8', program, at + 1)
+      local there = jobs[ids[id]]
+      if not there or (parse('>I8', there, AT_VERSION)) ~= version then
+        return job_conflict(ids[id])
+      end
+      at = at + 12
+    elseif op == ABSENT then
+      local id = ids[(parse('>I3', program, at + 1))]
+      if jobs[id] then
         return job_conflict(id)
       end
-      at = at + 3
-    elseif op == 'A' then
-      if jobs[A[at + 1]] then
-        return job_conflict(A[at + 1])
+      at = at + 4
+    elseif op == CLASS then
+      local conflict = crowded(A[data + (parse('>I3', program, at + 1))], added, by_queue)
+      if conflict then
+        return conflict
       end
-      at = at + 2
-    elseif op == 'K' then
-      local name = A[at + 1]
-      local class = class_of(name)
-      if class.waiting == 0 and not new_kinds[name] then
-        new_kinds[name] = true
-        local added = (by_queue[class.queue] or 0) + 1
-        by_queue[class.queue] = added
-        if kind_count(class.queue) + added > KINDS_MAX then
-          return 't' .. sized(class.queue)
-        end
+      at = at + 4
+    elseif op == OWNER or op == UNDECLARED or op == RECALL or op == FREE or op == HELD then
+      local count, conflict = broken_row(op, at + 1)
+      if conflict then
+        return conflict
       end
-      at = at + 2
-    elseif op == 'R' then
-      local verdict = recalled(A[at + 1], A[at + 2])
-      if verdict then
-        return verdict
-      end
-      at = at + 3
-    elseif op == 'F' then
-      local there = holder(A[at + 1])
-      if there then
-        return 'k' .. sized(A[at + 1]) .. maybe(there)
-      end
-      at = at + 2
-    elseif op == 'H' then
-      local there = holder(A[at + 1])
-      if there ~= A[at + 2] then
-        return 'k' .. sized(A[at + 1]) .. maybe(there)
-      end
-      at = at + 3
-    elseif op == 'O' then
-      local there = row(sessions, A[at + 1])
-      local owner = there and sub(there, 1, 8)
-      if owner ~= A[at + 2] then
-        return 's' .. A[at + 1] .. maybe(owner)
-      end
-      at = at + 3
-    elseif op == 'Q' then
-      local there = row(queues, A[at + 1])
-      if there then
-        return 'q' .. sized(sub(there, 10))
-      end
-      at = at + 2
+      data = data + count
+      at = at + (op == HELD and 4 or 1)
     else
       return nil, at
     end
@@ -118,62 +132,75 @@ local function places(stored)
 end
 
 -- Keeps progress while its lease lives and it is newer than what is kept.
-local function progress(id, epoch_of, kept)
+local function keep_progress(id, lease_epoch, kept)
   local stored = jobs[id]
   if not stored or byte(stored, AT_STATE) ~= RUNNING
-    or sub(stored, AT_EPOCH, AT_EPOCH + 7) ~= epoch_of then
+    or sub(stored, AT_EPOCH, AT_EPOCH + 7) ~= lease_epoch then
     return
   end
   local _, at_progress, at_rest = places(stored)
   if at_rest > at_progress and not is_later(kept, stored, at_progress) then
     return
   end
-  put(id, seq8 .. sub(stored, 9, AT_PROGRESS - 1) .. pack('>I4', #kept)
+  put(id, sub(stored, 1, AT_PROGRESS - 1) .. pack('>I4', #kept)
     .. sub(stored, AT_REST, at_progress - 1) .. kept .. sub(stored, at_rest))
 end
 
-local function change(at)
-  local op = A[at]
-  if op == 'C' then
-    put(A[at + 1], seq8 .. A[at + 2], A[at + 3])
-    return at + 4
-  elseif op == 'U' then
-    put(A[at + 1], seq8 .. A[at + 2], nil, A[at + 3], A[at + 4])
-    return at + 5
-  elseif op == 'P' then
-    progress(A[at + 1], A[at + 2], A[at + 3])
-    return at + 4
-  elseif op == 's' then
-    set_row(sessions, A[at + 1], A[at + 2])
-    return at + 3
-  elseif op == 'd' then
-    set_row(sessions, A[at + 1], false)
-    return at + 2
-  elseif op == 'm' then
-    set_row(requests, A[at + 1], A[at + 2])
-    events[event_count + 1] = 'M'
-    events[event_count + 2] = sized(A[at + 1])
-    events[event_count + 3] = sized(A[at + 2])
-    event_count = event_count + 3
-    return at + 3
+-- Changes of things that are not jobs: how many arguments they have.
+local function change_row(op)
+  if op == SESSION then
+    set_row(sessions, A[data], A[data + 1])
+    return 2
+  elseif op == GONE then
+    set_row(sessions, A[data], false)
+    return 1
+  elseif op == REMEMBER then
+    set_row(requests, A[data], A[data + 1])
+    note_event('M', sized(A[data]) .. A[data + 1])
+    return 2
   end
   -- 'q': a queue.
-  set_row(queues, A[at + 1], A[at + 2])
-  events[event_count + 1] = 'Q'
-  events[event_count + 2] = sized(sub(A[at + 2], 10))
-  event_count = event_count + 2
-  return at + 3
+  set_row(queues, A[data], A[data + 1])
+  note_event('Q', sub(A[data + 1], 10))
+  return 2
 end
 
--- A group: the number of its arguments, guards, changes.
+local function change(at)
+  local op = byte(program, at)
+  if op == UPDATE then
+    put(ids[(parse('>I3', program, at + 1))], A[data])
+    data = data + 1
+  elseif op == CREATE then
+    put(ids[(parse('>I3', program, at + 1))], A[data], A[data + 1])
+    data = data + 2
+  elseif op == ENDED then
+    put(ids[(parse('>I3', program, at + 1))], A[data], nil, A[data + 1])
+    data = data + 2
+  elseif op == UNGUARDED then
+    local ending = A[data + 1] ~= '' and A[data + 1] or nil
+    put(ids[(parse('>I3', program, at + 1))], A[data], nil, ending, A[data + 2])
+    data = data + 3
+  elseif op == KEEP then
+    keep_progress(ids[(parse('>I3', program, at + 1))], A[data], A[data + 1])
+    data = data + 2
+  else
+    data = data + change_row(op)
+    return at + 1
+  end
+  return at + 4
+end
+
+-- A group: the sizes of its part of the program and of the arguments, guards, changes.
 local function group(at)
-  local stop = at + tonumber(A[at])
-  local verdict, from = check(at + 1, stop)
+  local length, count, from = parse('>I4I4', program, at)
+  local stop, after = from + length, data + count
+  local verdict, next_at = check(from, stop)
   if not verdict then
     verdict = 'c'
-    while from <= stop do
-      from = change(from)
+    while next_at < stop do
+      next_at = change(next_at)
     end
   end
-  return verdict, stop + 1
+  data = after
+  return verdict, stop
 end

@@ -1,6 +1,6 @@
 -- The running jobs of a session, three values each: id, job, spec.
-local ids = call('SMEMBERS', RUNNING_OF .. ARGV[1])
-local jobs, specs = get_all(STATUS, ids), get_all(SPEC, ids)
+local ids = call('SMEMBERS', KEY.RUNNING_OF .. ARGV[1])
+local jobs, specs = get_all(KEY.STATUS, ids), get_all(KEY.SPEC, ids)
 local found = {}
 for at = 1, #ids do
   if jobs[at] and specs[at] then

@@ -1,13 +1,12 @@
 -- Every index of a job follows from the job itself: the stored one says what to take out,
 -- the new one what to put in.
-local LANES = prefix .. 'ready:'
 
 -- Sorted sets and sets by key: what to take out and put in.
 local function delta(key)
   return { key = key, adds = {}, drops = {} }
 end
 
-local due, alarms, finals = delta(DUE), delta(ALARMS), delta(FINALS)
+local due, alarms, finals = delta(KEY.DUE), delta(KEY.ALARMS), delta(KEY.FINALS)
 -- By session: delta of its running jobs.
 local running = {}
 -- By queue and state: by how much the count changes.
@@ -32,7 +31,7 @@ end
 local function lane_of(class, priority)
   local lane = class.lanes[priority]
   if not lane then
-    lane = delta(LANES .. priority .. ':' .. class.name)
+    lane = delta(KEY.LANES .. priority .. ':' .. class.name)
     class.lanes[priority] = lane
   end
   return lane
@@ -41,7 +40,7 @@ end
 local function running_of(session)
   local jobs_of = running[session]
   if not jobs_of then
-    jobs_of = delta(RUNNING_OF .. session)
+    jobs_of = delta(KEY.RUNNING_OF .. session)
     running[session] = jobs_of
   end
   return jobs_of
@@ -64,6 +63,16 @@ local function note_edges(id, stored, waits)
     local parent = sub(stored, at + nth * 16, at + nth * 16 + 15)
     edges[parent] = edges[parent] or {}
     edges[parent][id] = waits
+  end
+end
+
+-- A final is kept with the number of its last entry, which says when it may be evicted. It
+-- is found by its time: only a retry takes one out here, and that is rare.
+local function drop_final(id, at)
+  for _, member in ipairs(call('ZRANGEBYSCORE', KEY.FINALS, at, at)) do
+    if sub(member, 1, 16) == id then
+      drop(finals, member)
+    end
   end
 end
 
@@ -112,10 +121,10 @@ local function reindex(id, old, new)
     end
   end
   if was >= SUCCEEDED then
-    drop(finals, id .. sub(old, 1, 8))
+    drop_final(id, text(sub(old, AT_FINISHED, AT_FINISHED + 7)))
   end
   if is >= SUCCEEDED then
-    add(finals, text(sub(new, AT_FINISHED, AT_FINISHED + 7)), id .. sub(new, 1, 8))
+    add(finals, text(sub(new, AT_FINISHED, AT_FINISHED + 7)), id .. seq8)
   end
   if (was >= SUCCEEDED) ~= (is >= SUCCEEDED) then
     turned[#turned + 1] = id
@@ -138,8 +147,8 @@ local function write_zset(changes)
   changes.drops, changes.adds = {}, {}
 end
 
-local function write_lane(class, priority, lane)
-  local is_filled, is_drained = #lane.adds > 0, #lane.drops > 0
+local function write_lane(class, priority, lane, was_drained)
+  local is_filled, is_drained = #lane.adds > 0, #lane.drops > 0 or was_drained
   write_zset(lane)
   local bit_of = 2 ^ priority
   local has_bit = math.floor(class.mask / bit_of) % 2 == 1
@@ -177,15 +186,15 @@ local function write_indexes()
 end
 
 local function write_released()
-  local awaited = call('EXISTS', PARENTS) == 1 and #turned > 0
+  local awaited = call('EXISTS', KEY.PARENTS) == 1 and #turned > 0
   if awaited then
     for from = 1, #turned, CHUNK do
       local to = min(from + CHUNK - 1, #turned)
-      local some = call('SMISMEMBER', PARENTS, unpack(turned, from, to))
+      local some = call('SMISMEMBER', KEY.PARENTS, unpack(turned, from, to))
       for at = from, to do
         if some[at - from + 1] == 1 then
           local id = turned[at]
-          call(is_final(jobs[id]) and 'SADD' or 'SREM', RELEASED, id)
+          call(is_final(jobs[id]) and 'SADD' or 'SREM', KEY.RELEASED, id)
         end
       end
     end
@@ -194,18 +203,18 @@ end
 
 local function write_edges()
   for parent, children in pairs(edges) do
-    local key = CHILDREN_OF .. parent
+    local key = KEY.CHILDREN_OF .. parent
     for child, waits in pairs(children) do
       call(waits and 'SADD' or 'SREM', key, child)
     end
     if call('EXISTS', key) == 1 then
       load({parent})
-      call('SADD', PARENTS, parent)
+      call('SADD', KEY.PARENTS, parent)
       local is_released = jobs[parent] and is_final(jobs[parent])
-      call(is_released and 'SADD' or 'SREM', RELEASED, parent)
+      call(is_released and 'SADD' or 'SREM', KEY.RELEASED, parent)
     else
-      call('SREM', PARENTS, parent)
-      call('SREM', RELEASED, parent)
+      call('SREM', KEY.PARENTS, parent)
+      call('SREM', KEY.RELEASED, parent)
     end
   end
   write_released()
@@ -224,11 +233,11 @@ end
 
 local function write_sessions()
   write_rows(sessions)
-  write_ends(sessions, EXPIRY, 9)
+  write_ends(sessions, KEY.EXPIRY, 9)
   for session in pairs(sessions.dirty) do
     local is_orphaned = not row(sessions, session)
-      and call('EXISTS', RUNNING_OF .. session) == 1
-    call(is_orphaned and 'SADD' or 'SREM', UNKNOWN, session)
+      and call('EXISTS', KEY.RUNNING_OF .. session) == 1
+    call(is_orphaned and 'SADD' or 'SREM', KEY.UNKNOWN, session)
   end
 end
 
@@ -236,8 +245,8 @@ local function write_depths()
   for state, of_state in pairs(depths) do
     for queue, by in pairs(of_state) do
       local field = queue .. '\0' .. state
-      if by ~= 0 and call('HINCRBY', DEPTHS, field, by) == 0 then
-        call('HDEL', DEPTHS, field)
+      if by ~= 0 and call('HINCRBY', KEY.DEPTHS, field, by) == 0 then
+        call('HDEL', KEY.DEPTHS, field)
       end
     end
   end
@@ -245,7 +254,7 @@ end
 
 local function write_classes()
   for _, class in pairs(classes) do
-    local key = CLASSES_OF .. class.queue
+    local key = KEY.CLASSES_OF .. class.queue
     if class.waiting == 0 then
       if class.row then
         call('HDEL', key, class.kind)
@@ -269,23 +278,22 @@ local function write_all()
   write_depths()
   write_classes()
   local rows, count = {}, 0
-  for at = 1, #written do
-    local id = written[at]
+  for id, stored in pairs(written) do
     rows[count + 1] = id
-    rows[count + 2] = jobs[id]
+    rows[count + 2] = stored
     count = count + 2
   end
-  with_all('HSET', STATUS, rows)
+  with_all('HSET', KEY.STATUS, rows)
   rows, count = {}, 0
   for id, spec in pairs(specs) do
     rows[count + 1] = id
     rows[count + 2] = spec
     count = count + 2
   end
-  with_all('HSET', SPEC, rows)
+  with_all('HSET', KEY.SPEC, rows)
   write_rows(queues)
   write_rows(keys)
-  write_ends(keys, KEY_ENDS, 17)
+  write_ends(keys, KEY.KEY_ENDS, 17)
   write_rows(requests)
-  write_ends(requests, REQUEST_ENDS, 1)
+  write_ends(requests, KEY.REQUEST_ENDS, 1)
 end

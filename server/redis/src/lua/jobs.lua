@@ -8,8 +8,9 @@ local indexed, changed = {}, {}
 -- By id: specs of new jobs.
 local specs = {}
 -- Every job that changed in this call, for the write at the end.
-local written, is_written = {}, {}
--- The journal entry, in pieces.
+local written = {}
+-- The journal entry as fields and values, in order: the id and the job after each change,
+-- then 'N' with the spec of a new job, 'E' with how an attempt ended.
 local events, event_count = {}, 0
 -- By class: got a ready job.
 local became_ready = {}
@@ -22,14 +23,14 @@ local function load(ids)
       missing[count] = ids[at]
     end
   end
-  local found = get_all(STATUS, missing)
+  local found = get_all(KEY.STATUS, missing)
   for at = 1, count do
     jobs[missing[at]] = found[at]
   end
 end
 
 local function spec_of(id)
-  return specs[id] or call('HGET', SPEC, id)
+  return specs[id] or call('HGET', KEY.SPEC, id)
 end
 
 local function sized(bytes)
@@ -38,7 +39,6 @@ end
 
 -- Kinds with waiting jobs, by 'queue\0kind'. The row in Redis holds how many wait and which
 -- priorities have ready jobs, one bit each.
-local CLASSES_OF = prefix .. 'classes:'
 local classes = {}
 -- The same ones by queue and kind.
 local kinds_of = {}
@@ -64,7 +64,7 @@ local function class_of(name)
   end
   local cut = find(name, '\0', 1, true)
   local queue, kind = sub(name, 1, cut - 1), sub(name, cut + 1)
-  return note_class(name, queue, kind, call('HGET', CLASSES_OF .. queue, kind))
+  return note_class(name, queue, kind, call('HGET', KEY.CLASSES_OF .. queue, kind))
 end
 
 local function class_name(stored)
@@ -82,18 +82,10 @@ local function count_waiting(class, by)
   end
 end
 
-local function note_written(id)
-  if not is_written[id] then
-    is_written[id] = true
-    written[#written + 1] = id
-  end
-end
-
-local function note_event(id, stored)
-  events[event_count + 1] = 'J'
-  events[event_count + 2] = id
-  events[event_count + 3] = stored
-  event_count = event_count + 3
+local function note_event(field, value)
+  events[event_count + 1] = field
+  events[event_count + 2] = value
+  event_count = event_count + 2
 end
 
 -- A job after a change: `spec` if it is new, `unguarded` its spec in case it is not there.
@@ -104,7 +96,7 @@ local function put(id, stored, spec, ending, unguarded)
     changed[#changed + 1] = id
   end
   jobs[id] = stored
-  note_written(id)
+  written[id] = stored
   local was, is = old and byte(old, AT_STATE) or 0, byte(stored, AT_STATE)
   local waited, waits = was > 0 and was <= READY, is <= READY
   if waited ~= waits or (is == READY and was ~= READY) then
@@ -127,16 +119,12 @@ local function put(id, stored, spec, ending, unguarded)
     new = spec_of(id)
   end
   if new then
-    events[event_count + 1] = 'N'
-    events[event_count + 2] = sized(new)
-    event_count = event_count + 2
+    note_event('N', new)
     if spec or was == 0 then
       specs[id] = new
     end
   end
-  if ending and ending ~= '' then
-    events[event_count + 1] = 'E'
-    events[event_count + 2] = sized(ending)
-    event_count = event_count + 2
+  if ending then
+    note_event('E', ending)
   end
 end

@@ -1,35 +1,57 @@
 -- What every script needs: names of keys, the layout of a stored job, and commands with
 -- more arguments than `unpack` takes.
 --
--- A stored job is the number of the journal entry that changed it last (8 bytes) and then a
--- record. The record begins with a header of fixed places, big-endian; what follows is
--- opaque here. `record.rs` writes and reads the same layout. Bytes are compared and moved,
--- never encoded again: only starting, promotion and progress write parts of a header, each
--- after one function of the domain.
+-- A stored job begins with a header of fixed places, big-endian; what follows is opaque
+-- here. `record.rs` writes and reads the same layout. Bytes are compared and moved, never
+-- encoded again: only starting, promotion and progress write parts of a header, each after
+-- one function of the domain.
+--
+-- Redis hashes every byte of every string that a script holds, so long ones are made as
+-- seldom as can be: specs pass through once, when their job is new.
 local call = redis.call
 local byte, sub, find, format = string.byte, string.sub, string.find, string.format
 local pack, parse = struct.pack, struct.unpack
 local min = math.min
 
--- KEYS[1] is the key `meta`; every other key has the same prefix and hash tag.
+-- KEYS[1] is the key `meta`; every other key has the same prefix and hash tag. In tables,
+-- since a script has room for 200 locals.
 local prefix = sub(KEYS[1], 1, -5)
-local STATUS, SPEC, JOURNAL = prefix .. 'status', prefix .. 'spec', prefix .. 'journal'
-local SESSIONS, EXPIRY, UNKNOWN = prefix .. 'sessions', prefix .. 'expiry', prefix .. 'unknown'
-local RUNNING_OF, CHILDREN_OF = prefix .. 'running:', prefix .. 'children:'
-local PARENTS, RELEASED = prefix .. 'parents', prefix .. 'released'
-local DUE, ALARMS, FINALS = prefix .. 'due', prefix .. 'alarms', prefix .. 'finals'
-local DEPTHS, TIMES = prefix .. 'depths', prefix .. 'times'
+local KEY = {
+  STATUS = prefix .. 'status',
+  SPEC = prefix .. 'spec',
+  JOURNAL = prefix .. 'journal',
+  SESSIONS = prefix .. 'sessions',
+  EXPIRY = prefix .. 'expiry',
+  UNKNOWN = prefix .. 'unknown',
+  RUNNING_OF = prefix .. 'running:',
+  CHILDREN_OF = prefix .. 'children:',
+  PARENTS = prefix .. 'parents',
+  RELEASED = prefix .. 'released',
+  DUE = prefix .. 'due',
+  ALARMS = prefix .. 'alarms',
+  FINALS = prefix .. 'finals',
+  DEPTHS = prefix .. 'depths',
+  TIMES = prefix .. 'times',
+  WRITERS = prefix .. 'writers',
+  CLASSES_OF = prefix .. 'classes:',
+  QUEUES = prefix .. 'queues',
+  KEYS_HELD = prefix .. 'keys',
+  KEY_ENDS = prefix .. 'keyends',
+  REQUESTS = prefix .. 'requests',
+  REQUEST_ENDS = prefix .. 'requestends',
+  LANES = prefix .. 'ready:',
+}
 
 local SCHEDULED, BLOCKED, READY, RUNNING = 1, 2, 3, 4
 -- Everything from here on is final.
 local SUCCEEDED = 5
 
 -- Places in a stored job, counted from 1.
-local AT_STATE, AT_REASON, AT_PRIORITY, AT_VERSION, AT_UPDATED = 10, 11, 12, 13, 21
-local AT_EPOCH, AT_ATTEMPT, AT_ALARM, AT_SESSION, AT_RUN = 29, 37, 49, 65, 81
-local AT_READY, AT_FINISHED, AT_TIMEOUT, AT_HELD = 89, 97, 105, 113
-local AT_PAYLOAD, AT_NAMES, AT_KEY, AT_WAITS, AT_WORKER = 121, 125, 127, 129, 131
-local AT_PROGRESS, AT_REST, AT_BODY = 133, 137, 141
+local AT_STATE, AT_REASON, AT_PRIORITY, AT_VERSION, AT_UPDATED = 2, 3, 4, 5, 13
+local AT_EPOCH, AT_ATTEMPT, AT_ALARM, AT_SESSION, AT_RUN = 21, 29, 41, 57, 73
+local AT_READY, AT_FINISHED, AT_TIMEOUT, AT_HELD = 81, 89, 97, 105
+local AT_PAYLOAD, AT_NAMES, AT_KEY, AT_WAITS, AT_WORKER = 113, 117, 119, 121, 123
+local AT_PROGRESS, AT_REST, AT_BODY = 125, 129, 133
 
 -- A time that never comes, where one is optional.
 local NEVER = '\127\255\255\255\255\255\255\255'

@@ -1,6 +1,4 @@
 -- Sessions, queues, unique keys and requests of a call: read once, changed on copies.
-local QUEUES, KEYS_HELD, KEY_ENDS = prefix .. 'queues', prefix .. 'keys', prefix .. 'keyends'
-local REQUESTS, REQUEST_ENDS = prefix .. 'requests', prefix .. 'requestends'
 
 -- A hash whose rows are read when they are asked for, and written at the end.
 local function rows_of(key)
@@ -37,13 +35,13 @@ local function write_rows(rows)
 end
 
 -- Owner and expiry, 8 bytes each.
-local sessions = rows_of(SESSIONS)
+local sessions = rows_of(KEY.SESSIONS)
 -- Order (1 byte), boost (8 bytes), then the encoded queue.
-local queues = rows_of(QUEUES)
+local queues = rows_of(KEY.QUEUES)
 -- Holder (16 bytes) and until when (8 bytes).
-local keys = rows_of(KEYS_HELD)
+local keys = rows_of(KEY.KEYS_HELD)
 -- Until when, hash of the content (8 bytes each), then the answer.
-local requests = rows_of(REQUESTS)
+local requests = rows_of(KEY.REQUESTS)
 
 local function holder(key)
   local held = row(keys, key)

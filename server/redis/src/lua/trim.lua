@@ -8,7 +8,7 @@ local LOOK_PAST = 1024
 if call('HGET', KEYS[1], 'epoch') ~= epoch or limit == 0 then
   return 0
 end
-local found = call('ZRANGEBYSCORE', FINALS, '-inf', '(' .. before, 'LIMIT', 0, limit + LOOK_PAST)
+local found = call('ZRANGEBYSCORE', KEY.FINALS, '-inf', '(' .. before, 'LIMIT', 0, limit + LOOK_PAST)
 local ids, members = {}, {}
 for at = 1, #found do
   if (parse('>I8', found[at], 17)) <= projected then
@@ -22,7 +22,7 @@ end
 
 local gone, gone_members, awaited = {}, {}, {}
 for from = 1, #ids, CHUNK do
-  local some = call('SMISMEMBER', PARENTS, unpack(ids, from, min(from + CHUNK - 1, #ids)))
+  local some = call('SMISMEMBER', KEY.PARENTS, unpack(ids, from, min(from + CHUNK - 1, #ids)))
   for at = 1, #some do
     awaited[from + at - 1] = some[at] == 1
   end
@@ -35,7 +35,7 @@ for at = 1, #ids do
 end
 
 local depths = {}
-local jobs = get_all(STATUS, gone)
+local jobs = get_all(KEY.STATUS, gone)
 for at = 1, #gone do
   local stored = jobs[at]
   if stored then
@@ -45,11 +45,11 @@ for at = 1, #gone do
   end
 end
 for field, by in pairs(depths) do
-  if call('HINCRBY', DEPTHS, field, -by) == 0 then
-    call('HDEL', DEPTHS, field)
+  if call('HINCRBY', KEY.DEPTHS, field, -by) == 0 then
+    call('HDEL', KEY.DEPTHS, field)
   end
 end
-with_all('HDEL', STATUS, gone)
-with_all('HDEL', SPEC, gone)
-with_all('ZREM', FINALS, gone_members)
+with_all('HDEL', KEY.STATUS, gone)
+with_all('HDEL', KEY.SPEC, gone)
+with_all('ZREM', KEY.FINALS, gone_members)
 return #gone

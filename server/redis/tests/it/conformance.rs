@@ -28,7 +28,6 @@ async fn open(url: &str, installation: &str, now: Millis) -> Arc<dyn Broker> {
 async fn forget(store: &dyn Broker, url: &str, installation: &str, restart: &Restart) {
     let keep: Vec<JobId> = restart.jobs.iter().map(|job| job.id).collect();
     let finals = format!("{installation}:{{s0}}:finals");
-    let jobs = format!("{installation}:{{s0}}:status");
     let client = redis::Client::open(url).expect("is an address");
     let mut raw = client.get_multiplexed_async_connection().await.expect("connects");
     let all: Vec<(Vec<u8>, f64)> = raw.zrange_withscores(&finals, 0, -1).await.expect("answers");
@@ -42,9 +41,6 @@ async fn forget(store: &dyn Broker, url: &str, installation: &str, restart: &Res
     let mut kept: Vec<(f64, Vec<u8>)> = Vec::new();
     for (mut member, score) in all.into_iter().filter(|(member, _)| is_kept(member)) {
         let _: () = raw.zrem(&finals, &member).await.expect("answers");
-        let mut stored: Vec<u8> = raw.hget(&jobs, &member[..16]).await.expect("answers");
-        stored[..8].copy_from_slice(&seq);
-        let _: () = raw.hset(&jobs, &member[..16], stored).await.expect("answers");
         member[16..].copy_from_slice(&seq);
         kept.push((score, member));
     }

@@ -1,0 +1,106 @@
+//! How many jobs a second a Redis on this machine takes from enqueue to report, and what of
+//! it is time in scripts.
+//!
+//! `cargo run --release -p sentinel-redis --example throughput [DIR [BATCH]]`
+//!
+//! Starts a redis-server of its own in DIR, with `appendonly yes` and `appendfsync always`.
+
+#[path = "../tests/it/server.rs"]
+mod server;
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use sentinel_broker::conformance::make;
+use sentinel_broker::{Broker, Trim};
+use sentinel_domain::{Command, Job, decide};
+use sentinel_redis::{OpenOptions, Redis};
+
+const JOBS: usize = 100_000;
+const NOW: i64 = 1_700_000_000_000;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() {
+    let parent = std::env::args().nth(1).unwrap_or_else(|| ".".into());
+    let batch = std::env::args().nth(2).and_then(|n| n.parse().ok()).unwrap_or(256);
+    let dir = tempfile::tempdir_in(parent).expect("a directory");
+    // A rewrite of the log would run beside a part of the figures only.
+    let server = server::Server::start(dir.path(), &["--auto-aof-rewrite-percentage", "0"]);
+    let store = Redis::open(OpenOptions::new(server.url(), NOW)).await.expect("opens");
+    let mut writer = make::Writer::new(1);
+    let row = make::put_session(make::session(1), 1, i64::MAX);
+    store.commit(writer.call(NOW).group(row).done()).await.expect("commits");
+    enqueue(&store, &server, &mut writer, batch).await;
+    let memory = server.ask("INFO memory").expect("answers");
+    let used = memory.lines().find(|line| line.starts_with("used_memory_human"));
+    println!("{} with {JOBS} waiting jobs and the journal of them", used.unwrap_or_default());
+    burn_down(&store, &server, &mut writer, batch).await;
+    trim(&store, &server).await;
+}
+
+/// Microseconds in scripts since the last call of this.
+fn script_us(server: &server::Server) -> f64 {
+    let stats = server.ask("INFO commandstats").expect("answers");
+    server.ask("CONFIG RESETSTAT").expect("answers");
+    let of = |name: &str| {
+        let line = stats.lines().find_map(|line| line.strip_prefix(name));
+        let usec =
+            line.and_then(|line| line.split("usec=").nth(1)?.split(',').next()?.parse().ok());
+        usec.unwrap_or(0.0)
+    };
+    of("cmdstat_evalsha:") + of("cmdstat_eval:")
+}
+
+fn report(what: &str, begun: Instant, server: &server::Server) {
+    let (seconds, script) = (begun.elapsed().as_secs_f64(), script_us(server));
+    println!(
+        "{what}: {:.0} jobs/s, {:.1} us a job, of it {:.1} us in scripts",
+        JOBS as f64 / seconds,
+        seconds * 1e6 / JOBS as f64,
+        script / JOBS as f64
+    );
+}
+
+async fn enqueue(store: &Redis, server: &server::Server, writer: &mut make::Writer, batch: usize) {
+    let jobs: Vec<Arc<Job>> = (0..JOBS).map(|n| make::job("q", "k", NOW, n as u64)).collect();
+    script_us(server);
+    let begun = Instant::now();
+    for some in jobs.chunks(batch) {
+        let call = some.iter().fold(writer.call(NOW), |call, job| call.group(make::create(job)));
+        store.commit(call.done()).await.expect("commits");
+    }
+    report("enqueue", begun, server);
+}
+
+async fn burn_down(
+    store: &Redis,
+    server: &server::Server,
+    writer: &mut make::Writer,
+    batch: usize,
+) {
+    let session = make::session(1);
+    let mut running: Vec<Arc<Job>> = Vec::new();
+    let (mut done, mut now) = (0, NOW);
+    let begun = Instant::now();
+    while done < JOBS {
+        now += 1;
+        let mut call = writer.call(now);
+        done += running.len();
+        for job in running.drain(..) {
+            let lease = job.status.lease.expect("it runs");
+            let command = Command::Succeed { lease, started_at: None, result: "{}".into() };
+            call = call.group(make::update(&job, decide(&job, &command, now).expect("its lease")));
+        }
+        let call = call.claim(make::claim(session, &["q"], &["k"], batch)).done();
+        running = store.commit(call).await.expect("commits").claimed.remove(0);
+    }
+    report("burn-down, claim and report", begun, server);
+}
+
+async fn trim(store: &Redis, server: &server::Server) {
+    let projected = *store.head().borrow();
+    let trim = Trim { projected, finals_before: i64::MAX, journal_before: NOW, limit: 1_000 };
+    let begun = Instant::now();
+    while store.trim(trim).await.expect("trims").more {}
+    report("eviction", begun, server);
+}
