@@ -51,25 +51,45 @@ fn script_us(server: &server::Server) -> f64 {
     of("cmdstat_evalsha:") + of("cmdstat_eval:")
 }
 
-fn report(what: &str, begun: Instant, server: &server::Server) {
-    let (seconds, script) = (begun.elapsed().as_secs_f64(), script_us(server));
+/// Seconds of processor time that the server used.
+fn cpu(server: &server::Server) -> f64 {
+    let info = server.ask("INFO cpu").expect("answers");
+    let of = |name: &str| {
+        let line = info.lines().find_map(|line| line.strip_prefix(name));
+        line.and_then(|line| line.trim().parse::<f64>().ok()).unwrap_or(0.0)
+    };
+    of("used_cpu_user:") + of("used_cpu_sys:")
+}
+
+/// Where a figure begins.
+struct Begin(Instant, f64);
+
+impl Begin {
+    fn new(server: &server::Server) -> Self {
+        script_us(server);
+        Self(Instant::now(), cpu(server))
+    }
+}
+
+fn report(what: &str, begin: &Begin, server: &server::Server) {
+    let (seconds, script) = (begin.0.elapsed().as_secs_f64(), script_us(server));
     println!(
-        "{what}: {:.0} jobs/s, {:.1} us a job, of it {:.1} us in scripts",
+        "{what}: {:.0} jobs/s; us a job: {:.1}, in scripts {:.1}, processor of Redis {:.1}",
         JOBS as f64 / seconds,
         seconds * 1e6 / JOBS as f64,
-        script / JOBS as f64
+        script / JOBS as f64,
+        (cpu(server) - begin.1) * 1e6 / JOBS as f64
     );
 }
 
 async fn enqueue(store: &Redis, server: &server::Server, writer: &mut make::Writer, batch: usize) {
     let jobs: Vec<Arc<Job>> = (0..JOBS).map(|n| make::job("q", "k", NOW, n as u64)).collect();
-    script_us(server);
-    let begun = Instant::now();
+    let begun = Begin::new(server);
     for some in jobs.chunks(batch) {
         let call = some.iter().fold(writer.call(NOW), |call, job| call.group(make::create(job)));
         store.commit(call.done()).await.expect("commits");
     }
-    report("enqueue", begun, server);
+    report("enqueue", &begun, server);
 }
 
 async fn burn_down(
@@ -81,7 +101,7 @@ async fn burn_down(
     let session = make::session(1);
     let mut running: Vec<Arc<Job>> = Vec::new();
     let (mut done, mut now) = (0, NOW);
-    let begun = Instant::now();
+    let begun = Begin::new(server);
     while done < JOBS {
         now += 1;
         let mut call = writer.call(now);
@@ -94,13 +114,13 @@ async fn burn_down(
         let call = call.claim(make::claim(session, &["q"], &["k"], batch)).done();
         running = store.commit(call).await.expect("commits").claimed.remove(0);
     }
-    report("burn-down, claim and report", begun, server);
+    report("burn-down, claim and report", &begun, server);
 }
 
 async fn trim(store: &Redis, server: &server::Server) {
     let projected = *store.head().borrow();
     let trim = Trim { projected, finals_before: i64::MAX, journal_before: NOW, limit: 1_000 };
-    let begun = Instant::now();
+    let begun = Begin::new(server);
     while store.trim(trim).await.expect("trims").more {}
-    report("eviction", begun, server);
+    report("eviction", &begun, server);
 }

@@ -4,7 +4,7 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bb8::{Pool, PooledConnection};
-use redis::{Pipeline, Value};
+use redis::{Pipeline, RedisError, Value};
 use sentinel_broker::StoreError;
 use sentinel_broker::codec::Names;
 
@@ -33,7 +33,14 @@ impl Reads {
 
     /// Asks several commands at one moment of the store.
     pub(crate) async fn all(&self, pipeline: &Pipeline) -> Result<Vec<Value>, StoreError> {
-        self.link().await?.query_all(pipeline).await.map_err(unread)
+        let mut tries = self.tries();
+        loop {
+            let answer = self.link().await?.query_all(pipeline).await;
+            match answer {
+                Err(error) if is_stale(&error) && tries > 0 => tries -= 1,
+                answer => return answer.map_err(unread),
+            }
+        }
     }
 
     /// Runs a script that reads.
@@ -43,7 +50,24 @@ impl Reads {
         key: &str,
         args: impl Fn(&mut redis::Cmd),
     ) -> Result<Value, StoreError> {
-        let mut link = self.link().await?;
-        script.call(&mut link, key, args).await.map_err(unread)
+        let mut tries = self.tries();
+        loop {
+            let answer = script.call(&mut *self.link().await?, key, &args).await;
+            match answer {
+                Err(error) if is_stale(&error) && tries > 0 => tries -= 1,
+                answer => return answer.map_err(unread),
+            }
+        }
     }
+
+    /// After a restart of Redis every connection of the pool may be a dead one; each is
+    /// dropped when it is found out, and the next read would meet the next.
+    fn tries(&self) -> u32 {
+        self.pool.state().connections
+    }
+}
+
+/// The connection ended without an answer. Not a time that ran out: that was waited for.
+fn is_stale(error: &RedisError) -> bool {
+    error.is_connection_dropped() && !error.is_connection_refusal()
 }

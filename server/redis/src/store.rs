@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use bytes::{Buf, Bytes};
 use redis::Value;
@@ -35,6 +36,9 @@ const BATCH: usize = 1_000;
 const TAIL_BYTES: u64 = 4 << 20;
 /// Entries that one read asks for at the most.
 const TAIL_MAX: u64 = 1_024;
+
+/// What the pool needs beside its connections.
+const POOL_SLACK: Duration = Duration::from_millis(500);
 
 /// The hot truth on Redis.
 pub struct Redis {
@@ -74,7 +78,8 @@ impl Redis {
         let at = open::prepare(&mut link, &keys, &scripts, &options).await?;
         let pool = bb8::Pool::builder()
             .max_size(options.pool_size)
-            .connection_timeout(options.connect_timeout)
+            // Room for a second try to connect: one that hangs must not be the end of a read.
+            .connection_timeout(2 * options.connect_timeout + POOL_SLACK)
             .test_on_check_out(false)
             .build_unchecked(connector.clone());
         let pulse = Pulse::new(at);

@@ -10,9 +10,9 @@ end
 local last = min(tonumber(mark[1]), projected)
 -- With `~` whole nodes go, and a bounded number of them; the rest goes the next time.
 local dropped = call('XTRIM', KEY.JOURNAL, 'MINID', '~', epoch .. '-' .. format('%.0f', last + 1))
--- The newest mark stays: the next trim begins there.
+-- Marks before the one that was reached say nothing new. It stays itself.
 local rank = call('ZRANK', KEY.TIMES, mark[1])
-if rank > 0 then
+if rank > 0 and tonumber(mark[1]) <= projected then
   call('ZREMRANGEBYRANK', KEY.TIMES, 0, rank - 1)
 end
 return dropped

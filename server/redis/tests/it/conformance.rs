@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use redis::AsyncCommands;
+use redis::{Cmd, FromRedisValue};
 use sentinel_broker::conformance::{Harness, Restart, exercise, make, seed_from_env, walk};
 use sentinel_broker::{Broker, Change, Group, Trim};
 use sentinel_domain::{JobId, Millis};
@@ -22,33 +22,48 @@ async fn open(url: &str, installation: &str, now: Millis) -> Arc<dyn Broker> {
     Arc::new(Redis::open(options).await.expect("opens"))
 }
 
+/// Asks the Redis itself, on a Cluster the node that has the keys.
+async fn raw<T: FromRedisValue>(url: &str, command: &Cmd) -> T {
+    if let Some(nodes) = url.strip_prefix("redis+cluster://") {
+        let nodes: Vec<String> = nodes.split(',').map(|node| format!("redis://{node}")).collect();
+        let client = redis::cluster::ClusterClient::new(nodes).expect("are addresses");
+        let mut link = client.get_async_connection().await.expect("connects");
+        return command.query_async(&mut link).await.expect("answers");
+    }
+    let client = redis::Client::open(url).expect("is an address");
+    let mut link = client.get_multiplexed_async_connection().await.expect("connects");
+    command.query_async(&mut link).await.expect("answers")
+}
+
 /// The suite describes the restart of a store that forgets: what is final at the ledger's
 /// checkpoint, and all sessions but those with jobs. This one keeps everything, so the
 /// harness does what servers would have done to get there.
 async fn forget(store: &dyn Broker, url: &str, installation: &str, restart: &Restart) {
     let keep: Vec<JobId> = restart.jobs.iter().map(|job| job.id).collect();
     let finals = format!("{installation}:{{s0}}:finals");
-    let client = redis::Client::open(url).expect("is an address");
-    let mut raw = client.get_multiplexed_async_connection().await.expect("connects");
-    let all: Vec<(Vec<u8>, f64)> = raw.zrange_withscores(&finals, 0, -1).await.expect("answers");
+    let mut read = redis::cmd("ZRANGE");
+    read.arg(&finals).arg(0).arg(-1).arg("WITHSCORES");
+    let all: Vec<(Vec<u8>, f64)> = raw(url, &read).await;
     let is_kept = |member: &[u8]| {
         let bits = u128::from_be_bytes(member[..16].try_into().expect("an id"));
         let seq = u64::from_be_bytes(member[16..].try_into().expect("a number"));
         keep.contains(&JobId::from_u128(bits)) && seq <= restart.checkpoint.seq
     };
     // What a ledger tells is as of its checkpoint.
-    let seq = restart.checkpoint.seq.to_be_bytes();
-    let mut kept: Vec<(f64, Vec<u8>)> = Vec::new();
-    for (mut member, score) in all.into_iter().filter(|(member, _)| is_kept(member)) {
-        let _: () = raw.zrem(&finals, &member).await.expect("answers");
-        member[16..].copy_from_slice(&seq);
-        kept.push((score, member));
+    let (mut take, mut put) = (redis::cmd("ZREM"), redis::cmd("ZADD"));
+    take.arg(&finals).arg("none");
+    put.arg(&finals);
+    let kept: Vec<_> = all.into_iter().filter(|(member, _)| is_kept(member)).collect();
+    for (member, score) in &kept {
+        take.arg(member);
+        put.arg(score).arg([&member[..16], &restart.checkpoint.seq.to_be_bytes()].concat());
     }
+    let _: u64 = raw(url, &take).await;
     let (finals_before, journal_before) = (Millis::MAX, Millis::MIN);
     let trim = Trim { projected: restart.checkpoint, finals_before, journal_before, limit: 9_999 };
     store.trim(trim).await.expect("trims");
     if !kept.is_empty() {
-        let _: () = raw.zadd_multiple(&finals, &kept).await.expect("answers");
+        let _: u64 = raw(url, &put).await;
     }
     let mut group = Group::default();
     let found = store.attention(Millis::MAX, 99_999).await.expect("answers");
@@ -62,7 +77,7 @@ async fn forget(store: &dyn Broker, url: &str, installation: &str, restart: &Res
     store.commit(writer.call(restart.now).group(group).done()).await.expect("commits");
 }
 
-async fn harness(url: &str) -> Harness {
+pub(crate) async fn harness(url: &str) -> Harness {
     let installation = format!("test-{}", STORES.fetch_add(1, Ordering::Relaxed));
     let first = open(url, &installation, START).await;
     let url = url.to_owned();

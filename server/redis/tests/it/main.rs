@@ -1,4 +1,11 @@
 //! Tests of the store on real Redis servers, which they start themselves.
 
+mod cluster;
 mod conformance;
+mod cutter;
+mod head;
+mod kill;
+mod lost;
+mod refusals;
 mod server;
+mod trim;

@@ -19,6 +19,15 @@ pub(crate) fn free_port() -> u16 {
     listener.local_addr().expect("it has an address").port()
 }
 
+/// Waits until something is true.
+pub(crate) fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
+    let began = Instant::now();
+    while !is_so() {
+        assert!(began.elapsed() < START_MAX, "never: {what}");
+        std::thread::yield_now();
+    }
+}
+
 /// A server process. Killed when dropped; what it wrote stays until the directory goes.
 pub(crate) struct Server {
     process: Child,

@@ -1,0 +1,85 @@
+//! What is refused, and that it says why.
+
+use sentinel_broker::conformance::make;
+use sentinel_broker::{Broker, StoreError, Verdict};
+use sentinel_domain::{Command, decide};
+use sentinel_redis::{OpenError, OpenOptions, Redis};
+
+use crate::server::{Server, directory, free_port};
+
+const NOW: i64 = 1_000;
+
+#[tokio::test]
+async fn a_redis_that_forgets_jobs_is_refused() {
+    let dir = directory();
+    let server = Server::start(dir.path(), &["--maxmemory-policy", "allkeys-lru"]);
+    let error = Redis::open(OpenOptions::new(server.url(), NOW)).await.err().expect("is refused");
+    assert!(matches!(&error, OpenError::Evicts(policy) if policy == "allkeys-lru"), "{error}");
+    assert!(error.to_string().contains("noeviction"), "{error}");
+}
+
+#[tokio::test]
+async fn no_redis_is_said_at_once() {
+    let url = format!("redis://127.0.0.1:{}", free_port());
+    let error = Redis::open(OpenOptions::new(url, NOW)).await.err().expect("nobody is there");
+    assert!(matches!(error, OpenError::Unreachable(_)), "{error}");
+}
+
+#[tokio::test]
+async fn a_store_that_was_rolled_back_is_not_written_to() {
+    let dir = directory();
+    let server = Server::start(dir.path(), &[]);
+    let open = || OpenOptions::new(server.url(), NOW);
+    let store = Redis::open(open()).await.expect("opens");
+    let mut writer = make::Writer::new(1);
+    for n in 0..3 {
+        let call = writer.call(NOW).group(make::create(&make::job("q", "k", NOW, n))).done();
+        store.commit(call).await.expect("commits");
+    }
+    let seen = *store.head().borrow();
+    // As from an older copy; then as if emptied.
+    for command in ["HSET sentinel:{s0}:meta seq 2", "FLUSHALL"] {
+        server.ask(command).expect("answers");
+        let call = writer.call(NOW).group(make::create(&make::job("q", "k", NOW, 9))).done();
+        let error = store.commit(call).await.expect_err("fails closed");
+        assert!(
+            matches!(&error, StoreError::Damaged(why) if why.contains("STORE_ROLLED_BACK")),
+            "{error}"
+        );
+        let error = Redis::open(OpenOptions { seen: Some(seen), ..open() }).await.err();
+        assert!(matches!(error, Some(OpenError::RolledBack { .. })), "{error:?}");
+    }
+    assert_eq!(server.ask("DBSIZE").as_deref().map(str::trim), Some("0"), "nothing was begun");
+}
+
+#[tokio::test]
+async fn short_memory_takes_reports_but_no_new_jobs() {
+    let dir = directory();
+    let server = Server::start(dir.path(), &[]);
+    let store = Redis::open(OpenOptions::new(server.url(), NOW)).await.expect("opens");
+    let mut writer = make::Writer::new(1);
+    let session = make::session(1);
+    let call = writer.call(NOW).group(make::put_session(session, 1, 90_000));
+    let call = call.group(make::create(&make::job("q", "k", NOW, 0)));
+    let call = call.claim(make::claim(session, &["q"], &["k"], 1)).done();
+    let running = store.commit(call).await.expect("commits").claimed.remove(0).remove(0);
+
+    server.ask("CONFIG SET maxmemory 1000000").expect("answers");
+    let mut made = 0;
+    let error = loop {
+        made += 1;
+        let call = writer.call(NOW).group(make::create(&make::job("q", "k", NOW, made))).done();
+        match store.commit(call).await {
+            // Until the memory was looked at, at most a second.
+            Ok(_) => tokio::task::yield_now().await,
+            Err(error) => break error,
+        }
+    };
+    assert!(matches!(error, StoreError::Full(_)), "{error}");
+    let lease = running.status.lease.expect("it runs");
+    let command = Command::Succeed { lease, started_at: None, result: "x".into() };
+    let done = decide(&running, &command, NOW).expect("its lease is live");
+    let report = writer.call(NOW).group(make::update(&running, done)).done();
+    let verdicts = store.commit(report).await.expect("reports pass").verdicts;
+    assert_eq!(verdicts, [Verdict::Committed]);
+}

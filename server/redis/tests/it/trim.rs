@@ -1,0 +1,55 @@
+//! The journal is trimmed by time, and never beyond what is projected.
+
+use sentinel_broker::conformance::make;
+use sentinel_broker::{Broker, Position, Tail, Trim};
+use sentinel_redis::{OpenOptions, Redis};
+
+use crate::server::{Server, directory};
+
+const NOW: i64 = 1_000_000;
+
+async fn first(store: &Redis) -> u64 {
+    let mut at = Position { seq: 0, ..*store.head().borrow() };
+    loop {
+        match store.tail(at, 1).await.expect("answers") {
+            Tail::Entries(entries) => return entries[0].position.seq,
+            Tail::Trimmed => at.seq += 1,
+            Tail::OtherEpoch => panic!("{at} is no place of this journal"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn by_time_and_projection() {
+    let dir = directory();
+    // One entry a node, so that trimming by whole nodes is exact.
+    let server = Server::start(dir.path(), &["--stream-node-max-entries", "1"]);
+    let store = Redis::open(OpenOptions::new(server.url(), NOW)).await.expect("opens");
+    let mut writer = make::Writer::new(1);
+    // Four entries a second for ten seconds.
+    for n in 0..40 {
+        let now = NOW + n * 250;
+        let job = make::job("q", "k", now, n as u64);
+        store.commit(writer.call(now).group(make::create(&job)).done()).await.expect("commits");
+    }
+    let head = *store.head().borrow();
+    let trim = |projected, journal_before| Trim {
+        projected: Position { seq: projected, ..head },
+        finals_before: 0,
+        journal_before,
+        limit: 0,
+    };
+    store.trim(trim(40, NOW)).await.expect("trims");
+    assert_eq!(first(&store).await, 1, "nothing is old enough");
+    store.trim(trim(5, NOW + 10_000)).await.expect("trims");
+    assert_eq!(first(&store).await, 6, "what is not projected stays");
+    store.trim(trim(40, NOW + 5_100)).await.expect("trims");
+    let oldest = first(&store).await;
+    assert!((17..=22).contains(&oldest), "to the second: {oldest}");
+    let other = Trim { projected: Position { epoch: head.epoch + 1, seq: 99 }, ..trim(0, NOW * 2) };
+    store.trim(other).await.expect("trims");
+    assert_eq!(first(&store).await, oldest, "of another epoch");
+    store.trim(trim(40, NOW * 2)).await.expect("trims");
+    let last = store.tail(head, 9).await.expect("answers");
+    assert!(matches!(last, Tail::Entries(entries) if entries.is_empty()), "the head is known");
+}
