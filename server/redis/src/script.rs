@@ -98,3 +98,6 @@ impl Scripts {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

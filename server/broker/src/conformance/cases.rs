@@ -116,14 +116,15 @@ cases! {
     groups: all_or_nothing each_sees_those_before conflicts_say_what_is_there progress_follows_its_lease;
     claims: by_age by_priority strict_order across_classes unknown_kinds_stay bounded_by_bytes
         past_deadlines_are_skipped one_commit_from_enqueue_to_assignment;
-    keys: held_until_final ttl_outlives_its_job replaced_in_one_group;
+    keys: held_until_final ttl_outlives_its_job replaced_in_one_group held_by_another;
     requests: repeated_and_reused forgotten_in_time;
     sessions: owners_fence unknown_and_expired_get_nothing only_the_owner_claims extended;
     replies: asked_for_again old_numbers_are_refused;
     promotion: in_order_and_bounded;
-    dependencies: children_are_reported_until_released parents_stay_hot;
-    attention: alarms lost_jobs_and_expired_sessions wake_at_says_when;
+    dependencies: children_are_reported_until_released final_parents_release_one_by_one
+        parents_stay_hot;
+    attention: alarms lost_jobs_and_expired_sessions wake_at_says_when orphans_wake_nobody_twice;
     journal: dense_and_complete other_epoch head_moves reading_nothing_writes_nothing reopened;
     trim: only_projected_and_old bounded retried_jobs_come_back_after_reopen;
-    limits: kinds_per_queue;
+    limits: kinds_per_queue room_in_the_same_call;
 }

@@ -9,6 +9,7 @@ use sentinel_broker::{Broker, Change, Group, Trim};
 use sentinel_domain::{JobId, Millis};
 use sentinel_redis::{OpenOptions, Redis};
 
+use crate::audit;
 use crate::server::{Server, directory};
 
 const START: Millis = 1_700_000_000_000;
@@ -104,7 +105,12 @@ async fn walks_agree_with_the_oracle() {
     let server = Server::start(dir.path(), &[]);
     let seed = seed_from_env();
     for nth in 0..4 {
-        let report = walk(&mut harness(&server.url()).await, seed.wrapping_add(nth), 1_000).await;
+        let url = server.url();
+        let report = walk(&mut harness(&url).await, seed.wrapping_add(nth), 1_000).await;
         assert!(report.reached.contains_key("reopened"), "{report:?}");
+    }
+    let names = server.ask("KEYS *:{s0}:meta").expect("answers");
+    for name in names.lines().filter_map(|line| line.split(':').next()) {
+        audit::check(raw(&server.url(), &audit::count(name)).await);
     }
 }

@@ -1,5 +1,6 @@
 //! Tests of the store on real Redis servers, which they start themselves.
 
+mod audit;
 mod cluster;
 mod conformance;
 mod cutter;

@@ -72,3 +72,17 @@ pub(super) async fn wake_at_says_when(mut case: Case) {
     let now = case.commit(call).await;
     assert_eq!(now.wake_at, Some(T0 + 99), "never before now");
 }
+
+pub(super) async fn orphans_wake_nobody_twice(mut case: Case) {
+    let job = make::job("q", "k", T0, 1);
+    let session = make::session(1);
+    case.must(T0, vec![make::create(&job), make::put_session(session, 1, T0 + 90)]).await;
+    case.claim(T0, &["q"], &["k"], 1).await;
+    let drop = Group { changes: vec![Change::DropSession(session)], ..Group::default() };
+    let call = case.writer.call(T0 + 1).group(drop).done();
+    assert_eq!(case.commit(call).await.wake_at, Some(T0 + 1), "its job is lost");
+    let lose = |_: &Job| sentinel_domain::Command::Lose { session };
+    case.does(job.id, lose, T0 + 2).await;
+    let call = case.writer.call(T0 + 2).done();
+    assert_eq!(case.commit(call).await.wake_at, None, "nothing is left to do");
+}

@@ -43,6 +43,24 @@ pub(super) async fn children_are_reported_until_released(mut case: Case) {
     assert!(case.store.attention(T0, 9).await.expect("answers").unblocked.is_empty());
 }
 
+pub(super) async fn final_parents_release_one_by_one(mut case: Case) {
+    case.session(1).await;
+    let (a, b) = (make::job("q", "k", T0, 1), make::job("q", "k", T0, 2));
+    let child = child(&[&a, &b]);
+    case.must(T0, [&a, &b, &child].into_iter().map(make::create).collect()).await;
+    assert_eq!(case.claim(T0, &["q"], &["k"], 2).await, [a.id, b.id]);
+    case.does(a.id, succeed, T0).await;
+    case.does(b.id, succeed, T0).await;
+    assert_eq!(case.store.attention(T0, 9).await.expect("answers").unblocked.len(), 2);
+    let unblock = |parent| move |_: &Job| Command::Unblock { parent, outcome: State::Succeeded };
+    case.does(child.id, unblock(a.id), T0).await;
+    let left = case.store.attention(T0, 9).await.expect("answers").unblocked;
+    assert_eq!(left.iter().map(|edge| edge.parent).collect::<Vec<_>>(), [b.id]);
+    case.does(child.id, unblock(b.id), T0).await;
+    assert!(case.store.attention(T0, 9).await.expect("answers").unblocked.is_empty());
+    assert_eq!(case.claim(T0, &["q"], &["child"], 9).await, [child.id]);
+}
+
 pub(super) async fn parents_stay_hot(mut case: Case) {
     let parent = make::job("q", "k", T0, 1);
     let child = child(&[&parent]);

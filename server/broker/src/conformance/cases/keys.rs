@@ -64,3 +64,14 @@ pub(super) async fn replaced_in_one_group(mut case: Case) {
     case.must(T0, vec![group]).await;
     assert_eq!(case.store.holders(vec![key], T0).await, Ok(vec![Some(second.id)]));
 }
+
+pub(super) async fn held_by_another(mut case: Case) {
+    let (first, second) = (keyed(T0, 1, None), keyed(T0, 2, None));
+    let key = unique_key(&first.spec).expect("has a key");
+    let mut group = make::create(&second);
+    group.guards.push(Guard::KeyHeldBy { key: key.clone(), id: second.id });
+    let conflict = |holder| Verdict::Conflict(Conflict::Key { key: key.clone(), holder });
+    assert_eq!(case.apply(T0, vec![group.clone()]).await, [conflict(None)]);
+    let verdicts = case.apply(T0, vec![create_if_free(&first), group]).await;
+    assert_eq!(verdicts, [Verdict::Committed, conflict(Some(first.id))]);
+}

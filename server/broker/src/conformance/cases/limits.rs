@@ -18,3 +18,13 @@ pub(super) async fn kinds_per_queue(mut case: Case) {
     case.does(job(7).id, cancel, T0).await;
     case.must(T0, vec![one_more]).await;
 }
+
+pub(super) async fn room_in_the_same_call(mut case: Case) {
+    let job = |n: u64| make::job("q", &format!("kind-{n}"), T0, n);
+    case.must(T0, (0..CLASSES_PER_QUEUE).map(|n| make::create(&job(n))).collect()).await;
+    let leaves = case.group(job(7).id, cancel, T0).await;
+    let [one, two] = [1, 2].map(|n| make::create(&job(CLASSES_PER_QUEUE + n)));
+    let refused = Verdict::Conflict(Conflict::TooManyKinds { queue: "q".into() });
+    let verdicts = case.apply(T0, vec![leaves, one, two]).await;
+    assert_eq!(verdicts, [Verdict::Committed, Verdict::Committed, refused]);
+}
