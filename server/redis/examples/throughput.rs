@@ -6,6 +6,7 @@
 //! Starts a redis-server of its own in DIR, with `appendonly yes` and `appendfsync always`.
 
 #[path = "../tests/it/server.rs"]
+#[expect(dead_code, reason = "tests restart it")]
 mod server;
 
 use std::sync::Arc;

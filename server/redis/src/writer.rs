@@ -121,7 +121,7 @@ impl Writer {
         let statuses = if is_repeat {
             self.statuses_at(told.position, ids.len()).await?
         } else {
-            let values = values.map(|value| reply::bytes(value));
+            let values = values.map(reply::bytes);
             let decoded = values.map(|stored| record::decode_status(stored?, &mut self.names));
             decoded.collect::<Result<_, _>>()?
         };

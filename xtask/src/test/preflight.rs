@@ -33,6 +33,11 @@ const NEEDS: &[Need] = &[
         why: "holds buf, grpcurl and grpcio, which drive the server from outside",
     },
     Need {
+        probe: &["redis-server", "--version"],
+        source: Source::Apt("redis-server"),
+        why: "tests start servers of their own, on free ports",
+    },
+    Need {
         probe: &["cargo", "fmt", "--version"],
         source: Source::Rustup("rustfmt"),
         why: "checks the format",

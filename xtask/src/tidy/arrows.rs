@@ -87,12 +87,13 @@ const FENCES: &[Fence] = &[
             "sentinel-bench",
             "sentinel-broker",
             "sentinel-embedded",
+            "sentinel-redis",
             "sentinel-ledger",
             "sentinel-engine",
             "xtask-codegen",
         ],
-        reason: "the stored record is a protobuf: broker defines it, embedded and ledger keep \
-                 its bytes, engine hands them on; domain knows no encoding",
+        reason: "the stored record is a protobuf: broker defines it, embedded, redis and ledger \
+                 keep its bytes, engine hands them on; domain knows no encoding",
     },
     Fence {
         library: "diesel",
@@ -111,6 +112,16 @@ const FENCES: &[Fence] = &[
     },
     Fence {
         library: "redis",
+        crates: &["sentinel-redis"],
+        reason: "Redis types never leave the store built on it",
+    },
+    Fence {
+        library: "bb8",
+        crates: &["sentinel-redis"],
+        reason: "Redis types never leave the store built on it",
+    },
+    Fence {
+        library: "bb8-redis",
         crates: &["sentinel-redis"],
         reason: "Redis types never leave the store built on it",
     },

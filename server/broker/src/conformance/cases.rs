@@ -123,7 +123,8 @@ cases! {
     promotion: in_order_and_bounded;
     dependencies: children_are_reported_until_released final_parents_release_one_by_one
         parents_stay_hot;
-    attention: alarms lost_jobs_and_expired_sessions wake_at_says_when orphans_wake_nobody_twice;
+    attention: alarms lost_jobs_and_expired_sessions lost_jobs_behind_idle_sessions wake_at_says_when
+        orphans_wake_nobody_twice;
     journal: dense_and_complete other_epoch head_moves reading_nothing_writes_nothing reopened;
     trim: only_projected_and_old bounded retried_jobs_come_back_after_reopen;
     limits: kinds_per_queue room_in_the_same_call;

@@ -4,6 +4,7 @@
 #[path = "../../tests/it/audit.rs"]
 mod audit;
 #[path = "../../tests/it/server.rs"]
+#[expect(dead_code, reason = "other tests restart it")]
 mod server;
 
 use std::sync::Arc;

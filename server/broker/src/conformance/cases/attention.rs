@@ -86,3 +86,18 @@ pub(super) async fn orphans_wake_nobody_twice(mut case: Case) {
     let call = case.writer.call(T0 + 2).done();
     assert_eq!(case.commit(call).await.wake_at, None, "nothing is left to do");
 }
+
+pub(super) async fn lost_jobs_behind_idle_sessions(mut case: Case) {
+    let jobs = [1, 2].map(|n| make::job("q", "k", T0, n));
+    case.must(T0, jobs.iter().map(make::create).collect()).await;
+    for number in 1..=4 {
+        case.must(T0, vec![make::put_session(make::session(number), 1, T0 + number as i64)]).await;
+    }
+    for number in [3, 4] {
+        let claim = make::claim(make::session(number), &["q"], &["k"], 1);
+        let call = case.writer.call(T0).claim(claim).done();
+        assert_eq!(case.commit(call).await.claimed[0].len(), 1);
+    }
+    let found = case.store.attention(T0 + 9, 3).await.expect("answers");
+    assert_eq!((found.expired.len(), found.lost.len()), (2, 2), "neither reached its limit");
+}
