@@ -4,6 +4,7 @@ mod audit;
 mod cluster;
 mod conformance;
 mod cutter;
+mod failover;
 mod head;
 mod kill;
 mod lost;
