@@ -163,6 +163,11 @@ fn arguments_of(change: &Change, group: &Group) -> usize {
     }
 }
 
+/// A bound as Redis takes it: its numbers are signed, and a script may double one.
+pub(crate) fn bound(limit: usize) -> u32 {
+    u32::try_from(limit).unwrap_or(u32::MAX)
+}
+
 /// The arguments before those of the groups.
 const FIRST: usize = 9;
 
@@ -174,7 +179,7 @@ pub(crate) fn write(command: &mut Cmd, call: &Call, seen: Position) {
         program.group(group);
     }
     command.arg(&call.writer.0.to_be_bytes()).arg(call.number).arg(call.now);
-    command.arg(seen.epoch).arg(seen.seq).arg(call.promote);
+    command.arg(seen.epoch).arg(seen.seq).arg(bound(call.promote));
     command.arg(&program.ids.bytes).arg(&program.text);
     command.arg(FIRST + program.arguments + 1);
     for group in &call.groups {
@@ -271,6 +276,6 @@ fn write_claims(command: &mut Cmd, call: &Call) {
     command.arg(call.claims.len());
     for (claim, (queues, kinds)) in call.claims.iter().zip(places) {
         command.arg(&session_bytes(claim.session)).arg(&*claim.worker);
-        command.arg(claim.max_jobs).arg(claim.max_bytes).arg(queues).arg(kinds);
+        command.arg(bound(claim.max_jobs)).arg(claim.max_bytes).arg(queues).arg(kinds);
     }
 }

@@ -116,7 +116,7 @@ impl Listener {
         if let [Some(epoch), Some(seq)] = found[..] {
             self.pulse.reached(Position { epoch, seq });
         }
-        let text = ask_info(link, "memory").await?;
+        let text = ask_info(link, "memory").await?.pop().unwrap_or_default();
         let number = |name| info(&text, name).and_then(|n| n.parse::<u64>().ok()).unwrap_or(0);
         let (used, most) = (number("used_memory"), number("maxmemory"));
         let is_full = most > 0 && used >= most / 100 * self.shed_at_percent;

@@ -24,15 +24,15 @@ pub(crate) fn info<'a>(text: &'a str, name: &str) -> Option<&'a str> {
     text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))
 }
 
-/// The text of INFO; a Cluster answers for one of its nodes.
-pub(crate) async fn ask_info(link: &mut Link, section: &str) -> redis::RedisResult<String> {
+/// The texts of INFO: one, or on a Cluster one of each node.
+pub(crate) async fn ask_info(link: &mut Link, section: &str) -> redis::RedisResult<Vec<String>> {
     let mut command = redis::cmd("INFO");
     command.arg(section);
-    let found = match link.query(&command).await? {
-        Value::Map(nodes) => nodes.into_iter().next().map(|(_, text)| text),
-        other => Some(other),
+    let texts = match link.query(&command).await? {
+        Value::Map(nodes) => nodes.into_iter().map(|(_, text)| text).collect(),
+        one => vec![one],
     };
-    redis::from_redis_value(found.unwrap_or_default()).map_err(Into::into)
+    texts.into_iter().map(|text| redis::from_redis_value(text).map_err(Into::into)).collect()
 }
 
 fn check_version(text: &str) -> Result<(), OpenError> {
@@ -57,8 +57,12 @@ pub(crate) async fn prepare(
     scripts: &Scripts,
     options: &OpenOptions,
 ) -> Result<Position, OpenError> {
-    check_version(&ask_info(link, "server").await.map_err(unreachable)?)?;
-    check_policy(&ask_info(link, "memory").await.map_err(unreachable)?)?;
+    for text in ask_info(link, "server").await.map_err(unreachable)? {
+        check_version(&text)?;
+    }
+    for text in ask_info(link, "memory").await.map_err(unreachable)? {
+        check_policy(&text)?;
+    }
     // Who has seen the store before does not begin another one in its place.
     let epoch = if options.seen.is_some() { String::new() } else { options.now.to_string() };
     let begin = |command: &mut redis::Cmd| {
@@ -66,7 +70,7 @@ pub(crate) async fn prepare(
     };
     let answer = scripts.open.call(link, &keys.meta(), begin).await.map_err(unreachable)?;
     let strange = |error: sentinel_broker::StoreError| OpenError::Strange(error.to_string());
-    let mut words = Vec::with_capacity(3);
+    let mut words = Vec::with_capacity(4);
     for value in reply::array(answer).map_err(strange)? {
         words.push(reply::maybe_bytes(value).map_err(strange)?);
     }
@@ -78,7 +82,9 @@ pub(crate) async fn prepare(
         return Err(OpenError::Newer(word(2)));
     }
     let there = format!("{}-{}", word(0), word(1)).parse::<Position>().ok();
-    match (there, options.seen) {
+    // The journal and the position are written together: one that is further is newer.
+    let newest = word(3).parse::<Position>().ok().filter(|newest| Some(*newest) > there);
+    match (there, newest.or(options.seen)) {
         (Some(at), None) => Ok(at),
         (Some(at), Some(seen)) if at.epoch == seen.epoch && at.seq >= seen.seq => Ok(at),
         (at, Some(seen)) => {
@@ -88,3 +94,6 @@ pub(crate) async fn prepare(
         (None, None) => Err(OpenError::Strange("it has no position".into())),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -22,6 +22,8 @@ pub struct OpenOptions {
     pub answer_timeout: Duration,
     /// Connections for reads.
     pub pool_size: u32,
+    /// Bytes of the journal beyond which entries go that are projected, though they are young.
+    pub journal_max_bytes: u64,
     /// How much of `maxmemory` may be in use until new jobs are refused, in percent.
     pub shed_at_percent: u64,
 }
@@ -37,6 +39,7 @@ impl OpenOptions {
             connect_timeout: Duration::from_secs(2),
             answer_timeout: Duration::from_secs(5),
             pool_size: 8,
+            journal_max_bytes: 1 << 30,
             shed_at_percent: 85,
         }
     }

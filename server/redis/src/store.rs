@@ -16,7 +16,7 @@ use tokio::sync::{Mutex, watch};
 use tokio::task::JoinHandle;
 
 use crate::address::Address;
-use crate::args::session_bytes;
+use crate::args::{bound, session_bytes};
 use crate::error::{OpenError, damaged};
 use crate::head::{Listener, Pulse};
 use crate::journal;
@@ -50,6 +50,7 @@ pub struct Redis {
     listener: JoinHandle<()>,
     /// Bytes of a journal entry, as of the last read.
     entry_bytes: AtomicU64,
+    journal_max_bytes: u64,
 }
 
 impl Drop for Redis {
@@ -98,6 +99,7 @@ impl Redis {
             pulse,
             listener: tokio::spawn(listener.run()),
             entry_bytes: AtomicU64::new(0),
+            journal_max_bytes: options.journal_max_bytes,
         })
     }
 
@@ -216,12 +218,13 @@ impl Redis {
     }
 
     async fn extend(&self, until: Millis) -> Result<(), StoreError> {
-        let mut writer = self.writer.lock().await;
         loop {
             let args = |command: &mut redis::Cmd| {
                 command.arg(&until.to_be_bytes()).arg(until).arg(BATCH);
             };
+            let mut writer = self.writer.lock().await;
             let done = reply::number(writer.run(|scripts| &scripts.extend, args).await?)?;
+            drop(writer);
             if done < BATCH as u64 {
                 return Ok(());
             }
@@ -230,7 +233,7 @@ impl Redis {
 
     async fn needing(&self, now: Millis, limit: usize) -> Result<Attention, StoreError> {
         let args = |command: &mut redis::Cmd| {
-            command.arg(now).arg(limit);
+            command.arg(now).arg(bound(limit));
         };
         let found = self.reads.run(&self.scripts.attention, &self.keys.meta(), args).await?;
         let [lost, expired, unblocked, alarms] = <[Value; 4]>::try_from(reply::array(found)?)
@@ -286,19 +289,21 @@ impl Redis {
     }
 
     async fn forget(&self, trim: Trim) -> Result<Trimmed, StoreError> {
-        let mut writer = self.writer.lock().await;
         let projected = trim.projected;
         let args = |command: &mut redis::Cmd| {
             command.arg(projected.epoch).arg(projected.seq).arg(trim.journal_before);
+            command.arg(self.journal_max_bytes);
         };
-        writer.run(|scripts| &scripts.journal, args).await?;
+        self.writer.lock().await.run(|scripts| &scripts.journal, args).await?;
         let mut finals = 0;
         while finals < trim.limit {
             let some = BATCH.min(trim.limit - finals);
             let args = |command: &mut redis::Cmd| {
                 command.arg(projected.epoch).arg(projected.seq).arg(trim.finals_before).arg(some);
             };
-            let gone = reply::number(writer.run(|scripts| &scripts.trim, args).await?)? as usize;
+            // Commits go in between.
+            let gone = self.writer.lock().await.run(|scripts| &scripts.trim, args).await?;
+            let gone = reply::number(gone)? as usize;
             finals += gone;
             if gone < some {
                 break;

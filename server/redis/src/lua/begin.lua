@@ -3,7 +3,7 @@ local A = ARGV
 local writer = A[1]
 local number, now = tonumber(A[2]), tonumber(A[3])
 
-local meta = call('HMGET', KEYS[1], 'epoch', 'seq', 'now', 'mark')
+local meta = call('HMGET', KEYS[1], 'epoch', 'seq', 'now', 'mark', 'bytes')
 -- A store that was emptied or restored from an older copy must not be written to by servers
 -- that saw more: they hold leases and answers that it never heard of.
 if meta[1] ~= A[4] or tonumber(meta[2]) < tonumber(A[5]) then

@@ -60,11 +60,17 @@ local function append_entry()
       event_count = most + 2
     end
     call('XADD', KEY.JOURNAL, epoch .. '-' .. at, 't', text(now8), unpack(events, 1, event_count))
-    -- One mark a second says how far the journal was then, for its trimming by time.
+    local bytes = 0
+    for nth = 2, event_count, 2 do
+      bytes = bytes + #events[nth]
+    end
+    bytes = format('%.0f', bytes + tonumber(meta[5] or 0))
+    -- One mark a second says how far the journal was then, for its trimming.
     if not meta[4] or now - tonumber(meta[4]) >= 1000 then
-      call('ZADD', KEY.TIMES, text(now8), at)
+      call('ZADD', KEY.TIMES, text(now8), at .. ' ' .. bytes)
       call('HSET', KEYS[1], 'mark', text(now8))
     end
+    call('HSET', KEYS[1], 'bytes', bytes)
     call('SPUBLISH', prefix .. 'head', epoch .. '-' .. at)
   end
   call('HSET', KEYS[1], 'seq', at, 'now', text(now8))

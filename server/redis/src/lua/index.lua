@@ -67,12 +67,20 @@ local function note_edges(id, stored, waits)
 end
 
 -- A final is kept with the number of its last entry, which says when it may be evicted. It
--- is found by its time: only a retry takes one out here, and that is rare.
+-- is found by its time, where all finals of one call lie: they are read once. Only a retry
+-- takes one out here.
+local finals_at = {}
 local function drop_final(id, at)
-  for _, member in ipairs(call('ZRANGEBYSCORE', KEY.FINALS, at, at)) do
-    if sub(member, 1, 16) == id then
-      drop(finals, member)
+  local found = finals_at[at]
+  if not found then
+    found = {}
+    for _, member in ipairs(call('ZRANGEBYSCORE', KEY.FINALS, at, at)) do
+      found[sub(member, 1, 16)] = member
     end
+    finals_at[at] = found
+  end
+  if found[id] then
+    drop(finals, found[id])
   end
 end
 

@@ -1,18 +1,36 @@
--- Drops journal entries that are projected and from before a time.
-local epoch, projected, before = ARGV[1], tonumber(ARGV[2]), ARGV[3]
-if call('HGET', KEYS[1], 'epoch') ~= epoch then
+-- Drops journal entries that are projected and from before a time, or too much in all.
+local epoch, projected = ARGV[1], tonumber(ARGV[2])
+local before, most = tonumber(ARGV[3]), tonumber(ARGV[4])
+local meta = call('HMGET', KEYS[1], 'epoch', 'bytes')
+if meta[1] ~= epoch then
   return 0
 end
-local mark = call('ZREVRANGEBYSCORE', KEY.TIMES, '(' .. before, '-inf', 'LIMIT', 0, 1)
-if not mark[1] then
+local total = tonumber(meta[2] or 0)
+
+-- Marks, one a second: the number of an entry, and the bytes of all up to it. Entries go up to
+-- a mark that is old, or as long as what is left is too much.
+local marks = call('ZRANGE', KEY.TIMES, 0, -1, 'WITHSCORES')
+local last, gone, rank = 0, nil, 0
+for at = 1, #marks, 2 do
+  local seq, bytes = string.match(marks[at], '^(%d+) (%d+)$')
+  seq, bytes = tonumber(seq), tonumber(bytes)
+  gone = gone or bytes
+  if tonumber(marks[at + 1]) >= before and total - gone <= most then
+    break
+  end
+  last, gone = seq, bytes
+  if seq <= projected then
+    rank = (at - 1) / 2
+  end
+end
+last = min(last, projected)
+if last == 0 then
   return 0
 end
-local last = min(tonumber(mark[1]), projected)
 -- With `~` whole nodes go, and a bounded number of them; the rest goes the next time.
 local dropped = call('XTRIM', KEY.JOURNAL, 'MINID', '~', epoch .. '-' .. format('%.0f', last + 1))
--- Marks before the one that was reached say nothing new. It stays itself.
-local rank = call('ZRANK', KEY.TIMES, mark[1])
-if rank > 0 and tonumber(mark[1]) <= projected then
+-- The newest mark that was reached stays, to count from.
+if rank > 0 then
   call('ZREMRANGEBYRANK', KEY.TIMES, 0, rank - 1)
 end
 return dropped

@@ -1,6 +1,7 @@
 //! Tests of the store on real Redis servers, which they start themselves.
 
 mod audit;
+mod big;
 mod cluster;
 mod conformance;
 mod cutter;

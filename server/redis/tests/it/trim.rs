@@ -53,3 +53,32 @@ async fn by_time_and_projection() {
     let last = store.tail(head, 9).await.expect("answers");
     assert!(matches!(last, Tail::Entries(entries) if entries.is_empty()), "the head is known");
 }
+
+#[tokio::test]
+async fn by_size_where_it_is_too_much() {
+    let dir = directory();
+    let server = Server::start(dir.path(), &["--stream-node-max-entries", "1"]);
+    let options = OpenOptions { journal_max_bytes: 100_000, ..OpenOptions::new(server.url(), NOW) };
+    let store = Redis::open(options).await.expect("opens");
+    let mut writer = make::Writer::new(1);
+    for n in 0..40 {
+        let now = NOW + n * 1_000;
+        let heavy = |new: &mut sentinel_domain::NewJob| new.payload = vec![b'x'; 10_000].into();
+        let job = make::job_with(make::spec("q", "k", now, heavy), now, n as u64);
+        store.commit(writer.call(now).group(make::create(&job)).done()).await.expect("commits");
+    }
+    let head = *store.head().borrow();
+    let trim = |projected| Trim {
+        projected: Position { seq: projected, ..head },
+        finals_before: 0,
+        journal_before: 0,
+        limit: 0,
+    };
+    store.trim(trim(9)).await.expect("trims");
+    assert_eq!(first(&store).await, 10, "what is not projected stays, whatever its size");
+    store.trim(trim(40)).await.expect("trims");
+    let oldest = first(&store).await;
+    assert!((31..=33).contains(&oldest), "ten entries of 10 kB: from {oldest}");
+    store.trim(trim(40)).await.expect("trims");
+    assert_eq!(first(&store).await, oldest, "enough is gone");
+}
