@@ -16,7 +16,7 @@ use sentinel_client::{Client, NewJob};
 pub(crate) use process::Process;
 pub(crate) use program::{Ended, run, sentinel};
 pub(crate) use server::Server;
-pub(crate) use wait::until;
+pub(crate) use wait::{pass, probe, until};
 pub(crate) use worker::Worker;
 
 /// Longer than anything takes on a loaded machine, shorter than the patience of a runner.
@@ -48,7 +48,11 @@ impl World {
 
     /// A server with these flags beside its addresses and its directory.
     pub(crate) async fn with(flags: &[&str]) -> Self {
-        let dir = tempfile::tempdir().expect("a temporary directory");
+        Self::in_dir(tempfile::tempdir().expect("a temporary directory"), flags).await
+    }
+
+    /// As [`World::with`], in a directory that the test has prepared.
+    pub(crate) async fn in_dir(dir: tempfile::TempDir, flags: &[&str]) -> Self {
         let server = Server::start(dir.path(), flags).await;
         Self { server, dir }
     }

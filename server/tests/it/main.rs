@@ -4,6 +4,7 @@
 #![cfg(test)]
 
 mod attempts;
+mod chaos;
 mod cli;
 mod crash;
 mod drain;

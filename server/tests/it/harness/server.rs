@@ -52,6 +52,10 @@ impl Server {
         format!("http://{}", self.address)
     }
 
+    pub(crate) fn socket_address(&self) -> std::net::SocketAddr {
+        self.address.parse().expect("the address of the server")
+    }
+
     pub(crate) fn log(&self) -> String {
         self.process.log()
     }
