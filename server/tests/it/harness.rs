@@ -1,6 +1,7 @@
 //! An installation on this machine: a server and workers as child processes on a temporary
 //! directory, with the signals, restarts and bounded waits that tests need.
 
+pub(crate) mod local;
 pub(crate) mod process;
 pub(crate) mod program;
 pub(crate) mod server;
@@ -13,6 +14,7 @@ use std::time::Duration;
 use sentinel_client::proto::jobs::v1::{Job, JobState};
 use sentinel_client::{Client, NewJob};
 
+pub(crate) use local::LocalWorker;
 pub(crate) use process::Process;
 pub(crate) use program::{Ended, run, sentinel};
 pub(crate) use server::Server;

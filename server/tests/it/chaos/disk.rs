@@ -6,8 +6,8 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// The ballast of the server, and as much again.
-const SIZE: &str = "size=192m";
+/// The ballast of the server, twice that to take it again, and what a dose writes.
+const SIZE: &str = "size=768m";
 
 const BLOCK_BYTES: usize = 1 << 20;
 

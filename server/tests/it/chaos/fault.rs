@@ -105,7 +105,7 @@ async fn network(proxy: &Proxy, length: Duration, fault: impl FnOnce(&Proxy)) {
 impl Site {
     /// Does it, lets it last, and ends it.
     pub(super) async fn strike(&mut self, fault: Fault, length: Duration) {
-        self.note(fault);
+        self.note(fault, length);
         let (workers, clients) = (&self.to_workers, &self.to_clients);
         match fault {
             Fault::KillServer => {

@@ -24,8 +24,9 @@ const TRY: Duration = Duration::from_secs(2);
 /// Calls of one client a second at most: the load is there to be right under, not to be fast.
 const EVERY: Duration = Duration::from_millis(10);
 
-/// Tries of a call under one request id, over restarts of the server.
-const TRIES: usize = 60;
+/// A call under a request id is repeated for so long: over restarts, a connection that is found
+/// to be half-open, and a full disk.
+const ANSWER: Duration = Duration::from_secs(60);
 
 struct Shared {
     history: Mutex<History>,
@@ -132,19 +133,17 @@ impl Caller {
     async fn enqueue(&mut self) -> bool {
         let request_id = format!("{}-{}", self.name, self.calls);
         let job = self.job().request_id(&request_id);
-        for _ in 0..TRIES {
-            if let Ok(enqueued) = self.client.enqueue(job.clone()).await {
-                self.stored(&request_id, vec![enqueued.job.id]);
-                // A repeat gets the same answer.
-                if self.dice.random_ratio(1, 10)
-                    && let Ok(again) = self.client.enqueue(job.clone()).await
-                {
-                    self.stored(&request_id, vec![again.job.id]);
-                }
-                return true;
-            }
+        let client = self.client.clone();
+        let call = || async { client.enqueue(job.clone()).await.ok() };
+        let enqueued = until(&format!("an answer to {request_id}"), ANSWER, call).await;
+        self.stored(&request_id, vec![enqueued.job.id]);
+        // A repeat gets the same answer.
+        if self.dice.random_ratio(1, 10)
+            && let Some(again) = call().await
+        {
+            self.stored(&request_id, vec![again.job.id]);
         }
-        panic!("no answer to {request_id}");
+        true
     }
 
     /// One call without a request id: it is not known what became of it without an answer.
@@ -170,19 +169,14 @@ impl Caller {
         let request_id = format!("{}-{}", self.name, self.calls);
         let count = self.dice.random_range(2..=8);
         let specs: Vec<JobSpec> = (0..count).map(|_| self.job().into_spec()).collect();
-        for _ in 0..TRIES {
-            let options = BatchOptions {
-                request_id: request_id.clone(),
-                atomic: true,
-                ..BatchOptions::default()
-            };
-            if let Ok(results) = self.client.enqueue_batch(specs.clone(), options).await {
-                let ids = results.into_iter().map(|job| job.expect("an item").id).collect();
-                self.stored("", ids);
-                return true;
-            }
-        }
-        panic!("no answer to {request_id}");
+        let options =
+            BatchOptions { request_id: request_id.clone(), atomic: true, ..Default::default() };
+        let call =
+            || async { self.client.enqueue_batch(specs.clone(), options.clone()).await.ok() };
+        let results = until(&format!("an answer to {request_id}"), ANSWER, call).await;
+        let ids = results.into_iter().map(|job| job.expect("an item").id).collect();
+        self.stored("", ids);
+        true
     }
 
     fn stored(&mut self, request_id: &str, ids: Vec<String>) {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::TryStreamExt;
 use sentinel_client::proto::jobs::v1::{JobFilter, JobState, JobView};
@@ -38,6 +38,7 @@ pub(super) struct Site {
     faults: BTreeMap<&'static str, usize>,
     name: &'static str,
     seed: u64,
+    begun: Instant,
     pub(super) world: World,
     disk: Option<Disk>,
 }
@@ -74,6 +75,7 @@ impl Site {
             faults,
             name,
             seed,
+            begun: Instant::now(),
             world,
             disk,
         };
@@ -99,7 +101,8 @@ impl Site {
         self.fleet.iter().map(|(name, _)| name)
     }
 
-    pub(super) fn note(&mut self, fault: Fault) {
+    pub(super) fn note(&mut self, fault: Fault, length: Duration) {
+        println!("{:>7.3} s: {} for {length:?}", self.begun.elapsed().as_secs_f64(), fault.name());
         *self.faults.entry(fault.name()).or_default() += 1;
     }
 
