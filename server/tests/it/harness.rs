@@ -5,6 +5,7 @@ pub(crate) mod local;
 pub(crate) mod process;
 pub(crate) mod program;
 pub(crate) mod server;
+pub(crate) mod stall;
 pub(crate) mod wait;
 pub(crate) mod worker;
 
@@ -18,6 +19,7 @@ pub(crate) use local::LocalWorker;
 pub(crate) use process::Process;
 pub(crate) use program::{Ended, run, sentinel};
 pub(crate) use server::Server;
+pub(crate) use stall::Stalls;
 pub(crate) use wait::{pass, probe, until};
 pub(crate) use worker::Worker;
 

@@ -68,6 +68,14 @@ impl Server {
         self.process.signal(signal);
     }
 
+    pub(crate) fn resident_bytes(&self) -> u64 {
+        self.process.resident_bytes()
+    }
+
+    pub(crate) fn ended(&mut self) -> Option<std::process::ExitStatus> {
+        self.process.ended()
+    }
+
     pub(crate) async fn end(&mut self, limit: Duration) -> std::process::ExitStatus {
         self.process.end(limit).await
     }
