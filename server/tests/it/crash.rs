@@ -6,7 +6,7 @@ use rustix::process::Signal;
 use sentinel_client::proto::jobs::v1::JobState;
 use serde_json::json;
 
-use crate::harness::{PATIENCE, Worker, World, demo, end_of, enqueue, until};
+use crate::harness::{PATIENCE, Stalls, Worker, World, demo, end_of, enqueue, until};
 use crate::history::effects;
 
 /// Rounds of a measurement.
@@ -48,19 +48,32 @@ async fn takeover(world: &World, round: usize, fleet: &mut [Worker; 2]) -> Durat
     took
 }
 
-#[tokio::test]
+/// From kill -9 to the first line of the last job's new handler.
+const TAKEOVER: Duration = Duration::from_millis(1_500);
+
+/// A machine that lets nobody run for so long spoils the measurement.
+const STALL: Duration = Duration::from_millis(100);
+
+/// Each round keeps the bound. A round that was over it while the machine stood still is done
+/// again, as often as there are rounds at most.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_jobs_of_a_killed_worker_run_elsewhere_soon() {
     let world = World::start().await;
     let mut fleet = [world.worker("0a", &[]).await, world.worker("0b", &[]).await];
-    let mut took = Vec::new();
-    for round in 0..ROUNDS {
-        took.push(takeover(&world, round, &mut fleet).await);
+    let (mut took, mut spoilt) = (Vec::new(), Vec::new());
+    while took.len() < ROUNDS {
+        let stalls = Stalls::watch();
+        let time = takeover(&world, took.len() + spoilt.len(), &mut fleet).await;
+        let stall = stalls.worst();
+        if time >= TAKEOVER && stall >= STALL && spoilt.len() < ROUNDS {
+            spoilt.push((time, stall));
+        } else {
+            took.push(time);
+        }
     }
     took.sort();
-    println!("from the kill to the last start elsewhere: {took:?}");
-    assert!(took[ROUNDS / 2] < Duration::from_millis(1_500), "{took:?}");
-    // A machine that does other work may be late once.
-    assert!(took[ROUNDS - 1] < Duration::from_secs(4), "{took:?}");
+    println!("from the kill to the last start elsewhere: {took:?}; spoilt by stalls: {spoilt:?}");
+    assert!(took[ROUNDS - 1] < TAKEOVER, "{took:?}");
 }
 
 /// The worker can not say a word for longer than the server takes to look for lost leases.
@@ -88,18 +101,25 @@ async fn an_outage_of_the_server_is_not_taken_for_the_death_of_a_worker() {
 }
 
 #[tokio::test]
-async fn a_running_job_does_not_notice_that_its_server_died() {
+async fn a_running_job_does_not_notice_that_its_server_died_or_was_replaced() {
     let mut world = World::start().await;
     let client = world.client();
     let _worker = world.worker("w1", &[]).await;
     let file = world.dir.path().join("effects");
-    let job = demo("effect", json!({"file": file, "ms": 4_000}));
+    let job = demo("effect", json!({"file": file, "ms": 5_000}));
     let id = enqueue(&client, job).await;
     until("the job has begun", PATIENCE, || async { effects(&file).pop() }).await;
-    for _ in 0..2 {
-        world.server.kill().await;
+    for is_asked in [false, true, false, true] {
+        if is_asked {
+            world.server.signal(Signal::TERM);
+            let status = world.server.end(PATIENCE).await;
+            assert!(status.success(), "{status}");
+        } else {
+            world.server.kill().await;
+        }
         world.server.restart().await;
     }
+    assert_eq!(effects(&file).len(), 1, "the handler still runs");
     let job = end_of(&client, &id).await;
     assert_eq!((job.state(), job.attempt, job.crashes), (JobState::Succeeded, 1, 0));
     let lines = effects(&file);

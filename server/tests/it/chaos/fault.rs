@@ -115,7 +115,8 @@ impl Site {
             Fault::StopServer => {
                 self.world.server.signal(Signal::TERM);
                 let status = self.world.server.end(PATIENCE).await;
-                assert!(status.success(), "the drain was not clean: {status}");
+                // A half-open connection is waited for until the drain is over.
+                assert!(status.success() || self.has_holes(), "the drain was not clean: {status}");
                 self.world.server.restart().await;
             }
             Fault::FreezeServer => {

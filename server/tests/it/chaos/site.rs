@@ -20,7 +20,8 @@ use crate::history::{History, Look, Seen, check, effects};
 const WORKERS: usize = 2;
 
 /// A worker that dies before it has found the new server is missed when its leases end.
-const FLAGS: [&str; 5] = ["--auto-create-queues", "--session-ttl", "4s", "--ping", "1s"];
+const FLAGS: [&str; 7] =
+    ["--auto-create-queues", "--session-ttl", "4s", "--ping", "1s", "--drain-timeout", "5s"];
 
 /// Fields are dropped in order: processes before the disk and its directory.
 pub(super) struct Site {
@@ -104,6 +105,12 @@ impl Site {
     pub(super) fn note(&mut self, fault: Fault, length: Duration) {
         println!("{:>7.3} s: {} for {length:?}", self.begun.elapsed().as_secs_f64(), fault.name());
         *self.faults.entry(fault.name()).or_default() += 1;
+    }
+
+    /// Whether some connection may be half-open.
+    pub(super) fn has_holes(&self) -> bool {
+        let holes = [Fault::HalfOpenWorkers, Fault::HalfOpenClients];
+        holes.iter().any(|fault| self.faults.contains_key(fault.name()))
     }
 
     /// They take turns.
