@@ -11,7 +11,7 @@ use sentinel_embedded::{DirLock, Embedded, OpenOptions, Seed};
 use sentinel_engine::{Clock, Engine, NoObserver, Parts, Settings, Tasks};
 use sentinel_ledger::Ledger;
 
-use crate::faults::Faulty;
+use sentinel_broker::fault::Faulty;
 
 /// The longest that any test waits for any one thing.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(15);

@@ -7,7 +7,6 @@ mod checkpoint;
 mod dependency;
 mod drain;
 mod enqueue;
-mod faults;
 mod finals;
 mod hello;
 mod house;
