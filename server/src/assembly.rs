@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use sentinel_broker::ServerId;
-use sentinel_engine::{Clock, Engine, Parts, Settings, Tasks};
+use sentinel_engine::{Chance, Clock, Engine, Parts, Settings, Tasks};
 use sentinel_proto::admin::v1::queue_service_server::QueueServiceServer;
 use sentinel_proto::jobs::v1::job_service_server::JobServiceServer;
 use sentinel_proto::workers::v1::worker_service_server::WorkerServiceServer;
@@ -138,6 +138,7 @@ impl Running {
             broker,
             ledger,
             clock,
+            chance: Chance::system(),
             observer: Arc::new(Observe::new(metrics.clone(), config.otlp_endpoint.is_some())),
             settings,
             server: ServerId(rand::random()),
