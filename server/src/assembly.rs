@@ -115,6 +115,9 @@ fn settings(config: &Config) -> Settings {
         receive_timeout_ms: ms(config.receive_timeout),
         finals_hot_ms: ms(config.finals_hot),
         watch_window_ms: ms(config.watch_window),
+        keep_succeeded_ms: ms(config.keep_succeeded),
+        keep_unsuccessful_ms: ms(config.keep_unsuccessful),
+        keep_finished_max: config.keep_finished_max,
         ..Settings::default()
     }
 }

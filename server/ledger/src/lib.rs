@@ -7,8 +7,10 @@
 mod error;
 mod ledger;
 mod query;
+mod retention;
 mod sqlite;
 
 pub use error::LedgerError;
 pub use ledger::{Ledger, LedgerOptions};
 pub use query::{Filter, LogCursor, LogQuery, LogRow, Page, PageRequest, QueueCount};
+pub use retention::{Expiry, Place, Removed, Stale, StalePage};

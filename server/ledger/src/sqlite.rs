@@ -8,6 +8,7 @@ mod list;
 mod logs;
 mod project;
 mod read;
+mod retain;
 mod scan;
 mod schema;
 mod statement;
@@ -18,6 +19,7 @@ pub(crate) use list::list;
 pub(crate) use logs::{append_logs, log_bytes, read_logs};
 pub(crate) use project::project;
 pub(crate) use read::{as_of, attempts, checkpoint, get, held_keys, live, queues};
+pub(crate) use retain::{expired, oldest, overfull, remove, remove_logs};
 
 use sentinel_domain::JobId;
 

@@ -15,6 +15,7 @@ mod lost;
 mod progress;
 mod report;
 mod request;
+mod retain;
 mod walk;
 mod watch;
 mod watch_walk;
