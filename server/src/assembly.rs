@@ -26,6 +26,8 @@ use crate::observe::Observe;
 use crate::ops::{self, Readiness};
 use crate::service::{Jobs, QueuesService, Workers};
 
+pub(crate) use store::open_stores;
+
 /// A frame carries a payload of up to 16 MiB and what belongs to it.
 const MESSAGE_MAX_BYTES: usize = 20 << 20;
 

@@ -1,7 +1,7 @@
 //! The journal on disk: one row per group commit, in files that are deleted whole.
 
 mod read;
-mod segment;
+pub(crate) mod segment;
 
 use std::path::{Path, PathBuf};
 use std::thread::JoinHandle;

@@ -53,11 +53,10 @@ impl Ledger {
     /// As for [`Ledger::open`].
     pub async fn open_with(path: &Path, options: LedgerOptions) -> Result<Self, LedgerError> {
         let path = checked(path)?;
-        let mut logs = path.clone().into_os_string();
-        logs.push("-logs");
+        let logs = crate::backup::logs_of(&path);
         Ok(Self {
             history: Database::open(path, Kind::History, options).await?,
-            logs: Database::open(logs.into(), Kind::Logs, options).await?,
+            logs: Database::open(logs, Kind::Logs, options).await?,
         })
     }
 

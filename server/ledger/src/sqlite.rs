@@ -1,6 +1,7 @@
 //! The ledger on SQLite. All SQL of the crate is below this module, so that another
 //! database is another module beside it.
 
+mod backup;
 mod count;
 mod fault;
 mod file;
@@ -13,6 +14,7 @@ mod scan;
 mod schema;
 mod statement;
 
+pub(crate) use backup::{begin_epoch, check, copy, peek};
 pub(crate) use count::counts;
 pub(crate) use file::{Database, Kind};
 pub(crate) use list::list;

@@ -1,6 +1,6 @@
 //! Servers and workers die again and again under load, and the history keeps every promise.
 
-mod load;
+pub(crate) mod load;
 
 use std::time::{Duration, Instant};
 
@@ -23,7 +23,7 @@ fn seed() -> u64 {
 }
 
 /// What the handlers wrote; a line that is being written is not one yet.
-fn effects(file: &std::path::Path) -> Vec<Effect> {
+pub(crate) fn effects(file: &std::path::Path) -> Vec<Effect> {
     let text = std::fs::read_to_string(file).unwrap_or_default();
     let whole = text.rfind('\n').map_or("", |end| &text[..end]);
     whole.lines().map(|line| Effect::parse(line).expect("a line of demo.effect")).collect()

@@ -4,6 +4,7 @@
 #![cfg(test)]
 
 mod attempts;
+mod backup;
 mod cli;
 mod crash;
 mod drain;

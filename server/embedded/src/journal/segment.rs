@@ -156,6 +156,19 @@ pub(crate) fn check_meta(connection: &mut SqliteConnection, path: &Path) -> Resu
     Ok(epoch.cast_unsigned())
 }
 
+/// The last entry, if there is one.
+pub(crate) fn last(connection: &mut SqliteConnection) -> Result<Option<u64>, Error> {
+    let newest = entries::table.select(entries::seq).order(entries::seq.desc());
+    let seq: Option<i64> = newest.first(connection).optional()?;
+    Ok(seq.map(i64::cast_unsigned))
+}
+
+/// Makes a file part of another epoch.
+pub(crate) fn set_epoch(connection: &mut SqliteConnection, epoch: u64) -> Result<(), Error> {
+    let set = diesel::update(meta::table).set(meta::epoch.eq(epoch.cast_signed()));
+    set.execute(connection).map(drop)
+}
+
 /// Reads a file from its first entry to its last, which must be dense and whole.
 pub(crate) fn scan(
     connection: &mut SqliteConnection,
