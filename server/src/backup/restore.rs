@@ -78,11 +78,8 @@ fn copy(manifest: &Manifest, source: &Path, restoring: &Path) -> Result<(), Back
 /// and the attempt is not counted.
 async fn take_back(restoring: &Path, now: Millis) -> Result<u64, BackupError> {
     let lock = Arc::new(DirLock::acquire(restoring)?);
-    let options = OpenOptions {
-        sessions_expire_at: now,
-        ballast_bytes: 0,
-        ..OpenOptions::new(lock, now)
-    };
+    let options =
+        OpenOptions { sessions_expire_at: now, ballast_bytes: 0, ..OpenOptions::new(lock, now) };
     let (broker, _ledger) = open_stores(options).await?;
     let mut revoked = 0;
     for number in 1.. {
@@ -134,7 +131,8 @@ fn settle(restoring: &Path, data: &Path) -> Result<(), BackupError> {
     names.sort_by_key(|name| name == LEDGER);
     for name in names {
         let from = restoring.join(&name);
-        std::fs::rename(&from, data.join(&name)).map_err(|source| BackupError::io(&from, source))?;
+        std::fs::rename(&from, data.join(&name))
+            .map_err(|source| BackupError::io(&from, source))?;
     }
     sync(data)?;
     std::fs::remove_dir(restoring).map_err(failed)?;

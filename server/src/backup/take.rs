@@ -86,8 +86,11 @@ fn clear(partial: &Path) -> Result<(), BackupError> {
         if entry.file_name() == LOCK {
             continue;
         }
-        let removed =
-            if path.is_dir() { std::fs::remove_dir_all(&path) } else { std::fs::remove_file(&path) };
+        let removed = if path.is_dir() {
+            std::fs::remove_dir_all(&path)
+        } else {
+            std::fs::remove_file(&path)
+        };
         removed.map_err(|source| BackupError::io(&path, source))?;
     }
     Ok(())

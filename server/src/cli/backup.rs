@@ -121,8 +121,7 @@ pub(super) fn restore(command: Restore) -> ExitCode {
         bar.finish_and_clear();
         if out.json {
             let (manifest, revoked) = (&done.manifest, done.revoked);
-            let answer =
-                json!({ "dataDir": data, "revokedJobs": revoked, "manifest": manifest });
+            let answer = json!({ "dataDir": data, "revokedJobs": revoked, "manifest": manifest });
             return out.object(&answer);
         }
         out.line(format!(

@@ -8,6 +8,7 @@ mod backup;
 mod cli;
 mod crash;
 mod drain;
+mod format;
 mod harness;
 mod history;
 mod ops;
