@@ -195,6 +195,24 @@ pub(crate) fn scan(
     Ok(())
 }
 
+#[derive(QueryableByName)]
+struct Found {
+    #[diesel(sql_type = diesel::sql_types::Text)]
+    quick_check: String,
+}
+
+/// Checks the pages of the last file. In any other one a row that is lost leaves a gap, but
+/// the rows of a page end where its header says, and nothing follows these.
+pub(crate) fn check_pages(connection: &mut SqliteConnection, path: &Path) -> Result<(), OpenError> {
+    let found: Vec<Found> = diesel::sql_query("PRAGMA quick_check(1)")
+        .load(connection)
+        .map_err(|error| OpenError::damaged(path, error))?;
+    match found.into_iter().find(|row| row.quick_check != "ok") {
+        None => Ok(()),
+        Some(row) => Err(OpenError::damaged(path, row.quick_check)),
+    }
+}
+
 /// Reads entries after a sequence number, at most `limit` and about `max_bytes`.
 pub(crate) fn read_after(
     connection: &mut SqliteConnection,
