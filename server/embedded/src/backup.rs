@@ -91,6 +91,8 @@ fn copy_one(
     path: &Path,
     to: &Path,
 ) -> Result<Option<u64>, OpenError> {
+    // A copy leaves out what a damaged page no longer shows.
+    segment::check_pages(connection, path)?;
     let copy = diesel::sql_query("VACUUM INTO ?").bind::<Text, _>(to.to_string_lossy());
     copy.execute(connection).map_err(|error| OpenError::copy(path, to, error))?;
     let mut copied = segment::connect(to)?;

@@ -20,6 +20,9 @@ pub enum LedgerError {
     /// The file can not be read. Somebody must look.
     #[error("the ledger {} is damaged: {message}; restore it from a backup", path.display())]
     Damaged { path: PathBuf, message: String },
+    /// The log lines are gone though the ledger is there.
+    #[error("{} is missing beside its ledger: put it back, or restore a backup", path.display())]
+    Missing { path: PathBuf },
     /// A newer version of the program wrote the file.
     #[error(
         "the ledger {} has format {found}, this version knows up to {known}: \

@@ -42,7 +42,8 @@ impl Ledger {
     ///
     /// # Errors
     /// [`LedgerError::NewerFormat`] when a newer version wrote it, [`LedgerError::Damaged`]
-    /// when it is no ledger, [`LedgerError::Unavailable`] when it can not be opened.
+    /// when it is no ledger, [`LedgerError::Missing`] when only the ledger is there,
+    /// [`LedgerError::Unavailable`] when it can not be opened.
     pub async fn open(path: &Path) -> Result<Self, LedgerError> {
         Self::open_with(path, LedgerOptions::default()).await
     }
@@ -54,10 +55,17 @@ impl Ledger {
     pub async fn open_with(path: &Path, options: LedgerOptions) -> Result<Self, LedgerError> {
         let path = checked(path)?;
         let logs = crate::backup::logs_of(&path);
-        Ok(Self {
-            history: Database::open(path, Kind::History, options).await?,
-            logs: Database::open(logs, Kind::Logs, options).await?,
-        })
+        let open = |path, kind| Database::open(path, kind, options);
+        if path.exists() {
+            let history = open(path, Kind::History).await?;
+            if !logs.exists() {
+                return Err(LedgerError::Missing { path: logs });
+            }
+            return Ok(Self { history, logs: open(logs, Kind::Logs).await? });
+        }
+        // In this order, so that a first start that is cut short is not taken for a loss.
+        let logs = open(logs, Kind::Logs).await?;
+        Ok(Self { history: open(path, Kind::History).await?, logs })
     }
 
     /// How far the journal has been projected; the default when nothing was.

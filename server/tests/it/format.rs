@@ -205,8 +205,6 @@ async fn each_format_is_read_and_the_work_goes_on() {
         let World { mut server, dir } = world;
         server.kill().await;
         drop(server);
-        // It would tell the former address.
-        std::fs::remove_file(dir.path().join("server.log")).expect("removed");
         let flags = ["--auto-create-queues", "--session-ttl", "1s", "--ping", "300ms"];
         let server = Server::start(dir.path(), &flags).await;
         finish(&World { server, dir }).await;

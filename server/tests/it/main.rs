@@ -8,6 +8,7 @@ mod backup;
 mod cli;
 mod crash;
 mod drain;
+mod faults;
 mod format;
 mod harness;
 mod history;

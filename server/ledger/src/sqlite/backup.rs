@@ -34,6 +34,8 @@ fn connect(path: &Path, kind: Kind) -> Result<SqliteConnection, LedgerError> {
 /// A whole and compact copy of one moment. A transaction of its own, so it sees no half one.
 pub(crate) fn copy(from: &Path, to: &Path, kind: Kind) -> Result<(), LedgerError> {
     let mut connection = connect(from, kind)?;
+    // A copy leaves out what a damaged page no longer shows.
+    quick_check(&mut connection).map_err(|fault| fault.at(from))?;
     let copy = diesel::sql_query("VACUUM INTO ?").bind::<Text, _>(to.to_string_lossy());
     copy.execute(&mut connection).map(drop).map_err(|error| LedgerError::Copy {
         from: from.to_owned(),
