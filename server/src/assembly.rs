@@ -150,8 +150,7 @@ impl Running {
         };
         let engine = Engine::start(parts, &tasks).await?;
         let streams = CancellationToken::new();
-        let stop_listening = CancellationToken::new();
-        let stop_ops = CancellationToken::new();
+        let (stop_listening, stop_ops) = (CancellationToken::new(), CancellationToken::new());
         let (readiness, is_ready) = watch::channel(Readiness::Ready);
         let routes = ops::router(metrics.clone(), is_ready);
         let stop = stop_ops.clone();

@@ -73,7 +73,8 @@ impl Session {
 
     /// Sends the next suspect when nothing runs beside it.
     pub(super) async fn on_suspects(&mut self) -> Result<(), Ended> {
-        if !self.suspects.is_busy() {
+        // Also when the last one was taken out: then the pause is over.
+        if !self.suspects.is_busy() && !self.suspects.is_paused {
             return Ok(());
         }
         let now = self.engine.now();
