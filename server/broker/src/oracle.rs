@@ -25,10 +25,10 @@ pub struct Oracle {
     head: watch::Sender<Position>,
 }
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Naive {
     /// The last one is in the making during a call.
-    entries: Vec<Entry>,
+    entries: Vec<Arc<Entry>>,
     /// With the entry that changed it last.
     jobs: BTreeMap<JobId, (Arc<Job>, u64)>,
     queues: BTreeMap<Name, Queue>,
@@ -43,6 +43,14 @@ impl Default for Oracle {
     fn default() -> Self {
         let head = watch::Sender::new(Position { epoch: EPOCH, seq: 0 });
         Self { naive: Mutex::default(), head }
+    }
+}
+
+/// Two stores from here on.
+impl Clone for Oracle {
+    fn clone(&self) -> Self {
+        let head = watch::Sender::new(*self.head.borrow());
+        Self { naive: Mutex::new(self.naive().clone()), head }
     }
 }
 
@@ -93,7 +101,7 @@ impl Naive {
     }
 
     fn entry(&mut self) -> &mut Entry {
-        self.entries.last_mut().expect("one is in the making")
+        Arc::make_mut(self.entries.last_mut().expect("one is in the making"))
     }
 
     fn holder(&self, key: &UniqueKey, now: Millis) -> Option<JobId> {
@@ -117,7 +125,7 @@ impl Naive {
         self.became_ready.clear();
         let position = Position { epoch: EPOCH, seq: self.entries.len() as u64 + 1 };
         let (jobs, queues, requests) = Default::default();
-        self.entries.push(Entry { position, at: call.now, jobs, queues, requests });
+        self.entries.push(Arc::new(Entry { position, at: call.now, jobs, queues, requests }));
         let verdicts = call.groups.into_iter().map(|g| self.group(g, call.now)).collect();
         for _ in 0..call.promote {
             let due = self.all().filter(|j| j.status.state == State::Scheduled);
@@ -387,7 +395,7 @@ impl Broker for Oracle {
             return answer(Tail::OtherEpoch);
         }
         let rest = naive.entries.iter().skip(after.seq as usize).take(limit.max(1));
-        answer(Tail::Entries(rest.cloned().map(Arc::new).collect()))
+        answer(Tail::Entries(rest.cloned().collect()))
     }
 
     fn head(&self) -> watch::Receiver<Position> {

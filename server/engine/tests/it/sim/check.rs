@@ -114,6 +114,14 @@ pub(crate) enum Violation {
     },
 }
 
+impl Violation {
+    /// Which rule.
+    pub(crate) fn name(&self) -> String {
+        let told = format!("{self:?}");
+        told.split(' ').next().unwrap_or_default().to_owned()
+    }
+}
+
 /// A lease as a violation names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Lease {
