@@ -41,7 +41,7 @@ pub use chance::Chance;
 pub use clock::Clock;
 pub use enqueue::{Enqueued, RequestKey};
 pub use error::EngineError;
-pub use list::{CountsPage, JobsPage, Selection};
+pub use list::{CountsPage, JobsPage};
 pub use logs::LogFeed;
 pub use observer::{NoObserver, Observer};
 use parts::Shared;

@@ -4,11 +4,14 @@
 #![cfg(test)]
 
 mod attempts;
+mod chaos;
 mod cli;
 mod crash;
 mod drain;
+mod flood;
 mod harness;
 mod history;
+mod network;
 mod ops;
 mod programs;
 mod refusals;

@@ -3,8 +3,8 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use sentinel_domain::JobId;
-use sentinel_engine::{Cursor, Engine, EngineError, Selection, Selector, WatchEvent};
+use sentinel_domain::{Filter, JobId};
+use sentinel_engine::{Cursor, Engine, EngineError, Selector, WatchEvent};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
@@ -34,7 +34,7 @@ impl Watcher {
         self.close();
         let selector = match &self.wanted {
             Some(ids) => Selector::Jobs(ids.clone()),
-            None => Selector::Filter(Selection::default()),
+            None => Selector::Filter(Filter::default()),
         };
         let eyes = Eyes {
             number: self.number,
