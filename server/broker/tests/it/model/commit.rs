@@ -26,7 +26,7 @@ impl World {
             Some(unsettled) => unsettled,
             None => self.next_call(&mut server, claims),
         };
-        if self.plant == Some(Plant::NewNumber) && call.number <= server.number - 1 {
+        if self.plant == Some(Plant::NewNumber) && call.number < server.number {
             call.number = server.number;
         }
         let (is_sent, is_told) = (fate != Fate::CallLost, fate == Fate::Told);
@@ -203,10 +203,10 @@ impl World {
                 }
             }
             (Who::Cancel, Some((_, command))) => {
-                if !self.submit_decided(Who::Cancel, current, command.clone()) {
-                    let which = self.which(current.id);
-                    self.clients[which].cancel = Asked::Answered;
-                }
+                let is_taken = self.submit_decided(Who::Cancel, current, command.clone());
+                let answered = if is_taken { Asked::Open } else { Asked::Answered };
+                let which = self.which(current.id);
+                self.clients[which].cancel = answered;
             }
             (Who::Retry, Some(_)) => {
                 let which = self.which(current.id);
@@ -219,16 +219,12 @@ impl World {
                     self.let_go(worker, held);
                 }
             }
-            (Who::HandBack { .. }, Some((before, command))) => {
-                if current.status.lease == before.status.lease {
-                    self.submit_decided(submission.who, current, command.clone());
-                }
-            }
             // An orphan is in nobody's hands: nobody else finds it.
-            (Who::Sweep, Some((before, command @ Command::NotReceived { .. }))) => {
-                if current.status.lease == before.status.lease {
-                    self.submit_decided(submission.who, current, command.clone());
-                }
+            (
+                Who::HandBack { .. } | Who::Sweep,
+                Some((before, command @ Command::NotReceived { .. })),
+            ) if Held::of(current) == Held::of(before) => {
+                self.submit_decided(submission.who, current, command.clone());
             }
             _ => {}
         }

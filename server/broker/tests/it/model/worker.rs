@@ -121,7 +121,7 @@ impl World {
         }
         for hand in &mut self.workers[place].hands {
             let asks = |job: &Arc<Job>| job.id == hand.held.id && job.status.cancel.is_some();
-            hand.is_cancelled |= kept.iter().any(|job| asks(job));
+            hand.is_cancelled |= kept.iter().any(asks);
         }
         for job in listed {
             if let Some(lease) = job.status.lease {

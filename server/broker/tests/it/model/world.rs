@@ -139,7 +139,6 @@ pub(crate) struct Life {
     pub(crate) began_late: bool,
 }
 
-#[derive(Clone)]
 pub(crate) struct World {
     pub(crate) store: Oracle,
     pub(crate) now: Millis,
@@ -173,6 +172,20 @@ pub(crate) enum Plant {
     BeginsLate,
     /// A worker that lost its stream holds its leases for lost, and begins them again.
     BeginsTwice,
+}
+
+impl Clone for World {
+    fn clone(&self) -> Self {
+        Self {
+            store: self.store.fork(),
+            clients: self.clients.clone(),
+            server: self.server.clone(),
+            workers: self.workers.clone(),
+            rows: self.rows.clone(),
+            notes: self.notes.clone(),
+            ..*self
+        }
+    }
 }
 
 impl World {

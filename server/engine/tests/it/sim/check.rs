@@ -160,10 +160,10 @@ fn clients(history: &History, found: &mut BTreeSet<Violation>) {
                     found.insert(Violation::RequestSplit { request: request.clone() });
                 }
             }
-            Note::Retried { id, run } => {
-                if history.got.get(id).is_none_or(|job| job.status.run < *run) {
-                    found.insert(Violation::RetryLost { id: *id, run: *run });
-                }
+            Note::Retried { id, run }
+                if history.got.get(id).is_none_or(|job| job.status.run < *run) =>
+            {
+                found.insert(Violation::RetryLost { id: *id, run: *run });
             }
             _ => {}
         }

@@ -28,7 +28,7 @@ fn recorded(note: &Note) -> bool {
     matches!(note, Note::Told { verdict: ReportVerdict::Recorded, .. })
 }
 
-/// The event of a state that is the last one of its job, or the first.
+/// The first change into a state.
 fn event(history: &History, state: State) -> Option<usize> {
     history.journal.iter().position(|event| event.status.state == state)
 }
@@ -158,7 +158,9 @@ const PLANTS: &[(&str, Plant)] = &[
     ("WatchHole", |h| {
         // Not of a stream that came back, nor the first or the last that it showed.
         let in_order = |note: &Note| match note {
-            Note::Watched { seen: Seen::Change { version: 3, is_final: false, .. }, .. } => true,
+            Note::Watched { seen, .. } => {
+                matches!(seen, Seen::Change { version: 3, is_final: false, .. })
+            }
             _ => false,
         };
         let is_whole = !h.notes.iter().any(|note| match note {
