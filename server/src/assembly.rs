@@ -26,6 +26,8 @@ use crate::observe::Observe;
 use crate::ops::{self, Readiness};
 use crate::service::{Jobs, QueuesService, Workers};
 
+pub(crate) use store::open_stores;
+
 /// A frame carries a payload of up to 16 MiB and what belongs to it.
 const MESSAGE_MAX_BYTES: usize = 20 << 20;
 
@@ -117,6 +119,9 @@ fn settings(config: &Config) -> Settings {
         receive_timeout_ms: ms(config.receive_timeout),
         finals_hot_ms: ms(config.finals_hot),
         watch_window_ms: ms(config.watch_window),
+        keep_succeeded_ms: ms(config.keep_succeeded),
+        keep_unsuccessful_ms: ms(config.keep_unsuccessful),
+        keep_finished_max: config.keep_finished_max,
         ..Settings::default()
     }
 }

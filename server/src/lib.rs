@@ -2,6 +2,7 @@
 //! a job's life are in `sentinel-domain`, use-cases in `sentinel-engine`.
 
 pub mod assembly;
+mod backup;
 pub mod cli;
 pub mod config;
 pub mod metrics;

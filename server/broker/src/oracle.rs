@@ -307,7 +307,7 @@ impl Naive {
 
     fn trim(&mut self, trim: &Trim) -> Trimmed {
         let is_awaited = |id: &JobId| self.all().any(|job| job.status.waiting_for.contains(id));
-        let mut gone: Vec<_> = self
+        let gone: BTreeSet<_> = self
             .jobs
             .values()
             .filter_map(|(job, seq)| {
@@ -316,8 +316,7 @@ impl Naive {
                 (can_go && !is_awaited(&job.id)).then_some((at, job.id))
             })
             .collect();
-        gone.sort();
-        gone.truncate(trim.limit);
+        let gone: Vec<_> = gone.into_iter().take(trim.limit).collect();
         for (_, id) in &gone {
             if let Some((job, _)) = self.jobs.remove(id)
                 && let Some((key, Some(until))) = held_key(&job)

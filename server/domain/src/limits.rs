@@ -137,4 +137,10 @@ limits! {
     PRIORITY_BOOST_MAX_MS: DAY, "ms", "INVALID_ARGUMENT";
     /// Queues of one installation.
     QUEUES_MAX: 10_000, "queues", "RESOURCE_EXHAUSTED";
+    /// How long the history keeps a SUCCEEDED job, unless the server is configured otherwise.
+    KEEP_SUCCEEDED_MS: 30 * DAY, "ms", "removed; then NOT_FOUND";
+    /// How long the history keeps a FAILED, CANCELLED or EXPIRED job, unless configured otherwise.
+    KEEP_UNSUCCESSFUL_MS: 90 * DAY, "ms", "removed; then NOT_FOUND";
+    /// Finished jobs of one queue in the history, unless the server is configured otherwise.
+    KEEP_FINISHED_MAX: 10_000_000, "jobs", "the oldest are removed; then NOT_FOUND";
 }

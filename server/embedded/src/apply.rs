@@ -11,6 +11,7 @@ use sentinel_domain::{
     AttemptEnd, Job, JobId, Millis, Name, Progress, Queue, SessionId, State, limits, promote,
 };
 
+use crate::epoch;
 use crate::requests::{Recall, Requests};
 use crate::state::{Hot, QueueIndex};
 
@@ -30,6 +31,8 @@ pub(crate) struct Work<'a> {
     pub(crate) requests: &'a mut Requests,
     pub(crate) writer: ServerId,
     pub(crate) now: Millis,
+    /// See [`epoch::raised`].
+    pub(crate) lease_floor: u64,
     undo: Vec<Undo>,
     ready: HashSet<(Name, Name)>,
     pub(crate) jobs: Vec<JobEvent>,
@@ -49,6 +52,7 @@ impl<'a> Work<'a> {
             requests,
             writer,
             now,
+            lease_floor: 0,
             undo: Vec::new(),
             ready: HashSet::default(),
             jobs: Vec::new(),
@@ -194,6 +198,7 @@ impl<'a> Work<'a> {
 
     /// Puts the job after a change, with the event of it.
     pub(crate) fn put(&mut self, job: Arc<Job>, spec: Option<Bytes>, end: Option<AttemptEnd>) {
+        let job = epoch::raised(job, self.lease_floor);
         let old = self.hot.set(job.id, Some(job.clone()));
         let was = old.as_ref().map(|old| old.status.state);
         if job.status.state == State::Ready && was != Some(State::Ready) {

@@ -21,6 +21,7 @@ mod observer;
 mod parts;
 mod project;
 mod queue;
+mod retain;
 mod retry;
 mod roster;
 pub mod session;
@@ -45,6 +46,7 @@ pub use list::{CountsPage, JobsPage};
 pub use logs::LogFeed;
 pub use observer::{NoObserver, Observer};
 use parts::Shared;
+pub use retain::Forgotten;
 pub use settings::Settings;
 pub use task::Tasks;
 pub use watch::{Cursor, GapReason, Selector, Snapshot, Watch, WatchEvent};
@@ -108,6 +110,7 @@ impl Engine {
         tasks.spawn("commit", commit::run(engine.clone(), submissions, tasks.closing()));
         tasks.spawn("sweep", sweep::run(engine.clone(), tasks.closing()));
         tasks.spawn("project", project::run(engine.clone(), tasks.closing()));
+        tasks.spawn("retain", retain::run(engine.clone(), tasks.closing()));
         tasks.spawn("fanout", fanout::run(engine.clone(), tasks.closing()));
         tasks.spawn("logs", logs::run(engine.clone(), log_rows, tasks.closing()));
         Ok(engine)

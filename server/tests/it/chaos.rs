@@ -4,7 +4,7 @@
 mod disk;
 mod fault;
 mod health;
-mod load;
+pub(crate) mod load;
 mod recorder;
 mod site;
 

@@ -4,11 +4,14 @@
 #![cfg(test)]
 
 mod attempts;
+mod backup;
 mod chaos;
 mod cli;
 mod crash;
 mod drain;
+mod faults;
 mod flood;
+mod format;
 mod harness;
 mod history;
 mod network;

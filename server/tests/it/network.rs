@@ -4,9 +4,10 @@
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use sentinel_client::NewJob;
+use futures_util::StreamExt;
 use sentinel_client::proto::jobs::v1::JobState;
 use sentinel_client::worker::{Context, WorkerBuilder};
+use sentinel_client::{Client, NewJob, Watch, WatchEvent};
 use sentinel_faults::Proxy;
 use tokio::sync::watch;
 
@@ -136,4 +137,38 @@ async fn a_worker_finds_out_that_its_connection_is_half_open() {
     assert_eq!((job.state(), job.attempt, job.crashes), (JobState::Succeeded, 1, 0));
     assert_eq!(held_jobs.starts(), 1);
     worker.stop().await;
+}
+
+/// HTTP/2 pings find it out in 8 s at most.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_finds_out_that_its_connection_is_half_open() {
+    let world = World::start().await;
+    let proxy = Proxy::start(world.server.socket_address()).await.unwrap();
+    let client = Client::lazy(format!("http://{}", proxy.address())).unwrap();
+    let id = enqueue(&client, held()).await;
+    let mut events = client.watch(Watch::jobs([id.clone()]));
+    let first = events.next().await.unwrap().unwrap();
+    assert!(matches!(first, WatchEvent::Snapshot(_)), "{first:?}");
+    proxy.swallow();
+    let start = Instant::now();
+    // A call of the dead connection, which stays dead.
+    let call = client.get(&id);
+    let lost = until("the call is lost", PATIENCE, || async {
+        (proxy.counts().swallowed_bytes > 0).then(|| proxy.restore())
+    });
+    let (called, ()) = tokio::join!(call, lost);
+    println!("a call got its answer after {:?}: {:?}", start.elapsed(), called.is_ok());
+    world.client().cancel(&id, "").await.unwrap();
+    let end = async {
+        loop {
+            if let WatchEvent::Change(change) = events.next().await.unwrap().unwrap() {
+                return change.job.unwrap().state();
+            }
+        }
+    };
+    let state = tokio::time::timeout(PATIENCE, end).await.expect("the watch goes on");
+    assert_eq!(state, JobState::Cancelled);
+    println!("the watch went on after {:?}", start.elapsed());
+    assert!(start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());
+    assert_eq!(called.unwrap().id, id, "a read is repeated on a new connection");
 }

@@ -5,3 +5,4 @@ mod disk;
 mod durability;
 mod kill;
 mod refusals;
+mod torn;

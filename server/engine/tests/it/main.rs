@@ -14,6 +14,7 @@ mod lost;
 mod progress;
 mod report;
 mod request;
+mod retain;
 mod sim;
 mod walk;
 mod watch;

@@ -1,6 +1,7 @@
 //! A seeded load of enqueues, batches, cancels and retries, which notes what was
 //! acknowledged.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -36,14 +37,14 @@ struct Shared {
 }
 
 /// A running load.
-pub(super) struct Load {
+pub(crate) struct Load {
     shared: Arc<Shared>,
     clients: Vec<JoinHandle<()>>,
 }
 
 impl Load {
     /// The clients take turns with the addresses of the server.
-    pub(super) fn start(urls: &[String], seed: u64, file: &Path) -> Self {
+    pub(crate) fn start(urls: &[String], seed: u64, file: &Path) -> Self {
         let shared = Arc::new(Shared {
             history: Mutex::default(),
             acknowledged: AtomicUsize::new(0),
@@ -65,14 +66,19 @@ impl Load {
     }
 
     /// Waits for so many more acknowledged calls.
-    pub(super) async fn acknowledges(&self, more: usize) {
+    pub(crate) async fn acknowledges(&self, more: usize) {
         let count = || self.shared.acknowledged.load(Ordering::Relaxed);
         let wanted = count() + more;
         until("the load goes on", PATIENCE, || async { (count() >= wanted).then_some(()) }).await;
     }
 
+    /// The jobs that were acknowledged so far.
+    pub(crate) fn acknowledged(&self) -> BTreeSet<String> {
+        self.shared.history.lock().expect("the history").acknowledged.iter().cloned().collect()
+    }
+
     /// Ends after the calls under way; answers what was noted.
-    pub(super) async fn stop(&mut self) -> History {
+    pub(crate) async fn stop(&mut self) -> History {
         self.shared.is_over.store(true, Ordering::Relaxed);
         for client in self.clients.drain(..) {
             client.await.expect("a client of the load");

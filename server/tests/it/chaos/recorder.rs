@@ -1,7 +1,6 @@
 //! A watch of all jobs that notes what it is shown.
 
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::Duration;
 
 use futures_util::StreamExt;
 use sentinel_client::proto::jobs::v1::{JobFilter, JobView};
@@ -9,10 +8,6 @@ use sentinel_client::{Client, Watch, WatchEvent, is_final};
 use tokio::task::JoinHandle;
 
 use crate::history::{Look, Seen};
-
-/// Of a half-open connection nothing is heard. HTTP/2 finds that out in 15 s at most, which is
-/// longer than a dose waits.
-const IDLE: Duration = Duration::from_secs(3);
 
 /// A watch that goes on over restarts and broken connections.
 pub(super) struct Recorder {
@@ -56,7 +51,7 @@ impl Recorder {
 
 async fn record(client: Client, seen: Arc<Mutex<Vec<Seen>>>) {
     let all = Watch::filter(JobFilter::default());
-    let mut events = client.watch(all.view(JobView::Full).idle_bound(IDLE));
+    let mut events = client.watch(all.view(JobView::Full));
     while let Some(event) = events.next().await {
         let event = match event.expect("a watch goes on") {
             WatchEvent::Change(change) => {
