@@ -7,13 +7,14 @@
 mod layer;
 mod script;
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::watch;
 
-use crate::Broker;
 use crate::conformance::make::Writer;
+use crate::{Broker, ServerId};
 pub use script::{Odds, Script};
 
 /// What may happen to one call.
@@ -44,6 +45,9 @@ pub struct Faulty {
     /// Met by everything else that answers. What is not a reply is told as `Unavailable`.
     pub reads: Script,
     is_cut: watch::Sender<bool>,
+    /// The last number that each writer got applied: a repeat of it is never told that there
+    /// was no room.
+    applied: Mutex<HashMap<ServerId, u64>>,
     /// The competitor: its calls are numbered like those of any writer.
     competitor: tokio::sync::Mutex<Writer>,
 }
@@ -59,6 +63,7 @@ impl Faulty {
             commits: Script::default(),
             reads: Script::default(),
             is_cut: watch::Sender::new(false),
+            applied: Mutex::default(),
             competitor: tokio::sync::Mutex::new(Writer::new(COMPETITOR)),
         }
     }
@@ -72,6 +77,10 @@ impl Faulty {
     /// call is answered any more, those on their way included.
     pub fn cut(&self) {
         self.is_cut.send_replace(true);
+    }
+
+    fn applied(&self) -> MutexGuard<'_, HashMap<ServerId, u64>> {
+        self.applied.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Faults met so far, commits and reads.

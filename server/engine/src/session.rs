@@ -56,6 +56,8 @@ struct Running {
     kept_at: Millis,
     is_shown: bool,
     is_kept: bool,
+    /// Checkpoints take turns: one that has to be decided anew must not overwrite a later one.
+    turn: Arc<tokio::sync::Mutex<()>>,
 }
 
 /// Assignments whose receipt was not acknowledged.
@@ -306,8 +308,16 @@ impl Session {
 
 impl Running {
     fn new(job: Arc<Job>, is_received: bool) -> Self {
-        let (is_shown, is_kept) = (true, true);
-        Self { job, is_received, progress: None, shown_at: 0, kept_at: 0, is_shown, is_kept }
+        Self {
+            job,
+            is_received,
+            progress: None,
+            shown_at: 0,
+            kept_at: 0,
+            is_shown: true,
+            is_kept: true,
+            turn: Arc::default(),
+        }
     }
 
     /// Takes over a newer copy under the same lease; commits may answer out of order.

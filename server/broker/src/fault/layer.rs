@@ -59,6 +59,10 @@ impl Faulty {
         }))
     }
 
+    fn was_applied(&self, call: &Call) -> bool {
+        self.applied().get(&call.writer) == Some(&call.number)
+    }
+
     /// Another writer, a moment earlier.
     async fn compete(&self, call: &Call) -> Result<(), StoreError> {
         let guards = call.groups.iter().flat_map(|group| &group.guards);
@@ -100,12 +104,18 @@ impl Broker for Faulty {
             match fault {
                 Some(Fault::LostCall) => return Err(StoreError::Unknown(told())),
                 Some(Fault::Unavailable) => return Err(StoreError::Unavailable(told())),
-                Some(Fault::Full) if creates(&call) => return Err(StoreError::Full(told())),
+                Some(Fault::Full) if creates(&call) && !self.was_applied(&call) => {
+                    return Err(StoreError::Full(told()));
+                }
                 Some(Fault::Competitor) => self.compete(&call).await?,
                 Some(Fault::SlowCall(wait)) => tokio::time::sleep(wait).await,
                 _ => {}
             }
+            let (writer, number) = (call.writer, call.number);
             let answer = self.inner.commit(call).await;
+            if answer.is_ok() {
+                self.applied().insert(writer, number);
+            }
             match (fault, &answer) {
                 (Some(Fault::LostReply), Ok(_)) => Err(StoreError::Unknown(told())),
                 (Some(Fault::SlowReply(wait)), _) => {

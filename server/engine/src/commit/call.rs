@@ -113,7 +113,12 @@ impl Flight<'_> {
         let mut tries = 0;
         loop {
             let answer = self.engine.broker.commit(self.call.clone()).await;
-            let Err(StoreError::Unknown(why)) = answer else { return answer };
+            let why = match answer {
+                Err(StoreError::Unknown(why)) => why,
+                // Nothing came of this try; what came of those before is as unknown as it was.
+                Err(StoreError::Unavailable(why)) if tries > 0 => why,
+                _ => return answer,
+            };
             tracing::warn!(%why, tries, "the reply of the store was lost: asking again");
             tries += 1;
             let pause = Duration::from_millis((10 << tries.min(7)).min(REPEAT_AFTER_MAX_MS));

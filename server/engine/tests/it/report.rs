@@ -1,13 +1,13 @@
 //! Verdicts on reports, also when the store is slow of speech.
 
 use sentinel_broker::StoreError;
+use sentinel_broker::fault::Fault;
 use sentinel_domain::{Progress, State};
 use sentinel_engine::EngineError;
 use sentinel_engine::session::{FromWorker, ReportVerdict};
 
 use crate::house::{House, eventually, new_job};
 use crate::worker::{Worker, crash, held, hello, success};
-use sentinel_broker::fault::Fault;
 
 #[tokio::test]
 async fn recorded_duplicate_and_fenced() {
@@ -40,6 +40,19 @@ async fn a_lost_reply_is_asked_for_again() {
     house.store.commits.once(&[Fault::LostReply]);
     assert_eq!(worker.report(vec![success(&jobs[0])]).await, [ReportVerdict::Recorded]);
     assert_eq!(house.job(job.id).await.status.version, 3);
+    worker.bye().await;
+    house.close().await;
+}
+
+#[tokio::test]
+async fn a_store_that_is_away_says_nothing_about_the_tries_before() {
+    let house = House::new().await;
+    let job = house.enqueue(|_| ()).await;
+    let mut worker = Worker::join(&house.engine, hello(0)).await;
+    house.store.commits.once(&[Fault::LostReply, Fault::Unavailable]);
+    worker.credit(1).await;
+    let jobs = worker.assigned(1).await;
+    assert_eq!((jobs[0].id, jobs[0].status.epoch), (job.id, 1), "claimed once");
     worker.bye().await;
     house.close().await;
 }

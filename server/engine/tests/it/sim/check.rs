@@ -114,6 +114,14 @@ pub(crate) enum Violation {
     },
 }
 
+impl Violation {
+    /// Which rule.
+    pub(crate) fn name(&self) -> String {
+        let told = format!("{self:?}");
+        told.split(' ').next().unwrap_or_default().to_owned()
+    }
+}
+
 /// A lease as a violation names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Lease {
@@ -152,10 +160,10 @@ fn clients(history: &History, found: &mut BTreeSet<Violation>) {
                     found.insert(Violation::RequestSplit { request: request.clone() });
                 }
             }
-            Note::Retried { id, run } => {
-                if history.got.get(id).is_none_or(|job| job.status.run < *run) {
-                    found.insert(Violation::RetryLost { id: *id, run: *run });
-                }
+            Note::Retried { id, run }
+                if history.got.get(id).is_none_or(|job| job.status.run < *run) =>
+            {
+                found.insert(Violation::RetryLost { id: *id, run: *run });
             }
             _ => {}
         }

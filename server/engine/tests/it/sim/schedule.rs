@@ -83,6 +83,9 @@ impl Schedule {
             pass(Duration::from_millis(ms)).await;
             self.listen();
         }
+        if self.world.server.front.met() > 0 {
+            self.reach("fault of the store");
+        }
         self.settle().await;
         let leftovers = self.leave().await;
         let history = self.history(leftovers).await;
@@ -271,6 +274,8 @@ impl Schedule {
                 break;
             }
         }
+        // Whoever reads on behalf of watchers may be at a slow read since before the faults ended.
+        pass(Duration::from_secs(2)).await;
         leftovers
     }
 
