@@ -132,7 +132,8 @@ pub fn begin_epoch(data_dir: &Path, now: Millis) -> Result<u64, OpenError> {
         let mut connection = segment::connect(&path)?;
         let old = segment::check_meta(&mut connection, &path)?;
         let new = *new.get_or_insert_with(|| epoch::restored(old, now));
-        segment::set_epoch(&mut connection, new).map_err(|error| OpenError::damaged(&path, error))?;
+        segment::set_epoch(&mut connection, new)
+            .map_err(|error| OpenError::damaged(&path, error))?;
     }
     new.ok_or_else(|| OpenError::io(data_dir, std::io::ErrorKind::NotFound.into()))
 }

@@ -138,7 +138,8 @@ fn a_file_that_can_not_grow_loses_nothing_and_goes_on() {
         .env(LIMITED_DIR, dir.path())
         .output()
         .expect("runs");
-    let (out, err) = (String::from_utf8_lossy(&ended.stdout), String::from_utf8_lossy(&ended.stderr));
+    let (out, err) =
+        (String::from_utf8_lossy(&ended.stdout), String::from_utf8_lossy(&ended.stderr));
     assert!(ended.status.success() && out.contains("went on"), "{out}{err}");
 }
 
