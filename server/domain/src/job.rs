@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use crate::limits::CRASHES_MAX;
 use crate::{JobId, Name, SessionId, Spec};
 
 /// Milliseconds since the Unix epoch.
@@ -69,6 +70,13 @@ pub struct Job {
     pub id: JobId,
     pub spec: Arc<Spec>,
     pub status: Status,
+}
+
+impl Job {
+    /// One more attempt that takes its worker down, and it is given up.
+    pub fn is_suspect(&self) -> bool {
+        u64::from(self.status.crashes) + 1 >= CRASHES_MAX
+    }
 }
 
 /// What changes during the life of a job.

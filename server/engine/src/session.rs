@@ -11,6 +11,7 @@ mod hello;
 mod lanes;
 mod report;
 mod side;
+mod suspects;
 
 use std::collections::{HashMap, VecDeque};
 use std::pin::pin;
@@ -32,6 +33,7 @@ pub use lanes::{Lanes, Outgoing, lanes};
 use crate::demand::Asker;
 use crate::roster::{Inbox, Mailbox, Presence};
 use crate::session::report::Settled;
+use crate::session::suspects::Suspects;
 use crate::{Engine, EngineError};
 
 /// Commits of one session under way; beyond, its frames wait.
@@ -93,6 +95,7 @@ struct Session {
     running: HashMap<JobId, Running, foldhash::fast::RandomState>,
     unreceived: VecDeque<Unreceived>,
     assign_seq: u64,
+    suspects: Suspects,
     /// Cancels that the worker was told and has not acknowledged.
     cancels: HashMap<JobId, Arc<Job>>,
     heard_at: Millis,
@@ -161,6 +164,10 @@ impl Session {
                     }
                 },
             };
+            let ended = match ended {
+                Ok(()) => self.on_suspects().await,
+                ended => ended,
+            };
             if let Err(ended) = ended {
                 return ended;
             }
@@ -171,7 +178,7 @@ impl Session {
         self.engine.demand.close(self.id);
         self.is_draining = true;
         // Spread, so that not all workers knock at one door at the same time.
-        let reconnect_within = Duration::from_millis(rand::random_range(50..=500));
+        let reconnect_within = Duration::from_millis(50 + self.engine.chance.throw() % 451);
         self.send(ToWorker::GoAway { reconnect_within }).await
     }
 
@@ -194,6 +201,7 @@ impl Session {
             }
             self.send(ToWorker::Revoked(revoked)).await?;
         }
+        let assigned = self.hold_suspects(assigned);
         if !assigned.is_empty() {
             self.assign(assigned).await?;
         }
@@ -240,6 +248,7 @@ impl Session {
                 self.is_draining = true;
                 self.barrier().await;
                 self.on_inbox().await?;
+                self.on_suspects().await?;
                 self.send(ToWorker::DrainAck { last_assign_seq: self.assign_seq }).await?;
             }
             FromWorker::Bye => return Err(Ended::Bye),
@@ -264,6 +273,7 @@ impl Session {
             self.running.remove(&held.id);
             self.cancels.remove(&held.id);
         }
+        self.suspects.remove(held);
     }
 
     async fn on_done(&mut self, done: Done) -> Result<(), Ended> {

@@ -4,12 +4,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use sentinel_broker::{Entry, Position};
-use sentinel_domain::{AttemptEnd, Job, JobId, Millis, Name, Queue, UniqueKey};
+use sentinel_domain::{AttemptEnd, Filter, Job, JobId, Millis, Name, Queue, UniqueKey};
 
 use crate::sqlite::{self, Database, Kind};
 use crate::{
-    Expiry, Filter, LedgerError, LogQuery, LogRow, Page, PageRequest, Place, QueueCount, Removed,
-    Stale, StalePage,
+    Expiry, LedgerError, LogQuery, LogRow, Page, PageRequest, Place, QueueCount, Removed, Stale,
+    StalePage,
 };
 
 /// How a ledger is opened.

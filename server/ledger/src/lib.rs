@@ -14,5 +14,5 @@ mod sqlite;
 pub use backup::{begin_ledger_epoch, check_ledger, copy_ledger, ledger_checkpoint};
 pub use error::LedgerError;
 pub use ledger::{Ledger, LedgerOptions};
-pub use query::{Filter, LogCursor, LogQuery, LogRow, Page, PageRequest, QueueCount};
+pub use query::{LogCursor, LogQuery, LogRow, Page, PageRequest, QueueCount};
 pub use retention::{Expiry, Place, Removed, Stale, StalePage};

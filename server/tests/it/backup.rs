@@ -9,8 +9,9 @@ use sentinel_client::proto::jobs::v1::{GapReason, JobFilter, JobState, JobView};
 use sentinel_client::{Watch, WatchEvent, is_final};
 use serde_json::{Value, json};
 
-use crate::crash::{effects, load::Load};
+use crate::chaos::load::Load;
 use crate::harness::{Ended, PATIENCE, World, demo, end_of, enqueue, sentinel, until};
+use crate::history::effects;
 
 fn text(path: &Path) -> &str {
     path.to_str().expect("UTF-8")
@@ -56,7 +57,7 @@ async fn what_was_acknowledged_before_a_backup_is_there_after_its_restore() {
     let file = world.dir.path().join("effects");
     let flags = ["--concurrency", "8"];
     let _fleet = [world.worker("w0", &flags).await, world.worker("w1", &flags).await];
-    let load = Load::start(&world, 1, &file);
+    let mut load = Load::start(&[world.server.url()], 1, &file);
     load.acknowledges(300).await;
     let before = load.acknowledged();
     let dest = world.dir.path().join("backup");

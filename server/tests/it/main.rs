@@ -5,13 +5,16 @@
 
 mod attempts;
 mod backup;
+mod chaos;
 mod cli;
 mod crash;
 mod drain;
 mod faults;
+mod flood;
 mod format;
 mod harness;
 mod history;
+mod network;
 mod ops;
 mod programs;
 mod refusals;

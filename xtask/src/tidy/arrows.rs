@@ -45,8 +45,9 @@ const ROOMS: &[Room] = &[
             "sentinel-proto",
             "sentinel-worker",
         ],
-        &[],
+        &["sentinel-faults"],
     ),
+    room("sentinel-faults", &[], &[]),
     room("sentinel-client", &["sentinel-proto"], &["sentinel-server"]),
     room("sentinel-worker", &["sentinel-client", "sentinel-proto"], &["sentinel-server"]),
     room(

@@ -16,6 +16,12 @@ impl Session {
     pub(super) async fn on_cancels(&mut self, jobs: Vec<Arc<Job>>) -> Result<(), Ended> {
         let mut tell = Vec::new();
         for job in jobs {
+            let lease = job.status.lease;
+            if lease.is_some_and(|lease| self.suspects.remove(&Held { id: job.id, lease })) {
+                // Not sent: handed back under its cancel, it ends.
+                self.return_unsent(vec![job]);
+                continue;
+            }
             let Some(running) = self.running.get_mut(&job.id) else { continue };
             if running.renew(&job) && running.is_received {
                 tell.push(job);

@@ -51,7 +51,7 @@ impl Engine {
         if !violations.is_empty() {
             return Err(EngineError::Invalid(violations));
         }
-        let id = hello.session.unwrap_or_else(|| SessionId::from_u128(rand::random()));
+        let id = hello.session.unwrap_or_else(|| SessionId::from_u128(self.chance.throw_wide()));
         let (presence, mailbox, former_left) = Presence::take(self, id);
         if let Some(left) = former_left {
             let left = tokio::time::timeout(FORMER_LEAVES_WITHIN, left.cancelled()).await;
@@ -75,6 +75,7 @@ impl Engine {
         }
         let (held, kept) = self.judge(&hello.held, &mut known).await?;
         self.hand_back(known.into_values().collect(), Some(self.server)).await;
+        let suspect = kept.iter().find(|job| job.is_suspect()).map(|job| job.id);
         let mut session = Session {
             engine: self.clone(),
             id,
@@ -84,6 +85,7 @@ impl Engine {
             running: HashMap::default(),
             unreceived: std::collections::VecDeque::new(),
             assign_seq: 0,
+            suspects: super::suspects::Suspects::kept(suspect, now),
             cancels: HashMap::new(),
             heard_at: now,
             renewed_at: now,
@@ -151,6 +153,7 @@ impl Session {
         kinds.dedup();
         let asker = Asker::new(self.worker.clone(), hello.queues.into(), kinds.into());
         self.engine.demand.join(self.id, asker);
+        self.pause_for_suspects();
         self.engine.demand.grant(self.id, hello.credit_jobs, hello.credit_bytes);
         tracing::info!(session = %self.id, worker = %self.worker, held = self.running.len(), "a worker session began");
     }

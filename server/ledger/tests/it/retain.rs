@@ -8,8 +8,8 @@ use diesel::prelude::*;
 use diesel::sql_types::BigInt;
 use rand::RngExt;
 use sentinel_broker::Position;
-use sentinel_domain::{Job, JobId, Millis, State, held_key};
-use sentinel_ledger::{Expiry, Filter, Ledger, LogQuery, LogRow, PageRequest, Stale};
+use sentinel_domain::{Filter, Job, JobId, Millis, State, held_key};
+use sentinel_ledger::{Expiry, Ledger, LogQuery, LogRow, PageRequest, Stale};
 
 use crate::journal::{Journal, START, fresh};
 
