@@ -115,7 +115,11 @@ pub(super) fn restore(command: Restore) -> ExitCode {
     answer(place.json, async move |out: &mut Out| {
         let data = place.find()?;
         let (from, to) = (source.clone(), data.clone());
-        let work = tokio::spawn(async move { backup::restore(&from, &to, now()).await });
+        // It copies files, and waits for stores in between.
+        let runtime = tokio::runtime::Handle::current();
+        let work = tokio::task::spawn_blocking(move || {
+            runtime.block_on(backup::restore(&from, &to, now()))
+        });
         let bar = bar(out, backup::bytes_below(&source));
         let done = watched(work, || bar.set_position(backup::bytes_below(&data))).await?;
         bar.finish_and_clear();
