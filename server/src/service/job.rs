@@ -1,7 +1,7 @@
 //! JobService.
 
 use futures_util::Stream;
-use futures_util::stream::{self, BoxStream, StreamExt};
+use futures_util::stream::{self, BoxStream, StreamExt, TryStreamExt};
 use sentinel_domain::JobId;
 use sentinel_domain::limits::{FILTER_NAMES, PAGE_DEFAULT};
 use sentinel_engine::{CancelOutcome, Engine, EngineError};
@@ -205,10 +205,12 @@ impl JobService for Jobs {
         let feed = self.engine.read_logs(id, attempt, request.follow).await.map_err(answer)?;
         let pages = stream::try_unfold(feed, |mut feed| async move {
             let Some(rows) = feed.next().await? else { return Ok::<_, EngineError>(None) };
-            let lines = rows.iter().map(to_wire::log_line).collect();
-            Ok(Some((wire::ReadLogsResponse { lines }, feed)))
+            let lines = rows.iter().map(to_wire::log_line);
+            let parts = to_wire::in_parts(lines, rows.len()).into_iter();
+            let parts = parts.map(|lines| Ok(wire::ReadLogsResponse { lines }));
+            Ok(Some((stream::iter(parts), feed)))
         });
-        let pages = pages.map(|page| page.map_err(answer));
+        let pages = pages.try_flatten().map(|page| page.map_err(answer));
         Ok(Response::new(until_closing(pages, self.closing.clone())))
     }
 }

@@ -19,7 +19,7 @@ use sentinel_proto::workers::v1::session_request::Frame as In;
 use sentinel_proto::workers::v1::session_response::Frame as Out;
 use tonic::Status;
 
-use crate::service::from_wire::{job_id, millis, span_ms};
+use crate::service::from_wire::{job_id, nearest_time, shown, span_ms};
 use crate::service::status::{invalid_field, protocol};
 use crate::service::to_wire::{duration, timestamp};
 
@@ -35,7 +35,7 @@ fn bounded<T>(items: Vec<T>, what: &str) -> Result<Vec<T>, Status> {
 }
 
 fn session(field: &str, text: &str) -> Result<SessionId, Status> {
-    text.parse().map_err(|_| invalid_field(field, format!("{text:?} is not a session id")))
+    text.parse().map_err(|_| invalid_field(field, format!("{:?} is not a session id", shown(text))))
 }
 
 fn held(lease: wire::Lease) -> Result<Held, Status> {
@@ -106,7 +106,7 @@ fn job_error(error: Option<jobs::JobError>) -> JobError {
 
 fn report_item(item: wire::ReportItem) -> Result<ReportItem, Status> {
     let held = some_held(item.lease)?;
-    let (lease, started_at) = (held.lease, item.started_at.map(millis));
+    let (lease, started_at) = (held.lease, item.started_at.map(nearest_time));
     let outcome = item.outcome.ok_or_else(|| protocol("a report has no outcome"))?;
     let command = match outcome {
         Outcome::Succeeded(done) => {
@@ -146,7 +146,7 @@ fn progress(progress: jobs::Progress) -> Progress {
 fn log_line(line: jobs::LogLine) -> LogLine {
     LogLine {
         seq: line.seq,
-        at: line.time.map(millis).unwrap_or_default(),
+        at: line.time.map(nearest_time).unwrap_or_default(),
         level: u8::try_from(line.level).unwrap_or_default(),
         text: cut(line.text, LOG_LINE_BYTES).into(),
     }
