@@ -116,7 +116,9 @@ pub fn content_hash(bytes: &[u8]) -> u64 {
     xxhash_rust::xxh3::xxh3_64(bytes)
 }
 
-/// A worker session that asks for jobs. An unknown or expired one gets none.
+/// A worker session that asks for jobs. It gets none unless its row is live and owned by
+/// the writer of the call: a server whose session was adopted elsewhere has no stream left
+/// to assign on.
 #[derive(Clone, Debug)]
 pub struct Claim {
     pub session: SessionId,

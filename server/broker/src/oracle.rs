@@ -125,7 +125,8 @@ impl Naive {
             let Some(job) = first.and_then(|job| promote(job, call.now)) else { break };
             self.put(Arc::new(job), None, None);
         }
-        let claimed = call.claims.iter().map(|claim| self.claim(claim, call.now)).collect();
+        let (server, now) = (call.writer, call.now);
+        let claimed = call.claims.iter().map(|claim| self.claim(claim, server, now)).collect();
         let made = self.entry();
         if made.jobs.is_empty() && made.queues.is_empty() && made.requests.is_empty() {
             self.entries.pop();
@@ -149,8 +150,7 @@ impl Naive {
     fn wake_at(&self, now: Millis) -> Option<Millis> {
         let found = self.attention(now, usize::MAX);
         let is_now = !found.lost.is_empty() || !found.unblocked.is_empty();
-        let due_at =
-            |job: &Job| (job.status.state == State::Scheduled).then_some(job.status.ready_at);
+        let due_at = |j: &Job| (j.status.state == State::Scheduled).then_some(j.status.ready_at);
         let jobs = self.all().flat_map(|job| [due_at(job), alarm_at(job)]).flatten();
         let sessions = self.sessions.values().map(|row| row.expires_at);
         let times = jobs.chain(sessions).chain(is_now.then_some(now));
@@ -256,9 +256,9 @@ impl Naive {
         self.entry().jobs.push(JobEvent { id: job.id, status, spec, new, end });
     }
 
-    fn claim(&mut self, claim: &Claim, now: Millis) -> Vec<Arc<Job>> {
+    fn claim(&mut self, claim: &Claim, by: ServerId, now: Millis) -> Vec<Arc<Job>> {
         let (mut taken, mut bytes) = (Vec::new(), 0);
-        if self.sessions.get(&claim.session).is_none_or(|row| row.expires_at <= now) {
+        if self.sessions.get(&claim.session).is_none_or(|s| s.owner != by || s.expires_at <= now) {
             return taken;
         }
         while taken.len() < claim.max_jobs && bytes < claim.max_bytes {

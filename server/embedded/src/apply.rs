@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use foldhash::HashSet;
 use sentinel_broker::{
-    Change, Conflict, Group, Guard, JobEvent, RequestMemory, SessionRow, Verdict, codec,
+    Change, Conflict, Group, Guard, JobEvent, RequestMemory, ServerId, SessionRow, Verdict, codec,
 };
 use sentinel_domain::{
     AttemptEnd, Job, JobId, Millis, Name, Progress, Queue, SessionId, State, limits, promote,
@@ -28,6 +28,7 @@ enum Undo {
 pub(crate) struct Work<'a> {
     pub(crate) hot: &'a mut Hot,
     pub(crate) requests: &'a mut Requests,
+    pub(crate) writer: ServerId,
     pub(crate) now: Millis,
     undo: Vec<Undo>,
     ready: HashSet<(Name, Name)>,
@@ -37,10 +38,16 @@ pub(crate) struct Work<'a> {
 }
 
 impl<'a> Work<'a> {
-    pub(crate) fn new(hot: &'a mut Hot, requests: &'a mut Requests, now: Millis) -> Self {
+    pub(crate) fn new(
+        hot: &'a mut Hot,
+        requests: &'a mut Requests,
+        writer: ServerId,
+        now: Millis,
+    ) -> Self {
         Self {
             hot,
             requests,
+            writer,
             now,
             undo: Vec::new(),
             ready: HashSet::default(),

@@ -120,7 +120,7 @@ impl Journal {
 
     fn rotate(&mut self, first: u64) -> Result<(), OpenError> {
         let (first, path) = segment::create(&self.options.dir, self.epoch, first)?;
-        let connection = segment::connect(&path).inspect_err(|_| {
+        let connection = segment::begin(&path).inspect_err(|_| {
             // An empty file that entries of the former one overtake would look like a gap.
             if let Err(error) = segment::delete(&path) {
                 tracing::error!(path = %path.display(), %error, "delete this file before a restart");

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use foldhash::HashMap;
-use sentinel_broker::SessionRow;
+use sentinel_broker::{ServerId, SessionRow};
 use sentinel_domain::{JobId, Millis, SessionId};
 
 #[derive(Default)]
@@ -27,9 +27,9 @@ impl Sessions {
         self.all.get(&id)?.row.as_ref()
     }
 
-    /// Known and not expired.
-    pub(crate) fn is_live(&self, id: SessionId, now: Millis) -> bool {
-        self.row(id).is_some_and(|row| row.expires_at > now)
+    /// Owned by this server and not expired.
+    pub(crate) fn is_live(&self, id: SessionId, owner: ServerId, now: Millis) -> bool {
+        self.row(id).is_some_and(|row| row.owner == owner && row.expires_at > now)
     }
 
     /// Puts a row, or takes it away. Gives what was there.

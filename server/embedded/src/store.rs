@@ -58,7 +58,7 @@ impl Store {
     fn apply(&mut self, call: Call, has_new: bool) -> Result<Outcome, StoreError> {
         let position = Position { seq: self.position.seq + 1, ..self.position };
         self.hot.seq = position.seq;
-        let mut work = Work::new(&mut self.hot, &mut self.requests, call.now);
+        let mut work = Work::new(&mut self.hot, &mut self.requests, call.writer, call.now);
         let verdicts = call.groups.into_iter().map(|group| work.group(group)).collect();
         work.promote(call.promote);
         let claimed = call.claims.iter().map(|claim| work.claim(claim)).collect();

@@ -56,7 +56,7 @@ impl Case {
 
     /// A session that lives for an hour.
     async fn session(&mut self, number: u128) {
-        let row = make::put_session(make::session(number), 1, T0 + 3_600_000);
+        let row = make::put_session(make::session(number), self.writer.id().0, T0 + 3_600_000);
         self.must(T0, vec![row]).await;
     }
 
@@ -118,7 +118,7 @@ cases! {
         past_deadlines_are_skipped one_commit_from_enqueue_to_assignment;
     keys: held_until_final ttl_outlives_its_job replaced_in_one_group;
     requests: repeated_and_reused forgotten_in_time;
-    sessions: owners_fence unknown_and_expired_get_nothing extended;
+    sessions: owners_fence unknown_and_expired_get_nothing only_the_owner_claims extended;
     replies: asked_for_again old_numbers_are_refused;
     promotion: in_order_and_bounded;
     dependencies: children_are_reported_until_released parents_stay_hot;

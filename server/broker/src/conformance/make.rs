@@ -105,6 +105,11 @@ impl Writer {
         Self { id: ServerId(id), number: 0 }
     }
 
+    /// The server that it writes for.
+    pub fn id(&self) -> ServerId {
+        self.id
+    }
+
     /// Its next call, without anything in it.
     pub fn call(&mut self, now: Millis) -> CallBuilder {
         self.number += 1;

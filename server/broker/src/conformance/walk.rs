@@ -78,7 +78,7 @@ pub(super) struct Walk {
     pub(super) oracle: Oracle,
     pub(super) dice: Dice,
     pub(super) now: Millis,
-    pub(super) writer: Writer,
+    pub(super) writers: [Writer; 2],
     /// Every id that was ever used, and keys.
     pub(super) ids: Vec<JobId>,
     pub(super) keys: Vec<UniqueKey>,
@@ -186,7 +186,7 @@ pub async fn walk(harness: &mut Harness, seed: u64, steps: usize) -> Report {
         oracle: Oracle::default(),
         dice: Dice(seed),
         now: 1_700_000_000_000,
-        writer: Writer::new(1),
+        writers: [Writer::new(1), Writer::new(2)],
         ids: Vec::new(),
         keys: Vec::new(),
         stale: Vec::new(),

@@ -144,6 +144,16 @@ pub(crate) fn connect(path: &Path) -> Result<SqliteConnection, OpenError> {
     Ok(connection)
 }
 
+/// Opens a new file and has SQLite make the files beside it. It reports a full disk there as a
+/// plain IO error, which at the first entry could not be told from a broken disk.
+pub(crate) fn begin(path: &Path) -> Result<SqliteConnection, OpenError> {
+    let mut connection = connect(path)?;
+    connection
+        .batch_execute("BEGIN IMMEDIATE; COMMIT;")
+        .map_err(|error| OpenError::io(path, std::io::Error::other(error)))?;
+    Ok(connection)
+}
+
 /// The epoch of a file in a format that this version reads.
 pub(crate) fn check_meta(connection: &mut SqliteConnection, path: &Path) -> Result<u64, OpenError> {
     let (format, epoch) = meta::table

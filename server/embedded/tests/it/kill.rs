@@ -22,7 +22,8 @@ async fn child() {
     let Some(dir) = std::env::var_os(DIR) else { return };
     let store = Embedded::open(options(Path::new(&dir), 1_000), Seed::default()).expect("opens");
     let start = store.head().borrow().seq;
-    let mut writer = make::Writer::new(start + 1);
+    let server = start + 1;
+    let mut writer = make::Writer::new(server);
     let session = make::session(1);
     for number in 0.. {
         let first = (start + number) * GROUP;
@@ -31,7 +32,7 @@ async fn child() {
         for job in &jobs {
             group.changes.append(&mut make::create(job).changes);
         }
-        let call = writer.call(1_000).group(make::put_session(session, 1, 9_000)).group(group);
+        let call = writer.call(1_000).group(make::put_session(session, server, 9_000)).group(group);
         let call = call.claim(make::claim(session, &["q"], &["k"], 1));
         store.commit(call.done()).await.expect("commits");
         for job in &jobs {

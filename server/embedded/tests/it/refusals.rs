@@ -129,7 +129,7 @@ async fn a_job_that_the_ledger_lost() {
     let (dir, head) = filled().await;
     let store = Embedded::open(options(dir.path(), 2_000), Seed::default()).expect("opens");
     let session = make::session(1);
-    let call = make::Writer::new(2).call(2_000).group(make::put_session(session, 1, 9_000));
+    let call = make::Writer::new(2).call(2_000).group(make::put_session(session, 2, 9_000));
     let call = call.claim(make::claim(session, &["q"], &["k"], 1));
     store.commit(call.done()).await.expect("commits");
     drop(store);

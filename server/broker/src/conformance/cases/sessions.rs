@@ -30,6 +30,22 @@ pub(super) async fn unknown_and_expired_get_nothing(mut case: Case) {
     assert_eq!(case.claim(T0, &["q"], &["k"], 1).await, [], "dropped");
 }
 
+pub(super) async fn only_the_owner_claims(mut case: Case) {
+    let job = make::job("q", "k", T0, 1);
+    let session = make::session(1);
+    case.session(1).await;
+    case.must(T0, vec![make::create(&job)]).await;
+    let mut other = make::Writer::new(2);
+    let claim = || make::claim(session, &["q"], &["k"], 1);
+    let stranger = case.commit(other.call(T0).claim(claim()).done()).await;
+    assert_eq!(stranger.claimed, [[]], "another server never had it");
+    let adopted = other.call(T0).group(make::put_session(session, 2, T0 + 9_000));
+    case.commit(adopted.done()).await;
+    assert_eq!(case.claim(T0, &["q"], &["k"], 1).await, [], "the server that had it lost it");
+    let owner = case.commit(other.call(T0).claim(claim()).done()).await;
+    assert_eq!(owner.claimed[0].iter().map(|job| job.id).collect::<Vec<_>>(), [job.id]);
+}
+
 pub(super) async fn extended(mut case: Case) {
     let job = make::job("q", "k", T0, 1);
     let session = make::session(1);

@@ -23,13 +23,15 @@ pub(super) fn sessions() -> impl Iterator<Item = SessionId> {
 impl Walk {
     /// One call with up to five groups, and sometimes a promotion and claims.
     pub(super) async fn any_call(&mut self) -> Call {
-        let mut call = self.writer.call(self.now);
+        let server = self.dice.below(2) as usize;
+        let mut call = self.writers[server].call(self.now);
+        let owner = self.writers[server].id();
         for _ in 0..self.dice.below(6) {
             let group = match self.dice.below(20) {
                 0..8 => self.create().await,
                 8..14 => self.command().await,
                 14..16 => self.progress().await,
-                16..19 => self.session(),
+                16..19 => self.session(owner),
                 _ => self.queue(),
             };
             call = call.group(group);
@@ -56,7 +58,7 @@ impl Walk {
     /// What a sweeper does about all that is due.
     pub(super) async fn sweep(&mut self) -> Call {
         let found = self.oracle.attention(self.now, 7).await.expect("answers");
-        let mut call = self.writer.call(self.now);
+        let mut call = self.writers[0].call(self.now);
         let dice = self.dice.roll() as u32;
         let mut commands: Vec<(Arc<Job>, Command)> = Vec::new();
         for job in found.alarms {
@@ -196,7 +198,7 @@ impl Walk {
                 group.guards.push(Guard::KeyFree { key });
             }
             if let Some(lease) = job.status.lease.filter(|_| self.dice.one_in(3)) {
-                let owner = ServerId(self.dice.below(2));
+                let owner = self.any_server();
                 group.guards.push(Guard::SessionOwner { session: lease.session, owner });
             }
             return group;
@@ -249,16 +251,23 @@ impl Walk {
         Group { changes, ..Group::default() }
     }
 
-    fn session(&mut self) -> Group {
+    /// One of the writers, or a server that only adopts sessions.
+    fn any_server(&mut self) -> ServerId {
+        ServerId(1 + self.dice.below(3))
+    }
+
+    /// A server hears of a session: mostly it makes it its own.
+    fn session(&mut self, server: ServerId) -> Group {
         let id = make::session(1 + u128::from(self.dice.below(SESSIONS as u64)));
         if self.dice.one_in(12) {
             return Group { changes: vec![Change::DropSession(id)], ..Group::default() };
         }
         let expires_at = self.now + self.dice.below(6_000) as Millis;
-        let row = SessionRow { id, owner: ServerId(self.dice.below(2)), expires_at };
+        let owner = if self.dice.one_in(4) { self.any_server() } else { server };
+        let row = SessionRow { id, owner, expires_at };
         let mut group = Group { changes: vec![Change::PutSession(row)], ..Group::default() };
         if self.dice.one_in(4) {
-            let owner = ServerId(self.dice.below(2));
+            let owner = self.any_server();
             group.guards.push(Guard::SessionOwner { session: id, owner });
         }
         group
