@@ -4,6 +4,7 @@
 pub mod assembly;
 pub mod cli;
 pub mod config;
+mod listener;
 pub mod metrics;
 mod observe;
 pub mod ops;

@@ -49,9 +49,8 @@ fn span(field: &str, span: Option<Duration>) -> Result<Option<i64>, Status> {
     let Duration { seconds, nanos } = span;
     let agrees = (seconds >= 0 || nanos <= 0) && (seconds <= 0 || nanos >= 0);
     if !agrees || !(1 - NANOS..NANOS).contains(&nanos) {
-        let text = format!(
-            "nanos {nanos} is out of range: 0..=999999999, with the sign of the seconds"
-        );
+        let text =
+            format!("nanos {nanos} is out of range: 0..=999999999, with the sign of the seconds");
         return Err(invalid_field(field, text));
     }
     Ok(Some(span_ms(span)))

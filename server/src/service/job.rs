@@ -14,7 +14,7 @@ use tracing::Instrument;
 use super::status::{answer, invalid_field, shutting_down};
 use super::to_wire::{self, Parts};
 use super::{from_wire, watch};
-use crate::telemetry::span::{JobSpan, enqueue_span, record_job_id, traceparent_for};
+use crate::telemetry::span::{JobSpan, batch_span, enqueue_span, record_job_id, traceparent_for};
 
 /// JobService on an engine.
 #[derive(Clone)]
@@ -92,14 +92,15 @@ impl JobService for Jobs {
         from_wire::actor(&request.actor)?;
         let mut items = Vec::with_capacity(request.specs.len());
         for (at, spec) in request.specs.into_iter().enumerate() {
-            let mut new = from_wire::new_job(&format!("specs[{at}]"), Some(spec))?;
-            if new.traceparent.is_empty() {
-                new.traceparent.clone_from(&trace);
-            }
-            items.push(new);
+            items.push(from_wire::new_job(&format!("specs[{at}]"), Some(spec))?);
+        }
+        let span = batch_span(items.iter().map(|new| new.queue.as_str()));
+        let trace = traceparent_for(&span, &trace);
+        for new in items.iter_mut().filter(|new| new.traceparent.is_empty()) {
+            new.traceparent.clone_from(&trace);
         }
         let enqueued = self.engine.enqueue_batch(items, request.atomic, &request.actor, key);
-        let results = enqueued.await.map_err(answer)?;
+        let results = enqueued.instrument(span).await.map_err(answer)?;
         let results = results.into_iter().map(to_wire::batch_result).collect();
         Ok(Response::new(wire::EnqueueBatchResponse { results }))
     }
@@ -169,6 +170,8 @@ impl JobService for Jobs {
         let request = request.into_inner();
         let id = from_wire::job_id("id", &request.id)?;
         from_wire::actor(&request.actor)?;
+        // A cancel is safe to repeat by itself; its request_id is checked all the same.
+        from_wire::request_key(&request.request_id, &())?;
         let cancelled = self.engine.cancel(id, &request.reason, &request.actor);
         let cancelled = cancelled.await.map_err(answer)?;
         let outcome = match cancelled.outcome {

@@ -13,7 +13,7 @@ use sentinel_proto::workers::v1::worker_service_server::WorkerService;
 use sentinel_proto::workers::v1::{SessionRequest, SessionResponse, session_request};
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
-use tonic::{Request, Response, Status, Streaming};
+use tonic::{Code, Request, Response, Status, Streaming};
 
 use super::status::{answer, protocol};
 
@@ -59,6 +59,11 @@ impl Workers {
     }
 }
 
+/// The bytes of a frame are at fault, not the connection: the worker is told.
+const fn is_unreadable(code: Code) -> bool {
+    matches!(code, Code::OutOfRange | Code::InvalidArgument | Code::Internal)
+}
+
 /// The worker's frames until the stream ends; a frame that makes no sense ends it too.
 fn incoming(
     frames: Streaming<SessionRequest>,
@@ -67,6 +72,9 @@ fn incoming(
     stream::unfold((frames, fault), |(mut frames, fault)| async move {
         let frame = match frames.message().await {
             Ok(frame) => wire::from_worker(frame?),
+            Err(status) if is_unreadable(status.code()) => {
+                Err(protocol(format!("a frame can not be read: {}", status.message())))
+            }
             Err(status) => {
                 tracing::debug!(%status, "the stream of a worker broke");
                 return None;

@@ -52,8 +52,7 @@ impl Raw {
 
 /// A job that every server takes.
 pub(crate) fn spec(change: impl FnOnce(&mut JobSpec)) -> JobSpec {
-    let mut spec =
-        JobSpec { queue: "default".into(), kind: "raw".into(), ..JobSpec::default() };
+    let mut spec = JobSpec { queue: "default".into(), kind: "raw".into(), ..JobSpec::default() };
     change(&mut spec);
     spec
 }

@@ -15,7 +15,7 @@ use crate::{Filter, Page, PageRequest};
 const SCAN_MAX: usize = 100_000;
 /// Specs and statuses that one page holds, unless a single job has more: a page must fit
 /// into a message.
-const PAGE_BYTES: usize = 8 << 20;
+const PAGE_BYTES: usize = 12 << 20;
 
 /// The jobs of a filter, newest first.
 pub(crate) fn list(

@@ -8,9 +8,7 @@ use sentinel_domain::limits::{
     DELAY_MAX_MS, DESCRIPTION_BYTES, ERROR_BYTES, ERROR_CODE_BYTES, KEY_BYTES, LABELS,
     LOG_LINE_BYTES, NAME_BYTES, PROGRESS_BYTES, RETRY_CAP_MAX_MS, WORKER_CREDIT,
 };
-use sentinel_domain::{
-    Command, Job, JobError, Lease, Progress, SessionId, Violation, check_name,
-};
+use sentinel_domain::{Command, Job, JobError, Lease, Progress, SessionId, Violation, check_name};
 use sentinel_engine::session::{
     FromWorker, Held, HeldVerdict, Hello, LogLine, ReportItem, ReportVerdict, ToWorker, Welcome,
     failure,
