@@ -3,6 +3,8 @@
 mod connection;
 pub(crate) mod demo;
 mod failure;
+#[cfg(test)]
+mod fuzz;
 mod job;
 mod json;
 mod look;

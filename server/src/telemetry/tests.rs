@@ -133,7 +133,10 @@ fn a_batch_is_one_producer_that_counts_its_jobs() {
     assert_eq!(names[..2], ["enqueue mail", "enqueue"]);
     assert_eq!(names[2].len(), "enqueue ".len() + 128);
     let count = |span| attribute(span, "messaging.batch.message_count");
-    assert_eq!(spans.iter().map(count).collect::<Vec<_>>(), ["3", "2", "1"].map(|n| Some(n.into())));
+    assert_eq!(
+        spans.iter().map(count).collect::<Vec<_>>(),
+        ["3", "2", "1"].map(|n| Some(n.into()))
+    );
     assert_eq!(attribute(&spans[0], "messaging.destination.name").as_deref(), Some("mail"));
     assert_eq!(attribute(&spans[1], "messaging.destination.name"), None);
     for (span, stored) in spans.iter().zip(stored) {

@@ -4,6 +4,7 @@
 #![cfg(test)]
 
 mod attempts;
+mod bytes;
 mod cli;
 mod crash;
 mod drain;

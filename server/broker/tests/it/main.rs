@@ -1,5 +1,7 @@
 //! The oracle is a store too, so it must pass what it is compared with.
 
+mod fuzz;
+
 use std::sync::Arc;
 
 use sentinel_broker::conformance::{Harness, exercise};

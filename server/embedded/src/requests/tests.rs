@@ -34,7 +34,11 @@ fn the_oldest_answers_are_forgotten() {
     let mut requests = Requests::default();
     for _ in 0..3 {
         requests.remember(&memory(7, &answer));
-        assert_eq!(requests.answer_bytes, 1 << 20, "a newer answer takes the place of its older one");
+        assert_eq!(
+            requests.answer_bytes,
+            1 << 20,
+            "a newer answer takes the place of its older one"
+        );
     }
     requests.sweep(2_000, 10);
     assert_eq!((requests.answer_bytes, is_known(&requests, 7)), (0, false));

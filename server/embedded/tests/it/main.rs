@@ -3,5 +3,6 @@
 mod conformance;
 mod disk;
 mod durability;
+mod fuzz;
 mod kill;
 mod refusals;

@@ -9,6 +9,7 @@ mod drain;
 mod enqueue;
 mod faults;
 mod finals;
+mod fuzz;
 mod hello;
 mod house;
 mod lost;
