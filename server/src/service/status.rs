@@ -205,6 +205,10 @@ pub fn to_markdown() -> String {
         "# Errors\n\nEvery error of every call carries one `google.rpc.ErrorInfo` of domain \
          `sentinel`. Branch on its `reason`, never on the message. Items of a batch that is \
          not atomic carry the same reasons.\n\n\
+         A message that can not be read is refused by the transport, without an ErrorInfo: \
+         OUT_OF_RANGE over 20 MiB (4 MiB in QueueService), INTERNAL where it is no protobuf, \
+         INVALID_ARGUMENT with far more items than any call takes. A worker's session that \
+         sends one ends with SESSION_PROTOCOL.\n\n\
          | reason | gRPC code | other details | meaning | what to do |\n\
          |---|---|---|---|---|\n",
     );

@@ -5,6 +5,7 @@ mod flood;
 mod frames;
 mod http;
 mod large;
+mod tokens;
 
 use sentinel_client::Client;
 use sentinel_client::proto::jobs::v1::JobState;
