@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use sentinel_broker::ServerId;
-use sentinel_engine::{Clock, Engine, Parts, Settings, Tasks};
+use sentinel_engine::{Chance, Clock, Engine, Parts, Settings, Tasks};
 use sentinel_proto::admin::v1::queue_service_server::QueueServiceServer;
 use sentinel_proto::jobs::v1::job_service_server::JobServiceServer;
 use sentinel_proto::workers::v1::worker_service_server::WorkerServiceServer;
@@ -84,7 +84,9 @@ pub struct Running {
     pub ops_address: std::net::SocketAddr,
     tasks: Tasks,
     streams: CancellationToken,
-    listeners: CancellationToken,
+    listener: CancellationToken,
+    /// Outlives the calls, so that probes are told of the drain.
+    ops_listener: CancellationToken,
     serving: tokio::task::JoinHandle<()>,
     readiness: watch::Sender<Readiness>,
     health: tonic_health::server::HealthReporter,
@@ -149,16 +151,18 @@ impl Running {
             broker,
             ledger,
             clock,
+            chance: Chance::system(),
             observer: Arc::new(Observe::new(metrics.clone(), config.otlp_endpoint.is_some())),
             settings,
             server: ServerId(rand::random()),
         };
         let engine = Engine::start(parts, &tasks).await?;
         let streams = CancellationToken::new();
-        let listeners = CancellationToken::new();
+        let stop_listening = CancellationToken::new();
+        let stop_ops = CancellationToken::new();
         let (readiness, is_ready) = watch::channel(Readiness::Ready);
         let routes = ops::router(metrics.clone(), is_ready);
-        let stop = listeners.clone();
+        let stop = stop_ops.clone();
         tasks.spawn("ops", async move {
             if let Err(error) = ops::serve(ops_listener, routes, stop).await {
                 tracing::error!(%error, "the ops listener failed");
@@ -181,7 +185,7 @@ impl Running {
             .add_service(QueueServiceServer::new(queues))
             .add_service(sized!(WorkerServiceServer::new(workers)));
         let incoming = Connections::new(listener, connections_max(), GREETING).into_incoming();
-        let stop = listeners.clone().cancelled_owned();
+        let stop = stop_listening.clone().cancelled_owned();
         let serving = spawn_serving(async move {
             if let Err(error) = router.serve_with_incoming_shutdown(incoming, stop).await {
                 tracing::error!(%error, "the listener failed");
@@ -194,7 +198,8 @@ impl Running {
             ops_address,
             tasks,
             streams,
-            listeners,
+            listener: stop_listening,
+            ops_listener: stop_ops,
             serving,
             readiness,
             health,
@@ -209,7 +214,7 @@ impl Running {
         self.health.set_not_serving::<QueueServiceServer<QueuesService>>().await;
         self.health.set_not_serving::<WorkerServiceServer<Workers>>().await;
         self.streams.cancel();
-        self.listeners.cancel();
+        self.listener.cancel();
         let abort = self.serving.abort_handle();
         // hyper waits for connections that never end by themselves; it does not get longer.
         let served = tokio::time::timeout(patience, self.serving).await.is_ok();
@@ -217,6 +222,7 @@ impl Running {
             tracing::warn!(?patience, "calls were cut at the end of the drain");
             abort.abort();
         }
+        self.ops_listener.cancel();
         let closed = self.tasks.close(LAST_WRITES).await;
         if !closed {
             tracing::error!("some tasks did not end; the journal has what they had not written");

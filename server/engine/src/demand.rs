@@ -1,6 +1,6 @@
 //! Who could take jobs: the credits of the sessions, and whether asking makes sense.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use sentinel_broker::Claim;
@@ -37,7 +37,8 @@ pub(crate) struct Demand {
 
 #[derive(Default)]
 struct Askers {
-    by_session: HashMap<SessionId, Asker, foldhash::fast::RandomState>,
+    /// Sorted, so that whose turn it is follows from the sessions alone.
+    by_session: BTreeMap<SessionId, Asker>,
     /// Whose turn it is to ask first.
     turn: usize,
 }

@@ -81,7 +81,7 @@ impl Watcher {
             (Selector::Jobs(_), _) => self.ids.contains(&job.id),
             // Without its spec it can not be judged here; the watch looks it up.
             (Selector::Filter(_), None) => true,
-            (Selector::Filter(selection), Some(spec)) => selection.admits(spec, job.status.state),
+            (Selector::Filter(filter), Some(spec)) => filter.admits(spec, job.status.state),
         }
     }
 
@@ -103,7 +103,7 @@ impl Watcher {
     fn wants_job(&self, job: &Job) -> bool {
         match &self.selector {
             Selector::Jobs(_) => self.ids.contains(&job.id),
-            Selector::Filter(selection) => selection.matches(job),
+            Selector::Filter(filter) => filter.matches(job),
         }
     }
 

@@ -7,6 +7,7 @@
 mod answer;
 mod batch;
 mod cancel;
+mod chance;
 mod clock;
 mod commit;
 mod demand;
@@ -36,10 +37,11 @@ use sentinel_ledger::Ledger;
 
 pub use batch::{BatchItem, ItemRefused};
 pub use cancel::{CancelOutcome, Cancelled};
+pub use chance::Chance;
 pub use clock::Clock;
 pub use enqueue::{Enqueued, RequestKey};
 pub use error::EngineError;
-pub use list::{CountsPage, JobsPage, Selection};
+pub use list::{CountsPage, JobsPage};
 pub use logs::LogFeed;
 pub use observer::{NoObserver, Observer};
 use parts::Shared;
@@ -55,6 +57,7 @@ pub struct Parts {
     pub broker: Arc<dyn Broker>,
     pub ledger: Ledger,
     pub clock: Clock,
+    pub chance: Chance,
     pub observer: Arc<dyn Observer>,
     pub settings: Settings,
     /// Random per start.
@@ -78,7 +81,7 @@ impl std::ops::Deref for Engine {
 impl Engine {
     /// Starts the loops in `tasks`. They end when `tasks` is closed.
     pub async fn start(parts: Parts, tasks: &Tasks) -> Result<Self, EngineError> {
-        let Parts { broker, ledger, clock, observer, settings, server } = parts;
+        let Parts { broker, ledger, clock, chance, observer, settings, server } = parts;
         let queues = queue::Queues::load(broker.as_ref()).await?;
         let demand = Arc::new(demand::Demand::default());
         let (commits, submissions) = commit::channel();
@@ -89,6 +92,7 @@ impl Engine {
                 broker,
                 ledger,
                 clock,
+                chance,
                 observer,
                 settings,
                 server,
@@ -124,6 +128,6 @@ impl Engine {
     }
 
     fn new_id(&self) -> JobId {
-        JobId::new(self.now(), 0, rand::random())
+        JobId::new(self.now(), 0, self.chance.throw())
     }
 }

@@ -177,7 +177,7 @@ impl Session {
         self.engine.demand.close(self.id);
         self.is_draining = true;
         // Spread, so that not all workers knock at one door at the same time.
-        let reconnect_within = Duration::from_millis(rand::random_range(50..=500));
+        let reconnect_within = Duration::from_millis(50 + self.engine.chance.throw() % 451);
         self.send(ToWorker::GoAway { reconnect_within }).await
     }
 

@@ -12,11 +12,11 @@ use std::time::Duration;
 
 use sentinel_broker::{Entry, Position, Tail};
 use sentinel_domain::limits::{WATCH_JOBS, WATCH_SNAPSHOT_JOBS};
-use sentinel_domain::{Job, JobId, Progress, State};
+use sentinel_domain::{Filter, Job, JobId, Progress, State};
 use sentinel_ledger::{LogRow, QueueCount};
 
 use crate::fanout::{Live, Taken, Watcher};
-use crate::{Engine, EngineError, Selection};
+use crate::{Engine, EngineError, list};
 
 /// A sign of life when nothing else is sent.
 const KEEPALIVE: Duration = Duration::from_secs(10);
@@ -31,7 +31,7 @@ const ENTRIES_MAX: usize = 64;
 #[derive(Clone, Debug)]
 pub enum Selector {
     Jobs(Vec<JobId>),
-    Filter(Selection),
+    Filter(Filter),
 }
 
 /// Where a watch resumes: after an event of an entry of the journal.
@@ -181,13 +181,13 @@ fn check(selector: &Selector) -> Result<(), EngineError> {
             Err(EngineError::invalid("jobs.ids", description))
         }
         Selector::Jobs(_) => Ok(()),
-        Selector::Filter(s) => {
-            let is_over_time = s.created_after.is_some() || s.created_before.is_some();
-            if is_over_time || !s.states.is_empty() {
+        Selector::Filter(filter) => {
+            let is_over_time = filter.created_after.is_some() || filter.created_before.is_some();
+            if is_over_time || !filter.states.is_empty() {
                 let description = "times and states are not allowed in a watch";
                 return Err(EngineError::invalid("filter", description));
             }
-            s.check("filter")
+            list::check(filter)
         }
     }
 }
@@ -269,7 +269,7 @@ impl Watch {
         let head = *self.engine.broker.head().borrow();
         let snapshot = match self.selector.clone() {
             Selector::Jobs(ids) => self.snapshot_of_jobs(&ids).await?,
-            Selector::Filter(selection) => self.snapshot_of_ledger(&selection).await?,
+            Selector::Filter(filter) => self.snapshot_of_ledger(filter).await?,
         };
         for job in &snapshot.jobs {
             self.known.insert(job.id, job.status.version);
@@ -298,17 +298,15 @@ impl Watch {
         }
     }
 
-    async fn snapshot_of_ledger(&mut self, selection: &Selection) -> Result<Snapshot, EngineError> {
+    async fn snapshot_of_ledger(&mut self, filter: Filter) -> Result<Snapshot, EngineError> {
         // The checkpoint first: what the ledger records meanwhile comes again and is known.
         let mut checkpoint = self.engine.ledger.checkpoint().await?;
         checkpoint.epoch = self.live_from.epoch;
         let size = WATCH_SNAPSHOT_JOBS as usize;
-        let page = self.engine.list(selection, None, size).await?;
-        let counts = if selection.kinds.is_empty() && selection.labels.is_empty() {
-            self.engine.counts(selection.queues.clone()).await?.counts
-        } else {
-            Vec::new()
-        };
+        let is_counted = filter.kinds.is_empty() && filter.labels.is_empty();
+        let queues = filter.queues.clone();
+        let page = self.engine.list(filter, None, size).await?;
+        let counts = if is_counted { self.engine.counts(queues).await?.counts } else { Vec::new() };
         if checkpoint.seq < self.live_from.seq {
             self.catch_up = Some(Cursor::after(checkpoint));
         }
@@ -432,7 +430,7 @@ impl Watch {
             let job = Job { id: event.id, spec, status: event.status.clone() };
             let is_wanted = match &self.selector {
                 Selector::Jobs(_) => true,
-                Selector::Filter(selection) => selection.matches(&job),
+                Selector::Filter(filter) => filter.matches(&job),
             };
             is_wanted.then(|| Arc::new(job))
         };

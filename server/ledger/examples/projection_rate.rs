@@ -7,8 +7,10 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use sentinel_broker::{Entry, JobEvent, Position, codec};
-use sentinel_domain::{Command, Job, JobId, Millis, NewJob, SessionId, Spec, birth, decide, start};
-use sentinel_ledger::{Filter, Ledger, LedgerError, PageRequest};
+use sentinel_domain::{
+    Command, Filter, Job, JobId, Millis, NewJob, SessionId, Spec, birth, decide, start,
+};
+use sentinel_ledger::{Ledger, LedgerError, PageRequest};
 
 const NOW: Millis = 1_700_000_000_000;
 const JOBS: usize = 200_000;

@@ -4,10 +4,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use sentinel_broker::{Entry, Position};
-use sentinel_domain::{AttemptEnd, Job, JobId, Millis, Name, Queue, UniqueKey};
+use sentinel_domain::{AttemptEnd, Filter, Job, JobId, Millis, Name, Queue, UniqueKey};
 
 use crate::sqlite::{self, Database, Kind};
-use crate::{Filter, LedgerError, LogQuery, LogRow, Page, PageRequest, QueueCount};
+use crate::{LedgerError, LogQuery, LogRow, Page, PageRequest, QueueCount};
 
 /// How a ledger is opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

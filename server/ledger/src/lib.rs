@@ -11,4 +11,4 @@ mod sqlite;
 
 pub use error::LedgerError;
 pub use ledger::{Ledger, LedgerOptions};
-pub use query::{Filter, LogCursor, LogQuery, LogRow, Page, PageRequest, QueueCount};
+pub use query::{LogCursor, LogQuery, LogRow, Page, PageRequest, QueueCount};

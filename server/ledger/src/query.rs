@@ -1,23 +1,6 @@
 //! What can be asked of the ledger, and the shape of the answers.
 
-use sentinel_domain::{Job, JobId, Label, Millis, Name, State};
-
-/// Which jobs a list is about. All parts must hold; an empty part holds for every job.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Filter {
-    /// Any of these.
-    pub queues: Vec<Name>,
-    /// Any of these.
-    pub kinds: Vec<Name>,
-    /// Any of these.
-    pub states: Vec<State>,
-    /// All of these.
-    pub labels: Vec<Label>,
-    /// Enqueued at or after, by the time in the id.
-    pub created_after: Option<Millis>,
-    /// Enqueued before, by the time in the id.
-    pub created_before: Option<Millis>,
-}
+use sentinel_domain::{Job, JobId, Millis, Name, State};
 
 /// Which part of a list. Ids descend, so the newest job comes first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

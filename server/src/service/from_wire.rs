@@ -5,10 +5,10 @@ use prost_types::{Duration, Timestamp};
 use sentinel_broker::content_hash;
 use sentinel_domain::limits::{KEY_BYTES, TIME_RANGE_MS};
 use sentinel_domain::{
-    Backoff, DependencyFailure, Jitter, JobId, Label, Millis, NewJob, OnLost, Queue, QueueOrder,
-    State, UniqueMode, UniqueScope,
+    Backoff, DependencyFailure, Filter, Jitter, JobId, Label, Millis, NewJob, OnLost, Queue,
+    QueueOrder, State, UniqueMode, UniqueScope,
 };
-use sentinel_engine::{RequestKey, Selection};
+use sentinel_engine::RequestKey;
 use sentinel_proto::admin::v1 as admin;
 use sentinel_proto::jobs::v1 as wire;
 use tonic::Status;
@@ -189,11 +189,11 @@ fn state(field: &str, number: i32) -> Result<State, Status> {
     })
 }
 
-pub(super) fn selection(filter: Option<wire::JobFilter>) -> Result<Selection, Status> {
+pub(super) fn filter(filter: Option<wire::JobFilter>) -> Result<Filter, Status> {
     let filter = filter.unwrap_or_default();
     let label = |(key, value): (String, String)| Label { key: key.into(), value: value.into() };
     let states = filter.states.into_iter().map(|number| state("filter.states", number));
-    Ok(Selection {
+    Ok(Filter {
         queues: filter.queues.into_iter().map(Into::into).collect(),
         kinds: filter.kinds.into_iter().map(Into::into).collect(),
         states: states.collect::<Result<_, _>>()?,

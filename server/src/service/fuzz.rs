@@ -146,18 +146,17 @@ const FILTER: Target = Target {
         judged(from_wire::page_size(request.page_size, 50)).inspect(|size| {
             assert!((1..=1_000).contains(size));
         });
-        let Some(selection) = judged(from_wire::selection(request.filter)) else { return 1 };
-        let times = [selection.created_after, selection.created_before];
+        let Some(filter) = judged(from_wire::filter(request.filter)) else { return 1 };
+        let times = [filter.created_after, filter.created_before];
         for at in times.into_iter().flatten() {
             assert!((TIME_RANGE_MS.0..=TIME_RANGE_MS.1).contains(&at));
         }
-        match selection.check("filter") {
-            Ok(()) => 3,
-            Err(error) => {
-                is_precise(&super::status::answer(error));
-                2
-            }
+        let found = filter.violations("filter");
+        if found.is_empty() {
+            return 3;
         }
+        is_precise(&super::status::invalid(found));
+        2
     },
     seeds: || {
         let filter = jobs::JobFilter {

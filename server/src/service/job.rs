@@ -121,7 +121,7 @@ impl JobService for Jobs {
         request: Request<wire::ListRequest>,
     ) -> Result<Response<wire::ListResponse>, Status> {
         let request = request.into_inner();
-        let selection = from_wire::selection(request.filter)?;
+        let filter = from_wire::filter(request.filter)?;
         let size = from_wire::page_size(request.page_size, PAGE_DEFAULT)?;
         let before = match request.page_token.as_str() {
             "" => None,
@@ -129,7 +129,7 @@ impl JobService for Jobs {
                 invalid_field("page_token", "is not the next_page_token of a page")
             })?),
         };
-        let page = self.engine.list(&selection, before, size).await.map_err(answer)?;
+        let page = self.engine.list(filter, before, size).await.map_err(answer)?;
         let parts = Parts::of(request.view, Parts::Basic);
         Ok(Response::new(wire::ListResponse {
             jobs: page.jobs.iter().map(|job| to_wire::job(job, parts)).collect(),

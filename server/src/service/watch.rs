@@ -38,7 +38,7 @@ pub(super) async fn open(
                 .map(|id| from_wire::job_id("jobs.ids", id))
                 .collect::<Result<_, _>>()?,
         ),
-        Some(WireSelector::Filter(filter)) => Selector::Filter(from_wire::selection(Some(filter))?),
+        Some(WireSelector::Filter(filter)) => Selector::Filter(from_wire::filter(Some(filter))?),
     };
     let cursor = match request.cursor.as_str() {
         "" => None,

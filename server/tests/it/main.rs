@@ -5,13 +5,16 @@
 
 mod attempts;
 mod bytes;
+mod chaos;
 mod cli;
 mod crash;
 mod drain;
+mod flood;
 mod harness;
 mod history;
 mod hostile;
 mod limits;
+mod network;
 mod ops;
 mod programs;
 mod raw;

@@ -47,8 +47,9 @@ const ROOMS: &[Room] = &[
             "sentinel-proto",
             "sentinel-worker",
         ],
-        &["sentinel-fuzz"],
+        &["sentinel-faults", "sentinel-fuzz"],
     ),
+    room("sentinel-faults", &[], &[]),
     room("sentinel-client", &["sentinel-proto"], &["sentinel-fuzz", "sentinel-server"]),
     room("sentinel-worker", &["sentinel-client", "sentinel-proto"], &["sentinel-server"]),
     room(

@@ -1,13 +1,6 @@
-//! The oracle is a store too, so it must pass what it is compared with.
+//! The port by its own means: the naive store, the layer of faults, and a small world in which
+//! everything that can happen happens.
 
+mod conformance;
+mod fault;
 mod fuzz;
-
-use std::sync::Arc;
-
-use sentinel_broker::conformance::{Harness, exercise};
-use sentinel_broker::oracle::Oracle;
-
-#[tokio::test]
-async fn the_oracle_conforms() {
-    exercise(async || Harness::new(Arc::new(Oracle::default()))).await;
-}

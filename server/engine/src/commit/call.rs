@@ -1,9 +1,10 @@
 //! One call to the store, from its first try to its answers.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use sentinel_broker::{Call, Change, Claim, Group, Outcome, StoreError};
 use sentinel_domain::SessionId;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::{Reply, Submission, Submissions};
@@ -175,7 +176,7 @@ impl Flight<'_> {
 
 /// While a call is unsettled nothing can be committed: who comes is told so.
 async fn refuse(submissions: &mut Submissions, pause: Duration) {
-    let until = tokio::time::Instant::now() + pause;
+    let until = Instant::now() + pause;
     while let Ok(Some(submission)) = tokio::time::timeout_at(until, submissions.next()).await {
         let why = StoreError::Unavailable("the store does not answer".into());
         let _ = submission.reply.send(Err(why));

@@ -55,7 +55,7 @@ impl Engine {
         if !violations.is_empty() {
             return Err(EngineError::Invalid(violations));
         }
-        let id = hello.session.unwrap_or_else(|| SessionId::from_u128(rand::random()));
+        let id = hello.session.unwrap_or_else(|| SessionId::from_u128(self.chance.throw_wide()));
         let (presence, mailbox, former_left) = Presence::take(self, id);
         if let Some(left) = former_left {
             let left = tokio::time::timeout(FORMER_LEAVES_WITHIN, left.cancelled()).await;

@@ -3,9 +3,9 @@
 use bytes::Bytes;
 use sentinel_engine::session::{FromWorker, ReportVerdict, ToWorker};
 
-use crate::faults::Fault;
 use crate::house::House;
 use crate::worker::{Worker, crash, held, hello, success};
+use sentinel_broker::fault::Fault;
 
 async fn checkpoint(
     worker: &mut Worker,
@@ -29,9 +29,9 @@ async fn the_next_attempt_gets_it() {
     let jobs = worker.assigned(1).await;
     let lease = held(&jobs[0]);
     assert_eq!(checkpoint(&mut worker, lease, "half".into()).await, ReportVerdict::Recorded);
-    house.store.always(Some(Fault::Unavailable));
+    house.store.commits.always(Some(Fault::Unavailable));
     assert_eq!(checkpoint(&mut worker, lease, "more".into()).await, ReportVerdict::RetryLater);
-    house.store.always(None);
+    house.store.commits.always(None);
     let large = Bytes::from(vec![0; (64 << 10) + 1]);
     assert_eq!(checkpoint(&mut worker, lease, large).await, ReportVerdict::Fenced);
     // The session's copy is the newer one: no conflict, and nothing is lost.

@@ -1,8 +1,8 @@
 //! Watches: their end, their resume, and what they do when they can not keep up.
 
-use sentinel_domain::State;
+use sentinel_domain::{Filter, State};
 use sentinel_engine::session::ReportVerdict;
-use sentinel_engine::{Cursor, EngineError, GapReason, Selection, Selector, Watch, WatchEvent};
+use sentinel_engine::{Cursor, EngineError, GapReason, Selector, Watch, WatchEvent};
 
 use crate::house::{House, bounded};
 use crate::worker::{Worker, hello, success};
@@ -108,9 +108,8 @@ async fn a_filter_shows_what_it_selects() {
     let house = House::new().await;
     house.enqueue(|_| ()).await;
     house.enqueue(|new| new.queue = "other".into()).await;
-    let selection = Selection { queues: vec!["q".into()], ..Selection::default() };
-    let mut watch =
-        house.engine.watch(Selector::Filter(selection), None, false).await.expect("opens");
+    let filter = Filter { queues: vec!["q".into()], ..Filter::default() };
+    let mut watch = house.engine.watch(Selector::Filter(filter), None, false).await.expect("opens");
     let mut worker = Worker::join(&house.engine, hello(1)).await;
     let jobs = worker.assigned(1).await;
     assert_eq!(worker.report(vec![success(&jobs[0])]).await, [ReportVerdict::Recorded]);

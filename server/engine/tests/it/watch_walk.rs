@@ -5,8 +5,8 @@ use std::collections::HashMap;
 
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
-use sentinel_domain::JobId;
-use sentinel_engine::{Cursor, Engine, Selection, Selector, Watch, WatchEvent};
+use sentinel_domain::{Filter, JobId};
+use sentinel_engine::{Cursor, Engine, Selector, Watch, WatchEvent};
 
 use crate::house::{House, PATIENCE, bounded};
 use crate::worker::{Worker, crash, hello, success};
@@ -133,7 +133,7 @@ async fn walk(seed: u64, ring: usize) -> (usize, usize) {
     for _ in 0..150 {
         change(&house, &mut worker, &mut ids, &mut dice).await;
         if dice.random_bool(0.08) {
-            let all = Selector::Filter(Selection::default());
+            let all = Selector::Filter(Filter::default());
             let from = dice.random_range(0..ids.len());
             let some = Selector::Jobs(ids[from..].iter().copied().take(20).collect());
             let selector = if dice.random_bool(0.5) { all } else { some };

@@ -4,12 +4,12 @@
 use diesel::prelude::*;
 use sentinel_broker::codec::Names;
 use sentinel_domain::limits::PAGE_MAX;
-use sentinel_domain::{Job, JobId, Millis, Name, State};
+use sentinel_domain::{Filter, Job, JobId, Millis, Name, State};
 
 use super::fault::Fault;
 use super::read;
 use super::scan::{Candidate, Direction, Merge, Source, has_label, queue_names};
-use crate::{Filter, Page, PageRequest};
+use crate::{Page, PageRequest};
 
 /// Candidates that one page looks at, at the most. About 0.3 s when none of them fits.
 const SCAN_MAX: usize = 100_000;

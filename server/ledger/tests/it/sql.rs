@@ -7,8 +7,8 @@ use diesel::connection::{Instrumentation, InstrumentationEvent, set_default_inst
 use diesel::prelude::*;
 use diesel::sql_types::Text;
 use sentinel_broker::Position;
-use sentinel_domain::{Label, State};
-use sentinel_ledger::{Filter, Ledger, LogCursor, LogQuery, LogRow, PageRequest};
+use sentinel_domain::{Filter, Label, State};
+use sentinel_ledger::{Ledger, LogCursor, LogQuery, LogRow, PageRequest};
 
 use crate::journal::Journal;
 

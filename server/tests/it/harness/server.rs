@@ -52,6 +52,10 @@ impl Server {
         format!("http://{}", self.address)
     }
 
+    pub(crate) fn socket_address(&self) -> std::net::SocketAddr {
+        self.address.parse().expect("the address of the server")
+    }
+
     pub(crate) fn log(&self) -> String {
         self.process.log()
     }
@@ -62,6 +66,14 @@ impl Server {
 
     pub(crate) fn signal(&self, signal: Signal) {
         self.process.signal(signal);
+    }
+
+    pub(crate) fn resident_bytes(&self) -> u64 {
+        self.process.resident_bytes()
+    }
+
+    pub(crate) fn ended(&mut self) -> Option<std::process::ExitStatus> {
+        self.process.ended()
     }
 
     pub(crate) async fn end(&mut self, limit: Duration) -> std::process::ExitStatus {
