@@ -222,6 +222,29 @@ const SESSION: Target = Target {
     seeds: session_seeds,
 };
 
+/// One report of each outcome.
+fn report_items(lease: &Option<workers::Lease>) -> Vec<workers::ReportItem> {
+    use workers::report_item::Outcome;
+    let failed = workers::Failed {
+        error: Some(jobs::JobError { message: "m".into(), code: "C".into(), retryable: true }),
+        next_delay: Some(prost_types::Duration { seconds: -1, nanos: 0 }),
+        timeout: true,
+    };
+    let outcomes = [
+        Outcome::Succeeded(workers::Succeeded { result: "42".into() }),
+        Outcome::Failed(failed),
+        Outcome::Snoozed(workers::Snoozed { delay: Some(Default::default()) }),
+        Outcome::Released(workers::Released {}),
+        Outcome::Cancelled(workers::Cancelled {}),
+    ];
+    let item = |outcome| workers::ReportItem {
+        lease: lease.clone(),
+        started_at: Some(prost_types::Timestamp { seconds: i64::MIN, nanos: -1 }),
+        outcome: Some(outcome),
+    };
+    outcomes.map(item).to_vec()
+}
+
 fn session_seeds() -> Vec<(&'static str, Vec<u8>)> {
     let id = JobId::from_u128(7).to_string();
     let lease = Some(workers::Lease {
@@ -241,24 +264,6 @@ fn session_seeds() -> Vec<(&'static str, Vec<u8>)> {
         credit: Some(workers::Credit { jobs: 7, bytes: 9 }),
         ..workers::Hello::default()
     };
-    use workers::report_item::Outcome;
-    let failed = workers::Failed {
-        error: Some(jobs::JobError { message: "m".into(), code: "C".into(), retryable: true }),
-        next_delay: Some(prost_types::Duration { seconds: -1, nanos: 0 }),
-        timeout: true,
-    };
-    let outcomes = [
-        Outcome::Succeeded(workers::Succeeded { result: "42".into() }),
-        Outcome::Failed(failed),
-        Outcome::Snoozed(workers::Snoozed { delay: Some(Default::default()) }),
-        Outcome::Released(workers::Released {}),
-        Outcome::Cancelled(workers::Cancelled {}),
-    ];
-    let items = outcomes.map(|outcome| workers::ReportItem {
-        lease: lease.clone(),
-        started_at: Some(prost_types::Timestamp { seconds: i64::MIN, nanos: -1 }),
-        outcome: Some(outcome),
-    });
     let progress = Some(jobs::Progress { seq: 1, done: 2, total: 3, message: "half".into() });
     let line = jobs::LogLine {
         seq: 1,
@@ -271,7 +276,7 @@ fn session_seeds() -> Vec<(&'static str, Vec<u8>)> {
         ("hello", Frame::Hello(hello)),
         ("credit", Frame::Credit(workers::Credit { jobs: u32::MAX, bytes: u64::MAX })),
         ("received", Frame::Received(workers::Received { assign_seq: u64::MAX })),
-        ("report", Frame::Report(workers::Report { items: items.to_vec() })),
+        ("report", Frame::Report(workers::Report { items: report_items(&lease) })),
         (
             "progress",
             Frame::Progress(workers::ProgressReport {

@@ -271,17 +271,10 @@ async fn run_timeout_slack(raw: &Raw, slack_ms: u64) {
     let (mut session, _) = joined.expect("is welcomed");
     let began = Instant::now();
     let lease = session.assigned().await.lease;
-    let mut nonce = 0;
-    let revoked = loop {
-        nonce += 1;
-        session.is_alive(nonce).await;
-        let job = got(raw, &id).await;
-        if job.state() != JobState::Running {
-            break job;
-        }
-        assert!(began.elapsed() < PATIENCE, "the lease is not taken");
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    };
+    let revoked = until("the lease is taken", PATIENCE, || async {
+        Some(got(raw, &id).await).filter(|job| job.state() != JobState::Running)
+    })
+    .await;
     assert!(began.elapsed() >= Duration::from_millis(slack_ms), "{:?}", began.elapsed());
     assert_eq!((revoked.state(), revoked.reason()), (JobState::Failed, StateReason::Timeout));
     assert_eq!(session.report(vec![success(lease, Vec::new())]).await, [Verdict::Fenced]);

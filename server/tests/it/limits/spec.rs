@@ -158,8 +158,8 @@ async fn span(
 }
 
 async fn times(raw: &Raw) {
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    let now = now.expect("a clock after 1970").as_secs() as i64;
+    // By the server's clock.
+    let now = stored(raw, spec(|_| {})).await.created_at.expect("a time").seconds;
     let at = |seconds| Timestamp { seconds, nanos: 0 };
     let day = 86_400;
     let run_at = |spec: &mut JobSpec, at| spec.run_at = Some(at);
