@@ -18,9 +18,9 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Server;
-use tonic::transport::server::TcpIncoming;
 
 use crate::config::{Config, Mode};
+use crate::listener::{Connections, Patience, connections_max};
 use crate::metrics::Metrics;
 use crate::observe::Observe;
 use crate::ops::{self, Readiness};
@@ -103,10 +103,23 @@ macro_rules! sized {
     };
 }
 
+/// A connection that has not begun to speak HTTP/2 by then is closed.
+const GREETING: Patience = Patience::Greeting(Duration::from_secs(10));
+
+/// What a connection may ask of the server. hyper has defaults for all of it; those that keep
+/// a stranger within bounds are said here, so that another version does not change them.
 fn server_builder() -> Server {
     Server::builder()
+        // Also ends a connection whose headers never end: it can not answer.
         .http2_keepalive_interval(Some(Duration::from_secs(20)))
+        .http2_keepalive_timeout(Some(Duration::from_secs(20)))
         .http2_adaptive_window(Some(true))
+        // Calls and watches of one connection; a client opens another for more.
+        .max_concurrent_streams(200)
+        .http2_max_header_list_size(16 << 10)
+        // Streams that are opened and reset at once: beyond it the connection is closed.
+        .http2_max_pending_accept_reset_streams(Some(20))
+        .http2_max_local_error_reset_streams(Some(1_024))
 }
 
 fn settings(config: &Config) -> Settings {
@@ -175,9 +188,7 @@ impl Running {
             .add_service(sized!(JobServiceServer::new(jobs)))
             .add_service(QueueServiceServer::new(queues))
             .add_service(sized!(WorkerServiceServer::new(workers)));
-        // The builder's own setting is for listeners that it binds itself; without this, Nagle
-        // and delayed acknowledgements hold answers back for 40 ms.
-        let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+        let incoming = Connections::new(listener, connections_max(), GREETING).into_incoming();
         let stop = stop_listening.clone().cancelled_owned();
         let serving = spawn_serving(async move {
             if let Err(error) = router.serve_with_incoming_shutdown(incoming, stop).await {

@@ -4,6 +4,8 @@ mod backup;
 mod connection;
 pub(crate) mod demo;
 mod failure;
+#[cfg(test)]
+mod fuzz;
 mod job;
 mod json;
 mod look;

@@ -121,7 +121,8 @@ pub fn decode_spec(bytes: Bytes, names: &mut Names) -> Result<Spec, CodecError> 
         kind: names.share(&spec.kind),
         payload: spec.payload,
         content_type: names.share(&spec.content_type),
-        priority: spec.priority as u8,
+        priority: u8::try_from(spec.priority)
+            .map_err(|_| CodecError::Unknown { what: "priority", code: spec.priority })?,
         created_at: spec.created_at_ms,
         run_at: spec.run_at_ms,
         start_deadline: spec.start_deadline_ms,

@@ -170,11 +170,9 @@ impl Naive {
                 None => {}
             }
         }
-        if let Some(conflict) = group.guards.iter().find_map(|guard| self.broken(guard, now)) {
+        let broken = group.guards.iter().find_map(|guard| self.broken(guard, now));
+        if let Some(conflict) = broken.or_else(|| self.kinds_too_many(&group)) {
             return Verdict::Conflict(conflict);
-        }
-        if let Some(queue) = self.kind_too_many(&group) {
-            return Verdict::Conflict(Conflict::TooManyKinds { queue });
         }
         for change in group.changes {
             self.change(change);
@@ -183,18 +181,20 @@ impl Naive {
         Verdict::Committed
     }
 
-    fn kind_too_many(&self, group: &Group) -> Option<Name> {
-        let mut kinds: BTreeMap<&Name, BTreeSet<&Name>> = BTreeMap::new();
-        for job in self.all().filter(|job| job.status.state.is_waiting()) {
-            kinds.entry(&job.spec.queue).or_default().insert(&job.spec.kind);
-        }
-        group.changes.iter().find_map(|change| {
+    fn kinds_too_many(&self, group: &Group) -> Option<Conflict> {
+        let waiting = self.all().filter(|job| job.status.state.is_waiting());
+        let mut kinds: BTreeSet<_> = waiting.map(|job| (&job.spec.queue, &job.spec.kind)).collect();
+        let mut over = group.changes.iter().filter_map(|change| {
             let Change::Create { job, .. } = change else { return None };
-            let of_queue = kinds.entry(&job.spec.queue).or_default();
-            let is_new = job.status.state.is_waiting() && of_queue.insert(&job.spec.kind);
-            let is_over = is_new && of_queue.len() as u64 > limits::CLASSES_PER_QUEUE;
-            is_over.then(|| job.spec.queue.clone())
-        })
+            let (queue, kind) = (&job.spec.queue, &job.spec.kind);
+            let is_new = job.status.state.is_waiting() && kinds.insert((queue, kind));
+            let of_queue = kinds.iter().filter(|(other, _)| *other == queue).count() as u64;
+            (is_new && of_queue > limits::CLASSES_PER_QUEUE).then_some(&job.spec)
+        });
+        let first = over.next()?;
+        let kinds = std::iter::once(first).chain(over.filter(|spec| spec.queue == first.queue));
+        let kinds = kinds.map(|spec| spec.kind.clone()).collect();
+        Some(Conflict::TooManyKinds { queue: first.queue.clone(), kinds })
     }
 
     fn broken(&self, guard: &Guard, now: Millis) -> Option<Conflict> {

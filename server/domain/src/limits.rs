@@ -131,6 +131,8 @@ limits! {
     REQUEST_TTL_MS: 10 * MINUTE, "ms", "the call is carried out again";
     /// Request ids that are remembered.
     REQUESTS_MAX: 1_000_000, "requests", "the oldest are forgotten";
+    /// Answers to request ids that are remembered, together.
+    REQUESTS_BYTES: 256 << 20, "bytes", "the oldest are forgotten";
     /// What one priority level is worth when a queue says nothing.
     PRIORITY_BOOST_MS: MINUTE, "ms", "-";
     /// The highest priority_boost.

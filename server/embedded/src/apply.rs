@@ -107,8 +107,8 @@ impl<'a> Work<'a> {
         if let Some(conflict) = group.guards.iter().find_map(|guard| self.broken(guard)) {
             return Verdict::Conflict(conflict);
         }
-        if let Some(queue) = self.kind_too_many(&group.changes) {
-            return Verdict::Conflict(Conflict::TooManyKinds { queue });
+        if let Some((queue, kinds)) = self.kinds_too_many(&group.changes) {
+            return Verdict::Conflict(Conflict::TooManyKinds { queue, kinds });
         }
         for change in group.changes {
             self.change(change);
@@ -154,8 +154,9 @@ impl<'a> Work<'a> {
     }
 
     /// Only new jobs are refused: a job that comes back from an attempt must have a place.
-    fn kind_too_many(&self, changes: &[Change]) -> Option<Name> {
+    fn kinds_too_many(&self, changes: &[Change]) -> Option<(Name, Vec<Name>)> {
         let mut added: Vec<(&Name, &Name)> = Vec::new();
+        let mut over: Option<(Name, Vec<Name>)> = None;
         for change in changes {
             let Change::Create { job, .. } = change else { continue };
             if !job.status.state.is_waiting() {
@@ -169,10 +170,13 @@ impl<'a> Work<'a> {
             added.push((queue, kind));
             let of_queue = added.iter().filter(|(q, _)| *q == queue).count();
             if of_queue + there.map_or(0, QueueIndex::class_count) > CLASSES_MAX {
-                return Some(queue.clone());
+                let (first, kinds) = over.get_or_insert_with(|| (queue.clone(), Vec::new()));
+                if first == queue {
+                    kinds.push(kind.clone());
+                }
             }
         }
-        None
+        over
     }
 
     fn change(&mut self, change: Change) {

@@ -40,7 +40,7 @@ impl Engine {
                 Verdict::Conflict(Conflict::Key { holder: Some(holder), .. }) => {
                     return Err(EngineError::KeyHeld { holder });
                 }
-                Verdict::Conflict(Conflict::TooManyKinds { queue }) => {
+                Verdict::Conflict(Conflict::TooManyKinds { queue, .. }) => {
                     return Err(EngineError::TooManyKinds { queue, max: CLASSES_PER_QUEUE });
                 }
                 Verdict::Conflict(Conflict::Job { current, .. }) => {

@@ -39,6 +39,12 @@ use crate::{Engine, EngineError};
 /// Commits of one session under way; beyond, its frames wait.
 const IN_FLIGHT_MAX: usize = 64;
 
+/// Of one Assign: what does not fit into a message would end the stream.
+const ASSIGN_BYTES: usize = 4 << 20;
+
+/// What an assignment has beside its payload and its checkpoint, with room to spare.
+const ASSIGNMENT_BYTES: usize = 2 << 10;
+
 /// Time of chores: receipts, renewals, progress that was held back.
 const TICK: Duration = Duration::from_millis(250);
 
@@ -212,17 +218,25 @@ impl Session {
     }
 
     async fn assign(&mut self, jobs: Vec<Arc<Job>>) -> Result<(), Ended> {
-        self.assign_seq += 1;
-        let now = self.engine.now();
-        self.unreceived.push_back(Unreceived {
-            assign_seq: self.assign_seq,
-            sent_at: now,
-            jobs: jobs.iter().map(|job| job.id).collect(),
-        });
-        for job in &jobs {
-            self.running.insert(job.id, Running::new(job.clone(), false));
+        let mut frames = in_frames(jobs).into_iter();
+        while let Some(jobs) = frames.next() {
+            self.assign_seq += 1;
+            self.unreceived.push_back(Unreceived {
+                assign_seq: self.assign_seq,
+                sent_at: self.engine.now(),
+                jobs: jobs.iter().map(|job| job.id).collect(),
+            });
+            for job in &jobs {
+                self.running.insert(job.id, Running::new(job.clone(), false));
+            }
+            let sent = self.send(ToWorker::Assign { assign_seq: self.assign_seq, jobs }).await;
+            if sent.is_err() {
+                // Never sent: the end of the stream hands them back without an attempt.
+                self.mailbox.assign(frames.flatten().collect());
+                return sent;
+            }
         }
-        self.send(ToWorker::Assign { assign_seq: self.assign_seq, jobs }).await
+        Ok(())
     }
 
     async fn on_frame(&mut self, frame: FromWorker) -> Result<(), Ended> {
@@ -304,6 +318,25 @@ impl Session {
             Done::Renewed { is_ours: true } | Done::Nothing => Ok(()),
         }
     }
+}
+
+/// Parts of at most [`ASSIGN_BYTES`] each, or one job that is larger.
+fn in_frames(jobs: Vec<Arc<Job>>) -> Vec<Vec<Arc<Job>>> {
+    let mut frames: Vec<Vec<Arc<Job>>> = Vec::new();
+    let mut bytes = ASSIGN_BYTES;
+    for job in jobs {
+        let checkpoint = job.status.checkpoint.as_ref().map_or(0, |c| c.len());
+        let more = job.spec.payload.len() + checkpoint + ASSIGNMENT_BYTES;
+        if bytes + more > ASSIGN_BYTES {
+            frames.push(Vec::new());
+            bytes = 0;
+        }
+        bytes += more;
+        if let Some(frame) = frames.last_mut() {
+            frame.push(job);
+        }
+    }
+    frames
 }
 
 impl Running {

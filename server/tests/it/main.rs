@@ -5,6 +5,7 @@
 
 mod attempts;
 mod backup;
+mod bytes;
 mod chaos;
 mod cli;
 mod crash;
@@ -14,9 +15,12 @@ mod flood;
 mod format;
 mod harness;
 mod history;
+mod hostile;
+mod limits;
 mod network;
 mod ops;
 mod programs;
+mod raw;
 mod refusals;
 mod relations;
 mod walk;

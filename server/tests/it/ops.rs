@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use futures_util::StreamExt;
 use rustix::process::Signal;
+use sentinel_client::BatchOptions;
 use sentinel_client::proto::jobs::v1::{EnqueueRequest, JobState};
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -196,4 +197,33 @@ async fn a_trace_leads_from_the_caller_to_the_handler() {
     assert_eq!(process.links, [(TRACE.to_owned(), enqueue.id.clone())]);
     assert_eq!(process.attributes["messaging.message.id"], id);
     assert_eq!(enqueue.attributes["messaging.message.id"], id);
+}
+
+#[tokio::test]
+async fn the_jobs_of_a_batch_link_to_its_one_span() {
+    let collector = Collector::start().await;
+    let flags = ["--auto-create-queues", "--otlp-endpoint", &collector.url];
+    let mut world = World::with(&flags).await;
+    let client = world.client();
+    let _worker = world.worker("w1", &[]).await;
+    let specs = vec![demo("noop", json!({})).into_spec(); 3];
+    let made = client.enqueue_batch(specs, BatchOptions::default()).await.unwrap();
+    for job in made {
+        end_of(&client, &job.unwrap().id).await;
+    }
+    world.server.signal(Signal::TERM);
+    world.server.end(PATIENCE).await;
+    let spans = until("the spans of the jobs arrive", PATIENCE, || async {
+        let spans = collector.spans();
+        let processed = spans.iter().filter(|span| span.name == "process default").count();
+        (processed == 3).then_some(spans)
+    })
+    .await;
+    let enqueues: Vec<_> = spans.iter().filter(|span| span.name == "enqueue default").collect();
+    let [enqueue] = enqueues[..] else { panic!("{} spans of one batch", enqueues.len()) };
+    assert_eq!(enqueue.kind, "PRODUCER");
+    assert_eq!(enqueue.attributes["messaging.batch.message_count"], "3");
+    for process in spans.iter().filter(|span| span.name == "process default") {
+        assert_eq!(process.links, [(enqueue.trace.clone(), enqueue.id.clone())]);
+    }
 }

@@ -24,14 +24,16 @@ const fn room(
 /// Tests may reach further: the engine is tested on a real store, clients on a real server.
 const ROOMS: &[Room] = &[
     room("sentinel-proto", &[], &[]),
+    // Knows nothing of what is thrown at: the targets are in the tests of the crates.
+    room("sentinel-fuzz", &[], &[]),
     room("sentinel-domain", &[], &[]),
-    room("sentinel-broker", &["sentinel-domain"], &[]),
-    room("sentinel-embedded", &["sentinel-broker", "sentinel-domain"], &[]),
+    room("sentinel-broker", &["sentinel-domain"], &["sentinel-fuzz"]),
+    room("sentinel-embedded", &["sentinel-broker", "sentinel-domain"], &["sentinel-fuzz"]),
     room("sentinel-ledger", &["sentinel-broker", "sentinel-domain"], &["sentinel-embedded"]),
     room(
         "sentinel-engine",
         &["sentinel-broker", "sentinel-domain", "sentinel-ledger"],
-        &["sentinel-embedded"],
+        &["sentinel-embedded", "sentinel-fuzz"],
     ),
     room(
         "sentinel-server",
@@ -45,10 +47,10 @@ const ROOMS: &[Room] = &[
             "sentinel-proto",
             "sentinel-worker",
         ],
-        &["sentinel-faults"],
+        &["sentinel-faults", "sentinel-fuzz"],
     ),
     room("sentinel-faults", &[], &[]),
-    room("sentinel-client", &["sentinel-proto"], &["sentinel-server"]),
+    room("sentinel-client", &["sentinel-proto"], &["sentinel-fuzz", "sentinel-server"]),
     room("sentinel-worker", &["sentinel-client", "sentinel-proto"], &["sentinel-server"]),
     room(
         "sentinel-bench",

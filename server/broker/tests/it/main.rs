@@ -3,4 +3,5 @@
 
 mod conformance;
 mod fault;
+mod fuzz;
 mod model;

@@ -11,6 +11,9 @@ use sentinel_domain::{Job, JobId};
 
 use super::{Ended, Held, Session, ToWorker};
 
+/// Cancels of one frame; those beyond come with a later Pong.
+const CANCELS_MAX: usize = 1_000;
+
 impl Session {
     /// Takes over newer copies of jobs that somebody wants to stop.
     pub(super) async fn on_cancels(&mut self, jobs: Vec<Arc<Job>>) -> Result<(), Ended> {
@@ -50,14 +53,17 @@ impl Session {
             return Ok(());
         }
         self.cancels.extend(jobs.iter().map(|job| (job.id, job.clone())));
-        self.send(ToWorker::Cancel(jobs)).await
+        for jobs in jobs.chunks(CANCELS_MAX) {
+            self.send(ToWorker::Cancel(jobs.to_vec())).await?;
+        }
+        Ok(())
     }
 
     /// Those to repeat. A job that left the session takes its cancel along.
     pub(super) fn unacknowledged(&mut self) -> Vec<Arc<Job>> {
         let (cancels, running): (&mut HashMap<JobId, _>, _) = (&mut self.cancels, &self.running);
         cancels.retain(|id, _| running.contains_key(id));
-        cancels.values().cloned().collect()
+        cancels.values().take(CANCELS_MAX).cloned().collect()
     }
 
     pub(super) fn on_cancel_ack(&mut self, acknowledged: Vec<Held>) {

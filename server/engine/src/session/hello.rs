@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures_util::stream::FuturesUnordered;
 use sentinel_broker::{Change, Group, SessionRow, StoreError};
 use sentinel_domain::limits::{NAME_BYTES, WORKER_CREDIT, WORKER_KINDS, WORKER_QUEUES};
-use sentinel_domain::{Job, Millis, SessionId, Violation};
+use sentinel_domain::{Job, Millis, SessionId, Violation, check_name};
 
 use super::{Asker, Held, HeldVerdict, Hello, Lanes, Running, Session, ToWorker, Welcome};
 use crate::roster::Presence;
@@ -31,9 +31,13 @@ impl Hello {
         range("held", self.held.len(), 0, 2 * WORKER_CREDIT);
         range("credit.jobs", self.credit_jobs, 0, WORKER_CREDIT);
         for (field, names) in [("queues", &self.queues), ("kinds", &self.kinds)] {
-            if let Some(name) = names.iter().find(|n| n.is_empty() || n.len() as u64 > NAME_BYTES) {
-                let text = format!("{} bytes is out of range: 1..={NAME_BYTES}", name.len());
-                found.push(Violation::new(format!("hello.{field}"), text));
+            // The first of many tells what is wrong.
+            let before = found.len();
+            for name in names.iter() {
+                check_name(&mut found, &format!("hello.{field}"), name);
+                if found.len() > before {
+                    break;
+                }
             }
         }
         found

@@ -8,6 +8,7 @@ mod dependency;
 mod drain;
 mod enqueue;
 mod finals;
+mod fuzz;
 mod hello;
 mod house;
 mod lost;
