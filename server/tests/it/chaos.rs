@@ -1,7 +1,6 @@
 //! Everything dies, stops and is cut off under load, again and again, and the history keeps
 //! every promise.
 
-mod disk;
 mod fault;
 mod health;
 pub(crate) mod load;

@@ -1,12 +1,12 @@
 //! A data directory on a disk that fails: what callers are told, what the operator is told,
 //! and that it goes on when the disk does.
 
-use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::path::Path;
 use std::time::Duration;
 
 use sentinel_client::proto::jobs::v1::{EnqueueRequest, JobState};
 use sentinel_client::{Error, NewJob};
+use sentinel_faults::Disk;
 use serde_json::json;
 use tonic::Code;
 use tonic_types::StatusExt;
@@ -15,38 +15,6 @@ use crate::harness::{
     Ended, PATIENCE, Server, World, demo, end_of, enqueue, in_state, sentinel, until,
 };
 
-/// A small file system, where this user may mount one.
-struct SmallDisk(tempfile::TempDir);
-
-impl SmallDisk {
-    fn mount(megabytes: u32) -> Option<Self> {
-        let dir = tempfile::tempdir().expect("a directory");
-        let size = format!("size={megabytes}m");
-        let mounted = std::process::Command::new("mount")
-            .args(["-t", "tmpfs", "-o", &size, "tmpfs"])
-            .arg(dir.path())
-            .stderr(Stdio::null())
-            .status();
-        mounted.is_ok_and(|status| status.success()).then_some(Self(dir))
-    }
-
-    /// Leaves so much room.
-    fn fill(&self, leave: u64) -> PathBuf {
-        let path = self.0.path().join("filler");
-        let disk = rustix::fs::statvfs(self.0.path()).expect("a file system");
-        let free = disk.f_bavail * disk.f_frsize;
-        let filler = vec![0; usize::try_from(free.saturating_sub(leave)).expect("fits")];
-        std::fs::write(&path, filler).expect("filled");
-        path
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        let _ = std::process::Command::new("umount").arg("-l").arg(self.0.path()).status();
-    }
-}
-
 /// A job that no worker here runs.
 fn large() -> NewJob {
     NewJob::new("other", "other.kind").payload(vec![b'x'; 500_000])
@@ -54,15 +22,12 @@ fn large() -> NewJob {
 
 #[tokio::test]
 async fn a_server_whose_disk_is_full_records_reports_and_goes_on_when_there_is_room() {
-    let Some(disk) = SmallDisk::mount(400) else {
-        eprintln!("not checked: mounting a small file system needs root");
+    let dir = tempfile::tempdir().expect("a directory");
+    let Some(disk) = Disk::mount(&dir.path().join("data"), 400) else {
+        eprintln!("not checked: mounting a small disk needs root");
         return;
     };
-    // The logs of the processes lie elsewhere.
-    let dir = tempfile::tempdir().expect("a directory");
-    std::os::unix::fs::symlink(disk.0.path(), dir.path().join("data")).expect("a link");
-    let server = Server::start(dir.path(), &["--auto-create-queues"]).await;
-    let world = World { server, dir };
+    let world = World::in_dir(dir, &["--auto-create-queues"]).await;
     let client = world.client();
     let _worker = world.worker("w1", &["--concurrency", "64"]).await;
     let mut running = Vec::new();
@@ -72,7 +37,7 @@ async fn a_server_whose_disk_is_full_records_reports_and_goes_on_when_there_is_r
     for id in &running {
         in_state(&client, id, JobState::Running).await;
     }
-    let filler = disk.fill(3 << 20);
+    disk.fill(3 << 20);
     let mut stored = Vec::new();
     let refusal = loop {
         let request = EnqueueRequest { spec: Some(large().into()), ..Default::default() };
@@ -89,7 +54,7 @@ async fn a_server_whose_disk_is_full_records_reports_and_goes_on_when_there_is_r
     for id in &running {
         assert_eq!(end_of(&client, id).await.state(), JobState::Succeeded, "reports have room");
     }
-    std::fs::remove_file(filler).expect("removed");
+    disk.free();
     let after = until("there is room again", PATIENCE, || async {
         client.enqueue(demo("echo", json!({"x": 1}))).await.ok()
     })
@@ -100,11 +65,12 @@ async fn a_server_whose_disk_is_full_records_reports_and_goes_on_when_there_is_r
     }
     until("the ballast is there again", PATIENCE, || async {
         let _ = client.enqueue(demo("noop", json!({}))).await;
-        let ballast = std::fs::metadata(disk.0.path().join("ballast")).ok()?;
+        let ballast = std::fs::metadata(disk.path().join("ballast")).ok()?;
         (ballast.len() == 64 << 20).then_some(())
     })
     .await;
-    drop(world);
+    // Before the directory that it is mounted in.
+    drop(disk);
 }
 
 /// A server that was stopped, with jobs.
@@ -199,14 +165,13 @@ async fn damage_that_a_start_does_not_meet_is_told_by_the_call_and_by_a_backup()
 
 #[tokio::test]
 async fn a_directory_that_can_not_be_written_is_told() {
-    let Some(disk) = SmallDisk::mount(16) else {
-        eprintln!("not checked: mounting a file system read-only needs root");
+    let dir = tempfile::tempdir().expect("a directory");
+    let Some(disk) = Disk::mount(dir.path(), 16) else {
+        eprintln!("not checked: mounting a disk read-only needs root");
         return;
     };
-    let remounted =
-        std::process::Command::new("mount").args(["-o", "remount,ro"]).arg(disk.0.path()).status();
-    assert!(remounted.is_ok_and(|status| status.success()));
-    let told = refused(&disk.0.path().join("data")).await;
+    disk.forbid_writes();
+    let told = refused(&disk.path().join("data")).await;
     assert!(told.contains("Read-only file system") && told.contains("data"), "{told}");
 }
 

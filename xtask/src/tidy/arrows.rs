@@ -28,7 +28,11 @@ const ROOMS: &[Room] = &[
     room("sentinel-fuzz", &[], &[]),
     room("sentinel-domain", &[], &[]),
     room("sentinel-broker", &["sentinel-domain"], &["sentinel-fuzz"]),
-    room("sentinel-embedded", &["sentinel-broker", "sentinel-domain"], &["sentinel-fuzz"]),
+    room(
+        "sentinel-embedded",
+        &["sentinel-broker", "sentinel-domain"],
+        &["sentinel-faults", "sentinel-fuzz"],
+    ),
     room("sentinel-ledger", &["sentinel-broker", "sentinel-domain"], &["sentinel-embedded"]),
     room(
         "sentinel-engine",

@@ -9,39 +9,15 @@ use sentinel_broker::conformance::make;
 use sentinel_broker::{Broker, Position, StoreError, Tail, Trim};
 use sentinel_domain::{Command as Verb, NewJob, decide};
 use sentinel_embedded::{DirLock, Embedded, OpenOptions, Seed};
+use sentinel_faults::Disk;
 
 use crate::durability::options;
 
-/// A small file system, where this user may mount one.
-struct SmallDisk(tempfile::TempDir);
-
-impl SmallDisk {
-    fn mount(megabytes: u32) -> Option<Self> {
-        let dir = tempfile::tempdir().expect("a directory");
-        let size = format!("size={megabytes}m");
-        let mounted = Command::new("mount")
-            .args(["-t", "tmpfs", "-o", &size, "tmpfs"])
-            .arg(dir.path())
-            .stderr(std::process::Stdio::null())
-            .status();
-        mounted.is_ok_and(|status| status.success()).then_some(Self(dir))
-    }
-
-    fn path(&self) -> &Path {
-        self.0.path()
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg(self.0.path()).status();
-    }
-}
-
 #[tokio::test]
 async fn a_full_disk_takes_reports_but_no_new_jobs() {
-    let Some(disk) = SmallDisk::mount(16) else {
-        eprintln!("not checked: mounting a small file system needs root");
+    let dir = tempfile::tempdir().expect("a directory");
+    let Some(disk) = Disk::mount(dir.path(), 16) else {
+        eprintln!("not checked: mounting a small disk needs root");
         return;
     };
     let lock = Arc::new(DirLock::acquire(disk.path().join("data")).expect("nobody else has it"));
@@ -84,9 +60,7 @@ async fn a_full_disk_takes_reports_but_no_new_jobs() {
     let call = writer.call(1_002).group(make::create(&make::job("q", "k", 1_000, 99))).done();
     let refusal = store.commit(call.clone()).await.expect_err("the disk is still full");
     assert!(matches!(refusal, StoreError::Full(_)), "{refusal}");
-    let size = format!("remount,size={}m", 64);
-    let grown = Command::new("mount").args(["-o", &size]).arg(disk.path()).status();
-    assert!(grown.is_ok_and(|status| status.success()), "a mounted disk can grow");
+    disk.resize(64);
     let call = sentinel_broker::Call { now: 5_000, ..call };
     store.commit(call).await.expect("there is room again, and the call was not applied before");
     drop(store);

@@ -7,10 +7,9 @@ use std::time::{Duration, Instant};
 use futures_util::TryStreamExt;
 use sentinel_client::proto::jobs::v1::{JobFilter, JobState, JobView};
 use sentinel_client::{Client, is_final};
-use sentinel_faults::Proxy;
+use sentinel_faults::{Disk, Proxy};
 use serde_json::json;
 
-use super::disk::Disk;
 use super::fault::Fault;
 use super::load::Load;
 use super::recorder::Recorder;
@@ -19,11 +18,14 @@ use crate::history::{History, Look, Seen, check, effects};
 
 const WORKERS: usize = 2;
 
+/// The ballast of the server, twice that to take it again, and what a dose writes.
+const DISK_MEGABYTES: u32 = 768;
+
 /// A worker that dies before it has found the new server is missed when its leases end.
 const FLAGS: [&str; 7] =
     ["--auto-create-queues", "--session-ttl", "4s", "--ping", "1s", "--drain-timeout", "5s"];
 
-/// Fields are dropped in order: processes before the disk and its directory.
+/// Fields are dropped in order: the directory last.
 pub(super) struct Site {
     pub(super) load: Load,
     pub(super) recorders: Vec<Recorder>,
@@ -40,8 +42,9 @@ pub(super) struct Site {
     name: &'static str,
     seed: u64,
     begun: Instant,
-    pub(super) world: World,
+    /// Unmounted lazily, and before the directory that it is mounted in is removed.
     disk: Option<Disk>,
+    pub(super) world: World,
 }
 
 impl Site {
@@ -49,7 +52,8 @@ impl Site {
     pub(super) async fn start(name: &'static str, seed: u64, wants_disk: bool) -> Self {
         println!("SENTINEL_TEST_SEED={seed}");
         let dir = tempfile::tempdir().expect("a temporary directory");
-        let disk = if wants_disk { Disk::mount(&dir.path().join("data")) } else { None };
+        let data = dir.path().join("data");
+        let disk = if wants_disk { Disk::mount(&data, DISK_MEGABYTES) } else { None };
         let world = World::in_dir(dir, &FLAGS).await;
         let proxy = || Proxy::start(world.server.socket_address());
         let to_workers = proxy().await.expect("a proxy");
@@ -77,8 +81,8 @@ impl Site {
             name,
             seed,
             begun: Instant::now(),
-            world,
             disk,
+            world,
         };
         for _ in 0..WORKERS {
             let worker = site.hire();
@@ -131,7 +135,7 @@ impl Site {
     pub(super) async fn fill_disk(&mut self, length: Duration) {
         match &self.disk {
             Some(disk) => {
-                disk.fill();
+                disk.fill(0);
                 pass(length).await;
                 disk.free();
             }

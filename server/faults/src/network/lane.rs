@@ -9,7 +9,7 @@ use tokio::net::tcp::{ReadHalf, WriteHalf};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 
-use crate::{Direction, Faults, Shared};
+use super::{Direction, Faults, Shared};
 
 const PIECE_BYTES: usize = 16 * 1024;
 
@@ -17,7 +17,7 @@ const PIECE_BYTES: usize = 16 * 1024;
 const PIECES: usize = 256;
 
 /// A socket failed, or the proxy is gone.
-pub(crate) struct Broken;
+pub(super) struct Broken;
 
 impl From<std::io::Error> for Broken {
     fn from(_: std::io::Error) -> Self {
@@ -32,7 +32,7 @@ struct Piece {
 }
 
 /// Takes everything from a connection that has no other end, until it is cut.
-pub(crate) async fn sink(near: &mut TcpStream, shared: &Shared, cut: &mut oneshot::Receiver<()>) {
+pub(super) async fn sink(near: &mut TcpStream, shared: &Shared, cut: &mut oneshot::Receiver<()>) {
     let mut buffer = vec![0; PIECE_BYTES];
     let taking = async {
         while let Ok(bytes @ 1..) = near.read(&mut buffer).await {
@@ -45,16 +45,16 @@ pub(crate) async fn sink(near: &mut TcpStream, shared: &Shared, cut: &mut onesho
     }
 }
 
-pub(crate) struct Lane<'a> {
-    pub(crate) direction: Direction,
-    pub(crate) shared: &'a Shared,
+pub(super) struct Lane<'a> {
+    pub(super) direction: Direction,
+    pub(super) shared: &'a Shared,
     /// How often swallowing had begun before this connection.
-    pub(crate) holes: u64,
+    pub(super) holes: u64,
 }
 
 impl Lane<'_> {
     /// Carries bytes until the sender closes its half.
-    pub(crate) async fn carry(
+    pub(super) async fn carry(
         self,
         from: ReadHalf<'_>,
         to: WriteHalf<'_>,

@@ -6,11 +6,11 @@ use std::net::SocketAddr;
 use tokio::net::TcpStream;
 use tokio::sync::{oneshot, watch};
 
-use crate::lane::{self, Broken, Lane};
-use crate::{Direction, Faults, Shared, reset};
+use super::lane::{self, Broken, Lane};
+use super::{Direction, Faults, Shared, reset};
 
 /// Carries bytes both ways until the connection ends, breaks, or `cut` comes.
-pub(crate) async fn run(
+pub(super) async fn run(
     mut near: TcpStream,
     target: SocketAddr,
     mut faults: watch::Receiver<Faults>,
