@@ -201,6 +201,7 @@ fn from_status(status: &Status) -> s::Status {
         recorded: status
             .recorded
             .map(|(epoch, session)| s::Recorded { epoch, session: Some(id(session.as_u128())) }),
+        was_snoozed: status.was_snoozed,
     }
 }
 
@@ -231,6 +232,7 @@ fn to_status(status: s::Status, names: &mut Names) -> Result<Status, CodecError>
         attempt: status.attempt,
         crashes: status.crashes,
         epoch: status.epoch,
+        was_snoozed: status.was_snoozed,
         ready_at: status.ready_at_ms,
         updated_at: status.updated_at_ms,
         started_at: status.started_at_ms,

@@ -307,6 +307,7 @@ pub fn birth(id: JobId, spec: Arc<Spec>, dependencies: &[Dependency], now: Milli
         attempt: 0,
         crashes: 0,
         epoch: 0,
+        was_snoozed: false,
         ready_at: spec.run_at,
         updated_at: now,
         started_at: None,

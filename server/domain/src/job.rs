@@ -93,6 +93,8 @@ pub struct Status {
     pub crashes: u32,
     /// Rises with every lease of the job's whole life.
     pub epoch: u64,
+    /// An attempt of this run was snoozed: it began and does not count.
+    pub was_snoozed: bool,
     /// When it may start. Means something in SCHEDULED, READY and BLOCKED.
     pub ready_at: Millis,
     pub updated_at: Millis,
