@@ -24,6 +24,9 @@ const BYTES_MAX: usize = 4_096;
 /// Inputs that were of use and are mutated further, beside the corpus.
 const KEPT_MAX: usize = 256;
 
+/// Of those that were kept last, so many are tried more often.
+const NEWEST: usize = 8;
+
 /// Something that takes bytes from outside.
 pub struct Target {
     /// Of the crate: `env!("CARGO_MANIFEST_DIR")`.
@@ -66,7 +69,9 @@ impl Target {
         let end = Instant::now() + dose;
         let mut inputs = 0_u64;
         while Instant::now() < end {
-            let (_, base) = &pool[random.below(pool.len())];
+            // What got furthest came last: half of the tries go on from there.
+            let newest = if random.below(2) == 0 { NEWEST.min(pool.len()) } else { pool.len() };
+            let (_, base) = &pool[pool.len() - 1 - random.below(newest)];
             let (_, other) = &pool[random.below(pool.len())];
             let mut input = mutate(base, other, &mut random);
             input.truncate(BYTES_MAX);
