@@ -62,7 +62,7 @@ measures! {
     "start_p99_ms", "  p99", "ms", "of the same jobs";
     "start_p999_ms", "  p99.9", "ms", "of the same jobs";
     "cancel_p50_ms", "cancel to handler, p50", "ms",
-        "200 cancels one after another: call to the handler that sees it", "echo_alone_ms";
+        "500 cancels one after another: call to the handler that sees it", "echo_alone_ms";
     "cancel_p99_ms", "  p99", "ms", "of the same cancels";
     "steady_per_s", "steady state", "jobs/s",
         "enqueue (100 per call), run and record at once; durable records", "echo_batch_per_s";

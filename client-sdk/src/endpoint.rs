@@ -11,8 +11,10 @@ use crate::Error;
 pub(crate) const MAX_MESSAGE_BYTES: usize = 20 * 1024 * 1024;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
-const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(5);
+// A half-open connection is found out in 8 s. Until then every call on it waits, and a watch says
+// nothing; a worker's session has a watch of its own, with 5 s.
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(5);
+const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(3);
 // One full batch of assignments or snapshots in flight; the HTTP/2 default of 64 KiB would cost
 // a round trip for each.
 const STREAM_WINDOW_BYTES: u32 = 4 * 1024 * 1024;

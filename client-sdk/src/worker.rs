@@ -43,7 +43,7 @@ use tonic::transport::Endpoint;
 use crate::Error;
 use execute::{Executor, Handler};
 use session::Session;
-use state::{Identity, SessionState};
+use state::{Identity, Room, SessionState};
 
 pub use attempt::CheckpointError;
 pub use builder::WorkerBuilder;
@@ -58,7 +58,7 @@ pub struct Worker {
     identity: Identity,
     endpoints: Vec<Endpoint>,
     handlers: HashMap<String, Handler>,
-    concurrency: u32,
+    room: Room,
     drain_timeout: Duration,
     tuning: Tuning,
 }
@@ -99,12 +99,11 @@ impl Worker {
 
     fn session(self, shutdown: CancellationToken, stop: CancellationToken) -> Session {
         // One end and one write per running handler: neither channel can be full.
-        let capacity = self.concurrency as usize + 1;
+        let capacity = self.room.slots as usize + 1;
         let (finished_tx, finished) = mpsc::channel(capacity);
         let (dirty_tx, dirty) = mpsc::channel(capacity);
         let now = Instant::now();
-        let state =
-            SessionState::new(self.identity, self.tuning.clone(), self.concurrency, dirty_tx, now);
+        let state = SessionState::new(self.identity, self.tuning.clone(), self.room, dirty_tx, now);
         Session {
             state,
             executor: Executor {

@@ -10,6 +10,8 @@
     missing_docs
 )]
 
+pub mod codec;
+
 pub mod jobs {
     pub mod v1 {
         include!("gen/sentinel.jobs.v1.rs");

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use sentinel_broker::ServerId;
-use sentinel_engine::{Clock, Engine, Parts, Settings, Tasks};
+use sentinel_engine::{Chance, Clock, Engine, Parts, Settings, Tasks};
 use sentinel_proto::admin::v1::queue_service_server::QueueServiceServer;
 use sentinel_proto::jobs::v1::job_service_server::JobServiceServer;
 use sentinel_proto::workers::v1::worker_service_server::WorkerServiceServer;
@@ -18,13 +18,15 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Server;
-use tonic::transport::server::TcpIncoming;
 
 use crate::config::{Config, Mode};
+use crate::listener::{Connections, Patience, connections_max};
 use crate::metrics::Metrics;
 use crate::observe::Observe;
 use crate::ops::{self, Readiness};
 use crate::service::{Jobs, QueuesService, Workers};
+
+pub(crate) use store::open_stores;
 
 /// A frame carries a payload of up to 16 MiB and what belongs to it.
 const MESSAGE_MAX_BYTES: usize = 20 << 20;
@@ -84,7 +86,9 @@ pub struct Running {
     pub ops_address: std::net::SocketAddr,
     tasks: Tasks,
     streams: CancellationToken,
-    listeners: CancellationToken,
+    listener: CancellationToken,
+    /// Outlives the calls, so that probes are told of the drain.
+    ops_listener: CancellationToken,
     serving: tokio::task::JoinHandle<()>,
     readiness: watch::Sender<Readiness>,
     health: tonic_health::server::HealthReporter,
@@ -99,10 +103,23 @@ macro_rules! sized {
     };
 }
 
+/// A connection that has not begun to speak HTTP/2 by then is closed.
+const GREETING: Patience = Patience::Greeting(Duration::from_secs(10));
+
+/// What a connection may ask of the server. hyper has defaults for all of it; those that keep
+/// a stranger within bounds are said here, so that another version does not change them.
 fn server_builder() -> Server {
     Server::builder()
+        // Also ends a connection whose headers never end: it can not answer.
         .http2_keepalive_interval(Some(Duration::from_secs(20)))
+        .http2_keepalive_timeout(Some(Duration::from_secs(20)))
         .http2_adaptive_window(Some(true))
+        // Calls and watches of one connection; a client opens another for more.
+        .max_concurrent_streams(200)
+        .http2_max_header_list_size(16 << 10)
+        // Streams that are opened and reset at once: beyond it the connection is closed.
+        .http2_max_pending_accept_reset_streams(Some(20))
+        .http2_max_local_error_reset_streams(Some(1_024))
 }
 
 fn settings(config: &Config) -> Settings {
@@ -115,6 +132,9 @@ fn settings(config: &Config) -> Settings {
         receive_timeout_ms: ms(config.receive_timeout),
         finals_hot_ms: ms(config.finals_hot),
         watch_window_ms: ms(config.watch_window),
+        keep_succeeded_ms: ms(config.keep_succeeded),
+        keep_unsuccessful_ms: ms(config.keep_unsuccessful),
+        keep_finished_max: config.keep_finished_max,
         ..Settings::default()
     }
 }
@@ -136,16 +156,17 @@ impl Running {
             broker,
             ledger,
             clock,
+            chance: Chance::system(),
             observer: Arc::new(Observe::new(metrics.clone(), config.otlp_endpoint.is_some())),
             settings,
             server: ServerId(rand::random()),
         };
         let engine = Engine::start(parts, &tasks).await?;
         let streams = CancellationToken::new();
-        let listeners = CancellationToken::new();
+        let (stop_listening, stop_ops) = (CancellationToken::new(), CancellationToken::new());
         let (readiness, is_ready) = watch::channel(Readiness::Ready);
         let routes = ops::router(metrics.clone(), is_ready);
-        let stop = listeners.clone();
+        let stop = stop_ops.clone();
         tasks.spawn("ops", async move {
             if let Err(error) = ops::serve(ops_listener, routes, stop).await {
                 tracing::error!(%error, "the ops listener failed");
@@ -167,10 +188,8 @@ impl Running {
             .add_service(sized!(JobServiceServer::new(jobs)))
             .add_service(QueueServiceServer::new(queues))
             .add_service(sized!(WorkerServiceServer::new(workers)));
-        // The builder's own setting is for listeners that it binds itself; without this, Nagle
-        // and delayed acknowledgements hold answers back for 40 ms.
-        let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
-        let stop = listeners.clone().cancelled_owned();
+        let incoming = Connections::new(listener, connections_max(), GREETING).into_incoming();
+        let stop = stop_listening.clone().cancelled_owned();
         let serving = spawn_serving(async move {
             if let Err(error) = router.serve_with_incoming_shutdown(incoming, stop).await {
                 tracing::error!(%error, "the listener failed");
@@ -183,7 +202,8 @@ impl Running {
             ops_address,
             tasks,
             streams,
-            listeners,
+            listener: stop_listening,
+            ops_listener: stop_ops,
             serving,
             readiness,
             health,
@@ -198,7 +218,7 @@ impl Running {
         self.health.set_not_serving::<QueueServiceServer<QueuesService>>().await;
         self.health.set_not_serving::<WorkerServiceServer<Workers>>().await;
         self.streams.cancel();
-        self.listeners.cancel();
+        self.listener.cancel();
         let abort = self.serving.abort_handle();
         // hyper waits for connections that never end by themselves; it does not get longer.
         let served = tokio::time::timeout(patience, self.serving).await.is_ok();
@@ -206,6 +226,7 @@ impl Running {
             tracing::warn!(?patience, "calls were cut at the end of the drain");
             abort.abort();
         }
+        self.ops_listener.cancel();
         let closed = self.tasks.close(LAST_WRITES).await;
         if !closed {
             tracing::error!("some tasks did not end; the journal has what they had not written");

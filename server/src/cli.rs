@@ -1,8 +1,11 @@
 //! The command line: the server's two modes, and the client verbs on the SDK.
 
+mod backup;
 mod connection;
 pub(crate) mod demo;
 mod failure;
+#[cfg(test)]
+mod fuzz;
 mod job;
 mod json;
 mod look;
@@ -30,7 +33,7 @@ Exit codes:
   2  a flag or a value is wrong
   3  there is no such job or queue
   4  the server can not be reached or has too much to do
-  5  the state of the job or queue does not allow it
+  5  the state of the job, queue or directory does not allow it
   6  anything else";
 
 const EXAMPLES: &str = "\
@@ -64,6 +67,12 @@ enum Verb {
     /// Declare and look up queues.
     #[command(after_help = format!("{}\n\n{EXIT_CODES}", queue::EXAMPLES))]
     Queue(queue::QueueCommand),
+    /// Copy the data of a server, which may be running, to another directory.
+    #[command(after_help = format!("{}\n\n{EXIT_CODES}", backup::BACKUP_EXAMPLES))]
+    Backup(backup::Backup),
+    /// Put a backup into an empty data directory, before a server is started on it.
+    #[command(after_help = format!("{}\n\n{EXIT_CODES}", backup::RESTORE_EXAMPLES))]
+    Restore(backup::Restore),
     /// Print the completion script of a shell.
     #[command(
         after_help = "Example:\n  sentinel completion bash > /etc/bash_completion.d/sentinel"
@@ -89,6 +98,8 @@ pub fn main() -> ExitCode {
         Verb::Dev(flags) => serve::run(Mode::Dev, flags),
         Verb::Job(command) => job::run(command),
         Verb::Queue(command) => queue::run(command),
+        Verb::Backup(command) => backup::take(command),
+        Verb::Restore(command) => backup::restore(command),
         Verb::Completion { shell } => complete(shell),
     }
 }

@@ -2,8 +2,10 @@
 //! a job's life are in `sentinel-domain`, use-cases in `sentinel-engine`.
 
 pub mod assembly;
+mod backup;
 pub mod cli;
 pub mod config;
+mod listener;
 pub mod metrics;
 mod observe;
 pub mod ops;

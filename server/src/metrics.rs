@@ -140,6 +140,7 @@ struct Inner {
     sessions: Gauge,
     slots: Gauge,
     ledger_lag: Gauge<f64, Seconds>,
+    history_removed: Family<Reason, Counter>,
     shed: Family<MethodReason, Counter>,
     rpc_duration: Family<MethodCode, HistogramWithExemplars<TraceId>, Durations>,
 }
@@ -178,6 +179,7 @@ impl Metrics {
             sessions: Gauge::default(),
             slots: Gauge::default(),
             ledger_lag: Gauge::default(),
+            history_removed: Family::default(),
             shed: Family::default(),
             rpc_duration: Family::new_with_constructor(Durations::RPC),
         };
@@ -281,6 +283,11 @@ impl Metrics {
         self.inner.ledger_lag.set(lag.as_secs_f64());
     }
 
+    /// Finished jobs left the history, because of their age or of their count in a queue.
+    pub fn history_removed(&self, reason: &'static str, jobs: u64) {
+        self.inner.history_removed.get_or_create(&Reason { reason }).inc_by(jobs);
+    }
+
     /// A call was refused because the server has too much to do. `reason` is the one of
     /// its ErrorInfo.
     pub fn shed(&self, method: &'static str, reason: &'static str) {
@@ -364,6 +371,11 @@ impl Inner {
             "Age of the oldest change that is not in the ledger yet",
             Unit::Seconds,
             self.ledger_lag.clone(),
+        );
+        to.register(
+            "history_removed",
+            "Finished jobs that retention removed, by reason: age or count",
+            self.history_removed.clone(),
         );
         to.register("watch_streams", "Watch streams that are open", self.watch_streams.clone());
         to.register("watch_gaps", "Gaps told to watches", self.watch_gaps.clone());

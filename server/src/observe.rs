@@ -98,6 +98,10 @@ impl Observer for Observe {
         self.metrics.ledger_lag(since(0, lag_ms));
     }
 
+    fn forgotten(&self, why: &'static str, jobs: u64) {
+        self.metrics.history_removed(why, jobs);
+    }
+
     fn shed(&self) {
         self.metrics.shed("Enqueue", "OVERLOADED");
     }

@@ -1,6 +1,8 @@
 //! The thin edge: decode, call the engine, encode. No branch on business state.
 
 mod from_wire;
+#[cfg(test)]
+mod fuzz;
 mod job;
 mod queue;
 pub mod status;

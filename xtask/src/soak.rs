@@ -1,6 +1,7 @@
 //! `cargo xtask soak`: the tests that are worth hours, and a file that says on what machine
 //! and from which commit they passed.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::{Command, ExitCode};
 use std::time::Instant;
@@ -46,6 +47,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
         "minutes_per_test": args.minutes,
         "seed": seed,
         "duration_s": started.elapsed().as_secs(),
+        "done": Done::parse(&output).report(),
         "passed": count.passed,
         "failed": count.failed,
         "result": if count.failed == 0 { "passed" } else { "failed" },
@@ -61,7 +63,8 @@ fn runner() -> Command {
     if shell::succeeds(&mut shell::cargo(&["nextest", "--version"])) {
         let mut command = shell::cargo(&["nextest", "run", "--workspace", "--profile", "soak"]);
         command.args(["--run-ignored", "only", "--no-fail-fast", "--no-tests=pass"]);
-        command.args(["-E", "test(soak)"]);
+        // A line per dose, as it ends.
+        command.args(["-E", "test(soak)", "--no-capture"]);
         return command;
     }
     let mut command = shell::cargo(&["test", "--workspace", "--lib", "--bins", "--tests"]);
@@ -86,6 +89,50 @@ fn tee(command: &mut Command) -> Result<(String, bool)> {
         output.push('\n');
     }
     Ok((output, child.wait()?.success()))
+}
+
+/// What the doses say that they did, each by a line `dose {..}`.
+#[derive(Debug, Default)]
+struct Done {
+    doses: BTreeMap<String, u64>,
+    faults: BTreeMap<String, u64>,
+    checked: BTreeMap<String, u64>,
+    worst_well_after_ms: u64,
+}
+
+impl Done {
+    fn parse(output: &str) -> Self {
+        let mut done = Self::default();
+        // libtest leaves the name of the test in front of the first line.
+        for dose in output.lines().filter_map(|line| line.split_once("dose {")) {
+            let Ok(dose) = serde_json::from_str::<Value>(&format!("{{{}", dose.1)) else {
+                continue;
+            };
+            let name = dose["dose"].as_str().unwrap_or("unnamed");
+            *done.doses.entry(name.to_owned()).or_default() += 1;
+            add(&mut done.faults, &dose["faults"]);
+            add(&mut done.checked, &dose["checked"]);
+            let well_after_ms = dose["well_after_ms"].as_u64().unwrap_or_default();
+            done.worst_well_after_ms = done.worst_well_after_ms.max(well_after_ms);
+        }
+        done
+    }
+
+    fn report(&self) -> Value {
+        json!({
+            "doses": self.doses,
+            "faults": self.faults,
+            "checked": self.checked,
+            "worst_well_after_ms": self.worst_well_after_ms,
+        })
+    }
+}
+
+/// Adds the numbers of an object, name by name.
+fn add(sums: &mut BTreeMap<String, u64>, numbers: &Value) {
+    for (name, number) in numbers.as_object().into_iter().flatten() {
+        *sums.entry(name.clone()).or_default() += number.as_u64().unwrap_or_default();
+    }
 }
 
 fn versions() -> Value {
@@ -128,3 +175,6 @@ fn write(root: &Path, date: &str, report: &Value) -> Result<String> {
     std::fs::write(root.join(&path), text).with_context(|| format!("write {path}"))?;
     Ok(path)
 }
+
+#[cfg(test)]
+mod tests;

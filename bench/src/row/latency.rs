@@ -17,8 +17,8 @@ use crate::process::Server;
 
 const STAMP: &str = "bench.stamp";
 const HOLD: &str = "bench.hold";
-const CONCURRENCY: u32 = 256;
-const CANCELS: usize = 200;
+const CONCURRENCY: u32 = 512;
+const CANCELS: usize = 500;
 
 /// Enqueues of the open loop are this far apart.
 const PACE: Duration = Duration::from_millis(1);

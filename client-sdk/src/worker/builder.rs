@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use super::execute::{Handler, erase};
-use super::state::Identity;
+use super::state::{Identity, Room};
 use super::tuning::Tuning;
 use super::{Context, Outcome, Worker};
 use crate::proto::workers::v1::Kind;
@@ -16,6 +16,8 @@ const MAX_QUEUES: usize = 100;
 const MAX_KINDS: usize = 1000;
 const MAX_LABELS: usize = 16;
 const DEFAULT_CONCURRENCY: u32 = 64;
+/// Every slot of a default worker with the largest payload that servers take by default.
+const DEFAULT_PAYLOAD_BYTES: u64 = 64 << 20;
 const DEFAULT_DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Collects what a [`Worker`] is.
@@ -26,7 +28,7 @@ pub struct WorkerBuilder {
     labels: BTreeMap<String, String>,
     instance: Option<String>,
     build: String,
-    concurrency: u32,
+    room: Room,
     drain_timeout: Duration,
     tuning: Tuning,
 }
@@ -40,7 +42,7 @@ impl WorkerBuilder {
             labels: BTreeMap::new(),
             instance: None,
             build: String::new(),
-            concurrency: DEFAULT_CONCURRENCY,
+            room: Room { slots: DEFAULT_CONCURRENCY, payload_bytes: DEFAULT_PAYLOAD_BYTES },
             drain_timeout: DEFAULT_DRAIN_TIMEOUT,
             tuning: Tuning::default(),
         }
@@ -90,7 +92,14 @@ impl WorkerBuilder {
 
     /// Jobs that run at the same time. Default 64, range 1..100,000.
     pub fn concurrency(mut self, jobs: u32) -> Self {
-        self.concurrency = jobs;
+        self.room.slots = jobs;
+        self
+    }
+
+    /// Payload bytes of the running jobs together, a soft bound: one job at most goes beyond.
+    /// Default 64 MiB. 0: no bound.
+    pub fn payload_budget(mut self, bytes: u64) -> Self {
+        self.room.payload_bytes = bytes;
         self
     }
 
@@ -139,7 +148,7 @@ impl WorkerBuilder {
         in_range("kinds", self.kinds.len(), 1, MAX_KINDS, "handlers")?;
         in_range("labels", self.labels.len(), 0, MAX_LABELS, "labels")?;
         let most = MAX_CONCURRENCY as usize;
-        in_range("concurrency", self.concurrency as usize, 1, most, "jobs")?;
+        in_range("concurrency", self.room.slots as usize, 1, most, "jobs")?;
         for name in self.queues.iter().chain(self.kinds.keys()) {
             check_name(name)?;
         }
@@ -160,7 +169,7 @@ impl WorkerBuilder {
             identity,
             endpoints,
             handlers,
-            concurrency: self.concurrency,
+            room: self.room,
             drain_timeout: self.drain_timeout,
             tuning: self.tuning,
         })

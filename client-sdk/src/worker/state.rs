@@ -5,8 +5,11 @@
 //! settled. `running` counts handlers that have not ended, also those whose lease is lost: they
 //! use the machine all the same.
 
+mod credit;
 mod drain;
 mod frames;
+#[cfg(test)]
+mod fuzz;
 mod inbound;
 #[cfg(test)]
 mod tests;
@@ -23,8 +26,11 @@ use foldhash::fast::RandomState;
 use super::attempt::{Attempt, Dirty};
 use super::outcome::Outcome;
 use super::tuning::Tuning;
-use crate::proto::workers::v1::{Cancelled, Credit, Hello, Kind, Lease, ReportItem, report_item};
+use crate::proto::workers::v1::{
+    Assignment, Cancelled, Hello, Kind, Lease, ReportItem, report_item,
+};
 use crate::time::wire_timestamp;
+pub(crate) use credit::Room;
 pub(crate) use drain::Drain;
 use timers::{Timer, Timers};
 
@@ -98,6 +104,8 @@ struct Link {
     /// The attempts named in Hello.held, in its order: the verdicts refer to it.
     hello_held: Vec<u64>,
     credit_out: u32,
+    /// Granted, less the payloads that were assigned.
+    bytes_out: i64,
     last_assign_seq: u64,
     received_due: bool,
     cancel_acks: Vec<Lease>,
@@ -125,6 +133,7 @@ impl Link {
             is_up: false,
             hello_held: Vec::new(),
             credit_out: 0,
+            bytes_out: 0,
             last_assign_seq: 0,
             received_due: false,
             cancel_acks: Vec::new(),
@@ -148,7 +157,7 @@ impl Link {
 pub(crate) struct SessionState {
     identity: Identity,
     tuning: Tuning,
-    concurrency: u32,
+    room: Room,
     dirty: Dirty,
     /// Uniform in 0..1, for the pauses.
     random: fn() -> f64,
@@ -159,6 +168,8 @@ pub(crate) struct SessionState {
     by_lease: HashMap<ByLease, u64, RandomState>,
     last_no: u64,
     running: u32,
+    /// Payloads of the running handlers.
+    running_bytes: i64,
     unacked: u32,
     lingering: usize,
     timers: Timers,
@@ -170,14 +181,14 @@ impl SessionState {
     pub(crate) fn new(
         identity: Identity,
         tuning: Tuning,
-        concurrency: u32,
+        room: Room,
         dirty: Dirty,
         now: Instant,
     ) -> Self {
         Self {
             identity,
             tuning,
-            concurrency,
+            room,
             dirty,
             random: rand::random::<f64>,
             session: String::new(),
@@ -187,6 +198,7 @@ impl SessionState {
             by_lease: HashMap::default(),
             last_no: 0,
             running: 0,
+            running_bytes: 0,
             unacked: 0,
             lingering: 0,
             timers: Timers::default(),
@@ -231,9 +243,8 @@ impl SessionState {
         nos.sort_unstable();
         let leases = nos.iter().filter_map(|no| self.held.get(no));
         let leases = leases.map(|held| held.attempt.lease.clone()).collect();
-        let credit = self.grantable();
+        let credit = Some(self.grant());
         self.link.hello_held = nos;
-        self.link.credit_out = credit;
         Hello {
             instance: self.identity.instance.to_string(),
             build: self.identity.build.clone(),
@@ -243,21 +254,8 @@ impl SessionState {
             labels: self.identity.labels.clone(),
             session: self.session.clone(),
             held: leases,
-            credit: Some(Credit { jobs: credit, bytes: 0 }),
+            credit,
         }
-    }
-
-    /// Room that is neither used nor granted. Reports that wait for their acknowledgement bound
-    /// it too: a store that stops committing must not make this process grow.
-    fn grantable(&self) -> u32 {
-        if self.drain.has_begun() {
-            return 0;
-        }
-        let out = self.link.credit_out;
-        let by_slots = self.concurrency.saturating_sub(self.running).saturating_sub(out);
-        let unacked_max = self.concurrency.saturating_mul(2).max(10_000);
-        let by_reports = unacked_max.saturating_sub(self.unacked).saturating_sub(out);
-        by_slots.min(by_reports)
     }
 
     /// A handler has ended, by itself or by being dropped.
@@ -269,6 +267,7 @@ impl SessionState {
             return;
         }
         self.running -= 1;
+        self.running_bytes -= payload_bytes(&held.attempt.assignment);
         self.timers.clear(no, &mut held.timers, Timer::RunTimeout);
         self.timers.clear(no, &mut held.timers, Timer::Abandon);
         held.attempt.end();
@@ -386,6 +385,10 @@ fn outcome_to_report(outcome: Outcome, cancelled: bool, releasing: bool) -> repo
         Outcome::Cancelled => Outcome::Release.into_wire(),
         _ => outcome.into_wire(),
     }
+}
+
+fn payload_bytes(assignment: &Assignment) -> i64 {
+    i64::try_from(assignment.payload.len()).unwrap_or(i64::MAX)
 }
 
 fn queue_side(held: &mut Held, link: &mut Link) {

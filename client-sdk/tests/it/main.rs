@@ -4,6 +4,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a failed expectation is the test's result")]
 
+mod bytes;
 mod cancel;
 mod client;
 mod drain;

@@ -170,7 +170,8 @@ pub enum Conflict {
     Session { session: SessionId, owner: Option<ServerId> },
     /// The queue as it is.
     Queue(Queue),
-    /// A queue has jobs of too many kinds waiting. Only [`Change::Create`] meets it: a job
+    /// A queue has jobs of too many kinds waiting: the group's other kinds have a place, in
+    /// the order of its changes, and these have none. Only [`Change::Create`] meets it: a job
     /// that comes back from an attempt always has a place.
-    TooManyKinds { queue: Name },
+    TooManyKinds { queue: Name, kinds: Vec<Name> },
 }

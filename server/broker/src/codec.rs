@@ -121,7 +121,8 @@ pub fn decode_spec(bytes: Bytes, names: &mut Names) -> Result<Spec, CodecError> 
         kind: names.share(&spec.kind),
         payload: spec.payload,
         content_type: names.share(&spec.content_type),
-        priority: spec.priority as u8,
+        priority: u8::try_from(spec.priority)
+            .map_err(|_| CodecError::Unknown { what: "priority", code: spec.priority })?,
         created_at: spec.created_at_ms,
         run_at: spec.run_at_ms,
         start_deadline: spec.start_deadline_ms,
@@ -201,6 +202,7 @@ pub fn from_status(status: &Status) -> s::Status {
         recorded: status
             .recorded
             .map(|(epoch, session)| s::Recorded { epoch, session: Some(id(session.as_u128())) }),
+        was_snoozed: status.was_snoozed,
     }
 }
 
@@ -232,6 +234,7 @@ pub fn to_status(status: s::Status, names: &mut Names) -> Result<Status, CodecEr
         attempt: status.attempt,
         crashes: status.crashes,
         epoch: status.epoch,
+        was_snoozed: status.was_snoozed,
         ready_at: status.ready_at_ms,
         updated_at: status.updated_at_ms,
         started_at: status.started_at_ms,

@@ -12,6 +12,7 @@ use sentinel_domain::{Job, JobId, Millis, Queue, UniqueKey};
 
 use crate::{Broker, Position};
 
+pub(crate) use walk::Dice;
 pub use walk::{Report, seed_from_env, walk};
 
 /// What a store that is opened again is told, as a ledger would tell it.

@@ -6,10 +6,11 @@ pub enum StoreError {
     /// Whether the call was applied is not known: repeat it under the same number.
     #[error("the store did not answer: {0}")]
     Unknown(String),
-    /// Nothing was applied; the same may work later.
+    /// Nothing was applied by this try; the same may work later. After an [`Self::Unknown`]
+    /// it says nothing about the tries before: go on under the same number.
     #[error("the store is not available: {0}")]
     Unavailable(String),
-    /// Nothing was applied; there is no room for new jobs. A call without
+    /// Nothing was applied, by tries before neither; there is no room for new jobs. A call without
     /// [`crate::Change::Create`] may still pass: repeat the rest of this one as such.
     #[error("the store is full: {0}")]
     Full(String),

@@ -9,6 +9,8 @@ pub mod codec;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 mod error;
+#[cfg(feature = "conformance")]
+pub mod fault;
 mod journal;
 #[cfg(feature = "conformance")]
 pub mod oracle;

@@ -25,10 +25,10 @@ pub struct Oracle {
     head: watch::Sender<Position>,
 }
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Naive {
     /// The last one is in the making during a call.
-    entries: Vec<Entry>,
+    entries: Vec<Arc<Entry>>,
     /// With the entry that changed it last.
     jobs: BTreeMap<JobId, (Arc<Job>, u64)>,
     queues: BTreeMap<Name, Queue>,
@@ -47,6 +47,12 @@ impl Default for Oracle {
 }
 
 impl Oracle {
+    /// The same again: two stores from here on.
+    pub fn fork(&self) -> Self {
+        let head = watch::Sender::new(*self.head.borrow());
+        Self { naive: Mutex::new(self.naive().clone()), head }
+    }
+
     fn naive(&self) -> MutexGuard<'_, Naive> {
         self.naive.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -64,9 +70,8 @@ impl Oracle {
         *naive = Naive::default();
         naive.keys = restart.keys.clone();
         naive.queues.extend(restart.queues.iter().map(|q| (q.name.clone(), q.clone())));
-        for job in &restart.jobs {
-            naive.jobs.insert(job.id, (Arc::new(job.clone()), checkpoint));
-        }
+        let known = restart.jobs.iter().map(|j| (j.id, (Arc::new(j.clone()), checkpoint)));
+        naive.jobs.extend(known);
         for entry in entries.iter().filter(|entry| entry.position.seq > checkpoint) {
             naive.queues.extend(entry.queues.iter().map(|q| (q.name.clone(), q.clone())));
             for event in &entry.jobs {
@@ -93,7 +98,7 @@ impl Naive {
     }
 
     fn entry(&mut self) -> &mut Entry {
-        self.entries.last_mut().expect("one is in the making")
+        Arc::make_mut(self.entries.last_mut().expect("one is in the making"))
     }
 
     fn holder(&self, key: &UniqueKey, now: Millis) -> Option<JobId> {
@@ -117,7 +122,7 @@ impl Naive {
         self.became_ready.clear();
         let position = Position { epoch: EPOCH, seq: self.entries.len() as u64 + 1 };
         let (jobs, queues, requests) = Default::default();
-        self.entries.push(Entry { position, at: call.now, jobs, queues, requests });
+        self.entries.push(Arc::new(Entry { position, at: call.now, jobs, queues, requests }));
         let verdicts = call.groups.into_iter().map(|g| self.group(g, call.now)).collect();
         for _ in 0..call.promote {
             let due = self.all().filter(|j| j.status.state == State::Scheduled);
@@ -125,21 +130,18 @@ impl Naive {
             let Some(job) = first.and_then(|job| promote(job, call.now)) else { break };
             self.put(Arc::new(job), None, None);
         }
-        let (server, now) = (call.writer, call.now);
-        let claimed = call.claims.iter().map(|claim| self.claim(claim, server, now)).collect();
+        let claimed = call.claims.iter().map(|c| self.claim(c, call.writer, call.now)).collect();
         let made = self.entry();
         if made.jobs.is_empty() && made.queues.is_empty() && made.requests.is_empty() {
             self.entries.pop();
         }
-        let still = |(queue, kind): &(Name, Name)| {
-            let is_it = |j: &&Arc<Job>| j.spec.queue == *queue && j.spec.kind == *kind;
-            self.all().filter(is_it).any(|job| job.status.state == State::Ready)
-        };
+        let ready = self.all().filter(|job| job.status.state == State::Ready);
+        let still = ready.map(|j| (j.spec.queue.clone(), j.spec.kind.clone())).collect();
         let outcome = Outcome {
             position: Position { epoch: EPOCH, seq: self.entries.len() as u64 },
             verdicts,
             claimed,
-            ready: self.became_ready.iter().filter(|pair| still(pair)).cloned().collect(),
+            ready: self.became_ready.intersection(&still).cloned().collect(),
             wake_at: self.wake_at(call.now),
         };
         self.replies.retain(|(writer, ..)| *writer != call.writer);
@@ -168,11 +170,9 @@ impl Naive {
                 None => {}
             }
         }
-        if let Some(conflict) = group.guards.iter().find_map(|guard| self.broken(guard, now)) {
+        let broken = group.guards.iter().find_map(|guard| self.broken(guard, now));
+        if let Some(conflict) = broken.or_else(|| self.kinds_too_many(&group)) {
             return Verdict::Conflict(conflict);
-        }
-        if let Some(queue) = self.kind_too_many(&group) {
-            return Verdict::Conflict(Conflict::TooManyKinds { queue });
         }
         for change in group.changes {
             self.change(change);
@@ -181,29 +181,31 @@ impl Naive {
         Verdict::Committed
     }
 
-    fn kind_too_many(&self, group: &Group) -> Option<Name> {
-        let mut kinds: BTreeMap<&Name, BTreeSet<&Name>> = BTreeMap::new();
-        for job in self.all().filter(|job| job.status.state.is_waiting()) {
-            kinds.entry(&job.spec.queue).or_default().insert(&job.spec.kind);
-        }
-        group.changes.iter().find_map(|change| {
+    fn kinds_too_many(&self, group: &Group) -> Option<Conflict> {
+        let waiting = self.all().filter(|job| job.status.state.is_waiting());
+        let mut kinds: BTreeSet<_> = waiting.map(|job| (&job.spec.queue, &job.spec.kind)).collect();
+        let mut over = group.changes.iter().filter_map(|change| {
             let Change::Create { job, .. } = change else { return None };
-            let of_queue = kinds.entry(&job.spec.queue).or_default();
-            let is_new = job.status.state.is_waiting() && of_queue.insert(&job.spec.kind);
-            let is_over = is_new && of_queue.len() as u64 > limits::CLASSES_PER_QUEUE;
-            is_over.then(|| job.spec.queue.clone())
-        })
+            let (queue, kind) = (&job.spec.queue, &job.spec.kind);
+            let is_new = job.status.state.is_waiting() && kinds.insert((queue, kind));
+            let of_queue = kinds.iter().filter(|(other, _)| *other == queue).count() as u64;
+            (is_new && of_queue > limits::CLASSES_PER_QUEUE).then_some(&job.spec)
+        });
+        let first = over.next()?;
+        let kinds = std::iter::once(first).chain(over.filter(|spec| spec.queue == first.queue));
+        let kinds = kinds.map(|spec| spec.kind.clone()).collect();
+        Some(Conflict::TooManyKinds { queue: first.queue.clone(), kinds })
     }
 
     fn broken(&self, guard: &Guard, now: Millis) -> Option<Conflict> {
         match guard {
             Guard::JobVersion { id, version } => {
                 let current = self.job(id).cloned();
-                let holds = current.as_ref().is_some_and(|job| job.status.version == *version);
-                (!holds).then_some(Conflict::Job { id: *id, current })
+                let found = current.as_ref().map(|job| job.status.version);
+                (found != Some(*version)).then_some(Conflict::Job { id: *id, current })
             }
             Guard::JobAbsent { id } => {
-                self.job(id).map(|job| Conflict::Job { id: *id, current: Some(job.clone()) })
+                self.job(id).map(|j| Conflict::Job { id: *id, current: Some(j.clone()) })
             }
             Guard::KeyFree { key } => self
                 .holder(key, now)
@@ -282,8 +284,7 @@ impl Naive {
     }
 
     fn attention(&self, now: Millis, limit: usize) -> Attention {
-        let is_lost =
-            |id: &SessionId| self.sessions.get(id).is_none_or(|row| row.expires_at <= now);
+        let is_lost = |id: &SessionId| self.sessions.get(id).is_none_or(|r| r.expires_at <= now);
         let lease_of = |job: &Arc<Job>| job.status.lease.map(|lease| lease.session);
         let mut found = Attention::default();
         found.lost.extend(self.all().filter(|j| lease_of(j).is_some_and(|s| is_lost(&s))).cloned());
@@ -306,7 +307,7 @@ impl Naive {
 
     fn trim(&mut self, trim: &Trim) -> Trimmed {
         let is_awaited = |id: &JobId| self.all().any(|job| job.status.waiting_for.contains(id));
-        let mut gone: Vec<_> = self
+        let gone: BTreeSet<_> = self
             .jobs
             .values()
             .filter_map(|(job, seq)| {
@@ -315,8 +316,7 @@ impl Naive {
                 (can_go && !is_awaited(&job.id)).then_some((at, job.id))
             })
             .collect();
-        gone.sort();
-        gone.truncate(trim.limit);
+        let gone: Vec<_> = gone.into_iter().take(trim.limit).collect();
         for (_, id) in &gone {
             if let Some((job, _)) = self.jobs.remove(id)
                 && let Some((key, Some(until))) = held_key(&job)
@@ -356,7 +356,7 @@ impl Broker for Oracle {
     }
 
     fn depths(&self) -> Reply<'_, Vec<Depth>> {
-        let mut counts: BTreeMap<(Name, State), u64> = BTreeMap::new();
+        let mut counts = BTreeMap::new();
         for job in self.naive().all() {
             *counts.entry((job.spec.queue.clone(), job.status.state)).or_default() += 1;
         }
@@ -387,7 +387,7 @@ impl Broker for Oracle {
             return answer(Tail::OtherEpoch);
         }
         let rest = naive.entries.iter().skip(after.seq as usize).take(limit.max(1));
-        answer(Tail::Entries(rest.cloned().map(Arc::new).collect()))
+        answer(Tail::Entries(rest.cloned().collect()))
     }
 
     fn head(&self) -> watch::Receiver<Position> {

@@ -80,8 +80,8 @@ impl Check<'_> {
     }
 }
 
-/// A queue, kind or label key.
-pub(crate) fn check_name(found: &mut Vec<Violation>, field: &str, name: &str) {
+/// A queue, kind or label key: 1 to 128 characters of `[A-Za-z0-9._-]`.
+pub fn check_name(found: &mut Vec<Violation>, field: &str, name: &str) {
     let is_allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
     if name.is_empty() {
         found.push(Violation::new(field, "is empty: 1 to 128 characters of [A-Za-z0-9._-]"));
@@ -307,6 +307,7 @@ pub fn birth(id: JobId, spec: Arc<Spec>, dependencies: &[Dependency], now: Milli
         attempt: 0,
         crashes: 0,
         epoch: 0,
+        was_snoozed: false,
         ready_at: spec.run_at,
         updated_at: now,
         started_at: None,

@@ -30,7 +30,7 @@ pub fn on_alarm(job: &Job, now: Millis, dice: Dice) -> Option<Command> {
 /// attempt was snoozed and does not count. An attempt that was handed back is no start.
 pub(crate) fn start_deadline(job: &Job) -> Option<Millis> {
     let status = &job.status;
-    let never_ran = status.run == 1 && status.attempt == 0 && status.started_at.is_none();
+    let never_ran = status.run == 1 && status.attempt == 0 && !status.was_snoozed;
     if never_ran { job.spec.start_deadline } else { None }
 }
 

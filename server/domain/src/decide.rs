@@ -200,6 +200,7 @@ fn retry(job: &Job, now: Millis) -> Result<Decision, Refusal> {
     status.run += 1;
     status.attempt = 0;
     status.crashes = 0;
+    status.was_snoozed = false;
     status.ready_at = now;
     status.started_at = None;
     status.finished_at = None;

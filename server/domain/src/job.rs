@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use crate::limits::CRASHES_MAX;
 use crate::{JobId, Name, SessionId, Spec};
 
 /// Milliseconds since the Unix epoch.
@@ -71,6 +72,13 @@ pub struct Job {
     pub status: Status,
 }
 
+impl Job {
+    /// One more attempt that takes its worker down, and it is given up.
+    pub fn is_suspect(&self) -> bool {
+        u64::from(self.status.crashes) + 1 >= CRASHES_MAX
+    }
+}
+
 /// What changes during the life of a job.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Status {
@@ -85,6 +93,8 @@ pub struct Status {
     pub crashes: u32,
     /// Rises with every lease of the job's whole life.
     pub epoch: u64,
+    /// An attempt of this run was snoozed: it began and does not count.
+    pub was_snoozed: bool,
     /// When it may start. Means something in SCHEDULED, READY and BLOCKED.
     pub ready_at: Millis,
     pub updated_at: Millis,

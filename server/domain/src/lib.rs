@@ -21,7 +21,7 @@ mod spec;
 mod unique;
 mod violation;
 
-pub use admit::{Dependency, NewJob, birth};
+pub use admit::{Dependency, NewJob, birth, check_name};
 pub use alarm::{alarm_at, on_alarm};
 pub use attempt::{AttemptEnd, AttemptOutcome};
 pub use command::{Command, Failure, Refusal};

@@ -131,10 +131,18 @@ limits! {
     REQUEST_TTL_MS: 10 * MINUTE, "ms", "the call is carried out again";
     /// Request ids that are remembered.
     REQUESTS_MAX: 1_000_000, "requests", "the oldest are forgotten";
+    /// Answers to request ids that are remembered, together.
+    REQUESTS_BYTES: 256 << 20, "bytes", "the oldest are forgotten";
     /// What one priority level is worth when a queue says nothing.
     PRIORITY_BOOST_MS: MINUTE, "ms", "-";
     /// The highest priority_boost.
     PRIORITY_BOOST_MAX_MS: DAY, "ms", "INVALID_ARGUMENT";
     /// Queues of one installation.
     QUEUES_MAX: 10_000, "queues", "RESOURCE_EXHAUSTED";
+    /// How long the history keeps a SUCCEEDED job, unless the server is configured otherwise.
+    KEEP_SUCCEEDED_MS: 30 * DAY, "ms", "removed; then NOT_FOUND";
+    /// How long the history keeps a FAILED, CANCELLED or EXPIRED job, unless configured otherwise.
+    KEEP_UNSUCCESSFUL_MS: 90 * DAY, "ms", "removed; then NOT_FOUND";
+    /// Finished jobs of one queue in the history, unless the server is configured otherwise.
+    KEEP_FINISHED_MAX: 10_000_000, "jobs", "the oldest are removed; then NOT_FOUND";
 }

@@ -11,6 +11,7 @@ use sentinel_domain::{
     AttemptEnd, Job, JobId, Millis, Name, Progress, Queue, SessionId, State, limits, promote,
 };
 
+use crate::epoch;
 use crate::requests::{Recall, Requests};
 use crate::state::{Hot, QueueIndex};
 
@@ -30,6 +31,8 @@ pub(crate) struct Work<'a> {
     pub(crate) requests: &'a mut Requests,
     pub(crate) writer: ServerId,
     pub(crate) now: Millis,
+    /// See [`epoch::raised`].
+    pub(crate) lease_floor: u64,
     undo: Vec<Undo>,
     ready: HashSet<(Name, Name)>,
     pub(crate) jobs: Vec<JobEvent>,
@@ -49,6 +52,7 @@ impl<'a> Work<'a> {
             requests,
             writer,
             now,
+            lease_floor: 0,
             undo: Vec::new(),
             ready: HashSet::default(),
             jobs: Vec::new(),
@@ -103,8 +107,8 @@ impl<'a> Work<'a> {
         if let Some(conflict) = group.guards.iter().find_map(|guard| self.broken(guard)) {
             return Verdict::Conflict(conflict);
         }
-        if let Some(queue) = self.kind_too_many(&group.changes) {
-            return Verdict::Conflict(Conflict::TooManyKinds { queue });
+        if let Some((queue, kinds)) = self.kinds_too_many(&group.changes) {
+            return Verdict::Conflict(Conflict::TooManyKinds { queue, kinds });
         }
         for change in group.changes {
             self.change(change);
@@ -150,8 +154,9 @@ impl<'a> Work<'a> {
     }
 
     /// Only new jobs are refused: a job that comes back from an attempt must have a place.
-    fn kind_too_many(&self, changes: &[Change]) -> Option<Name> {
+    fn kinds_too_many(&self, changes: &[Change]) -> Option<(Name, Vec<Name>)> {
         let mut added: Vec<(&Name, &Name)> = Vec::new();
+        let mut over: Option<(Name, Vec<Name>)> = None;
         for change in changes {
             let Change::Create { job, .. } = change else { continue };
             if !job.status.state.is_waiting() {
@@ -165,10 +170,13 @@ impl<'a> Work<'a> {
             added.push((queue, kind));
             let of_queue = added.iter().filter(|(q, _)| *q == queue).count();
             if of_queue + there.map_or(0, QueueIndex::class_count) > CLASSES_MAX {
-                return Some(queue.clone());
+                let (first, kinds) = over.get_or_insert_with(|| (queue.clone(), Vec::new()));
+                if first == queue {
+                    kinds.push(kind.clone());
+                }
             }
         }
-        None
+        over
     }
 
     fn change(&mut self, change: Change) {
@@ -194,6 +202,7 @@ impl<'a> Work<'a> {
 
     /// Puts the job after a change, with the event of it.
     pub(crate) fn put(&mut self, job: Arc<Job>, spec: Option<Bytes>, end: Option<AttemptEnd>) {
+        let job = epoch::raised(job, self.lease_floor);
         let old = self.hot.set(job.id, Some(job.clone()));
         let was = old.as_ref().map(|old| old.status.state);
         if job.status.state == State::Ready && was != Some(State::Ready) {

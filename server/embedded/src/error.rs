@@ -9,8 +9,13 @@ use sentinel_domain::JobId;
 /// Why a store can not be opened. Nothing on disk was changed.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    #[error("{dir:?} is in use by another process: stop it, or use another data directory")]
-    Locked { dir: PathBuf },
+    #[error(
+        "{dir:?} is in use by {}: stop it, or use another data directory",
+        holder.map_or("another process".to_owned(), |pid| format!("process {pid}"))
+    )]
+    Locked { dir: PathBuf, holder: Option<u32> },
+    #[error("{from:?} can not be copied to {to:?}: {detail}")]
+    Copy { from: PathBuf, to: PathBuf, detail: String },
     #[error("{path:?}: {source}")]
     Io {
         path: PathBuf,
@@ -62,6 +67,10 @@ pub enum OpenError {
 impl OpenError {
     pub(crate) fn io(path: &Path, source: io::Error) -> Self {
         Self::Io { path: path.to_owned(), source }
+    }
+
+    pub(crate) fn copy(from: &Path, to: &Path, detail: impl ToString) -> Self {
+        Self::Copy { from: from.to_owned(), to: to.to_owned(), detail: detail.to_string() }
     }
 
     pub(crate) fn damaged(file: &Path, detail: impl ToString) -> Self {

@@ -1,7 +1,8 @@
 //! The journal on disk: one row per group commit, in files that are deleted whole.
 
+mod log;
 mod read;
-mod segment;
+pub(crate) mod segment;
 
 use std::path::{Path, PathBuf};
 use std::thread::JoinHandle;
@@ -61,6 +62,7 @@ impl Journal {
         let mut segments: Vec<Segment> = Vec::with_capacity(found.len());
         let mut epoch = None;
         for (first, path) in found {
+            log::check(&path)?;
             let mut connection = segment::connect(&path)?;
             let of_file = segment::check_meta(&mut connection, &path)?;
             let epoch = *epoch.get_or_insert(of_file);
@@ -78,7 +80,8 @@ impl Journal {
             segments.push(segment);
         }
         let last = segments.last().expect("one was created where there was none");
-        let connection = segment::connect(&last.path)?;
+        let mut connection = segment::connect(&last.path)?;
+        segment::check_pages(&mut connection, &last.path)?;
         let epoch = epoch.expect("every file has one");
         Ok(Self { options, epoch, segments, connection, closing: Vec::new() })
     }

@@ -6,8 +6,10 @@
 
 mod apply;
 mod attention;
+mod backup;
 mod ballast;
 mod claim;
+mod epoch;
 mod error;
 mod journal;
 mod lock;
@@ -21,6 +23,7 @@ mod store;
 mod thread;
 mod trim;
 
+pub use backup::{JournalPin, JournalSpan, begin_epoch, check_journal};
 pub use error::OpenError;
 pub use lock::DirLock;
 pub use open::{OpenOptions, RingLimits, Seed};

@@ -1,6 +1,7 @@
 //! One process per data directory: two writers of one journal would lose jobs.
 
 use std::fs::File;
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::FlockOperation;
@@ -21,15 +22,24 @@ impl DirLock {
         let dir = dir.into();
         std::fs::create_dir_all(&dir).map_err(|source| OpenError::io(&dir, source))?;
         let path = dir.join("lock");
-        let file = File::options()
+        let mut file = File::options()
             .create(true)
             .truncate(false)
+            .read(true)
             .write(true)
             .open(&path)
             .map_err(|source| OpenError::io(&path, source))?;
         match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => Ok(Self { dir, file }),
-            Err(rustix::io::Errno::WOULDBLOCK) => Err(OpenError::Locked { dir }),
+            Ok(()) => {
+                // For the message to the next one only, so a full disk does not matter.
+                let _ = file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id()));
+                Ok(Self { dir, file })
+            }
+            Err(rustix::io::Errno::WOULDBLOCK) => {
+                let mut text = String::new();
+                let _ = file.read_to_string(&mut text);
+                Err(OpenError::Locked { dir, holder: text.trim().parse().ok() })
+            }
             Err(errno) => Err(OpenError::io(&path, errno.into())),
         }
     }

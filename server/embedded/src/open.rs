@@ -9,6 +9,7 @@ use sentinel_domain::{Job, JobId, Millis, Queue, UniqueKey};
 use tokio::sync::watch;
 
 use crate::ballast::Ballast;
+use crate::epoch;
 use crate::journal::{Journal, JournalOptions, Row};
 use crate::replies::Replies;
 use crate::requests::Requests;
@@ -116,6 +117,7 @@ impl Embedded {
             replay.visit(epoch, row, file)
         })?;
         replay.check(&journal)?;
+        replay.raise_leases(epoch::lease_floor(journal.epoch()));
         let Replay { mut hot, requests, .. } = replay;
         hot.sessions.adopt_unknown(|id| SessionRow {
             id,
@@ -215,6 +217,16 @@ impl Replay<'_> {
         }
         entry.requests.into_iter().for_each(|request| self.remember(request));
         Ok(())
+    }
+
+    /// After a restore; see [`epoch::raised`].
+    fn raise_leases(&mut self, floor: u64) {
+        if floor == 0 {
+            return;
+        }
+        for job in self.hot.jobs.values_mut() {
+            *job = epoch::raised(job.clone(), floor);
+        }
     }
 
     /// The checkpoint lies within the journal.

@@ -22,12 +22,14 @@ pub(crate) enum Recall {
     OtherContent,
 }
 
-/// Answers by request_id, at most [`limits::REQUESTS_MAX`].
+/// Answers by request_id, at most [`limits::REQUESTS_MAX`] of [`limits::REQUESTS_BYTES`]: the
+/// answer to a batch has a line for each of its jobs.
 #[derive(Default)]
 pub(crate) struct Requests {
     by_id: HashMap<Arc<str>, Memory>,
     by_end: BTreeMap<(Millis, u64), Arc<str>>,
     next_order: u64,
+    answer_bytes: u64,
 }
 
 impl Requests {
@@ -49,6 +51,7 @@ impl Requests {
         self.next_order += 1;
         self.by_end.insert((request.until, order), id.clone());
         let RequestMemory { content_hash, until, .. } = *request;
+        self.answer_bytes += request.answer.len() as u64;
         self.by_id
             .insert(id, Memory { content_hash, answer: request.answer.clone(), until, order });
     }
@@ -56,6 +59,7 @@ impl Requests {
     pub(crate) fn forget(&mut self, id: &str) {
         if let Some(memory) = self.by_id.remove(id) {
             self.by_end.remove(&(memory.until, memory.order));
+            self.answer_bytes -= memory.answer.len() as u64;
         }
     }
 
@@ -64,11 +68,16 @@ impl Requests {
         for _ in 0..limit {
             let Some(first) = self.by_end.first_entry() else { return };
             let is_over = first.key().0 <= now;
-            if !is_over && self.by_id.len() as u64 <= limits::REQUESTS_MAX {
+            let fits = self.by_id.len() as u64 <= limits::REQUESTS_MAX
+                && self.answer_bytes <= limits::REQUESTS_BYTES;
+            if !is_over && fits {
                 return;
             }
-            let id = first.remove();
-            self.by_id.remove(&id);
+            let id = first.get().clone();
+            self.forget(&id);
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,6 +7,7 @@ use tokio::sync::watch;
 
 use crate::apply::Work;
 use crate::ballast::Ballast;
+use crate::epoch;
 use crate::journal::{AppendError, Journal, Older};
 use crate::replies::Replies;
 use crate::requests::Requests;
@@ -59,6 +60,7 @@ impl Store {
         let position = Position { seq: self.position.seq + 1, ..self.position };
         self.hot.seq = position.seq;
         let mut work = Work::new(&mut self.hot, &mut self.requests, call.writer, call.now);
+        work.lease_floor = epoch::lease_floor(position.epoch);
         let verdicts = call.groups.into_iter().map(|group| work.group(group)).collect();
         work.promote(call.promote);
         let claimed = call.claims.iter().map(|claim| work.claim(claim)).collect();

@@ -65,3 +65,6 @@ fn text(bytes: &mut &[u8]) -> Option<String> {
     *bytes = rest;
     String::from_utf8(head.to_vec()).ok()
 }
+
+#[cfg(test)]
+mod tests;

@@ -79,7 +79,7 @@ impl Engine {
                 }
                 Verdict::Repeated(bytes) => return self.repeated_batch(&bytes).await,
                 Verdict::RequestReused => return Err(EngineError::RequestReused),
-                Verdict::Conflict(Conflict::TooManyKinds { queue }) => {
+                Verdict::Conflict(Conflict::TooManyKinds { queue, kinds }) => {
                     let refusal = || EngineError::TooManyKinds {
                         queue: queue.clone(),
                         max: CLASSES_PER_QUEUE,
@@ -87,11 +87,12 @@ impl Engine {
                     if atomic {
                         return Err(refusal());
                     }
-                    // Which of its kinds are new is not known: the whole queue waits.
-                    let of_queue = |d: &&mut Result<Draft, _>| {
-                        d.as_ref().is_ok_and(|draft| draft.spec.queue == queue)
+                    let has_no_place = |d: &&mut Result<Draft, _>| {
+                        d.as_ref().is_ok_and(|Draft { spec, .. }| {
+                            spec.queue == queue && kinds.contains(&spec.kind)
+                        })
                     };
-                    for draft in drafts.iter_mut().filter(of_queue) {
+                    for draft in drafts.iter_mut().filter(has_no_place) {
                         *draft = Err(refused(refusal())?);
                     }
                 }

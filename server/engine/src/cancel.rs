@@ -75,7 +75,7 @@ impl Engine {
             Verdict::Conflict(Conflict::Key { holder: Some(holder), .. }) => {
                 Err(EngineError::KeyHeld { holder })
             }
-            Verdict::Conflict(Conflict::TooManyKinds { queue }) => {
+            Verdict::Conflict(Conflict::TooManyKinds { queue, .. }) => {
                 let max = sentinel_domain::limits::CLASSES_PER_QUEUE;
                 Err(EngineError::TooManyKinds { queue, max })
             }

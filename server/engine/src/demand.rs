@@ -1,6 +1,6 @@
 //! Who could take jobs: the credits of the sessions, and whether asking makes sense.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use sentinel_broker::Claim;
@@ -19,6 +19,8 @@ pub(crate) struct Asker {
     room: Room,
     /// The last claim came back short and nothing fitting became ready since.
     is_dry: bool,
+    /// It wants nothing for now, whatever its room.
+    is_paused: bool,
 }
 
 #[derive(Clone, Copy, Default)]
@@ -37,14 +39,15 @@ pub(crate) struct Demand {
 
 #[derive(Default)]
 struct Askers {
-    by_session: HashMap<SessionId, Asker, foldhash::fast::RandomState>,
+    /// Sorted, so that whose turn it is follows from the sessions alone.
+    by_session: BTreeMap<SessionId, Asker>,
     /// Whose turn it is to ask first.
     turn: usize,
 }
 
 impl Asker {
     pub(crate) fn new(worker: Name, queues: Arc<[Name]>, kinds: Arc<[Name]>) -> Self {
-        Self { worker, queues, kinds, room: Room::default(), is_dry: false }
+        Self { worker, queues, kinds, room: Room::default(), is_dry: false, is_paused: false }
     }
 
     fn serves(&self, queue: &Name, kind: &Name) -> bool {
@@ -52,7 +55,10 @@ impl Asker {
     }
 
     fn wants(&self) -> bool {
-        !self.is_dry && self.room.jobs > 0 && self.room.bytes.is_none_or(|b| b > 0)
+        !self.is_dry
+            && !self.is_paused
+            && self.room.jobs > 0
+            && self.room.bytes.is_none_or(|b| b > 0)
     }
 }
 
@@ -83,6 +89,25 @@ impl Demand {
             asker.is_dry = false;
         }
         self.woken.notify_one();
+    }
+
+    /// Nothing is asked for while a session is paused; its room stays.
+    pub(crate) fn pause(&self, session: SessionId, is_paused: bool) {
+        if let Some(asker) = self.lock().by_session.get_mut(&session) {
+            asker.is_paused = is_paused;
+            asker.is_dry = false;
+        }
+        self.woken.notify_one();
+    }
+
+    /// Room of jobs that were claimed and not sent.
+    pub(crate) fn give_back(&self, session: SessionId, jobs: &[Arc<Job>]) {
+        if let Some(asker) = self.lock().by_session.get_mut(&session) {
+            asker.room.jobs += jobs.len();
+            if let Some(bytes) = &mut asker.room.bytes {
+                *bytes += jobs.iter().map(|job| job.spec.payload.len() as i64).sum::<i64>();
+            }
+        }
     }
 
     /// No more jobs for this session.

@@ -213,7 +213,7 @@ impl Engine {
                 }
                 Ok(())
             }
-            Conflict::TooManyKinds { queue } => {
+            Conflict::TooManyKinds { queue, .. } => {
                 Err(EngineError::TooManyKinds { queue, max: CLASSES_PER_QUEUE })
             }
             Conflict::Session { .. } | Conflict::Queue(_) => Err(EngineError::Contended),

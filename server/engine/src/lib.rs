@@ -7,6 +7,7 @@
 mod answer;
 mod batch;
 mod cancel;
+mod chance;
 mod clock;
 mod commit;
 mod demand;
@@ -20,6 +21,7 @@ mod observer;
 mod parts;
 mod project;
 mod queue;
+mod retain;
 mod retry;
 mod roster;
 pub mod session;
@@ -36,6 +38,7 @@ use sentinel_ledger::Ledger;
 
 pub use batch::{BatchItem, ItemRefused};
 pub use cancel::{CancelOutcome, Cancelled};
+pub use chance::Chance;
 pub use clock::Clock;
 pub use enqueue::{Enqueued, RequestKey};
 pub use error::EngineError;
@@ -43,6 +46,7 @@ pub use list::{CountsPage, JobsPage};
 pub use logs::LogFeed;
 pub use observer::{NoObserver, Observer};
 use parts::Shared;
+pub use retain::Forgotten;
 pub use settings::Settings;
 pub use task::Tasks;
 pub use watch::{Cursor, GapReason, Selector, Snapshot, Watch, WatchEvent};
@@ -55,6 +59,7 @@ pub struct Parts {
     pub broker: Arc<dyn Broker>,
     pub ledger: Ledger,
     pub clock: Clock,
+    pub chance: Chance,
     pub observer: Arc<dyn Observer>,
     pub settings: Settings,
     /// Random per start.
@@ -78,7 +83,7 @@ impl std::ops::Deref for Engine {
 impl Engine {
     /// Starts the loops in `tasks`. They end when `tasks` is closed.
     pub async fn start(parts: Parts, tasks: &Tasks) -> Result<Self, EngineError> {
-        let Parts { broker, ledger, clock, observer, settings, server } = parts;
+        let Parts { broker, ledger, clock, chance, observer, settings, server } = parts;
         let queues = queue::Queues::load(broker.as_ref()).await?;
         let demand = Arc::new(demand::Demand::default());
         let (commits, submissions) = commit::channel();
@@ -89,6 +94,7 @@ impl Engine {
                 broker,
                 ledger,
                 clock,
+                chance,
                 observer,
                 settings,
                 server,
@@ -104,6 +110,7 @@ impl Engine {
         tasks.spawn("commit", commit::run(engine.clone(), submissions, tasks.closing()));
         tasks.spawn("sweep", sweep::run(engine.clone(), tasks.closing()));
         tasks.spawn("project", project::run(engine.clone(), tasks.closing()));
+        tasks.spawn("retain", retain::run(engine.clone(), tasks.closing()));
         tasks.spawn("fanout", fanout::run(engine.clone(), tasks.closing()));
         tasks.spawn("logs", logs::run(engine.clone(), log_rows, tasks.closing()));
         Ok(engine)
@@ -124,6 +131,6 @@ impl Engine {
     }
 
     fn new_id(&self) -> JobId {
-        JobId::new(self.now(), 0, rand::random())
+        JobId::new(self.now(), 0, self.chance.throw())
     }
 }

@@ -26,6 +26,8 @@ pub trait Observer: Send + Sync + 'static {
     fn watch_gap(&self) {}
     /// How far the ledger is behind the journal.
     fn ledger_lag(&self, _entries: u64, _lag_ms: Millis) {}
+    /// The history let go of finished jobs, by `age` or by `count`.
+    fn forgotten(&self, _why: &'static str, _jobs: u64) {}
     /// An enqueue was turned away because too much waits to be committed.
     fn shed(&self) {}
 }

@@ -11,13 +11,14 @@ use crate::fanout::Fanout;
 use crate::logs::LogWriter;
 use crate::queue::Queues;
 use crate::roster::Roster;
-use crate::{Clock, Observer, Settings};
+use crate::{Chance, Clock, Observer, Settings};
 
 /// The shared parts; only this crate sees them.
 pub struct Shared {
     pub(crate) broker: Arc<dyn Broker>,
     pub(crate) ledger: Ledger,
     pub(crate) clock: Clock,
+    pub(crate) chance: Chance,
     pub(crate) observer: Arc<dyn Observer>,
     pub(crate) settings: Settings,
     pub(crate) server: ServerId,

@@ -43,7 +43,8 @@ impl Engine {
         if !violations.is_empty() {
             return Err(EngineError::Invalid(violations));
         }
-        if self.queues.len() as u64 >= QUEUES_MAX {
+        let is_new = self.queues.get(&queue.name).is_none();
+        if is_new && self.queues.len() as u64 >= QUEUES_MAX {
             return Err(EngineError::TooManyQueues { max: QUEUES_MAX });
         }
         let group = Group {

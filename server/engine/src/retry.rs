@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use sentinel_broker::{Change, Conflict, Group, Guard, Verdict, codec};
+use sentinel_domain::limits::CLASSES_PER_QUEUE;
 use sentinel_domain::{Command, Job, JobId, decide, held_key};
 
 use crate::cancel::group;
@@ -16,6 +17,7 @@ impl Engine {
         request: Option<RequestKey>,
     ) -> Result<Arc<Job>, EngineError> {
         let mut job = self.get(id).await?;
+        let mut is_hot = true;
         for _ in 0..TRIES {
             let decision = match decide(&job, &Command::Retry, self.now()) {
                 Ok(decision) => decision,
@@ -26,7 +28,10 @@ impl Engine {
                 Some((key, _)) if held_key(&job).is_none() => vec![Guard::KeyFree { key }],
                 _ => Vec::new(),
             };
-            let (mut group, after) = group(&job, decision, guards);
+            let (mut group, after) = match is_hot {
+                true => group(&job, decision, guards),
+                false => brought_back(decision.job, guards),
+            };
             group.request = request.as_ref().map(|r| self.memory(r, &[Ok((id, false))]));
             match self.commits.group(group).await? {
                 Verdict::Committed => return Ok(after),
@@ -35,8 +40,12 @@ impl Engine {
                 Verdict::Conflict(Conflict::Key { holder: Some(holder), .. }) => {
                     return Err(EngineError::KeyHeld { holder });
                 }
-                Verdict::Conflict(Conflict::Job { current: None, .. }) => {
-                    self.revive(&job).await?;
+                Verdict::Conflict(Conflict::TooManyKinds { queue, .. }) => {
+                    return Err(EngineError::TooManyKinds { queue, max: CLASSES_PER_QUEUE });
+                }
+                Verdict::Conflict(Conflict::Job { current, .. }) => {
+                    is_hot = current.is_some();
+                    job = self.get(id).await?;
                 }
                 Verdict::Conflict(_) => job = self.get(id).await?,
             }
@@ -55,16 +64,16 @@ impl Engine {
             _ => Err(EngineError::NotFinal(job.id)),
         }
     }
+}
 
-    /// Brings a job that lives only in the ledger back into the hot store, as it is.
-    async fn revive(&self, job: &Arc<Job>) -> Result<(), EngineError> {
-        let group = Group {
-            request: None,
-            guards: vec![Guard::JobAbsent { id: job.id }],
-            changes: vec![Change::Create { job: job.clone(), spec: codec::encode_spec(&job.spec) }],
-        };
-        self.commits.group(group).await.map(drop)
-    }
+/// A job that lives only in the ledger comes back as what the retry makes of it: its end is
+/// history, and no watcher is shown it again.
+fn brought_back(job: Job, mut guards: Vec<Guard>) -> (Group, Arc<Job>) {
+    let spec = codec::encode_spec(&job.spec);
+    let job = Arc::new(job);
+    guards.push(Guard::JobAbsent { id: job.id });
+    let changes = vec![Change::Create { job: job.clone(), spec }];
+    (Group { request: None, guards, changes }, job)
 }
 
 fn answers(bytes: &[u8], id: JobId) -> bool {

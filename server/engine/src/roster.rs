@@ -44,6 +44,11 @@ impl Mailbox {
         self.filled.notify_one();
     }
 
+    /// Leaves jobs for the session to send, or to hand back.
+    pub(crate) fn assign(&self, jobs: Vec<Arc<Job>>) {
+        self.fill(|inbox| inbox.assigned.extend(jobs));
+    }
+
     /// Waits until there is something.
     pub(crate) async fn filled(&self) {
         self.filled.notified().await;

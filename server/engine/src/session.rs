@@ -11,6 +11,7 @@ mod hello;
 mod lanes;
 mod report;
 mod side;
+mod suspects;
 
 use std::collections::{HashMap, VecDeque};
 use std::pin::pin;
@@ -32,10 +33,17 @@ pub use lanes::{Lanes, Outgoing, lanes};
 use crate::demand::Asker;
 use crate::roster::{Inbox, Mailbox, Presence};
 use crate::session::report::Settled;
+use crate::session::suspects::Suspects;
 use crate::{Engine, EngineError};
 
 /// Commits of one session under way; beyond, its frames wait.
 const IN_FLIGHT_MAX: usize = 64;
+
+/// Of one Assign: what does not fit into a message would end the stream.
+const ASSIGN_BYTES: usize = 4 << 20;
+
+/// What an assignment has beside its payload and its checkpoint, with room to spare.
+const ASSIGNMENT_BYTES: usize = 2 << 10;
 
 /// Time of chores: receipts, renewals, progress that was held back.
 const TICK: Duration = Duration::from_millis(250);
@@ -54,6 +62,8 @@ struct Running {
     kept_at: Millis,
     is_shown: bool,
     is_kept: bool,
+    /// Checkpoints take turns: one that has to be decided anew must not overwrite a later one.
+    turn: Arc<tokio::sync::Mutex<()>>,
 }
 
 /// Assignments whose receipt was not acknowledged.
@@ -93,6 +103,7 @@ struct Session {
     running: HashMap<JobId, Running, foldhash::fast::RandomState>,
     unreceived: VecDeque<Unreceived>,
     assign_seq: u64,
+    suspects: Suspects,
     /// Cancels that the worker was told and has not acknowledged.
     cancels: HashMap<JobId, Arc<Job>>,
     heard_at: Millis,
@@ -161,6 +172,10 @@ impl Session {
                     }
                 },
             };
+            let ended = match ended {
+                Ok(()) => self.on_suspects().await,
+                ended => ended,
+            };
             if let Err(ended) = ended {
                 return ended;
             }
@@ -171,7 +186,7 @@ impl Session {
         self.engine.demand.close(self.id);
         self.is_draining = true;
         // Spread, so that not all workers knock at one door at the same time.
-        let reconnect_within = Duration::from_millis(rand::random_range(50..=500));
+        let reconnect_within = Duration::from_millis(50 + self.engine.chance.throw() % 451);
         self.send(ToWorker::GoAway { reconnect_within }).await
     }
 
@@ -194,6 +209,7 @@ impl Session {
             }
             self.send(ToWorker::Revoked(revoked)).await?;
         }
+        let assigned = self.hold_suspects(assigned);
         if !assigned.is_empty() {
             self.assign(assigned).await?;
         }
@@ -202,17 +218,25 @@ impl Session {
     }
 
     async fn assign(&mut self, jobs: Vec<Arc<Job>>) -> Result<(), Ended> {
-        self.assign_seq += 1;
-        let now = self.engine.now();
-        self.unreceived.push_back(Unreceived {
-            assign_seq: self.assign_seq,
-            sent_at: now,
-            jobs: jobs.iter().map(|job| job.id).collect(),
-        });
-        for job in &jobs {
-            self.running.insert(job.id, Running::new(job.clone(), false));
+        let mut frames = in_frames(jobs).into_iter();
+        while let Some(jobs) = frames.next() {
+            self.assign_seq += 1;
+            self.unreceived.push_back(Unreceived {
+                assign_seq: self.assign_seq,
+                sent_at: self.engine.now(),
+                jobs: jobs.iter().map(|job| job.id).collect(),
+            });
+            for job in &jobs {
+                self.running.insert(job.id, Running::new(job.clone(), false));
+            }
+            let sent = self.send(ToWorker::Assign { assign_seq: self.assign_seq, jobs }).await;
+            if sent.is_err() {
+                // Never sent: the end of the stream hands them back without an attempt.
+                self.mailbox.assign(frames.flatten().collect());
+                return sent;
+            }
         }
-        self.send(ToWorker::Assign { assign_seq: self.assign_seq, jobs }).await
+        Ok(())
     }
 
     async fn on_frame(&mut self, frame: FromWorker) -> Result<(), Ended> {
@@ -240,6 +264,7 @@ impl Session {
                 self.is_draining = true;
                 self.barrier().await;
                 self.on_inbox().await?;
+                self.on_suspects().await?;
                 self.send(ToWorker::DrainAck { last_assign_seq: self.assign_seq }).await?;
             }
             FromWorker::Bye => return Err(Ended::Bye),
@@ -264,6 +289,7 @@ impl Session {
             self.running.remove(&held.id);
             self.cancels.remove(&held.id);
         }
+        self.suspects.remove(held);
     }
 
     async fn on_done(&mut self, done: Done) -> Result<(), Ended> {
@@ -294,10 +320,37 @@ impl Session {
     }
 }
 
+/// Parts of at most [`ASSIGN_BYTES`] each, or one job that is larger.
+fn in_frames(jobs: Vec<Arc<Job>>) -> Vec<Vec<Arc<Job>>> {
+    let mut frames: Vec<Vec<Arc<Job>>> = Vec::new();
+    let mut bytes = ASSIGN_BYTES;
+    for job in jobs {
+        let checkpoint = job.status.checkpoint.as_ref().map_or(0, |c| c.len());
+        let more = job.spec.payload.len() + checkpoint + ASSIGNMENT_BYTES;
+        if bytes + more > ASSIGN_BYTES {
+            frames.push(Vec::new());
+            bytes = 0;
+        }
+        bytes += more;
+        if let Some(frame) = frames.last_mut() {
+            frame.push(job);
+        }
+    }
+    frames
+}
+
 impl Running {
     fn new(job: Arc<Job>, is_received: bool) -> Self {
-        let (is_shown, is_kept) = (true, true);
-        Self { job, is_received, progress: None, shown_at: 0, kept_at: 0, is_shown, is_kept }
+        Self {
+            job,
+            is_received,
+            progress: None,
+            shown_at: 0,
+            kept_at: 0,
+            is_shown: true,
+            is_kept: true,
+            turn: Arc::default(),
+        }
     }
 
     /// Takes over a newer copy under the same lease; commits may answer out of order.

@@ -19,6 +19,12 @@ pub struct Settings {
     pub finals_hot_ms: i64,
     /// A watch can resume for so long at least.
     pub watch_window_ms: i64,
+    /// How long the history keeps SUCCEEDED jobs.
+    pub keep_succeeded_ms: i64,
+    /// How long it keeps FAILED, CANCELLED and EXPIRED jobs.
+    pub keep_unsuccessful_ms: i64,
+    /// Finished jobs of one queue that it keeps at the most.
+    pub keep_finished_max: u64,
     /// How long the ledger waits for more changes before it writes. More is cheaper: the
     /// changes of one job collapse.
     pub project_linger_ms: u64,
@@ -37,6 +43,9 @@ impl Default for Settings {
             lost_grace_ms: 1_000,
             finals_hot_ms: 60_000,
             watch_window_ms: 600_000,
+            keep_succeeded_ms: sentinel_domain::limits::KEEP_SUCCEEDED_MS.cast_signed(),
+            keep_unsuccessful_ms: sentinel_domain::limits::KEEP_UNSUCCESSFUL_MS.cast_signed(),
+            keep_finished_max: sentinel_domain::limits::KEEP_FINISHED_MAX,
             project_linger_ms: 100,
             watch_ring: 4_096,
         }

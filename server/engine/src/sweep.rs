@@ -62,7 +62,7 @@ async fn round(engine: &Engine) -> Result<(), EngineError> {
         }
     }
     for job in alarms {
-        if let Some(command) = on_alarm(&job, now, rand::random()) {
+        if let Some(command) = on_alarm(&job, now, engine.chance.throw() as u32) {
             work.push((job, command));
         }
     }

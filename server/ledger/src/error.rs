@@ -14,9 +14,15 @@ pub enum LedgerError {
     /// No room: on the disk, or under [`crate::LedgerOptions::max_bytes`].
     #[error("the ledger {} is full: free disk space or raise its limit, then it goes on", path.display())]
     Full { path: PathBuf },
+    /// A copy could not be written.
+    #[error("the ledger {} can not be copied to {}: {message}", from.display(), to.display())]
+    Copy { from: PathBuf, to: PathBuf, message: String },
     /// The file can not be read. Somebody must look.
     #[error("the ledger {} is damaged: {message}; restore it from a backup", path.display())]
     Damaged { path: PathBuf, message: String },
+    /// The log lines are gone though the ledger is there.
+    #[error("{} is missing beside its ledger: put it back, or restore a backup", path.display())]
+    Missing { path: PathBuf },
     /// A newer version of the program wrote the file.
     #[error(
         "the ledger {} has format {found}, this version knows up to {known}: \

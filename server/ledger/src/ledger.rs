@@ -7,7 +7,10 @@ use sentinel_broker::{Entry, Position};
 use sentinel_domain::{AttemptEnd, Filter, Job, JobId, Millis, Name, Queue, UniqueKey};
 
 use crate::sqlite::{self, Database, Kind};
-use crate::{LedgerError, LogQuery, LogRow, Page, PageRequest, QueueCount};
+use crate::{
+    Expiry, LedgerError, LogQuery, LogRow, Page, PageRequest, Place, QueueCount, Removed, Stale,
+    StalePage,
+};
 
 /// How a ledger is opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,7 +42,8 @@ impl Ledger {
     ///
     /// # Errors
     /// [`LedgerError::NewerFormat`] when a newer version wrote it, [`LedgerError::Damaged`]
-    /// when it is no ledger, [`LedgerError::Unavailable`] when it can not be opened.
+    /// when it is no ledger, [`LedgerError::Missing`] when only the ledger is there,
+    /// [`LedgerError::Unavailable`] when it can not be opened.
     pub async fn open(path: &Path) -> Result<Self, LedgerError> {
         Self::open_with(path, LedgerOptions::default()).await
     }
@@ -50,12 +54,18 @@ impl Ledger {
     /// As for [`Ledger::open`].
     pub async fn open_with(path: &Path, options: LedgerOptions) -> Result<Self, LedgerError> {
         let path = checked(path)?;
-        let mut logs = path.clone().into_os_string();
-        logs.push("-logs");
-        Ok(Self {
-            history: Database::open(path, Kind::History, options).await?,
-            logs: Database::open(logs.into(), Kind::Logs, options).await?,
-        })
+        let logs = crate::backup::logs_of(&path);
+        let open = |path, kind| Database::open(path, kind, options);
+        if path.exists() {
+            let history = open(path, Kind::History).await?;
+            if !logs.exists() {
+                return Err(LedgerError::Missing { path: logs });
+            }
+            return Ok(Self { history, logs: open(logs, Kind::Logs).await? });
+        }
+        // In this order, so that a first start that is cut short is not taken for a loss.
+        let logs = open(logs, Kind::Logs).await?;
+        Ok(Self { history: open(path, Kind::History).await?, logs })
     }
 
     /// How far the journal has been projected; the default when nothing was.
@@ -174,6 +184,67 @@ impl Ledger {
     /// Only those of the file.
     pub async fn log_bytes(&self, job: JobId, run: u32, attempt: u32) -> Result<u64, LedgerError> {
         self.logs.read(move |connection| sqlite::log_bytes(connection, job, run, attempt)).await
+    }
+
+    /// Finished jobs that are old enough to go, in the order of queue, state and id. Looks at
+    /// no more than `looks` of them; the page says where to go on.
+    ///
+    /// # Errors
+    /// Only those of the file.
+    pub async fn expired(
+        &self,
+        expiry: Expiry,
+        from: Option<Place>,
+        looks: usize,
+    ) -> Result<StalePage, LedgerError> {
+        let expired = move |connection: &mut _| {
+            sqlite::expired(connection, expiry, from.as_ref(), looks.max(1))
+        };
+        self.history.read(expired).await
+    }
+
+    /// Queues with more than `max` finished jobs, and by how many.
+    ///
+    /// # Errors
+    /// Only those of the file.
+    pub async fn overfull(&self, max: u64) -> Result<Vec<(Name, u64)>, LedgerError> {
+        self.history.read(move |connection| sqlite::overfull(connection, max)).await
+    }
+
+    /// Those of the next `limit` finished jobs of a queue after `after` that may go, the
+    /// oldest first, and where to go on; None at the end of the queue.
+    ///
+    /// # Errors
+    /// Only those of the file.
+    pub async fn oldest_finished(
+        &self,
+        queue: Name,
+        expiry: Expiry,
+        after: Option<JobId>,
+        limit: usize,
+    ) -> Result<(Vec<Stale>, Option<JobId>), LedgerError> {
+        let oldest =
+            move |connection: &mut _| sqlite::oldest(connection, &queue, expiry, after, limit);
+        self.history.read(oldest).await
+    }
+
+    /// Deletes jobs with their labels and attempts, where they are as they were looked at.
+    /// One transaction of a bounded size: it may leave some of them to the next one. The
+    /// log lines go first, by [`Ledger::remove_logs`]: nobody could find them later.
+    ///
+    /// # Errors
+    /// Only those of the file.
+    pub async fn remove(&self, stale: Vec<Stale>) -> Result<Removed, LedgerError> {
+        self.history.write(move |connection| sqlite::remove(connection, &stale)).await
+    }
+
+    /// Deletes log lines of jobs, a bounded number. Answers how many of the jobs, from the
+    /// first on, have none left.
+    ///
+    /// # Errors
+    /// Only those of the file.
+    pub async fn remove_logs(&self, ids: Vec<JobId>) -> Result<usize, LedgerError> {
+        self.logs.write(move |connection| sqlite::remove_logs(connection, &ids)).await
     }
 }
 

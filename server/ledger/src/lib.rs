@@ -4,11 +4,15 @@
 //! What is here lags behind the hot truth by as much as [`Ledger::as_of`] says. Nothing
 //! here decides anything. No type of the database is in the interface.
 
+mod backup;
 mod error;
 mod ledger;
 mod query;
+mod retention;
 mod sqlite;
 
+pub use backup::{begin_ledger_epoch, check_ledger, copy_ledger, ledger_checkpoint};
 pub use error::LedgerError;
 pub use ledger::{Ledger, LedgerOptions};
 pub use query::{LogCursor, LogQuery, LogRow, Page, PageRequest, QueueCount};
+pub use retention::{Expiry, Place, Removed, Stale, StalePage};

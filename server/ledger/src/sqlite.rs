@@ -1,6 +1,7 @@
 //! The ledger on SQLite. All SQL of the crate is below this module, so that another
 //! database is another module beside it.
 
+mod backup;
 mod count;
 mod fault;
 mod file;
@@ -8,16 +9,19 @@ mod list;
 mod logs;
 mod project;
 mod read;
+mod retain;
 mod scan;
 mod schema;
 mod statement;
 
+pub(crate) use backup::{begin_epoch, check, copy, peek};
 pub(crate) use count::counts;
 pub(crate) use file::{Database, Kind};
 pub(crate) use list::list;
 pub(crate) use logs::{append_logs, log_bytes, read_logs};
 pub(crate) use project::project;
 pub(crate) use read::{as_of, attempts, checkpoint, get, held_keys, live, queues};
+pub(crate) use retain::{expired, oldest, overfull, remove, remove_logs};
 
 use sentinel_domain::JobId;
 

@@ -160,7 +160,15 @@ fn verdict(reply: &mut Bytes, names: &mut Names) -> Result<Verdict, StoreError> 
             let queue = take_sized(reply)?;
             Conflict::Queue(codec::decode_queue(queue, names).map_err(damaged)?)
         }
-        b't' => Conflict::TooManyKinds { queue: names.share(text(&take_sized(reply)?)?) },
+        b't' => {
+            let queue = names.share(text(&take_sized(reply)?)?);
+            let count = take_u32(reply)?;
+            let mut kinds = Vec::with_capacity(count);
+            for _ in 0..count {
+                kinds.push(names.share(text(&take_sized(reply)?)?));
+            }
+            Conflict::TooManyKinds { queue, kinds }
+        }
         other => return Err(damaged(format!("a verdict of the unknown sort {other}"))),
     };
     Ok(Verdict::Conflict(conflict))

@@ -9,8 +9,9 @@ use sentinel_broker::Broker;
 use sentinel_domain::{JobId, Millis};
 use sentinel_embedded::{DirLock, Embedded, OpenOptions, Seed};
 use sentinel_engine::Settings;
-use sentinel_ledger::Ledger;
+use sentinel_ledger::{Ledger, LedgerError};
 
+use crate::backup::{self, BackupError};
 use crate::config::Config;
 
 /// Live jobs of one read.
@@ -25,22 +26,31 @@ pub(super) async fn open(
     let dir = config.data_dir.clone();
     std::fs::create_dir_all(&dir).with_context(|| format!("create data_dir {}", dir.display()))?;
     let lock = Arc::new(DirLock::acquire(&dir)?);
-    let ledger = Ledger::open(&dir.join("ledger.sqlite")).await?;
-    let seed = seed(&ledger, now).await?;
-    let (jobs, checkpoint) = (seed.jobs.len(), seed.checkpoint);
+    backup::refuse_to_serve(&dir)?;
     let options = OpenOptions {
         sessions_expire_at: now + settings.session_ttl_ms,
         journal_max_bytes: config.journal_max_bytes,
         ..OpenOptions::new(lock, now)
     };
-    let broker = tokio::task::spawn_blocking(move || Embedded::open(options, seed)).await??;
+    let (broker, ledger) = open_stores(options).await?;
     let head = *broker.head().borrow();
-    tracing::info!(dir = %dir.display(), live_jobs = jobs, %checkpoint, %head, "data opened");
+    let checkpoint = ledger.checkpoint().await?;
+    tracing::info!(dir = %dir.display(), %checkpoint, %head, "data opened");
     Ok((Arc::new(broker), ledger))
 }
 
+/// Opens the ledger in the directory of the lock, and the hot truth from it and the journal.
+pub(crate) async fn open_stores(options: OpenOptions) -> Result<(Embedded, Ledger), BackupError> {
+    let dir = options.lock.dir().to_owned();
+    let ledger = Ledger::open(&dir.join(backup::LEDGER)).await?;
+    let seed = seed(&ledger, options.now).await?;
+    let broker = tokio::task::spawn_blocking(move || Embedded::open(options, seed)).await;
+    let broker = broker.expect("opening a store does not panic")?;
+    Ok((broker, ledger))
+}
+
 /// What the ledger knows of jobs that still live.
-async fn seed(ledger: &Ledger, now: Millis) -> Result<Seed> {
+async fn seed(ledger: &Ledger, now: Millis) -> Result<Seed, LedgerError> {
     let checkpoint = ledger.checkpoint().await?;
     let mut jobs = Vec::new();
     let mut after: Option<JobId> = None;

@@ -52,6 +52,9 @@ pub(super) enum Failure {
         /// Why.
         source: std::io::Error,
     },
+    /// A backup or a restore did not end.
+    #[error(transparent)]
+    Backup(#[from] crate::backup::BackupError),
     /// Standard output is gone or full.
     #[error("write to standard output: {0}")]
     Output(#[from] std::io::Error),
@@ -63,7 +66,8 @@ impl Failure {
         match self {
             Failure::NoServer { .. } => UNAVAILABLE,
             Failure::Flag { .. } | Failure::File { .. } => USAGE,
-            Failure::Output(_) => OTHER,
+            Failure::Backup(error) if error.is_refusal() => REFUSED,
+            Failure::Backup(_) | Failure::Output(_) => OTHER,
             Failure::Call(error) => exit_code_of(error),
         }
     }

@@ -17,6 +17,8 @@ pub enum Kind {
     Switch,
     /// A size within a range, in bytes.
     Bytes(u64, u64),
+    /// A whole number within a range.
+    Count(u64, u64),
     /// A duration within a range, in milliseconds.
     Span(u64, u64),
     /// 1 to so many bytes of text.
@@ -40,6 +42,8 @@ pub enum Value {
     Switch(bool),
     /// Of [`Kind::Bytes`].
     Bytes(u64),
+    /// Of [`Kind::Count`].
+    Count(u64),
     /// Of [`Kind::Span`].
     Span(Duration),
     /// Of the kinds that are text.
@@ -90,6 +94,10 @@ impl Kind {
                 let bytes = amount::parse_bytes(text)?;
                 self.within(bytes, *min, *max).map(|()| Value::Bytes(bytes))
             }
+            Kind::Count(min, max) => {
+                let count = text.parse().map_err(|_| form("a whole number, such as 10000"))?;
+                self.within(count, *min, *max).map(|()| Value::Count(count))
+            }
             Kind::Span(min, max) => {
                 let span = amount::parse_span(text)?;
                 let ms = u64::try_from(span.as_millis()).unwrap_or(u64::MAX);
@@ -125,6 +133,7 @@ impl Kind {
             Kind::Bytes(min, max) => {
                 Some(format!("{}..{}", amount::show_bytes(*min), amount::show_bytes(*max)))
             }
+            Kind::Count(min, max) => Some(format!("{min}..{max}")),
             Kind::Span(min, max) => {
                 let show = |ms: &u64| amount::show_span(Duration::from_millis(*ms));
                 Some(format!("{}..{}", show(min), show(max)))
@@ -143,6 +152,7 @@ impl Kind {
             Kind::Path => "PATH",
             Kind::Switch => "BOOL",
             Kind::Bytes(..) => "BYTES",
+            Kind::Count(..) => "NUMBER",
             Kind::Span(..) => "DURATION",
             Kind::Text(_) => "TEXT",
             Kind::Url => "URL",
@@ -172,6 +182,7 @@ impl Value {
     pub fn to_toml(&self) -> Option<String> {
         let text = match self {
             Value::Switch(on) => return Some(on.to_string()),
+            Value::Count(count) => return Some(count.to_string()),
             Value::Address(address) => address.to_string(),
             Value::Path(path) => path.display().to_string(),
             Value::Bytes(bytes) => amount::show_bytes(*bytes),
@@ -203,7 +214,7 @@ from_value! {
     SocketAddr: Value::Address(address) => Some(address);
     PathBuf: Value::Path(path) => Some(path);
     bool: Value::Switch(on) => Some(on);
-    u64: Value::Bytes(bytes) => Some(bytes);
+    u64: Value::Bytes(number) | Value::Count(number) => Some(number);
     Duration: Value::Span(span) => Some(span);
     String: Value::Text(text) => Some(text);
     super::LogFormat: Value::Text(text) => super::LogFormat::from_word(&text);

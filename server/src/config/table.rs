@@ -107,6 +107,7 @@ macro_rules! settings {
 const SECOND: u64 = 1_000;
 const MINUTE: u64 = 60 * SECOND;
 const HOUR: u64 = 60 * MINUTE;
+const DAY: u64 = 24 * HOUR;
 const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
 const GIB: u64 = 1 << 30;
@@ -132,6 +133,12 @@ settings! {
             "How long a finished job stays in memory after it is in the ledger";
         watch_window: Duration, Kind::Span(10 * MINUTE, 24 * HOUR), Default::Both("10m"),
             "How far back a watch can resume";
+        keep_succeeded: Duration, Kind::Span(HOUR, 3660 * DAY), Default::Both("30d"),
+            "How long a SUCCEEDED job can be looked up after its end";
+        keep_unsuccessful: Duration, Kind::Span(HOUR, 3660 * DAY), Default::Both("90d"),
+            "How long a FAILED, CANCELLED or EXPIRED job can be looked up after its end";
+        keep_finished_max: u64, Kind::Count(1_000, 1_000_000_000), Default::Both("10000000"),
+            "Finished jobs of one queue beyond which the oldest are removed, unless they ended in the last 10 minutes";
     }
     "Jobs and workers" {
         auto_create_queues: bool, Kind::Switch,

@@ -3,7 +3,7 @@
 
 use prost_types::{Duration, Timestamp};
 use sentinel_broker::content_hash;
-use sentinel_domain::limits::KEY_BYTES;
+use sentinel_domain::limits::{KEY_BYTES, TIME_RANGE_MS};
 use sentinel_domain::{
     Backoff, DependencyFailure, Filter, Jitter, JobId, Label, Millis, NewJob, OnLost, Queue,
     QueueOrder, State, UniqueMode, UniqueScope,
@@ -15,9 +15,45 @@ use tonic::Status;
 
 use super::status::invalid_field;
 
-/// Milliseconds of a timestamp; far beyond any date it saturates and the range check refuses it.
-pub(super) fn millis(at: Timestamp) -> Millis {
+const NANOS: i32 = 1_000_000_000;
+
+/// Milliseconds of a timestamp; far beyond any date it saturates.
+fn millis(at: Timestamp) -> Millis {
     at.seconds.saturating_mul(1_000).saturating_add(i64::from(at.nanos) / 1_000_000)
+}
+
+/// Milliseconds of a caller's timestamp. One that no Timestamp may be is refused here; how
+/// far it may lie ahead is the domain's business.
+fn time(field: &str, at: Option<Timestamp>) -> Result<Option<Millis>, Status> {
+    let Some(at) = at else { return Ok(None) };
+    if !(0..NANOS).contains(&at.nanos) {
+        let text = format!("nanos {} is out of range: 0..=999999999", at.nanos);
+        return Err(invalid_field(field, text));
+    }
+    let ms = millis(at);
+    if !(TIME_RANGE_MS.0..=TIME_RANGE_MS.1).contains(&ms) {
+        return Err(invalid_field(field, "is out of range: 0001-01-01 to 9999-12-31"));
+    }
+    Ok(Some(ms))
+}
+
+/// Milliseconds of a worker's timestamp. Its clock may be wrong and its attempt is over all
+/// the same: what is kept is a time that can be told to others.
+pub(super) fn nearest_time(at: Timestamp) -> Millis {
+    millis(at).clamp(TIME_RANGE_MS.0, TIME_RANGE_MS.1)
+}
+
+/// Milliseconds of a caller's duration, whose parts must agree.
+fn span(field: &str, span: Option<Duration>) -> Result<Option<i64>, Status> {
+    let Some(span) = span else { return Ok(None) };
+    let Duration { seconds, nanos } = span;
+    let agrees = (seconds >= 0 || nanos <= 0) && (seconds <= 0 || nanos >= 0);
+    if !agrees || !(1 - NANOS..NANOS).contains(&nanos) {
+        let text =
+            format!("nanos {nanos} is out of range: 0..=999999999, with the sign of the seconds");
+        return Err(invalid_field(field, text));
+    }
+    Ok(Some(span_ms(span)))
 }
 
 /// Milliseconds of a duration, rounded up: a pause of 1 ns is not none.
@@ -27,8 +63,13 @@ pub(super) fn span_ms(span: Duration) -> i64 {
     span.seconds.saturating_mul(1_000).saturating_add(nanos / 1_000_000 + up)
 }
 
+/// The beginning of a text that may be of any length.
+pub(super) fn shown(text: &str) -> &str {
+    &text[..text.floor_char_boundary(64)]
+}
+
 pub(super) fn job_id(field: &str, text: &str) -> Result<JobId, Status> {
-    text.parse().map_err(|_| invalid_field(field, format!("{text:?} is not a UUID")))
+    text.parse().map_err(|_| invalid_field(field, format!("{:?} is not a UUID", shown(text))))
 }
 
 /// An enum number that this version knows.
@@ -72,18 +113,18 @@ pub(super) fn new_job(path: &str, spec: Option<wire::JobSpec>) -> Result<NewJob,
         payload: bytes::Bytes::copy_from_slice(&spec.payload),
         content_type: spec.content_type,
         priority: spec.priority,
-        run_at: spec.run_at.map(millis),
-        delay_ms: spec.delay.map(span_ms),
-        start_deadline: spec.start_deadline.map(millis),
-        run_timeout_ms: spec.run_timeout.map(span_ms),
+        run_at: time(&field("run_at"), spec.run_at)?,
+        delay_ms: span(&field("delay"), spec.delay)?,
+        start_deadline: time(&field("start_deadline"), spec.start_deadline)?,
+        run_timeout_ms: span(&field("run_timeout"), spec.run_timeout)?,
         max_attempts: retry.max_attempts,
         backoff: match known(&field("retry.backoff"), retry.backoff)? {
             wire::BackoffKind::Unspecified => None,
             wire::BackoffKind::Fixed => Some(Backoff::Fixed),
             wire::BackoffKind::Exponential => Some(Backoff::Exponential),
         },
-        retry_base_ms: retry.base.map(span_ms),
-        retry_cap_ms: retry.cap.map(span_ms),
+        retry_base_ms: span(&field("retry.base"), retry.base)?,
+        retry_cap_ms: span(&field("retry.cap"), retry.cap)?,
         jitter: match known(&field("retry.jitter"), retry.jitter)? {
             wire::Jitter::Unspecified => None,
             wire::Jitter::None => Some(Jitter::None),
@@ -105,7 +146,7 @@ pub(super) fn new_job(path: &str, spec: Option<wire::JobSpec>) -> Result<NewJob,
             wire::LostPolicy::Fail => Some(OnLost::Fail),
         },
         traceparent: spec.traceparent,
-        cancel_grace_ms: spec.cancel_grace.map(span_ms),
+        cancel_grace_ms: span(&field("cancel_grace"), spec.cancel_grace)?,
         ..NewJob::default()
     };
     if let Some(unique) = spec.unique {
@@ -128,7 +169,7 @@ fn set_unique(path: &str, new: &mut NewJob, unique: wire::Unique) -> Result<(), 
         wire::UniqueMode::ReplacePending => Some(UniqueMode::ReplacePending),
         wire::UniqueMode::Debounce => Some(UniqueMode::Debounce),
     };
-    new.unique_ttl_ms = unique.ttl.map(span_ms);
+    new.unique_ttl_ms = span(&format!("{path}.unique.ttl"), unique.ttl)?;
     Ok(())
 }
 
@@ -157,8 +198,8 @@ pub(super) fn filter(filter: Option<wire::JobFilter>) -> Result<Filter, Status> 
         kinds: filter.kinds.into_iter().map(Into::into).collect(),
         states: states.collect::<Result<_, _>>()?,
         labels: filter.labels.into_iter().map(label).collect(),
-        created_after: filter.created_after.map(millis),
-        created_before: filter.created_before.map(millis),
+        created_after: time("filter.created_after", filter.created_after)?,
+        created_before: time("filter.created_before", filter.created_before)?,
     })
 }
 
@@ -180,9 +221,9 @@ pub(super) fn queue(queue: Option<admin::Queue>) -> Result<Queue, Status> {
         admin::QueueOrder::Unspecified | admin::QueueOrder::Aging => QueueOrder::Aging,
         admin::QueueOrder::Strict => QueueOrder::Strict,
     };
-    if let Some(boost) = queue.priority_boost {
+    if let Some(boost) = span("queue.priority_boost", queue.priority_boost)? {
         // A negative duration is as far out of range as 0.
-        declared.priority_boost_ms = u64::try_from(span_ms(boost)).unwrap_or(0);
+        declared.priority_boost_ms = u64::try_from(boost).unwrap_or(0);
     }
     Ok(declared)
 }

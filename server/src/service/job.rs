@@ -1,7 +1,7 @@
 //! JobService.
 
 use futures_util::Stream;
-use futures_util::stream::{self, BoxStream, StreamExt};
+use futures_util::stream::{self, BoxStream, StreamExt, TryStreamExt};
 use sentinel_domain::JobId;
 use sentinel_domain::limits::{FILTER_NAMES, PAGE_DEFAULT};
 use sentinel_engine::{CancelOutcome, Engine, EngineError};
@@ -14,7 +14,7 @@ use tracing::Instrument;
 use super::status::{answer, invalid_field, shutting_down};
 use super::to_wire::{self, Parts};
 use super::{from_wire, watch};
-use crate::telemetry::span::{JobSpan, enqueue_span, record_job_id, traceparent_for};
+use crate::telemetry::span::{JobSpan, batch_span, enqueue_span, record_job_id, traceparent_for};
 
 /// JobService on an engine.
 #[derive(Clone)]
@@ -92,14 +92,15 @@ impl JobService for Jobs {
         from_wire::actor(&request.actor)?;
         let mut items = Vec::with_capacity(request.specs.len());
         for (at, spec) in request.specs.into_iter().enumerate() {
-            let mut new = from_wire::new_job(&format!("specs[{at}]"), Some(spec))?;
-            if new.traceparent.is_empty() {
-                new.traceparent.clone_from(&trace);
-            }
-            items.push(new);
+            items.push(from_wire::new_job(&format!("specs[{at}]"), Some(spec))?);
+        }
+        let span = batch_span(items.iter().map(|new| new.queue.as_str()));
+        let trace = traceparent_for(&span, &trace);
+        for new in items.iter_mut().filter(|new| new.traceparent.is_empty()) {
+            new.traceparent.clone_from(&trace);
         }
         let enqueued = self.engine.enqueue_batch(items, request.atomic, &request.actor, key);
-        let results = enqueued.await.map_err(answer)?;
+        let results = enqueued.instrument(span).await.map_err(answer)?;
         let results = results.into_iter().map(to_wire::batch_result).collect();
         Ok(Response::new(wire::EnqueueBatchResponse { results }))
     }
@@ -169,6 +170,8 @@ impl JobService for Jobs {
         let request = request.into_inner();
         let id = from_wire::job_id("id", &request.id)?;
         from_wire::actor(&request.actor)?;
+        // A cancel is safe to repeat by itself; its request_id is checked all the same.
+        from_wire::request_key(&request.request_id, &())?;
         let cancelled = self.engine.cancel(id, &request.reason, &request.actor);
         let cancelled = cancelled.await.map_err(answer)?;
         let outcome = match cancelled.outcome {
@@ -205,10 +208,12 @@ impl JobService for Jobs {
         let feed = self.engine.read_logs(id, attempt, request.follow).await.map_err(answer)?;
         let pages = stream::try_unfold(feed, |mut feed| async move {
             let Some(rows) = feed.next().await? else { return Ok::<_, EngineError>(None) };
-            let lines = rows.iter().map(to_wire::log_line).collect();
-            Ok(Some((wire::ReadLogsResponse { lines }, feed)))
+            let lines = rows.iter().map(to_wire::log_line);
+            let parts = to_wire::in_parts(lines, rows.len()).into_iter();
+            let parts = parts.map(|lines| Ok(wire::ReadLogsResponse { lines }));
+            Ok(Some((stream::iter(parts), feed)))
         });
-        let pages = pages.map(|page| page.map_err(answer));
+        let pages = pages.try_flatten().map(|page| page.map_err(answer));
         Ok(Response::new(until_closing(pages, self.closing.clone())))
     }
 }

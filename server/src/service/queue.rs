@@ -1,11 +1,12 @@
 //! QueueService.
 
+use sentinel_domain::check_name;
 use sentinel_engine::Engine;
 use sentinel_proto::admin::v1 as wire;
 use sentinel_proto::admin::v1::queue_service_server::QueueService;
 use tonic::{Request, Response, Status};
 
-use super::status::answer;
+use super::status::{answer, invalid_field};
 use super::{from_wire, to_wire};
 
 /// Queues of a page when page_size is 0.
@@ -53,6 +54,11 @@ impl QueueService for QueuesService {
         let request = request.into_inner();
         let size = from_wire::page_size(request.page_size, PAGE_DEFAULT)?;
         let after = Some(request.page_token.as_str()).filter(|token| !token.is_empty());
+        let mut found = Vec::new();
+        after.inspect(|token| check_name(&mut found, "page_token", token));
+        if !found.is_empty() {
+            return Err(invalid_field("page_token", "is not the next_page_token of a page"));
+        }
         // One more than asked for tells whether there is another page.
         let mut queues = self.engine.list_queues(after, size + 1).await.map_err(answer)?;
         let has_more = queues.len() > size;

@@ -13,6 +13,13 @@ use tonic_types::{ErrorDetails, StatusExt};
 /// The `domain` of every ErrorInfo.
 pub const DOMAIN: &str = "sentinel";
 
+/// A status travels in headers, twice in part, and clients take 8 KiB of those by default: a
+/// longer one would reach them as an error of the transport, without its reason.
+const MESSAGE_BYTES: usize = 1_024;
+
+/// Fields at fault with their descriptions.
+const VIOLATIONS_BYTES: usize = 2_048;
+
 /// A reason that callers may branch on.
 pub struct Reason {
     pub name: &'static str,
@@ -40,7 +47,7 @@ macro_rules! catalogue {
 
 catalogue! {
     INVALID_FIELD: InvalidArgument, "BadRequest",
-        "One or more fields are out of their range; all of them are listed.",
+        "One or more fields are out of their range; all of them are listed, as far as 2 KiB hold.",
         "Correct the fields; do not repeat the call unchanged.";
     JOB_NOT_FOUND: NotFound, "",
         "No job has this id.",
@@ -96,29 +103,51 @@ fn begin(reason: &Reason, metadata: &[(&str, String)]) -> (Code, ErrorDetails) {
     (reason.code, ErrorDetails::with_error_info(reason.name, DOMAIN, metadata))
 }
 
+fn status(code: Code, message: String, details: ErrorDetails) -> Status {
+    Status::with_error_details(code, cut(message, MESSAGE_BYTES), details)
+}
+
+/// Cut at a character, and marked where it was.
+fn cut(mut text: String, max: usize) -> String {
+    if text.len() > max {
+        text.truncate(text.floor_char_boundary(max));
+        text.push_str(" ...");
+    }
+    text
+}
+
 fn simple(reason: &Reason, message: String) -> Status {
     let (code, details) = begin(reason, &[]);
-    Status::with_error_details(code, message, details)
+    status(code, message, details)
 }
 
 fn later(reason: &Reason, message: String, pause: Duration) -> Status {
     let (code, mut details) = begin(reason, &[]);
     details.set_retry_info(Some(pause));
-    Status::with_error_details(code, message, details)
+    status(code, message, details)
 }
 
 /// Fields out of their range.
 pub fn invalid(violations: Vec<Violation>) -> Status {
     let (code, mut details) = begin(&INVALID_FIELD, &[]);
     let mut message = String::new();
-    for violation in violations {
+    let mut bytes = 0;
+    let count = violations.len();
+    for (listed, Violation { field, description }) in violations.into_iter().enumerate() {
+        // A single one is told in any case, cut.
+        let (field, description) = (cut(field, 256), cut(description, 512));
+        bytes += field.len() + description.len();
+        if bytes > VIOLATIONS_BYTES {
+            message = format!("{} more; {message}", count - listed);
+            break;
+        }
         if !message.is_empty() {
             message.push_str("; ");
         }
-        message.push_str(&violation.to_string());
-        details.add_bad_request_violation(violation.field, violation.description);
+        message.push_str(&format!("{field}: {description}"));
+        details.add_bad_request_violation(field, description);
     }
-    Status::with_error_details(code, message, details)
+    status(code, message, details)
 }
 
 /// One field out of its range.
@@ -149,7 +178,7 @@ pub fn answer(error: EngineError) -> Status {
         EngineError::TooManyKinds { .. } => simple(&TOO_MANY_KINDS, message),
         EngineError::KeyHeld { holder } => {
             let (code, details) = begin(&UNIQUE_KEY_HELD, &[("holder", holder.to_string())]);
-            Status::with_error_details(code, message, details)
+            status(code, message, details)
         }
         EngineError::RequestReused => simple(&REQUEST_ID_REUSED, message),
         EngineError::NotFinal(_) => simple(&JOB_NOT_FINAL, message),
@@ -176,6 +205,10 @@ pub fn to_markdown() -> String {
         "# Errors\n\nEvery error of every call carries one `google.rpc.ErrorInfo` of domain \
          `sentinel`. Branch on its `reason`, never on the message. Items of a batch that is \
          not atomic carry the same reasons.\n\n\
+         A message that can not be read is refused by the transport, without an ErrorInfo: \
+         OUT_OF_RANGE over 20 MiB (4 MiB in QueueService), INTERNAL where it is no protobuf, \
+         INVALID_ARGUMENT with far more items than any call takes. A worker's session that \
+         sends one ends with SESSION_PROTOCOL.\n\n\
          | reason | gRPC code | other details | meaning | what to do |\n\
          |---|---|---|---|---|\n",
     );

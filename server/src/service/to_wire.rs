@@ -10,6 +10,31 @@ use sentinel_ledger::{LogRow, QueueCount};
 use sentinel_proto::admin::v1 as admin;
 use sentinel_proto::jobs::v1 as wire;
 
+/// Of one message of a stream; the largest single item still fits into a message with it.
+const PART_BYTES: usize = 2 << 20;
+
+/// Messages in parts, each with at most `max` of them and about [`PART_BYTES`], one over.
+pub(super) fn in_parts<M: prost::Message>(
+    messages: impl IntoIterator<Item = M>,
+    max: usize,
+) -> Vec<Vec<M>> {
+    let mut parts: Vec<Vec<M>> = Vec::new();
+    let mut bytes = 0;
+    for message in messages {
+        match parts.last_mut() {
+            Some(part) if part.len() < max && bytes < PART_BYTES => {
+                bytes += message.encoded_len();
+                part.push(message);
+            }
+            _ => {
+                bytes = message.encoded_len();
+                parts.push(vec![message]);
+            }
+        }
+    }
+    parts
+}
+
 pub(super) fn timestamp(at: Millis) -> Timestamp {
     Timestamp { seconds: at.div_euclid(1_000), nanos: (at.rem_euclid(1_000) * 1_000_000) as i32 }
 }

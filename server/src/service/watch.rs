@@ -86,8 +86,12 @@ impl Frames {
                 (Event::Progress(progress), String::new())
             }
             WatchEvent::Logs { id, rows } => {
-                let lines = rows.iter().map(to_wire::log_line).collect();
-                (Event::Log(wire::JobLog { id: id.to_string(), lines }), String::new())
+                let lines = rows.iter().map(to_wire::log_line);
+                for lines in to_wire::in_parts(lines, rows.len()) {
+                    let event = Some(Event::Log(wire::JobLog { id: id.to_string(), lines }));
+                    self.ready.push_back(wire::WatchResponse { event, cursor: String::new() });
+                }
+                return;
             }
             WatchEvent::Gap(reason) => {
                 let reason = match reason {
@@ -106,10 +110,11 @@ impl Frames {
 
     fn push_snapshot(&mut self, snapshot: Snapshot, cursor: Cursor) {
         let Snapshot { jobs, is_truncated, unknown, counts } = snapshot;
-        let mut parts: Vec<_> = jobs
-            .chunks(PART)
+        let jobs = jobs.iter().map(|job| self.job(job));
+        let mut parts: Vec<_> = to_wire::in_parts(jobs, PART)
+            .into_iter()
             .map(|jobs| wire::WatchSnapshot {
-                jobs: jobs.iter().map(|job| self.job(job)).collect(),
+                jobs,
                 continues: true,
                 ..wire::WatchSnapshot::default()
             })

@@ -13,7 +13,7 @@ use sentinel_proto::workers::v1::worker_service_server::WorkerService;
 use sentinel_proto::workers::v1::{SessionRequest, SessionResponse, session_request};
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
-use tonic::{Request, Response, Status, Streaming};
+use tonic::{Code, Request, Response, Status, Streaming};
 
 use super::status::{answer, protocol};
 
@@ -44,7 +44,7 @@ impl Workers {
         let first = tokio::time::timeout(HELLO_WITHIN, frames.message()).await;
         let hello = match first {
             Err(_) => return Err(protocol("no Hello came within 5 s")),
-            Ok(frame) => match frame?.and_then(|frame| frame.frame) {
+            Ok(frame) => match frame.map_err(unreadable)?.and_then(|frame| frame.frame) {
                 Some(session_request::Frame::Hello(hello)) => wire::hello(hello)?,
                 Some(_) => return Err(protocol("the first frame is not Hello")),
                 None => return Err(protocol("the stream ended before Hello")),
@@ -59,6 +59,18 @@ impl Workers {
     }
 }
 
+/// The bytes of a frame are at fault, not the connection: the worker is told.
+const fn is_unreadable(code: Code) -> bool {
+    matches!(code, Code::OutOfRange | Code::InvalidArgument | Code::Internal)
+}
+
+fn unreadable(status: Status) -> Status {
+    match is_unreadable(status.code()) {
+        true => protocol(format!("a frame can not be read: {}", status.message())),
+        false => status,
+    }
+}
+
 /// The worker's frames until the stream ends; a frame that makes no sense ends it too.
 fn incoming(
     frames: Streaming<SessionRequest>,
@@ -67,6 +79,7 @@ fn incoming(
     stream::unfold((frames, fault), |(mut frames, fault)| async move {
         let frame = match frames.message().await {
             Ok(frame) => wire::from_worker(frame?),
+            Err(status) if is_unreadable(status.code()) => Err(unreadable(status)),
             Err(status) => {
                 tracing::debug!(%status, "the stream of a worker broke");
                 return None;
@@ -102,6 +115,15 @@ fn outgoing(
             }
         }
     })
+}
+
+/// A frame at either of the places where it is read; none is a Hello.
+#[cfg(test)]
+pub(super) fn from_any_frame(frame: SessionRequest) -> Result<Option<FromWorker>, Status> {
+    match frame.frame {
+        Some(session_request::Frame::Hello(hello)) => wire::hello(hello).map(|_| None),
+        _ => wire::from_worker(frame).map(Some),
+    }
 }
 
 #[tonic::async_trait]

@@ -11,6 +11,7 @@ use opentelemetry::propagation::{Extractor, TextMapPropagator};
 use opentelemetry::trace::{Link, Span as _, SpanContext, SpanKind, TraceContextExt, Tracer};
 use opentelemetry::{Context, KeyValue};
 use opentelemetry_sdk::propagation::TraceContextPropagator;
+use sentinel_domain::limits::NAME_BYTES;
 use tracing::Span;
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 
@@ -27,8 +28,45 @@ pub struct JobSpan<'a> {
     pub job_id: &'a str,
 }
 
+/// Names of jobs that were not checked yet may be of any length; a span is not.
+fn short(name: &str) -> &str {
+    &name[..name.floor_char_boundary(NAME_BYTES as usize)]
+}
+
+/// A PRODUCER span for a batch, a child of the current span: `enqueue {queue}` where all jobs
+/// are of one queue, else `enqueue`.
+pub fn batch_span<'a>(queues: impl IntoIterator<Item = &'a str>) -> Span {
+    let mut queues = queues.into_iter();
+    let first = queues.next().unwrap_or_default();
+    let mut count: i64 = 1;
+    let mut is_one = true;
+    for queue in queues {
+        count += 1;
+        is_one &= queue == first;
+    }
+    let queue = if is_one { short(first) } else { "" };
+    let span = tracing::info_span!(
+        "enqueue",
+        otel.name = format!("enqueue {queue}").trim_end(),
+        otel.kind = "producer",
+        otel.status_code = tracing::field::Empty,
+        messaging.system = "sentinel",
+        messaging.operation.name = "enqueue",
+        messaging.operation.type = "send",
+        messaging.destination.name = tracing::field::Empty,
+        messaging.batch.message_count = count,
+        queue = tracing::field::Empty,
+    );
+    if is_one {
+        span.record("messaging.destination.name", queue);
+        span.record("queue", queue);
+    }
+    span
+}
+
 /// A PRODUCER span `enqueue {queue}`, a child of the current span.
 pub fn enqueue_span(job: JobSpan<'_>) -> Span {
+    let job = JobSpan { queue: short(job.queue), kind: short(job.kind), ..job };
     let span = tracing::info_span!(
         "enqueue",
         otel.name = format!("enqueue {}", job.queue),

@@ -120,6 +120,32 @@ fn an_enqueue_is_a_producer_in_the_callers_trace() {
 }
 
 #[test]
+fn a_batch_is_one_producer_that_counts_its_jobs() {
+    let mut stored = Vec::new();
+    let long = "q".repeat(1 << 20);
+    let (spans, _) = recorded(|| {
+        for queues in [vec!["mail", "mail", "mail"], vec!["mail", "sms"], vec![&long]] {
+            let span = super::span::batch_span(queues);
+            stored.push(traceparent_for(&span, CALLER));
+        }
+    });
+    let names: Vec<_> = spans.iter().map(|span| span.name.to_string()).collect();
+    assert_eq!(names[..2], ["enqueue mail", "enqueue"]);
+    assert_eq!(names[2].len(), "enqueue ".len() + 128);
+    let count = |span| attribute(span, "messaging.batch.message_count");
+    assert_eq!(
+        spans.iter().map(count).collect::<Vec<_>>(),
+        ["3", "2", "1"].map(|n| Some(n.into()))
+    );
+    assert_eq!(attribute(&spans[0], "messaging.destination.name").as_deref(), Some("mail"));
+    assert_eq!(attribute(&spans[1], "messaging.destination.name"), None);
+    for (span, stored) in spans.iter().zip(stored) {
+        assert_eq!(span.span_kind, SpanKind::Producer);
+        assert_eq!(producer_of(&stored).unwrap().span_id(), span.span_context.span_id());
+    }
+}
+
+#[test]
 fn an_attempt_is_a_consumer_that_links_to_its_enqueue() {
     let exported = Exported::default();
     let provider = SdkTracerProvider::builder().with_simple_exporter(exported.clone()).build();

@@ -2,10 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use sentinel_client::NewJob;
 use sentinel_client::proto::jobs::v1::{
     BackoffKind, Jitter, JobState, LostPolicy, RetryPolicy, StateReason,
 };
+use sentinel_client::{NewJob, is_final};
 use serde_json::json;
 
 use crate::harness::{PATIENCE, World, demo, end_of, enqueue, in_state, until};
@@ -122,6 +122,54 @@ async fn a_job_that_kills_its_workers_is_given_up() {
     let id = enqueue(&client, demo("noop", json!({}))).await;
     assert_eq!(end_of(&client, &id).await.state(), JobState::Succeeded);
 }
+
+/// A supervisor starts each worker again when it has died.
+#[tokio::test]
+async fn a_job_that_kills_its_workers_does_not_take_others_along() {
+    let world = World::start().await;
+    let client = world.client();
+    let mut others = Vec::new();
+    for n in 0..OTHERS {
+        // From short to longer than a recovery.
+        let ms = 20 + 60 * n;
+        others.push(enqueue(&client, demo("sleep", json!({"ms": ms})).max_attempts(100)).await);
+        if n == OTHERS / 2 {
+            others.insert(0, enqueue(&client, demo("crash", json!({})).max_attempts(100)).await);
+        }
+    }
+    let poison = others.remove(0);
+    let mut fleet: Vec<_> = (0..2).map(|n| world.idle_worker(&format!("w{n}"), &[])).collect();
+    let mut hired = fleet.len();
+    until("all jobs are final", PATIENCE, || {
+        for worker in &mut fleet {
+            if worker.ended().is_some() {
+                *worker = world.idle_worker(&format!("w{hired}"), &[]);
+                hired += 1;
+            }
+        }
+        let (client, all) = (&client, others.iter().chain([&poison]));
+        async move {
+            for id in all {
+                client.get(id).await.ok().filter(|job| is_final(job.state()))?;
+            }
+            Some(())
+        }
+    })
+    .await;
+    let job = client.get(&poison).await.unwrap();
+    assert_eq!((job.state(), job.reason()), (JobState::Failed, StateReason::Poisoned));
+    assert_eq!((job.crashes, job.attempt), (3, 3));
+    let mut ends = Vec::new();
+    for id in &others {
+        let job = client.get(id).await.unwrap();
+        ends.push((job.state(), job.crashes));
+    }
+    println!("{ends:?}");
+    assert!(ends.iter().all(|(state, _)| *state == JobState::Succeeded), "{ends:?}");
+}
+
+/// Jobs beside the one that kills its worker.
+const OTHERS: u64 = 12;
 
 #[tokio::test]
 async fn work_that_must_not_run_twice_fails_with_its_worker() {

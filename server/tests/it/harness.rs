@@ -1,9 +1,11 @@
 //! An installation on this machine: a server and workers as child processes on a temporary
 //! directory, with the signals, restarts and bounded waits that tests need.
 
+pub(crate) mod local;
 pub(crate) mod process;
 pub(crate) mod program;
 pub(crate) mod server;
+pub(crate) mod stall;
 pub(crate) mod wait;
 pub(crate) mod worker;
 
@@ -13,10 +15,12 @@ use std::time::Duration;
 use sentinel_client::proto::jobs::v1::{Job, JobState};
 use sentinel_client::{Client, NewJob};
 
+pub(crate) use local::LocalWorker;
 pub(crate) use process::Process;
 pub(crate) use program::{Ended, run, sentinel};
 pub(crate) use server::Server;
-pub(crate) use wait::until;
+pub(crate) use stall::Stalls;
+pub(crate) use wait::{pass, probe, until};
 pub(crate) use worker::Worker;
 
 /// Longer than anything takes on a loaded machine, shorter than the patience of a runner.
@@ -48,7 +52,11 @@ impl World {
 
     /// A server with these flags beside its addresses and its directory.
     pub(crate) async fn with(flags: &[&str]) -> Self {
-        let dir = tempfile::tempdir().expect("a temporary directory");
+        Self::in_dir(tempfile::tempdir().expect("a temporary directory"), flags).await
+    }
+
+    /// As [`World::with`], in a directory that the test has prepared.
+    pub(crate) async fn in_dir(dir: tempfile::TempDir, flags: &[&str]) -> Self {
         let server = Server::start(dir.path(), flags).await;
         Self { server, dir }
     }

@@ -5,6 +5,7 @@
 mod check;
 #[cfg(test)]
 mod tests;
+mod trail;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,6 +14,9 @@ use sentinel_client::proto::jobs::v1::{Job, JobState, StateReason};
 pub(crate) use check::{Violation, check};
 
 /// Everything that was noted.
+///
+/// Handlers die, so they write to a file of their own with fsync. Clients and watchers live in
+/// the process of the test, which nobody kills: what they note would gain nothing on a disk.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct History {
     /// Jobs whose enqueue was acknowledged.
@@ -21,25 +25,39 @@ pub(crate) struct History {
     pub(crate) requests: BTreeMap<String, BTreeSet<String>>,
     /// Calls without a request id that got no answer, with the jobs they may have stored.
     pub(crate) unknown_jobs: usize,
-    /// Cancels of waiting jobs that were acknowledged.
+    /// Cancels that were acknowledged.
     pub(crate) cancels: Vec<Cancelled>,
     /// Retries that were acknowledged: the job and its new run.
     pub(crate) retries: Vec<(String, u32)>,
-    /// Changes by job, as a watch showed them.
-    pub(crate) changes: BTreeMap<String, Vec<Look>>,
-    /// Each acknowledged job at the end, by Get.
+    /// What each watch of all jobs showed, in order, from before the first job on.
+    pub(crate) watches: Vec<Vec<Seen>>,
+    /// Each acknowledged job at the end, by Get: what the hot store tells.
     pub(crate) got: BTreeMap<String, Look>,
-    /// All jobs at the end, by List.
+    /// All jobs at the end, by List: what the ledger tells.
     pub(crate) listed: Vec<(String, Look)>,
     /// What handlers wrote, in the order of the file.
     pub(crate) effects: Vec<Effect>,
+    /// What was not well some time after the last fault.
+    pub(crate) ailments: Vec<String>,
 }
 
-/// A cancel that ended a waiting job.
+/// One event of a watch.
+#[derive(Clone, Debug)]
+pub(crate) enum Seen {
+    /// One part of a snapshot.
+    Snapshot(Vec<(String, Look)>),
+    Change(String, Look),
+    /// It says that it may have missed something.
+    Gap,
+}
+
+/// A cancel that was acknowledged.
 #[derive(Clone, Debug)]
 pub(crate) struct Cancelled {
     pub(crate) id: String,
     pub(crate) run: u32,
+    /// Of the job after the cancel.
+    pub(crate) version: u64,
     /// Lines that the handlers had written when the answer was there.
     pub(crate) lines_before: usize,
 }
@@ -103,4 +121,11 @@ impl Effect {
     pub(crate) fn fence(&self) -> String {
         format!("{}/{}/{}/{}", self.id, self.run, self.attempt, self.epoch)
     }
+}
+
+/// What the handlers wrote to a file; a line that is being written is not one yet.
+pub(crate) fn effects(file: &std::path::Path) -> Vec<Effect> {
+    let text = std::fs::read_to_string(file).unwrap_or_default();
+    let whole = text.rfind('\n').map_or("", |end| &text[..end]);
+    whole.lines().map(|line| Effect::parse(line).expect("a line of demo.effect")).collect()
 }

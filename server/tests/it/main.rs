@@ -4,13 +4,23 @@
 #![cfg(test)]
 
 mod attempts;
+mod backup;
+mod bytes;
+mod chaos;
 mod cli;
 mod crash;
 mod drain;
+mod faults;
+mod flood;
+mod format;
 mod harness;
 mod history;
+mod hostile;
+mod limits;
+mod network;
 mod ops;
 mod programs;
+mod raw;
 mod refusals;
 mod relations;
 mod walk;

@@ -4,13 +4,18 @@ mod collector;
 
 use std::collections::BTreeMap;
 
+use futures_util::StreamExt;
 use rustix::process::Signal;
-use sentinel_client::proto::jobs::v1::EnqueueRequest;
+use sentinel_client::BatchOptions;
+use sentinel_client::proto::jobs::v1::{EnqueueRequest, JobState};
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_check_response::ServingStatus;
+use tonic_health::pb::health_client::HealthClient;
 
-use crate::harness::{PATIENCE, World, demo, end_of, enqueue, until};
+use crate::harness::{PATIENCE, World, demo, end_of, enqueue, in_state, until};
 use collector::Collector;
 
 /// Status line and body.
@@ -114,6 +119,43 @@ async fn health_is_told_over_http_and_grpc() {
     assert!(TcpStream::connect(&address).await.is_err(), "the listener is gone");
 }
 
+/// A call that does not end holds the drain up.
+#[tokio::test]
+async fn a_draining_server_takes_no_more_and_a_second_signal_stops_it() {
+    let mut world = World::start().await;
+    let client = world.client();
+    let _worker = world.worker("w1", &[]).await;
+    let id = enqueue(&client, demo("sleep", json!({"ms": 60_000}))).await;
+    let address = world.server.ops_address.clone();
+    let channel = tonic::transport::Endpoint::from_shared(world.server.url()).unwrap();
+    let mut health = HealthClient::new(channel.connect().await.unwrap());
+    let service = "sentinel.jobs.v1.JobService".to_owned();
+    let request = HealthCheckRequest { service };
+    let mut told = health.watch(request).await.unwrap().into_inner();
+    let first = told.message().await.unwrap().unwrap();
+    assert_eq!(first.status(), ServingStatus::Serving);
+    // A log that is followed lasts as long as its job.
+    let mut lines = client.read_logs(&id, 0, true).await.unwrap();
+    world.server.signal(Signal::TERM);
+    let next = tokio::time::timeout(PATIENCE, told.message()).await.expect("news of the health");
+    assert_eq!(next.unwrap().unwrap().status(), ServingStatus::NotServing);
+    let (head, body) = http_get(&address, "/readyz").await;
+    assert!(head.starts_with("HTTP/1.1 503"), "{head}");
+    assert!(body.contains("shuts down"), "{body}");
+    assert!(http_get(&address, "/healthz").await.0.starts_with("HTTP/1.1 200"), "it lives");
+    assert_eq!(world.server.ended(), None, "it waits for the call");
+    let start = std::time::Instant::now();
+    world.server.signal(Signal::TERM);
+    let status = world.server.end(PATIENCE).await;
+    assert_eq!(status.code(), Some(130), "{}", world.server.log());
+    assert!(start.elapsed() < std::time::Duration::from_secs(1), "{:?}", start.elapsed());
+    // The call is cut, not left hanging.
+    let rest = async { while let Some(Ok(_)) = lines.next().await {} };
+    tokio::time::timeout(PATIENCE, rest).await.expect("the call ends");
+    world.server.restart().await;
+    assert_eq!(in_state(&client, &id, JobState::Running).await.crashes, 0);
+}
+
 /// Of a caller that is not in the test: `00-<trace>-<span>-01`.
 const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
 const CALLER: &str = "b7ad6b7169203331";
@@ -155,4 +197,33 @@ async fn a_trace_leads_from_the_caller_to_the_handler() {
     assert_eq!(process.links, [(TRACE.to_owned(), enqueue.id.clone())]);
     assert_eq!(process.attributes["messaging.message.id"], id);
     assert_eq!(enqueue.attributes["messaging.message.id"], id);
+}
+
+#[tokio::test]
+async fn the_jobs_of_a_batch_link_to_its_one_span() {
+    let collector = Collector::start().await;
+    let flags = ["--auto-create-queues", "--otlp-endpoint", &collector.url];
+    let mut world = World::with(&flags).await;
+    let client = world.client();
+    let _worker = world.worker("w1", &[]).await;
+    let specs = vec![demo("noop", json!({})).into_spec(); 3];
+    let made = client.enqueue_batch(specs, BatchOptions::default()).await.unwrap();
+    for job in made {
+        end_of(&client, &job.unwrap().id).await;
+    }
+    world.server.signal(Signal::TERM);
+    world.server.end(PATIENCE).await;
+    let spans = until("the spans of the jobs arrive", PATIENCE, || async {
+        let spans = collector.spans();
+        let processed = spans.iter().filter(|span| span.name == "process default").count();
+        (processed == 3).then_some(spans)
+    })
+    .await;
+    let enqueues: Vec<_> = spans.iter().filter(|span| span.name == "enqueue default").collect();
+    let [enqueue] = enqueues[..] else { panic!("{} spans of one batch", enqueues.len()) };
+    assert_eq!(enqueue.kind, "PRODUCER");
+    assert_eq!(enqueue.attributes["messaging.batch.message_count"], "3");
+    for process in spans.iter().filter(|span| span.name == "process default") {
+        assert_eq!(process.links, [(enqueue.trace.clone(), enqueue.id.clone())]);
+    }
 }

@@ -252,16 +252,38 @@ async fn narrow(url: String) -> JobServiceClient<Channel> {
     JobServiceClient::new(endpoint.connect().await.unwrap())
 }
 
-#[tokio::test]
+/// Streams that nobody reads.
+const SLOW_READERS: usize = 16;
+
+/// 24,000 changes of 8,000 jobs, which stay hot for a minute, and the rings of all watchers take
+/// less. A queue without a bound for each reader would take more.
+const MEMORY_BYTES: u64 = 192 << 20;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_reader_that_stops_gets_a_gap_and_slows_nobody() {
     let world = World::start().await;
     let client = world.client();
     let _worker = world.worker("w1", &["--concurrency", "500"]).await;
     let mut slow = narrow(world.server.url()).await;
     let filter = JobFilter { queues: vec!["default".to_owned()], ..JobFilter::default() };
-    let mut frames = slow.watch(request(filter, "")).await.unwrap().into_inner();
-    assert!(matches!(next(&mut frames).await.event, Some(WatchEvent::Snapshot(_))));
-    // Nobody reads from here on.
+    let mut unread = Vec::new();
+    for _ in 0..SLOW_READERS {
+        let frames = slow.watch(request(filter.clone(), "")).await.unwrap().into_inner();
+        unread.push(frames);
+        let first = next(unread.last_mut().unwrap()).await.event;
+        assert!(matches!(first, Some(WatchEvent::Snapshot(_))));
+    }
+    // Another one reads all along.
+    let mut reading = client.watch(Watch::filter(JobFilter::default()));
+    let first = reading.next().await.unwrap().unwrap();
+    assert!(matches!(first, WatchEvent::Snapshot(_)));
+    let reading = tokio::spawn(async move {
+        let mut seen = Seen::default();
+        seen.until_final(&mut reading, 8_000).await;
+        seen
+    });
+    let before = world.server.resident_bytes();
+    // Nobody reads the slow ones from here on.
     for _ in 0..8 {
         let specs = vec![demo("noop", json!({})).into_spec(); 1_000];
         client.enqueue_batch(specs, BatchOptions::default()).await.unwrap();
@@ -273,6 +295,15 @@ async fn a_reader_that_stops_gets_a_gap_and_slows_nobody() {
     })
     .await;
     assert_eq!(done, JobState::Succeeded);
+    let seen = reading.await.unwrap();
+    assert_eq!((seen.gaps.len(), seen.versions.len()), (0, 8_000));
+    assert!(seen.versions.values().all(|versions| *versions == [1, 2, 3]));
+    let grown = world.server.resident_bytes().saturating_sub(before);
+    println!("the server has grown by {} MiB", grown >> 20);
+    assert!(grown < MEMORY_BYTES, "{grown}");
+    let mut frames = unread.remove(0);
+    // The others share its connection, and would take up its window.
+    drop(unread);
     let gap = async {
         loop {
             if let Some(WatchEvent::Gap(gap)) = next(&mut frames).await.event {

@@ -24,6 +24,7 @@ fn public(include: &Path, out: &Path) -> Result<()> {
         .out_dir(out)
         .bytes(".")
         .btree_map(".")
+        .codec_path("crate::codec::BoundedCodec")
         .compile_fds(descriptors)
         .context("generate proto/src/gen")
 }

@@ -24,15 +24,21 @@ const fn room(
 /// Tests may reach further: the engine is tested on a real store, clients on a real server.
 const ROOMS: &[Room] = &[
     room("sentinel-proto", &[], &[]),
+    // Knows nothing of what is thrown at: the targets are in the tests of the crates.
+    room("sentinel-fuzz", &[], &[]),
     room("sentinel-domain", &[], &[]),
-    room("sentinel-broker", &["sentinel-domain"], &[]),
-    room("sentinel-embedded", &["sentinel-broker", "sentinel-domain"], &[]),
+    room("sentinel-broker", &["sentinel-domain"], &["sentinel-fuzz"]),
+    room(
+        "sentinel-embedded",
+        &["sentinel-broker", "sentinel-domain"],
+        &["sentinel-faults", "sentinel-fuzz"],
+    ),
     room("sentinel-redis", &["sentinel-broker", "sentinel-domain"], &[]),
     room("sentinel-ledger", &["sentinel-broker", "sentinel-domain"], &["sentinel-embedded"]),
     room(
         "sentinel-engine",
         &["sentinel-broker", "sentinel-domain", "sentinel-ledger"],
-        &["sentinel-embedded"],
+        &["sentinel-embedded", "sentinel-fuzz"],
     ),
     room(
         "sentinel-server",
@@ -46,9 +52,10 @@ const ROOMS: &[Room] = &[
             "sentinel-proto",
             "sentinel-worker",
         ],
-        &[],
+        &["sentinel-faults", "sentinel-fuzz"],
     ),
-    room("sentinel-client", &["sentinel-proto"], &["sentinel-server"]),
+    room("sentinel-faults", &[], &[]),
+    room("sentinel-client", &["sentinel-proto"], &["sentinel-fuzz", "sentinel-server"]),
     room("sentinel-worker", &["sentinel-client", "sentinel-proto"], &["sentinel-server"]),
     room(
         "sentinel-bench",

@@ -5,8 +5,8 @@ use std::time::Instant;
 
 use super::SessionState;
 use crate::proto::workers::v1::{
-    CancelAck, Checkpoint, Credit, Drain, LogBatch, Ping, ProgressItem, ProgressReport, Received,
-    Report, ReportItem, SessionRequest, report_item, session_request::Frame,
+    CancelAck, Checkpoint, Drain, LogBatch, Ping, ProgressItem, ProgressReport, Received, Report,
+    ReportItem, SessionRequest, report_item, session_request::Frame,
 };
 
 const MAX_ITEMS: usize = 1000;
@@ -83,8 +83,8 @@ impl SessionState {
 
     /// Small batches wait for the flush interval, so that a fast handler does not cost a frame
     /// for each job; after a quiet moment the first report leaves at once.
-    fn may_flush(&self, now: Instant, waiting: usize) -> bool {
-        let batch = (self.concurrency as usize / 8).clamp(1, 256);
+    pub(super) fn may_flush(&self, now: Instant, waiting: usize) -> bool {
+        let batch = (self.room.slots as usize / 8).clamp(1, 256);
         waiting >= batch || now >= self.link.last_flush + self.tuning.flush_interval
     }
 
@@ -108,17 +108,6 @@ impl SessionState {
         }
         self.link.in_flight += u32::try_from(items.len()).unwrap_or(u32::MAX);
         (!items.is_empty()).then_some(Frame::Report(Report { items }))
-    }
-
-    fn credit_frame(&mut self, now: Instant) -> Option<Frame> {
-        let jobs = self.grantable();
-        let flushed_now = self.link.last_flush == now;
-        if jobs == 0 || !(flushed_now || self.may_flush(now, jobs as usize)) {
-            return None;
-        }
-        self.link.last_flush = now;
-        self.link.credit_out += jobs;
-        Some(Frame::Credit(Credit { jobs, bytes: 0 }))
     }
 
     fn progress_frame(&mut self, now: Instant) -> Option<Frame> {

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::super::attempt::Attempt;
 use super::timers::Timer;
-use super::{ByLease, Held, SessionState, Violation, queue_side};
+use super::{ByLease, Held, SessionState, Violation, payload_bytes, queue_side};
 use crate::proto::workers::v1::{
     Assign, Assignment, CancelItem, CheckpointAck, HeldVerdict, LogAck, Released, ReportAck,
     Revoked, SessionResponse, Verdict, Welcome, report_item, session_response::Frame,
@@ -130,6 +130,7 @@ impl SessionState {
         let lease = item.lease.take().ok_or(Violation("an assignment without a lease"))?;
         let had_credit = self.link.credit_out > 0;
         self.link.credit_out = self.link.credit_out.saturating_sub(1);
+        self.link.bytes_out = self.link.bytes_out.saturating_sub(payload_bytes(&item));
         if self.by_lease.contains_key(&lease) {
             return Ok(None);
         }
@@ -140,7 +141,7 @@ impl SessionState {
         let attempt = Attempt::new(no, lease, item, instance, self.dirty.clone());
         // Not started: after Drain nothing new begins, and a server that sends more than it was
         // granted must not make this process grow.
-        let starts = !self.drain.has_begun() && had_credit && self.running < self.concurrency;
+        let starts = !self.drain.has_begun() && had_credit && self.running < self.room.slots;
         let mut held = Held {
             attempt: attempt.clone(),
             is_running: starts,
@@ -162,6 +163,7 @@ impl SessionState {
         self.by_lease.insert(ByLease(attempt.clone()), no);
         if starts {
             self.running += 1;
+            self.running_bytes += payload_bytes(&attempt.assignment);
             return Ok(Some(attempt));
         }
         self.report(no, report_item::Outcome::Released(Released {}));

@@ -8,6 +8,8 @@ use crate::proto::workers::v1::{
     Verdict, Welcome, session_request::Frame as Up, session_response::Frame as Down,
 };
 
+const ROOM: Room = Room { slots: 4, payload_bytes: 1_000 };
+
 struct Desk {
     state: SessionState,
     now: Instant,
@@ -27,7 +29,7 @@ impl Desk {
             labels: Default::default(),
         };
         let now = Instant::now();
-        let mut state = SessionState::new(identity, Tuning::default(), 4, dirty_tx, now);
+        let mut state = SessionState::new(identity, Tuning::default(), ROOM, dirty_tx, now);
         state.random = || 1.0;
         let mut desk = Self { state, now, assign_seq: 0, _dirty: dirty };
         desk.reconnect(&[]);
@@ -112,6 +114,31 @@ fn room_is_used_by_jobs_and_free_when_handlers_end() {
     desk.ack("a", Verdict::Recorded);
     desk.ack("a", Verdict::Recorded);
     assert_eq!(desk.state.counts(), (2, 2, 0));
+}
+
+#[test]
+fn bytes_go_one_job_beyond_and_come_back() {
+    let mut desk = Desk::open();
+    let large = |id, bytes| Assignment { payload: vec![0; bytes].into(), ..assignment(id) };
+    let credits = |desk: &mut Desk| -> Vec<_> {
+        let frames = desk.up().into_iter();
+        let of = |frame| if let Up::Credit(c) = frame { Some((c.jobs, c.bytes)) } else { None };
+        frames.filter_map(of).collect()
+    };
+    let items = vec![large("a", 400), large("b", 700)];
+    let started = desk.down(Down::Assign(Assign { assign_seq: 1, items }));
+    desk.pass(1);
+    assert_eq!(credits(&mut desk), [], "what is used is not granted");
+    // The slot is free again, and its bytes: those that are beyond the bound are not counted twice.
+    desk.finish(&started[0]);
+    desk.pass(1);
+    assert_eq!(credits(&mut desk), [(1, 400)]);
+    let hello = desk.reconnect(&[HeldVerdict::Keep; 2]);
+    assert_eq!(hello.credit.map(|c| (c.jobs, c.bytes)), Some((3, 300)));
+    desk.finish(&started[1]);
+    desk.pass(1);
+    assert_eq!(credits(&mut desk), [(1, 700)]);
+    assert_eq!(desk.state.running_bytes, 0);
 }
 
 #[test]

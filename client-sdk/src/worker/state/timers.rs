@@ -106,7 +106,7 @@ impl SessionState {
         }
         if link.is_up && can_send {
             wake[3] = Some(link.next_ping);
-            if !link.reports.is_empty() || self.grantable() > 0 {
+            if !link.reports.is_empty() || self.has_room_to_grant() {
                 wake[4] = Some(link.last_flush + self.tuning.flush_interval);
             }
             if !link.progress.is_empty() {

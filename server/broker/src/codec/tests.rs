@@ -118,7 +118,7 @@ prop_compose! {
         state in prop::sample::select(State::ALL.to_vec()),
         reason in prop::sample::select(REASONS.to_vec()),
         (version, epoch) in any::<(u64, u64)>(),
-        (run, attempt, crashes) in any::<(u32, u32, u32)>(),
+        (run, attempt, crashes, was_snoozed) in any::<(u32, u32, u32, bool)>(),
         (ready_at, updated_at) in any::<(i64, i64)>(),
         (started_at, finished_at) in (of(any::<i64>()), of(any::<i64>())),
         lease in of((session_id(), any::<i64>())),
@@ -129,7 +129,7 @@ prop_compose! {
         (waiting_for, worker) in (vec(job_id(), 0..3), of(name())),
     ) -> Status {
         Status {
-            state, reason, version, run, attempt, crashes, epoch, ready_at, updated_at,
+            state, reason, version, run, attempt, crashes, epoch, was_snoozed, ready_at, updated_at,
             started_at, finished_at, error, result, checkpoint, worker,
             lease: lease.map(|(session, granted_at)| {
                 Lease { run, attempt, epoch, session, granted_at }

@@ -13,7 +13,7 @@ use std::hash::{BuildHasher, RandomState};
 use crate::conformance::make::Writer;
 use crate::conformance::{Harness, Restart};
 use crate::oracle::Oracle;
-use crate::{Broker, Call, Position, Trim, Verdict};
+use crate::{Broker, Call, Outcome, Position, StoreError, Trim, Verdict};
 
 /// The seed in SENTINEL_TEST_SEED, or one that differs from run to run.
 pub fn seed_from_env() -> u64 {
@@ -38,9 +38,13 @@ impl Report {
 }
 
 /// SplitMix64: small, and the same everywhere.
-pub(super) struct Dice(u64);
+pub(crate) struct Dice(u64);
 
 impl Dice {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
     pub(super) fn roll(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
@@ -49,7 +53,7 @@ impl Dice {
         z ^ (z >> 31)
     }
 
-    pub(super) fn below(&mut self, end: u64) -> u64 {
+    pub(crate) fn below(&mut self, end: u64) -> u64 {
         self.roll() % end
     }
 
@@ -59,6 +63,16 @@ impl Dice {
 
     pub(super) fn pick<'a, T>(&mut self, of: &'a [T]) -> Option<&'a T> {
         (!of.is_empty()).then(|| &of[self.below(of.len() as u64) as usize])
+    }
+}
+
+/// What every writer does about a reply that was lost.
+async fn until_told(store: &dyn Broker, call: &Call) -> Result<Outcome, StoreError> {
+    loop {
+        match store.commit(call.clone()).await {
+            Err(StoreError::Unknown(_)) => {}
+            told => return told,
+        }
     }
 }
 
@@ -98,7 +112,7 @@ impl Walk {
     /// The same call to both, and the same answer.
     async fn call(&mut self, store: &dyn Broker, call: Call) {
         let expected = self.oracle.commit(call.clone()).await;
-        let got = store.commit(call.clone()).await;
+        let got = until_told(store, &call).await;
         compare::outcomes(&expected, &got);
         self.last = Some(call);
         let Ok(outcome) = got else { return };
@@ -119,10 +133,10 @@ impl Walk {
     async fn repeat(&mut self, store: &dyn Broker) {
         let Some(call) = self.last.clone() else { return };
         let again = self.oracle.commit(call.clone()).await;
-        compare::outcomes(&again, &store.commit(call.clone()).await);
+        compare::outcomes(&again, &until_told(store, &call).await);
         if call.number > 1 {
             let old = Call { number: call.number - 1, ..call };
-            assert!(store.commit(old).await.is_err(), "an old number is refused");
+            assert!(until_told(store, &old).await.is_err(), "an old number is refused");
         }
         self.reached("lost reply");
     }
@@ -184,7 +198,7 @@ pub async fn walk(harness: &mut Harness, seed: u64, steps: usize) -> Report {
     let mut at = Footprint(seed, 0);
     let mut walk = Walk {
         oracle: Oracle::default(),
-        dice: Dice(seed),
+        dice: Dice::new(seed),
         now: 1_700_000_000_000,
         writers: [Writer::new(1), Writer::new(2)],
         ids: Vec::new(),

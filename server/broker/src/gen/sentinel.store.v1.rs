@@ -122,6 +122,8 @@ pub struct Status {
     pub worker: ::prost::alloc::string::String,
     #[prost(message, optional, tag = "20")]
     pub recorded: ::core::option::Option<Recorded>,
+    #[prost(bool, tag = "21")]
+    pub was_snoozed: bool,
 }
 /// The live lease; run, attempt and epoch are those of the status.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]

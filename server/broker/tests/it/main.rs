@@ -1,11 +1,7 @@
-//! The oracle is a store too, so it must pass what it is compared with.
+//! The port by its own means: the naive store, the layer of faults, and a small world in which
+//! everything that can happen happens.
 
-use std::sync::Arc;
-
-use sentinel_broker::conformance::{Harness, exercise};
-use sentinel_broker::oracle::Oracle;
-
-#[tokio::test]
-async fn the_oracle_conforms() {
-    exercise(async || Harness::new(Arc::new(Oracle::default()))).await;
-}
+mod conformance;
+mod fault;
+mod fuzz;
+mod model;

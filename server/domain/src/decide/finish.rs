@@ -130,6 +130,7 @@ pub(super) fn snooze(
         end(&mut status, State::Cancelled, Reason::CancelledByCaller, now);
     } else {
         status.attempt -= 1;
+        status.was_snoozed = true;
         wait(&mut status, Reason::Snoozed, delay_ms.min(DELAY_MAX_MS), now);
     }
     Decision { job: with(job, status), end: Some(end_of_attempt) }

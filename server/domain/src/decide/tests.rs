@@ -36,6 +36,17 @@ fn a_snoozed_job_has_started_and_no_longer_expires() {
 }
 
 #[test]
+fn a_snoozed_job_that_is_handed_back_does_not_expire() {
+    let (job, lease) = run(&ready(|new| new.start_deadline = Some(100)), 10);
+    let job = after(&job, Command::Snooze { lease, started_at: None, delay_ms: 5 }, 20);
+    let job = promote(&job, 25).expect("is due");
+    let (job, lease) = run(&job, 30);
+    let job = after(&job, Command::NotReceived { lease }, 40);
+    assert_eq!((job.status.attempt, alarm_at(&job)), (0, None));
+    assert_eq!(decide(&job, &Command::Expire, 200), Err(Refusal::NotDue));
+}
+
+#[test]
 fn a_job_that_was_handed_back_has_not_started_and_expires() {
     let (job, lease) = run(&ready(|new| new.start_deadline = Some(100)), 10);
     let job = after(&job, Command::NotReceived { lease }, 20);

@@ -166,6 +166,19 @@ pub(crate) fn check_meta(connection: &mut SqliteConnection, path: &Path) -> Resu
     Ok(epoch.cast_unsigned())
 }
 
+/// The last entry, if there is one.
+pub(crate) fn last(connection: &mut SqliteConnection) -> Result<Option<u64>, Error> {
+    let newest = entries::table.select(entries::seq).order(entries::seq.desc());
+    let seq: Option<i64> = newest.first(connection).optional()?;
+    Ok(seq.map(i64::cast_unsigned))
+}
+
+/// Makes a file part of another epoch.
+pub(crate) fn set_epoch(connection: &mut SqliteConnection, epoch: u64) -> Result<(), Error> {
+    let set = diesel::update(meta::table).set(meta::epoch.eq(epoch.cast_signed()));
+    set.execute(connection).map(drop)
+}
+
 /// Reads a file from its first entry to its last, which must be dense and whole.
 pub(crate) fn scan(
     connection: &mut SqliteConnection,
@@ -190,6 +203,24 @@ pub(crate) fn scan(
         visit(row, &path)?;
     }
     Ok(())
+}
+
+#[derive(QueryableByName)]
+struct Found {
+    #[diesel(sql_type = diesel::sql_types::Text)]
+    quick_check: String,
+}
+
+/// Checks the pages of the last file. In any other one a row that is lost leaves a gap, but
+/// the rows of a page end where its header says, and nothing follows these.
+pub(crate) fn check_pages(connection: &mut SqliteConnection, path: &Path) -> Result<(), OpenError> {
+    let found: Vec<Found> = diesel::sql_query("PRAGMA quick_check(1)")
+        .load(connection)
+        .map_err(|error| OpenError::damaged(path, error))?;
+    match found.into_iter().find(|row| row.quick_check != "ok") {
+        None => Ok(()),
+        Some(row) => Err(OpenError::damaged(path, row.quick_check)),
+    }
 }
 
 /// Reads entries after a sequence number, at most `limit` and about `max_bytes`.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use sentinel_broker::Broker;
 use sentinel_broker::conformance::{Harness, Restart, exercise, seed_from_env, walk};
+use sentinel_broker::fault::{Faulty, Odds};
 use sentinel_domain::Millis;
 use sentinel_embedded::{DirLock, Embedded, OpenOptions, RingLimits, Seed};
 
@@ -50,4 +51,24 @@ async fn walks_agree_with_the_oracle() {
         let report = walk(&mut harness().await, seed.wrapping_add(nth), 1_000).await;
         assert!(report.reached.contains_key("reopened"), "{report:?}");
     }
+}
+
+/// Lost calls and replies change nothing for a writer that repeats its number.
+#[tokio::test]
+async fn a_lossy_walk_agrees_with_the_oracle() {
+    let dir = directory();
+    let path = dir.path().to_owned();
+    let lossy = move |restart| {
+        let store = Faulty::new(open(path.clone(), restart));
+        store.commits.seeded(1, Odds { lost_reply: 300, lost_call: 200, ..Odds::default() });
+        Arc::new(store)
+    };
+    let first = lossy(Restart { now: START, ..Restart::default() });
+    let mut harness = Harness::new(first).reopened_by(move |restart| {
+        let again = lossy(restart);
+        Box::pin(async move { again as Arc<dyn Broker> })
+    });
+    let report = walk(&mut harness, seed_from_env(), 1_000).await;
+    report.assert_wide();
+    assert!(report.reached.contains_key("reopened"), "{report:?}");
 }

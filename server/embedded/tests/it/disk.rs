@@ -4,43 +4,20 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 
+use rustix::process::{Resource, Rlimit, setrlimit};
 use sentinel_broker::conformance::make;
 use sentinel_broker::{Broker, Position, StoreError, Tail, Trim};
 use sentinel_domain::{Command as Verb, NewJob, decide};
 use sentinel_embedded::{DirLock, Embedded, OpenOptions, Seed};
+use sentinel_faults::Disk;
 
 use crate::durability::options;
 
-/// A small file system, where this user may mount one.
-struct SmallDisk(tempfile::TempDir);
-
-impl SmallDisk {
-    fn mount(megabytes: u32) -> Option<Self> {
-        let dir = tempfile::tempdir().expect("a directory");
-        let size = format!("size={megabytes}m");
-        let mounted = Command::new("mount")
-            .args(["-t", "tmpfs", "-o", &size, "tmpfs"])
-            .arg(dir.path())
-            .stderr(std::process::Stdio::null())
-            .status();
-        mounted.is_ok_and(|status| status.success()).then_some(Self(dir))
-    }
-
-    fn path(&self) -> &Path {
-        self.0.path()
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg(self.0.path()).status();
-    }
-}
-
 #[tokio::test]
 async fn a_full_disk_takes_reports_but_no_new_jobs() {
-    let Some(disk) = SmallDisk::mount(16) else {
-        eprintln!("not checked: mounting a small file system needs root");
+    let dir = tempfile::tempdir().expect("a directory");
+    let Some(disk) = Disk::mount(dir.path(), 16) else {
+        eprintln!("not checked: mounting a small disk needs root");
         return;
     };
     let lock = Arc::new(DirLock::acquire(disk.path().join("data")).expect("nobody else has it"));
@@ -83,12 +60,61 @@ async fn a_full_disk_takes_reports_but_no_new_jobs() {
     let call = writer.call(1_002).group(make::create(&make::job("q", "k", 1_000, 99))).done();
     let refusal = store.commit(call.clone()).await.expect_err("the disk is still full");
     assert!(matches!(refusal, StoreError::Full(_)), "{refusal}");
-    let size = format!("remount,size={}m", 64);
-    let grown = Command::new("mount").args(["-o", &size]).arg(disk.path()).status();
-    assert!(grown.is_ok_and(|status| status.success()), "a mounted disk can grow");
+    disk.resize(64);
     let call = sentinel_broker::Call { now: 5_000, ..call };
     store.commit(call).await.expect("there is room again, and the call was not applied before");
     drop(store);
+}
+
+const LIMITED_DIR: &str = "SENTINEL_TEST_LIMITED_DIR";
+
+/// Runs in a process that ignores SIGXFSZ, so that a write beyond its limit is an error.
+/// Without a directory in the environment it is not that process and has nothing to do.
+#[tokio::test]
+async fn limited() {
+    let Some(dir) = std::env::var_os(LIMITED_DIR) else { return };
+    let limit = |bytes: Option<u64>| {
+        let limit = Rlimit { current: bytes, maximum: None };
+        setrlimit(Resource::Fsize, limit).expect("a soft limit can be set");
+    };
+    let store = Embedded::open(options(Path::new(&dir), 1_000), Seed::default()).expect("opens");
+    let mut writer = make::Writer::new(1);
+    let before = make::job("q", "k", 1_000, 1);
+    let call = writer.call(1_000).group(make::create(&before)).done();
+    store.commit(call).await.expect("there is room");
+    let log = Path::new(&dir).join("journal/journal-00000000000000000001.sqlite-wal");
+    limit(Some(log.metadata().expect("a log").len() + 1_000));
+    let job = make::job("q", "k", 1_000, 2);
+    let call = writer.call(1_000).group(make::create(&job)).done();
+    for _ in 0..3 {
+        let error = store.commit(call.clone()).await.expect_err("the file can not grow");
+        assert!(matches!(error, StoreError::Full(_) | StoreError::Unknown(_)), "{error}");
+        assert_eq!(store.read(vec![job.id]).await.expect("answers"), [None]);
+    }
+    limit(None);
+    store.commit(call.clone()).await.expect("the same call again");
+    store.commit(call).await.expect("is answered as before");
+    drop(store);
+    let store = Embedded::open(options(Path::new(&dir), 2_000), Seed::default()).expect("opens");
+    assert_eq!(store.head().borrow().seq, 2, "once");
+    let jobs = store.read(vec![before.id, job.id]).await.expect("answers");
+    assert!(jobs.iter().all(Option::is_some));
+    println!("went on");
+}
+
+#[test]
+fn a_file_that_can_not_grow_loses_nothing_and_goes_on() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let ended = Command::new("sh")
+        .args(["-c", "trap '' XFSZ; exec \"$@\"", "sh"])
+        .arg(std::env::current_exe().expect("has a path"))
+        .args(["disk::limited", "--exact", "--nocapture", "--test-threads=1"])
+        .env(LIMITED_DIR, dir.path())
+        .output()
+        .expect("runs");
+    let (out, err) =
+        (String::from_utf8_lossy(&ended.stdout), String::from_utf8_lossy(&ended.stderr));
+    assert!(ended.status.success() && out.contains("went on"), "{out}{err}");
 }
 
 #[tokio::test]

@@ -3,5 +3,7 @@
 mod conformance;
 mod disk;
 mod durability;
+mod fuzz;
 mod kill;
 mod refusals;
+mod torn;

@@ -1,9 +1,10 @@
 //! One call to the store, from its first try to its answers.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use sentinel_broker::{Call, Change, Claim, Group, Outcome, StoreError};
 use sentinel_domain::SessionId;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::{Reply, Submission, Submissions};
@@ -112,7 +113,12 @@ impl Flight<'_> {
         let mut tries = 0;
         loop {
             let answer = self.engine.broker.commit(self.call.clone()).await;
-            let Err(StoreError::Unknown(why)) = answer else { return answer };
+            let why = match answer {
+                Err(StoreError::Unknown(why)) => why,
+                // Nothing came of this try; what came of those before is as unknown as it was.
+                Err(StoreError::Unavailable(why)) if tries > 0 => why,
+                _ => return answer,
+            };
             tracing::warn!(%why, tries, "the reply of the store was lost: asking again");
             tries += 1;
             let pause = Duration::from_millis((10 << tries.min(7)).min(REPEAT_AFTER_MAX_MS));
@@ -175,7 +181,7 @@ impl Flight<'_> {
 
 /// While a call is unsettled nothing can be committed: who comes is told so.
 async fn refuse(submissions: &mut Submissions, pause: Duration) {
-    let until = tokio::time::Instant::now() + pause;
+    let until = Instant::now() + pause;
     while let Ok(Some(submission)) = tokio::time::timeout_at(until, submissions.next()).await {
         let why = StoreError::Unavailable("the store does not answer".into());
         let _ = submission.reply.send(Err(why));

@@ -11,11 +11,20 @@ use sentinel_domain::{Job, JobId};
 
 use super::{Ended, Held, Session, ToWorker};
 
+/// Cancels of one frame; those beyond come with a later Pong.
+const CANCELS_MAX: usize = 1_000;
+
 impl Session {
     /// Takes over newer copies of jobs that somebody wants to stop.
     pub(super) async fn on_cancels(&mut self, jobs: Vec<Arc<Job>>) -> Result<(), Ended> {
         let mut tell = Vec::new();
         for job in jobs {
+            let lease = job.status.lease;
+            if lease.is_some_and(|lease| self.suspects.remove(&Held { id: job.id, lease })) {
+                // Not sent: handed back under its cancel, it ends.
+                self.return_unsent(vec![job]);
+                continue;
+            }
             let Some(running) = self.running.get_mut(&job.id) else { continue };
             if running.renew(&job) && running.is_received {
                 tell.push(job);
@@ -44,14 +53,17 @@ impl Session {
             return Ok(());
         }
         self.cancels.extend(jobs.iter().map(|job| (job.id, job.clone())));
-        self.send(ToWorker::Cancel(jobs)).await
+        for jobs in jobs.chunks(CANCELS_MAX) {
+            self.send(ToWorker::Cancel(jobs.to_vec())).await?;
+        }
+        Ok(())
     }
 
     /// Those to repeat. A job that left the session takes its cancel along.
     pub(super) fn unacknowledged(&mut self) -> Vec<Arc<Job>> {
         let (cancels, running): (&mut HashMap<JobId, _>, _) = (&mut self.cancels, &self.running);
         cancels.retain(|id, _| running.contains_key(id));
-        cancels.values().cloned().collect()
+        cancels.values().take(CANCELS_MAX).cloned().collect()
     }
 
     pub(super) fn on_cancel_ack(&mut self, acknowledged: Vec<Held>) {

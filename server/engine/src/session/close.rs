@@ -46,6 +46,7 @@ impl Session {
         // What was sent and not acknowledged stays leased: its handler may have begun, and may
         // be what took the worker down. A worker that comes back says what it holds.
         let mut back = self.mailbox.take().assigned;
+        back.extend(self.suspects.take_waiting());
         if ended == Ended::Bye {
             back.extend(self.running.drain().map(|(_, r)| r.job));
         }

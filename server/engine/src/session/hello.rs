@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures_util::stream::FuturesUnordered;
 use sentinel_broker::{Change, Group, SessionRow, StoreError};
 use sentinel_domain::limits::{NAME_BYTES, WORKER_CREDIT, WORKER_KINDS, WORKER_QUEUES};
-use sentinel_domain::{Job, Millis, SessionId, Violation};
+use sentinel_domain::{Job, Millis, SessionId, Violation, check_name};
 
 use super::{Asker, Held, HeldVerdict, Hello, Lanes, Running, Session, ToWorker, Welcome};
 use crate::roster::Presence;
@@ -31,9 +31,13 @@ impl Hello {
         range("held", self.held.len(), 0, 2 * WORKER_CREDIT);
         range("credit.jobs", self.credit_jobs, 0, WORKER_CREDIT);
         for (field, names) in [("queues", &self.queues), ("kinds", &self.kinds)] {
-            if let Some(name) = names.iter().find(|n| n.is_empty() || n.len() as u64 > NAME_BYTES) {
-                let text = format!("{} bytes is out of range: 1..={NAME_BYTES}", name.len());
-                found.push(Violation::new(format!("hello.{field}"), text));
+            // The first of many tells what is wrong.
+            let before = found.len();
+            for name in names.iter() {
+                check_name(&mut found, &format!("hello.{field}"), name);
+                if found.len() > before {
+                    break;
+                }
             }
         }
         found
@@ -51,7 +55,7 @@ impl Engine {
         if !violations.is_empty() {
             return Err(EngineError::Invalid(violations));
         }
-        let id = hello.session.unwrap_or_else(|| SessionId::from_u128(rand::random()));
+        let id = hello.session.unwrap_or_else(|| SessionId::from_u128(self.chance.throw_wide()));
         let (presence, mailbox, former_left) = Presence::take(self, id);
         if let Some(left) = former_left {
             let left = tokio::time::timeout(FORMER_LEAVES_WITHIN, left.cancelled()).await;
@@ -75,6 +79,7 @@ impl Engine {
         }
         let (held, kept) = self.judge(&hello.held, &mut known).await?;
         self.hand_back(known.into_values().collect(), Some(self.server)).await;
+        let suspect = kept.iter().find(|job| job.is_suspect()).map(|job| job.id);
         let mut session = Session {
             engine: self.clone(),
             id,
@@ -84,6 +89,7 @@ impl Engine {
             running: HashMap::default(),
             unreceived: std::collections::VecDeque::new(),
             assign_seq: 0,
+            suspects: super::suspects::Suspects::kept(suspect, now),
             cancels: HashMap::new(),
             heard_at: now,
             renewed_at: now,
@@ -151,6 +157,7 @@ impl Session {
         kinds.dedup();
         let asker = Asker::new(self.worker.clone(), hello.queues.into(), kinds.into());
         self.engine.demand.join(self.id, asker);
+        self.pause_for_suspects();
         self.engine.demand.grant(self.id, hello.credit_jobs, hello.credit_bytes);
         tracing::info!(session = %self.id, worker = %self.worker, held = self.running.len(), "a worker session began");
     }

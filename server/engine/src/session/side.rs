@@ -20,9 +20,15 @@ const LOG_PAUSE: Duration = Duration::from_millis(300);
 
 impl Session {
     pub(super) fn on_checkpoint(&mut self, held: Held, seq: u64, data: Bytes) {
-        let job = self.running(&held).map(|r| r.job.clone());
+        let known = self.running(&held).map(|r| (r.job.clone(), r.turn.clone()));
+        let (job, turn) = known.unzip();
         let engine = self.engine.clone();
         self.in_flight.push(Box::pin(async move {
+            // First come, first served: those of one attempt are stored in the order sent.
+            let _turn = match &turn {
+                Some(turn) => Some(turn.lock().await),
+                None => None,
+            };
             let (verdict, job) = engine.store_checkpoint(&held, job, data).await;
             Done::Checkpoint { held, seq, verdict, job }
         }));

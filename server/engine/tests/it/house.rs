@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 use sentinel_broker::{Broker, ServerId};
 use sentinel_domain::{Job, JobId, NewJob, State};
 use sentinel_embedded::{DirLock, Embedded, OpenOptions, Seed};
-use sentinel_engine::{Clock, Engine, NoObserver, Parts, Settings, Tasks};
+use sentinel_engine::{Chance, Clock, Engine, NoObserver, Parts, Settings, Tasks};
 use sentinel_ledger::Ledger;
 
-use crate::faults::Faulty;
+use sentinel_broker::fault::Faulty;
 
 /// The longest that any test waits for any one thing.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(15);
@@ -55,6 +55,7 @@ impl House {
             broker: store.clone(),
             ledger: ledger.clone(),
             clock,
+            chance: Chance::system(),
             observer: Arc::new(NoObserver),
             settings,
             server: ServerId(7),

@@ -1,13 +1,11 @@
 //! Verdicts on reports, also when the store is slow of speech.
 
-use std::sync::atomic::Ordering;
-
 use sentinel_broker::StoreError;
+use sentinel_broker::fault::Fault;
 use sentinel_domain::{Progress, State};
 use sentinel_engine::EngineError;
 use sentinel_engine::session::{FromWorker, ReportVerdict};
 
-use crate::faults::Fault;
 use crate::house::{House, eventually, new_job};
 use crate::worker::{Worker, crash, held, hello, success};
 
@@ -33,15 +31,28 @@ async fn recorded_duplicate_and_fenced() {
 #[tokio::test]
 async fn a_lost_reply_is_asked_for_again() {
     let house = House::new().await;
-    house.store.once(&[Fault::LostReply; 3]);
+    house.store.commits.once(&[Fault::LostReply; 3]);
     let job = house.enqueue(|_| ()).await;
-    house.store.once(&[Fault::LostReply; 2]);
+    house.store.commits.once(&[Fault::LostReply; 2]);
     let mut worker = Worker::join(&house.engine, hello(1)).await;
     let jobs = worker.assigned(1).await;
     assert_eq!((jobs[0].id, jobs[0].status.epoch), (job.id, 1));
-    house.store.once(&[Fault::LostReply]);
+    house.store.commits.once(&[Fault::LostReply]);
     assert_eq!(worker.report(vec![success(&jobs[0])]).await, [ReportVerdict::Recorded]);
     assert_eq!(house.job(job.id).await.status.version, 3);
+    worker.bye().await;
+    house.close().await;
+}
+
+#[tokio::test]
+async fn a_store_that_is_away_says_nothing_about_the_tries_before() {
+    let house = House::new().await;
+    let job = house.enqueue(|_| ()).await;
+    let mut worker = Worker::join(&house.engine, hello(0)).await;
+    house.store.commits.once(&[Fault::LostReply, Fault::Unavailable]);
+    worker.credit(1).await;
+    let jobs = worker.assigned(1).await;
+    assert_eq!((jobs[0].id, jobs[0].status.epoch), (job.id, 1), "claimed once");
     worker.bye().await;
     house.close().await;
 }
@@ -51,14 +62,11 @@ async fn a_claim_of_a_call_that_was_given_up_by_its_askers_still_arrives() {
     let house = House::new().await;
     let job = house.enqueue(|_| ()).await;
     let mut worker = Worker::join(&house.engine, hello(0)).await;
-    house.store.always(Some(Fault::LostReply));
+    house.store.commits.always(Some(Fault::LostReply));
     worker.credit(1).await;
     // More repeats than anybody waits for.
-    eventually("the call was repeated often", async || {
-        (house.store.met.load(Ordering::Relaxed) > 9).then_some(())
-    })
-    .await;
-    house.store.always(None);
+    eventually("the call was repeated often", async || (house.store.met() > 9).then_some(())).await;
+    house.store.commits.always(None);
     let jobs = worker.assigned(1).await;
     assert_eq!((jobs[0].id, jobs[0].status.epoch), (job.id, 1), "claimed once");
     assert_eq!(worker.report(vec![success(&jobs[0])]).await, [ReportVerdict::Recorded]);
@@ -72,11 +80,11 @@ async fn a_store_that_is_away_costs_neither_the_report_nor_the_progress() {
     let job = house.enqueue(|_| ()).await;
     let mut worker = Worker::join(&house.engine, hello(1)).await;
     let jobs = worker.assigned(1).await;
-    house.store.always(Some(Fault::Unavailable));
+    house.store.commits.always(Some(Fault::Unavailable));
     let progress = Progress { seq: 5, done: 3, total: 4, message: "nearly".into() };
     worker.send(FromWorker::Progress(vec![(held(&jobs[0]), progress.clone())])).await;
     assert_eq!(worker.report(vec![success(&jobs[0])]).await, [ReportVerdict::RetryLater]);
-    house.store.always(None);
+    house.store.commits.always(None);
     assert_eq!(worker.report(vec![success(&jobs[0])]).await, [ReportVerdict::Recorded]);
     assert_eq!(house.job(job.id).await.status.progress.as_deref(), Some(&progress));
     house.enqueue(|_| ()).await;
@@ -91,7 +99,7 @@ async fn sessions_ask_again_after_a_failed_call_also_under_load() {
     let house = House::new().await;
     house.enqueue(|_| ()).await;
     let mut worker = Worker::join(&house.engine, hello(0)).await;
-    house.store.once(&[Fault::Unavailable]);
+    house.store.commits.once(&[Fault::Unavailable]);
     worker.credit(1).await;
     let engine = house.engine.clone();
     // Submissions that never pause for as long as the loop would idle.
@@ -114,7 +122,7 @@ async fn a_full_store_takes_reports_and_cancels() {
     let waiting = house.enqueue(|new| new.kind = "other".into()).await;
     let mut worker = Worker::join(&house.engine, hello(1)).await;
     let jobs = worker.assigned(1).await;
-    house.store.always(Some(Fault::Full));
+    house.store.commits.always(Some(Fault::Full));
     for _ in 0..20 {
         let refused = house.engine.enqueue(new_job(|_| ()), "test", None);
         let cancelled = house.engine.cancel(waiting.id, "", "");
@@ -125,7 +133,7 @@ async fn a_full_store_takes_reports_and_cancels() {
         assert_ne!(verdicts, [ReportVerdict::RetryLater]);
     }
     assert_eq!(house.job(job.id).await.status.state, State::Failed);
-    house.store.always(None);
+    house.store.commits.always(None);
     house.enqueue(|_| ()).await;
     worker.bye().await;
     house.close().await;

@@ -11,9 +11,9 @@ use sentinel_domain::{Job, JobId};
 use sentinel_engine::Engine;
 use sentinel_engine::session::{FromWorker, HeldVerdict, Hello, ReportVerdict, ToWorker};
 
-use crate::faults::Fault;
 use crate::house::{House, eventually, new_job};
 use crate::worker::{Worker, crash, hello, hello_again, success};
+use sentinel_broker::fault::Fault;
 
 const SLOTS: usize = 4;
 const JOBS: usize = 120;
@@ -171,8 +171,8 @@ async fn walk(seed: u64) {
         match dice.random_range(0..40) {
             0 => clerks[at].reconnect(true).await,
             1 if ids.len() < JOBS => clerks[at].reconnect(false).await,
-            2 => house.store.once(&[Fault::LostReply]),
-            3 => house.store.once(&[Fault::Unavailable]),
+            2 => house.store.commits.once(&[Fault::LostReply]),
+            3 => house.store.commits.once(&[Fault::Unavailable]),
             4..8 if !ids.is_empty() => {
                 let id = ids.get(dice.random_range(0..JOBS)).copied().unwrap_or(ids[0]);
                 // A store that is away refuses it: then it was not asked for.

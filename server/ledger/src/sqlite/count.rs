@@ -52,3 +52,6 @@ fn count(connection: &mut SqliteConnection, queue: &str, state: State) -> Result
     let count: i64 = of.count().get_result(connection)?;
     Ok(count.cast_unsigned())
 }
+
+#[cfg(test)]
+mod tests;

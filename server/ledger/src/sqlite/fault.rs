@@ -15,6 +15,8 @@ pub(crate) enum Fault {
     Sql(SqlError),
     Open(ConnectionError),
     Codec(CodecError),
+    /// What a check of the whole file found.
+    Damaged(String),
     /// A job id of that many bytes.
     Length(usize),
     Newer {
@@ -62,6 +64,7 @@ impl Fault {
             Self::Open(error) => by_message(path, error.to_string()),
             Self::Migration(message) => by_message(path, message),
             Self::Codec(error) => LedgerError::Damaged { path, message: error.to_string() },
+            Self::Damaged(message) => LedgerError::Damaged { path, message },
             Self::Length(len) => {
                 LedgerError::Damaged { path, message: format!("a job id of {len} bytes") }
             }

@@ -185,10 +185,18 @@ fn whole<T>(
     done.map_err(|error| cause.unwrap_or(Fault::Sql(error)))
 }
 
+fn failed(error: Box<dyn std::error::Error + Send + Sync>) -> Fault {
+    Fault::Migration(error.to_string())
+}
+
 /// Runs what is new in this version; refuses what a newer version ran.
 fn migrate(connection: &mut SqliteConnection, kind: Kind) -> Result<(), Fault> {
-    let failed =
-        |error: Box<dyn std::error::Error + Send + Sync>| Fault::Migration(error.to_string());
+    refuse_newer(connection, kind)?;
+    connection.run_pending_migrations(kind.migrations()).map(drop).map_err(failed)
+}
+
+/// Refuses a file that a newer version has changed.
+pub(super) fn refuse_newer(connection: &mut SqliteConnection, kind: Kind) -> Result<(), Fault> {
     let known: Vec<Box<dyn Migration<Sqlite>>> = kind.migrations().migrations().map_err(failed)?;
     let known: Vec<String> = known.iter().map(|m| m.name().version().to_string()).collect();
     let applied = connection.applied_migrations().map_err(failed)?;
@@ -197,7 +205,7 @@ fn migrate(connection: &mut SqliteConnection, kind: Kind) -> Result<(), Fault> {
         let known = known.last().cloned().unwrap_or_default();
         return Err(Fault::Newer { found, known });
     }
-    connection.run_pending_migrations(kind.migrations()).map(drop).map_err(failed)
+    Ok(())
 }
 
 /// A new file survives a power loss only once its directory does.

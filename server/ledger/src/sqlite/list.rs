@@ -13,8 +13,9 @@ use crate::{Page, PageRequest};
 
 /// Candidates that one page looks at, at the most. About 0.3 s when none of them fits.
 const SCAN_MAX: usize = 100_000;
-/// Specs and statuses that one page holds, one job over at the most.
-const PAGE_BYTES: usize = 16 << 20;
+/// Specs and statuses that one page holds, unless a single job has more: a page must fit
+/// into a message.
+const PAGE_BYTES: usize = 12 << 20;
 
 /// The jobs of a filter, newest first.
 pub(crate) fn list(
@@ -31,12 +32,16 @@ pub(crate) fn list(
     for scanned in 1.. {
         let Some(candidate) = merge.next(connection)? else { break };
         let fits = fits(connection, filter, &candidate)?;
-        if fits && (page.jobs.len() == size || bytes >= PAGE_BYTES) {
+        if fits && page.jobs.len() == size {
             page.next = page.jobs.last().map(|job| job.id);
             break;
         }
         if fits && let Some(job) = read::job(connection, candidate.id, &mut names)? {
             bytes += weight(&job);
+            if bytes > PAGE_BYTES && !page.jobs.is_empty() {
+                page.next = page.jobs.last().map(|job| job.id);
+                break;
+            }
             page.jobs.push(job);
         }
         if scanned == SCAN_MAX {
@@ -53,6 +58,7 @@ fn weight(job: &Job) -> usize {
         + status.result.as_ref().map_or(0, |result| result.len())
         + status.checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.len())
         + status.error.as_ref().map_or(0, |error| error.message.len())
+        + job.spec.labels.iter().map(|label| label.key.len() + label.value.len()).sum::<usize>()
 }
 
 /// The ids that the times and the page allow; None when that is none.

@@ -93,3 +93,15 @@ async fn a_full_ledger_keeps_what_it_has_and_goes_on_when_there_is_room() {
     assert_eq!(ledger.project(at, large).await, Ok(journal.position));
     assert_eq!(ledger.live(None, 10_000).await.expect("jobs").len(), 3_050);
 }
+
+#[tokio::test]
+async fn log_lines_that_are_gone_are_told() {
+    let (directory, ledger) = fresh().await;
+    drop(ledger);
+    let path = directory.path().join("ledger.db");
+    let logs = directory.path().join("ledger.db-logs");
+    std::fs::remove_file(&logs).expect("removed");
+    let refused = Ledger::open(&path).await.err();
+    assert_eq!(refused, Some(LedgerError::Missing { path: logs.clone() }));
+    assert!(!logs.exists(), "nothing was made in its place");
+}

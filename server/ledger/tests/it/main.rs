@@ -6,4 +6,5 @@ mod journal;
 mod logs;
 mod model;
 mod project;
+mod retain;
 mod sql;

@@ -8,7 +8,7 @@ use diesel::prelude::*;
 use diesel::sql_types::Text;
 use sentinel_broker::Position;
 use sentinel_domain::{Filter, Label, State};
-use sentinel_ledger::{Ledger, LogCursor, LogQuery, LogRow, PageRequest};
+use sentinel_ledger::{Expiry, Ledger, LogCursor, LogQuery, LogRow, PageRequest};
 
 use crate::journal::Journal;
 
@@ -75,6 +75,16 @@ async fn ask_logs(ledger: &Ledger, journal: &Journal) {
     ledger.log_bytes(job, 1, 1).await.expect("a size");
 }
 
+async fn retain(ledger: &Ledger, journal: &Journal) {
+    let now = journal.now + 1_000_000;
+    let expiry = Expiry { now, succeeded_by: now, others_by: now };
+    let page = ledger.expired(expiry, None, 500).await.expect("a page");
+    ledger.overfull(1).await.expect("counted");
+    ledger.oldest_finished("mail".into(), expiry, None, 5).await.expect("a page");
+    assert!(!page.jobs.is_empty());
+    ledger.remove(page.jobs).await.expect("removed");
+}
+
 #[tokio::test]
 async fn every_question_uses_an_index_and_its_sql_is_known() {
     set_default_instrumentation(recorder).expect("recording");
@@ -107,6 +117,11 @@ async fn every_question_uses_an_index_and_its_sql_is_known() {
     sections.push(("queues, held_keys, attempts, checkpoint, as_of", taken()));
     ask_logs(&ledger, &journal).await;
     sections.push(("logs", taken()));
+    retain(&ledger, &journal).await;
+    sections.push(("retention", taken()));
+    let logged = *journal.jobs.keys().next().expect("a job");
+    ledger.remove_logs(vec![logged]).await.expect("removed");
+    sections.push(("retention of logs", taken()));
 
     let mut history = SqliteConnection::establish(path.to_str().expect("UTF-8")).expect("opened");
     let logs = format!("{}-logs", path.display());
@@ -119,7 +134,7 @@ async fn every_question_uses_an_index_and_its_sql_is_known() {
             if !["SELECT", "UPDATE", "DELETE"].iter().any(|verb| sql.starts_with(verb)) {
                 continue;
             }
-            let file = if section == "logs" { &mut logs } else { &mut history };
+            let file = if section.ends_with("logs") { &mut logs } else { &mut history };
             for step in plan(file, &sql) {
                 golden += &format!("--   {step}\n");
                 // Every queue is asked for, in the order of its key: a walk is the answer.

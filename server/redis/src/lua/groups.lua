@@ -48,17 +48,24 @@ local function recalled(id, hash)
   return sub(known, 9, 16) == hash and 'r' .. sized(sub(known, 17)) or 'u'
 end
 
--- A kind that is new to its queue may be one too many.
-local function crowded(record, added, by_queue)
+-- A kind that is new to its queue may be one too many. Notes those that are, of the first
+-- queue that has no place.
+local function crowd(record, crowded)
   local name = class_name(record)
   local class = class_of(name)
-  if class.waiting > 0 or added[name] then
-    return nil
+  if class.waiting > 0 or crowded.added[name] then
+    return
   end
-  added[name] = true
-  local count = (by_queue[class.queue] or 0) + 1
-  by_queue[class.queue] = count
-  return kind_count(class.queue) + count > KINDS_MAX and 't' .. sized(class.queue)
+  crowded.added[name] = true
+  local queue = class.queue
+  local count = (crowded.by_queue[queue] or 0) + 1
+  crowded.by_queue[queue] = count
+  if kind_count(queue) + count > KINDS_MAX then
+    crowded.queue = crowded.queue or queue
+    if crowded.queue == queue then
+      crowded[#crowded + 1] = sized(class.kind)
+    end
+  end
 end
 
 -- Guards of things that are not jobs: how many arguments they have, and the conflict.
@@ -80,7 +87,7 @@ end
 
 -- The first guard that does not hold, or the place of the first change.
 local function check(at, stop)
-  local added, by_queue = {}, {}
+  local crowded = { added = {}, by_queue = {} }
   while at < stop do
     local op = byte(program, at)
     if op == VERSION then
@@ -97,10 +104,7 @@ local function check(at, stop)
       end
       at = at + 4
     elseif op == CLASS then
-      local conflict = crowded(A[data + (parse('>I3', program, at + 1))], added, by_queue)
-      if conflict then
-        return conflict
-      end
+      crowd(A[data + (parse('>I3', program, at + 1))], crowded)
       at = at + 4
     elseif op == OWNER or op == UNDECLARED or op == RECALL or op == FREE or op == HELD then
       local count, conflict = broken_row(op, at + 1)
@@ -110,8 +114,11 @@ local function check(at, stop)
       data = data + count
       at = at + (op == HELD and 4 or 1)
     else
-      return nil, at
+      break
     end
+  end
+  if crowded.queue then
+    return 't' .. sized(crowded.queue) .. pack('>I4', #crowded) .. table.concat(crowded)
   end
   return nil, at
 end

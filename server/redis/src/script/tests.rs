@@ -37,8 +37,9 @@ const MISTAKES: &[Mistake] = &[
     ("if held and (parse('>i8', held, 17)) > now then", "if held then"),
     ("if not known or (parse('>i8', known)) <= now then", "if not known then"),
     ("return sub(known, 9, 16) == hash and 'r'", "return 'r'"),
-    ("> KINDS_MAX and 't'", "> KINDS_MAX + 1 and 't'"),
-    ("if class.waiting > 0 or added[name] then", "if added[name] then"),
+    ("> KINDS_MAX then", "> KINDS_MAX + 1 then"),
+    ("if crowded.queue == queue then", "if #crowded == 0 then"),
+    ("if class.waiting > 0 or crowded.added[name] then", "if crowded.added[name] then"),
     ("more_kinds[class.queue] = (more_kinds[class.queue] or 0) - 1", ""),
     ("  data = after\n", ""),
     // Keys.

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use bytes::Bytes;
 use prost_types::Duration;
 use sentinel_domain::limits::{
-    DELAY_MAX_MS, ERROR_BYTES, ERROR_CODE_BYTES, LOG_LINE_BYTES, PROGRESS_BYTES, RETRY_CAP_MAX_MS,
+    DELAY_MAX_MS, DESCRIPTION_BYTES, ERROR_BYTES, ERROR_CODE_BYTES, KEY_BYTES, LABELS,
+    LOG_LINE_BYTES, NAME_BYTES, PROGRESS_BYTES, RETRY_CAP_MAX_MS, WORKER_CREDIT,
 };
-use sentinel_domain::{Command, Job, JobError, Lease, Progress, SessionId};
+use sentinel_domain::{Command, Job, JobError, Lease, Progress, SessionId, Violation, check_name};
 use sentinel_engine::session::{
     FromWorker, Held, HeldVerdict, Hello, LogLine, ReportItem, ReportVerdict, ToWorker, Welcome,
     failure,
@@ -19,8 +20,8 @@ use sentinel_proto::workers::v1::session_request::Frame as In;
 use sentinel_proto::workers::v1::session_response::Frame as Out;
 use tonic::Status;
 
-use crate::service::from_wire::{job_id, millis, span_ms};
-use crate::service::status::{invalid_field, protocol};
+use crate::service::from_wire::{job_id, nearest_time, shown, span_ms};
+use crate::service::status::{invalid, invalid_field, protocol};
 use crate::service::to_wire::{duration, timestamp};
 
 /// Items of one frame, also where the protocol names no number of its own.
@@ -35,7 +36,7 @@ fn bounded<T>(items: Vec<T>, what: &str) -> Result<Vec<T>, Status> {
 }
 
 fn session(field: &str, text: &str) -> Result<SessionId, Status> {
-    text.parse().map_err(|_| invalid_field(field, format!("{text:?} is not a session id")))
+    text.parse().map_err(|_| invalid_field(field, format!("{:?} is not a session id", shown(text))))
 }
 
 fn held(lease: wire::Lease) -> Result<Held, Status> {
@@ -69,7 +70,42 @@ fn bytes_bound(bytes: u64) -> Option<i64> {
     (bytes != 0).then(|| i64::try_from(bytes).unwrap_or(i64::MAX))
 }
 
+/// What the engine does not get: nobody schedules by it yet, and a worker that is refused
+/// once it counts would stop working at an upgrade of the server.
+fn unscheduled(hello: &wire::Hello) -> Vec<Violation> {
+    let mut found = Vec::new();
+    let mut bytes = |field: String, len: usize, max: u64| {
+        if len as u64 > max {
+            let text = format!("{len} bytes is too long: at most {max} bytes");
+            found.push(Violation::new(field, text));
+        }
+    };
+    bytes("hello.build".into(), hello.build.len(), NAME_BYTES);
+    for kind in &hello.kinds {
+        let field = || format!("hello.kinds[{:?}].description", shown(&kind.name));
+        bytes(field(), kind.description.len(), DESCRIPTION_BYTES);
+    }
+    if hello.labels.len() as u64 > LABELS {
+        let text = format!("{} labels is too many: at most {LABELS}", hello.labels.len());
+        found.push(Violation::new("hello.labels", text));
+        return found;
+    }
+    for (key, value) in &hello.labels {
+        let field = format!("hello.labels[{:?}]", shown(key));
+        check_name(&mut found, &field, key);
+        if value.len() as u64 > KEY_BYTES {
+            let text = format!("{} bytes is too long: at most {KEY_BYTES} bytes", value.len());
+            found.push(Violation::new(field, text));
+        }
+    }
+    found
+}
+
 pub(super) fn hello(hello: wire::Hello) -> Result<Hello, Status> {
+    let found = unscheduled(&hello);
+    if !found.is_empty() {
+        return Err(invalid(found));
+    }
     let credit = hello.credit.unwrap_or_default();
     let known = Some(hello.session.as_str()).filter(|id| !id.is_empty());
     Ok(Hello {
@@ -106,7 +142,7 @@ fn job_error(error: Option<jobs::JobError>) -> JobError {
 
 fn report_item(item: wire::ReportItem) -> Result<ReportItem, Status> {
     let held = some_held(item.lease)?;
-    let (lease, started_at) = (held.lease, item.started_at.map(millis));
+    let (lease, started_at) = (held.lease, item.started_at.map(nearest_time));
     let outcome = item.outcome.ok_or_else(|| protocol("a report has no outcome"))?;
     let command = match outcome {
         Outcome::Succeeded(done) => {
@@ -146,7 +182,7 @@ fn progress(progress: jobs::Progress) -> Progress {
 fn log_line(line: jobs::LogLine) -> LogLine {
     LogLine {
         seq: line.seq,
-        at: line.time.map(millis).unwrap_or_default(),
+        at: line.time.map(nearest_time).unwrap_or_default(),
         level: u8::try_from(line.level).unwrap_or_default(),
         text: cut(line.text, LOG_LINE_BYTES).into(),
     }
@@ -157,6 +193,10 @@ pub(super) fn from_worker(frame: wire::SessionRequest) -> Result<FromWorker, Sta
     Ok(match frame {
         In::Hello(_) => return Err(protocol("Hello came twice")),
         In::Credit(credit) => {
+            if u64::from(credit.jobs) > WORKER_CREDIT {
+                let text = format!("{} is out of range: 0..={WORKER_CREDIT}", credit.jobs);
+                return Err(invalid_field("credit.jobs", text));
+            }
             FromWorker::Credit { jobs: credit.jobs as usize, bytes: bytes_bound(credit.bytes) }
         }
         In::Received(received) => FromWorker::Received { assign_seq: received.assign_seq },

@@ -43,6 +43,15 @@ impl Process {
         std::fs::read_to_string(&self.log).unwrap_or_default()
     }
 
+    /// Memory that it takes up.
+    pub(crate) fn resident_bytes(&self) -> u64 {
+        let id = self.child.id().expect("the process runs");
+        let text = std::fs::read_to_string(format!("/proc/{id}/status")).expect("its status");
+        let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("its memory");
+        let kib: u64 = line.trim().trim_end_matches(" kB").parse().expect("a number of KiB");
+        kib << 10
+    }
+
     pub(crate) fn signal(&self, signal: Signal) {
         let id = self.child.id().expect("the process runs");
         let pid = Pid::from_raw(id.cast_signed()).expect("a process id");

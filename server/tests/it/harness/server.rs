@@ -21,6 +21,8 @@ impl Server {
     pub(crate) async fn start(dir: &Path, flags: &[&str]) -> Self {
         let flags: Vec<String> = flags.iter().map(|flag| (*flag).to_owned()).collect();
         let any = "127.0.0.1:0";
+        // A former server of the directory told of another address.
+        let told = std::fs::read_to_string(dir.join("server.log")).map_or(0, |log| log.len());
         let process = launch(dir, any, any, &flags);
         let mut server = Self {
             process,
@@ -29,7 +31,7 @@ impl Server {
             address: any.to_owned(),
             ops_address: any.to_owned(),
         };
-        (server.address, server.ops_address) = server.serving(0).await;
+        (server.address, server.ops_address) = server.serving(told).await;
         server
     }
 
@@ -52,6 +54,10 @@ impl Server {
         format!("http://{}", self.address)
     }
 
+    pub(crate) fn socket_address(&self) -> std::net::SocketAddr {
+        self.address.parse().expect("the address of the server")
+    }
+
     pub(crate) fn log(&self) -> String {
         self.process.log()
     }
@@ -62,6 +68,14 @@ impl Server {
 
     pub(crate) fn signal(&self, signal: Signal) {
         self.process.signal(signal);
+    }
+
+    pub(crate) fn resident_bytes(&self) -> u64 {
+        self.process.resident_bytes()
+    }
+
+    pub(crate) fn ended(&mut self) -> Option<std::process::ExitStatus> {
+        self.process.ended()
     }
 
     pub(crate) async fn end(&mut self, limit: Duration) -> std::process::ExitStatus {

@@ -40,6 +40,7 @@ impl From<wire::Span> for Span {
         let links = span.links.iter().map(|link| (hex(&link.trace_id), hex(&link.span_id)));
         let text = |value| match value {
             Some(Value::StringValue(text)) => Some(text),
+            Some(Value::IntValue(number)) => Some(number.to_string()),
             _ => None,
         };
         Self {

@@ -1,6 +1,7 @@
 //! A seeded load of enqueues, batches, cancels and retries, which notes what was
 //! acknowledged.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -13,16 +14,20 @@ use sentinel_client::{BatchOptions, Client, NewJob};
 use serde_json::json;
 use tokio::task::JoinHandle;
 
-use crate::harness::{PATIENCE, World, demo, until};
+use crate::harness::{PATIENCE, demo, until};
 use crate::history::{Cancelled, History};
 
 const CLIENTS: u64 = 4;
 
+/// One try. On a half-open connection it never gets an answer.
+const TRY: Duration = Duration::from_secs(2);
+
 /// Calls of one client a second at most: the load is there to be right under, not to be fast.
 const EVERY: Duration = Duration::from_millis(10);
 
-/// Tries of a call under one request id, over restarts of the server.
-const TRIES: usize = 60;
+/// A call under a request id is repeated for so long: over restarts, a connection that is found
+/// to be half-open, and a full disk.
+const ANSWER: Duration = Duration::from_secs(60);
 
 struct Shared {
     history: Mutex<History>,
@@ -32,13 +37,14 @@ struct Shared {
 }
 
 /// A running load.
-pub(super) struct Load {
+pub(crate) struct Load {
     shared: Arc<Shared>,
     clients: Vec<JoinHandle<()>>,
 }
 
 impl Load {
-    pub(super) fn start(world: &World, seed: u64, file: &Path) -> Self {
+    /// The clients take turns with the addresses of the server.
+    pub(crate) fn start(urls: &[String], seed: u64, file: &Path) -> Self {
         let shared = Arc::new(Shared {
             history: Mutex::default(),
             acknowledged: AtomicUsize::new(0),
@@ -47,7 +53,7 @@ impl Load {
         });
         let clients = (0..CLIENTS).map(|n| {
             let caller = Caller {
-                client: world.client(),
+                client: client(&urls[n as usize % urls.len()]),
                 dice: StdRng::seed_from_u64(seed.wrapping_mul(CLIENTS) + n),
                 shared: shared.clone(),
                 name: n,
@@ -60,20 +66,29 @@ impl Load {
     }
 
     /// Waits for so many more acknowledged calls.
-    pub(super) async fn acknowledges(&self, more: usize) {
+    pub(crate) async fn acknowledges(&self, more: usize) {
         let count = || self.shared.acknowledged.load(Ordering::Relaxed);
         let wanted = count() + more;
         until("the load goes on", PATIENCE, || async { (count() >= wanted).then_some(()) }).await;
     }
 
+    /// The jobs that were acknowledged so far.
+    pub(crate) fn acknowledged(&self) -> BTreeSet<String> {
+        self.shared.history.lock().expect("the history").acknowledged.iter().cloned().collect()
+    }
+
     /// Ends after the calls under way; answers what was noted.
-    pub(super) async fn stop(self) -> History {
+    pub(crate) async fn stop(&mut self) -> History {
         self.shared.is_over.store(true, Ordering::Relaxed);
-        for client in self.clients {
+        for client in self.clients.drain(..) {
             client.await.expect("a client of the load");
         }
         std::mem::take(&mut self.shared.history.lock().expect("the history"))
     }
+}
+
+fn client(url: &str) -> Client {
+    Client::lazy(url).expect("the address of a server").with_timeout(TRY)
 }
 
 struct Caller {
@@ -124,24 +139,24 @@ impl Caller {
     async fn enqueue(&mut self) -> bool {
         let request_id = format!("{}-{}", self.name, self.calls);
         let job = self.job().request_id(&request_id);
-        for _ in 0..TRIES {
-            if let Ok(enqueued) = self.client.enqueue(job.clone()).await {
-                self.stored(&request_id, vec![enqueued.job.id]);
-                // A repeat gets the same answer.
-                if self.dice.random_ratio(1, 10)
-                    && let Ok(again) = self.client.enqueue(job.clone()).await
-                {
-                    self.stored(&request_id, vec![again.job.id]);
-                }
-                return true;
-            }
+        let client = self.client.clone();
+        let call = || async { client.enqueue(job.clone()).await.ok() };
+        let enqueued = until(&format!("an answer to {request_id}"), ANSWER, call).await;
+        self.stored(&request_id, vec![enqueued.job.id]);
+        // A repeat gets the same answer.
+        if self.dice.random_ratio(1, 10)
+            && let Some(again) = call().await
+        {
+            self.stored(&request_id, vec![again.job.id]);
         }
-        panic!("no answer to {request_id}");
+        true
     }
 
     /// One call without a request id: it is not known what became of it without an answer.
     async fn enqueue_once(&mut self) -> bool {
-        let request = EnqueueRequest { spec: Some(self.job().into()), ..Default::default() };
+        let spec = Some(self.job().into());
+        let mut request = tonic::Request::new(EnqueueRequest { spec, ..Default::default() });
+        request.set_timeout(TRY);
         match self.client.raw_jobs().enqueue(request).await {
             Ok(response) => {
                 let id = response.into_inner().job.expect("a job").id;
@@ -160,19 +175,14 @@ impl Caller {
         let request_id = format!("{}-{}", self.name, self.calls);
         let count = self.dice.random_range(2..=8);
         let specs: Vec<JobSpec> = (0..count).map(|_| self.job().into_spec()).collect();
-        for _ in 0..TRIES {
-            let options = BatchOptions {
-                request_id: request_id.clone(),
-                atomic: true,
-                ..BatchOptions::default()
-            };
-            if let Ok(results) = self.client.enqueue_batch(specs.clone(), options).await {
-                let ids = results.into_iter().map(|job| job.expect("an item").id).collect();
-                self.stored("", ids);
-                return true;
-            }
-        }
-        panic!("no answer to {request_id}");
+        let options =
+            BatchOptions { request_id: request_id.clone(), atomic: true, ..Default::default() };
+        let call =
+            || async { self.client.enqueue_batch(specs.clone(), options.clone()).await.ok() };
+        let results = until(&format!("an answer to {request_id}"), ANSWER, call).await;
+        let ids = results.into_iter().map(|job| job.expect("an item").id).collect();
+        self.stored("", ids);
+        true
     }
 
     fn stored(&mut self, request_id: &str, ids: Vec<String>) {
@@ -195,11 +205,11 @@ impl Caller {
     async fn cancel(&mut self) -> bool {
         let Some(id) = self.some_job(3) else { return false };
         let Ok(reply) = self.client.cancel(&id, "load").await else { return false };
-        if reply.outcome == CancelOutcome::Cancelled {
+        if reply.outcome != CancelOutcome::AlreadyFinal {
             let lines = std::fs::read(&self.shared.file).unwrap_or_default();
             let lines_before = lines.iter().filter(|byte| **byte == b'\n').count();
-            let run = reply.job.run;
-            self.note(|history| history.cancels.push(Cancelled { id, run, lines_before }));
+            let (run, version) = (reply.job.run, reply.job.version);
+            self.note(|h| h.cancels.push(Cancelled { id, run, version, lines_before }));
         }
         true
     }

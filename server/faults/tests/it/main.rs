@@ -1,0 +1,6 @@
+//! The proxy with plain sockets at both ends.
+
+#![cfg(test)]
+
+mod ends;
+mod faults;

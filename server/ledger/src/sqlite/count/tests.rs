@@ -1,0 +1,34 @@
+use diesel::connection::SimpleConnection;
+
+use super::*;
+
+/// Only what is counted, of the table that the migrations make.
+const TABLE: &str = "CREATE TABLE jobs (id BLOB PRIMARY KEY, queue TEXT, kind TEXT, state INTEGER);
+    CREATE INDEX jobs_by_state ON jobs (queue, state, id, kind);";
+
+fn insert(connection: &mut SqliteConnection, from: u64, to: u64) {
+    let state = code::from_state(State::Ready);
+    let rows = format!(
+        "WITH RECURSIVE n(i) AS (SELECT {from} UNION ALL SELECT i + 1 FROM n WHERE i < {to})
+         INSERT INTO jobs SELECT CAST(printf('%016d', i) AS BLOB), 'q', 'k', {state} FROM n;"
+    );
+    connection.batch_execute(&rows).expect("rows");
+}
+
+#[test]
+fn a_count_stops_at_its_cap() {
+    let mut connection = SqliteConnection::establish(":memory:").expect("a database");
+    connection.batch_execute(TABLE).expect("a table");
+    let mut next = 1;
+    for (jobs, counted, is_capped) in [
+        (COUNT_CAP - 1, COUNT_CAP - 1, false),
+        (COUNT_CAP, COUNT_CAP, false),
+        (COUNT_CAP + 1, COUNT_CAP, true),
+    ] {
+        insert(&mut connection, next, jobs);
+        next = jobs + 1;
+        let found = counts(&mut connection, vec!["q".into()]).map_err(|_| "an error");
+        let found = found.expect("counts");
+        assert_eq!((found[0].count, found[0].capped), (counted, is_capped));
+    }
+}

@@ -1,0 +1,58 @@
+//! Both sides of every limit of the table, over the wire: a real server, raw messages. A row
+//! of the table that nobody proves fails the test.
+
+mod call;
+mod session;
+mod spec;
+
+use sentinel_domain::limits::{Limit, TABLE};
+
+use crate::harness::World;
+use crate::raw::Raw;
+
+/// Limits that take too long or too much to reach through a server, and the test that
+/// reaches each from below: file and function.
+const BELOW: &[(&str, &str, &str)] = &[
+    ("COUNT_CAP", "server/ledger/src/sqlite/count/tests.rs", "a_count_stops_at_its_cap"),
+    ("REQUEST_TTL_MS", "server/broker/src/conformance/cases/requests.rs", "forgotten_in_time"),
+    ("REQUESTS_MAX", "server/embedded/src/requests/tests.rs", "the_oldest_requests_are_forgotten"),
+    ("REQUESTS_BYTES", "server/embedded/src/requests/tests.rs", "the_oldest_answers_are_forgotten"),
+    ("CRASHES_MAX", "server/engine/tests/it/lost.rs", "three_crashes_are_poison"),
+];
+
+fn is_proven_below(limit: &Limit) -> bool {
+    BELOW.iter().filter(|(name, ..)| *name == limit.name).any(|(_, file, test)| {
+        let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../");
+        let text = std::fs::read_to_string(format!("{root}{file}")).unwrap_or_default();
+        assert!(text.contains(&format!("fn {test}(")), "{file} has no test {test}");
+        true
+    })
+}
+
+#[tokio::test]
+async fn every_limit_of_the_table_holds_on_the_wire() {
+    let world = World::start().await;
+    let raw = Raw::connect(&world).await;
+    for limit in TABLE {
+        let proven = spec::prove(&raw, limit).await
+            || call::prove(&raw, limit).await
+            || session::prove(&raw, limit).await
+            || is_proven_below(limit);
+        assert!(proven, "{} has no test of its boundary", limit.name);
+    }
+}
+
+fn text(len: u64) -> String {
+    "x".repeat(len as usize)
+}
+
+/// Names that are none, each for another reason.
+fn not_names() -> Vec<String> {
+    let mut found = vec![String::new(), text(129), "x".repeat(1 << 20)];
+    let forbidden = (0..=0x7f_u8).map(char::from).chain(['é', '\u{80}', '\u{202e}', '🦀']);
+    let is_allowed = |c: &char| c.is_ascii_alphanumeric() || "._-".contains(*c);
+    found.extend(forbidden.filter(|c| !is_allowed(c)).map(|c| format!("a{c}b")));
+    found
+}
+
+const NAME_RANGE: &str = "1 to 128 characters of [A-Za-z0-9._-]";

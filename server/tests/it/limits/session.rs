@@ -1,0 +1,281 @@
+//! Limits of what a worker says.
+
+use std::time::{Duration, Instant};
+
+use futures_util::StreamExt;
+use sentinel_domain::limits::{self as l, Limit};
+use sentinel_proto::jobs::v1::{
+    GetRequest, Job, JobError, JobState, JobView, LogLine, Progress, ReadLogsRequest, StateReason,
+};
+use sentinel_proto::workers::v1::session_request::Frame as Up;
+use sentinel_proto::workers::v1::session_response::Frame as Down;
+use sentinel_proto::workers::v1::{
+    Checkpoint, Credit, Hello, Lease, LogBatch, ProgressItem, ProgressReport, Verdict,
+};
+
+use super::{NAME_RANGE, not_names, text};
+use crate::harness::{PATIENCE, until};
+use crate::raw::session::{Session, failure, hello, kind, success};
+use crate::raw::{Raw, refuses, spec};
+
+pub(super) async fn prove(raw: &Raw, limit: &Limit) -> bool {
+    let max = limit.value;
+    match limit.name {
+        "RESULT_BYTES" => result(raw, max).await,
+        "ERROR_BYTES" => {
+            let said = |len| JobError { message: text(len), ..JobError::default() };
+            error(raw, max, said, |error| error.message.len()).await;
+        }
+        "ERROR_CODE_BYTES" => {
+            let said = |len| JobError { code: text(len), ..JobError::default() };
+            error(raw, max, said, |error| error.code.len()).await;
+        }
+        "PROGRESS_BYTES" => progress(raw, max).await,
+        "CHECKPOINT_BYTES" => checkpoint(raw, max).await,
+        "LOG_LINE_BYTES" => log_line(raw, max).await,
+        "LOG_ATTEMPT_BYTES" => log_attempt(raw, max).await,
+        "WORKER_QUEUES" => {
+            let set =
+                |hello: &mut Hello, n| hello.queues = (0..n).map(|n| format!("q{n}")).collect();
+            let range = format!("1..={max}");
+            hello_edge(
+                raw,
+                ("hello.queues", &range),
+                set,
+                &[1, max - 1, max],
+                &[0, max + 1, 9_999],
+            )
+            .await;
+            hello_texts(raw).await;
+        }
+        "WORKER_KINDS" => {
+            let set = |hello: &mut Hello, n| {
+                hello.kinds = (0..n).map(|n| kind(format!("k{n}"))).collect()
+            };
+            let range = format!("1..={max}");
+            hello_edge(raw, ("hello.kinds", &range), set, &[1, max - 1, max], &[0, max + 1, 9_999])
+                .await;
+        }
+        "WORKER_CREDIT" => credit(raw, max).await,
+        "RUN_TIMEOUT_SLACK_MS" => run_timeout_slack(raw, max).await,
+        _ => return false,
+    }
+    true
+}
+
+async fn hello_edge<T: Copy>(
+    raw: &Raw,
+    (field, range): (&str, &str),
+    set: impl Fn(&mut Hello, T),
+    good: &[T],
+    bad: &[T],
+) {
+    for value in good {
+        let joined = Session::join(raw, hello(|hello| set(hello, *value))).await;
+        assert!(joined.is_ok(), "{field}: {:?}", joined.err());
+    }
+    for value in bad {
+        let joined = Session::join(raw, hello(|hello| set(hello, *value))).await;
+        refuses(joined.map(|_| ()), field, range);
+    }
+}
+
+async fn hello_texts(raw: &Raw) {
+    let long = "at most 128 bytes";
+    let build = |hello: &mut Hello, len| hello.build = text(len);
+    hello_edge(raw, ("hello.build", long), build, &[0, 128], &[129, 1 << 20]).await;
+    let instance = |hello: &mut Hello, len| hello.instance = text(len);
+    let range = "1..=128";
+    hello_edge(raw, ("hello.instance", range), instance, &[1, 128], &[0, 129, 1 << 20]).await;
+    let described = |hello: &mut Hello, len| hello.kinds[0].description = text(len);
+    let field = ("hello.kinds[\"raw\"].description", "at most 1024 bytes");
+    hello_edge(raw, field, described, &[0, l::DESCRIPTION_BYTES], &[1_025, 1 << 20]).await;
+    let labels = |hello: &mut Hello, n: u64| {
+        hello.labels = (0..n).map(|at| (format!("k{at}"), String::new())).collect();
+    };
+    let field = ("hello.labels", "at most 16");
+    hello_edge(raw, field, labels, &[0, l::LABELS], &[l::LABELS + 1, 10_000]).await;
+    let label = |hello: &mut Hello, len| hello.labels = [("k".to_owned(), text(len))].into();
+    let field = ("hello.labels[\"k\"]", "at most 256 bytes");
+    hello_edge(raw, field, label, &[0, l::KEY_BYTES], &[l::KEY_BYTES + 1]).await;
+    for name in not_names() {
+        let queue = hello(|hello| hello.queues = vec![name.clone()]);
+        refuses(Session::join(raw, queue).await.map(|_| ()), "hello.queues", NAME_RANGE);
+        let kinds = hello(|hello| hello.kinds = vec![kind(name)]);
+        refuses(Session::join(raw, kinds).await.map(|_| ()), "hello.kinds", NAME_RANGE);
+    }
+    for session in ["x", "0190", "00000000-0000-0000-0000-00000000000g"] {
+        let again = hello(|hello| hello.session = session.to_owned());
+        refuses(Session::join(raw, again).await.map(|_| ()), "hello.session", "session id");
+    }
+}
+
+async fn credit(raw: &Raw, max: u64) {
+    let set = |hello: &mut Hello, jobs: u32| hello.credit = Some(Credit { jobs, bytes: 0 });
+    let (high, range) = (max as u32, format!("0..={max}"));
+    // Nothing waits in this queue, or the largest credit would take all that other rows need.
+    let set = |hello: &mut Hello, jobs| {
+        hello.queues = vec!["nothing-waits-here".to_owned()];
+        set(hello, jobs);
+    };
+    let bad = [high + 1, u32::MAX];
+    hello_edge(raw, ("hello.credit.jobs", &range), set, &[0, 1, high - 1, high], &bad).await;
+    for jobs in bad {
+        let (mut session, _) = Session::join(raw, hello(|h| set(h, 0))).await.expect("welcome");
+        session.say(Up::Credit(Credit { jobs: high, bytes: u64::MAX })).await;
+        session.is_alive(1).await;
+        session.say(Up::Credit(Credit { jobs, bytes: 0 })).await;
+        refuses(session.end().await, "credit.jobs", &range);
+    }
+}
+
+/// A worker with a job of a kind of its own.
+async fn working(raw: &Raw, name: &str) -> (Session, String, Option<Lease>) {
+    let of_kind = spec(|spec| {
+        (spec.kind, spec.retry) = (name.to_owned(), Some(Default::default()));
+        spec.retry.get_or_insert_default().max_attempts = 1;
+    });
+    let id = raw.enqueue(of_kind).await.expect("is taken");
+    let joined = Session::join(raw, hello(|hello| hello.kinds = vec![kind(name)])).await;
+    let (mut session, _) = joined.expect("is welcomed");
+    let lease = session.assigned().await.lease;
+    (session, id, lease)
+}
+
+async fn got(raw: &Raw, id: &str) -> Job {
+    let request = GetRequest { id: id.to_owned(), view: JobView::Full.into() };
+    let answer = raw.jobs.clone().get(request).await.expect("is known").into_inner();
+    answer.job.expect("an answer has its job")
+}
+
+async fn result(raw: &Raw, max: u64) {
+    for len in [0, 1, max - 1, max, max + 1, 16 << 20] {
+        let (mut session, id, lease) = working(raw, "result").await;
+        let verdicts = session.report(vec![success(lease, vec![7; len as usize])]).await;
+        assert_eq!(verdicts, [Verdict::Recorded]);
+        let job = got(raw, &id).await;
+        if len <= max {
+            assert_eq!((job.state(), job.result.len() as u64), (JobState::Succeeded, len));
+        } else {
+            let error = job.error.as_ref().expect("an error");
+            assert_eq!(error.code, "RESULT_TOO_LARGE");
+            assert!(error.message.contains(&max.to_string()), "{error:?}");
+            assert_eq!((job.state(), job.result.len()), (JobState::Failed, 0));
+        }
+    }
+}
+
+async fn error(
+    raw: &Raw,
+    max: u64,
+    said: impl Fn(u64) -> JobError,
+    len_of: impl Fn(&JobError) -> usize,
+) {
+    for len in [0, max - 1, max, max + 1, 1 << 20] {
+        let (mut session, id, lease) = working(raw, "error").await;
+        assert_eq!(session.report(vec![failure(lease, said(len))]).await, [Verdict::Recorded]);
+        let kept = got(raw, &id).await.error.expect("an error");
+        assert_eq!(len_of(&kept) as u64, len.min(max));
+    }
+}
+
+async fn progress(raw: &Raw, max: u64) {
+    let (mut session, id, lease) = working(raw, "progress").await;
+    for (seq, len) in [0, max - 1, max, max + 1, 1 << 20].into_iter().enumerate() {
+        let seq = seq as u64 + 1;
+        let message = text(len);
+        let progress = Some(Progress { seq, done: seq, total: 9, message });
+        let items = vec![ProgressItem { lease: lease.clone(), progress }];
+        session.say(Up::Progress(ProgressReport { items })).await;
+        let kept = until("the progress is stored", PATIENCE, || async {
+            got(raw, &id).await.progress.filter(|progress| progress.seq == seq)
+        });
+        assert_eq!(kept.await.message.len() as u64, len.min(max));
+    }
+    session.is_alive(1).await;
+}
+
+async fn checkpoint(raw: &Raw, max: u64) {
+    let (mut session, id, lease) = working(raw, "checkpoint").await;
+    for (seq, len) in [0, 1, max - 1, max, max + 1, 16 << 20].into_iter().enumerate() {
+        let (seq, data) = (seq as u64 + 1, vec![7; len as usize].into());
+        session.say(Up::Checkpoint(Checkpoint { lease: lease.clone(), data, seq })).await;
+        let verdict = session.until(|frame| match frame {
+            Down::CheckpointAck(ack) if ack.seq == seq => Some(ack.verdict()),
+            _ => None,
+        });
+        let expected = if len <= max { Verdict::Recorded } else { Verdict::Fenced };
+        assert_eq!(verdict.await, expected, "{len} bytes");
+        assert_eq!(got(raw, &id).await.checkpoint.len() as u64, len.min(max));
+    }
+}
+
+fn line(seq: u64, len: u64) -> LogLine {
+    LogLine { seq, text: text(len), ..LogLine::default() }
+}
+
+/// Sends lines and waits until they are stored.
+async fn log(session: &mut Session, lease: &Option<Lease>, lines: Vec<LogLine>) {
+    let last = lines.last().expect("a line").seq;
+    session.say(Up::Log(LogBatch { lease: lease.clone(), lines })).await;
+    session
+        .until(|frame| match frame {
+            Down::LogAck(ack) if ack.seq >= last => Some(()),
+            _ => None,
+        })
+        .await;
+}
+
+async fn read_logs(raw: &Raw, id: &str) -> Vec<LogLine> {
+    let request = ReadLogsRequest { id: id.to_owned(), ..ReadLogsRequest::default() };
+    let mut pages = raw.jobs.clone().read_logs(request).await.expect("a log").into_inner();
+    let mut lines = Vec::new();
+    while let Some(page) = pages.next().await {
+        lines.extend(page.expect("a page").lines);
+    }
+    lines
+}
+
+async fn log_line(raw: &Raw, max: u64) {
+    let (mut session, id, lease) = working(raw, "log-line").await;
+    let lens = [0, 1, max - 1, max, max + 1, 1 << 20];
+    let lines = lens.iter().zip(1..).map(|(len, seq)| line(seq, *len)).collect();
+    log(&mut session, &lease, lines).await;
+    let kept: Vec<u64> = read_logs(raw, &id).await.iter().map(|l| l.text.len() as u64).collect();
+    assert_eq!(kept, lens.map(|len| len.min(max)));
+}
+
+async fn log_attempt(raw: &Raw, max: u64) {
+    let (mut session, id, lease) = working(raw, "log-attempt").await;
+    let fit = max / l::LOG_LINE_BYTES;
+    for (first, last) in [(1, fit / 2), (fit / 2 + 1, fit)] {
+        let lines = (first..=last).map(|seq| line(seq, l::LOG_LINE_BYTES)).collect();
+        log(&mut session, &lease, lines).await;
+    }
+    assert_eq!(read_logs(raw, &id).await.len() as u64, fit, "all that fits");
+    log(&mut session, &lease, vec![line(fit + 1, 1)]).await;
+    let kept = read_logs(raw, &id).await;
+    let bytes: usize = kept.iter().map(|line| line.text.len()).sum();
+    assert!(bytes as u64 <= max && kept[0].seq > 1, "the oldest made room");
+    assert_eq!(kept.last().expect("a line").seq, fit + 1);
+}
+
+async fn run_timeout_slack(raw: &Raw, slack_ms: u64) {
+    let of_kind = spec(|spec| {
+        spec.kind = "slow".into();
+        spec.run_timeout = Some(prost_types::Duration { seconds: 0, nanos: 1_000_000 });
+        spec.retry.get_or_insert_default().max_attempts = 1;
+    });
+    let id = raw.enqueue(of_kind).await.expect("is taken");
+    let joined = Session::join(raw, hello(|hello| hello.kinds = vec![kind("slow")])).await;
+    let (mut session, _) = joined.expect("is welcomed");
+    let began = Instant::now();
+    let lease = session.assigned().await.lease;
+    let revoked = until("the lease is taken", PATIENCE, || async {
+        Some(got(raw, &id).await).filter(|job| job.state() != JobState::Running)
+    })
+    .await;
+    assert!(began.elapsed() >= Duration::from_millis(slack_ms), "{:?}", began.elapsed());
+    assert_eq!((revoked.state(), revoked.reason()), (JobState::Failed, StateReason::Timeout));
+    assert_eq!(session.report(vec![success(lease, Vec::new())]).await, [Verdict::Fenced]);
+}
