@@ -3,7 +3,8 @@ local A = ARGV
 local writer = A[1]
 local number, now = tonumber(A[2]), tonumber(A[3])
 
-local meta = call('HMGET', KEYS[1], 'epoch', 'seq', 'now', 'mark', 'bytes')
+local meta = call('HMGET', KEYS[1], 'epoch', 'seq', 'now', 'mark', 'bytes',
+  'answers')
 -- A store that was emptied or restored from an older copy must not be written to by servers
 -- that saw more: they hold leases and answers that it never heard of.
 if meta[1] ~= A[4] or tonumber(meta[2]) < tonumber(A[5]) then
@@ -26,3 +27,5 @@ now = math.max(now, tonumber(meta[3]))
 local now8 = pack('>i8', now)
 local epoch, seq = meta[1], tonumber(meta[2]) + 1
 local seq8 = pack('>I8', seq)
+-- Bytes of all remembered requests.
+local answer_bytes = tonumber(meta[6] or 0)

@@ -130,7 +130,11 @@ local function commit()
   local newest = append_entry()
   local sweep = 64 + 2 * #verdicts
   sweep_rows(KEY.KEYS_HELD, KEY.KEY_ENDS, sweep)
-  sweep_rows(KEY.REQUESTS, KEY.REQUEST_ENDS, sweep, 1000000)
+  local answers_before = tonumber(meta[6] or 0)
+  sweep_rows(KEY.REQUESTS, KEY.REQUEST_ENDS, sweep, too_many_requests)
+  if answer_bytes ~= answers_before then
+    call('HSET', KEYS[1], 'answers', format('%.0f', answer_bytes))
+  end
   local reply = epoch .. ' ' .. newest .. ' '
     .. pack('>I4', #verdicts) .. table.concat(verdicts)
     .. pack('>I4', #sizes) .. table.concat(sizes) .. table.concat(claimed)

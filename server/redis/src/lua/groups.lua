@@ -162,6 +162,8 @@ local function change_row(op)
     set_row(sessions, A[data], false)
     return 1
   elseif op == REMEMBER then
+    local old = row(requests, A[data])
+    answer_bytes = answer_bytes + #A[data + 1] - (old and #old or 0)
     set_row(requests, A[data], A[data + 1])
     note_event('M', sized(A[data]) .. A[data + 1])
     return 2

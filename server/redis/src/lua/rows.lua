@@ -108,16 +108,27 @@ local function write_ends(rows, ends, at)
   with_all('ZREM', ends, drops)
 end
 
--- Forgets rows whose end has come, a bounded amount; and the next to end where there are
--- more than `most`.
-local function sweep_rows(key, ends, limit, most)
+-- Forgets rows whose end has come, a bounded amount; where `is_too_much` says so the next to
+-- end as well. `note` sees each row before it goes.
+local function sweep_rows(key, ends, limit, is_too_much)
   local over = call('ZRANGEBYSCORE', ends, '-inf', text(now8), 'LIMIT', 0, limit)
-  if #over < limit and most then
-    local extra = call('ZCARD', ends) - #over - most
-    if extra > 0 then
-      over = call('ZRANGE', ends, 0, min(#over + extra, limit) - 1)
+  if #over < limit and is_too_much and is_too_much() then
+    over = call('ZRANGE', ends, 0, limit - 1)
+  end
+  if #over == 0 then
+    return
+  end
+  if is_too_much then
+    for _, there in ipairs(get_all(key, over)) do
+      answer_bytes = answer_bytes - (there and #there or 0)
     end
   end
   with_all('HDEL', key, over)
   with_all('ZREM', ends, over)
+end
+
+-- Requests are bounded by their number and by the bytes of their rows.
+local REQUESTS_MAX, REQUESTS_BYTES = 1000000, 268435456
+local function too_many_requests()
+  return answer_bytes > REQUESTS_BYTES or call('ZCARD', KEY.REQUEST_ENDS) > REQUESTS_MAX
 end

@@ -132,6 +132,11 @@ const MISTAKES: &[Mistake] = &[
         "if class.mask > 0 then\n      found[#found + 1] = sized(name)",
         "if true then\n      found[#found + 1] = sized(name)",
     ),
+    (
+        "answer_bytes = answer_bytes + #A[data + 1] - (old and #old or 0)",
+        "answer_bytes = answer_bytes + #A[data + 1]",
+    ),
+    ("answer_bytes = answer_bytes - (there and #there or 0)", ""),
     // The other scripts.
     ("if (parse('>I8', found[at], 17)) <= projected then", "if true then"),
     ("if not awaited[at] and #gone < limit then", "if #gone < limit then"),

@@ -5,7 +5,7 @@ use redis::{Cmd, Value};
 /// Counts the members of every index, and what the depths say that they must be.
 const COUNT: &str = r"
 local prefix = string.sub(KEYS[1], 1, -5)
-local is, must = {0, 0, 0, 0, 0}, {0, 0, 0, 0, 0}
+local is, must = {0, 0, 0, 0, 0, 0}, {0, 0, 0, 0, 0, 0}
 for _, key in ipairs(redis.call('KEYS', prefix .. '*')) do
   local name = string.sub(key, #prefix + 1)
   if name == 'due' then
@@ -14,6 +14,10 @@ for _, key in ipairs(redis.call('KEYS', prefix .. '*')) do
     is[2] = is[2] + redis.call('ZCARD', key)
   elseif string.sub(name, 1, 8) == 'running:' then
     is[3] = is[3] + redis.call('SCARD', key)
+  elseif name == 'requests' then
+    for _, row in ipairs(redis.call('HVALS', key)) do
+      is[6] = is[6] + #row
+    end
   elseif name == 'finals' then
     is[4] = redis.call('ZCARD', key)
   elseif string.sub(name, 1, 8) == 'classes:' then
@@ -29,6 +33,7 @@ for at = 1, #depths, 2 do
   if index then must[index] = must[index] + count end
   if state < 4 then must[5] = must[5] + count end
 end
+must[6] = tonumber(redis.call('HGET', prefix .. 'meta', 'answers') or 0)
 return {is, must}
 ";
 
@@ -39,8 +44,8 @@ pub(crate) fn count(installation: &str) -> Cmd {
     command
 }
 
-/// Due, ready, running, final, and waiting by class: each index has its jobs and no other.
+/// Due, ready, running, final, waiting by class, remembered answers: each index has its jobs and no other.
 pub(crate) fn check(counted: Value) {
     let Value::Array(counts) = counted else { panic!("{counted:?}") };
-    assert_eq!(counts[0], counts[1], "due, ready, running, final, waiting");
+    assert_eq!(counts[0], counts[1], "due, ready, running, final, waiting, bytes of answers");
 }

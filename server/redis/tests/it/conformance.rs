@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use redis::{Cmd, FromRedisValue};
 use sentinel_broker::conformance::{Harness, Restart, exercise, make, seed_from_env, walk};
+use sentinel_broker::fault::{Faulty, Odds};
 use sentinel_broker::{Broker, Change, Group, Trim};
 use sentinel_domain::{JobId, Millis};
 use sentinel_redis::{OpenOptions, Redis};
@@ -113,4 +114,28 @@ async fn walks_agree_with_the_oracle() {
     for name in names.lines().filter_map(|line| line.split(':').next()) {
         audit::check(raw(&server.url(), &audit::count(name)).await);
     }
+}
+
+/// Lost calls and replies change nothing for a writer that repeats its number.
+#[tokio::test]
+async fn a_lossy_walk_agrees_with_the_oracle() {
+    let dir = directory();
+    let server = Server::start(dir.path(), &[]);
+    let lossy = |store: Arc<dyn Broker>| {
+        let store = Faulty::new(store);
+        store.commits.seeded(1, Odds { lost_reply: 300, lost_call: 200, ..Odds::default() });
+        Arc::new(store)
+    };
+    let (url, installation) = (server.url(), "lossy");
+    let first = lossy(open(&url, installation, START).await);
+    let mut harness = Harness::new(first).reopened_by(move |restart| {
+        let url = url.clone();
+        Box::pin(async move {
+            let store = open(&url, installation, restart.now).await;
+            forget(&*store, &url, installation, &restart).await;
+            lossy(store) as Arc<dyn Broker>
+        })
+    });
+    let report = walk(&mut harness, seed_from_env(), 1_000).await;
+    report.assert_wide();
 }
