@@ -1,6 +1,7 @@
 -- The jobs of a call as they are becoming. Everything is decided here, on copies; Redis is
 -- written when nothing can be refused any more, because a script that fails keeps what it
 -- wrote.
+
 -- By id: the stored job as it is in this call, false where there is none.
 local jobs = {}
 -- By id: the stored job that the indexes know, for the jobs that changed since.

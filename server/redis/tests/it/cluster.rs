@@ -1,11 +1,17 @@
 //! The suite of the port on a Cluster of three primaries.
 
 use std::path::Path;
+use std::time::Duration;
 
-use sentinel_broker::conformance::exercise;
+use sentinel_broker::Broker;
+use sentinel_broker::conformance::{exercise, make};
+use sentinel_redis::{OpenOptions, Redis};
 
 use crate::conformance::harness;
 use crate::server::{Server, directory, eventually, free_port};
+
+const NOW: i64 = 1_000;
+const LONG: Duration = Duration::from_secs(10);
 
 /// Three primaries that share the slots.
 struct Cluster {
@@ -50,8 +56,26 @@ async fn it_conforms_on_a_cluster() {
     let dir = directory();
     let cluster = Cluster::start(dir.path());
     let url = cluster.url();
+    others_are_told(&url).await;
     exercise(async || harness(&url).await).await;
     let held = |node: &Server| node.ask("DBSIZE").is_some_and(|text| !text.starts_with('0'));
     let holders = cluster.nodes.iter().filter(|node| held(node)).count();
     assert_eq!(holders, 1, "everything of a shard is on one node");
+}
+
+/// The channel of the shard is on the node that has its keys.
+async fn others_are_told(url: &str) {
+    let [a, b] = [open(url).await, open(url).await];
+    let mut head = b.head();
+    let mut writer = make::Writer::new(1);
+    for n in 0..5 {
+        let call = writer.call(NOW).group(make::create(&make::job("q", "k", NOW, n))).done();
+        let at = a.commit(call).await.expect("commits").position;
+        let told = tokio::time::timeout(LONG, head.wait_for(|head| *head >= at)).await;
+        told.expect("it is told").expect("the store lives");
+    }
+}
+
+async fn open(url: &str) -> Redis {
+    Redis::open(OpenOptions::new(url, NOW)).await.expect("opens")
 }
