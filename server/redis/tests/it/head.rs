@@ -1,6 +1,6 @@
 //! The head as other servers see it.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sentinel_broker::conformance::make;
 use sentinel_broker::{Broker, Position};
@@ -27,11 +27,14 @@ async fn it_moves_with_the_commits_of_others() {
     assert_eq!(a.head().borrow().epoch, b.head().borrow().epoch, "one store, one epoch");
     let mut writer = make::Writer::new(1);
     let mut head = b.head();
+    let begun = Instant::now();
     for n in 0..20 {
         let call = writer.call(NOW).group(make::create(&make::job("q", "k", NOW, n))).done();
         let at = a.commit(call).await.expect("commits").position;
         reaches(&mut head, at).await;
     }
+    let took = begun.elapsed();
+    assert!(took < Duration::from_secs(8), "{took:?}: by messages, not by the read each second");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
