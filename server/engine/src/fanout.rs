@@ -127,7 +127,7 @@ impl Watcher {
 #[derive(Default)]
 struct Watchers {
     /// Watchers by ids, found without asking every one of them.
-    by_job: HashMap<JobId, Vec<Arc<Watcher>>, foldhash::fast::RandomState>,
+    by_job: HashMap<JobId, Vec<Arc<Watcher>>, foldhash::fast::FixedState>,
     by_filter: Vec<Arc<Watcher>>,
     position: Position,
 }

@@ -69,7 +69,7 @@ impl Mailbox {
 
 #[derive(Default)]
 struct Present {
-    mailboxes: HashMap<SessionId, Arc<Mailbox>, foldhash::fast::RandomState>,
+    mailboxes: HashMap<SessionId, Arc<Mailbox>, foldhash::fast::FixedState>,
     suspicion: Suspicion,
     /// Claimed, and in nobody's hands: to be given back to their queues.
     orphans: Vec<Arc<Job>>,

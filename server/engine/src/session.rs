@@ -18,6 +18,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use foldhash::fast::FixedState;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use futures_util::{Stream, StreamExt};
@@ -100,12 +101,12 @@ struct Session {
     worker: Name,
     mailbox: Arc<Mailbox>,
     lanes: Lanes,
-    running: HashMap<JobId, Running, foldhash::fast::RandomState>,
+    running: HashMap<JobId, Running, FixedState>,
     unreceived: VecDeque<Unreceived>,
     assign_seq: u64,
     suspects: Suspects,
     /// Cancels that the worker was told and has not acknowledged.
-    cancels: HashMap<JobId, Arc<Job>>,
+    cancels: HashMap<JobId, Arc<Job>, FixedState>,
     heard_at: Millis,
     renewed_at: Millis,
     is_draining: bool,

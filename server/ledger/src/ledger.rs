@@ -19,11 +19,14 @@ pub struct LedgerOptions {
     pub readers: usize,
     /// The most that each of the two files may grow to, in bytes. None: the disk.
     pub max_bytes: Option<u64>,
+    /// Work in the thread of the caller: for a program of one thread, where a thread beside it
+    /// would only blur the order of things. Elsewhere it holds up everything.
+    pub is_inline: bool,
 }
 
 impl Default for LedgerOptions {
     fn default() -> Self {
-        Self { readers: 4, max_bytes: None }
+        Self { readers: 4, max_bytes: None, is_inline: false }
     }
 }
 

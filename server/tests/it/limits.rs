@@ -17,6 +17,9 @@ const BELOW: &[(&str, &str, &str)] = &[
     ("REQUEST_TTL_MS", "server/broker/src/conformance/cases/requests.rs", "forgotten_in_time"),
     ("REQUESTS_MAX", "server/embedded/src/requests/tests.rs", "the_oldest_requests_are_forgotten"),
     ("REQUESTS_BYTES", "server/embedded/src/requests/tests.rs", "the_oldest_answers_are_forgotten"),
+    ("KEEP_SUCCEEDED_MS", "server/engine/tests/it/retain.rs", "each_state_goes_at_its_age"),
+    ("KEEP_UNSUCCESSFUL_MS", "server/engine/tests/it/retain.rs", "each_state_goes_at_its_age"),
+    ("KEEP_FINISHED_MAX", "server/engine/tests/it/retain.rs", "a_queue_keeps_the_newest"),
     ("CRASHES_MAX", "server/engine/tests/it/lost.rs", "three_crashes_are_poison"),
 ];
 

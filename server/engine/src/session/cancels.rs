@@ -61,7 +61,7 @@ impl Session {
 
     /// Those to repeat. A job that left the session takes its cancel along.
     pub(super) fn unacknowledged(&mut self) -> Vec<Arc<Job>> {
-        let (cancels, running): (&mut HashMap<JobId, _>, _) = (&mut self.cancels, &self.running);
+        let (cancels, running): (&mut HashMap<JobId, _, _>, _) = (&mut self.cancels, &self.running);
         cancels.retain(|id, _| running.contains_key(id));
         cancels.values().take(CANCELS_MAX).cloned().collect()
     }

@@ -70,7 +70,7 @@ impl Engine {
         let row = SessionRow { id, owner: self.server, expires_at };
         let adopt = Group { changes: vec![Change::PutSession(row)], ..Group::default() };
         self.commits.group(adopt).await?;
-        let mut known: HashMap<_, _, foldhash::fast::RandomState> = HashMap::default();
+        let mut known: HashMap<_, _, foldhash::fast::FixedState> = HashMap::default();
         if hello.session.is_some() {
             mailbox.take();
             for job in self.broker.session_jobs(id).await? {
@@ -90,7 +90,7 @@ impl Engine {
             unreceived: std::collections::VecDeque::new(),
             assign_seq: 0,
             suspects: super::suspects::Suspects::kept(suspect, now),
-            cancels: HashMap::new(),
+            cancels: HashMap::default(),
             heard_at: now,
             renewed_at: now,
             is_draining: false,
@@ -108,7 +108,7 @@ impl Engine {
     async fn judge(
         &self,
         held: &[Held],
-        known: &mut HashMap<sentinel_domain::JobId, Arc<Job>, foldhash::fast::RandomState>,
+        known: &mut HashMap<sentinel_domain::JobId, Arc<Job>, foldhash::fast::FixedState>,
     ) -> Result<(Vec<HeldVerdict>, Vec<Arc<Job>>), EngineError> {
         let mut verdicts = Vec::with_capacity(held.len());
         let mut kept = Vec::new();

@@ -49,6 +49,11 @@ impl Clerk {
         self.worker.as_mut().expect("it is here")
     }
 
+    /// Lost where the session has ended.
+    async fn send(&mut self, frame: FromWorker) {
+        self.worker().try_send(frame).await;
+    }
+
     fn drop_lease(&mut self, id: JobId, epoch: u64) {
         let is_it = self.running.get(&id).is_some_and(|job| job.status.epoch == epoch);
         if is_it {
@@ -59,6 +64,10 @@ impl Clerk {
 
     /// Takes in what the server has said so far.
     async fn listen(&mut self) {
+        // On a machine that stands still for longer than the TTL the server ends a session.
+        if self.worker().has_ended() {
+            self.reconnect(true).await;
+        }
         while let Some(frame) = self.worker().poll().await {
             match frame {
                 ToWorker::Assign { assign_seq, jobs } => {
@@ -67,7 +76,7 @@ impl Clerk {
                     for job in jobs {
                         self.running.insert(job.id, job);
                     }
-                    self.worker().send(FromWorker::Received { assign_seq }).await;
+                    self.send(FromWorker::Received { assign_seq }).await;
                 }
                 ToWorker::ReportAck(items) => {
                     for (held, verdict) in items {
@@ -82,16 +91,16 @@ impl Clerk {
                 }
                 ToWorker::Cancel(jobs) => {
                     let acked = jobs.iter().map(|job| crate::worker::held(job)).collect();
-                    self.worker().send(FromWorker::CancelAck(acked)).await;
+                    self.send(FromWorker::CancelAck(acked)).await;
                 }
                 _ => {}
             }
         }
-        self.worker().send(FromWorker::Ping { nonce: 0 }).await;
+        self.send(FromWorker::Ping { nonce: 0 }).await;
         let free = SLOTS.saturating_sub(self.running.len() + self.granted);
         if free > 0 {
             self.granted += free;
-            self.worker().credit(free).await;
+            self.send(FromWorker::Credit { jobs: free, bytes: None }).await;
         }
     }
 
@@ -105,7 +114,7 @@ impl Clerk {
         }
         if !items.is_empty() {
             self.reported.extend(items.iter().map(|item| item.held.id));
-            self.worker().send(FromWorker::Report(items)).await;
+            self.send(FromWorker::Report(items)).await;
         }
     }
 

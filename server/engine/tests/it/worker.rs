@@ -96,6 +96,15 @@ impl Worker {
         self.frames.send(frame).await.expect("the session reads");
     }
 
+    /// False when the session has ended.
+    pub(crate) async fn try_send(&self, frame: FromWorker) -> bool {
+        self.frames.send(frame).await.is_ok()
+    }
+
+    pub(crate) fn has_ended(&self) -> bool {
+        self.frames.is_closed()
+    }
+
     pub(crate) async fn credit(&self, jobs: usize) {
         self.send(FromWorker::Credit { jobs, bytes: None }).await;
     }

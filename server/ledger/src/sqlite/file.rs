@@ -42,6 +42,7 @@ impl Kind {
 pub(crate) struct Database {
     path: PathBuf,
     max_bytes: Option<u64>,
+    is_inline: bool,
     writer: Slots,
     readers: Slots,
 }
@@ -76,6 +77,7 @@ impl Database {
         let database = Arc::new(Self {
             path,
             max_bytes: options.max_bytes,
+            is_inline: options.is_inline,
             writer: Slots::new(1),
             readers: Slots::new(options.readers.max(1)),
         });
@@ -115,7 +117,8 @@ impl Database {
         let permits = slots(&self).permits.clone();
         let permit = permits.acquire_owned().await.expect("the semaphore is never closed");
         let path = self.path.clone();
-        let task = tokio::task::spawn_blocking(move || {
+        let is_inline = self.is_inline;
+        let work = move || {
             // Held until the closure is done, even if nobody waits for its answer.
             let _permit = permit;
             let mut connection = match slots(&self).take() {
@@ -127,8 +130,11 @@ impl Database {
                 slots(&self).put(connection);
             }
             done.map_err(|fault| fault.at(&self.path))
-        });
-        match task.await {
+        };
+        if is_inline {
+            return work();
+        }
+        match tokio::task::spawn_blocking(work).await {
             Ok(done) => done,
             Err(stopped) => Err(LedgerError::Unavailable { path, message: stopped.to_string() }),
         }

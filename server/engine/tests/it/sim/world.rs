@@ -87,7 +87,7 @@ fn directory() -> tempfile::TempDir {
 
 async fn ledger(dir: &tempfile::TempDir) -> Ledger {
     let path: PathBuf = dir.path().join("ledger.sqlite");
-    let options = LedgerOptions { readers: 1, ..LedgerOptions::default() };
+    let options = LedgerOptions { readers: 1, is_inline: true, ..LedgerOptions::default() };
     Ledger::open_with(&path, options).await.expect("a ledger")
 }
 
