@@ -90,6 +90,7 @@ const CONFIG: Target = Target {
             ("sound", "ping = \"1s\"\nlisten = \"127.0.0.1:7070\"\npayload_max_bytes = \"2MiB\"\n"),
             ("wrong-types", "ping = 7\nauto_create_queues = \"perhaps\"\nlisten = []\n"),
             ("a-table", "[server]\nping = \"1s\"\n"),
+            ("ports-that-meet", "listen = \"127.0.0.1:7071\"\n"),
             ("unclosed", "ping = \"1s\n[[\n"),
             ("deep", "a = [[[[[[[[[[[[[[[[[[[[{b={c=[[[[[[[1]]]]]]]}}]]]]]]]]]]]]]]]]]]]]\n"),
         ])

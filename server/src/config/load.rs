@@ -175,9 +175,12 @@ impl Config {
         }
         let plain = values.iter().map(|(value, _)| value.clone()).collect();
         let config = Config::from_values(plain).expect("each kind of the table fits its field");
-        for (name, contradiction) in contradictions(&config) {
-            let at = TABLE.iter().position(|setting| setting.name == name);
-            let origin = at.map_or(Origin::Default, |at| values[at].1.clone());
+        for (names, contradiction) in contradictions(&config) {
+            // Somebody wrote one of them; a default is not to blame.
+            let origins = TABLE.iter().zip(&values).map(|(setting, (_, origin))| (setting, origin));
+            let mut of_these = origins.filter(|(setting, _)| names.contains(&setting.name));
+            let written = of_these.find(|(_, origin)| **origin != Origin::Default);
+            let origin = written.map_or(Origin::Default, |(_, origin)| origin.clone());
             mistakes.push(Mistake { origin, fault: contradiction.into() });
         }
         if mistakes.is_empty() {
@@ -264,20 +267,21 @@ fn one_value(value: &DeValue<'_>) -> Option<String> {
     }
 }
 
-fn contradictions(config: &Config) -> Vec<(&'static str, Contradiction)> {
-    let mut found = Vec::new();
+/// With the settings that each is about.
+fn contradictions(config: &Config) -> Vec<(&'static [&'static str], Contradiction)> {
+    let mut found: Vec<(&[&str], Contradiction)> = Vec::new();
     let listen = config.listen;
     if !config.insecure && !listen.ip().is_loopback() {
-        found.push(("listen", Contradiction::Exposed { listen }));
+        found.push((&["listen"], Contradiction::Exposed { listen }));
     }
     // Port 0 asks the system for a free port, so two of them never meet.
     if listen.port() != 0 && listen == config.ops_listen {
-        found.push(("ops_listen", Contradiction::SameAddress { listen }));
+        found.push((&["listen", "ops_listen"], Contradiction::SameAddress { listen }));
     }
     if config.session_ttl < 3 * config.ping {
         let ttl = super::amount::show_span(config.session_ttl);
         let ping = super::amount::show_span(config.ping);
-        found.push(("session_ttl", Contradiction::TtlTooShort { ttl, ping }));
+        found.push((&["session_ttl", "ping"], Contradiction::TtlTooShort { ttl, ping }));
     }
     found
 }
