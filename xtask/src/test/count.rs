@@ -2,6 +2,9 @@
 
 use std::ops::AddAssign;
 
+/// How the closing line of nextest begins.
+const SUMMARY: &str = "     Summary [";
+
 /// Test cases of a step. `ignored` ones are the long-dose tests of `cargo xtask soak`.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub(crate) struct Count {
@@ -26,12 +29,14 @@ impl Count {
     /// without counting a failure (it did not compile, it was killed) counts one.
     pub(crate) fn parse(output: &str, success: bool) -> Self {
         let mut count = Self::default();
+        // Where nothing is captured, nextest shows the closing line of each test's process.
+        let is_nextest = output.lines().any(|line| line.starts_with(SUMMARY));
         // Taken with their exact indentation: nextest repeats the output of a failed test, in
         // which there is a closing line of libtest, four blanks further in.
         for line in output.lines() {
-            if let Some(tail) = line.strip_prefix("test result: ") {
+            if let Some(tail) = line.strip_prefix("test result: ").filter(|_| !is_nextest) {
                 count.add_words(tail.split_once(". ").map_or("", |(_, words)| words), ';');
-            } else if line.starts_with("     Summary [") {
+            } else if line.starts_with(SUMMARY) {
                 count.add_words(line.split_once(" run: ").map_or("", |(_, words)| words), ',');
             }
         }

@@ -47,3 +47,14 @@ fn the_closing_line_names_skips_only_when_there_are_some() {
     let skipped = Count { skipped: vec!["no docker".to_owned()], ..count(3, 1, 0) };
     assert_eq!(skipped.closing_line(), "3 passed, 1 failed, 1 skipped");
 }
+
+#[test]
+fn what_each_process_says_is_not_counted_beside_the_summary() {
+    let output = "\
+test result: ok. 1 passed; 0 failed; 0 ignored; 0 measured; 5 filtered out; finished in 60.01s
+test result: ok. 1 passed; 0 failed; 0 ignored; 0 measured; 7 filtered out; finished in 60.02s
+     Summary [ 120.651s] 2 tests run: 2 passed, 576 skipped
+";
+    let count = Count::parse(output, true);
+    assert_eq!((count.passed, count.failed), (2, 0));
+}
