@@ -17,6 +17,7 @@ const OPEN: &str = include_str!("lua/open.lua");
 const TRIM: &str = include_str!("lua/trim.lua");
 const JOURNAL: &str = include_str!("lua/journal.lua");
 const EXTEND: &str = include_str!("lua/extend.lua");
+const TELL: &str = include_str!("lua/tell.lua");
 const ATTENTION: &str = include_str!("lua/attention.lua");
 const HELD: &str = include_str!("lua/held.lua");
 
@@ -93,8 +94,8 @@ impl Scripts {
             trim: script(WRITES, &[RECORD, TRIM]),
             journal: script(WRITES, &[RECORD, JOURNAL]),
             extend: script(WRITES, &[RECORD, EXTEND]),
-            attention: script(READS, &[RECORD, ATTENTION]),
-            held: script(READS, &[RECORD, HELD]),
+            attention: script(READS, &[RECORD, TELL, ATTENTION]),
+            held: script(READS, &[RECORD, TELL, HELD]),
         }
     }
 }

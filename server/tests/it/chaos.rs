@@ -81,7 +81,7 @@ async fn every_promise_is_kept_when_the_server_is_replaced() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_promise_is_kept_under_mixed_faults() {
-    mixed(seed(), &Fault::SHORT, Duration::from_millis(1_500)).await;
+    mixed(seed(), Fault::SHORT, Duration::from_millis(1_500)).await;
 }
 
 /// Doses with rising seeds for SENTINEL_SOAK_MINUTES, 10 unless set.

@@ -165,6 +165,7 @@ fn all_text() -> String {
         super::COMMIT,
         super::TRIM,
         super::EXTEND,
+        super::TELL,
         super::ATTENTION,
         super::HELD,
     ]

@@ -37,23 +37,7 @@ pub(super) enum Fault {
 }
 
 impl Fault {
-    /// Those that a short round can wait for.
-    pub(super) const SHORT: [Fault; 13] = [
-        Self::KillServer,
-        Self::StopServer,
-        Self::FreezeServer,
-        Self::KillWorker,
-        Self::FreezeWorker,
-        Self::CutWorkers,
-        Self::CutClients,
-        Self::IsolateWorkers,
-        Self::StallUp,
-        Self::StallDown,
-        Self::StallClients,
-        Self::SlowWorkers,
-        Self::SlowClients,
-    ];
-
+    /// Those that a short round can not wait for come last.
     pub(super) const ALL: [Fault; 16] = [
         Self::KillServer,
         Self::StopServer,
@@ -72,6 +56,9 @@ impl Fault {
         Self::HalfOpenClients,
         Self::FillDisk,
     ];
+
+    /// Those that a short round can wait for.
+    pub(super) const SHORT: &[Fault] = Self::ALL.split_at(13).0;
 
     pub(super) fn name(self) -> &'static str {
         match self {
