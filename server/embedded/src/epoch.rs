@@ -8,7 +8,7 @@
 
 use std::sync::Arc;
 
-use sentinel_domain::{Job, Millis};
+use sentinel_domain::{Job, Millis, raise_epoch};
 
 /// Set in the epoch of a journal that was restored; the bits below are a time.
 const RESTORED: u64 = 1 << 48;
@@ -24,15 +24,9 @@ pub(crate) fn lease_floor(epoch: u64) -> u64 {
     if epoch & RESTORED == 0 { 0 } else { epoch & !RESTORED }
 }
 
-/// The job with its lease number raised, unless it runs or came after the restore.
+/// The job as it may be kept; see [`raise_epoch`].
 pub(crate) fn raised(job: Arc<Job>, floor: u64) -> Arc<Job> {
-    let is_newer = job.id.created_at() >= floor.cast_signed();
-    if is_newer || job.status.epoch >= floor || job.status.lease.is_some() {
-        return job;
-    }
-    let mut job = Job::clone(&job);
-    job.status.epoch = floor;
-    Arc::new(job)
+    raise_epoch(&job, floor).map_or(job, Arc::new)
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use sentinel_broker::{Broker, Call, Change, Group, Guard, ServerId};
-use sentinel_domain::{Command, Job, Millis, OnLost, decide};
+use sentinel_domain::{Job, Millis, decide, on_restore};
 use sentinel_embedded::{DirLock, OpenOptions, begin_epoch};
 use sentinel_ledger::begin_ledger_epoch;
 
@@ -73,9 +73,7 @@ fn copy(manifest: &Manifest, source: &Path, restoring: &Path) -> Result<(), Back
     Ok(())
 }
 
-/// Ends the attempts that were running, by the rules of the domain. An attempt may have done
-/// its work since, so a job that must not run twice fails; another one goes back to its queue
-/// and the attempt is not counted.
+/// Ends the attempts that were running, as [`on_restore`] says.
 async fn take_back(restoring: &Path, now: Millis) -> Result<u64, BackupError> {
     let lock = Arc::new(DirLock::acquire(restoring)?);
     let options =
@@ -104,11 +102,7 @@ async fn take_back(restoring: &Path, now: Millis) -> Result<u64, BackupError> {
 }
 
 fn revocation(job: &Arc<Job>, now: Millis) -> Option<Group> {
-    let lease = job.status.lease?;
-    let command = match job.spec.on_lost {
-        OnLost::Fail => Command::Lose { session: lease.session },
-        OnLost::Retry => Command::NotReceived { lease },
-    };
+    let command = on_restore(job)?;
     // A clock that was set back since the job changed last does not count.
     let decision = decide(job, &command, now.max(job.status.updated_at)).ok()?;
     Some(Group {

@@ -1,0 +1,32 @@
+//! What becomes of jobs when an older state is restored. The time since is lost, and workers
+//! may still hold leases from it: none of them must count for anything.
+
+use crate::{Command, Job, OnLost};
+
+/// What to do about a job that was running when the backup was taken. The attempt may have done
+/// its work since, so a job that must not run twice ends; another one goes back to its queue,
+/// and the attempt is not counted: its worker did not fail.
+pub fn on_restore(job: &Job) -> Option<Command> {
+    let lease = job.status.lease?;
+    Some(match job.spec.on_lost {
+        OnLost::Fail => Command::Lose { session: lease.session },
+        OnLost::Retry => Command::NotReceived { lease },
+    })
+}
+
+/// The job with its lease number raised to `floor`, the time of the restore in milliseconds,
+/// which no counting from below has reached: the lost time may have given out the next numbers.
+/// None where that changes nothing: it runs, or it came after the restore.
+pub fn raise_epoch(job: &Job, floor: u64) -> Option<Job> {
+    let status = &job.status;
+    let is_newer = job.id.created_at() >= floor.cast_signed();
+    if status.epoch >= floor || is_newer || status.lease.is_some() {
+        return None;
+    }
+    let mut raised = job.clone();
+    raised.status.epoch = floor;
+    Some(raised)
+}
+
+#[cfg(test)]
+mod tests;
