@@ -13,7 +13,7 @@ use sentinel_engine::session::{FromWorker, HeldVerdict, Hello, ReportVerdict, To
 
 use crate::house::{House, eventually, new_job};
 use crate::worker::{Worker, crash, hello, hello_again, success};
-use sentinel_broker::fault::Fault;
+use sentinel_broker::fault::Odds;
 
 const SLOTS: usize = 4;
 const JOBS: usize = 120;
@@ -155,6 +155,9 @@ async fn walk(seed: u64) {
     for _ in 0..3 {
         clerks.push(Clerk::new(&house.engine).await);
     }
+    // Thrown per call: faults planned per step would pile up faster than calls meet them.
+    let odds = Odds { lost_reply: 60, unavailable: 60, ..Odds::default() };
+    house.store.commits.seeded(seed, odds);
     let mut ids = Vec::new();
     let until = std::time::Instant::now() + crate::house::PATIENCE;
     loop {
@@ -177,12 +180,10 @@ async fn walk(seed: u64) {
             }
         }
         let at = dice.random_range(0..clerks.len());
-        match dice.random_range(0..40) {
+        match dice.random_range(0..38) {
             0 => clerks[at].reconnect(true).await,
             1 if ids.len() < JOBS => clerks[at].reconnect(false).await,
-            2 => house.store.commits.once(&[Fault::LostReply]),
-            3 => house.store.commits.once(&[Fault::Unavailable]),
-            4..8 if !ids.is_empty() => {
+            2..6 if !ids.is_empty() => {
                 let id = ids.get(dice.random_range(0..JOBS)).copied().unwrap_or(ids[0]);
                 // A store that is away refuses it: then it was not asked for.
                 let _ = house.engine.cancel(id, "", "").await;
