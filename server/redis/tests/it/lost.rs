@@ -4,10 +4,11 @@ use std::time::{Duration, Instant};
 
 use sentinel_broker::conformance::make;
 use sentinel_broker::{Broker, Position, StoreError, Tail, Verdict};
+use sentinel_faults::RedisServer;
 use sentinel_redis::{OpenOptions, Redis};
 
 use crate::cutter::Cutter;
-use crate::server::{Server, directory};
+use crate::place::directory;
 
 const NOW: i64 = 1_000;
 const ANSWER: Duration = Duration::from_millis(400);
@@ -51,8 +52,8 @@ async fn cut_a_commit(store: &Redis, cutter: &Cutter, call: &sentinel_broker::Ca
 #[tokio::test]
 async fn a_repeat_after_a_cut_has_one_effect() {
     let dir = directory();
-    let server = Server::start(dir.path(), &[]);
-    let cutter = Cutter::before(server.port).await;
+    let server = RedisServer::start(dir.path(), &[]);
+    let cutter = Cutter::before(server.port()).await;
     let store = open(&cutter).await;
     let call = call_with_a_claim(&mut make::Writer::new(1));
     cut_a_commit(&store, &cutter, &call).await;
@@ -65,8 +66,8 @@ async fn a_repeat_after_a_cut_has_one_effect() {
 #[tokio::test]
 async fn a_silent_redis_is_not_waited_for_without_end() {
     let dir = directory();
-    let server = Server::start(dir.path(), &[]);
-    let cutter = Cutter::before(server.port).await;
+    let server = RedisServer::start(dir.path(), &[]);
+    let cutter = Cutter::before(server.port()).await;
     let store = open(&cutter).await;
     let call = call_with_a_claim(&mut make::Writer::new(1));
     cutter.stall();
@@ -86,7 +87,7 @@ async fn a_silent_redis_is_not_waited_for_without_end() {
 #[tokio::test]
 async fn a_call_that_was_never_sent_was_not_applied() {
     let dir = directory();
-    let mut server = Server::start(dir.path(), &[]);
+    let mut server = RedisServer::start(dir.path(), &[]);
     let store = Redis::open(OpenOptions::new(server.url(), NOW)).await.expect("opens");
     let mut writer = make::Writer::new(1);
     server.kill();

@@ -9,6 +9,7 @@ mod failover;
 mod head;
 mod kill;
 mod lost;
+mod place;
 mod refusals;
-mod server;
+
 mod trim;
