@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use clap::{Parser, ValueEnum};
 
 const ABOUT: &str = "\
-Measures a Sentinel server on the embedded store, beside ceilings of the same run.
+Measures a Sentinel server, on the embedded store unless --store says another, beside
+ceilings of the same run.
 
 The rounds are interleaved: each round runs every row once, in order, against fresh
 release binaries (sentinel, sentinel-worker, found beside this one) in a temporary data
@@ -32,7 +33,8 @@ Rows and what they count:
 Examples:
   cargo xtask bench -- --quick
   cargo xtask bench -- --only burn --rounds 3 --jobs 200000
-  cargo xtask bench -- --only ceiling --only enqueue --json";
+  cargo xtask bench -- --only ceiling --only enqueue --json
+  cargo xtask bench -- --store redis --rounds 3";
 
 /// What to measure, and how often.
 #[derive(Clone, Debug, Parser)]
@@ -41,6 +43,9 @@ pub(crate) struct Args {
     /// Rounds of all rows; the table shows the median [default: 5]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100))]
     pub(crate) rounds: Option<u32>,
+    /// Where jobs live while they are in work
+    #[arg(long, value_name = "STORE", value_enum, default_value_t = Store::Embedded)]
+    pub(crate) store: Store,
     /// One round with short rows and 100,000 jobs
     #[arg(long)]
     pub(crate) quick: bool,
@@ -76,6 +81,37 @@ pub(crate) struct Args {
     /// Serve the echo of the ceiling on this port; for the benchmark's own use
     #[arg(long, value_name = "PORT", hide = true)]
     pub(crate) echo_server: Option<u16>,
+}
+
+/// Where jobs live while they are in work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Store {
+    /// In the memory of the server, and in its journal
+    Embedded,
+    /// In a Redis of its own, with appendfsync always
+    Redis,
+}
+
+impl Store {
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Store::Embedded => "embedded",
+            Store::Redis => "redis",
+        }
+    }
+
+    pub(crate) const fn durability(self) -> &'static str {
+        match self {
+            Store::Embedded => {
+                "every acknowledgement after fdatasync of the journal (SQLite WAL, \
+                 synchronous=FULL); ledger in the background"
+            }
+            Store::Redis => {
+                "every acknowledgement after fsync of the append-only file of Redis \
+                 (appendfsync always); ledger in the background"
+            }
+        }
+    }
 }
 
 /// A part of the benchmark.

@@ -11,10 +11,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 use sentinel_proto::jobs::v1::{CountsRequest, JobState};
-use tempfile::TempDir;
 
 use crate::args::{Args, Row};
 use crate::process::{EchoServer, Server};
+use crate::stores::Stores;
 
 /// The figures of one round by the key of their measure.
 pub(crate) type Round = BTreeMap<&'static str, f64>;
@@ -50,17 +50,10 @@ impl Bench {
         self.round.insert(key, value);
     }
 
-    fn data_dir(&self) -> Result<TempDir> {
-        tempfile::Builder::new()
-            .prefix("sentinel-bench-")
-            .tempdir_in(&self.data_parent)
-            .with_context(|| format!("make a directory in {}", self.data_parent.display()))
-    }
-
-    async fn server(&self) -> Result<(TempDir, Server)> {
-        let dir = self.data_dir()?;
-        let server = Server::start(&self.args, dir.path()).await?;
-        Ok((dir, server))
+    async fn server(&self) -> Result<(Stores, Server)> {
+        let stores = Stores::start(self.args.store, &self.data_parent)?;
+        let server = Server::start(&self.args, &stores).await?;
+        Ok((stores, server))
     }
 }
 

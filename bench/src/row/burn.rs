@@ -10,14 +10,14 @@ use crate::load::{self, PAYLOAD_BYTES};
 use crate::process::Server;
 
 pub(super) async fn burn(bench: &mut Bench) -> Result<()> {
-    let (_dir, server) = bench.server().await?;
+    let (stores, server) = bench.server().await?;
     let begun = Instant::now();
     let count = load::preload(&server.jobs, bench.args.jobs(), bench.args.labels).await?;
     bench.note("preload_per_s", count as f64 / begun.elapsed().as_secs_f64());
     // The row is about running jobs, so the ledger has no work left over from the preload.
     until_in_ledger(&server, JobState::Ready, count).await?;
     let commits = server.metric("sentinel_journal_commit_duration_seconds_count", "").await?;
-    let server_cpu = server.process.cpu_s();
+    let (server_cpu, redis_cpu) = (server.process.cpu_s(), stores.redis_cpu_s());
     let begun = Instant::now();
     let worker = server.start_worker(bench.args.concurrency)?;
     until_recorded(&server, count).await?;
@@ -26,6 +26,9 @@ pub(super) async fn burn(bench: &mut Bench) -> Result<()> {
     bench.note("burn_per_s", count as f64 / took_s);
     bench.note("burn_server_cpu_us", (server.process.cpu_s() - server_cpu) * per_job_us);
     bench.note("burn_worker_cpu_us", worker.cpu_s() * per_job_us);
+    if let (Some(before), Some(after)) = (redis_cpu, stores.redis_cpu_s()) {
+        bench.note("burn_redis_cpu_us", (after - before) * per_job_us);
+    }
     let commits =
         server.metric("sentinel_journal_commit_duration_seconds_count", "").await? - commits;
     bench.note("burn_jobs_per_commit", count as f64 / commits);
@@ -37,17 +40,20 @@ pub(super) async fn burn(bench: &mut Bench) -> Result<()> {
 }
 
 pub(super) async fn memory(bench: &mut Bench) -> Result<()> {
-    let (_dir, server) = bench.server().await?;
-    let before = server.process.resident_bytes();
+    let (stores, server) = bench.server().await?;
+    let (before, in_redis) = (server.process.resident_bytes(), stores.redis_bytes());
     let count = load::preload(&server.jobs, bench.args.jobs(), bench.args.labels).await?;
     until_in_ledger(&server, JobState::Ready, count).await?;
     let per_job = (server.process.resident_bytes() - before) / count as f64;
     bench.note("memory_b", per_job - PAYLOAD_BYTES as f64);
+    if let (Some(before), Some(after)) = (in_redis, stores.redis_bytes()) {
+        bench.note("memory_redis_b", (after - before) / count as f64 - PAYLOAD_BYTES as f64);
+    }
     Ok(())
 }
 
 pub(super) async fn restart(bench: &mut Bench) -> Result<()> {
-    let (dir, server) = bench.server().await?;
+    let (stores, server) = bench.server().await?;
     let count = load::preload(&server.jobs, bench.args.jobs(), bench.args.labels).await?;
     let one = load::spec("demo.noop", count, 0);
     let client = sentinel_client::Client::connect(server.endpoint()).await?;
@@ -55,7 +61,7 @@ pub(super) async fn restart(bench: &mut Bench) -> Result<()> {
     // Dropping kills it with SIGKILL, in the middle of whatever the ledger was doing.
     drop(server);
     let begun = Instant::now();
-    let mut server = Server::start(&bench.args, dir.path()).await?;
+    let mut server = Server::start(&bench.args, &stores).await?;
     let job = server.jobs.get(GetRequest { id, ..GetRequest::default() }).await?.into_inner().job;
     bench.note("restart_s", begun.elapsed().as_secs_f64());
     ensure!(job.is_some_and(|job| job.state() == JobState::Ready), "the last job was lost");

@@ -43,7 +43,7 @@ async fn call_while_wanted(mut caller: Batch, flow: Arc<Flow>) -> Result<()> {
 }
 
 pub(super) async fn steady(bench: &mut Bench) -> Result<()> {
-    let (_dir, server) = bench.server().await?;
+    let (_stores, server) = bench.server().await?;
     let worker = server.start_worker(bench.args.concurrency)?;
     let flow = Arc::new(Flow::default());
     let mut callers = JoinSet::new();

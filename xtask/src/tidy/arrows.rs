@@ -60,7 +60,8 @@ const ROOMS: &[Room] = &[
     room("sentinel-worker", &["sentinel-client", "sentinel-proto"], &["sentinel-server"]),
     room(
         "sentinel-bench",
-        &["sentinel-client", "sentinel-proto", "sentinel-worker"],
+        // It starts the stores that a server under measurement leans on.
+        &["sentinel-client", "sentinel-faults", "sentinel-proto", "sentinel-worker"],
         &["sentinel-server"],
     ),
     room("xtask", &[], &[]),
