@@ -22,6 +22,7 @@ Rows and what they count:
   batch    EnqueueBatch of 100 jobs per call, 8 calls in flight. Counted in jobs.
   burn     Jobs stored before any worker runs, then one worker process. A job counts when
            the server has recorded its report durably. The ledger's catch-up is apart.
+  due      As burn, but the worker waits, and all jobs are due in the same second.
   start    1,000 enqueues a second, open loop: from the call to the start of the handler,
            both in one process, so by one clock.
   cancel   From the Cancel call to the moment when the running handler sees it.
@@ -52,7 +53,7 @@ pub(crate) struct Args {
     /// Only this row; repeat it for several
     #[arg(long, value_name = "ROW", value_enum)]
     pub(crate) only: Vec<Row>,
-    /// Jobs of burn, memory and restart, 1000..1000000 [default: 1000000]
+    /// Jobs of burn, due, memory and restart, 1000..1000000 [default: 1000000]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1_000..=1_000_000))]
     pub(crate) jobs: Option<u64>,
     /// Length of the steady row in seconds [default: 20]
@@ -121,6 +122,7 @@ pub(crate) enum Row {
     Enqueue,
     Batch,
     Burn,
+    Due,
     Start,
     Cancel,
     Steady,
@@ -135,6 +137,7 @@ impl Row {
             Row::Enqueue => "enqueue",
             Row::Batch => "batch",
             Row::Burn => "burn",
+            Row::Due => "due",
             Row::Start => "start",
             Row::Cancel => "cancel",
             Row::Steady => "steady",

@@ -60,6 +60,9 @@ measures! {
     "burn_catch_up_s", "  ledger catch-up", "s", "last record to all rows final in the ledger";
     "burn_in_ledger_per_s", "burn-down with the ledger", "jobs/s",
         "start of the worker to all rows final in the ledger";
+    "due_per_s", "all due in one second", "jobs/s",
+        "preloaded with one run_at; that moment to the last durable record", "burn_per_s";
+    "due_share", "  share of burn-down", "%", "of the same round";
     "start_p50_ms", "enqueue to handler, p50", "ms",
         "1,000 jobs/s, open loop, by the SDK: call to first line of the handler", "echo_alone_ms";
     "start_p99_ms", "  p99", "ms", "of the same jobs";

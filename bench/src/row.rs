@@ -13,6 +13,7 @@ use anyhow::{Context as _, Result, bail};
 use sentinel_proto::jobs::v1::{CountsRequest, JobState};
 
 use crate::args::{Args, Row};
+use crate::load::{self, Batch};
 use crate::process::{EchoServer, Server};
 use crate::stores::Stores;
 
@@ -37,6 +38,7 @@ impl Bench {
             Row::Enqueue => calls::enqueue(self).await,
             Row::Batch => calls::batch(self).await,
             Row::Burn => burn::burn(self).await,
+            Row::Due => burn::due(self).await,
             Row::Start => latency::start(self).await,
             Row::Cancel => latency::cancel(self).await,
             Row::Steady => steady::steady(self).await,
@@ -48,6 +50,15 @@ impl Bench {
 
     fn note(&mut self, key: &'static str, value: f64) {
         self.round.insert(key, value);
+    }
+
+    fn batch(&self, server: &Server) -> Batch {
+        Batch::new(server.jobs.clone(), self.args.labels)
+    }
+
+    /// Stores the jobs of a row.
+    async fn preload(&self, server: &Server) -> Result<u64> {
+        load::preload(&self.batch(server), self.args.jobs()).await
     }
 
     async fn server(&self) -> Result<(Stores, Server)> {

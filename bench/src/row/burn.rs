@@ -1,18 +1,22 @@
 //! What a server does with many waiting jobs: hold them, find them again, run them.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 use sentinel_proto::jobs::v1::{GetRequest, JobState};
 
 use super::{Bench, until_in_ledger, until_recorded};
-use crate::load::{self, PAYLOAD_BYTES};
+use crate::load::{self, Batch, PAYLOAD_BYTES};
 use crate::process::Server;
+
+/// The slowest preload that is waited for, and what it takes beside that.
+const PRELOAD_PER_S: u64 = 20_000;
+const LEAD_S: u64 = 10;
 
 pub(super) async fn burn(bench: &mut Bench) -> Result<()> {
     let (stores, server) = bench.server().await?;
     let begun = Instant::now();
-    let count = load::preload(&server.jobs, bench.args.jobs(), bench.args.labels).await?;
+    let count = bench.preload(&server).await?;
     bench.note("preload_per_s", count as f64 / begun.elapsed().as_secs_f64());
     // The row is about running jobs, so the ledger has no work left over from the preload.
     until_in_ledger(&server, JobState::Ready, count).await?;
@@ -39,10 +43,35 @@ pub(super) async fn burn(bench: &mut Bench) -> Result<()> {
     Ok(())
 }
 
+/// All jobs are due in the same second, while a worker waits for them.
+pub(super) async fn due(bench: &mut Bench) -> Result<()> {
+    let (_stores, server) = bench.server().await?;
+    let due_s = crate::machine::unix_s() + LEAD_S + bench.args.jobs() / PRELOAD_PER_S;
+    let batch = Batch { due_s: Some(due_s), ..bench.batch(&server) };
+    let count = load::preload(&batch, bench.args.jobs()).await?;
+    until_in_ledger(&server, JobState::Scheduled, count).await?;
+    let _worker = server.start_worker(bench.args.concurrency)?;
+    ensure!(
+        crate::machine::unix_s() < due_s,
+        "storing the jobs took longer than until they were due"
+    );
+    while crate::machine::unix_s() < due_s {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    let begun = Instant::now();
+    until_recorded(&server, count).await?;
+    let per_s = count as f64 / begun.elapsed().as_secs_f64();
+    bench.note("due_per_s", per_s);
+    if let Some(burn_per_s) = bench.round.get("burn_per_s").copied() {
+        bench.note("due_share", 100.0 * per_s / burn_per_s);
+    }
+    Ok(())
+}
+
 pub(super) async fn memory(bench: &mut Bench) -> Result<()> {
     let (stores, server) = bench.server().await?;
     let (before, in_redis) = (server.process.resident_bytes(), stores.redis_bytes());
-    let count = load::preload(&server.jobs, bench.args.jobs(), bench.args.labels).await?;
+    let count = bench.preload(&server).await?;
     until_in_ledger(&server, JobState::Ready, count).await?;
     let per_job = (server.process.resident_bytes() - before) / count as f64;
     bench.note("memory_b", per_job - PAYLOAD_BYTES as f64);
@@ -54,7 +83,7 @@ pub(super) async fn memory(bench: &mut Bench) -> Result<()> {
 
 pub(super) async fn restart(bench: &mut Bench) -> Result<()> {
     let (stores, server) = bench.server().await?;
-    let count = load::preload(&server.jobs, bench.args.jobs(), bench.args.labels).await?;
+    let count = bench.preload(&server).await?;
     let one = load::spec("demo.noop", count, 0);
     let client = sentinel_client::Client::connect(server.endpoint()).await?;
     let id = client.enqueue(one).await?.job.id;

@@ -38,7 +38,7 @@ pub(super) async fn ceiling(bench: &mut Bench) -> Result<()> {
         bench.note("echo_per_s", full.per_s);
     }
     if !bench.args.wants(Row::Batch) {
-        let batch = load::run(Batch(echo, labels), BATCHES_IN_FLIGHT, span).await?;
+        let batch = load::run(Batch::new(echo, labels), BATCHES_IN_FLIGHT, span).await?;
         bench.note("echo_batch_per_s", batch.per_s);
     }
     Ok(())
@@ -98,8 +98,8 @@ fn with_warm_up(span: Duration) -> Duration {
 pub(super) async fn batch(bench: &mut Bench) -> Result<()> {
     let (_stores, server) = bench.server().await?;
     let (span, labels) = (bench.args.span() / SLICES, bench.args.labels);
-    let echo = Batch(bench.echo.jobs.clone(), labels);
-    let real = Batch(server.jobs.clone(), labels);
+    let echo = Batch::new(bench.echo.jobs.clone(), labels);
+    let real = Batch::new(server.jobs.clone(), labels);
     let (mut ceiling, mut rate, mut cpu_s, mut jobs) = (0.0, 0.0, 0.0, 0.0);
     for _ in 0..SLICES {
         ceiling += load::run(echo.clone(), BATCHES_IN_FLIGHT, span).await?.per_s;

@@ -48,7 +48,7 @@ pub(super) async fn steady(bench: &mut Bench) -> Result<()> {
     let flow = Arc::new(Flow::default());
     let mut callers = JoinSet::new();
     for _ in 0..CALLS_IN_FLIGHT {
-        let caller = Batch(server.jobs.clone(), bench.args.labels);
+        let caller = Batch::new(server.jobs.clone(), bench.args.labels);
         callers.spawn(call_while_wanted(caller, flow.clone()));
     }
     let begun = Instant::now();

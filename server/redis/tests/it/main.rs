@@ -4,7 +4,6 @@ mod audit;
 mod big;
 mod cluster;
 mod conformance;
-mod cutter;
 mod failover;
 mod head;
 mod kill;

@@ -2,7 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-const PATIENCE: Duration = Duration::from_secs(20);
+/// A state that has not come after this long never will.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// In memory where there is such a place: most tests are not about the disk.
 pub(crate) fn directory() -> tempfile::TempDir {
