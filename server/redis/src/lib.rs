@@ -8,6 +8,7 @@ mod address;
 mod args;
 mod error;
 mod head;
+mod inspect;
 mod journal;
 mod keys;
 mod link;
@@ -22,5 +23,6 @@ mod store;
 mod writer;
 
 pub use error::OpenError;
+pub use inspect::{Inspection, Node, inspect};
 pub use options::OpenOptions;
 pub use store::Redis;
