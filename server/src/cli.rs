@@ -9,6 +9,7 @@ mod fuzz;
 mod job;
 mod json;
 mod look;
+mod migrate;
 mod out;
 mod queue;
 mod serve;
@@ -73,6 +74,9 @@ enum Verb {
     /// Put a backup into an empty data directory, before a server is started on it.
     #[command(after_help = format!("{}\n\n{EXIT_CODES}", backup::RESTORE_EXAMPLES))]
     Restore(backup::Restore),
+    /// Bring a database that servers share to the format of this version.
+    #[command(after_help = format!("{}\n\n{EXIT_CODES}", migrate::EXAMPLES))]
+    Migrate(migrate::Migrate),
     /// Print the completion script of a shell.
     #[command(
         after_help = "Example:\n  sentinel completion bash > /etc/bash_completion.d/sentinel"
@@ -100,6 +104,7 @@ pub fn main() -> ExitCode {
         Verb::Queue(command) => queue::run(command),
         Verb::Backup(command) => backup::take(command),
         Verb::Restore(command) => backup::restore(command),
+        Verb::Migrate(command) => migrate::run(command),
         Verb::Completion { shell } => complete(shell),
     }
 }
