@@ -11,6 +11,7 @@ mod head;
 mod journal;
 mod keys;
 mod link;
+mod news;
 mod open;
 mod options;
 mod read;

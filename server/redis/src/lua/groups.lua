@@ -155,6 +155,9 @@ end
 
 -- Changes of things that are not jobs: how many arguments they have.
 local function change_row(op)
+  if op == SESSION or op == GONE then
+    tell_owner(A[data], 's' .. A[data])
+  end
   if op == SESSION then
     set_row(sessions, A[data], A[data + 1])
     return 2
