@@ -19,6 +19,14 @@ impl Queues {
         Ok(Self(RwLock::new(by_name)))
     }
 
+    /// Takes in what other servers declared.
+    pub(crate) async fn reload(&self, broker: &dyn Broker) -> Result<(), EngineError> {
+        for queue in broker.queues().await? {
+            self.put(queue);
+        }
+        Ok(())
+    }
+
     fn get(&self, name: &str) -> Option<Arc<Queue>> {
         self.0.read().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
     }
