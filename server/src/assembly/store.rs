@@ -1,18 +1,19 @@
-//! The stores of a server on one machine: a lock, a ledger, and the hot truth rebuilt from
-//! the ledger's live jobs and the journal after them.
+//! The stores of a server. On one machine: a lock, a ledger, and the hot truth rebuilt from
+//! the ledger's live jobs and the journal after them. Elsewhere the hot truth is on Redis.
 
 use std::collections::HashSet;
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
-use sentinel_broker::Broker;
+use sentinel_broker::{Broker, Position};
 use sentinel_domain::{JobId, Millis};
 use sentinel_embedded::{DirLock, Embedded, OpenOptions, Seed};
 use sentinel_engine::Settings;
 use sentinel_ledger::{Ledger, LedgerError};
+use sentinel_redis::Redis;
 
 use crate::backup::{self, BackupError};
-use crate::config::Config;
+use crate::config::{Config, StoreUrl};
 
 /// Live jobs of one read.
 const PAGE: usize = 5_000;
@@ -27,6 +28,11 @@ pub(super) async fn open(
     std::fs::create_dir_all(&dir).with_context(|| format!("create data_dir {}", dir.display()))?;
     let lock = Arc::new(DirLock::acquire(&dir)?);
     backup::refuse_to_serve(&dir)?;
+    if let Some(url) = &config.broker_url {
+        let ledger = Ledger::open(&dir.join(backup::LEDGER)).await?;
+        let broker = open_redis(config, url, &ledger, now).await?;
+        return Ok((Arc::new(broker), ledger));
+    }
     let options = OpenOptions {
         sessions_expire_at: now + settings.session_ttl_ms,
         journal_max_bytes: config.journal_max_bytes,
@@ -37,6 +43,25 @@ pub(super) async fn open(
     let checkpoint = ledger.checkpoint().await?;
     tracing::info!(dir = %dir.display(), %checkpoint, %head, "data opened");
     Ok((Arc::new(broker), ledger))
+}
+
+/// A store that is behind what the ledger has is not the store that the ledger belongs to.
+async fn open_redis(
+    config: &Config,
+    url: &StoreUrl,
+    ledger: &Ledger,
+    now: Millis,
+) -> Result<Redis> {
+    let checkpoint = ledger.checkpoint().await?;
+    let options = sentinel_redis::OpenOptions {
+        seen: (checkpoint != Position::default()).then_some(checkpoint),
+        journal_max_bytes: config.journal_max_bytes,
+        ..sentinel_redis::OpenOptions::new(url.reveal(), now)
+    };
+    let broker = Redis::open(options).await.context("broker_url")?;
+    let head = *broker.head().borrow();
+    tracing::info!(%url, %checkpoint, %head, "broker opened");
+    Ok(broker)
 }
 
 /// Opens the ledger in the directory of the lock, and the hot truth from it and the journal.

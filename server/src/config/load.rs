@@ -73,7 +73,7 @@ pub enum Fault {
     Value {
         /// The setting.
         name: &'static str,
-        /// As written.
+        /// As written, without a password.
         text: String,
         /// Why.
         bad: Bad,
@@ -167,7 +167,11 @@ impl Config {
                     Ok(value) => effective = (value, one.origin.clone()),
                     Err(bad) => mistakes.push(Mistake {
                         origin: one.origin.clone(),
-                        fault: Fault::Value { name: setting.name, text: one.text.clone(), bad },
+                        fault: Fault::Value {
+                            name: setting.name,
+                            text: setting.shown(&one.text),
+                            bad,
+                        },
                     }),
                 }
             }

@@ -33,7 +33,7 @@ const ROOMS: &[Room] = &[
         &["sentinel-broker", "sentinel-domain"],
         &["sentinel-faults", "sentinel-fuzz"],
     ),
-    room("sentinel-redis", &["sentinel-broker", "sentinel-domain"], &[]),
+    room("sentinel-redis", &["sentinel-broker", "sentinel-domain"], &["sentinel-faults"]),
     room("sentinel-ledger", &["sentinel-broker", "sentinel-domain"], &["sentinel-embedded"]),
     room(
         "sentinel-engine",
@@ -50,6 +50,7 @@ const ROOMS: &[Room] = &[
             "sentinel-engine",
             "sentinel-ledger",
             "sentinel-proto",
+            "sentinel-redis",
             "sentinel-worker",
         ],
         &["sentinel-faults", "sentinel-fuzz"],
@@ -59,7 +60,8 @@ const ROOMS: &[Room] = &[
     room("sentinel-worker", &["sentinel-client", "sentinel-proto"], &["sentinel-server"]),
     room(
         "sentinel-bench",
-        &["sentinel-client", "sentinel-proto", "sentinel-worker"],
+        // It starts the stores that a server under measurement leans on.
+        &["sentinel-client", "sentinel-faults", "sentinel-proto", "sentinel-worker"],
         &["sentinel-server"],
     ),
     room("xtask", &[], &[]),

@@ -3,14 +3,13 @@
 
 #[path = "../../tests/it/audit.rs"]
 mod audit;
-#[path = "../../tests/it/server.rs"]
-#[expect(dead_code, reason = "other tests restart it")]
-mod server;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use sentinel_broker::conformance::{Harness, exercise, seed_from_env, walk};
+
+use sentinel_faults::RedisServer;
 
 use super::Scripts;
 use crate::{OpenOptions, Redis};
@@ -182,8 +181,8 @@ fn every_mistake_has_its_one_place() {
 
 /// The suite fails on a store that makes the mistake.
 fn is_noticed((there, instead): Mistake) -> bool {
-    let dir = server::directory();
-    let server = server::Server::start(dir.path(), &["--appendonly", "no"]);
+    let dir = tempfile::tempdir().expect("a directory");
+    let server = RedisServer::start(dir.path(), &["--appendonly", "no"]);
     let url = server.url();
     let suite = std::thread::spawn(move || {
         let mut runtime = tokio::runtime::Builder::new_current_thread();

@@ -4,11 +4,11 @@ mod audit;
 mod big;
 mod cluster;
 mod conformance;
-mod cutter;
 mod failover;
 mod head;
 mod kill;
 mod lost;
+mod place;
 mod refusals;
-mod server;
+
 mod trim;
