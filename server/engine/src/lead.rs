@@ -23,8 +23,8 @@ pub(crate) struct Lead {
 }
 
 impl Engine {
-    /// This server has the lead, as far as it knows.
-    pub(crate) fn leads(&self) -> bool {
+    /// This server carries the journal over, as far as it knows.
+    pub fn leads(&self) -> bool {
         self.leads.load(Ordering::Relaxed)
     }
 }
