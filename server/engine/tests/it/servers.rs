@@ -3,6 +3,7 @@
 mod adopt;
 mod cancel;
 mod lead;
+mod queues;
 mod ready;
 
 use std::sync::Arc;
@@ -48,15 +49,8 @@ impl Site {
         (site, a, b)
     }
 
-    pub(crate) async fn server(&self, id: u64) -> Member {
-        self.server_with(id, Clock::system()).await
-    }
-
-    pub(crate) async fn server_with(&self, id: u64, clock: Clock) -> Member {
-        let options = OpenOptions::new(self.redis.url(), clock.now());
-        let redis = Redis::open(options).await.expect("a store");
-        let store = Arc::new(Faulty::new(Arc::new(redis)));
-        let settings = Settings {
+    pub(crate) fn settings() -> Settings {
+        Settings {
             auto_create_queues: true,
             project_linger_ms: 5,
             // Nothing is lost for want of processor time.
@@ -64,7 +58,17 @@ impl Site {
             receive_timeout_ms: 30_000,
             lost_grace_ms: 30_000,
             ..Settings::default()
-        };
+        }
+    }
+
+    pub(crate) async fn server(&self, id: u64) -> Member {
+        self.server_with(id, Clock::system(), Self::settings()).await
+    }
+
+    pub(crate) async fn server_with(&self, id: u64, clock: Clock, settings: Settings) -> Member {
+        let options = OpenOptions::new(self.redis.url(), clock.now());
+        let redis = Redis::open(options).await.expect("a store");
+        let store = Arc::new(Faulty::new(Arc::new(redis)));
         let tasks = Tasks::default();
         let parts = Parts {
             broker: store.clone(),

@@ -46,7 +46,7 @@ async fn a_lease_that_is_revoked_elsewhere_is_told() {
     let a = site.server(1).await;
     // Its own sweeper finds late that the time of the job is over.
     let clock = Clock::system();
-    let b = site.server_with(2, Clock::new(move || clock.now() - 30_000)).await;
+    let b = site.server_with(2, Clock::new(move || clock.now() - 30_000), Site::settings()).await;
     let mut worker = Worker::join(&b.engine, hello(1)).await;
     let new = new_job(|new| new.run_timeout_ms = Some(1));
     let job = a.engine.enqueue(new, "test", None).await.expect("is taken").job;
