@@ -42,7 +42,7 @@ const ROOMS: &[Room] = &[
     room(
         "sentinel-engine",
         &["sentinel-broker", "sentinel-domain", "sentinel-ledger"],
-        &["sentinel-embedded", "sentinel-fuzz"],
+        &["sentinel-embedded", "sentinel-faults", "sentinel-fuzz", "sentinel-redis"],
     ),
     room(
         "sentinel-server",
