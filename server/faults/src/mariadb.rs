@@ -2,10 +2,12 @@
 //! touching one that runs on the machine.
 
 use std::io::Read;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
+
+use crate::free_port;
 
 /// A server that has not begun to answer after this long never will.
 const START_MAX: Duration = Duration::from_secs(60);
@@ -182,12 +184,6 @@ fn is_up(process: &mut Child, port: u16) -> bool {
 
 fn log_of(dir: &Path) -> String {
     std::fs::read_to_string(dir.join("log")).unwrap_or_default()
-}
-
-/// A port that nobody listens on at this moment.
-fn free_port() -> u16 {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port is free");
-    listener.local_addr().expect("it has an address").port()
 }
 
 /// An initialised data directory to copy. Made once a machine and version: making it takes
