@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use sentinel_broker::{Broker, Position};
 use sentinel_domain::{JobId, Millis};
 use sentinel_embedded::{DirLock, Embedded, OpenOptions, Seed};
-use sentinel_engine::Settings;
+use sentinel_engine::{Clock, Settings};
 use sentinel_ledger::{Ledger, LedgerError};
 use sentinel_redis::Redis;
 
@@ -18,12 +18,13 @@ use crate::config::{Config, StoreUrl};
 /// Live jobs of one read.
 const PAGE: usize = 5_000;
 
-/// Opens the data directory.
+/// Opens the data directory, and says by which clock the server goes.
 pub(super) async fn open(
     config: &Config,
     settings: &Settings,
-    now: Millis,
-) -> Result<(Arc<dyn Broker>, Ledger)> {
+    clock: Clock,
+) -> Result<(Arc<dyn Broker>, Ledger, Clock)> {
+    let now = clock.now();
     let dir = config.data_dir.clone();
     std::fs::create_dir_all(&dir).with_context(|| format!("create data_dir {}", dir.display()))?;
     let lock = Arc::new(DirLock::acquire(&dir)?);
@@ -31,7 +32,9 @@ pub(super) async fn open(
     if let Some(url) = &config.broker_url {
         let ledger = Ledger::open(&dir.join(backup::LEDGER)).await?;
         let broker = open_redis(config, url, &ledger, now).await?;
-        return Ok((Arc::new(broker), ledger));
+        // Servers that share a store go by its time, and not each by its own.
+        let clock = Clock::new(broker.clock());
+        return Ok((Arc::new(broker), ledger, clock));
     }
     let options = OpenOptions {
         sessions_expire_at: now + settings.session_ttl_ms,
@@ -42,7 +45,7 @@ pub(super) async fn open(
     let head = *broker.head().borrow();
     let checkpoint = ledger.checkpoint().await?;
     tracing::info!(dir = %dir.display(), %checkpoint, %head, "data opened");
-    Ok((Arc::new(broker), ledger))
+    Ok((Arc::new(broker), ledger, clock))
 }
 
 /// A store that is behind what the ledger has is not the store that the ledger belongs to.
