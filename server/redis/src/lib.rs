@@ -9,6 +9,7 @@ mod args;
 mod clock;
 mod error;
 mod head;
+mod inspect;
 mod journal;
 mod keys;
 mod link;
@@ -24,5 +25,6 @@ mod store;
 mod writer;
 
 pub use error::OpenError;
+pub use inspect::{Inspection, Node, inspect};
 pub use options::OpenOptions;
 pub use store::Redis;

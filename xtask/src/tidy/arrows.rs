@@ -34,7 +34,11 @@ const ROOMS: &[Room] = &[
         &["sentinel-faults", "sentinel-fuzz"],
     ),
     room("sentinel-redis", &["sentinel-broker", "sentinel-domain"], &["sentinel-faults"]),
-    room("sentinel-ledger", &["sentinel-broker", "sentinel-domain"], &["sentinel-embedded"]),
+    room(
+        "sentinel-ledger",
+        &["sentinel-broker", "sentinel-domain"],
+        &["sentinel-embedded", "sentinel-faults"],
+    ),
     room(
         "sentinel-engine",
         &["sentinel-broker", "sentinel-domain", "sentinel-ledger"],
