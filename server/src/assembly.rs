@@ -147,9 +147,8 @@ impl Running {
         let ops_listener = bind("ops_listen", config.ops_listen).await?;
         let (address, ops_address) = (listener.local_addr()?, ops_listener.local_addr()?);
         let tasks = Tasks::default();
-        let clock = Clock::system();
         let settings = settings(config);
-        let (broker, ledger) = store::open(config, &settings, clock.now()).await?;
+        let (broker, ledger, clock) = store::open(config, &settings, Clock::system()).await?;
         let is_new = broker.head().borrow().seq == 0;
         let metrics = Metrics::new();
         let parts = Parts {

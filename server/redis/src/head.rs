@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use redis::{PushInfo, PushKind, RedisResult, Value};
@@ -14,6 +14,7 @@ use sentinel_broker::codec::Names;
 use sentinel_broker::{Position, ServerId};
 use tokio::sync::{mpsc, watch};
 
+use crate::clock::{Reading, StoreClock};
 use crate::keys::Keys;
 use crate::link::{Connector, Link};
 use crate::news::{self, Board};
@@ -57,6 +58,7 @@ pub(crate) struct Listener {
     pub(crate) keys: Keys,
     pub(crate) pulse: Arc<Pulse>,
     pub(crate) board: Arc<Board>,
+    pub(crate) clock: Arc<StoreClock>,
     pub(crate) shed_at_percent: u64,
 }
 
@@ -152,8 +154,8 @@ impl Listener {
         }
     }
 
-    /// Reads what a lost message would have said, who else listens, and how much memory is
-    /// left. Messages of before the read lie in front of its answer, so that what is missing
+    /// Reads what a lost message would have said, who else listens, what time it is, and how
+    /// much memory is left. Messages of before the read lie in front of its answer, so that what is missing
     /// then was lost.
     async fn look(
         &self,
@@ -162,21 +164,27 @@ impl Listener {
         heard: &mut Heard,
     ) -> RedisResult<()> {
         let mut pipeline = redis::pipe();
-        pipeline.cmd("HMGET").arg(self.keys.meta()).arg("epoch").arg("seq");
+        pipeline.cmd("TIME");
+        pipeline.cmd("HMGET").arg(self.keys.meta()).arg("epoch").arg("seq").arg("now");
         pipeline.cmd("PUBSUB").arg("SHARDNUMSUB").arg(self.keys.head());
         if let Some((own, _)) = heard.own {
             pipeline.cmd("GET").arg(self.keys.to(own));
         }
+        let asked = Instant::now();
         let mut answers = link.query_all(&pipeline).await?.into_iter();
+        let answered = Instant::now();
         let mut next = || answers.next().unwrap_or_default();
-        let (found, listeners, told) = (next(), next(), next());
+        let (time, found, listeners, told) = (next(), next(), next(), next());
+        let (seconds, micros): (i64, i64) = redis::from_redis_value(time)?;
         while let Ok(push) = messages.try_recv() {
             if !is_end(&push) {
                 self.take(&push, heard);
             }
         }
         let found: Vec<Option<u64>> = redis::from_redis_value(found)?;
-        if let [Some(epoch), Some(seq)] = found[..] {
+        if let [Some(epoch), Some(seq), Some(told)] = found[..] {
+            let (time_us, told) = (seconds * 1_000_000 + micros, told.cast_signed());
+            self.clock.lead(&Reading { time_us, told, asked, answered });
             let at = Position { epoch, seq };
             if at > heard.head {
                 self.board.missed();

@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use sentinel_broker::{Broker, Position};
 use sentinel_domain::{JobId, Millis};
 use sentinel_embedded::{DirLock, Embedded, OpenOptions, Seed};
-use sentinel_engine::Settings;
+use sentinel_engine::{Clock, Settings};
 use sentinel_ledger::{Ledger, LedgerError, LedgerOptions};
 use sentinel_redis::Redis;
 
@@ -18,23 +18,19 @@ use crate::config::{Config, StoreUrl};
 /// Live jobs of one read.
 const PAGE: usize = 5_000;
 
-/// Opens what the configuration names.
+/// Opens what the configuration names, and says by which clock the server goes.
 pub(super) async fn open(
     config: &Config,
     settings: &Settings,
-    now: Millis,
-) -> Result<(Arc<dyn Broker>, Ledger)> {
-    match (&config.broker_url, &config.ledger_url) {
-        (Some(broker), Some(ledger)) => open_shared(config, broker, ledger, now).await,
-        _ => open_dir(config, settings, now).await,
+    clock: Clock,
+) -> Result<(Arc<dyn Broker>, Ledger, Clock)> {
+    let now = clock.now();
+    if let (Some(broker), Some(ledger)) = (&config.broker_url, &config.ledger_url) {
+        let (broker, ledger) = open_shared(config, broker, ledger, now).await?;
+        // Servers that share a store go by its time, and not each by its own.
+        let clock = Clock::new(broker.clock());
+        return Ok((Arc::new(broker), ledger, clock));
     }
-}
-
-async fn open_dir(
-    config: &Config,
-    settings: &Settings,
-    now: Millis,
-) -> Result<(Arc<dyn Broker>, Ledger)> {
     let dir = config.data_dir.clone();
     std::fs::create_dir_all(&dir).with_context(|| format!("create data_dir {}", dir.display()))?;
     let lock = Arc::new(DirLock::acquire(&dir)?);
@@ -48,7 +44,7 @@ async fn open_dir(
     let head = *broker.head().borrow();
     let checkpoint = ledger.checkpoint().await?;
     tracing::info!(dir = %dir.display(), %checkpoint, %head, "data opened");
-    Ok((Arc::new(broker), ledger))
+    Ok((Arc::new(broker), ledger, clock))
 }
 
 /// A broker that is behind what the ledger has is not the one that the ledger belongs to.
@@ -57,7 +53,7 @@ async fn open_shared(
     broker_url: &StoreUrl,
     ledger_url: &StoreUrl,
     now: Millis,
-) -> Result<(Arc<dyn Broker>, Ledger)> {
+) -> Result<(Redis, Ledger)> {
     let ledger = Ledger::connect(ledger_url.reveal(), LedgerOptions::default()).await;
     let ledger = ledger.context("ledger_url")?;
     let checkpoint = ledger.checkpoint().await?;
@@ -69,7 +65,7 @@ async fn open_shared(
     let broker = Redis::open(options).await.context("broker_url")?;
     let head = *broker.head().borrow();
     tracing::info!(%broker_url, %ledger_url, %checkpoint, %head, "stores opened");
-    Ok((Arc::new(broker), ledger))
+    Ok((broker, ledger))
 }
 
 /// Opens the ledger in the directory of the lock, and the hot truth from it and the journal.
