@@ -40,9 +40,17 @@ impl MariaDb {
     /// # Panics
     /// As for [`MariaDb::start`].
     pub fn start_with(args: &[&str]) -> Self {
-        let args: Vec<String> = args.iter().map(|arg| (*arg).to_owned()).collect();
+        // In memory where there is such a place: most tests are not about the disk.
         let dir = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir());
-        let dir = dir.expect("a directory");
+        Self::start_in(dir.expect("a directory"), args)
+    }
+
+    /// The same, in a directory that goes with it.
+    ///
+    /// # Panics
+    /// As for [`MariaDb::start`].
+    pub fn start_in(dir: tempfile::TempDir, args: &[&str]) -> Self {
+        let args: Vec<String> = args.iter().map(|arg| (*arg).to_owned()).collect();
         copy(&template(), &dir.path().join("data"));
         std::fs::write(dir.path().join("init.sql"), INIT).expect("a file");
         // Another process may take the port before the server does.
