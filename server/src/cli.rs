@@ -11,6 +11,7 @@ mod json;
 mod look;
 mod out;
 mod queue;
+mod rebuild;
 mod serve;
 mod table;
 mod text;
@@ -73,6 +74,9 @@ enum Verb {
     /// Put a backup into an empty data directory, before a server is started on it.
     #[command(after_help = format!("{}\n\n{EXIT_CODES}", backup::RESTORE_EXAMPLES))]
     Restore(backup::Restore),
+    /// Make the store in Redis anew from the ledger, after Redis lost what it acknowledged.
+    #[command(after_help = format!("{}\n\n{EXIT_CODES}", rebuild::EXAMPLES))]
+    Rebuild(rebuild::Command),
     /// Print the completion script of a shell.
     #[command(
         after_help = "Example:\n  sentinel completion bash > /etc/bash_completion.d/sentinel"
@@ -100,6 +104,7 @@ pub fn main() -> ExitCode {
         Verb::Queue(command) => queue::run(command),
         Verb::Backup(command) => backup::take(command),
         Verb::Restore(command) => backup::restore(command),
+        Verb::Rebuild(command) => rebuild::run(command),
         Verb::Completion { shell } => complete(shell),
     }
 }

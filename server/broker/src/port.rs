@@ -44,6 +44,13 @@ pub trait Broker: Send + Sync + 'static {
     /// The journal after a position, at most `limit` entries (at least one if there is one).
     fn tail(&self, after: Position, limit: usize) -> Reply<'_, Tail>;
 
+    /// Waits until enough replicas have the journal up to a position, within a time of the home's
+    /// own; false: they have not. A repeat waits again. A home without replicas has nothing to
+    /// wait for.
+    fn replicated(&self, _up_to: Position) -> Reply<'_, bool> {
+        Box::pin(std::future::ready(Ok(true)))
+    }
+
     /// Moves with every entry. All stores of one installation share one epoch.
     fn head(&self) -> watch::Receiver<Position>;
 

@@ -4,6 +4,7 @@
 //! conflict is decided again on the newer job, at most five times. Nothing here knows
 //! gRPC, SQL or Redis.
 
+mod ack;
 mod answer;
 mod batch;
 mod cancel;
@@ -104,6 +105,7 @@ impl Engine {
                 queues,
                 fanout,
                 logs,
+                recorded: ack::Recorded::default(),
             }),
         };
         engine.broker.extend_sessions(engine.now() + engine.settings.session_ttl_ms).await?;
@@ -112,6 +114,7 @@ impl Engine {
         tasks.spawn("project", project::run(engine.clone(), tasks.closing()));
         tasks.spawn("retain", retain::run(engine.clone(), tasks.closing()));
         tasks.spawn("fanout", fanout::run(engine.clone(), tasks.closing()));
+        tasks.spawn("recorded", ack::run(engine.clone(), tasks.closing()));
         tasks.spawn("logs", logs::run(engine.clone(), log_rows, tasks.closing()));
         Ok(engine)
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use sentinel_broker::{Broker, ServerId};
 use sentinel_ledger::Ledger;
 
+use crate::ack::Recorded;
 use crate::commit::Committer;
 use crate::demand::Demand;
 use crate::fanout::Fanout;
@@ -28,4 +29,5 @@ pub struct Shared {
     pub(crate) queues: Queues,
     pub(crate) fanout: Arc<Fanout>,
     pub(crate) logs: LogWriter,
+    pub(crate) recorded: Recorded,
 }

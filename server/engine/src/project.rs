@@ -58,6 +58,7 @@ pub(crate) async fn run(engine: Engine, closing: CancellationToken) {
 /// Projects up to the head; answers how far the ledger is.
 async fn catch_up(engine: &Engine) -> Result<Position, EngineError> {
     let mut position = engine.ledger.checkpoint().await?;
+    engine.recorded.reached(position);
     loop {
         let entries = match engine.broker.tail(position, ENTRIES_MAX).await? {
             Tail::Entries(entries) => entries,
@@ -76,6 +77,7 @@ async fn catch_up(engine: &Engine) -> Result<Position, EngineError> {
         let (behind, at) = (engine.broker.head().borrow().seq - position.seq, last.at);
         engine.observer.ledger_lag(behind, (engine.now() - at).max(0));
         position = engine.ledger.project(position, entries).await?;
+        engine.recorded.reached(position);
     }
 }
 

@@ -4,16 +4,19 @@
 //! once a second whatever it heard, so a lost message delays and never stalls.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use redis::{PushInfo, PushKind, RedisResult, Value};
 use sentinel_broker::Position;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 
 use crate::keys::Keys;
 use crate::link::{Connector, Link};
 use crate::open::{ask_info, info};
+use crate::options::Replicas;
+use crate::pulse::Pulse;
+use crate::reply;
 
 /// Between two reads of the head without a message.
 const BEAT: Duration = Duration::from_secs(1);
@@ -22,37 +25,14 @@ const PAUSE: Duration = Duration::from_millis(200);
 /// Messages that wait; one is as good as many.
 const WAITING_MAX: usize = 64;
 
-/// What the subscriber tells the store.
-#[derive(Debug)]
-pub(crate) struct Pulse {
-    pub(crate) head: watch::Sender<Position>,
-    /// Memory is short: new jobs are refused.
-    pub(crate) is_full: AtomicBool,
-}
-
-impl Pulse {
-    pub(crate) fn new(at: Position) -> Arc<Self> {
-        Arc::new(Self { head: watch::Sender::new(at), is_full: AtomicBool::new(false) })
-    }
-
-    /// Moves the head forward, never back: an epoch that changes is found by the next call.
-    pub(crate) fn reached(&self, at: Position) {
-        self.head.send_if_modified(|head| {
-            let is_ahead = at > *head;
-            if is_ahead {
-                *head = at;
-            }
-            is_ahead
-        });
-    }
-}
-
 /// Listens until the store is dropped.
 pub(crate) struct Listener {
     pub(crate) connector: Connector,
     pub(crate) keys: Keys,
     pub(crate) pulse: Arc<Pulse>,
     pub(crate) shed_at_percent: u64,
+    pub(crate) journal_max_bytes: u64,
+    pub(crate) replicas: Replicas,
 }
 
 impl Listener {
@@ -108,14 +88,9 @@ impl Listener {
         true
     }
 
-    /// Reads what a lost message would have said, and how much memory is left.
+    /// Reads what a lost message would have said, and how much room is left.
     async fn look(&self, link: &mut Link) -> RedisResult<()> {
-        let mut read = redis::cmd("HMGET");
-        read.arg(self.keys.meta()).arg("epoch").arg("seq");
-        let found: Vec<Option<u64>> = redis::from_redis_value(link.query(&read).await?)?;
-        if let [Some(epoch), Some(seq)] = found[..] {
-            self.pulse.reached(Position { epoch, seq });
-        }
+        self.look_at_store(link).await?;
         let text = ask_info(link, "memory").await?.pop().unwrap_or_default();
         let number = |name| info(&text, name).and_then(|n| n.parse::<u64>().ok()).unwrap_or(0);
         let (used, most) = (number("used_memory"), number("maxmemory"));
@@ -124,6 +99,45 @@ impl Listener {
             tracing::warn!(used, most, is_full, "the memory of Redis");
         }
         Ok(())
+    }
+
+    async fn look_at_store(&self, link: &mut Link) -> RedisResult<()> {
+        // What is there after it was seen is not behind it.
+        let seen = *self.pulse.head.borrow();
+        let mut read = redis::cmd("HMGET");
+        read.arg(self.keys.meta());
+        for field in ["epoch", "seq", "rebuilding", "bytes", "carried"] {
+            read.arg(field);
+        }
+        let found: Vec<Option<String>> = redis::from_redis_value(link.query(&read).await?)?;
+        let number = |at: usize| found.get(at)?.as_ref()?.parse::<u64>().ok();
+        let there = number(0).zip(number(1)).map(|(epoch, seq)| Position { epoch, seq });
+        let is_whole = found.get(2).is_some_and(Option::is_none);
+        if there.is_some_and(|there| there.epoch > seen.epoch) && is_whole {
+            self.pulse.rebuilt();
+            return Ok(());
+        }
+        let Ok(there) = self.pulse.check(seen, there) else { return Ok(()) };
+        if !self.replicas.before_head {
+            self.pulse.reached(there);
+        } else if there.seq > seen.seq && self.are_up_to_date(link).await? {
+            self.pulse.reached(there);
+        }
+        let unrecorded = number(3).unwrap_or(0).saturating_sub(number(4).unwrap_or(0));
+        let is_behind = unrecorded > self.journal_max_bytes;
+        if is_behind != self.pulse.is_behind.swap(is_behind, Ordering::Relaxed) {
+            tracing::warn!(unrecorded, is_behind, "the journal that waits for the ledger, in bytes");
+        }
+        Ok(())
+    }
+
+    /// Enough replicas have all that was there before this.
+    async fn are_up_to_date(&self, link: &mut Link) -> RedisResult<bool> {
+        let mut write = redis::cmd("SET");
+        write.arg(self.keys.beat()).arg(1);
+        link.query(&write).await?;
+        let acknowledged = link.query(&self.replicas.wait(self.replicas.timeout)).await?;
+        Ok(reply::number(acknowledged).is_ok_and(|count| count >= self.replicas.wanted.into()))
     }
 }
 

@@ -13,7 +13,9 @@ mod keys;
 mod link;
 mod open;
 mod options;
+mod pulse;
 mod read;
+mod rebuild;
 mod record;
 mod reply;
 mod script;
@@ -22,5 +24,7 @@ mod store;
 mod writer;
 
 pub use error::OpenError;
-pub use options::OpenOptions;
+pub use options::{OpenOptions, Replicas};
+pub use pulse::Condition;
+pub use rebuild::{Found, Rebuild, RebuildError};
 pub use store::Redis;

@@ -50,6 +50,17 @@ fn check_policy(text: &str) -> Result<(), OpenError> {
     }
 }
 
+/// Checks that the server can hold a store.
+pub(crate) async fn check_server(link: &mut Link) -> Result<(), OpenError> {
+    for text in ask_info(link, "server").await.map_err(unreachable)? {
+        check_version(&text)?;
+    }
+    for text in ask_info(link, "memory").await.map_err(unreachable)? {
+        check_policy(&text)?;
+    }
+    Ok(())
+}
+
 /// Checks the server, begins the store where there is none, and says where it stands.
 pub(crate) async fn prepare(
     link: &mut Link,
@@ -57,12 +68,7 @@ pub(crate) async fn prepare(
     scripts: &Scripts,
     options: &OpenOptions,
 ) -> Result<Position, OpenError> {
-    for text in ask_info(link, "server").await.map_err(unreachable)? {
-        check_version(&text)?;
-    }
-    for text in ask_info(link, "memory").await.map_err(unreachable)? {
-        check_policy(&text)?;
-    }
+    check_server(link).await?;
     // Who has seen the store before does not begin another one in its place.
     let epoch = if options.seen.is_some() { String::new() } else { options.now.to_string() };
     let begin = |command: &mut redis::Cmd| {
@@ -78,6 +84,9 @@ pub(crate) async fn prepare(
         let bytes = words.get(at).cloned().flatten();
         bytes.and_then(|bytes| String::from_utf8(bytes.into()).ok()).unwrap_or_default()
     };
+    if !word(4).is_empty() {
+        return Err(OpenError::Rebuilding);
+    }
     if !word(2).is_empty() && word(2) != FORMAT {
         return Err(OpenError::Newer(word(2)));
     }

@@ -17,7 +17,9 @@ const OPEN: &str = include_str!("lua/open.lua");
 const TRIM: &str = include_str!("lua/trim.lua");
 const JOURNAL: &str = include_str!("lua/journal.lua");
 const EXTEND: &str = include_str!("lua/extend.lua");
+const SEEN: &str = include_str!("lua/seen.lua");
 const TELL: &str = include_str!("lua/tell.lua");
+const REBUILD: &str = include_str!("lua/rebuild.lua");
 const ATTENTION: &str = include_str!("lua/attention.lua");
 const HELD: &str = include_str!("lua/held.lua");
 
@@ -75,11 +77,22 @@ pub(crate) struct Scripts {
     pub(crate) extend: Script,
     pub(crate) attention: Script,
     pub(crate) held: Script,
+    pub(crate) rebuild: Script,
 }
 
 impl Scripts {
     pub(crate) fn new() -> Self {
         Self::from(&|text| text.to_owned())
+    }
+
+    /// Positions are told by the writer, when replicas have them.
+    pub(crate) fn untold() -> Self {
+        Self::from(&|text| text.replace("local IS_TOLD = true", "local IS_TOLD = false"))
+    }
+
+    /// Changes without a journal: the ledger has them already.
+    pub(crate) fn quiet() -> Self {
+        Self::from(&|text| text.replace("local IS_QUIET = false", "local IS_QUIET = true"))
     }
 
     /// Each part as `edit` makes it.
@@ -94,8 +107,9 @@ impl Scripts {
             trim: script(WRITES, &[RECORD, TRIM]),
             journal: script(WRITES, &[RECORD, JOURNAL]),
             extend: script(WRITES, &[RECORD, EXTEND]),
-            attention: script(READS, &[RECORD, TELL, ATTENTION]),
-            held: script(READS, &[RECORD, TELL, HELD]),
+            attention: script(READS, &[RECORD, SEEN, TELL, ATTENTION]),
+            rebuild: script(WRITES, &[RECORD, REBUILD]),
+            held: script(READS, &[RECORD, SEEN, TELL, HELD]),
         }
     }
 }

@@ -8,7 +8,7 @@ use bytes::{Buf, Bytes};
 use redis::Value;
 use sentinel_broker::codec::{self, code};
 use sentinel_broker::{
-    Attention, Broker, Call, Depth, Outcome, Position, Reply, ServerId, SessionRow, StoreError,
+    Attention, Broker, Call, Depth, Entry, Outcome, Position, Reply, ServerId, SessionRow, StoreError,
     Tail, Trim, Trimmed, Unblocked,
 };
 use sentinel_domain::{Job, JobId, Millis, Queue, SessionId, UniqueKey};
@@ -18,12 +18,13 @@ use tokio::task::JoinHandle;
 use crate::address::Address;
 use crate::args::{bound, session_bytes};
 use crate::error::{OpenError, damaged};
-use crate::head::{Listener, Pulse};
+use crate::head::Listener;
 use crate::journal;
 use crate::keys::Keys;
 use crate::link::{Connector, Patience};
 use crate::open;
-use crate::options::OpenOptions;
+use crate::options::{OpenOptions, Replicas};
+use crate::pulse::{Condition, Pulse};
 use crate::read::Reads;
 use crate::record::{self, id_bytes, take};
 use crate::reply;
@@ -51,6 +52,7 @@ pub struct Redis {
     /// Bytes of a journal entry, as of the last read.
     entry_bytes: AtomicU64,
     journal_max_bytes: u64,
+    replicas: Replicas,
 }
 
 impl Drop for Redis {
@@ -63,7 +65,14 @@ impl Redis {
     /// Connects, checks the server, and begins the store where there is none. Needs a tokio
     /// runtime, in which the subscriber goes on.
     pub async fn open(options: OpenOptions) -> Result<Self, OpenError> {
-        Self::open_with(options, Scripts::new()).await
+        let is_told_later = options.replicas.before_head;
+        let scripts = if is_told_later { Scripts::untold() } else { Scripts::new() };
+        Self::open_with(options, scripts).await
+    }
+
+    /// Changes when the store is not, or no longer, the one that was opened.
+    pub fn condition(&self) -> watch::Receiver<Condition> {
+        self.pulse.condition()
     }
 
     pub(crate) async fn open_with(
@@ -89,39 +98,63 @@ impl Redis {
             keys: keys.clone(),
             pulse: pulse.clone(),
             shed_at_percent: options.shed_at_percent,
+            journal_max_bytes: options.journal_max_bytes,
+            replicas: options.replicas,
         };
         let writer = Writer::new(connector, keys.clone(), scripts.clone(), link);
+        let reads = Reads::new(pool, keys.clone(), pulse.clone());
         Ok(Self {
             keys,
             scripts,
-            reads: Reads::new(pool),
+            reads,
             writer: Mutex::new(writer),
             pulse,
             listener: tokio::spawn(listener.run()),
             entry_bytes: AtomicU64::new(0),
             journal_max_bytes: options.journal_max_bytes,
+            replicas: options.replicas,
         })
     }
 
     async fn call(&self, call: Call) -> Result<Outcome, StoreError> {
-        if writer::has_new(&call) && self.pulse.is_full.load(Ordering::Relaxed) {
-            return Err(StoreError::Full(
-                "the memory of Redis is short: only reports are taken".into(),
-            ));
+        if writer::has_new(&call)
+            && let Some(why) = self.pulse.refuses_new()
+        {
+            return Err(StoreError::Full(why.into()));
         }
         let mut writer = self.writer.lock().await;
-        let seen = *self.pulse.head.borrow();
-        let outcome = writer.commit(&call, seen).await?;
-        self.pulse.reached(outcome.position);
+        let seen = self.pulse.seen()?;
+        let outcome = writer.commit(&call, seen).await.map_err(|error| self.noted(error))?;
+        if !self.replicas.before_head {
+            self.pulse.reached(outcome.position);
+        }
         Ok(outcome)
+    }
+
+    /// A store that was rolled back stays so.
+    fn noted(&self, error: StoreError) -> StoreError {
+        match error {
+            StoreError::RolledBack(what) => self.pulse.rolled_back(&what),
+            error => error,
+        }
+    }
+
+    async fn wait_for_replicas(&self, up_to: Position) -> Result<bool, StoreError> {
+        let mut writer = self.writer.lock().await;
+        self.pulse.seen()?;
+        let is_safe = writer.wait(up_to, &self.replicas).await.map_err(|e| self.noted(e))?;
+        if is_safe && self.replicas.before_head {
+            self.pulse.reached(up_to);
+            writer.tell(up_to).await;
+        }
+        Ok(is_safe)
     }
 
     async fn jobs(&self, ids: Vec<JobId>) -> Result<Vec<Option<Arc<Job>>>, StoreError> {
         if ids.is_empty() {
             return Ok(Vec::new());
         }
-        let mut pipeline = redis::pipe();
-        pipeline.atomic();
+        let mut pipeline = self.reads.begin();
         for key in [self.keys.status(), self.keys.spec()] {
             let read = pipeline.cmd("HMGET").arg(key);
             for id in &ids {
@@ -144,14 +177,14 @@ impl Redis {
     }
 
     async fn two(&self, pipeline: &redis::Pipeline) -> Result<[Value; 2], StoreError> {
-        let values = self.reads.all(pipeline).await?;
+        let (_, values) = self.reads.all(pipeline).await?;
         values.try_into().map_err(|_| damaged("expected two answers"))
     }
 
     async fn hash(&self, command: &str, key: String) -> Result<Vec<Bytes>, StoreError> {
-        let mut pipeline = redis::pipe();
+        let mut pipeline = self.reads.begin();
         pipeline.cmd(command).arg(key);
-        let mut values = self.reads.all(&pipeline).await?;
+        let (_, mut values) = self.reads.all(&pipeline).await?;
         let values = reply::array(values.pop().unwrap_or_default())?;
         values.into_iter().map(reply::bytes).collect()
     }
@@ -164,12 +197,12 @@ impl Redis {
         if keys.is_empty() {
             return Ok(Vec::new());
         }
-        let mut pipeline = redis::pipe();
+        let mut pipeline = self.reads.begin();
         let read = pipeline.cmd("HMGET").arg(self.keys.held());
         for key in &keys {
             read.arg(key.as_bytes());
         }
-        let mut values = self.reads.all(&pipeline).await?;
+        let (_, mut values) = self.reads.all(&pipeline).await?;
         let mut holders = Vec::with_capacity(keys.len());
         for value in reply::array(values.pop().unwrap_or_default())? {
             let holder = reply::maybe_bytes(value)?.map(holder_of).transpose()?;
@@ -211,7 +244,7 @@ impl Redis {
         let args = |command: &mut redis::Cmd| {
             command.arg(&session_bytes(session));
         };
-        let found = self.reads.run(&self.scripts.held, &self.keys.meta(), args).await?;
+        let found = self.reads.run(&self.scripts.held, args).await?;
         let mut jobs = reply::jobs(found, &mut self.reads.names())?;
         jobs.sort_by_key(|job| job.id);
         Ok(jobs)
@@ -235,7 +268,7 @@ impl Redis {
         let args = |command: &mut redis::Cmd| {
             command.arg(now).arg(bound(limit));
         };
-        let found = self.reads.run(&self.scripts.attention, &self.keys.meta(), args).await?;
+        let found = self.reads.run(&self.scripts.attention, args).await?;
         let [lost, expired, unblocked, alarms] = <[Value; 4]>::try_from(reply::array(found)?)
             .map_err(|_| damaged("attention without its parts"))?;
         let mut names = self.reads.names();
@@ -262,17 +295,12 @@ impl Redis {
         let typical = self.entry_bytes.load(Ordering::Relaxed);
         let count = (TAIL_BYTES / typical.max(1)).clamp(1, TAIL_MAX).min(limit.max(1) as u64);
         let is_start = after == Position::default();
-        let mut pipeline = redis::pipe();
-        pipeline.atomic().cmd("HMGET").arg(self.keys.meta()).arg("epoch").arg("seq");
+        let mut pipeline = self.reads.begin();
         let from =
             if is_start { "-".to_owned() } else { format!("({}", journal::stream_id(after)) };
         pipeline.cmd("XRANGE").arg(self.keys.journal()).arg(from).arg("+").arg("COUNT").arg(count);
-        let [meta, entries] = self.two(&pipeline).await?;
-        let mut meta = reply::array(meta)?.into_iter().map(reply::number);
-        let (Some(epoch), Some(seq)) = (meta.next(), meta.next()) else {
-            return Err(damaged("the store has no position"));
-        };
-        let head = Position { epoch: epoch?, seq: seq? };
+        let (head, mut values) = self.reads.all(&pipeline).await?;
+        let entries = values.pop().unwrap_or_default();
         if !is_start && (after.epoch != head.epoch || after.seq > head.seq) {
             return Ok(Tail::OtherEpoch);
         }
@@ -281,11 +309,23 @@ impl Redis {
         if let Some(of_one) = size.checked_div(entries.len()) {
             self.entry_bytes.store(of_one as u64, Ordering::Relaxed);
         }
+        let shown = *self.pulse.head.borrow();
         match entries.first() {
+            Some(first) if self.replicas.before_head && first.position.seq > shown.seq => {
+                Ok(Tail::Entries(Vec::new()))
+            }
             Some(first) if first.position.seq != after.seq + 1 => Ok(Tail::Trimmed),
             None if after.seq < head.seq => Ok(Tail::Trimmed),
-            _ => Ok(Tail::Entries(entries)),
+            _ => Ok(Tail::Entries(self.shown(entries, shown))),
         }
+    }
+
+    /// Without what replicas may not have.
+    fn shown(&self, mut entries: Vec<Arc<Entry>>, head: Position) -> Vec<Arc<Entry>> {
+        if self.replicas.before_head {
+            entries.retain(|entry| entry.position.seq <= head.seq);
+        }
+        entries
     }
 
     async fn forget(&self, trim: Trim) -> Result<Trimmed, StoreError> {
@@ -368,6 +408,10 @@ impl Broker for Redis {
 
     fn tail(&self, after: Position, limit: usize) -> Reply<'_, Tail> {
         Box::pin(self.after(after, limit))
+    }
+
+    fn replicated(&self, up_to: Position) -> Reply<'_, bool> {
+        Box::pin(self.wait_for_replicas(up_to))
     }
 
     fn head(&self) -> watch::Receiver<Position> {

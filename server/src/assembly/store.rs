@@ -10,28 +10,34 @@ use sentinel_domain::{JobId, Millis};
 use sentinel_embedded::{DirLock, Embedded, OpenOptions, Seed};
 use sentinel_engine::Settings;
 use sentinel_ledger::{Ledger, LedgerError};
-use sentinel_redis::Redis;
+use sentinel_redis::{Condition, Redis, Replicas};
+use tokio::sync::watch;
 
 use crate::backup::{self, BackupError};
-use crate::config::{Config, StoreUrl};
+use crate::config::{AckLevel, Config, StoreUrl};
 
 /// Live jobs of one read.
 const PAGE: usize = 5_000;
 
+/// What a server runs on.
+pub(super) struct Stores {
+    pub(super) broker: Arc<dyn Broker>,
+    pub(super) ledger: Ledger,
+    /// Of a hot store that others can take away.
+    pub(super) condition: Option<watch::Receiver<Condition>>,
+}
+
 /// Opens the data directory.
-pub(super) async fn open(
-    config: &Config,
-    settings: &Settings,
-    now: Millis,
-) -> Result<(Arc<dyn Broker>, Ledger)> {
+pub(super) async fn open(config: &Config, settings: &Settings, now: Millis) -> Result<Stores> {
     let dir = config.data_dir.clone();
     std::fs::create_dir_all(&dir).with_context(|| format!("create data_dir {}", dir.display()))?;
     let lock = Arc::new(DirLock::acquire(&dir)?);
     backup::refuse_to_serve(&dir)?;
     if let Some(url) = &config.broker_url {
-        let ledger = Ledger::open(&dir.join(backup::LEDGER)).await?;
+        let ledger = open_ledger(config).await?;
         let broker = open_redis(config, url, &ledger, now).await?;
-        return Ok((Arc::new(broker), ledger));
+        let condition = Some(broker.condition());
+        return Ok(Stores { broker: Arc::new(broker), ledger, condition });
     }
     let options = OpenOptions {
         sessions_expire_at: now + settings.session_ttl_ms,
@@ -42,7 +48,12 @@ pub(super) async fn open(
     let head = *broker.head().borrow();
     let checkpoint = ledger.checkpoint().await?;
     tracing::info!(dir = %dir.display(), %checkpoint, %head, "data opened");
-    Ok((Arc::new(broker), ledger))
+    Ok(Stores { broker: Arc::new(broker), ledger, condition: None })
+}
+
+/// Opens the ledger of servers that share a hot store.
+pub(crate) async fn open_ledger(config: &Config) -> Result<Ledger> {
+    Ok(Ledger::open(&config.data_dir.join(backup::LEDGER)).await?)
 }
 
 /// A store that is behind what the ledger has is not the store that the ledger belongs to.
@@ -56,6 +67,11 @@ async fn open_redis(
     let options = sentinel_redis::OpenOptions {
         seen: (checkpoint != Position::default()).then_some(checkpoint),
         journal_max_bytes: config.journal_max_bytes,
+        replicas: Replicas {
+            wanted: u32::try_from(config.ack_replicas).unwrap_or(u32::MAX),
+            timeout: config.ack_timeout,
+            before_head: config.ack == AckLevel::Replicated,
+        },
         ..sentinel_redis::OpenOptions::new(url.reveal(), now)
     };
     let broker = Redis::open(options).await.context("broker_url")?;

@@ -55,6 +55,9 @@ pub(super) enum Failure {
     /// A backup or a restore did not end.
     #[error(transparent)]
     Backup(#[from] crate::backup::BackupError),
+    /// The store in Redis was not rebuilt.
+    #[error(transparent)]
+    Rebuild(#[from] crate::rebuild::Failed),
     /// Standard output is gone or full.
     #[error("write to standard output: {0}")]
     Output(#[from] std::io::Error),
@@ -67,7 +70,7 @@ impl Failure {
             Failure::NoServer { .. } => UNAVAILABLE,
             Failure::Flag { .. } | Failure::File { .. } => USAGE,
             Failure::Backup(error) if error.is_refusal() => REFUSED,
-            Failure::Backup(_) | Failure::Output(_) => OTHER,
+            Failure::Backup(_) | Failure::Rebuild(_) | Failure::Output(_) => OTHER,
             Failure::Call(error) => exit_code_of(error),
         }
     }
@@ -138,7 +141,7 @@ fn exit_code_of(error: &Error) -> u8 {
 pub(super) fn exit_code_of_item(reason: &str) -> u8 {
     match reason {
         "INVALID_FIELD" => USAGE,
-        "OVERLOADED" | "STORE_UNAVAILABLE" | "STORE_FULL" | "SHUTTING_DOWN" => UNAVAILABLE,
+        "OVERLOADED" | "STORE_UNAVAILABLE" | "STORE_FULL" | "SHUTTING_DOWN" | "STORE_ROLLED_BACK" | "NOT_YET_SAFE" => UNAVAILABLE,
         _ if reason.ends_with("_NOT_FOUND") => NOT_FOUND,
         _ => REFUSED,
     }

@@ -8,7 +8,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::kind::{Bad, Value};
 use super::table::{Config, Setting, TABLE};
-use super::{Mode, near};
+use super::{AckLevel, Mode, near};
 
 /// Where settings may come from. Plain data, so that a test can say what a machine would.
 #[derive(Debug, Default, Clone)]
@@ -116,6 +116,9 @@ pub enum Contradiction {
         /// The address.
         listen: std::net::SocketAddr,
     },
+    /// Replicas of nothing.
+    #[error("ack = replicated needs broker_url: only Redis has replicas. Use ack = hot or ledger")]
+    NoReplicas,
     /// Workers would be declared lost between two pings.
     #[error("session_ttl = {ttl} is under 3 x ping = 3 x {ping}; raise it or lower ping")]
     TtlTooShort {
@@ -281,6 +284,9 @@ fn contradictions(config: &Config) -> Vec<(&'static [&'static str], Contradictio
     // Port 0 asks the system for a free port, so two of them never meet.
     if listen.port() != 0 && listen == config.ops_listen {
         found.push((&["listen", "ops_listen"], Contradiction::SameAddress { listen }));
+    }
+    if config.ack == AckLevel::Replicated && config.broker_url.is_none() {
+        found.push((&["ack"], Contradiction::NoReplicas));
     }
     if config.session_ttl < 3 * config.ping {
         let ttl = super::amount::show_span(config.session_ttl);

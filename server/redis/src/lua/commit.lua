@@ -71,7 +71,9 @@ local function append_entry()
       call('HSET', KEYS[1], 'mark', text(now8))
     end
     call('HSET', KEYS[1], 'bytes', bytes)
-    call('SPUBLISH', prefix .. 'head', epoch .. '-' .. at)
+    if IS_TOLD then
+      call('SPUBLISH', prefix .. 'head', epoch .. '-' .. at)
+    end
   end
   call('HSET', KEYS[1], 'seq', at, 'now', text(now8))
   return at

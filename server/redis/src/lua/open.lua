@@ -2,6 +2,6 @@
 if call('EXISTS', KEYS[1]) == 0 and ARGV[1] ~= '' then
   call('HSET', KEYS[1], 'epoch', ARGV[1], 'seq', '0', 'now', '0', 'format', '1')
 end
-local there = call('HMGET', KEYS[1], 'epoch', 'seq', 'format')
+local there = call('HMGET', KEYS[1], 'epoch', 'seq', 'format', 'rebuilding')
 local newest = call('XREVRANGE', KEY.JOURNAL, '+', '-', 'COUNT', 1)[1]
-return {there[1], there[2], there[3], newest and newest[1] or ''}
+return {there[1], there[2], there[3], newest and newest[1] or '', there[4] or ''}
