@@ -13,10 +13,10 @@ use anyhow::{Context, Result};
 use sentinel_broker::ServerId;
 use sentinel_domain::Ack;
 use sentinel_engine::{Chance, Clock, Engine, Parts, Settings, Tasks};
-use sentinel_redis::Condition;
 use sentinel_proto::admin::v1::queue_service_server::QueueServiceServer;
 use sentinel_proto::jobs::v1::job_service_server::JobServiceServer;
 use sentinel_proto::workers::v1::worker_service_server::WorkerServiceServer;
+use sentinel_redis::Condition;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -29,8 +29,8 @@ use crate::observe::Observe;
 use crate::ops::{self, Readiness};
 use crate::service::{Jobs, QueuesService, Workers};
 
-pub(crate) use store::{open_ledger, open_stores};
 use store::Stores;
+pub(crate) use store::{open_ledger, open_stores};
 
 /// A frame carries a payload of up to 16 MiB and what belongs to it.
 const MESSAGE_MAX_BYTES: usize = 20 << 20;

@@ -3,6 +3,7 @@
 mod backup;
 mod connection;
 pub(crate) mod demo;
+mod doctor;
 mod failure;
 #[cfg(test)]
 mod fuzz;
@@ -34,7 +35,7 @@ Exit codes:
   2  a flag or a value is wrong
   3  there is no such job or queue
   4  the server can not be reached or has too much to do
-  5  the state of the job, queue or directory does not allow it
+  5  the state of the job, queue or directory does not allow it; doctor: something is bad
   6  anything else";
 
 const EXAMPLES: &str = "\
@@ -77,6 +78,9 @@ enum Verb {
     /// Make the store in Redis anew from the ledger, after Redis lost what it acknowledged.
     #[command(after_help = format!("{}\n\n{EXIT_CODES}", rebuild::EXAMPLES))]
     Rebuild(rebuild::Command),
+    /// Look at a server and its stores, and say what is wrong.
+    #[command(after_help = format!("{}\n\n{EXIT_CODES}", doctor::EXAMPLES))]
+    Doctor(doctor::Doctor),
     /// Print the completion script of a shell.
     #[command(
         after_help = "Example:\n  sentinel completion bash > /etc/bash_completion.d/sentinel"
@@ -105,6 +109,7 @@ pub fn main() -> ExitCode {
         Verb::Backup(command) => backup::take(command),
         Verb::Restore(command) => backup::restore(command),
         Verb::Rebuild(command) => rebuild::run(command),
+        Verb::Doctor(command) => doctor::run(command),
         Verb::Completion { shell } => complete(shell),
     }
 }

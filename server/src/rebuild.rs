@@ -118,7 +118,8 @@ impl<S: Show> Work<'_, S> {
         let Some(was) = self.store.was() else { return Ok(()) };
         let is_new = self.at == Position::default();
         // The ledger is ahead: the store was rolled back, and what it has is known.
-        if !is_new && (was.epoch < self.at.epoch || (was.epoch == self.at.epoch && was <= self.at)) {
+        if !is_new && (was.epoch < self.at.epoch || (was.epoch == self.at.epoch && was <= self.at))
+        {
             return Ok(());
         }
         loop {

@@ -42,6 +42,10 @@ impl Recorded {
         });
     }
 
+    pub(crate) fn known(&self) -> Position {
+        *self.at.borrow()
+    }
+
     /// Waits until the ledger has an entry; false: the store was made anew before it had.
     async fn wait(&self, entry: Position) -> bool {
         let mut at = self.at.subscribe();
@@ -153,7 +157,7 @@ impl Engine {
             Ok(true) => return Ok(()),
             Ok(false) => "the store was made anew meanwhile".to_owned(),
             Err(_) => {
-                let at = *self.recorded.at.borrow();
+                let at = self.recorded.known();
                 format!("the ledger is at {at} and has not reached {entry}")
             }
         };

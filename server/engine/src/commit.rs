@@ -113,11 +113,7 @@ impl Committer {
     }
 
     /// The same, for somebody who is told what came of it at `level`.
-    pub(crate) async fn submit(
-        &self,
-        groups: Vec<Group>,
-        level: Ack,
-    ) -> Result<Done, EngineError> {
+    pub(crate) async fn submit(&self, groups: Vec<Group>, level: Ack) -> Result<Done, EngineError> {
         let (submission, answer) = Self::submission(groups, level);
         let permit = self.waiting.reserve().await.map_err(|_| EngineError::ShuttingDown)?;
         self.waiting_bytes.fetch_add(submission.bytes, Ordering::Relaxed);

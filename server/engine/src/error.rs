@@ -53,6 +53,11 @@ impl EngineError {
         )
     }
 
+    /// Lasts until somebody helps, and the store told of it when it began.
+    pub(crate) fn is_told_once(&self) -> bool {
+        matches!(self, Self::Store(StoreError::RolledBack(_)))
+    }
+
     /// One field at fault.
     pub fn invalid(field: impl Into<String>, description: impl Into<String>) -> Self {
         Self::Invalid(vec![Violation::new(field, description)])

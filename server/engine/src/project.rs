@@ -23,9 +23,11 @@ const PAUSE: Duration = Duration::from_millis(500);
 pub(crate) async fn run(engine: Engine, closing: CancellationToken) {
     let mut head = engine.broker.head();
     let mut trimmed_at = engine.now();
+    let mut caught_up_at = engine.now();
     loop {
         match catch_up(&engine).await {
             Ok(position) => {
+                caught_up_at = engine.now();
                 if engine.now() - trimmed_at >= TRIM_EVERY_MS {
                     trimmed_at = engine.now();
                     trim(&engine, position).await;
@@ -35,7 +37,14 @@ pub(crate) async fn run(engine: Engine, closing: CancellationToken) {
                 }
             }
             Err(error) => {
-                tracing::error!(%error, "the ledger does not take the journal; it will be tried again");
+                // Whoever looks at the metrics sees it grow, though nothing is read.
+                let (known, head) = (engine.recorded.known(), *head.borrow());
+                let behind = head.seq.saturating_sub(known.seq);
+                let lag_ms = if behind == 0 { 0 } else { engine.now() - caught_up_at };
+                engine.observer.ledger_lag(behind, lag_ms.max(0));
+                if !error.is_told_once() {
+                    tracing::error!(%error, "the ledger does not take the journal; it will be tried again");
+                }
                 if closing.is_cancelled() {
                     return;
                 }

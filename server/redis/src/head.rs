@@ -126,7 +126,11 @@ impl Listener {
         let unrecorded = number(3).unwrap_or(0).saturating_sub(number(4).unwrap_or(0));
         let is_behind = unrecorded > self.journal_max_bytes;
         if is_behind != self.pulse.is_behind.swap(is_behind, Ordering::Relaxed) {
-            tracing::warn!(unrecorded, is_behind, "the journal that waits for the ledger, in bytes");
+            tracing::warn!(
+                unrecorded,
+                is_behind,
+                "the journal that waits for the ledger, in bytes"
+            );
         }
         Ok(())
     }

@@ -8,6 +8,7 @@ mod address;
 mod args;
 mod error;
 mod head;
+mod inspect;
 mod journal;
 mod keys;
 mod link;
@@ -24,6 +25,7 @@ mod store;
 mod writer;
 
 pub use error::OpenError;
+pub use inspect::{Inspection, Node, inspect};
 pub use options::{OpenOptions, Replicas};
 pub use pulse::Condition;
 pub use rebuild::{Found, Rebuild, RebuildError};

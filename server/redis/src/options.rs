@@ -66,11 +66,7 @@ impl OpenOptions {
             pool_size: 8,
             journal_max_bytes: 1 << 30,
             shed_at_percent: 85,
-            replicas: Replicas {
-                wanted: 1,
-                timeout: Duration::from_secs(2),
-                before_head: false,
-            },
+            replicas: Replicas { wanted: 1, timeout: Duration::from_secs(2), before_head: false },
         }
     }
 }

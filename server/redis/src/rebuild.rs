@@ -12,6 +12,7 @@ use sentinel_broker::codec::Names;
 use sentinel_broker::{Call, Change, Group, Position, ServerId, StoreError, Tail};
 use sentinel_domain::{Job, JobId, Millis, Queue, UniqueKey};
 
+use crate::OpenError;
 use crate::address::Address;
 use crate::error::{damaged, unread};
 use crate::journal;
@@ -23,7 +24,6 @@ use crate::record::id_bytes;
 use crate::reply;
 use crate::script::Scripts;
 use crate::writer::Writer;
-use crate::OpenError;
 
 /// How long the lock outlives its owner.
 const LOCK: Duration = Duration::from_secs(60);
@@ -40,9 +40,13 @@ const SCAN: usize = 1_000;
 pub enum RebuildError {
     #[error(transparent)]
     Open(#[from] OpenError),
-    #[error("another rebuild is at work, or ended without a word: its lock ends in {expires_ms} ms")]
+    #[error(
+        "another rebuild is at work, or ended without a word: its lock ends in {expires_ms} ms"
+    )]
     Locked { expires_ms: u64 },
-    #[error("the lock of the rebuild was lost: another one is at work, or Redis was emptied meanwhile")]
+    #[error(
+        "the lock of the rebuild was lost: another one is at work, or Redis was emptied meanwhile"
+    )]
     LostLock,
     #[error("Redis has no room for all jobs: {used} of {most} bytes are in use; raise maxmemory")]
     Full { used: u64, most: u64 },
@@ -139,9 +143,11 @@ impl Rebuild {
         };
         rebuild.lock().await?;
         let epoch = rebuild.epoch;
-        let was = rebuild.step("fence", |command| {
+        let was = rebuild
+            .step("fence", |command| {
                 command.arg(epoch);
-            }).await?;
+            })
+            .await?;
         let was = reply::bytes(was)?;
         rebuild.was = reply::text(&was)?.parse().ok();
         Ok(rebuild)
@@ -172,9 +178,11 @@ impl Rebuild {
 
     async fn lock(&mut self) -> Result<(), RebuildError> {
         let ms = LOCK.as_millis() as u64;
-        let answer = self.ask("lock", |command| {
+        let answer = self
+            .ask("lock", |command| {
                 command.arg(ms);
-            }).await?;
+            })
+            .await?;
         let mut words = reply::array(answer)?.into_iter();
         if reply::number(words.next().unwrap_or_default())? == 1 {
             self.renewed = Instant::now();
@@ -336,8 +344,10 @@ impl Rebuild {
     /// the ledger has.
     pub async fn finish(mut self, last: u64) -> Result<(), RebuildError> {
         self.step("finish", |command| {
-                command.arg(last);
-            }).await.map(drop)
+            command.arg(last);
+        })
+        .await
+        .map(drop)
     }
 
     /// Gives the lock back, so that another rebuild need not wait for its end.

@@ -8,8 +8,8 @@ use bytes::{Buf, Bytes};
 use redis::Value;
 use sentinel_broker::codec::{self, code};
 use sentinel_broker::{
-    Attention, Broker, Call, Depth, Entry, Outcome, Position, Reply, ServerId, SessionRow, StoreError,
-    Tail, Trim, Trimmed, Unblocked,
+    Attention, Broker, Call, Depth, Entry, Outcome, Position, Reply, ServerId, SessionRow,
+    StoreError, Tail, Trim, Trimmed, Unblocked,
 };
 use sentinel_domain::{Job, JobId, Millis, Queue, SessionId, UniqueKey};
 use tokio::sync::{Mutex, watch};

@@ -161,8 +161,8 @@ impl Writer {
             pipeline.cmd("SET").arg(beat).arg(1);
             pipeline.add_command(wait);
             let answers = link.query_on(&pipeline, &meta).await.map_err(unread)?;
-            let [kept, _, acknowledged] = <[Value; 3]>::try_from(answers)
-                .map_err(|_| damaged("expected three answers"))?;
+            let [kept, _, acknowledged] =
+                <[Value; 3]>::try_from(answers).map_err(|_| damaged("expected three answers"))?;
             let kept = reply::maybe_bytes(kept)?;
             if kept.is_none_or(|kept| !kept.starts_with(&number.to_be_bytes())) {
                 return Err(StoreError::Unavailable("the call was lost before it was safe".into()));

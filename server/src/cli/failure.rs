@@ -141,7 +141,8 @@ fn exit_code_of(error: &Error) -> u8 {
 pub(super) fn exit_code_of_item(reason: &str) -> u8 {
     match reason {
         "INVALID_FIELD" => USAGE,
-        "OVERLOADED" | "STORE_UNAVAILABLE" | "STORE_FULL" | "SHUTTING_DOWN" | "STORE_ROLLED_BACK" | "NOT_YET_SAFE" => UNAVAILABLE,
+        "OVERLOADED" | "STORE_UNAVAILABLE" | "STORE_FULL" | "SHUTTING_DOWN"
+        | "STORE_ROLLED_BACK" | "NOT_YET_SAFE" => UNAVAILABLE,
         _ if reason.ends_with("_NOT_FOUND") => NOT_FOUND,
         _ => REFUSED,
     }

@@ -5,8 +5,7 @@ use prost_types::{Duration, Timestamp};
 use sentinel_broker::content_hash;
 use sentinel_domain::limits::{KEY_BYTES, TIME_RANGE_MS};
 use sentinel_domain::{
-    Ack,
-    Backoff, DependencyFailure, Filter, Jitter, JobId, Label, Millis, NewJob, OnLost, Queue,
+    Ack, Backoff, DependencyFailure, Filter, Jitter, JobId, Label, Millis, NewJob, OnLost, Queue,
     QueueOrder, State, UniqueMode, UniqueScope,
 };
 use sentinel_engine::RequestKey;

@@ -2,9 +2,8 @@
 
 use prost_types::{Duration, Timestamp};
 use sentinel_domain::{
-    Ack,
-    Backoff, DependencyFailure, Jitter, Job, JobError, Millis, OnLost, Progress, Queue, QueueOrder,
-    Reason, Spec, State, UniqueMode, UniqueScope,
+    Ack, Backoff, DependencyFailure, Jitter, Job, JobError, Millis, OnLost, Progress, Queue,
+    QueueOrder, Reason, Spec, State, UniqueMode, UniqueScope,
 };
 use sentinel_engine::BatchItem;
 use sentinel_ledger::{LogRow, QueueCount};

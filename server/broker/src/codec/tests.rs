@@ -4,8 +4,7 @@ use proptest::collection::vec;
 use proptest::option::of;
 use proptest::prelude::*;
 use sentinel_domain::{
-    Ack,
-    AttemptOutcome, Backoff, DependencyFailure, Jitter, OnLost, QueueOrder, Reason, State,
+    Ack, AttemptOutcome, Backoff, DependencyFailure, Jitter, OnLost, QueueOrder, Reason, State,
     UniqueMode, UniqueScope,
 };
 

@@ -95,7 +95,9 @@ pub(super) async fn one(
             Answered { number, wake_at, has_failed: false }
         }
         Err(error) => {
-            tracing::warn!(%error, groups = flight.call.groups.len(), "a commit failed");
+            if !matches!(error, StoreError::RolledBack(_)) {
+                tracing::warn!(%error, groups = flight.call.groups.len(), "a commit failed");
+            }
             engine.demand.settle(&asked, &vec![Vec::new(); asked.len()]);
             flight.fail(&error);
             Answered { number, wake_at: None, has_failed: true }
@@ -177,9 +179,14 @@ impl Flight<'_> {
     }
 
     fn landed(self, asked: &[(SessionId, usize)], outcome: Outcome, is_replicated: bool) {
-        let Outcome { position, verdicts, claimed, ready, .. } = outcome;
+        let Outcome { position, verdicts, claimed, ready, wake_at } = outcome;
         self.engine.demand.settle(asked, &claimed);
         self.engine.demand.may_be_ready(&ready);
+        // More is due than one call promotes: who got some of it asks for the next at once.
+        let more_is_due = wake_at.is_some_and(|at| at <= self.call.now);
+        if more_is_due && claimed.iter().any(|jobs| !jobs.is_empty()) {
+            self.engine.demand.all_may_be_ready();
+        }
         let mut verdicts = verdicts.into_iter();
         for Waiting { groups, reply, .. } in self.waiting {
             let of_one = verdicts.by_ref().take(groups).collect();

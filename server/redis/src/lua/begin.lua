@@ -11,8 +11,7 @@ local meta = call('HMGET', KEYS[1], 'epoch', 'seq', 'now', 'mark', 'bytes',
 -- A store that was emptied or restored from an older copy must not be written to by servers
 -- that saw more: they hold leases and answers that it never heard of.
 if meta[1] ~= A[4] or tonumber(meta[2]) < tonumber(A[5]) then
-  return redis.error_reply('ROLLEDBACK the store is at ' .. tostring(meta[1]) .. '-'
-    .. tostring(meta[2]) .. ', it was seen at ' .. A[4] .. '-' .. A[5])
+  return rolled_back(meta, A[4], A[5])
 end
 
 local last = call('HGET', KEY.WRITERS, writer)

@@ -2,6 +2,5 @@
 -- it was seen.
 local there = call('HMGET', KEYS[1], 'epoch', 'seq')
 if there[1] ~= ARGV[1] or tonumber(there[2]) < tonumber(ARGV[2]) then
-  return redis.error_reply('ROLLEDBACK the store is at ' .. tostring(there[1]) .. '-'
-    .. tostring(there[2]) .. ', it was seen at ' .. ARGV[1] .. '-' .. ARGV[2])
+  return rolled_back(there, ARGV[1], ARGV[2])
 end

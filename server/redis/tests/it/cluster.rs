@@ -15,12 +15,12 @@ const NOW: i64 = 1_000;
 const LONG: Duration = Duration::from_secs(10);
 
 /// Three primaries that share the slots.
-struct Cluster {
+pub(crate) struct Cluster {
     nodes: Vec<RedisServer>,
 }
 
 impl Cluster {
-    fn start(dir: &Path) -> Self {
+    pub(crate) fn start(dir: &Path) -> Self {
         let mut nodes = Vec::new();
         let mut buses = Vec::new();
         for (name, first, last) in [("a", 0, 5_460), ("b", 5_461, 10_922), ("c", 10_923, 16_383)] {
@@ -48,7 +48,7 @@ impl Cluster {
     }
 
     /// By some nodes, so that the others have to be found.
-    fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         let hosts = self.nodes[..2].iter().map(|node| format!("127.0.0.1:{}", node.port()));
         format!("redis+cluster://{}", hosts.collect::<Vec<_>>().join(","))
     }

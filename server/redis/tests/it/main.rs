@@ -6,6 +6,7 @@ mod cluster;
 mod conformance;
 mod failover;
 mod head;
+mod inspect;
 mod kill;
 mod lost;
 mod place;

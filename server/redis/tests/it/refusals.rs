@@ -40,13 +40,28 @@ async fn a_store_that_was_rolled_back_is_not_written_to() {
     let seen = *store.head().borrow();
     // As from an older copy; then as if emptied.
     for command in ["HSET sentinel:{s0}:meta seq 2", "FLUSHALL"] {
+        // Another server, whose first call after it is a read.
+        let reader = match command {
+            "FLUSHALL" => None,
+            _ => Some(Redis::open(open()).await.expect("opens")),
+        };
         server.ask(command).expect("answers");
         let call = writer.call(NOW).group(make::create(&make::job("q", "k", NOW, 9))).done();
         let error = store.commit(call).await.expect_err("fails closed");
-        assert!(
-            matches!(&error, StoreError::Damaged(why) if why.contains("STORE_ROLLED_BACK")),
-            "{error}"
-        );
+        assert!(matches!(&error, StoreError::RolledBack(_)), "{error}");
+        for store in [Some(&store), reader.as_ref()].into_iter().flatten() {
+            let errors = [
+                store.read(vec![make::job("q", "k", NOW, 0).id]).await.err(),
+                store.queues().await.err(),
+                store.attention(NOW, 9).await.err(),
+                store.session_jobs(make::session(1)).await.err(),
+                store.tail(Position::default(), 9).await.err(),
+            ];
+            for error in errors {
+                assert!(matches!(error, Some(StoreError::RolledBack(_))), "{error:?}");
+            }
+            assert!(matches!(*store.condition().borrow(), Condition::RolledBack(_)));
+        }
         let error = Redis::open(OpenOptions { seen: Some(seen), ..open() }).await.err();
         assert!(matches!(error, Some(OpenError::RolledBack { .. })), "{error:?}");
     }
