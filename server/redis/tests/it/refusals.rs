@@ -1,10 +1,10 @@
 //! What is refused, and that it says why.
 
 use sentinel_broker::conformance::make;
-use sentinel_broker::{Broker, StoreError, Verdict};
+use sentinel_broker::{Broker, Position, StoreError, Verdict};
 use sentinel_domain::{Command, decide};
 use sentinel_faults::{RedisServer, free_port};
-use sentinel_redis::{OpenError, OpenOptions, Redis};
+use sentinel_redis::{Condition, OpenError, OpenOptions, Redis};
 
 use crate::place::directory;
 
