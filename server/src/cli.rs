@@ -10,6 +10,7 @@ mod fuzz;
 mod job;
 mod json;
 mod look;
+mod migrate;
 mod out;
 mod queue;
 mod rebuild;
@@ -81,6 +82,9 @@ enum Verb {
     /// Look at a server and its stores, and say what is wrong.
     #[command(after_help = format!("{}\n\n{EXIT_CODES}", doctor::EXAMPLES))]
     Doctor(doctor::Doctor),
+    /// Bring a database that servers share to the format of this version.
+    #[command(after_help = format!("{}\n\n{EXIT_CODES}", migrate::EXAMPLES))]
+    Migrate(migrate::Migrate),
     /// Print the completion script of a shell.
     #[command(
         after_help = "Example:\n  sentinel completion bash > /etc/bash_completion.d/sentinel"
@@ -110,6 +114,7 @@ pub fn main() -> ExitCode {
         Verb::Restore(command) => backup::restore(command),
         Verb::Rebuild(command) => rebuild::run(command),
         Verb::Doctor(command) => doctor::run(command),
+        Verb::Migrate(command) => migrate::run(command),
         Verb::Completion { shell } => complete(shell),
     }
 }

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use sentinel_broker::{Change, Group, Position, Verdict};
-use sentinel_domain::{Ack, Job, NewJob, Spec};
+use sentinel_domain::{Ack, Job, Millis, NewJob, Spec};
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -73,6 +73,13 @@ pub(crate) async fn run(engine: Engine, closing: CancellationToken) {
 }
 
 impl Engine {
+    /// How far the ledger is behind, for metrics, while it can not be asked.
+    pub(crate) fn tell_lag(&self, head: Position, caught_up_at: Millis) {
+        let behind = head.seq.saturating_sub(self.recorded.known().seq);
+        let lag_ms = if behind == 0 { 0 } else { self.now() - caught_up_at };
+        self.observer.ledger_lag(behind, lag_ms.max(0));
+    }
+
     /// A job as its caller described it, checked.
     pub(crate) fn admit(&self, new: NewJob, path: &str, actor: &str) -> Result<Spec, EngineError> {
         let is_refused = new.ack == Some(Ack::Replicated) && !self.settings.has_replicas;

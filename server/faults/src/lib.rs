@@ -2,11 +2,13 @@
 //! servers that Sentinel leans on.
 
 mod disk;
+mod mariadb;
 mod network;
 mod port;
 mod redis;
 
 pub use disk::Disk;
+pub use mariadb::MariaDb;
 pub use network::{Counts, Direction, Proxy};
 pub use port::free_port;
 pub use redis::{RedisServer, redis_cli};

@@ -1,4 +1,5 @@
-//! Why the ledger could not answer. The type says what the caller may do about it.
+//! Why the ledger could not answer. The type says what the caller may do about it. `path` is
+//! the file, or the address of the database without its password.
 
 use std::path::PathBuf;
 
@@ -29,6 +30,16 @@ pub enum LedgerError {
          start the version that wrote it, or a newer one", path.display()
     )]
     NewerFormat { path: PathBuf, found: String, known: String },
+    /// The tables are not there, or an older version made them.
+    #[error(
+        "the ledger {} has format {found}, this version needs {known}: run `sentinel migrate`",
+        path.display()
+    )]
+    OlderFormat { path: PathBuf, found: String, known: String },
+    /// The address can not be used, or the database server is not set up for a ledger. The
+    /// message names the setting.
+    #[error("the ledger {} can not be used: {message}", path.display())]
+    Unfit { path: PathBuf, message: String },
     /// Another projector was here first: read the checkpoint and go on from there.
     #[error("the ledger was projected up to {found}, not {expected}: another projector is at work")]
     Superseded { expected: Position, found: Position },

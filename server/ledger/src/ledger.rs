@@ -3,13 +3,17 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use diesel::SqliteConnection;
 use sentinel_broker::{Entry, Position};
+use sentinel_domain::limits::PAYLOAD_MAX_BYTES;
 use sentinel_domain::{AttemptEnd, Filter, Job, JobId, Millis, Name, Queue, UniqueKey};
 
-use crate::sqlite::{self, Database, Kind};
+use crate::mysql::{self, Migrated, MigrationState, Server, within};
+use crate::rows::at_once;
+use crate::sqlite::{Database, Kind};
 use crate::{
     Expiry, LedgerError, LogQuery, LogRow, Page, PageRequest, Place, QueueCount, Removed, Stale,
-    StalePage,
+    StalePage, work,
 };
 
 /// How a ledger is opened.
@@ -22,22 +26,53 @@ pub struct LedgerOptions {
     /// Work in the thread of the caller: for a program of one thread, where a thread beside it
     /// would only blur the order of things. Elsewhere it holds up everything.
     pub is_inline: bool,
+    /// The largest payload of a job, in bytes. A database server must take it in one piece.
+    pub payload_bytes: u64,
 }
 
 impl Default for LedgerOptions {
     fn default() -> Self {
-        Self { readers: 4, max_bytes: None, is_inline: false }
+        Self { readers: 4, max_bytes: None, is_inline: false, payload_bytes: PAYLOAD_MAX_BYTES }
     }
 }
 
-/// The history of every job. Cheap to clone; clones share the files.
+/// The history of every job. Cheap to clone; clones share the files or the connections.
 ///
-/// Dropping a future does not undo what it began: a projection or an append that was
-/// handed over runs to its end.
+/// Dropping a future does not undo what it began in a file: a projection or an append that was
+/// handed over runs to its end. On a database server it may be undone or not; either is whole.
 #[derive(Clone)]
 pub struct Ledger {
-    history: Arc<Database>,
-    logs: Arc<Database>,
+    home: Home,
+}
+
+/// Where the rows are.
+#[derive(Clone)]
+enum Home {
+    Files { history: Arc<Database>, logs: Arc<Database> },
+    Server(Arc<Server>),
+}
+
+/// Runs a piece of work where the rows are: in a thread that may block on a file, or over a
+/// connection to a server, again where another server was in the way.
+macro_rules! ask {
+    ($self:ident.$file:ident.$access:ident, |$rows:ident| $work:expr) => {
+        match &$self.home {
+            Home::Files { $file, .. } => {
+                $file.$access(move |$rows: &mut SqliteConnection| at_once($work)).await
+            }
+            Home::Server(server) => {
+                let mut turn = server.$access();
+                let limit = turn.limit();
+                loop {
+                    let $rows = turn.begin().await?;
+                    let done = within(limit, $work).await;
+                    if let Some(done) = turn.end(done).await {
+                        break done;
+                    }
+                }
+            }
+        }
+    };
 }
 
 impl Ledger {
@@ -64,11 +99,34 @@ impl Ledger {
             if !logs.exists() {
                 return Err(LedgerError::Missing { path: logs });
             }
-            return Ok(Self { history, logs: open(logs, Kind::Logs).await? });
+            let logs = open(logs, Kind::Logs).await?;
+            return Ok(Self { home: Home::Files { history, logs } });
         }
         // In this order, so that a first start that is cut short is not taken for a loss.
         let logs = open(logs, Kind::Logs).await?;
-        Ok(Self { history: open(path, Kind::History).await?, logs })
+        let history = open(path, Kind::History).await?;
+        Ok(Self { home: Home::Files { history, logs } })
+    }
+
+    /// Reaches the database of `mysql://user:password@host:port/database`, on MySQL 8 or
+    /// MariaDB 10.11, which other servers may use at the same time. Never changes its format.
+    ///
+    /// # Errors
+    /// [`LedgerError::OlderFormat`] until [`Ledger::migrate`] was run,
+    /// [`LedgerError::NewerFormat`] when only a newer version can work on it,
+    /// [`LedgerError::Unfit`] when the URL or a setting of the server does not fit,
+    /// [`LedgerError::Unavailable`] when it can not be reached within some seconds.
+    pub async fn connect(url: &str, options: LedgerOptions) -> Result<Self, LedgerError> {
+        Ok(Self { home: Home::Server(Server::connect(url, options).await?) })
+    }
+
+    /// Brings such a database to the format of this version, or only tells what would be done.
+    /// Of several at the same time one does it, the others wait and find it done.
+    ///
+    /// # Errors
+    /// As for [`Ledger::connect`], but for an older format.
+    pub async fn migrate(url: &str, state: MigrationState) -> Result<Migrated, LedgerError> {
+        mysql::migrate(url, state).await
     }
 
     /// How far the journal has been projected; the default when nothing was.
@@ -76,7 +134,7 @@ impl Ledger {
     /// # Errors
     /// Only those of the file.
     pub async fn checkpoint(&self) -> Result<Position, LedgerError> {
-        self.history.read(sqlite::checkpoint).await
+        ask!(self.history.read, |rows| work::checkpoint(rows))
     }
 
     /// When the last projected entry was committed; 0 when nothing was projected.
@@ -84,7 +142,7 @@ impl Ledger {
     /// # Errors
     /// Only those of the file.
     pub async fn as_of(&self) -> Result<Millis, LedgerError> {
-        self.history.read(sqlite::as_of).await
+        ask!(self.history.read, |rows| work::as_of(rows))
     }
 
     /// Records the entries that follow `from`, all or nothing, and answers the new
@@ -99,7 +157,7 @@ impl Ledger {
         from: Position,
         entries: Vec<Arc<Entry>>,
     ) -> Result<Position, LedgerError> {
-        self.history.write(move |connection| sqlite::project(connection, from, &entries)).await
+        ask!(self.history.write, |rows| work::project(rows, from, &entries))
     }
 
     /// The jobs in the order asked; none where the ledger has no such job.
@@ -107,7 +165,7 @@ impl Ledger {
     /// # Errors
     /// Only those of the file.
     pub async fn get(&self, ids: Vec<JobId>) -> Result<Vec<Option<Job>>, LedgerError> {
-        self.history.read(move |connection| sqlite::get(connection, &ids)).await
+        ask!(self.history.read, |rows| work::get(rows, &ids))
     }
 
     /// A page of the jobs of a filter, newest first.
@@ -115,7 +173,7 @@ impl Ledger {
     /// # Errors
     /// Only those of the file.
     pub async fn list(&self, filter: Filter, request: PageRequest) -> Result<Page, LedgerError> {
-        self.history.read(move |connection| sqlite::list(connection, &filter, request)).await
+        ask!(self.history.read, |rows| work::list(rows, &filter, request))
     }
 
     /// How many jobs are in each state, sorted by queue and state, zeroes left out. No
@@ -124,7 +182,7 @@ impl Ledger {
     /// # Errors
     /// Only those of the file.
     pub async fn counts(&self, queues: Vec<Name>) -> Result<Vec<QueueCount>, LedgerError> {
-        self.history.read(move |connection| sqlite::counts(connection, queues)).await
+        ask!(self.history.read, |rows| work::counts(rows, &queues))
     }
 
     /// At most `limit` jobs that are not final, by rising id, after `after`. Fewer than
@@ -133,7 +191,7 @@ impl Ledger {
     /// # Errors
     /// Only those of the file.
     pub async fn live(&self, after: Option<JobId>, limit: usize) -> Result<Vec<Job>, LedgerError> {
-        self.history.read(move |connection| sqlite::live(connection, after, limit)).await
+        ask!(self.history.read, |rows| work::live(rows, after, limit))
     }
 
     /// Every declared queue, by name.
@@ -141,7 +199,7 @@ impl Ledger {
     /// # Errors
     /// Only those of the file.
     pub async fn queues(&self) -> Result<Vec<Queue>, LedgerError> {
-        self.history.read(sqlite::queues).await
+        ask!(self.history.read, |rows| work::queues(rows))
     }
 
     /// Unique keys with a time of their own that is not over at `now`: key, holder, end.
@@ -152,7 +210,7 @@ impl Ledger {
         &self,
         now: Millis,
     ) -> Result<Vec<(UniqueKey, JobId, Millis)>, LedgerError> {
-        self.history.read(move |connection| sqlite::held_keys(connection, now)).await
+        ask!(self.history.read, |rows| work::held_keys(rows, now))
     }
 
     /// The attempts of a job that ended without success, oldest first; of more than
@@ -161,7 +219,7 @@ impl Ledger {
     /// # Errors
     /// Only those of the file.
     pub async fn attempts(&self, id: JobId) -> Result<Vec<AttemptEnd>, LedgerError> {
-        self.history.read(move |connection| sqlite::attempts(connection, id)).await
+        ask!(self.history.read, |rows| work::attempts(rows, id))
     }
 
     /// Records log lines, all or nothing. A line that is there is left as it is. Beyond
@@ -169,8 +227,8 @@ impl Ledger {
     ///
     /// # Errors
     /// Only those of the file.
-    pub async fn append_logs(&self, rows: Vec<LogRow>) -> Result<(), LedgerError> {
-        self.logs.write(move |connection| sqlite::append_logs(connection, &rows)).await
+    pub async fn append_logs(&self, lines: Vec<LogRow>) -> Result<(), LedgerError> {
+        ask!(self.logs.write, |rows| work::append_logs(rows, &lines))
     }
 
     /// Log lines of a job, in order.
@@ -178,7 +236,7 @@ impl Ledger {
     /// # Errors
     /// Only those of the file.
     pub async fn read_logs(&self, query: LogQuery) -> Result<Vec<LogRow>, LedgerError> {
-        self.logs.read(move |connection| sqlite::read_logs(connection, query)).await
+        ask!(self.logs.read, |rows| work::read_logs(rows, query))
     }
 
     /// What the log lines of an attempt add up to, in bytes of text.
@@ -186,7 +244,7 @@ impl Ledger {
     /// # Errors
     /// Only those of the file.
     pub async fn log_bytes(&self, job: JobId, run: u32, attempt: u32) -> Result<u64, LedgerError> {
-        self.logs.read(move |connection| sqlite::log_bytes(connection, job, run, attempt)).await
+        ask!(self.logs.read, |rows| work::log_bytes(rows, job, run, attempt))
     }
 
     /// Finished jobs that are old enough to go, in the order of queue, state and id. Looks at
@@ -200,10 +258,8 @@ impl Ledger {
         from: Option<Place>,
         looks: usize,
     ) -> Result<StalePage, LedgerError> {
-        let expired = move |connection: &mut _| {
-            sqlite::expired(connection, expiry, from.as_ref(), looks.max(1))
-        };
-        self.history.read(expired).await
+        let looks = looks.max(1);
+        ask!(self.history.read, |rows| work::expired(rows, expiry, from.as_ref(), looks))
     }
 
     /// Queues with more than `max` finished jobs, and by how many.
@@ -211,7 +267,7 @@ impl Ledger {
     /// # Errors
     /// Only those of the file.
     pub async fn overfull(&self, max: u64) -> Result<Vec<(Name, u64)>, LedgerError> {
-        self.history.read(move |connection| sqlite::overfull(connection, max)).await
+        ask!(self.history.read, |rows| work::overfull(rows, max))
     }
 
     /// Those of the next `limit` finished jobs of a queue after `after` that may go, the
@@ -226,9 +282,7 @@ impl Ledger {
         after: Option<JobId>,
         limit: usize,
     ) -> Result<(Vec<Stale>, Option<JobId>), LedgerError> {
-        let oldest =
-            move |connection: &mut _| sqlite::oldest(connection, &queue, expiry, after, limit);
-        self.history.read(oldest).await
+        ask!(self.history.read, |rows| work::oldest(rows, &queue, expiry, after, limit))
     }
 
     /// Deletes jobs with their labels and attempts, where they are as they were looked at.
@@ -238,7 +292,7 @@ impl Ledger {
     /// # Errors
     /// Only those of the file.
     pub async fn remove(&self, stale: Vec<Stale>) -> Result<Removed, LedgerError> {
-        self.history.write(move |connection| sqlite::remove(connection, &stale)).await
+        ask!(self.history.write, |rows| work::remove(rows, &stale))
     }
 
     /// Deletes log lines of jobs, a bounded number. Answers how many of the jobs, from the
@@ -247,7 +301,7 @@ impl Ledger {
     /// # Errors
     /// Only those of the file.
     pub async fn remove_logs(&self, ids: Vec<JobId>) -> Result<usize, LedgerError> {
-        self.logs.write(move |connection| sqlite::remove_logs(connection, &ids)).await
+        ask!(self.logs.write, |rows| work::remove_logs(rows, &ids))
     }
 }
 

@@ -7,12 +7,17 @@
 mod backup;
 mod error;
 mod ledger;
+mod mysql;
 mod query;
 mod retention;
+mod rows;
+mod sql;
 mod sqlite;
+mod work;
 
 pub use backup::{begin_ledger_epoch, check_ledger, copy_ledger, ledger_checkpoint};
 pub use error::LedgerError;
 pub use ledger::{Ledger, LedgerOptions};
+pub use mysql::{Migrated, MigrationState};
 pub use query::{LogCursor, LogQuery, LogRow, Page, PageRequest, QueueCount};
 pub use retention::{Expiry, Place, Removed, Stale, StalePage};

@@ -12,6 +12,7 @@ mod inspect;
 mod journal;
 mod keys;
 mod link;
+mod news;
 mod open;
 mod options;
 mod pulse;

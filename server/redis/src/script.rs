@@ -22,6 +22,7 @@ const TELL: &str = include_str!("lua/tell.lua");
 const REBUILD: &str = include_str!("lua/rebuild.lua");
 const ATTENTION: &str = include_str!("lua/attention.lua");
 const HELD: &str = include_str!("lua/held.lua");
+const LEAD: &str = include_str!("lua/lead.lua");
 
 /// Reports pass when memory is short, so scripts that write may run then. New jobs are
 /// turned away earlier, by the server.
@@ -78,16 +79,12 @@ pub(crate) struct Scripts {
     pub(crate) attention: Script,
     pub(crate) held: Script,
     pub(crate) rebuild: Script,
+    pub(crate) lead: Script,
 }
 
 impl Scripts {
     pub(crate) fn new() -> Self {
         Self::from(&|text| text.to_owned())
-    }
-
-    /// Positions are told by the writer, when replicas have them.
-    pub(crate) fn untold() -> Self {
-        Self::from(&|text| text.replace("local IS_TOLD = true", "local IS_TOLD = false"))
     }
 
     /// Changes without a journal: the ledger has them already.
@@ -108,8 +105,9 @@ impl Scripts {
             journal: script(WRITES, &[RECORD, JOURNAL]),
             extend: script(WRITES, &[RECORD, EXTEND]),
             attention: script(READS, &[RECORD, SEEN, TELL, ATTENTION]),
-            rebuild: script(WRITES, &[RECORD, REBUILD]),
             held: script(READS, &[RECORD, SEEN, TELL, HELD]),
+            rebuild: script(WRITES, &[RECORD, REBUILD]),
+            lead: script(WRITES, &[RECORD, SEEN, LEAD]),
         }
     }
 }

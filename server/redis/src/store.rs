@@ -8,7 +8,7 @@ use bytes::{Buf, Bytes};
 use redis::Value;
 use sentinel_broker::codec::{self, code};
 use sentinel_broker::{
-    Attention, Broker, Call, Depth, Entry, Outcome, Position, Reply, ServerId, SessionRow,
+    Attention, Broker, Call, Depth, Entry, News, Outcome, Position, Reply, ServerId, SessionRow,
     StoreError, Tail, Trim, Trimmed, Unblocked,
 };
 use sentinel_domain::{Job, JobId, Millis, Queue, SessionId, UniqueKey};
@@ -22,6 +22,7 @@ use crate::head::Listener;
 use crate::journal;
 use crate::keys::Keys;
 use crate::link::{Connector, Patience};
+use crate::news::Board;
 use crate::open;
 use crate::options::{OpenOptions, Replicas};
 use crate::pulse::{Condition, Pulse};
@@ -38,6 +39,9 @@ const TAIL_BYTES: u64 = 4 << 20;
 /// Entries that one read asks for at the most.
 const TAIL_MAX: u64 = 1_024;
 
+/// No lead lasts longer than this without being kept.
+const LEAD_MAX_MS: u64 = 3_600_000;
+
 /// What the pool needs beside its connections.
 const POOL_SLACK: Duration = Duration::from_millis(500);
 
@@ -48,6 +52,7 @@ pub struct Redis {
     reads: Reads,
     writer: Mutex<Writer>,
     pulse: Arc<Pulse>,
+    board: Arc<Board>,
     listener: JoinHandle<()>,
     /// Bytes of a journal entry, as of the last read.
     entry_bytes: AtomicU64,
@@ -65,9 +70,7 @@ impl Redis {
     /// Connects, checks the server, and begins the store where there is none. Needs a tokio
     /// runtime, in which the subscriber goes on.
     pub async fn open(options: OpenOptions) -> Result<Self, OpenError> {
-        let is_told_later = options.replicas.before_head;
-        let scripts = if is_told_later { Scripts::untold() } else { Scripts::new() };
-        Self::open_with(options, scripts).await
+        Self::open_with(options, Scripts::new()).await
     }
 
     /// Changes when the store is not, or no longer, the one that was opened.
@@ -93,10 +96,12 @@ impl Redis {
             .test_on_check_out(false)
             .build_unchecked(connector.clone());
         let pulse = Pulse::new(at);
+        let board = Arc::new(Board::default());
         let listener = Listener {
             connector: connector.clone(),
             keys: keys.clone(),
             pulse: pulse.clone(),
+            board: board.clone(),
             shed_at_percent: options.shed_at_percent,
             journal_max_bytes: options.journal_max_bytes,
             replicas: options.replicas,
@@ -109,6 +114,7 @@ impl Redis {
             reads,
             writer: Mutex::new(writer),
             pulse,
+            board,
             listener: tokio::spawn(listener.run()),
             entry_bytes: AtomicU64::new(0),
             journal_max_bytes: options.journal_max_bytes,
@@ -161,7 +167,8 @@ impl Redis {
                 read.arg(&id_bytes(*id));
             }
         }
-        let [jobs, specs] = self.two(&pipeline).await?;
+        let (at, [jobs, specs]) = self.several(&pipeline).await?;
+        self.shown_up_to(at).await?;
         let mut names = self.reads.names();
         let mut found = Vec::with_capacity(ids.len());
         for ((id, job), spec) in ids.into_iter().zip(reply::array(jobs)?).zip(reply::array(specs)?)
@@ -176,9 +183,14 @@ impl Redis {
         Ok(found)
     }
 
-    async fn two(&self, pipeline: &redis::Pipeline) -> Result<[Value; 2], StoreError> {
-        let (_, values) = self.reads.all(pipeline).await?;
-        values.try_into().map_err(|_| damaged("expected two answers"))
+    /// Where the store stood, and the answers.
+    async fn several<const N: usize>(
+        &self,
+        pipeline: &redis::Pipeline,
+    ) -> Result<(Position, [Value; N]), StoreError> {
+        let (at, values) = self.reads.all(pipeline).await?;
+        let wrong = |_| damaged("another number of answers was expected");
+        Ok((at, values.try_into().map_err(wrong)?))
     }
 
     async fn hash(&self, command: &str, key: String) -> Result<Vec<Bytes>, StoreError> {
@@ -299,8 +311,7 @@ impl Redis {
         let from =
             if is_start { "-".to_owned() } else { format!("({}", journal::stream_id(after)) };
         pipeline.cmd("XRANGE").arg(self.keys.journal()).arg(from).arg("+").arg("COUNT").arg(count);
-        let (head, mut values) = self.reads.all(&pipeline).await?;
-        let entries = values.pop().unwrap_or_default();
+        let (head, [entries]) = self.several(&pipeline).await?;
         if !is_start && (after.epoch != head.epoch || after.seq > head.seq) {
             return Ok(Tail::OtherEpoch);
         }
@@ -326,6 +337,31 @@ impl Redis {
             entries.retain(|entry| entry.position.seq <= head.seq);
         }
         entries
+    }
+
+    /// What was read is told when the head is there.
+    async fn shown_up_to(&self, at: Position) -> Result<(), StoreError> {
+        if !self.replicas.before_head {
+            self.pulse.reached(at);
+            return Ok(());
+        }
+        let mut head = self.pulse.head.subscribe();
+        let there = head.wait_for(|head| *head >= at);
+        match tokio::time::timeout(self.replicas.timeout, there).await {
+            Ok(_) => Ok(()),
+            Err(_) => Err(StoreError::Unavailable(format!(
+                "what is there, up to {at}, is not on enough replicas yet"
+            ))),
+        }
+    }
+
+    async fn take_lead(&self, server: ServerId, lasts: Duration) -> Result<bool, StoreError> {
+        let lasts_ms = u64::try_from(lasts.as_millis()).unwrap_or(u64::MAX).min(LEAD_MAX_MS);
+        let args = |command: &mut redis::Cmd| {
+            command.arg(format!("{:016x}", server.0)).arg(lasts_ms);
+        };
+        let answer = self.reads.run(&self.scripts.lead, args).await?;
+        Ok(reply::number(answer)? == 1)
     }
 
     async fn forget(&self, trim: Trim) -> Result<Trimmed, StoreError> {
@@ -420,5 +456,13 @@ impl Broker for Redis {
 
     fn trim(&self, trim: Trim) -> Reply<'_, Trimmed> {
         Box::pin(self.forget(trim))
+    }
+
+    fn news(&self, server: ServerId) -> Reply<'_, News> {
+        Box::pin(async move { Ok(self.board.next(server).await) })
+    }
+
+    fn lead(&self, server: ServerId, lasts: Duration) -> Reply<'_, bool> {
+        Box::pin(self.take_lead(server, lasts))
     }
 }

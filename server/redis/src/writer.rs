@@ -45,6 +45,9 @@ struct Applied {
     is_on_link: bool,
 }
 
+/// In front of a position that replicas have, where other messages are those of calls.
+pub(crate) const SAFE: char = 's';
+
 /// The longest WAIT after one that was in vain.
 const ALONE: Duration = Duration::from_millis(50);
 
@@ -177,7 +180,7 @@ impl Writer {
     /// Tells other servers of a position. One that is not told is found by their next beat.
     pub(crate) async fn tell(&mut self, at: Position) {
         let mut publish = redis::cmd("SPUBLISH");
-        publish.arg(self.keys.head()).arg(at.to_string());
+        publish.arg(self.keys.head()).arg(format!("{SAFE}{at}"));
         if let Ok(link) = self.link().await {
             let _ = link.query(&publish).await;
         }

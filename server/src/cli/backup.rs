@@ -10,10 +10,10 @@ use indicatif::{HumanBytes, ProgressBar, ProgressStyle};
 use sentinel_domain::Millis;
 use serde_json::json;
 
-use super::failure::{self, Failure};
+use super::failure::Failure;
 use super::out::{self, Out};
 use crate::backup::{self, BackupError};
-use crate::config::{Color, Config, Flags, Mode};
+use crate::config::{Config, Flags, Mode};
 
 pub(super) const BACKUP_EXAMPLES: &str = "\
 Examples:
@@ -86,7 +86,7 @@ impl DataPlace {
 /// Takes a backup.
 pub(super) fn take(command: Backup) -> ExitCode {
     let Backup { dest, place } = command;
-    answer(place.json, async move |out: &mut Out| {
+    out::answer(place.json, async move |out: &mut Out| {
         let data = place.find()?;
         let partial = backup::partial(&dest);
         let (from, to) = (data.clone(), dest.clone());
@@ -112,7 +112,7 @@ pub(super) fn take(command: Backup) -> ExitCode {
 /// Restores a backup.
 pub(super) fn restore(command: Restore) -> ExitCode {
     let Restore { source, place } = command;
-    answer(place.json, async move |out: &mut Out| {
+    out::answer(place.json, async move |out: &mut Out| {
         let data = place.find()?;
         let (from, to) = (source.clone(), data.clone());
         // It copies files, and waits for stores in between.
@@ -143,24 +143,6 @@ pub(super) fn restore(command: Restore) -> ExitCode {
 pub(super) fn now() -> Millis {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
-}
-
-pub(super) fn answer<V>(json: bool, verb: V) -> ExitCode
-where
-    V: AsyncFnOnce(&mut Out) -> Result<(), Failure>,
-{
-    let mut out = Out::stdout(json, Color::Auto);
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => {
-            eprintln!("error: start the runtime: {error}");
-            return ExitCode::from(failure::OTHER);
-        }
-    };
-    match runtime.block_on(verb(&mut out)) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => ExitCode::from(out::report(&failure, json)),
-    }
 }
 
 /// On standard error, for people only.

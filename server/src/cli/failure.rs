@@ -4,6 +4,7 @@
 use std::path::PathBuf;
 
 use sentinel_client::Error;
+use sentinel_ledger::LedgerError;
 use serde_json::{Value, json};
 use tonic::Code;
 
@@ -58,6 +59,9 @@ pub(super) enum Failure {
     /// The store in Redis was not rebuilt.
     #[error(transparent)]
     Rebuild(#[from] crate::rebuild::Failed),
+    /// A database can not be migrated.
+    #[error(transparent)]
+    Ledger(LedgerError),
     /// Standard output is gone or full.
     #[error("write to standard output: {0}")]
     Output(#[from] std::io::Error),
@@ -70,7 +74,11 @@ impl Failure {
             Failure::NoServer { .. } => UNAVAILABLE,
             Failure::Flag { .. } | Failure::File { .. } => USAGE,
             Failure::Backup(error) if error.is_refusal() => REFUSED,
-            Failure::Backup(_) | Failure::Rebuild(_) | Failure::Output(_) => OTHER,
+            Failure::Ledger(LedgerError::Unfit { .. }) => USAGE,
+            Failure::Ledger(LedgerError::Unavailable { .. }) => UNAVAILABLE,
+            Failure::Ledger(LedgerError::NewerFormat { .. }) => REFUSED,
+            Failure::Backup(_) | Failure::Ledger(_) | Failure::Output(_) => OTHER,
+            Failure::Rebuild(_) => OTHER,
             Failure::Call(error) => exit_code_of(error),
         }
     }

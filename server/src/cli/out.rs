@@ -71,6 +71,25 @@ pub(super) fn report(failure: &Failure, json: bool) -> u8 {
     failure.exit_code()
 }
 
+/// Runs a verb that needs no server, and tells how it ended.
+pub(super) fn answer<V>(json: bool, verb: V) -> ExitCode
+where
+    V: AsyncFnOnce(&mut Out) -> Result<(), Failure>,
+{
+    let mut out = Out::stdout(json, Color::Auto);
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("error: start the runtime: {error}");
+            return ExitCode::from(failure::OTHER);
+        }
+    };
+    match runtime.block_on(verb(&mut out)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => ExitCode::from(report(&failure, json)),
+    }
+}
+
 /// The end of a verb whose reader went away: `sentinel job list | head` is no failure.
 pub(super) fn ended(error: &std::io::Error) -> ExitCode {
     if error.kind() == ErrorKind::BrokenPipe {

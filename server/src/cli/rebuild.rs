@@ -10,9 +10,9 @@ use sentinel_broker::{Position, ServerId};
 use sentinel_redis::{Found, OpenOptions};
 use serde_json::json;
 
-use super::backup::{answer, now};
+use super::backup::now;
 use super::failure::Failure;
-use super::out::Out;
+use super::out::{self, Out};
 use crate::assembly::open_ledger;
 use crate::config::{Config, Flags, Mode};
 use crate::rebuild::{self, Failed, Rebuilt, Show};
@@ -87,7 +87,7 @@ impl Show for Bar {
 
 /// Rebuilds the store in Redis.
 pub(super) fn run(command: Command) -> ExitCode {
-    answer(command.json, async move |out: &mut Out| {
+    out::answer(command.json, async move |out: &mut Out| {
         let config = command.settings()?;
         let Some(url) = &config.broker_url else {
             let reason = "is not set: there is a store to rebuild only on Redis. A data directory \

@@ -38,6 +38,12 @@ const NEEDS: &[Need] = &[
         why: "tests start servers of their own, on free ports",
     },
     Need {
+        // Not by name: it is not on the path of every user.
+        probe: &["/usr/sbin/mariadbd", "--version"],
+        source: Source::Apt("mariadb-server"),
+        why: "tests start servers of their own, on free ports",
+    },
+    Need {
         probe: &["cargo", "fmt", "--version"],
         source: Source::Rustup("rustfmt"),
         why: "checks the format",

@@ -34,11 +34,15 @@ const ROOMS: &[Room] = &[
         &["sentinel-faults", "sentinel-fuzz"],
     ),
     room("sentinel-redis", &["sentinel-broker", "sentinel-domain"], &["sentinel-faults"]),
-    room("sentinel-ledger", &["sentinel-broker", "sentinel-domain"], &["sentinel-embedded"]),
+    room(
+        "sentinel-ledger",
+        &["sentinel-broker", "sentinel-domain"],
+        &["sentinel-embedded", "sentinel-faults"],
+    ),
     room(
         "sentinel-engine",
         &["sentinel-broker", "sentinel-domain", "sentinel-ledger"],
-        &["sentinel-embedded", "sentinel-fuzz"],
+        &["sentinel-embedded", "sentinel-faults", "sentinel-fuzz", "sentinel-redis"],
     ),
     room(
         "sentinel-server",

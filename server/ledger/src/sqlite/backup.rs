@@ -8,11 +8,12 @@ use diesel::prelude::*;
 use diesel::sql_types::Text;
 use sentinel_broker::Position;
 
-use super::fault::Fault;
+use super::fault::told;
 use super::file::{Kind, refuse_newer};
-use super::read;
-use super::schema::checkpoints;
-use crate::LedgerError;
+use crate::rows::at_once;
+use crate::sql::Fault;
+use crate::sql::schema::checkpoints;
+use crate::{LedgerError, work};
 
 /// A connection to a file that must be there, in a format that this version knows.
 fn connect(path: &Path, kind: Kind) -> Result<SqliteConnection, LedgerError> {
@@ -28,14 +29,14 @@ fn connect(path: &Path, kind: Kind) -> Result<SqliteConnection, LedgerError> {
         refuse_newer(&mut connection, kind)?;
         Ok(connection)
     };
-    connect().map_err(|fault: Fault| fault.at(path))
+    connect().map_err(|fault: Fault| told(fault, path))
 }
 
 /// A whole and compact copy of one moment. A transaction of its own, so it sees no half one.
 pub(crate) fn copy(from: &Path, to: &Path, kind: Kind) -> Result<(), LedgerError> {
     let mut connection = connect(from, kind)?;
     // A copy leaves out what a damaged page no longer shows.
-    quick_check(&mut connection).map_err(|fault| fault.at(from))?;
+    quick_check(&mut connection).map_err(|fault| told(fault, from))?;
     let copy = diesel::sql_query("VACUUM INTO ?").bind::<Text, _>(to.to_string_lossy());
     copy.execute(&mut connection).map(drop).map_err(|error| LedgerError::Copy {
         from: from.to_owned(),
@@ -50,11 +51,11 @@ pub(crate) fn check(path: &Path, kind: Kind) -> Result<Position, LedgerError> {
     let mut look = || {
         quick_check(&mut connection)?;
         match kind {
-            Kind::History => read::checkpoint(&mut connection),
+            Kind::History => at_once(work::checkpoint(&mut connection)),
             Kind::Logs => Ok(Position::default()),
         }
     };
-    look().map_err(|fault: Fault| fault.at(path))
+    look().map_err(|fault: Fault| told(fault, path))
 }
 
 #[derive(QueryableByName)]
@@ -73,7 +74,7 @@ fn quick_check(connection: &mut SqliteConnection) -> Result<(), Fault> {
 
 pub(crate) fn peek(path: &Path) -> Result<Position, LedgerError> {
     let mut connection = connect(path, Kind::History)?;
-    read::checkpoint(&mut connection).map_err(|fault| fault.at(path))
+    at_once(work::checkpoint(&mut connection)).map_err(|fault| told(fault, path))
 }
 
 /// The journal beside it has begun this epoch, with the same entries.
@@ -82,5 +83,5 @@ pub(crate) fn begin_epoch(path: &Path, epoch: u64) -> Result<(), LedgerError> {
     // A checkpoint before the first entry is of no epoch.
     let begun = checkpoints::table.filter(checkpoints::seq.gt(0));
     let set = diesel::update(begun).set(checkpoints::epoch.eq(epoch.cast_signed()));
-    set.execute(&mut connection).map(drop).map_err(|error| Fault::Sql(error).at(path))
+    set.execute(&mut connection).map(drop).map_err(|error| told(Fault::Sql(error), path))
 }

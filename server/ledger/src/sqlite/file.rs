@@ -12,7 +12,8 @@ use diesel::{Connection, SqliteConnection};
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 use tokio::sync::Semaphore;
 
-use super::fault::Fault;
+use super::fault::told;
+use crate::sql::Fault;
 use crate::{LedgerError, LedgerOptions};
 
 const HISTORY: EmbeddedMigrations = embed_migrations!("migrations/ledger");
@@ -123,13 +124,13 @@ impl Database {
             let _permit = permit;
             let mut connection = match slots(&self).take() {
                 Some(connection) => connection,
-                None => open(&self).map_err(|fault| fault.at(&self.path))?,
+                None => open(&self).map_err(|fault| told(fault, &self.path))?,
             };
             let done = work(&mut connection);
             if !done.as_ref().is_err_and(Fault::spoils_connection) {
                 slots(&self).put(connection);
             }
-            done.map_err(|fault| fault.at(&self.path))
+            done.map_err(|fault| told(fault, &self.path))
         };
         if is_inline {
             return work();

@@ -5,7 +5,13 @@ use diesel::{Connection, SqliteConnection};
 use sentinel_broker::Position;
 use sentinel_ledger::{Ledger, LedgerError, LedgerOptions};
 
-use crate::journal::{Journal, fresh};
+use crate::journal::Journal;
+
+async fn fresh() -> (tempfile::TempDir, Ledger) {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let ledger = Ledger::open(&directory.path().join("ledger.db")).await.expect("a new ledger");
+    (directory, ledger)
+}
 
 #[tokio::test]
 async fn what_was_projected_is_there_after_opening_again() {

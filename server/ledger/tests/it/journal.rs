@@ -14,7 +14,6 @@ use sentinel_domain::{
     AttemptEnd, Command, Decision, Failure, Job, JobError, JobId, Millis, Name, NewJob, Queue,
     SessionId, birth, decide,
 };
-use sentinel_ledger::Ledger;
 
 pub(crate) const QUEUES: [&str; 3] = ["images", "mail", "reports"];
 pub(crate) const KINDS: [&str; 3] = ["render", "send", "sum"];
@@ -155,11 +154,4 @@ impl Journal {
         }
         self.seal(events, Vec::new())
     }
-}
-
-/// A ledger in a new directory.
-pub(crate) async fn fresh() -> (tempfile::TempDir, Ledger) {
-    let directory = tempfile::tempdir().expect("a temporary directory");
-    let ledger = Ledger::open(&directory.path().join("ledger.db")).await.expect("a new ledger");
-    (directory, ledger)
 }

@@ -4,7 +4,13 @@ use sentinel_domain::JobId;
 use sentinel_domain::limits::LOG_ATTEMPT_BYTES;
 use sentinel_ledger::{LogCursor, LogQuery, LogRow};
 
-use crate::journal::{START, fresh};
+use crate::home::{Home, fresh, on_every_home};
+use crate::journal::START;
+
+on_every_home!(
+    lines_come_once_and_in_order_over_attempts_and_runs,
+    the_oldest_lines_make_room_and_stay_away,
+);
 
 fn row(run: u32, attempt: u32, seq: u64, text: &str) -> LogRow {
     let job = JobId::new(START, 0, 1);
@@ -15,9 +21,8 @@ fn query(limit: usize) -> LogQuery {
     LogQuery { job: JobId::new(START, 0, 1), attempt: None, after: None, limit }
 }
 
-#[tokio::test]
-async fn lines_come_once_and_in_order_over_attempts_and_runs() {
-    let (_directory, ledger) = fresh().await;
+async fn lines_come_once_and_in_order_over_attempts_and_runs(home: Home) {
+    let (_directory, ledger) = fresh(home).await;
     let mut rows = Vec::new();
     for (run, attempt) in [(1, 1), (1, 2), (2, 1)] {
         rows.extend((0..10).map(|seq| row(run, attempt, seq, "line")));
@@ -45,9 +50,8 @@ async fn lines_come_once_and_in_order_over_attempts_and_runs() {
     assert_eq!(rest, rows[10..]);
 }
 
-#[tokio::test]
-async fn the_oldest_lines_make_room_and_stay_away() {
-    let (_directory, ledger) = fresh().await;
+async fn the_oldest_lines_make_room_and_stay_away(home: Home) {
+    let (_directory, ledger) = fresh(home).await;
     let text = "y".repeat(64 << 10);
     let fit = LOG_ATTEMPT_BYTES / (64 << 10);
     let rows: Vec<_> = (0..fit + 5).map(|seq| row(1, 1, seq, &text)).collect();

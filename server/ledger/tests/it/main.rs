@@ -1,7 +1,8 @@
-//! The ledger on real files.
+//! The ledger on real files and on a real MariaDB.
 
 mod crash;
 mod file;
+mod home;
 mod journal;
 mod logs;
 mod model;

@@ -6,7 +6,16 @@ use sentinel_broker::Position;
 use sentinel_domain::{Filter, Job, JobId, Label, State, held_key};
 use sentinel_ledger::{Ledger, PageRequest};
 
-use crate::journal::{Journal, KINDS, QUEUES, START, fresh};
+use crate::home::{Home, fresh, on_every_home};
+use crate::journal::{Journal, KINDS, QUEUES, START};
+
+on_every_home!(
+    lists_equal_predicates,
+    look_ups_equal_the_fold,
+    counts_equal_the_fold,
+    a_page_visits_each_job_once_while_jobs_are_added,
+    keys_are_held_until_their_time,
+);
 
 /// Projects a random journal in batches of random size.
 async fn grow(journal: &mut Journal, ledger: &Ledger, entries: usize) {
@@ -69,10 +78,9 @@ async fn list_all(ledger: &Ledger, filter: &Filter, size: usize) -> Vec<Job> {
     }
 }
 
-#[tokio::test]
-async fn lists_equal_predicates() {
+async fn lists_equal_predicates(home: Home) {
     for seed in 0..6 {
-        let (_directory, ledger) = fresh().await;
+        let (_directory, ledger) = fresh(home).await;
         let mut journal = Journal::new(seed);
         grow(&mut journal, &ledger, 60).await;
         for _ in 0..120 {
@@ -86,10 +94,9 @@ async fn lists_equal_predicates() {
     }
 }
 
-#[tokio::test]
-async fn look_ups_equal_the_fold() {
+async fn look_ups_equal_the_fold(home: Home) {
     for seed in 10..16 {
-        let (_directory, ledger) = fresh().await;
+        let (_directory, ledger) = fresh(home).await;
         let mut journal = Journal::new(seed);
         grow(&mut journal, &ledger, 60).await;
         let mut ids: Vec<JobId> = journal.jobs.keys().copied().collect();
@@ -119,9 +126,8 @@ async fn look_ups_equal_the_fold() {
     }
 }
 
-#[tokio::test]
-async fn counts_equal_the_fold() {
-    let (_directory, ledger) = fresh().await;
+async fn counts_equal_the_fold(home: Home) {
+    let (_directory, ledger) = fresh(home).await;
     let mut journal = Journal::new(20);
     grow(&mut journal, &ledger, 80).await;
     for queues in [vec![], vec!["mail".into()], vec!["none".into(), "images".into()]] {
@@ -138,9 +144,8 @@ async fn counts_equal_the_fold() {
     }
 }
 
-#[tokio::test]
-async fn a_page_visits_each_job_once_while_jobs_are_added() {
-    let (_directory, ledger) = fresh().await;
+async fn a_page_visits_each_job_once_while_jobs_are_added(home: Home) {
+    let (_directory, ledger) = fresh(home).await;
     let mut journal = Journal::new(30);
     let first = vec![journal.births(100)];
     let mut from = ledger.project(Position::default(), first).await.expect("a projection");
@@ -160,9 +165,8 @@ async fn a_page_visits_each_job_once_while_jobs_are_added() {
     assert_eq!(found, expected);
 }
 
-#[tokio::test]
-async fn keys_are_held_until_their_time() {
-    let (_directory, ledger) = fresh().await;
+async fn keys_are_held_until_their_time(home: Home) {
+    let (_directory, ledger) = fresh(home).await;
     let mut journal = Journal::new(8);
     for _ in 0..10 {
         grow(&mut journal, &ledger, 10).await;

@@ -3,22 +3,30 @@
 use std::sync::Arc;
 
 use sentinel_broker::{Entry, Position};
-use sentinel_ledger::{Ledger, LedgerError};
+use sentinel_ledger::LedgerError;
 
-use crate::journal::{Journal, fresh};
+use crate::home::{Home, fresh, on_every_home};
+use crate::journal::Journal;
 
-#[tokio::test]
-async fn nothing_was_projected_at_first() {
-    let (_directory, ledger) = fresh().await;
+on_every_home!(
+    nothing_was_projected_at_first,
+    of_two_projectors_one_is_superseded,
+    the_same_batch_twice_is_refused_and_changes_nothing,
+    a_gap_is_refused,
+    a_batch_with_a_job_never_seen_leaves_nothing_behind,
+    a_batch_of_many_thousands_is_one_transaction,
+);
+
+async fn nothing_was_projected_at_first(home: Home) {
+    let (_directory, ledger) = fresh(home).await;
     assert_eq!(ledger.checkpoint().await, Ok(Position::default()));
     assert_eq!(ledger.as_of().await, Ok(0));
     assert_eq!(ledger.project(Position::default(), vec![]).await, Ok(Position::default()));
 }
 
-#[tokio::test]
-async fn of_two_projectors_one_is_superseded() {
-    let (directory, ledger) = fresh().await;
-    let other = Ledger::open(&directory.path().join("ledger.db")).await.expect("a second handle");
+async fn of_two_projectors_one_is_superseded(home: Home) {
+    let (place, ledger) = fresh(home).await;
+    let other = place.open().await;
     let mut journal = Journal::new(1);
     let entries = vec![journal.births(50)];
     let start = Position::default();
@@ -32,9 +40,8 @@ async fn of_two_projectors_one_is_superseded() {
     );
 }
 
-#[tokio::test]
-async fn the_same_batch_twice_is_refused_and_changes_nothing() {
-    let (_directory, ledger) = fresh().await;
+async fn the_same_batch_twice_is_refused_and_changes_nothing(home: Home) {
+    let (_directory, ledger) = fresh(home).await;
     let mut journal = Journal::new(2);
     let first = vec![journal.births(5)];
     let at = ledger.project(Position::default(), first.clone()).await.expect("a projection");
@@ -43,9 +50,8 @@ async fn the_same_batch_twice_is_refused_and_changes_nothing() {
     assert_eq!(ledger.checkpoint().await, Ok(at));
 }
 
-#[tokio::test]
-async fn a_gap_is_refused() {
-    let (_directory, ledger) = fresh().await;
+async fn a_gap_is_refused(home: Home) {
+    let (_directory, ledger) = fresh(home).await;
     let mut journal = Journal::new(3);
     let first = journal.births(1);
     let _left_out = journal.births(1);
@@ -57,9 +63,8 @@ async fn a_gap_is_refused() {
     assert_eq!(ledger.project(at, vec![third]).await, Err(gap));
 }
 
-#[tokio::test]
-async fn a_batch_with_a_job_never_seen_leaves_nothing_behind() {
-    let (_directory, ledger) = fresh().await;
+async fn a_batch_with_a_job_never_seen_leaves_nothing_behind(home: Home) {
+    let (_directory, ledger) = fresh(home).await;
     let mut journal = Journal::new(4);
     let entry = journal.births(3);
     let mut jobs = entry.jobs.clone();
@@ -77,9 +82,8 @@ async fn a_batch_with_a_job_never_seen_leaves_nothing_behind() {
     assert_eq!(ledger.project(Position::default(), vec![entry]).await, Ok(journal.position));
 }
 
-#[tokio::test]
-async fn a_batch_of_many_thousands_is_one_transaction() {
-    let (_directory, ledger) = fresh().await;
+async fn a_batch_of_many_thousands_is_one_transaction(home: Home) {
+    let (_directory, ledger) = fresh(home).await;
     let mut journal = Journal::new(5);
     let entries: Vec<_> = (0..12).map(|_| journal.births(1_000)).collect();
     assert_eq!(ledger.project(Position::default(), entries).await, Ok(journal.position));

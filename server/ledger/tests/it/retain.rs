@@ -11,11 +11,20 @@ use sentinel_broker::Position;
 use sentinel_domain::{Filter, Job, JobId, Millis, State, held_key};
 use sentinel_ledger::{Expiry, Ledger, LogQuery, LogRow, PageRequest, Stale};
 
-use crate::journal::{Journal, START, fresh};
+use crate::home::{Home, Place, fresh, on_every_home};
+use crate::journal::{Journal, START};
+
+on_every_home!(
+    a_walk_finds_what_the_predicate_says_whatever_its_steps,
+    a_job_goes_exactly_at_its_age,
+    a_job_that_changed_meanwhile_stays,
+    the_oldest_beyond_a_count_are_found,
+    log_lines_go_in_bounded_steps,
+);
 
 /// A ledger with the history of a random journal.
-async fn grown(seed: u64) -> (tempfile::TempDir, Ledger, Journal) {
-    let (directory, ledger) = fresh().await;
+async fn grown(home: Home, seed: u64) -> (Place, Ledger, Journal) {
+    let (directory, ledger) = fresh(home).await;
     let mut journal = Journal::new(seed);
     let entries: Vec<_> = (0..150).map(|_| journal.entry(8)).collect();
     ledger.project(Position::default(), entries).await.expect("projected");
@@ -79,23 +88,28 @@ struct Count {
 }
 
 /// Rows that belong to a job that is not there.
-fn orphans(directory: &tempfile::TempDir) -> i64 {
-    let path = directory.path().join("ledger.db");
-    let mut file = SqliteConnection::establish(path.to_str().expect("UTF-8")).expect("a file");
-    file.batch_execute("PRAGMA query_only = ON").expect("set");
+fn orphans(place: &Place) -> i64 {
     let lost = |table: &str, column: &str| {
         format!("SELECT {column} FROM {table} WHERE {column} NOT IN (SELECT id FROM jobs)")
     };
-    let tables = [("labels", "job"), ("attempts", "job"), ("specs", "id"), ("keys", "job")];
+    let tables = [("labels", "job"), ("attempts", "job"), ("specs", "id"), ("`keys`", "job")];
     let parts: Vec<_> = tables.iter().map(|(table, column)| lost(table, column)).collect();
-    let sql = format!("SELECT count(*) AS rows FROM ({})", parts.join(" UNION ALL "));
-    diesel::sql_query(sql).get_result::<Count>(&mut file).expect("a count").rows
+    let sql = format!("SELECT count(*) AS `rows` FROM ({}) AS lost", parts.join(" UNION ALL "));
+    match place {
+        Place::Directory(directory) => {
+            let path = directory.path().join("ledger.db");
+            let mut file =
+                SqliteConnection::establish(path.to_str().expect("UTF-8")).expect("a file");
+            file.batch_execute("PRAGMA query_only = ON").expect("set");
+            diesel::sql_query(sql).get_result::<Count>(&mut file).expect("a count").rows
+        }
+        Place::MariaDb(database) => database.ask(&sql).trim().parse().expect("a count"),
+    }
 }
 
-#[tokio::test]
-async fn a_walk_finds_what_the_predicate_says_whatever_its_steps() {
+async fn a_walk_finds_what_the_predicate_says_whatever_its_steps(home: Home) {
     for seed in 0..12 {
-        let (directory, ledger, mut journal) = grown(seed).await;
+        let (place, ledger, mut journal) = grown(home, seed).await;
         let span = journal.now - START;
         let rng = &mut journal.rng;
         let expiry = Expiry {
@@ -115,14 +129,13 @@ async fn a_walk_finds_what_the_predicate_says_whatever_its_steps() {
         assert_eq!(remove_all(&ledger, stale).await, expected.len());
         let left: BTreeSet<JobId> = journal.jobs.keys().copied().collect();
         assert_eq!(all(&ledger).await, &left - &expected, "seed {seed}");
-        assert_eq!(orphans(&directory), 0, "seed {seed}");
+        assert_eq!(orphans(&place), 0, "seed {seed}");
         assert!(walk(&ledger, expiry, 500).await.is_empty(), "nothing is left to do");
     }
 }
 
-#[tokio::test]
-async fn a_job_goes_exactly_at_its_age() {
-    let (_directory, ledger, journal) = grown(40).await;
+async fn a_job_goes_exactly_at_its_age(home: Home) {
+    let (_directory, ledger, journal) = grown(home, 40).await;
     let job = journal.jobs.values().find(|job| job.status.state == State::Succeeded);
     let job = job.expect("one succeeded");
     let end = job.status.finished_at.expect("it has an end");
@@ -132,9 +145,8 @@ async fn a_job_goes_exactly_at_its_age() {
     assert!(has(end).await);
 }
 
-#[tokio::test]
-async fn a_job_that_changed_meanwhile_stays() {
-    let (_directory, ledger, journal) = grown(41).await;
+async fn a_job_that_changed_meanwhile_stays(home: Home) {
+    let (_directory, ledger, journal) = grown(home, 41).await;
     let now = journal.now + 1_000_000;
     let stale = walk(&ledger, Expiry { now, succeeded_by: now, others_by: now }, 500).await;
     let older = stale.iter().map(|s| Stale { version: s.version - 1, ..*s }).collect();
@@ -144,9 +156,8 @@ async fn a_job_that_changed_meanwhile_stays() {
     assert_eq!(remove_all(&ledger, live).await, 0, "a live job is never removed");
 }
 
-#[tokio::test]
-async fn the_oldest_beyond_a_count_are_found() {
-    let (_directory, ledger, journal) = grown(42).await;
+async fn the_oldest_beyond_a_count_are_found(home: Home) {
+    let (_directory, ledger, journal) = grown(home, 42).await;
     let now = journal.now + 1_000_000;
     let expiry = Expiry { now, succeeded_by: now, others_by: now };
     assert_eq!(ledger.overfull(journal.jobs.len() as u64).await, Ok(vec![]));
@@ -174,9 +185,8 @@ async fn the_oldest_beyond_a_count_are_found() {
     }
 }
 
-#[tokio::test]
-async fn log_lines_go_in_bounded_steps() {
-    let (_directory, ledger, journal) = grown(43).await;
+async fn log_lines_go_in_bounded_steps(home: Home) {
+    let (_directory, ledger, journal) = grown(home, 43).await;
     let ids: Vec<JobId> = journal.jobs.keys().copied().take(3).collect();
     for (job, attempt) in [(ids[0], 1), (ids[0], 2), (ids[1], 1), (ids[2], 1)] {
         let row = |seq| LogRow { job, run: 1, attempt, seq, at: 1, level: 1, text: "line".into() };

@@ -1,7 +1,6 @@
 -- A call begins: who writes, where the store stands, and whether this is a repeat.
 local A = ARGV
--- Whether the channel is told of each entry here, and whether there is a journal at all.
-local IS_TOLD = true
+-- Whether there is a journal of what changes.
 local IS_QUIET = false
 local writer = A[1]
 local number, now = tonumber(A[2]), tonumber(A[3])

@@ -1,14 +1,14 @@
 //! A page of a list: the cheapest index yields candidates, the rest of the filter judges
 //! each, and a bound on candidates keeps any filter from reading the whole table.
 
-use diesel::prelude::*;
 use sentinel_broker::codec::Names;
 use sentinel_domain::limits::PAGE_MAX;
 use sentinel_domain::{Filter, Job, JobId, Millis, Name, State};
 
-use super::fault::Fault;
 use super::read;
-use super::scan::{Candidate, Direction, Merge, Source, has_label, queue_names};
+use super::scan::{Merge, queue_names};
+use crate::rows::{Candidate, Direction, Lock, Rows, Source};
+use crate::sql::Fault;
 use crate::{Page, PageRequest};
 
 /// Candidates that one page looks at, at the most. About 0.3 s when none of them fits.
@@ -18,38 +18,44 @@ const SCAN_MAX: usize = 100_000;
 const PAGE_BYTES: usize = 12 << 20;
 
 /// The jobs of a filter, newest first.
-pub(crate) fn list(
-    connection: &mut SqliteConnection,
+pub(crate) async fn list<R: Rows>(
+    rows: &mut R,
     filter: &Filter,
     request: PageRequest,
 ) -> Result<Page, Fault> {
     let size = request.size.clamp(1, PAGE_MAX as usize);
     let Some(direction) = bounds(filter, request.before) else { return Ok(Page::default()) };
-    let mut merge = Merge::new(sources(connection, filter)?, direction, size);
+    let mut merge = Merge::new(sources(rows, filter).await?, direction, size);
     let mut names = Names::default();
     let mut page = Page::default();
     let mut bytes = 0;
-    for scanned in 1.. {
-        let Some(candidate) = merge.next(connection)? else { break };
-        let fits = fits(connection, filter, &candidate)?;
-        if fits && page.jobs.len() == size {
-            page.next = page.jobs.last().map(|job| job.id);
-            break;
-        }
-        if fits && let Some(job) = read::job(connection, candidate.id, &mut names)? {
+    let mut scanned = 0;
+    loop {
+        let step = merge.take(rows, R::STEP.min(SCAN_MAX - scanned)).await?;
+        let Some(last) = step.last().map(|candidate| candidate.id) else { return Ok(page) };
+        scanned += step.len();
+        let mut fitting = fitting(rows, filter, step).await?;
+        // One more than there is room for tells whether another page follows.
+        let room = size - page.jobs.len();
+        let is_more = fitting.len() > room;
+        fitting.truncate(room);
+        for job in read::jobs(rows, &fitting, Lock::Free, &mut names).await?.into_iter().flatten() {
             bytes += weight(&job);
             if bytes > PAGE_BYTES && !page.jobs.is_empty() {
                 page.next = page.jobs.last().map(|job| job.id);
-                break;
+                return Ok(page);
             }
             page.jobs.push(job);
         }
+        if is_more {
+            page.next = page.jobs.last().map(|job| job.id);
+            return Ok(page);
+        }
         if scanned == SCAN_MAX {
-            page.next = Some(candidate.id);
-            break;
+            page.next = Some(last);
+            return Ok(page);
         }
     }
-    Ok(page)
 }
 
 fn weight(job: &Job) -> usize {
@@ -84,7 +90,7 @@ fn lowest_id(at: Millis) -> Option<JobId> {
 
 /// The ranges whose union has every job of the filter, each job once. A label is thought
 /// to be rarer than a queue, and a queue narrower than a kind.
-fn sources(connection: &mut SqliteConnection, filter: &Filter) -> Result<Vec<Source>, Fault> {
+async fn sources<R: Rows>(rows: &mut R, filter: &Filter) -> Result<Vec<Source>, Fault> {
     if let Some(label) = filter.labels.first() {
         return Ok(vec![Source::Label(label.clone())]);
     }
@@ -95,7 +101,7 @@ fn sources(connection: &mut SqliteConnection, filter: &Filter) -> Result<Vec<Sou
         return Ok(vec![Source::All]);
     }
     let queues =
-        if filter.queues.is_empty() { queue_names(connection)? } else { distinct(&filter.queues) };
+        if filter.queues.is_empty() { queue_names(rows).await? } else { distinct(&filter.queues) };
     let wanted = |state: &State| filter.states.is_empty() || filter.states.contains(state);
     let states: Vec<State> = State::ALL.into_iter().filter(wanted).collect();
     let pairs = queues.iter().flat_map(|queue| states.iter().map(move |state| (queue, state)));
@@ -109,14 +115,30 @@ fn distinct(names: &[Name]) -> Vec<Name> {
     names
 }
 
+/// Those that are in the filter.
+async fn fitting<R: Rows>(
+    rows: &mut R,
+    filter: &Filter,
+    candidates: Vec<Candidate>,
+) -> Result<Vec<JobId>, Fault> {
+    let mut ids: Vec<JobId> = candidates
+        .into_iter()
+        .filter(|candidate| allows(filter, candidate))
+        .map(|candidate| candidate.id)
+        .collect();
+    for label in filter.labels.iter().skip(1) {
+        if !ids.is_empty() {
+            let labelled = rows.labelled(&ids, label).await?;
+            ids.retain(|id| labelled.contains(id));
+        }
+    }
+    Ok(ids)
+}
+
 /// What the range did not already make sure of. A part that a range leaves out of its
 /// candidates is a part that it was chosen by.
-fn fits(
-    connection: &mut SqliteConnection,
-    filter: &Filter,
-    candidate: &Candidate,
-) -> Result<bool, Fault> {
-    let allows = |names: &[Name], name: &Option<Name>| match name {
+fn allows(filter: &Filter, candidate: &Candidate) -> bool {
+    let names = |names: &[Name], name: &Option<Name>| match name {
         Some(name) => names.is_empty() || names.contains(name),
         None => true,
     };
@@ -124,16 +146,5 @@ fn fits(
         Some(state) => filter.states.is_empty() || filter.states.contains(&state),
         None => true,
     };
-    if !state_fits
-        || !allows(&filter.queues, &candidate.queue)
-        || !allows(&filter.kinds, &candidate.kind)
-    {
-        return Ok(false);
-    }
-    for label in filter.labels.iter().skip(1) {
-        if !has_label(connection, candidate.id, label)? {
-            return Ok(false);
-        }
-    }
-    Ok(true)
+    state_fits && names(&filter.queues, &candidate.queue) && names(&filter.kinds, &candidate.kind)
 }

@@ -1,13 +1,19 @@
 use diesel::connection::SimpleConnection;
 
-use super::*;
+use diesel::{Connection, SqliteConnection};
+use sentinel_domain::State;
+use sentinel_domain::limits::COUNT_CAP;
+
+use crate::rows::at_once;
+use crate::sql::state_code;
+use crate::work::counts;
 
 /// Only what is counted, of the table that the migrations make.
 const TABLE: &str = "CREATE TABLE jobs (id BLOB PRIMARY KEY, queue TEXT, kind TEXT, state INTEGER);
     CREATE INDEX jobs_by_state ON jobs (queue, state, id, kind);";
 
 fn insert(connection: &mut SqliteConnection, from: u64, to: u64) {
-    let state = code::from_state(State::Ready);
+    let state = state_code(State::Ready);
     let rows = format!(
         "WITH RECURSIVE n(i) AS (SELECT {from} UNION ALL SELECT i + 1 FROM n WHERE i < {to})
          INSERT INTO jobs SELECT CAST(printf('%016d', i) AS BLOB), 'q', 'k', {state} FROM n;"
@@ -27,7 +33,7 @@ fn a_count_stops_at_its_cap() {
     ] {
         insert(&mut connection, next, jobs);
         next = jobs + 1;
-        let found = counts(&mut connection, vec!["q".into()]).map_err(|_| "an error");
+        let found = at_once(counts(&mut connection, &["q".into()])).map_err(|_| "an error");
         let found = found.expect("counts");
         assert_eq!((found[0].count, found[0].capped), (counted, is_capped));
     }

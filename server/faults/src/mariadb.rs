@@ -1,0 +1,224 @@
+//! A MariaDB of its own for a test: on a free port, in a temporary directory, without
+//! touching one that runs on the machine.
+
+use std::io::Read;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// A server that has not begun to answer after this long never will.
+const START_MAX: Duration = Duration::from_secs(60);
+
+/// Who the tests are, and where. The password has what a URL must escape.
+const INIT: &str = "\
+    CREATE DATABASE IF NOT EXISTS sentinel;\n\
+    CREATE USER IF NOT EXISTS 'sentinel'@'%' IDENTIFIED BY 'hush@1';\n\
+    GRANT ALL ON sentinel.* TO 'sentinel'@'%';\n";
+
+/// A server process. Killed when dropped, and its directory deleted.
+pub struct MariaDb {
+    process: Child,
+    port: u16,
+    dir: tempfile::TempDir,
+    args: Vec<String>,
+}
+
+impl MariaDb {
+    /// Starts one with an empty database.
+    ///
+    /// # Panics
+    /// There is no `mariadbd`, or it does not start.
+    pub fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    /// The same, with more arguments.
+    ///
+    /// # Panics
+    /// As for [`MariaDb::start`].
+    pub fn start_with(args: &[&str]) -> Self {
+        let args: Vec<String> = args.iter().map(|arg| (*arg).to_owned()).collect();
+        let dir = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir());
+        let dir = dir.expect("a directory");
+        copy(&template(), &dir.path().join("data"));
+        std::fs::write(dir.path().join("init.sql"), INIT).expect("a file");
+        // Another process may take the port before the server does.
+        for _ in 0..5 {
+            let port = free_port();
+            let mut process = launch(dir.path(), port, &args);
+            if is_up(&mut process, port) {
+                return Self { process, port, dir, args };
+            }
+        }
+        panic!("mariadbd does not start: {}", log_of(dir.path()));
+    }
+
+    /// Where its clients find it.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// The address of its database, as a ledger takes it.
+    pub fn url(&self) -> String {
+        self.url_at(self.port)
+    }
+
+    /// The same through another port of this machine, such as that of a proxy.
+    pub fn url_at(&self, port: u16) -> String {
+        format!("mysql://sentinel:hush%401@127.0.0.1:{port}/sentinel")
+    }
+
+    /// Kills it as a loss of power does.
+    pub fn kill(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+
+    /// Stops it as an administrator does.
+    ///
+    /// # Panics
+    /// It does not end.
+    pub fn stop(&mut self) {
+        self.signal("TERM");
+        self.process.wait().expect("its end");
+    }
+
+    /// Starts it again at the same port, over the same data.
+    ///
+    /// # Panics
+    /// It does not start.
+    pub fn restart(&mut self) {
+        self.kill();
+        self.process = launch(self.dir.path(), self.port, &self.args);
+        let is_up = is_up(&mut self.process, self.port);
+        assert!(is_up, "mariadbd does not start again: {}", log_of(self.dir.path()));
+    }
+
+    /// Freezes it: connections stay open and nobody answers.
+    ///
+    /// # Panics
+    /// It is gone.
+    pub fn pause(&self) {
+        self.signal("STOP");
+    }
+
+    /// Lets it go on.
+    ///
+    /// # Panics
+    /// It is gone.
+    pub fn resume(&self) {
+        self.signal("CONT");
+    }
+
+    /// What its own client prints, as an administrator.
+    ///
+    /// # Panics
+    /// The statement fails.
+    pub fn ask(&self, sql: &str) -> String {
+        let output = Command::new("mariadb")
+            .args(["--no-defaults", "--user=root", "--batch", "--skip-column-names"])
+            .arg(format!("--socket={}", self.dir.path().join("socket").display()))
+            .args(["--database=sentinel", "--execute", sql])
+            .output()
+            .expect("its client is installed");
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{sql}: {error}");
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+
+    fn signal(&self, name: &str) {
+        let id = self.process.id().to_string();
+        let sent = Command::new("kill").args([&format!("-{name}"), &id]).status();
+        assert!(sent.is_ok_and(|status| status.success()), "SIG{name} to mariadbd");
+    }
+}
+
+impl Drop for MariaDb {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+fn launch(dir: &Path, port: u16, args: &[String]) -> Child {
+    let log = std::fs::File::create(dir.join("log")).expect("a file");
+    Command::new("/usr/sbin/mariadbd")
+        .args(["--no-defaults", "--user=root", "--bind-address=127.0.0.1", "--skip-name-resolve"])
+        .arg(format!("--port={port}"))
+        .arg(format!("--datadir={}", dir.join("data").display()))
+        .arg(format!("--socket={}", dir.join("socket").display()))
+        .arg(format!("--pid-file={}", dir.join("pid").display()))
+        .arg(format!("--init-file={}", dir.join("init.sql").display()))
+        .args(["--max-allowed-packet=64M", "--innodb-log-file-size=64M", "--skip-log-bin"])
+        .args(["--innodb-buffer-pool-size=64M", "--performance-schema=OFF"])
+        .args(args)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(log)
+        .spawn()
+        .expect("mariadbd is installed: apt-get install mariadb-server")
+}
+
+/// Whether it answers before it ends. A server speaks first.
+fn is_up(process: &mut Child, port: u16) -> bool {
+    let began = Instant::now();
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    while began.elapsed() < START_MAX {
+        if let Ok(Some(_)) = process.try_wait() {
+            return false;
+        }
+        let speaks =
+            TcpStream::connect_timeout(&address, Duration::from_secs(1)).and_then(|mut to| {
+                to.set_read_timeout(Some(Duration::from_secs(5)))?;
+                to.read_exact(&mut [0; 5])
+            });
+        if speaks.is_ok() {
+            return true;
+        }
+        std::thread::park_timeout(Duration::from_millis(20));
+    }
+    false
+}
+
+fn log_of(dir: &Path) -> String {
+    std::fs::read_to_string(dir.join("log")).unwrap_or_default()
+}
+
+/// A port that nobody listens on at this moment.
+fn free_port() -> u16 {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port is free");
+    listener.local_addr().expect("it has an address").port()
+}
+
+/// An initialised data directory to copy. Made once a machine and version: making it takes
+/// longer than all else at a start.
+fn template() -> PathBuf {
+    let version = Command::new("/usr/sbin/mariadbd").args(["--no-defaults", "--version"]).output();
+    let version = version.expect("mariadbd is installed: apt-get install mariadb-server").stdout;
+    let version = String::from_utf8_lossy(&version);
+    let version: String = version.chars().filter(char::is_ascii_alphanumeric).collect();
+    let ready = std::env::temp_dir().join(format!("sentinel-{version}"));
+    if ready.exists() {
+        return ready;
+    }
+    let new = tempfile::tempdir().expect("a directory");
+    let data = new.path().join("data");
+    let output = Command::new("mariadb-install-db")
+        .args(["--no-defaults", "--user=root", "--auth-root-authentication-method=normal"])
+        .args(["--skip-test-db", "--innodb-log-file-size=64M"])
+        .arg(format!("--datadir={}", data.display()))
+        .output()
+        .expect("mariadb-install-db is installed: apt-get install mariadb-server");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    // Of two that make it at once, one is late.
+    if std::fs::rename(&data, &ready).is_err() {
+        assert!(ready.exists(), "{} can not be made", ready.display());
+    }
+    ready
+}
+
+fn copy(from: &Path, to: &Path) {
+    let copied =
+        Command::new("cp").args(["--recursive", "--sparse=always"]).args([from, to]).status();
+    assert!(copied.is_ok_and(|status| status.success()), "copied {}", from.display());
+}

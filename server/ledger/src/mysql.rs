@@ -1,0 +1,16 @@
+//! The ledger on MySQL 8 or MariaDB 10.11: one database that several servers share, reached
+//! through a driver without a foreign library.
+
+mod address;
+mod fault;
+mod migrate;
+mod rows;
+mod server;
+mod session;
+mod statement;
+mod write;
+
+pub(crate) use migrate::migrate;
+pub use migrate::{Migrated, MigrationState};
+pub(crate) use server::Server;
+pub(crate) use session::within;

@@ -1,0 +1,57 @@
+//! What the messages of the server mean. The number of an error does not come through diesel;
+//! a session asks for English messages, so the text tells it.
+
+use std::path::{Path, PathBuf};
+
+use crate::LedgerError;
+use crate::sql::Fault;
+
+/// What went wrong, with the database it happened in.
+pub(super) fn told(fault: Fault, path: &Path) -> LedgerError {
+    fault.at(path, by_message)
+}
+
+/// Nothing happened, and the same may work at once.
+pub(super) fn is_conflict(fault: &Fault) -> bool {
+    let Fault::Sql(error) = fault else { return false };
+    let message = error.to_string();
+    ["Deadlock found", "Lock wait timeout exceeded", "Record has changed since last read"]
+        .iter()
+        .any(|text| message.contains(text))
+}
+
+/// The connection ended, not the statement.
+pub(super) fn is_loss(fault: &Fault) -> bool {
+    match fault {
+        Fault::Away(_) => true,
+        Fault::Sql(error) => {
+            let message = error.to_string();
+            ["Input/output error", "Driver error", "Connection was killed", "shutdown in progress"]
+                .iter()
+                .any(|text| message.contains(text))
+        }
+        _ => false,
+    }
+}
+
+fn by_message(path: PathBuf, message: String) -> LedgerError {
+    let says = |texts: &[&str]| texts.iter().any(|text| message.contains(text));
+    if says(&["is full", "No space left on device"]) {
+        LedgerError::Full { path }
+    } else if says(&["max_allowed_packet", "Packet too large"]) {
+        let message = format!("{message}; raise max_allowed_packet of the server");
+        LedgerError::Unfit { path, message }
+    } else if says(&[
+        "CONSTRAINT `",
+        "Check constraint",
+        "Duplicate entry",
+        "Data too long",
+        "cannot be null",
+        "crashed",
+        "corrupt",
+    ]) {
+        LedgerError::Damaged { path, message }
+    } else {
+        LedgerError::Unavailable { path, message }
+    }
+}

@@ -1,0 +1,310 @@
+//! The statements on MySQL. Many jobs each: every statement is a way to the server and back.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+
+use diesel::prelude::{ExpressionMethods, OptionalExtension, QueryDsl, QueryableByName};
+use diesel::sql_types::{BigInt, Binary, Integer};
+use diesel_async::RunQueryDsl;
+use sentinel_broker::{Entry, Position};
+use sentinel_domain::{AttemptEnd, Job, JobId, Label, Millis, Name, State};
+
+use super::session::Session;
+use super::statement::Value;
+use super::write;
+use crate::LogRow;
+use crate::rows::{Attempt, Candidate, Direction, Line, Lock, LogSize, Rows, Source, Stored};
+use crate::sql::schema::{checkpoints, jobs, keys, labels, log_sizes, logs, specs};
+use crate::sql::{Fault, job_id, key, of_all, of_ids, of_kinds, of_states, query, state_code};
+use crate::work::batch::Batch;
+
+/// Id, status and, unless it is large, spec.
+type JobRow = (Vec<u8>, Vec<u8>, Option<Vec<u8>>);
+
+#[derive(QueryableByName)]
+struct Count {
+    #[diesel(sql_type = BigInt)]
+    jobs: i64,
+}
+
+impl Rows for Session {
+    const STEP: usize = 32;
+
+    async fn checkpoint(&mut self) -> Result<(Position, Millis), Fault> {
+        let (epoch, seq, at): (i64, i64, Millis) =
+            query::checkpoint().get_result(&mut self.connection).await?;
+        Ok((Position { epoch: epoch.cast_unsigned(), seq: seq.cast_unsigned() }, at))
+    }
+
+    async fn queue_after(&mut self, name: &str) -> Result<Option<Name>, Fault> {
+        let next: Option<String> =
+            query::queue_after(name).first(&mut self.connection).await.optional()?;
+        Ok(next.map(Into::into))
+    }
+
+    async fn ranges(
+        &mut self,
+        ranges: &[(&Source, Direction)],
+        limit: usize,
+    ) -> Result<Vec<VecDeque<Candidate>>, Fault> {
+        let mut found = Vec::with_capacity(ranges.len());
+        for (source, direction) in ranges {
+            found.push(match *direction {
+                Direction::Rising { after } => self.rising(source, after, limit as i64).await?,
+                Direction::Falling { from, below } => {
+                    let low = key(from.unwrap_or(JobId::from_u128(0)));
+                    let high = key(below.unwrap_or(JobId::from_u128(u128::MAX)));
+                    self.falling(source, (&low, &high), limit as i64).await?
+                }
+            });
+        }
+        Ok(found)
+    }
+
+    async fn labelled(&mut self, ids: &[JobId], label: &Label) -> Result<Vec<JobId>, Fault> {
+        let ids: Vec<[u8; 16]> = ids.iter().map(|id| key(*id)).collect();
+        let rows: Vec<Vec<u8>> = labels::table
+            .filter(labels::key.eq(&*label.key))
+            .filter(labels::value.eq(&*label.value))
+            .filter(labels::job.eq_any(ids.iter().map(|id| &id[..])))
+            .select(labels::job)
+            .load(&mut self.connection)
+            .await?;
+        rows.iter().map(|id| job_id(id)).collect()
+    }
+
+    async fn stored(&mut self, ids: &[JobId], lock: Lock) -> Result<Vec<Option<Stored>>, Fault> {
+        let keys: Vec<[u8; 16]> = ids.iter().map(|id| key(*id)).collect();
+        let of = jobs::table.filter(jobs::id.eq_any(keys.iter().map(|id| &id[..]))).select((
+            jobs::id,
+            jobs::status,
+            jobs::spec,
+        ));
+        let rows: Vec<JobRow> = match lock {
+            Lock::Free => of.load(&mut self.connection).await?,
+            Lock::Held => of.for_update().load(&mut self.connection).await?,
+        };
+        let mut found = HashMap::new();
+        for (id, status, spec) in rows {
+            let spec = match spec {
+                Some(spec) => spec,
+                // One by one: a spec may be as large as all that a page may hold.
+                None => {
+                    let spec = specs::table.find(&id).select(specs::spec);
+                    spec.get_result(&mut self.connection).await?
+                }
+            };
+            found.insert(job_id(&id)?, Stored { status, spec });
+        }
+        Ok(ids.iter().map(|id| found.remove(id)).collect())
+    }
+
+    async fn count(&mut self, queue: &str, state: State, cap: Option<u64>) -> Result<u64, Fault> {
+        let state = state_code(state);
+        let count = match cap {
+            Some(cap) => {
+                let capped = "SELECT COUNT(*) AS jobs FROM (SELECT 1 FROM jobs \
+                              WHERE queue = ? AND state = ? LIMIT ?) AS capped";
+                let found: Count = diesel::sql_query(capped)
+                    .bind::<Binary, _>(queue.as_bytes())
+                    .bind::<Integer, _>(state)
+                    .bind::<BigInt, _>(cap.cast_signed() + 1)
+                    .get_result(&mut self.connection)
+                    .await?;
+                found.jobs
+            }
+            None => query::of_state(queue, state).count().get_result(&mut self.connection).await?,
+        };
+        Ok(count.cast_unsigned())
+    }
+
+    /// The server only guesses at the size of a table.
+    async fn jobs_at_most(&mut self) -> Result<Option<u64>, Fault> {
+        Ok(None)
+    }
+
+    async fn held_keys(&mut self, now: Millis) -> Result<Vec<(Vec<u8>, JobId, Millis)>, Fault> {
+        let rows: Vec<(Vec<u8>, Vec<u8>, Millis)> =
+            query::held_keys(now).load(&mut self.connection).await?;
+        rows.into_iter().map(|(key, job, until)| Ok((key, job_id(&job)?, until))).collect()
+    }
+
+    async fn queues(&mut self) -> Result<Vec<Vec<u8>>, Fault> {
+        Ok(query::declarations().load(&mut self.connection).await?)
+    }
+
+    async fn attempts(&mut self, id: JobId, limit: i64) -> Result<Vec<AttemptEnd>, Fault> {
+        let rows: Vec<query::AttemptRow> = query::attempts_of(&key(id), limit)
+            .select(query::ATTEMPT)
+            .load(&mut self.connection)
+            .await?;
+        rows.into_iter().map(query::AttemptRow::into_end).collect()
+    }
+
+    async fn move_checkpoint(&mut self, from: Position, last: &Entry) -> Result<bool, Fault> {
+        let at = query::checkpoint_at(from.epoch.cast_signed(), from.seq.cast_signed());
+        let moved = diesel::update(at)
+            .set((
+                checkpoints::epoch.eq(last.position.epoch.cast_signed()),
+                checkpoints::seq.eq(last.position.seq.cast_signed()),
+                checkpoints::at_ms.eq(last.at),
+            ))
+            .execute(&mut self.connection)
+            .await?;
+        Ok(moved == 1)
+    }
+
+    async fn drop_keys(&mut self, until: Millis) -> Result<(), Fault> {
+        let over = diesel::delete(keys::table.filter(keys::until_ms.le(until)));
+        over.execute(&mut self.connection).await?;
+        Ok(())
+    }
+
+    async fn write(&mut self, batch: &Batch<'_>) -> Result<(), Fault> {
+        write::write(self, batch).await
+    }
+
+    async fn delete(&mut self, jobs: &[Job]) -> Result<usize, Fault> {
+        write::delete(self, jobs).await
+    }
+
+    async fn log_size(&mut self, of: Attempt, lock: Lock) -> Result<Option<LogSize>, Fault> {
+        let job = key(of.job);
+        let size = query::log_size(&job, of.run, of.attempt);
+        let size: Option<(i64, i64)> = match lock {
+            Lock::Free => size.get_result(&mut self.connection).await.optional()?,
+            Lock::Held => {
+                // A row that is not there can not be locked.
+                let row = [
+                    Value::Bytes(&job),
+                    Value::Long(of.run),
+                    Value::Long(of.attempt),
+                    Value::Long(0),
+                    Value::Long(0),
+                ];
+                write::put(self, write::LOG_SIZES, &[row]).await?;
+                size.for_update().get_result(&mut self.connection).await.optional()?
+            }
+        };
+        Ok(size.map(|(bytes, first_seq)| LogSize { bytes, first_seq }))
+    }
+
+    async fn log_attempts(&mut self, job: JobId, run: i64) -> Result<Vec<(i64, i64)>, Fault> {
+        Ok(query::log_attempts(&key(job), run).load(&mut self.connection).await?)
+    }
+
+    async fn lines(&mut self, of: Attempt, after: i64, limit: i64) -> Result<Vec<Line>, Fault> {
+        let rows: Vec<(i64, Millis, i32, String)> =
+            query::lines(&key(of.job), of.run, of.attempt, after, limit)
+                .load(&mut self.connection)
+                .await?;
+        Ok(rows.into_iter().map(|(seq, at, level, text)| Line { seq, at, level, text }).collect())
+    }
+
+    async fn oldest_lines(&mut self, of: Attempt, limit: i64) -> Result<Vec<(i64, i64)>, Fault> {
+        let bytes = diesel::dsl::sql::<BigInt>("CAST(LENGTH(`logs`.`text`) AS SIGNED)");
+        let rows = query::lines_of(&key(of.job), of.run, of.attempt)
+            .order(logs::seq.asc())
+            .limit(limit)
+            .select((logs::seq, bytes))
+            .load(&mut self.connection)
+            .await?;
+        Ok(rows)
+    }
+
+    async fn seq_at(&mut self, of: Attempt, offset: i64) -> Result<Option<i64>, Fault> {
+        let row = query::lines_of(&key(of.job), of.run, of.attempt)
+            .order(logs::seq.asc())
+            .offset(offset)
+            .limit(1)
+            .select(logs::seq)
+            .get_result(&mut self.connection)
+            .await;
+        Ok(row.optional()?)
+    }
+
+    async fn put_lines(&mut self, of: Attempt, lines: &[(i64, &LogRow)]) -> Result<i64, Fault> {
+        write::put_lines(self, of, lines).await
+    }
+
+    async fn drop_lines(&mut self, of: Attempt, below: Option<i64>) -> Result<usize, Fault> {
+        let job = key(of.job);
+        let of = query::lines_of(&job, of.run, of.attempt);
+        Ok(match below {
+            Some(below) => {
+                let below = of.filter(logs::seq.lt(below));
+                diesel::delete(below).execute(&mut self.connection).await?
+            }
+            None => diesel::delete(of).execute(&mut self.connection).await?,
+        })
+    }
+
+    async fn put_log_size(&mut self, of: Attempt, size: LogSize) -> Result<(), Fault> {
+        let job = key(of.job);
+        let row = log_sizes::table.find((&job[..], of.run, of.attempt));
+        diesel::update(row)
+            .set((log_sizes::bytes.eq(size.bytes), log_sizes::first_seq.eq(size.first_seq)))
+            .execute(&mut self.connection)
+            .await?;
+        Ok(())
+    }
+
+    async fn drop_log_size(&mut self, of: Attempt) -> Result<(), Fault> {
+        let job = key(of.job);
+        let size = log_sizes::table.find((&job[..], of.run, of.attempt));
+        diesel::delete(size).execute(&mut self.connection).await?;
+        Ok(())
+    }
+}
+
+impl Session {
+    async fn rising(
+        &mut self,
+        source: &Source,
+        after: Option<JobId>,
+        limit: i64,
+    ) -> Result<VecDeque<Candidate>, Fault> {
+        let Source::State(queue, state) = source else { return Ok(VecDeque::new()) };
+        let low = after.map(key).unwrap_or_default();
+        let ids = query::state_rising(queue, state_code(*state), &low, limit);
+        of_ids(ids.load(&mut self.connection).await?)
+    }
+
+    async fn falling(
+        &mut self,
+        source: &Source,
+        (low, high): (&[u8], &[u8]),
+        limit: i64,
+    ) -> Result<VecDeque<Candidate>, Fault> {
+        let connection = &mut self.connection;
+        match source {
+            Source::All => of_ids(query::all_falling(low, high, limit).load(connection).await?),
+            Source::State(queue, state) => {
+                let state = state_code(*state);
+                let rows = query::state_falling(queue, state, low, high, limit);
+                of_kinds(rows.load(connection).await?)
+            }
+            Source::Kind(kind) => {
+                of_states(query::kind_falling(kind, low, high, limit).load(connection).await?)
+            }
+            Source::Label(Label { key, value }) => {
+                let rows = query::label_falling(key, value, low, high, limit);
+                of_all(rows.load(connection).await?)
+            }
+        }
+    }
+
+    /// Which of these lines are there.
+    pub(super) async fn known_seqs(
+        &mut self,
+        of: Attempt,
+        seqs: &[i64],
+    ) -> Result<HashSet<i64>, Fault> {
+        let job = key(of.job);
+        let known: Vec<i64> = query::lines_of(&job, of.run, of.attempt)
+            .filter(logs::seq.eq_any(seqs))
+            .select(logs::seq)
+            .load(&mut self.connection)
+            .await?;
+        Ok(known.into_iter().collect())
+    }
+}

@@ -1,0 +1,215 @@
+//! The questions that read the same on every database.
+
+use diesel::dsl::auto_type;
+use diesel::prelude::*;
+use sentinel_domain::{AttemptEnd, JobError};
+
+use super::Fault;
+use super::schema::{attempts, checkpoints, jobs, keys, labels, log_sizes, logs, queues};
+use sentinel_broker::codec::code;
+
+#[auto_type]
+pub(crate) fn checkpoint() -> _ {
+    checkpoints::table.find(0_i32).select((
+        checkpoints::epoch,
+        checkpoints::seq,
+        checkpoints::at_ms,
+    ))
+}
+
+/// The fence.
+#[auto_type]
+pub(crate) fn checkpoint_at(epoch: i64, seq: i64) -> _ {
+    checkpoints::table
+        .filter(checkpoints::shard.eq(0_i32))
+        .filter(checkpoints::epoch.eq(epoch))
+        .filter(checkpoints::seq.eq(seq))
+}
+
+/// One step into the index a queue: DISTINCT would read the entry of every job.
+#[auto_type]
+pub(crate) fn queue_after<'a>(name: &'a str) -> _ {
+    jobs::table.filter(jobs::queue.gt(name)).order(jobs::queue.asc()).select(jobs::queue)
+}
+
+/// Only ranges by state are read upwards: that is how a start finds the live jobs.
+#[auto_type]
+pub(crate) fn state_rising<'a>(queue: &'a str, state: i32, low: &'a [u8], limit: i64) -> _ {
+    jobs::table
+        .filter(jobs::queue.eq(queue))
+        .filter(jobs::state.eq(state))
+        .filter(jobs::id.gt(low))
+        .order(jobs::id.asc())
+        .limit(limit)
+        .select(jobs::id)
+}
+
+#[auto_type]
+pub(crate) fn all_falling<'a>(low: &'a [u8], high: &'a [u8], limit: i64) -> _ {
+    jobs::table
+        .filter(jobs::id.ge(low).and(jobs::id.lt(high)))
+        .order(jobs::id.desc())
+        .limit(limit)
+        .select(jobs::id)
+}
+
+#[auto_type]
+pub(crate) fn state_falling<'a>(
+    queue: &'a str,
+    state: i32,
+    low: &'a [u8],
+    high: &'a [u8],
+    limit: i64,
+) -> _ {
+    jobs::table
+        .filter(jobs::queue.eq(queue))
+        .filter(jobs::state.eq(state))
+        .filter(jobs::id.ge(low).and(jobs::id.lt(high)))
+        .order(jobs::id.desc())
+        .limit(limit)
+        .select((jobs::id, jobs::kind))
+}
+
+#[auto_type]
+pub(crate) fn kind_falling<'a>(kind: &'a str, low: &'a [u8], high: &'a [u8], limit: i64) -> _ {
+    jobs::table
+        .filter(jobs::kind.eq(kind))
+        .filter(jobs::id.ge(low).and(jobs::id.lt(high)))
+        .order(jobs::id.desc())
+        .limit(limit)
+        .select((jobs::id, jobs::state))
+}
+
+#[auto_type]
+pub(crate) fn label_falling<'a>(
+    key: &'a str,
+    value: &'a str,
+    low: &'a [u8],
+    high: &'a [u8],
+    limit: i64,
+) -> _ {
+    labels::table
+        .inner_join(jobs::table.on(jobs::id.eq(labels::job)))
+        .filter(labels::key.eq(key))
+        .filter(labels::value.eq(value))
+        .filter(labels::job.ge(low).and(labels::job.lt(high)))
+        .order(labels::job.desc())
+        .limit(limit)
+        .select((labels::job, jobs::queue, jobs::kind, jobs::state))
+}
+
+#[auto_type]
+pub(crate) fn of_state<'a>(queue: &'a str, state: i32) -> _ {
+    jobs::table.filter(jobs::queue.eq(queue)).filter(jobs::state.eq(state))
+}
+
+#[auto_type]
+pub(crate) fn held_keys(now: i64) -> _ {
+    keys::table.filter(keys::until_ms.gt(now))
+}
+
+#[auto_type]
+pub(crate) fn declarations() -> _ {
+    queues::table.order(queues::name).select(queues::declaration)
+}
+
+#[auto_type]
+pub(crate) fn attempts_of<'a>(job: &'a [u8], limit: i64) -> _ {
+    attempts::table.filter(attempts::job.eq(job)).order(attempts::epoch.desc()).limit(limit)
+}
+
+/// The columns of an [`AttemptRow`].
+pub(crate) const ATTEMPT: AttemptColumns = (
+    attempts::epoch,
+    attempts::run,
+    attempts::attempt,
+    attempts::outcome,
+    attempts::started_at_ms,
+    attempts::ended_at_ms,
+    attempts::worker,
+    attempts::error_message,
+    attempts::error_code,
+    attempts::error_retryable,
+);
+
+type AttemptColumns = (
+    attempts::epoch,
+    attempts::run,
+    attempts::attempt,
+    attempts::outcome,
+    attempts::started_at_ms,
+    attempts::ended_at_ms,
+    attempts::worker,
+    attempts::error_message,
+    attempts::error_code,
+    attempts::error_retryable,
+);
+
+#[auto_type]
+pub(crate) fn log_size<'a>(job: &'a [u8], run: i64, attempt: i64) -> _ {
+    log_sizes::table.find((job, run, attempt)).select((log_sizes::bytes, log_sizes::first_seq))
+}
+
+#[auto_type]
+pub(crate) fn log_attempts<'a>(job: &'a [u8], run: i64) -> _ {
+    log_sizes::table
+        .filter(log_sizes::job.eq(job))
+        .filter(log_sizes::run.ge(run))
+        .order((log_sizes::run.asc(), log_sizes::attempt.asc()))
+        .select((log_sizes::run, log_sizes::attempt))
+}
+
+#[auto_type]
+pub(crate) fn lines_of<'a>(job: &'a [u8], run: i64, attempt: i64) -> _ {
+    logs::table
+        .filter(logs::job.eq(job))
+        .filter(logs::run.eq(run))
+        .filter(logs::attempt.eq(attempt))
+}
+
+#[auto_type]
+pub(crate) fn lines<'a>(job: &'a [u8], run: i64, attempt: i64, after: i64, limit: i64) -> _ {
+    let of: lines_of<'a> = lines_of(job, run, attempt);
+    of.filter(logs::seq.gt(after)).order(logs::seq.asc()).limit(limit).select((
+        logs::seq,
+        logs::at_ms,
+        logs::level,
+        logs::text,
+    ))
+}
+
+/// A row of [`attempts_of`].
+#[derive(Queryable)]
+pub(crate) struct AttemptRow {
+    epoch: i64,
+    run: i64,
+    attempt: i64,
+    outcome: i32,
+    started_at_ms: Option<i64>,
+    ended_at_ms: i64,
+    worker: Option<String>,
+    error_message: Option<String>,
+    error_code: Option<String>,
+    error_retryable: Option<bool>,
+}
+
+impl AttemptRow {
+    pub(crate) fn into_end(self) -> Result<AttemptEnd, Fault> {
+        let error = match (self.error_message, self.error_code, self.error_retryable) {
+            (Some(message), Some(code), Some(retryable)) => {
+                Some(Box::new(JobError { message: message.into(), code: code.into(), retryable }))
+            }
+            _ => None,
+        };
+        Ok(AttemptEnd {
+            run: self.run as u32,
+            attempt: self.attempt as u32,
+            epoch: self.epoch.cast_unsigned(),
+            outcome: code::to_outcome(self.outcome.cast_unsigned())?,
+            started_at: self.started_at_ms,
+            ended_at: self.ended_at_ms,
+            worker: self.worker.map(Into::into),
+            error,
+        })
+    }
+}

@@ -1,0 +1,129 @@
+//! What a batch of journal entries adds up to, as rows.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use sentinel_broker::codec::{self, Names};
+use sentinel_broker::{Entry, JobEvent, Position};
+use sentinel_domain::{AttemptEnd, Job, JobId, Label, Millis, Name, Spec, held_key};
+
+use crate::sql::{Fault, key, state_code};
+
+/// A spec up to this size lives in the row of its job. A larger one would be copied by
+/// every change of state, and would push the rows that lists read apart.
+const INLINE_SPEC_BYTES: usize = 1024;
+
+/// The rows, each kind by rising key, so that rows next to each other are written one
+/// after another.
+#[derive(Default)]
+pub(crate) struct Batch<'a> {
+    /// Jobs that are new here. A store that was rebuilt tells of its jobs anew.
+    pub(crate) born: Vec<Born<'a>>,
+    /// New states of jobs that are here.
+    pub(crate) changed: Vec<Changed>,
+    /// Specs that are too large for the row of their job.
+    pub(crate) specs: Vec<([u8; 16], &'a [u8])>,
+    pub(crate) labels: Vec<(Label, [u8; 16])>,
+    pub(crate) ends: Vec<([u8; 16], &'a AttemptEnd)>,
+    pub(crate) keys: BTreeMap<Vec<u8>, ([u8; 16], Millis)>,
+    pub(crate) queues: BTreeMap<&'a str, Vec<u8>>,
+}
+
+/// A row of `jobs`.
+pub(crate) struct Born<'a> {
+    pub(crate) change: Changed,
+    pub(crate) queue: Name,
+    pub(crate) kind: Name,
+    pub(crate) spec: Option<&'a [u8]>,
+}
+
+/// What changes of such a row, and the entry that says so.
+pub(crate) struct Changed {
+    pub(crate) id: [u8; 16],
+    pub(crate) state: i32,
+    pub(crate) status: Vec<u8>,
+    pub(crate) position: Position,
+}
+
+impl Changed {
+    /// The journal says it of a job that is not here.
+    pub(crate) fn missing(&self) -> Fault {
+        let id = JobId::from_u128(u128::from_be_bytes(self.id));
+        Fault::MissingJob { id, position: self.position }
+    }
+}
+
+impl<'a> Batch<'a> {
+    /// Only the last state of a job is a row.
+    pub(crate) fn of(entries: &'a [Arc<Entry>]) -> Result<Self, Fault> {
+        let mut batch = Self::default();
+        let mut names = Names::default();
+        for events in by_job(entries).chunk_by(|(_, a), (_, b)| a.id == b.id) {
+            batch.add_job(events, &mut names)?;
+        }
+        for queue in entries.iter().flat_map(|entry| &entry.queues) {
+            batch.queues.insert(&queue.name, codec::encode_queue(queue));
+        }
+        batch.labels.sort_by(|a, b| (&a.0.key, &a.0.value, a.1).cmp(&(&b.0.key, &b.0.value, b.1)));
+        Ok(batch)
+    }
+
+    fn add_job(
+        &mut self,
+        events: &[(Position, &'a JobEvent)],
+        names: &mut Names,
+    ) -> Result<(), Fault> {
+        let &(position, last) = events.last().expect("chunks are not empty");
+        let id = key(last.id);
+        let state = state_code(last.status.state);
+        let status = codec::encode_status(&last.status);
+        let change = Changed { id, state, status, position };
+        let ends = events.iter().filter_map(|(_, event)| event.end.as_ref());
+        self.ends.extend(ends.map(|end| (id, end)));
+        let new = events.iter().find_map(|(_, event)| Some((event.new.as_ref()?, &event.spec)));
+        let Some((bytes, spec)) = new else {
+            self.changed.push(change);
+            return Ok(());
+        };
+        let spec = match spec {
+            Some(spec) => spec.clone(),
+            None => Arc::new(codec::decode_spec(bytes.clone(), names)?),
+        };
+        self.add_spec(last, &spec, bytes, change);
+        Ok(())
+    }
+
+    fn add_spec(&mut self, last: &JobEvent, spec: &Arc<Spec>, bytes: &'a Bytes, change: Changed) {
+        let id = change.id;
+        let inline = (bytes.len() <= INLINE_SPEC_BYTES).then_some(&bytes[..]);
+        if inline.is_none() {
+            self.specs.push((id, bytes));
+        }
+        self.labels.extend(spec.labels.iter().map(|label| (label.clone(), id)));
+        self.born.push(Born {
+            change,
+            queue: spec.queue.clone(),
+            kind: spec.kind.clone(),
+            spec: inline,
+        });
+        // A key with a time of its own may outlive its job in the hot store. One whose holder
+        // was replaced is taken over by the job that came in its place, whose id is higher.
+        if spec.unique.is_some() {
+            let job = Job { id: last.id, spec: spec.clone(), status: last.status.clone() };
+            if let Some((unique, Some(until))) = held_key(&job) {
+                self.keys.insert(unique.as_bytes().to_vec(), (id, until));
+            }
+        }
+    }
+}
+
+/// All events, a job's together and in order.
+fn by_job(entries: &[Arc<Entry>]) -> Vec<(Position, &JobEvent)> {
+    let mut events: Vec<_> = entries
+        .iter()
+        .flat_map(|entry| entry.jobs.iter().map(|event| (entry.position, event)))
+        .collect();
+    events.sort_by_key(|(_, event)| event.id);
+    events
+}

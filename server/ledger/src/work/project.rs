@@ -1,0 +1,45 @@
+//! From journal entries to rows: one transaction a batch, fenced by the checkpoint.
+
+use std::sync::Arc;
+
+use sentinel_broker::{Entry, Position};
+
+use super::batch::Batch;
+use crate::rows::Rows;
+use crate::sql::Fault;
+
+/// Writes the entries that follow `from` and moves the checkpoint.
+pub(crate) async fn project<R: Rows>(
+    rows: &mut R,
+    from: Position,
+    entries: &[Arc<Entry>],
+) -> Result<Position, Fault> {
+    check_order(from, entries)?;
+    let Some(last) = entries.last() else { return Ok(from) };
+    // The fence: of two projectors that start from one checkpoint, one finds it moved.
+    if !rows.move_checkpoint(from, last).await? {
+        let (found, _) = rows.checkpoint().await?;
+        return Err(Fault::Superseded { expected: from, found });
+    }
+    rows.drop_keys(last.at).await?;
+    rows.write(&Batch::of(entries)?).await?;
+    Ok(last.position)
+}
+
+/// Dense within an epoch. From the very start any place will do, since the journal may
+/// have been trimmed or belong to a store that was rebuilt.
+fn check_order(from: Position, entries: &[Arc<Entry>]) -> Result<(), Fault> {
+    let mut after = from;
+    for found in entries.iter().map(|entry| entry.position) {
+        let follows = if found.epoch == after.epoch {
+            found.seq == after.seq + 1
+        } else {
+            found.epoch > after.epoch
+        };
+        if !follows && after != Position::default() {
+            return Err(Fault::Gap { after, found });
+        }
+        after = found;
+    }
+    Ok(())
+}
