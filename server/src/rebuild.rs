@@ -7,15 +7,21 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use sentinel_broker::{Entry, JobEvent, Position, ServerId, Tail};
 use sentinel_domain::{Job, JobId, Millis, decide, on_restore, raise_epoch};
 use sentinel_ledger::{Ledger, LedgerError};
 use sentinel_redis::{Found, OpenOptions, Rebuild, RebuildError};
+use tokio::time::Instant;
 
 /// Jobs of one read of the ledger, and entries of one projection.
 const PAGE: usize = 500;
 const ENTRIES: usize = 256;
+
+/// Longer than the lock of a rebuild that ended without a word.
+const LOCK_MAX: Duration = Duration::from_secs(25);
+const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 /// Why the store was not rebuilt. It can be tried again.
 #[derive(Debug, thiserror::Error)]
@@ -67,7 +73,7 @@ pub(crate) async fn rebuild(
     show: &impl Show,
 ) -> Result<Rebuilt, Failed> {
     let checkpoint = ledger.checkpoint().await?;
-    let store = Rebuild::begin(options, owner, checkpoint.epoch).await?;
+    let store = begin(options, owner, checkpoint.epoch).await?;
     let done = Rebuilt { was: store.was(), checkpoint, ..Rebuilt::default() };
     let mut work = Work { store, ledger, show, now: options.now, at: checkpoint, done };
     match work.run().await {
@@ -80,6 +86,19 @@ pub(crate) async fn rebuild(
             // The next one need not wait for the lock to end by itself.
             let _ = work.store.release().await;
             Err(failed)
+        }
+    }
+}
+
+/// Waits for the lock of a rebuild that was cut short. One that is at work renews it.
+async fn begin(options: &OpenOptions, owner: ServerId, epoch: u64) -> Result<Rebuild, Failed> {
+    let begun = Instant::now();
+    loop {
+        match Rebuild::begin(options, owner, epoch).await {
+            Err(RebuildError::Locked { .. }) if begun.elapsed() < LOCK_MAX => {
+                tokio::time::sleep(LOOK_EVERY).await;
+            }
+            begun => return Ok(begun?),
         }
     }
 }
@@ -181,7 +200,8 @@ impl<S: Show> Work<'_, S> {
 
     /// The job as it goes on, and what the ledger is told if it was running.
     fn taken_back(&self, job: Job) -> (Job, Option<JobEvent>) {
-        let floor = self.now.max(0).cast_unsigned();
+        // Above every epoch, and with it every floor, that there was.
+        let floor = self.store.epoch();
         let raised = |job: Job| raise_epoch(&job, floor).unwrap_or(job);
         let Some(command) = on_restore(&job) else { return (raised(job), None) };
         // A clock that was set back since the job changed last does not count.

@@ -12,9 +12,6 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{Engine, EngineError};
 
-/// The longest wait for the ledger. A caller's own deadline may end sooner.
-const LEDGER_MAX: Duration = Duration::from_secs(30);
-
 /// Between two looks at how far the ledger is, while somebody waits: another server may be the
 /// one that writes it.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
@@ -160,7 +157,8 @@ impl Engine {
     }
 
     async fn wait_for_ledger(&self, entry: Position) -> Result<(), EngineError> {
-        let why = match tokio::time::timeout(LEDGER_MAX, self.recorded.wait(entry)).await {
+        let most = Duration::from_millis(self.settings.ledger_ack_ms);
+        let why = match tokio::time::timeout(most, self.recorded.wait(entry)).await {
             Ok(true) => return Ok(()),
             Ok(false) => "the store was made anew meanwhile".to_owned(),
             Err(_) => {

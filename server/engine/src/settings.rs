@@ -32,6 +32,9 @@ pub struct Settings {
     pub watch_ring: usize,
     /// How safe changes are before they are acknowledged, of jobs that do not say it.
     pub ack: sentinel_domain::Ack,
+    /// The longest that a change waits for the ledger to have it. A caller's own deadline may end
+    /// sooner.
+    pub ledger_ack_ms: u64,
     /// The hot store has replicas, so that jobs may ask for [`sentinel_domain::Ack::Replicated`].
     pub has_replicas: bool,
 }
@@ -53,6 +56,7 @@ impl Default for Settings {
             project_linger_ms: 100,
             watch_ring: 4_096,
             ack: sentinel_domain::Ack::Hot,
+            ledger_ack_ms: 30_000,
             has_replicas: false,
         }
     }

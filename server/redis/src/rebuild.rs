@@ -25,10 +25,10 @@ use crate::reply;
 use crate::script::Scripts;
 use crate::writer::Writer;
 
-/// How long the lock outlives its owner.
-const LOCK: Duration = Duration::from_secs(60);
+/// How long the lock outlives an owner that ended without a word.
+const LOCK: Duration = Duration::from_secs(20);
 /// How often its owner renews it, between two steps.
-const RENEW: Duration = Duration::from_secs(5);
+const RENEW: Duration = Duration::from_secs(3);
 /// Jobs and bytes of specs that one call puts.
 const PUT_MAX: usize = 500;
 const PUT_BYTES: usize = 4 << 20;

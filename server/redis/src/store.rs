@@ -267,6 +267,7 @@ impl Redis {
             let args = |command: &mut redis::Cmd| {
                 command.arg(&until.to_be_bytes()).arg(until).arg(BATCH);
             };
+            self.pulse.seen()?;
             let mut writer = self.writer.lock().await;
             let done = reply::number(writer.run(|scripts| &scripts.extend, args).await?)?;
             drop(writer);

@@ -1,7 +1,7 @@
 //! The commit: one script call on a connection of its own, repeated under its number.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use foldhash::HashMap;
 use redis::{RedisError, Value};
@@ -32,9 +32,9 @@ pub(crate) struct Writer {
     specs: RecentSpecs,
     /// The last call that was applied, and whether all of the link's life since then is known.
     applied: Option<Applied>,
-    /// The last WAIT ran out of time: the next ones are short, so that replicas that are away
-    /// do not hold up what does not need them.
-    is_alone: bool,
+    /// Since when replicas do not answer: the next waits are short for a while, so that those that
+    /// are away do not hold up what does not need them.
+    alone_since: Option<Instant>,
 }
 
 /// A call that was applied.
@@ -48,14 +48,15 @@ struct Applied {
 /// In front of a position that replicas have, where other messages are those of calls.
 pub(crate) const SAFE: char = 's';
 
-/// The longest WAIT after one that was in vain.
+/// The longest WAIT after one that was in vain, and when a long one is tried again.
 const ALONE: Duration = Duration::from_millis(50);
+const ALONE_MAX: Duration = Duration::from_secs(5);
 
 impl Writer {
     pub(crate) fn new(connector: Connector, keys: Keys, scripts: Scripts, link: Link) -> Self {
         let (unsettled, names, specs) = Default::default();
-        let (applied, is_alone, link) = (None, false, Some(link));
-        Self { connector, keys, scripts, link, unsettled, names, specs, applied, is_alone }
+        let (applied, alone_since, link) = (None, None, Some(link));
+        Self { connector, keys, scripts, link, unsettled, names, specs, applied, alone_since }
     }
 
     /// A connection that is good, as far as anybody knows.
@@ -145,7 +146,8 @@ impl Writer {
         replicas: &Replicas,
     ) -> Result<bool, StoreError> {
         let unread = crate::error::unread;
-        let timeout = if self.is_alone { ALONE.min(replicas.timeout) } else { replicas.timeout };
+        let is_alone = self.alone_since.is_some_and(|since| since.elapsed() < ALONE_MAX);
+        let timeout = if is_alone { ALONE.min(replicas.timeout) } else { replicas.timeout };
         let wait = replicas.wait(timeout);
         // A link that broke since may lead to another primary, which may not have the call.
         self.link().await.map_err(unread)?;
@@ -173,7 +175,11 @@ impl Writer {
             acknowledged
         };
         let is_safe = reply::number(acknowledged)? >= u64::from(replicas.wanted);
-        self.is_alone = !is_safe;
+        if is_safe {
+            self.alone_since = None;
+        } else if !is_alone {
+            self.alone_since = Some(Instant::now());
+        }
         Ok(is_safe)
     }
 

@@ -14,6 +14,7 @@ use super::backup::now;
 use super::failure::Failure;
 use super::out::{self, Out};
 use crate::assembly::open_ledger;
+use crate::backup::LEDGER;
 use crate::config::{Config, Flags, Mode};
 use crate::rebuild::{self, Failed, Rebuilt, Show};
 
@@ -99,6 +100,10 @@ pub(super) fn run(command: Command) -> ExitCode {
             flag: "--data-dir",
             reason: format!("{error:#}"),
         };
+        if !config.data_dir.join(LEDGER).exists() {
+            let reason = format!("{} holds no ledger", config.data_dir.display());
+            return Err(Failure::Flag { flag: "--data-dir", reason });
+        }
         let ledger = open_ledger(&config).await.map_err(failed)?;
         let checkpoint = ledger.checkpoint().await.map_err(Failed::from)?;
         let found = rebuild::look(&options).await?;

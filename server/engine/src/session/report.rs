@@ -49,7 +49,8 @@ impl Session {
             // The last progress goes into the record with the end of the attempt.
             let progress = running.as_ref().and_then(|running| running.progress.clone());
             let job = running.map(|running| running.job.clone());
-            let level = job.as_ref().map_or(Ack::Ledger, |job| self.engine.level_of(&job.spec));
+            let of_server = self.engine.settings.ack;
+            let level = job.as_ref().map_or(of_server, |job| self.engine.level_of(&job.spec));
             let (pending, settled) = by_level.entry(level).or_default();
             pending.push(Pending { at: settled.len(), command: item.command, progress, job });
             settled.push(Settled { held: item.held, verdict: ReportVerdict::RetryLater });
