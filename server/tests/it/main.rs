@@ -22,6 +22,7 @@ mod network;
 mod ops;
 mod programs;
 mod raw;
+mod rebuild;
 mod refusals;
 mod relations;
 mod walk;

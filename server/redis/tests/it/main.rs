@@ -11,5 +11,5 @@ mod kill;
 mod lost;
 mod place;
 mod refusals;
-
+mod replicas;
 mod trim;
