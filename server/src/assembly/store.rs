@@ -29,6 +29,13 @@ pub(super) struct Stores {
     pub(super) clock: Clock,
 }
 
+impl Stores {
+    /// Nothing was ever committed there.
+    pub(super) fn is_new(&self) -> bool {
+        self.broker.head().borrow().seq == 0
+    }
+}
+
 /// Opens what the configuration names.
 pub(super) async fn open(config: &Config, settings: &Settings, clock: Clock) -> Result<Stores> {
     let now = clock.now();
