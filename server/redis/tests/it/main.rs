@@ -8,7 +8,9 @@ mod failover;
 mod head;
 mod inspect;
 mod kill;
+mod lead;
 mod lost;
+mod news;
 mod place;
 mod refusals;
 
