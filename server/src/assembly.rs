@@ -194,7 +194,7 @@ impl Running {
                 tracing::error!(%error, "the listener failed");
             }
         });
-        tracing::info!(%address, %ops_address, data_dir = %config.data_dir.display(), "serving");
+        tracing::info!(%address, %ops_address, "serving");
         Ok(Self {
             address,
             is_new,

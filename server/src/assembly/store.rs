@@ -1,5 +1,5 @@
-//! The stores of a server. On one machine: a lock, a ledger, and the hot truth rebuilt from
-//! the ledger's live jobs and the journal after them. Elsewhere the hot truth is on Redis.
+//! The stores of a server. In a data directory: a lock, a ledger, and the hot truth rebuilt
+//! from the ledger's live jobs and the journal after them. Shared: a Redis and a database.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use sentinel_broker::{Broker, Position};
 use sentinel_domain::{JobId, Millis};
 use sentinel_embedded::{DirLock, Embedded, OpenOptions, Seed};
 use sentinel_engine::{Clock, Settings};
-use sentinel_ledger::{Ledger, LedgerError};
+use sentinel_ledger::{Ledger, LedgerError, LedgerOptions};
 use sentinel_redis::Redis;
 
 use crate::backup::{self, BackupError};
@@ -18,24 +18,23 @@ use crate::config::{Config, StoreUrl};
 /// Live jobs of one read.
 const PAGE: usize = 5_000;
 
-/// Opens the data directory, and says by which clock the server goes.
+/// Opens what the configuration names, and says by which clock the server goes.
 pub(super) async fn open(
     config: &Config,
     settings: &Settings,
     clock: Clock,
 ) -> Result<(Arc<dyn Broker>, Ledger, Clock)> {
     let now = clock.now();
-    let dir = config.data_dir.clone();
-    std::fs::create_dir_all(&dir).with_context(|| format!("create data_dir {}", dir.display()))?;
-    let lock = Arc::new(DirLock::acquire(&dir)?);
-    backup::refuse_to_serve(&dir)?;
-    if let Some(url) = &config.broker_url {
-        let ledger = Ledger::open(&dir.join(backup::LEDGER)).await?;
-        let broker = open_redis(config, url, &ledger, now).await?;
+    if let (Some(broker), Some(ledger)) = (&config.broker_url, &config.ledger_url) {
+        let (broker, ledger) = open_shared(config, broker, ledger, now).await?;
         // Servers that share a store go by its time, and not each by its own.
         let clock = Clock::new(broker.clock());
         return Ok((Arc::new(broker), ledger, clock));
     }
+    let dir = config.data_dir.clone();
+    std::fs::create_dir_all(&dir).with_context(|| format!("create data_dir {}", dir.display()))?;
+    let lock = Arc::new(DirLock::acquire(&dir)?);
+    backup::refuse_to_serve(&dir)?;
     let options = OpenOptions {
         sessions_expire_at: now + settings.session_ttl_ms,
         journal_max_bytes: config.journal_max_bytes,
@@ -48,23 +47,25 @@ pub(super) async fn open(
     Ok((Arc::new(broker), ledger, clock))
 }
 
-/// A store that is behind what the ledger has is not the store that the ledger belongs to.
-async fn open_redis(
+/// A broker that is behind what the ledger has is not the one that the ledger belongs to.
+async fn open_shared(
     config: &Config,
-    url: &StoreUrl,
-    ledger: &Ledger,
+    broker_url: &StoreUrl,
+    ledger_url: &StoreUrl,
     now: Millis,
-) -> Result<Redis> {
+) -> Result<(Redis, Ledger)> {
+    let ledger = Ledger::connect(ledger_url.reveal(), LedgerOptions::default()).await;
+    let ledger = ledger.context("ledger_url")?;
     let checkpoint = ledger.checkpoint().await?;
     let options = sentinel_redis::OpenOptions {
         seen: (checkpoint != Position::default()).then_some(checkpoint),
         journal_max_bytes: config.journal_max_bytes,
-        ..sentinel_redis::OpenOptions::new(url.reveal(), now)
+        ..sentinel_redis::OpenOptions::new(broker_url.reveal(), now)
     };
     let broker = Redis::open(options).await.context("broker_url")?;
     let head = *broker.head().borrow();
-    tracing::info!(%url, %checkpoint, %head, "broker opened");
-    Ok(broker)
+    tracing::info!(%broker_url, %ledger_url, %checkpoint, %head, "stores opened");
+    Ok((broker, ledger))
 }
 
 /// Opens the ledger in the directory of the lock, and the hot truth from it and the journal.
