@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use clap::{Parser, ValueEnum};
 
 const ABOUT: &str = "\
-Measures a Sentinel server on the embedded store, beside ceilings of the same run.
+Measures a Sentinel server, on the embedded store unless --store says another, beside
+ceilings of the same run.
 
 The rounds are interleaved: each round runs every row once, in order, against fresh
 release binaries (sentinel, sentinel-worker, found beside this one) in a temporary data
@@ -21,6 +22,7 @@ Rows and what they count:
   batch    EnqueueBatch of 100 jobs per call, 8 calls in flight. Counted in jobs.
   burn     Jobs stored before any worker runs, then one worker process. A job counts when
            the server has recorded its report durably. The ledger's catch-up is apart.
+  due      As burn, but the worker waits, and all jobs are due in the same second.
   start    1,000 enqueues a second, open loop: from the call to the start of the handler,
            both in one process, so by one clock.
   cancel   From the Cancel call to the moment when the running handler sees it.
@@ -32,7 +34,8 @@ Rows and what they count:
 Examples:
   cargo xtask bench -- --quick
   cargo xtask bench -- --only burn --rounds 3 --jobs 200000
-  cargo xtask bench -- --only ceiling --only enqueue --json";
+  cargo xtask bench -- --only ceiling --only enqueue --json
+  cargo xtask bench -- --store redis --rounds 3";
 
 /// What to measure, and how often.
 #[derive(Clone, Debug, Parser)]
@@ -41,13 +44,16 @@ pub(crate) struct Args {
     /// Rounds of all rows; the table shows the median [default: 5]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100))]
     pub(crate) rounds: Option<u32>,
+    /// Where jobs live while they are in work
+    #[arg(long, value_name = "STORE", value_enum, default_value_t = Store::Embedded)]
+    pub(crate) store: Store,
     /// One round with short rows and 100,000 jobs
     #[arg(long)]
     pub(crate) quick: bool,
     /// Only this row; repeat it for several
     #[arg(long, value_name = "ROW", value_enum)]
     pub(crate) only: Vec<Row>,
-    /// Jobs of burn, memory and restart, 1000..1000000 [default: 1000000]
+    /// Jobs of burn, due, memory and restart, 1000..1000000 [default: 1000000]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1_000..=1_000_000))]
     pub(crate) jobs: Option<u64>,
     /// Length of the steady row in seconds [default: 20]
@@ -78,6 +84,37 @@ pub(crate) struct Args {
     pub(crate) echo_server: Option<u16>,
 }
 
+/// Where jobs live while they are in work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Store {
+    /// In the memory of the server, and in its journal
+    Embedded,
+    /// In a Redis with appendfsync always, and the history in a MariaDB
+    Redis,
+}
+
+impl Store {
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Store::Embedded => "embedded",
+            Store::Redis => "redis",
+        }
+    }
+
+    pub(crate) const fn durability(self) -> &'static str {
+        match self {
+            Store::Embedded => {
+                "every acknowledgement after fdatasync of the journal (SQLite WAL, \
+                 synchronous=FULL); ledger in the background"
+            }
+            Store::Redis => {
+                "every acknowledgement after fsync of the append-only file of Redis \
+                 (appendfsync always); ledger on MariaDB in the background"
+            }
+        }
+    }
+}
+
 /// A part of the benchmark.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Row {
@@ -85,6 +122,7 @@ pub(crate) enum Row {
     Enqueue,
     Batch,
     Burn,
+    Due,
     Start,
     Cancel,
     Steady,
@@ -99,6 +137,7 @@ impl Row {
             Row::Enqueue => "enqueue",
             Row::Batch => "batch",
             Row::Burn => "burn",
+            Row::Due => "due",
             Row::Start => "start",
             Row::Cancel => "cancel",
             Row::Steady => "steady",

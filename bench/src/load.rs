@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 use hdrhistogram::Histogram;
+use prost_types::Timestamp;
 use sentinel_client::Client;
 use sentinel_proto::jobs::v1::{
     EnqueueBatchRequest, EnqueueRequest, JobSpec, enqueue_batch_result::Outcome,
@@ -101,15 +102,28 @@ impl Caller for BySdk {
 
 /// [`BATCH_JOBS`] per call.
 #[derive(Clone)]
-pub(crate) struct Batch(pub(crate) Jobs, pub(crate) u32);
+pub(crate) struct Batch {
+    pub(crate) jobs: Jobs,
+    pub(crate) labels: u32,
+    /// When the jobs are due, in seconds since 1970; none is at once.
+    pub(crate) due_s: Option<u64>,
+}
+
+impl Batch {
+    pub(crate) fn new(jobs: Jobs, labels: u32) -> Self {
+        Self { jobs, labels, due_s: None }
+    }
+}
 
 impl Caller for Batch {
     const JOBS: u64 = BATCH_JOBS as u64;
 
     async fn call(&mut self, number: u64) -> Result<()> {
-        let specs = (0..Self::JOBS).map(|n| spec("demo.noop", number + n, self.1)).collect();
+        let run_at = self.due_s.map(|s| Timestamp { seconds: s.cast_signed(), nanos: 0 });
+        let spec = |n| JobSpec { run_at, ..spec("demo.noop", number + n, self.labels) };
+        let specs = (0..Self::JOBS).map(spec).collect();
         let request = EnqueueBatchRequest { specs, ..EnqueueBatchRequest::default() };
-        let answer = self.0.enqueue_batch(request).await.context("EnqueueBatch")?.into_inner();
+        let answer = self.jobs.enqueue_batch(request).await.context("EnqueueBatch")?.into_inner();
         let taken = answer.results.iter().filter(|r| matches!(r.outcome, Some(Outcome::Job(_))));
         if taken.count() as u64 != Self::JOBS {
             bail!("EnqueueBatch refused some of its jobs: {:?}", answer.results.first());
@@ -150,11 +164,11 @@ async fn run_for<C: Caller>(caller: C, in_flight: usize, span: Duration) -> Resu
 }
 
 /// Stores `count` jobs, a multiple of [`BATCH_JOBS`] or a little more.
-pub(crate) async fn preload(jobs: &Jobs, count: u64, labels: u32) -> Result<u64> {
+pub(crate) async fn preload(batch: &Batch, count: u64) -> Result<u64> {
     let numbers = Arc::new(AtomicU64::new(0));
     let mut loops = JoinSet::new();
     for _ in 0..BATCHES_IN_FLIGHT {
-        let (mut caller, numbers) = (Batch(jobs.clone(), labels), numbers.clone());
+        let (mut caller, numbers) = (batch.clone(), numbers.clone());
         loops.spawn(async move {
             let mut stored = 0;
             loop {

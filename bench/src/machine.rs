@@ -51,7 +51,7 @@ impl Machine {
 
 /// Seconds since 1970: the only look at the calendar.
 #[expect(clippy::disallowed_methods, reason = "a result is named by the day it was measured on")]
-fn unix_s() -> u64 {
+pub(crate) fn unix_s() -> u64 {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     since.map(|since| since.as_secs()).unwrap_or_default()
 }

@@ -8,6 +8,7 @@ mod measure;
 mod process;
 mod report;
 mod row;
+mod stores;
 
 use std::process::ExitCode;
 

@@ -31,6 +31,8 @@ macro_rules! measures {
 measures! {
     "fdatasync_ms", "append of 4 KiB and fdatasync", "ms",
         "median of 200 in the data directory; each commit of the server does one";
+    "redis_hset_per_s", "Redis alone, HSET pipelined", "writes/s",
+        "redis-benchmark, 256 in a pipeline, 130 B, appendfsync always";
     "echo_alone_ms", "echo alone, p50", "ms", "bare tonic, 1 call in flight";
     "echo_per_s", "echo, 64 in flight", "calls/s", "bare tonic, 1 connection, 130 B payload";
     "echo_batch_per_s", "echo of 100 per call, 8 in flight", "jobs/s", "bare tonic";
@@ -53,10 +55,14 @@ measures! {
         "preloaded; start of 1 worker process to the last durable record", "echo_batch_per_s";
     "burn_server_cpu_us", "  CPU of the server", "us/job", "ledger included";
     "burn_worker_cpu_us", "  CPU of the worker", "us/job", "user and system";
+    "burn_redis_cpu_us", "  CPU of Redis", "us/job", "user and system";
     "burn_jobs_per_commit", "  jobs per commit", "jobs", "each job is in two: claim and report";
     "burn_catch_up_s", "  ledger catch-up", "s", "last record to all rows final in the ledger";
     "burn_in_ledger_per_s", "burn-down with the ledger", "jobs/s",
         "start of the worker to all rows final in the ledger";
+    "due_per_s", "all due in one second", "jobs/s",
+        "preloaded with one run_at; that moment to the last durable record", "burn_per_s";
+    "due_share", "  share of burn-down", "%", "of the same round";
     "start_p50_ms", "enqueue to handler, p50", "ms",
         "1,000 jobs/s, open loop, by the SDK: call to first line of the handler", "echo_alone_ms";
     "start_p99_ms", "  p99", "ms", "of the same jobs";
@@ -69,5 +75,6 @@ measures! {
     "steady_server_cpu_us", "  CPU of the server", "us/job", "ledger included";
     "steady_lag_s", "  ledger lag at the end", "s", "age of the oldest change not in the ledger";
     "memory_b", "memory of a waiting job", "B", "resident, without the 130 B payload";
+    "memory_redis_b", "  in Redis", "B", "used_memory, without the 130 B payload";
     "restart_s", "start after kill -9", "s", "all preloaded jobs live; until a Get answers";
 }

@@ -2,7 +2,7 @@
 //! and /metrics, and gone when their value is dropped.
 
 use std::net::TcpListener;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -12,6 +12,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tonic::transport::{Channel, Endpoint};
 
 use crate::args::Args;
+use crate::stores::Stores;
 
 /// The raw client: the SDK adds a request id to each enqueue, which is work of its own.
 pub(crate) type Jobs = JobServiceClient<Channel>;
@@ -109,7 +110,7 @@ impl EchoServer {
     }
 }
 
-/// `sentinel serve` on a data directory.
+/// `sentinel serve` on its stores.
 pub(crate) struct Server {
     pub(crate) process: Process,
     pub(crate) jobs: Jobs,
@@ -119,14 +120,14 @@ pub(crate) struct Server {
 
 impl Server {
     /// Ready when it answers /readyz.
-    pub(crate) async fn start(args: &Args, data_dir: &Path) -> Result<Self> {
+    pub(crate) async fn start(args: &Args, stores: &Stores) -> Result<Self> {
         let (port, ops_port) = (free_port()?, free_port()?);
         let mut command = Command::new(beside("sentinel")?);
         command
             .arg("serve")
             .arg(format!("--listen=127.0.0.1:{port}"))
             .arg(format!("--ops-listen=127.0.0.1:{ops_port}"))
-            .arg(format!("--data-dir={}", data_dir.display()))
+            .args(stores.flags())
             .arg(format!("--log-filter={}", args.log_filter))
             .arg("--auto-create-queues");
         let mut process = Process::start(&mut command)?;

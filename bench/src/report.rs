@@ -92,9 +92,8 @@ impl Report {
             machine,
             load_1_min_at_end: crate::machine::load_1_min(),
             settings: Settings {
-                store: "embedded",
-                durability: "every acknowledgement after fdatasync of the journal \
-                             (SQLite WAL, synchronous=FULL); ledger in the background",
+                store: args.store.name(),
+                durability: args.store.durability(),
                 hop: "gRPC over loopback, HTTP/2, one connection per process",
                 history: "finished jobs kept in the ledger",
                 log_filter: args.log_filter.clone(),

@@ -11,10 +11,11 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 use sentinel_proto::jobs::v1::{CountsRequest, JobState};
-use tempfile::TempDir;
 
 use crate::args::{Args, Row};
+use crate::load::{self, Batch};
 use crate::process::{EchoServer, Server};
+use crate::stores::Stores;
 
 /// The figures of one round by the key of their measure.
 pub(crate) type Round = BTreeMap<&'static str, f64>;
@@ -37,6 +38,7 @@ impl Bench {
             Row::Enqueue => calls::enqueue(self).await,
             Row::Batch => calls::batch(self).await,
             Row::Burn => burn::burn(self).await,
+            Row::Due => burn::due(self).await,
             Row::Start => latency::start(self).await,
             Row::Cancel => latency::cancel(self).await,
             Row::Steady => steady::steady(self).await,
@@ -50,17 +52,19 @@ impl Bench {
         self.round.insert(key, value);
     }
 
-    fn data_dir(&self) -> Result<TempDir> {
-        tempfile::Builder::new()
-            .prefix("sentinel-bench-")
-            .tempdir_in(&self.data_parent)
-            .with_context(|| format!("make a directory in {}", self.data_parent.display()))
+    fn batch(&self, server: &Server) -> Batch {
+        Batch::new(server.jobs.clone(), self.args.labels)
     }
 
-    async fn server(&self) -> Result<(TempDir, Server)> {
-        let dir = self.data_dir()?;
-        let server = Server::start(&self.args, dir.path()).await?;
-        Ok((dir, server))
+    /// Stores the jobs of a row.
+    async fn preload(&self, server: &Server) -> Result<u64> {
+        load::preload(&self.batch(server), self.args.jobs()).await
+    }
+
+    async fn server(&self) -> Result<(Stores, Server)> {
+        let stores = Stores::start(self.args.store, &self.data_parent)?;
+        let server = Server::start(&self.args, &stores).await?;
+        Ok((stores, server))
     }
 }
 

@@ -147,9 +147,8 @@ impl Running {
         let ops_listener = bind("ops_listen", config.ops_listen).await?;
         let (address, ops_address) = (listener.local_addr()?, ops_listener.local_addr()?);
         let tasks = Tasks::default();
-        let clock = Clock::system();
         let settings = settings(config);
-        let (broker, ledger) = store::open(config, &settings, clock.now()).await?;
+        let (broker, ledger, clock) = store::open(config, &settings, Clock::system()).await?;
         let is_new = broker.head().borrow().seq == 0;
         let metrics = Metrics::new();
         let parts = Parts {
@@ -195,7 +194,7 @@ impl Running {
                 tracing::error!(%error, "the listener failed");
             }
         });
-        tracing::info!(%address, %ops_address, data_dir = %config.data_dir.display(), "serving");
+        tracing::info!(%address, %ops_address, "serving");
         Ok(Self {
             address,
             is_new,

@@ -3,6 +3,7 @@
 mod backup;
 mod connection;
 pub(crate) mod demo;
+mod doctor;
 mod failure;
 #[cfg(test)]
 mod fuzz;
@@ -34,7 +35,7 @@ Exit codes:
   2  a flag or a value is wrong
   3  there is no such job or queue
   4  the server can not be reached or has too much to do
-  5  the state of the job, queue or directory does not allow it
+  5  the state of the job, queue or directory does not allow it; doctor: something is bad
   6  anything else";
 
 const EXAMPLES: &str = "\
@@ -74,6 +75,9 @@ enum Verb {
     /// Put a backup into an empty data directory, before a server is started on it.
     #[command(after_help = format!("{}\n\n{EXIT_CODES}", backup::RESTORE_EXAMPLES))]
     Restore(backup::Restore),
+    /// Look at a server and its stores, and say what is wrong.
+    #[command(after_help = format!("{}\n\n{EXIT_CODES}", doctor::EXAMPLES))]
+    Doctor(doctor::Doctor),
     /// Bring a database that servers share to the format of this version.
     #[command(after_help = format!("{}\n\n{EXIT_CODES}", migrate::EXAMPLES))]
     Migrate(migrate::Migrate),
@@ -104,6 +108,7 @@ pub fn main() -> ExitCode {
         Verb::Queue(command) => queue::run(command),
         Verb::Backup(command) => backup::take(command),
         Verb::Restore(command) => backup::restore(command),
+        Verb::Doctor(command) => doctor::run(command),
         Verb::Migrate(command) => migrate::run(command),
         Verb::Completion { shell } => complete(shell),
     }

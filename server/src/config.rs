@@ -7,6 +7,7 @@ mod kind;
 mod load;
 mod near;
 mod render;
+mod store_url;
 mod table;
 
 #[cfg(test)]
@@ -17,6 +18,7 @@ pub use flags::Flags;
 pub use kind::{Bad, Kind, Value};
 pub use load::{Contradiction, Fault, Loaded, Mistake, Mistakes, Origin, Sources};
 pub use render::to_markdown;
+pub use store_url::StoreUrl;
 pub use table::{Config, Setting, TABLE};
 
 /// How the server was started.

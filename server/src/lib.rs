@@ -5,6 +5,7 @@ pub mod assembly;
 mod backup;
 pub mod cli;
 pub mod config;
+mod doctor;
 mod listener;
 pub mod metrics;
 mod observe;

@@ -8,8 +8,9 @@ use anyhow::Result;
 use sentinel_client::Client;
 
 use super::Bench;
-use crate::args::Row;
+use crate::args::{Row, Store};
 use crate::load::{self, BATCHES_IN_FLIGHT, Batch, BySdk, IN_FLIGHT, Latencies, Unary};
+use crate::stores::redis_ceiling;
 
 const SYNCS: usize = 200;
 const SYNC_BYTES: usize = 4_096;
@@ -18,10 +19,16 @@ const SYNC_BYTES: usize = 4_096;
 const SLICES: u32 = 2;
 
 pub(super) async fn ceiling(bench: &mut Bench) -> Result<()> {
-    let dir = bench.data_dir()?;
-    let path = dir.path().join("sync");
+    let path = bench.data_parent.join("sync");
     let synced = tokio::task::spawn_blocking(move || fdatasync(&path)).await??;
     bench.note("fdatasync_ms", load::percentile_ms(&synced, 50.0));
+    if bench.args.store == Store::Redis {
+        let parent = bench.data_parent.clone();
+        let rate = tokio::task::spawn_blocking(move || redis_ceiling(&parent)).await??;
+        if let Some(rate) = rate {
+            bench.note("redis_hset_per_s", rate);
+        }
+    }
     let (span, labels) = (bench.args.span() / 2, bench.args.labels);
     let echo = bench.echo.jobs.clone();
     if !bench.args.wants(Row::Enqueue) {
@@ -31,7 +38,7 @@ pub(super) async fn ceiling(bench: &mut Bench) -> Result<()> {
         bench.note("echo_per_s", full.per_s);
     }
     if !bench.args.wants(Row::Batch) {
-        let batch = load::run(Batch(echo, labels), BATCHES_IN_FLIGHT, span).await?;
+        let batch = load::run(Batch::new(echo, labels), BATCHES_IN_FLIGHT, span).await?;
         bench.note("echo_batch_per_s", batch.per_s);
     }
     Ok(())
@@ -47,11 +54,12 @@ fn fdatasync(path: &std::path::Path) -> Result<Latencies> {
         file.sync_data()?;
         latencies.saturating_record(begun.elapsed().as_nanos() as u64);
     }
+    std::fs::remove_file(path)?;
     Ok(latencies)
 }
 
 pub(super) async fn enqueue(bench: &mut Bench) -> Result<()> {
-    let (_dir, server) = bench.server().await?;
+    let (_stores, server) = bench.server().await?;
     let (span, labels) = (bench.args.span() / SLICES, bench.args.labels);
     let echo = Unary(bench.echo.jobs.clone(), labels);
     let real = Unary(server.jobs.clone(), labels);
@@ -88,10 +96,10 @@ fn with_warm_up(span: Duration) -> Duration {
 }
 
 pub(super) async fn batch(bench: &mut Bench) -> Result<()> {
-    let (_dir, server) = bench.server().await?;
+    let (_stores, server) = bench.server().await?;
     let (span, labels) = (bench.args.span() / SLICES, bench.args.labels);
-    let echo = Batch(bench.echo.jobs.clone(), labels);
-    let real = Batch(server.jobs.clone(), labels);
+    let echo = Batch::new(bench.echo.jobs.clone(), labels);
+    let real = Batch::new(server.jobs.clone(), labels);
     let (mut ceiling, mut rate, mut cpu_s, mut jobs) = (0.0, 0.0, 0.0, 0.0);
     for _ in 0..SLICES {
         ceiling += load::run(echo.clone(), BATCHES_IN_FLIGHT, span).await?.per_s;

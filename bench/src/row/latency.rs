@@ -134,7 +134,7 @@ async fn open_loop(client: &Client, first: u64, count: u64, called: &Arc<Moments
 }
 
 pub(super) async fn start(bench: &mut Bench) -> Result<()> {
-    let (_dir, server) = bench.server().await?;
+    let (_stores, server) = bench.server().await?;
     let count = bench.args.starts();
     let all = (WARM_UP + count) as usize;
     let started = Moments::new(all);
@@ -157,7 +157,7 @@ pub(super) async fn start(bench: &mut Bench) -> Result<()> {
 }
 
 pub(super) async fn cancel(bench: &mut Bench) -> Result<()> {
-    let (_dir, server) = bench.server().await?;
+    let (_stores, server) = bench.server().await?;
     let (started, seen) = (Moments::new(CANCELS), Moments::new(CANCELS));
     let worker = InProcess::start(&server, &started, &seen)?;
     let client = Client::connect(server.endpoint()).await?;

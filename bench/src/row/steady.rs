@@ -43,12 +43,12 @@ async fn call_while_wanted(mut caller: Batch, flow: Arc<Flow>) -> Result<()> {
 }
 
 pub(super) async fn steady(bench: &mut Bench) -> Result<()> {
-    let (_dir, server) = bench.server().await?;
+    let (_stores, server) = bench.server().await?;
     let worker = server.start_worker(bench.args.concurrency)?;
     let flow = Arc::new(Flow::default());
     let mut callers = JoinSet::new();
     for _ in 0..CALLS_IN_FLIGHT {
-        let caller = Batch(server.jobs.clone(), bench.args.labels);
+        let caller = Batch::new(server.jobs.clone(), bench.args.labels);
         callers.spawn(call_while_wanted(caller, flow.clone()));
     }
     let begun = Instant::now();

@@ -63,6 +63,8 @@ pub enum Guard {
         session: SessionId,
         owner: ServerId,
     },
+    /// The row is exactly this one: nobody adopted the session or let it live longer.
+    SessionRow(SessionRow),
     QueueAbsent {
         name: Name,
     },

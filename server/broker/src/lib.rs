@@ -12,6 +12,7 @@ mod error;
 #[cfg(feature = "conformance")]
 pub mod fault;
 mod journal;
+mod news;
 #[cfg(feature = "conformance")]
 pub mod oracle;
 mod port;
@@ -26,4 +27,5 @@ pub use call::{
 };
 pub use error::StoreError;
 pub use journal::{Entry, JobEvent, Position, Tail};
+pub use news::News;
 pub use port::{Attention, Broker, Depth, Reply, Trim, Trimmed, Unblocked};

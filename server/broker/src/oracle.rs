@@ -214,13 +214,18 @@ impl Naive {
                 let holder = self.holder(key, now);
                 (holder != Some(*id)).then(|| Conflict::Key { key: key.clone(), holder })
             }
-            Guard::SessionOwner { session, owner } => {
-                let there = self.sessions.get(session).map(|row| row.owner);
-                let conflict = Conflict::Session { session: *session, owner: there };
-                (there != Some(*owner)).then_some(conflict)
+            Guard::SessionOwner { session: id, owner } => {
+                self.unless_row(*id, |r| r.owner == *owner)
             }
+            Guard::SessionRow(known) => self.unless_row(known.id, |row| row == known),
             Guard::QueueAbsent { name } => self.queues.get(name).cloned().map(Conflict::Queue),
         }
+    }
+
+    fn unless_row(&self, id: SessionId, is: impl Fn(&SessionRow) -> bool) -> Option<Conflict> {
+        let row = self.sessions.get(&id);
+        let conflict = Conflict::Session { session: id, owner: row.map(|row| row.owner) };
+        (!row.is_some_and(is)).then_some(conflict)
     }
 
     fn change(&mut self, change: Change) {

@@ -3,11 +3,12 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use sentinel_domain::{Job, JobId, Millis, Name, Queue, SessionId, State, UniqueKey};
 use tokio::sync::watch;
 
-use crate::{Call, Outcome, Position, SessionRow, StoreError, Tail};
+use crate::{Call, News, Outcome, Position, ServerId, SessionRow, StoreError, Tail};
 
 /// The answer of a store. Boxed once per call, not per job, so that a fault layer can wrap any store.
 pub type Reply<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
@@ -44,11 +45,28 @@ pub trait Broker: Send + Sync + 'static {
     /// The journal after a position, at most `limit` entries (at least one if there is one).
     fn tail(&self, after: Position, limit: usize) -> Reply<'_, Tail>;
 
-    /// Moves with every entry. All stores of one installation share one epoch.
+    /// Moves with every entry, and is never behind what this store answered to a commit or a
+    /// read. All stores of one installation share one epoch.
     fn head(&self) -> watch::Receiver<Position>;
 
     /// Forgets a bounded amount of what is no longer needed hot.
     fn trim(&self, trim: Trim) -> Reply<'_, Trimmed>;
+
+    /// Waits until other servers did something that `server` must react to. One reader at a
+    /// time; what was answered is not told again, what comes between two calls is kept. A
+    /// store of one server never answers.
+    fn news(&self, server: ServerId) -> Reply<'_, News> {
+        let _ = server;
+        Box::pin(std::future::pending())
+    }
+
+    /// Takes or keeps the lead for a while: at most one server has it at a time, as far as
+    /// the store keeps what it acknowledges, so whoever acts on it is fenced by other means.
+    /// A time of zero gives it up. In a store of one server, that one has it.
+    fn lead(&self, server: ServerId, lasts: Duration) -> Reply<'_, bool> {
+        let _ = (server, lasts);
+        Box::pin(async { Ok(true) })
+    }
 }
 
 /// How many jobs of a queue are in a state.

@@ -146,6 +146,13 @@ impl<'a> Work<'a> {
                 (there != Some(*owner))
                     .then_some(Conflict::Session { session: *session, owner: there })
             }
+            Guard::SessionRow(known) => {
+                let there = self.hot.sessions.row(known.id);
+                (there != Some(known)).then_some(Conflict::Session {
+                    session: known.id,
+                    owner: there.map(|row| row.owner),
+                })
+            }
             Guard::QueueAbsent { name } => {
                 let queue = self.hot.queues.get(name)?.declared()?;
                 Some(Conflict::Queue(queue.clone()))

@@ -10,6 +10,9 @@ use tokio::sync::Notify;
 /// Jobs that all claims of one call may take together.
 const CLAIM_MAX: usize = 2_048;
 
+/// Queues and kinds that are remembered over one call.
+const HEARD_MAX: usize = 256;
+
 /// What one session can run and how much room it has.
 pub(crate) struct Asker {
     pub(crate) worker: Name,
@@ -41,8 +44,24 @@ pub(crate) struct Demand {
 struct Askers {
     /// Sorted, so that whose turn it is follows from the sessions alone.
     by_session: BTreeMap<SessionId, Asker>,
+    /// What other servers made ready while a call is under way, which may not have seen it.
+    heard: Vec<(Name, Name)>,
+    /// So much that everybody asks again.
+    has_heard_all: bool,
     /// Whose turn it is to ask first.
     turn: usize,
+}
+
+impl Askers {
+    /// Those whom it concerns ask again. False when there is nobody.
+    fn wake(&mut self, concerns: impl Fn(&Asker) -> bool) -> bool {
+        let mut has_woken = false;
+        for asker in self.by_session.values_mut().filter(|a| a.is_dry) {
+            asker.is_dry = !concerns(asker);
+            has_woken |= asker.wants();
+        }
+        has_woken
+    }
 }
 
 impl Asker {
@@ -128,6 +147,8 @@ impl Demand {
     /// What to ask the store for, beginning with another session each time.
     pub(crate) fn claims(&self) -> Vec<Claim> {
         let mut askers = self.lock();
+        askers.heard.clear();
+        askers.has_heard_all = false;
         askers.turn = askers.turn.wrapping_add(1);
         let willing: Vec<_> = askers.by_session.iter().filter(|(_, a)| a.wants()).collect();
         if willing.is_empty() {
@@ -164,6 +185,40 @@ impl Demand {
             let has_bytes = asker.room.bytes.is_none_or(|b| b > 0);
             asker.is_dry = jobs.len() < *max_jobs && has_bytes;
         }
+        if askers.has_heard_all {
+            askers.wake(|_| true);
+        } else if !askers.heard.is_empty() {
+            let heard = std::mem::take(&mut askers.heard);
+            askers.wake(|asker| heard.iter().any(|(queue, kind)| asker.serves(queue, kind)));
+        }
+    }
+
+    /// Another server made such jobs ready: as [`Self::may_be_ready`], also for those who ask
+    /// at this moment.
+    pub(crate) fn hear(&self, ready: &[(Name, Name)]) {
+        let mut askers = self.lock();
+        let has_woken =
+            askers.wake(|asker| ready.iter().any(|(queue, kind)| asker.serves(queue, kind)));
+        if askers.heard.len() + ready.len() > HEARD_MAX {
+            askers.has_heard_all = true;
+        } else {
+            askers.heard.extend_from_slice(ready);
+        }
+        drop(askers);
+        if has_woken {
+            self.woken.notify_one();
+        }
+    }
+
+    /// Other servers may have made anything ready.
+    pub(crate) fn hear_all(&self) {
+        let mut askers = self.lock();
+        let has_woken = askers.wake(|_| true);
+        askers.has_heard_all = true;
+        drop(askers);
+        if has_woken {
+            self.woken.notify_one();
+        }
     }
 
     /// Jobs of these queues and kinds are ready: their sessions ask again.
@@ -171,9 +226,7 @@ impl Demand {
         if ready.is_empty() {
             return;
         }
-        for asker in self.lock().by_session.values_mut().filter(|a| a.is_dry) {
-            asker.is_dry = !ready.iter().any(|(queue, kind)| asker.serves(queue, kind));
-        }
+        self.lock().wake(|asker| ready.iter().any(|(queue, kind)| asker.serves(queue, kind)));
     }
 
     /// Jobs that all sessions together have room for.
@@ -182,8 +235,6 @@ impl Demand {
     }
 
     pub(crate) fn all_may_be_ready(&self) {
-        for asker in self.lock().by_session.values_mut() {
-            asker.is_dry = false;
-        }
+        self.lock().wake(|_| true);
     }
 }

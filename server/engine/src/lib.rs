@@ -14,9 +14,11 @@ mod demand;
 mod enqueue;
 mod error;
 mod fanout;
+mod lead;
 mod list;
 mod logs;
 mod lookup;
+mod news;
 mod observer;
 mod parts;
 mod project;
@@ -31,6 +33,7 @@ mod task;
 mod watch;
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use sentinel_broker::{Broker, ServerId};
 use sentinel_domain::JobId;
@@ -104,6 +107,7 @@ impl Engine {
                 queues,
                 fanout,
                 logs,
+                leads: AtomicBool::new(false),
             }),
         };
         engine.broker.extend_sessions(engine.now() + engine.settings.session_ttl_ms).await?;
@@ -112,6 +116,7 @@ impl Engine {
         tasks.spawn("project", project::run(engine.clone(), tasks.closing()));
         tasks.spawn("retain", retain::run(engine.clone(), tasks.closing()));
         tasks.spawn("fanout", fanout::run(engine.clone(), tasks.closing()));
+        tasks.spawn("news", news::run(engine.clone(), tasks.closing()));
         tasks.spawn("logs", logs::run(engine.clone(), log_rows, tasks.closing()));
         Ok(engine)
     }

@@ -1,6 +1,7 @@
 //! What all use-cases and loops of one engine share.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use sentinel_broker::{Broker, ServerId};
 use sentinel_ledger::Ledger;
@@ -28,4 +29,6 @@ pub struct Shared {
     pub(crate) queues: Queues,
     pub(crate) fanout: Arc<Fanout>,
     pub(crate) logs: LogWriter,
+    /// This server is the one that carries the journal over and lets go of what is old.
+    pub(crate) leads: AtomicBool,
 }

@@ -4,38 +4,69 @@ use std::time::Duration;
 
 use sentinel_broker::{Position, Tail, Trim};
 use sentinel_ledger::LedgerError;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::lead::Lead;
 use crate::{Engine, EngineError};
 
 /// Entries of one transaction of the ledger.
 const ENTRIES_MAX: usize = 256;
+
+/// How long it projects without a look at the lead and at what can be trimmed.
+const ROUND: Duration = Duration::from_secs(1);
 
 /// Finals that one call evicts.
 const EVICT_MAX: usize = 2_000;
 
 const TRIM_EVERY_MS: i64 = 1_000;
 
+/// How often a server without the lead asks for it.
+const ASK_EVERY: Duration = Duration::from_secs(1);
+
 /// How long to wait after an error.
 const PAUSE: Duration = Duration::from_millis(500);
 
-/// The loop. At the end it carries over what is left.
+/// The loop, in which only the server that has the lead does anything. At the end it carries
+/// over what is left.
 pub(crate) async fn run(engine: Engine, closing: CancellationToken) {
     let mut head = engine.broker.head();
     let mut trimmed_at = engine.now();
+    let mut lead = Lead::default();
+    // Others may go on committing: what there is when this server closes is enough.
+    let mut last = None;
     loop {
+        if closing.is_cancelled() {
+            last.get_or_insert(*head.borrow());
+        }
+        if !lead.hold(&engine).await {
+            if closing.is_cancelled() {
+                return;
+            }
+            tokio::select! {
+                () = tokio::time::sleep(ASK_EVERY) => {}
+                () = closing.cancelled() => {}
+            }
+            continue;
+        }
         match catch_up(&engine).await {
-            Ok(position) => {
+            Ok((position, is_all)) => {
                 if engine.now() - trimmed_at >= TRIM_EVERY_MS {
                     trimmed_at = engine.now();
                     trim(&engine, position).await;
                 }
-                if closing.is_cancelled() && position.seq >= head.borrow().seq {
+                if last.is_some_and(|last| position.seq >= last.seq) {
+                    lead.give_up(&engine).await;
                     return;
+                }
+                if !is_all {
+                    continue;
                 }
             }
             Err(error) => {
                 tracing::error!(%error, "the ledger does not take the journal; it will be tried again");
+                // Another server may reach what this one does not.
+                lead.give_up(&engine).await;
                 if closing.is_cancelled() {
                     return;
                 }
@@ -55,28 +86,45 @@ pub(crate) async fn run(engine: Engine, closing: CancellationToken) {
     }
 }
 
-/// Projects up to the head; answers how far the ledger is.
-async fn catch_up(engine: &Engine) -> Result<Position, EngineError> {
+/// Projects up to the head, for a while; answers how far the ledger is, and whether that is all.
+async fn catch_up(engine: &Engine) -> Result<(Position, bool), EngineError> {
     let mut position = engine.ledger.checkpoint().await?;
+    let until = Instant::now() + ROUND;
     loop {
         let entries = match engine.broker.tail(position, ENTRIES_MAX).await? {
             Tail::Entries(entries) => entries,
             Tail::Trimmed | Tail::OtherEpoch => {
-                // A store drops nothing unprojected, so the two do not belong together.
-                return Err(EngineError::Ledger(LedgerError::Superseded {
-                    expected: position,
-                    found: *engine.broker.head().borrow(),
-                }));
+                position = moved_from(engine, position).await?;
+                continue;
             }
         };
         let Some(last) = entries.last() else {
             engine.observer.ledger_lag(0, 0);
-            return Ok(position);
+            return Ok((position, true));
         };
-        let (behind, at) = (engine.broker.head().borrow().seq - position.seq, last.at);
+        let (behind, at) =
+            (engine.broker.head().borrow().seq.saturating_sub(position.seq), last.at);
         engine.observer.ledger_lag(behind, (engine.now() - at).max(0));
-        position = engine.ledger.project(position, entries).await?;
+        position = match engine.ledger.project(position, entries).await {
+            Err(LedgerError::Superseded { .. }) => moved_from(engine, position).await?,
+            projected => projected?,
+        };
+        if Instant::now() >= until {
+            return Ok((position, false));
+        }
     }
+}
+
+/// Where the checkpoint is by now: a server that had the lead before may have moved it.
+async fn moved_from(engine: &Engine, position: Position) -> Result<Position, EngineError> {
+    let current = engine.ledger.checkpoint().await?;
+    if current == position {
+        // A store drops nothing unprojected, so the two do not belong together.
+        let found = *engine.broker.head().borrow();
+        return Err(EngineError::Ledger(LedgerError::Superseded { expected: position, found }));
+    }
+    tracing::info!(from = %position, to = %current, "another server carried the journal over");
+    Ok(current)
 }
 
 async fn trim(engine: &Engine, projected: Position) {

@@ -1,37 +1,78 @@
 //! Queues: declared once, then known to every enqueue without a look at the store.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 
 use sentinel_broker::{Broker, Change, Conflict, Group, Guard, Verdict};
 use sentinel_domain::limits::QUEUES_MAX;
 use sentinel_domain::{Name, Queue};
+use tokio::sync::Mutex;
+use tokio::time::Instant;
 
 use crate::{Engine, EngineError};
 
+/// The least time between two reads of all queues.
+const READ_EVERY: Duration = Duration::from_millis(50);
+
 /// The declared queues by name.
-pub(crate) struct Queues(RwLock<BTreeMap<Name, Arc<Queue>>>);
+pub(crate) struct Queues {
+    by_name: RwLock<BTreeMap<Name, Arc<Queue>>>,
+    /// Reads of the store that have begun.
+    begun: AtomicU64,
+    reading: Mutex<Reading>,
+}
+
+struct Reading {
+    not_before: Instant,
+    /// Which read brought what is known.
+    done: u64,
+}
 
 impl Queues {
     pub(crate) async fn load(broker: &dyn Broker) -> Result<Self, EngineError> {
-        let queues = broker.queues().await?;
-        let by_name = queues.into_iter().map(|q| (q.name.clone(), Arc::new(q))).collect();
-        Ok(Self(RwLock::new(by_name)))
+        let queues = Self {
+            by_name: RwLock::default(),
+            begun: AtomicU64::new(0),
+            reading: Mutex::new(Reading { not_before: Instant::now(), done: 0 }),
+        };
+        queues.refresh(broker).await?;
+        Ok(queues)
+    }
+
+    /// Takes in what other servers have declared by now. Those who ask at the same time share
+    /// one read, and the next one waits a little: names that nobody knows cost the store
+    /// nothing, however often they are asked for.
+    pub(crate) async fn refresh(&self, broker: &dyn Broker) -> Result<(), EngineError> {
+        let asked = self.begun.load(Ordering::SeqCst);
+        let mut reading = self.reading.lock().await;
+        if reading.done > asked {
+            return Ok(());
+        }
+        tokio::time::sleep_until(reading.not_before).await;
+        reading.not_before = Instant::now() + READ_EVERY;
+        let nth = self.begun.fetch_add(1, Ordering::SeqCst) + 1;
+        for queue in broker.queues().await? {
+            self.put(queue);
+        }
+        reading.done = nth;
+        Ok(())
     }
 
     fn get(&self, name: &str) -> Option<Arc<Queue>> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
+        self.by_name.read().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
     }
 
     fn put(&self, queue: Queue) -> Arc<Queue> {
         let queue = Arc::new(queue);
-        let mut by_name = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let mut by_name = self.by_name.write().unwrap_or_else(PoisonError::into_inner);
         by_name.insert(queue.name.clone(), queue.clone());
         queue
     }
 
     fn len(&self) -> usize {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).len()
+        self.by_name.read().unwrap_or_else(PoisonError::into_inner).len()
     }
 }
 
@@ -67,8 +108,8 @@ impl Engine {
             return Ok(queue);
         }
         // Another server may have created it.
-        let found = self.broker.queues().await?.into_iter().find(|q| *q.name == *name);
-        found.map(|q| self.queues.put(q)).ok_or_else(|| EngineError::QueueNotFound(name.into()))
+        self.queues.refresh(self.broker.as_ref()).await?;
+        self.queues.get(name).ok_or_else(|| EngineError::QueueNotFound(name.into()))
     }
 
     /// Queues by name, after one, at most `limit`.

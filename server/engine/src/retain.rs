@@ -32,6 +32,9 @@ pub(crate) async fn run(engine: Engine, closing: CancellationToken) {
             () = tokio::time::sleep(EVERY) => {}
             () = closing.cancelled() => return,
         }
+        if !engine.leads() {
+            continue;
+        }
         let pass = tokio::select! {
             pass = engine.forget_finished() => pass,
             () = closing.cancelled() => return,

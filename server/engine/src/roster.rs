@@ -20,6 +20,12 @@ pub(crate) struct Inbox {
     pub(crate) cancels: Vec<Arc<Job>>,
     pub(crate) revoked: Vec<(JobId, Lease)>,
     pub(crate) assigned: Vec<Arc<Job>>,
+    /// Another server changed these.
+    pub(crate) look: Vec<JobId>,
+    /// Another server may have changed any.
+    pub(crate) looks_at_all: bool,
+    /// Another server may have adopted the session.
+    pub(crate) is_doubted: bool,
     /// Another stream took the session over.
     pub(crate) is_superseded: bool,
 }
@@ -122,6 +128,26 @@ impl Roster {
         let mut present = self.lock();
         let Present { mailboxes, suspicion, .. } = &mut *present;
         suspicion.ask(session, now, mailboxes.len(), |s| mailboxes.contains_key(s))
+    }
+
+    /// Another server says that it has the session. This one may have it again by now.
+    pub(crate) fn doubt(&self, session: SessionId) {
+        self.post(session, |inbox| inbox.is_doubted = true);
+    }
+
+    /// Another server changed a job of the session.
+    pub(crate) fn look(&self, session: SessionId, job: JobId) {
+        self.post(session, |inbox| inbox.look.push(job));
+    }
+
+    /// Other servers may have changed anything of any session.
+    pub(crate) fn look_at_all(&self) {
+        for mailbox in self.lock().mailboxes.values() {
+            mailbox.fill(|inbox| {
+                inbox.is_doubted = true;
+                inbox.looks_at_all = true;
+            });
+        }
     }
 
     fn post(&self, session: SessionId, fill: impl FnOnce(&mut Inbox)) {

@@ -9,6 +9,7 @@ mod close;
 mod frame;
 mod hello;
 mod lanes;
+mod news;
 mod report;
 mod side;
 mod suspects;
@@ -89,6 +90,10 @@ enum Done {
         held: Held,
         seq: u64,
     },
+    /// Jobs that another server changed, as they are now.
+    Read(Vec<(Held, Option<Arc<Job>>)>),
+    /// They could not be read.
+    Unread(Vec<Held>),
     Renewed {
         is_ours: bool,
     },
@@ -198,7 +203,8 @@ impl Session {
     }
 
     async fn on_inbox(&mut self) -> Result<(), Ended> {
-        let Inbox { cancels, revoked, assigned, is_superseded } = self.mailbox.take();
+        let Inbox { cancels, revoked, assigned, look, looks_at_all, is_doubted, is_superseded } =
+            self.mailbox.take();
         if is_superseded {
             return Err(Ended::Superseded);
         }
@@ -215,7 +221,12 @@ impl Session {
             self.assign(assigned).await?;
         }
         // After the assignments: one of them may be what is cancelled.
-        self.on_cancels(cancels).await
+        self.on_cancels(cancels).await?;
+        if is_doubted {
+            self.renew();
+        }
+        self.look_at(look, looks_at_all);
+        Ok(())
     }
 
     async fn assign(&mut self, jobs: Vec<Arc<Job>>) -> Result<(), Ended> {
@@ -315,6 +326,11 @@ impl Session {
                 self.send(ToWorker::CheckpointAck { held, seq, verdict }).await
             }
             Done::Logged { held, seq } => self.send(ToWorker::LogAck { held, seq }).await,
+            Done::Read(found) => self.on_read(found).await,
+            Done::Unread(held) => {
+                self.on_unread(held);
+                Ok(())
+            }
             Done::Renewed { is_ours: false } => Err(Ended::Superseded),
             Done::Renewed { is_ours: true } | Done::Nothing => Ok(()),
         }

@@ -80,11 +80,11 @@ async fn round(engine: &Engine) -> Result<(), EngineError> {
     Ok(())
 }
 
-/// Another server may have adopted the session since: then its row stays.
+/// The row stays if another server adopted the session since, or heard its worker.
 fn drop_session(row: SessionRow) -> Group {
     Group {
         request: None,
-        guards: vec![Guard::SessionOwner { session: row.id, owner: row.owner }],
+        guards: vec![Guard::SessionRow(row)],
         changes: vec![Change::DropSession(row.id)],
     }
 }

@@ -5,16 +5,13 @@
 //!
 //! Starts a redis-server of its own in DIR, with `appendonly yes` and `appendfsync always`.
 
-#[path = "../tests/it/server.rs"]
-#[expect(dead_code, reason = "tests restart it")]
-mod server;
-
 use std::sync::Arc;
 use std::time::Instant;
 
 use sentinel_broker::conformance::make;
 use sentinel_broker::{Broker, Trim};
 use sentinel_domain::{Command, Job, decide};
+use sentinel_faults::RedisServer;
 use sentinel_redis::{OpenOptions, Redis};
 
 const JOBS: usize = 100_000;
@@ -26,7 +23,7 @@ async fn main() {
     let batch = std::env::args().nth(2).and_then(|n| n.parse().ok()).unwrap_or(256);
     let dir = tempfile::tempdir_in(parent).expect("a directory");
     // A rewrite of the log would run beside a part of the figures only.
-    let server = server::Server::start(dir.path(), &["--auto-aof-rewrite-percentage", "0"]);
+    let server = RedisServer::start(dir.path(), &["--auto-aof-rewrite-percentage", "0"]);
     let store = Redis::open(OpenOptions::new(server.url(), NOW)).await.expect("opens");
     let mut writer = make::Writer::new(1);
     let row = make::put_session(make::session(1), 1, i64::MAX);
@@ -40,7 +37,7 @@ async fn main() {
 }
 
 /// Microseconds in scripts since the last call of this.
-fn script_us(server: &server::Server) -> f64 {
+fn script_us(server: &RedisServer) -> f64 {
     let stats = server.ask("INFO commandstats").expect("answers");
     server.ask("CONFIG RESETSTAT").expect("answers");
     let of = |name: &str| {
@@ -53,7 +50,7 @@ fn script_us(server: &server::Server) -> f64 {
 }
 
 /// Seconds of processor time that the server used.
-fn cpu(server: &server::Server) -> f64 {
+fn cpu(server: &RedisServer) -> f64 {
     let info = server.ask("INFO cpu").expect("answers");
     let of = |name: &str| {
         let line = info.lines().find_map(|line| line.strip_prefix(name));
@@ -66,13 +63,13 @@ fn cpu(server: &server::Server) -> f64 {
 struct Begin(Instant, f64);
 
 impl Begin {
-    fn new(server: &server::Server) -> Self {
+    fn new(server: &RedisServer) -> Self {
         script_us(server);
         Self(Instant::now(), cpu(server))
     }
 }
 
-fn report(what: &str, begin: &Begin, server: &server::Server) {
+fn report(what: &str, begin: &Begin, server: &RedisServer) {
     let (seconds, script) = (begin.0.elapsed().as_secs_f64(), script_us(server));
     println!(
         "{what}: {:.0} jobs/s; us a job: {:.1}, in scripts {:.1}, processor of Redis {:.1}",
@@ -83,7 +80,7 @@ fn report(what: &str, begin: &Begin, server: &server::Server) {
     );
 }
 
-async fn enqueue(store: &Redis, server: &server::Server, writer: &mut make::Writer, batch: usize) {
+async fn enqueue(store: &Redis, server: &RedisServer, writer: &mut make::Writer, batch: usize) {
     let jobs: Vec<Arc<Job>> = (0..JOBS).map(|n| make::job("q", "k", NOW, n as u64)).collect();
     let begun = Begin::new(server);
     for some in jobs.chunks(batch) {
@@ -93,12 +90,7 @@ async fn enqueue(store: &Redis, server: &server::Server, writer: &mut make::Writ
     report("enqueue", &begun, server);
 }
 
-async fn burn_down(
-    store: &Redis,
-    server: &server::Server,
-    writer: &mut make::Writer,
-    batch: usize,
-) {
+async fn burn_down(store: &Redis, server: &RedisServer, writer: &mut make::Writer, batch: usize) {
     let session = make::session(1);
     let mut running: Vec<Arc<Job>> = Vec::new();
     let (mut done, mut now) = (0, NOW);
@@ -118,7 +110,7 @@ async fn burn_down(
     report("burn-down, claim and report", &begun, server);
 }
 
-async fn trim(store: &Redis, server: &server::Server) {
+async fn trim(store: &Redis, server: &RedisServer) {
     let projected = *store.head().borrow();
     let trim = Trim { projected, finals_before: i64::MAX, journal_before: NOW, limit: 1_000 };
     let begun = Begin::new(server);

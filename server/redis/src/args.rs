@@ -114,7 +114,7 @@ impl Program {
             Guard::JobAbsent { id } => self.op(b'A', *id, 0),
             Guard::KeyFree { .. } => self.plain(b'F', 1),
             Guard::KeyHeldBy { id, .. } => self.op(b'H', *id, 1),
-            Guard::SessionOwner { .. } => self.plain(b'O', 2),
+            Guard::SessionOwner { .. } | Guard::SessionRow(_) => self.plain(b'O', 2),
             Guard::QueueAbsent { .. } => self.plain(b'Q', 1),
         }
     }
@@ -211,6 +211,9 @@ fn write_guard(command: &mut Cmd, guard: &Guard) {
         }
         Guard::SessionOwner { session, owner } => {
             command.arg(&session_bytes(*session)).arg(&owner.0.to_be_bytes());
+        }
+        Guard::SessionRow(row) => {
+            command.arg(&session_bytes(row.id)).arg(&session_row(row));
         }
         Guard::QueueAbsent { name } => {
             command.arg(&**name);

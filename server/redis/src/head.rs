@@ -1,26 +1,31 @@
-//! The head of the journal, moved by this server's own commits and by a subscriber.
+//! The head of the journal, moved by this server's own commits and by a subscriber, who also
+//! brings in news from other servers.
 //!
-//! The subscriber first subscribes and then reads, so nothing falls in between; and it reads
-//! once a second whatever it heard, so a lost message delays and never stalls.
+//! The subscriber first subscribes and then reads, so nothing falls in between. Messages are
+//! numbered, and it reads the numbers once a second, so a lost message delays and never stalls.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use redis::{PushInfo, PushKind, RedisResult, Value};
-use sentinel_broker::Position;
+use sentinel_broker::codec::Names;
+use sentinel_broker::{Position, ServerId};
 use tokio::sync::{mpsc, watch};
 
+use crate::clock::{Reading, StoreClock};
 use crate::keys::Keys;
 use crate::link::{Connector, Link};
+use crate::news::{self, Board};
 use crate::open::{ask_info, info};
 
 /// Between two reads of the head without a message.
 const BEAT: Duration = Duration::from_secs(1);
 /// Between two tries to connect.
 const PAUSE: Duration = Duration::from_millis(200);
-/// Messages that wait; one is as good as many.
-const WAITING_MAX: usize = 64;
+/// Messages that wait; what is beyond is missed, and found by its number.
+const WAITING_MAX: usize = 4_096;
 
 /// What the subscriber tells the store.
 #[derive(Debug)]
@@ -52,7 +57,18 @@ pub(crate) struct Listener {
     pub(crate) connector: Connector,
     pub(crate) keys: Keys,
     pub(crate) pulse: Arc<Pulse>,
+    pub(crate) board: Arc<Board>,
+    pub(crate) clock: Arc<StoreClock>,
     pub(crate) shed_at_percent: u64,
+}
+
+/// How far one connection has heard.
+#[derive(Default)]
+struct Heard {
+    head: Position,
+    /// Whose channel this is, and the number of its last message.
+    own: Option<(ServerId, u64)>,
+    names: Names,
 }
 
 impl Listener {
@@ -70,52 +86,127 @@ impl Listener {
         let (client, config) = self.connector.listener(&self.keys.meta()).await?;
         let (sender, mut messages) = mpsc::channel(WAITING_MAX);
         let config = config.set_push_sender(move |push: PushInfo| {
-            // Full: there is something to read already.
+            // Full: that a message is missing is found by its number.
             let _ = sender.try_send(push);
             Ok::<(), redis::aio::SendError>(())
         });
         let wire = client.get_multiplexed_async_connection_with_config(&config).await?;
         let mut link = Link::new(crate::link::Wire::One(wire));
-        let mut subscribe = redis::cmd("SSUBSCRIBE");
-        subscribe.arg(self.keys.head());
-        link.query(&subscribe).await?;
+        subscribe(&mut link, &self.keys.head()).await?;
+        let mut reader = self.board.reader.subscribe();
+        let mut heard = Heard::default();
         loop {
-            self.look(&mut link).await?;
-            let wait = tokio::time::timeout(BEAT, self.next(&mut messages));
-            if let Ok(is_over) = wait.await
-                && is_over
+            let own = *reader.borrow_and_update();
+            if let Some(own) = own
+                && heard.own.is_none_or(|(known, _)| known != own)
             {
-                return Ok(());
+                subscribe(&mut link, &self.keys.to(own)).await?;
+                // What came before the subscription is not missed by number: all is looked at.
+                heard.own = Some((own, 0));
+                self.board.missed();
             }
-        }
-    }
-
-    /// Waits for a message that does not say all by itself. True when the connection is gone.
-    async fn next(&self, messages: &mut mpsc::Receiver<PushInfo>) -> bool {
-        while let Some(push) = messages.recv().await {
-            match push.kind {
-                PushKind::Disconnection => return true,
-                PushKind::SMessage => {
-                    if let Some(at) = told(&push.data) {
-                        self.pulse.reached(at);
-                    }
+            self.look(&mut link, &mut messages, &mut heard).await?;
+            let until = tokio::time::Instant::now() + BEAT;
+            loop {
+                tokio::select! {
+                    push = messages.recv() => match push {
+                        Some(push) if !is_end(&push) => self.take(&push, &mut heard),
+                        _ => return Ok(()),
+                    },
+                    _ = reader.changed() => break,
+                    () = tokio::time::sleep_until(until) => break,
                 }
-                // Also a channel that was taken away because its slot moved.
-                PushKind::SUnsubscribe => return true,
-                _ => {}
             }
         }
-        true
     }
 
-    /// Reads what a lost message would have said, and how much memory is left.
-    async fn look(&self, link: &mut Link) -> RedisResult<()> {
-        let mut read = redis::cmd("HMGET");
-        read.arg(self.keys.meta()).arg("epoch").arg("seq");
-        let found: Vec<Option<u64>> = redis::from_redis_value(link.query(&read).await?)?;
-        if let [Some(epoch), Some(seq)] = found[..] {
-            self.pulse.reached(Position { epoch, seq });
+    /// A message: whoever finds that one is missing has everything looked at anew.
+    fn take(&self, push: &PushInfo, heard: &mut Heard) {
+        let [Value::BulkString(channel), Value::BulkString(message)] = &push.data[..] else {
+            return;
+        };
+        if push.kind != PushKind::SMessage {
+            return;
         }
+        let message = Bytes::copy_from_slice(message);
+        if *channel != self.keys.head().into_bytes() {
+            if let Ok(message) = news::to_one(message) {
+                self.hear_own(message.number, heard);
+                self.board.to_one(message);
+            }
+        } else if let Ok(message) = news::to_all(message, &mut heard.names) {
+            let at = message.position;
+            if at.epoch != heard.head.epoch || at.seq > heard.head.seq + 1 {
+                self.board.missed();
+            }
+            heard.head = heard.head.max(at);
+            self.pulse.reached(at);
+            self.board.to_all(message);
+        }
+    }
+
+    fn hear_own(&self, number: u64, heard: &mut Heard) {
+        if let Some((_, last)) = &mut heard.own {
+            if number > *last + 1 {
+                self.board.missed();
+            }
+            *last = (*last).max(number);
+        }
+    }
+
+    /// Reads what a lost message would have said, who else listens, what time it is, and how
+    /// much memory is left. Messages of before the read lie in front of its answer, so that what is missing
+    /// then was lost.
+    async fn look(
+        &self,
+        link: &mut Link,
+        messages: &mut mpsc::Receiver<PushInfo>,
+        heard: &mut Heard,
+    ) -> RedisResult<()> {
+        let mut pipeline = redis::pipe();
+        pipeline.cmd("TIME");
+        pipeline.cmd("HMGET").arg(self.keys.meta()).arg("epoch").arg("seq").arg("now");
+        pipeline.cmd("PUBSUB").arg("SHARDNUMSUB").arg(self.keys.head());
+        if let Some((own, _)) = heard.own {
+            pipeline.cmd("GET").arg(self.keys.to(own));
+        }
+        let asked = Instant::now();
+        let mut answers = link.query_all(&pipeline).await?.into_iter();
+        let answered = Instant::now();
+        let mut next = || answers.next().unwrap_or_default();
+        let (time, found, listeners, told) = (next(), next(), next(), next());
+        let (seconds, micros): (i64, i64) = redis::from_redis_value(time)?;
+        while let Ok(push) = messages.try_recv() {
+            if !is_end(&push) {
+                self.take(&push, heard);
+            }
+        }
+        let found: Vec<Option<u64>> = redis::from_redis_value(found)?;
+        if let [Some(epoch), Some(seq), Some(told)] = found[..] {
+            let (time_us, told) = (seconds * 1_000_000 + micros, told.cast_signed());
+            self.clock.lead(&Reading { time_us, told, asked, answered });
+            let at = Position { epoch, seq };
+            if at > heard.head {
+                self.board.missed();
+                heard.head = at;
+            }
+            self.pulse.reached(at);
+        }
+        let told: Option<u64> = redis::from_redis_value(told)?;
+        if let Some((_, last)) = &mut heard.own {
+            // None: nobody told this server anything for long, and the numbers begin anew.
+            let number = told.unwrap_or(0);
+            if number > *last {
+                self.board.missed();
+            }
+            *last = number;
+        }
+        let (_, servers): (String, usize) = redis::from_redis_value(listeners)?;
+        self.board.servers(servers);
+        self.look_at_memory(link).await
+    }
+
+    async fn look_at_memory(&self, link: &mut Link) -> RedisResult<()> {
         let text = ask_info(link, "memory").await?.pop().unwrap_or_default();
         let number = |name| info(&text, name).and_then(|n| n.parse::<u64>().ok()).unwrap_or(0);
         let (used, most) = (number("used_memory"), number("maxmemory"));
@@ -127,8 +218,13 @@ impl Listener {
     }
 }
 
-/// The position in a message.
-fn told(data: &[Value]) -> Option<Position> {
-    let Some(Value::BulkString(text)) = data.last() else { return None };
-    std::str::from_utf8(text).ok()?.parse().ok()
+async fn subscribe(link: &mut Link, channel: &str) -> RedisResult<()> {
+    let mut subscribe = redis::cmd("SSUBSCRIBE");
+    subscribe.arg(channel);
+    link.query(&subscribe).await.map(drop)
+}
+
+/// The connection is gone, or a channel was taken away because its slot moved.
+fn is_end(push: &PushInfo) -> bool {
+    matches!(push.kind, PushKind::Disconnection | PushKind::SUnsubscribe)
 }

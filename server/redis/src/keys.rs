@@ -1,5 +1,7 @@
 //! Names of keys. The scripts make the others from the name of `meta`.
 
+use sentinel_broker::ServerId;
+
 /// All keys of one shard. They share a hash tag, so that one script may touch them all.
 #[derive(Clone, Debug)]
 pub(crate) struct Keys {
@@ -48,5 +50,10 @@ impl Keys {
     /// The channel on which positions are told.
     pub(crate) fn head(&self) -> String {
         self.key("head")
+    }
+
+    /// What concerns one server: the channel, and the key that counts its messages.
+    pub(crate) fn to(&self, server: ServerId) -> String {
+        self.key(&format!("to:{:016x}", server.0))
     }
 }

@@ -6,11 +6,14 @@
 
 mod address;
 mod args;
+mod clock;
 mod error;
 mod head;
+mod inspect;
 mod journal;
 mod keys;
 mod link;
+mod news;
 mod open;
 mod options;
 mod read;
@@ -22,5 +25,6 @@ mod store;
 mod writer;
 
 pub use error::OpenError;
+pub use inspect::{Inspection, Node, inspect};
 pub use options::OpenOptions;
 pub use store::Redis;

@@ -1,9 +1,12 @@
 //! Opening a store: what must be true of the Redis, and where the journal stands.
 
+use std::time::Instant;
+
 use sentinel_broker::Position;
 
 use redis::Value;
 
+use crate::clock::Reading;
 use crate::error::OpenError;
 use crate::keys::Keys;
 use crate::link::Link;
@@ -50,13 +53,14 @@ fn check_policy(text: &str) -> Result<(), OpenError> {
     }
 }
 
-/// Checks the server, begins the store where there is none, and says where it stands.
+/// Checks the server, begins the store where there is none, and says where it stands and what
+/// time it is there.
 pub(crate) async fn prepare(
     link: &mut Link,
     keys: &Keys,
     scripts: &Scripts,
     options: &OpenOptions,
-) -> Result<Position, OpenError> {
+) -> Result<(Position, Reading), OpenError> {
     for text in ask_info(link, "server").await.map_err(unreachable)? {
         check_version(&text)?;
     }
@@ -68,9 +72,11 @@ pub(crate) async fn prepare(
     let begin = |command: &mut redis::Cmd| {
         command.arg(&epoch);
     };
+    let asked = Instant::now();
     let answer = scripts.open.call(link, &keys.meta(), begin).await.map_err(unreachable)?;
     let strange = |error: sentinel_broker::StoreError| OpenError::Strange(error.to_string());
-    let mut words = Vec::with_capacity(4);
+    let answered = Instant::now();
+    let mut words = Vec::with_capacity(7);
     for value in reply::array(answer).map_err(strange)? {
         words.push(reply::maybe_bytes(value).map_err(strange)?);
     }
@@ -84,9 +90,12 @@ pub(crate) async fn prepare(
     let there = format!("{}-{}", word(0), word(1)).parse::<Position>().ok();
     // The journal and the position are written together: one that is further is newer.
     let newest = word(3).parse::<Position>().ok().filter(|newest| Some(*newest) > there);
+    let number = |at: usize| word(at).parse::<i64>().unwrap_or(0);
+    let time_us = number(4) * 1_000_000 + number(5);
+    let reading = Reading { time_us, told: number(6), asked, answered };
     match (there, newest.or(options.seen)) {
-        (Some(at), None) => Ok(at),
-        (Some(at), Some(seen)) if at.epoch == seen.epoch && at.seq >= seen.seq => Ok(at),
+        (Some(at), None) => Ok((at, reading)),
+        (Some(at), Some(seen)) if at.epoch == seen.epoch && at.seq >= seen.seq => Ok((at, reading)),
         (at, Some(seen)) => {
             let at = at.map_or_else(|| "its beginning".to_owned(), |at| at.to_string());
             Err(OpenError::RolledBack { at, seen })

@@ -108,18 +108,27 @@ pub(crate) fn told(mut reply: Bytes, names: &mut Names) -> Result<Told, StoreErr
     for size in sizes {
         claimed.push((0..size).map(|_| take_id(&mut reply)).collect::<Result<_, _>>()?);
     }
-    let count = take_u32(&mut reply)?;
-    let mut ready = Vec::with_capacity(count);
-    for _ in 0..count {
-        let class = take_sized(&mut reply)?;
-        let (queue, kind) =
-            text(&class)?.split_once('\0').ok_or_else(|| damaged("a class without its kind"))?;
-        ready.push((names.share(queue), names.share(kind)));
-    }
-    ready.sort();
+    let ready = classes(&mut reply, names)?;
     let wake = take(&mut reply, 8)?.get_i64();
     let wake_at = (wake != Millis::MAX).then_some(wake);
     Ok(Told { position, verdicts, claimed, ready, wake_at })
+}
+
+/// Queues and kinds, sorted.
+pub(crate) fn classes(
+    reply: &mut Bytes,
+    names: &mut Names,
+) -> Result<Vec<(Name, Name)>, StoreError> {
+    let count = take_u32(reply)?;
+    let mut found = Vec::new();
+    for _ in 0..count {
+        let class = take_sized(reply)?;
+        let (queue, kind) =
+            text(&class)?.split_once('\0').ok_or_else(|| damaged("a class without its kind"))?;
+        found.push((names.share(queue), names.share(kind)));
+    }
+    found.sort();
+    Ok(found)
 }
 
 /// A decimal number and the space behind it.

@@ -20,6 +20,7 @@ const EXTEND: &str = include_str!("lua/extend.lua");
 const TELL: &str = include_str!("lua/tell.lua");
 const ATTENTION: &str = include_str!("lua/attention.lua");
 const HELD: &str = include_str!("lua/held.lua");
+const LEAD: &str = include_str!("lua/lead.lua");
 
 /// Reports pass when memory is short, so scripts that write may run then. New jobs are
 /// turned away earlier, by the server.
@@ -75,6 +76,7 @@ pub(crate) struct Scripts {
     pub(crate) extend: Script,
     pub(crate) attention: Script,
     pub(crate) held: Script,
+    pub(crate) lead: Script,
 }
 
 impl Scripts {
@@ -96,6 +98,7 @@ impl Scripts {
             extend: script(WRITES, &[RECORD, EXTEND]),
             attention: script(READS, &[RECORD, TELL, ATTENTION]),
             held: script(READS, &[RECORD, TELL, HELD]),
+            lead: script(WRITES, &[RECORD, LEAD]),
         }
     }
 }

@@ -8,8 +8,8 @@ use bytes::{Buf, Bytes};
 use redis::Value;
 use sentinel_broker::codec::{self, code};
 use sentinel_broker::{
-    Attention, Broker, Call, Depth, Outcome, Position, Reply, ServerId, SessionRow, StoreError,
-    Tail, Trim, Trimmed, Unblocked,
+    Attention, Broker, Call, Depth, News, Outcome, Position, Reply, ServerId, SessionRow,
+    StoreError, Tail, Trim, Trimmed, Unblocked,
 };
 use sentinel_domain::{Job, JobId, Millis, Queue, SessionId, UniqueKey};
 use tokio::sync::{Mutex, watch};
@@ -17,11 +17,13 @@ use tokio::task::JoinHandle;
 
 use crate::address::Address;
 use crate::args::{bound, session_bytes};
+use crate::clock::StoreClock;
 use crate::error::{OpenError, damaged};
 use crate::head::{Listener, Pulse};
 use crate::journal;
 use crate::keys::Keys;
 use crate::link::{Connector, Patience};
+use crate::news::Board;
 use crate::open;
 use crate::options::OpenOptions;
 use crate::read::Reads;
@@ -37,6 +39,9 @@ const TAIL_BYTES: u64 = 4 << 20;
 /// Entries that one read asks for at the most.
 const TAIL_MAX: u64 = 1_024;
 
+/// No lead lasts longer than this without being kept.
+const LEAD_MAX_MS: u64 = 3_600_000;
+
 /// What the pool needs beside its connections.
 const POOL_SLACK: Duration = Duration::from_millis(500);
 
@@ -47,6 +52,8 @@ pub struct Redis {
     reads: Reads,
     writer: Mutex<Writer>,
     pulse: Arc<Pulse>,
+    board: Arc<Board>,
+    clock: Arc<StoreClock>,
     listener: JoinHandle<()>,
     /// Bytes of a journal entry, as of the last read.
     entry_bytes: AtomicU64,
@@ -76,7 +83,7 @@ impl Redis {
         let keys = Keys::new(&options.installation, 0);
         let unreachable = |error: redis::RedisError| OpenError::Unreachable(error.to_string());
         let mut link = connector.link().await.map_err(unreachable)?;
-        let at = open::prepare(&mut link, &keys, &scripts, &options).await?;
+        let (at, reading) = open::prepare(&mut link, &keys, &scripts, &options).await?;
         let pool = bb8::Pool::builder()
             .max_size(options.pool_size)
             // Room for a second try to connect: one that hangs must not be the end of a read.
@@ -84,10 +91,14 @@ impl Redis {
             .test_on_check_out(false)
             .build_unchecked(connector.clone());
         let pulse = Pulse::new(at);
+        let clock = Arc::new(StoreClock::new(reading));
+        let board = Arc::new(Board::default());
         let listener = Listener {
             connector: connector.clone(),
             keys: keys.clone(),
             pulse: pulse.clone(),
+            board: board.clone(),
+            clock: clock.clone(),
             shed_at_percent: options.shed_at_percent,
         };
         let writer = Writer::new(connector, keys.clone(), scripts.clone(), link);
@@ -97,10 +108,19 @@ impl Redis {
             reads: Reads::new(pool),
             writer: Mutex::new(writer),
             pulse,
+            board,
+            clock,
             listener: tokio::spawn(listener.run()),
             entry_bytes: AtomicU64::new(0),
             journal_max_bytes: options.journal_max_bytes,
         })
+    }
+
+    /// The time of the store, in milliseconds since the Unix epoch: all servers of it go by
+    /// the clock of the Redis, whatever those of their machines say. Never runs backwards.
+    pub fn clock(&self) -> impl Fn() -> Millis + Send + Sync + 'static {
+        let clock = self.clock.clone();
+        move || clock.now()
     }
 
     async fn call(&self, call: Call) -> Result<Outcome, StoreError> {
@@ -122,13 +142,15 @@ impl Redis {
         }
         let mut pipeline = redis::pipe();
         pipeline.atomic();
+        pipeline.cmd("HMGET").arg(self.keys.meta()).arg("epoch").arg("seq");
         for key in [self.keys.status(), self.keys.spec()] {
             let read = pipeline.cmd("HMGET").arg(key);
             for id in &ids {
                 read.arg(&id_bytes(*id));
             }
         }
-        let [jobs, specs] = self.two(&pipeline).await?;
+        let [meta, jobs, specs] = self.several(&pipeline).await?;
+        self.pulse.reached(position(meta)?);
         let mut names = self.reads.names();
         let mut found = Vec::with_capacity(ids.len());
         for ((id, job), spec) in ids.into_iter().zip(reply::array(jobs)?).zip(reply::array(specs)?)
@@ -143,9 +165,12 @@ impl Redis {
         Ok(found)
     }
 
-    async fn two(&self, pipeline: &redis::Pipeline) -> Result<[Value; 2], StoreError> {
+    async fn several<const N: usize>(
+        &self,
+        pipeline: &redis::Pipeline,
+    ) -> Result<[Value; N], StoreError> {
         let values = self.reads.all(pipeline).await?;
-        values.try_into().map_err(|_| damaged("expected two answers"))
+        values.try_into().map_err(|_| damaged("another number of answers was expected"))
     }
 
     async fn hash(&self, command: &str, key: String) -> Result<Vec<Bytes>, StoreError> {
@@ -267,12 +292,8 @@ impl Redis {
         let from =
             if is_start { "-".to_owned() } else { format!("({}", journal::stream_id(after)) };
         pipeline.cmd("XRANGE").arg(self.keys.journal()).arg(from).arg("+").arg("COUNT").arg(count);
-        let [meta, entries] = self.two(&pipeline).await?;
-        let mut meta = reply::array(meta)?.into_iter().map(reply::number);
-        let (Some(epoch), Some(seq)) = (meta.next(), meta.next()) else {
-            return Err(damaged("the store has no position"));
-        };
-        let head = Position { epoch: epoch?, seq: seq? };
+        let [meta, entries] = self.several(&pipeline).await?;
+        let head = position(meta)?;
         if !is_start && (after.epoch != head.epoch || after.seq > head.seq) {
             return Ok(Tail::OtherEpoch);
         }
@@ -286,6 +307,15 @@ impl Redis {
             None if after.seq < head.seq => Ok(Tail::Trimmed),
             _ => Ok(Tail::Entries(entries)),
         }
+    }
+
+    async fn take_lead(&self, server: ServerId, lasts: Duration) -> Result<bool, StoreError> {
+        let lasts_ms = u64::try_from(lasts.as_millis()).unwrap_or(u64::MAX).min(LEAD_MAX_MS);
+        let args = |command: &mut redis::Cmd| {
+            command.arg(format!("{:016x}", server.0)).arg(lasts_ms);
+        };
+        let answer = self.reads.run(&self.scripts.lead, &self.keys.meta(), args).await?;
+        Ok(reply::number(answer)? == 1)
     }
 
     async fn forget(&self, trim: Trim) -> Result<Trimmed, StoreError> {
@@ -311,6 +341,15 @@ impl Redis {
         }
         Ok(Trimmed { finals, more: finals > 0 && finals == trim.limit })
     }
+}
+
+/// The epoch and the number of the newest entry.
+fn position(meta: Value) -> Result<Position, StoreError> {
+    let mut meta = reply::array(meta)?.into_iter().map(reply::number);
+    let (Some(epoch), Some(seq)) = (meta.next(), meta.next()) else {
+        return Err(damaged("the store has no position"));
+    };
+    Ok(Position { epoch: epoch?, seq: seq? })
 }
 
 fn sizes(value: &Value) -> usize {
@@ -376,5 +415,13 @@ impl Broker for Redis {
 
     fn trim(&self, trim: Trim) -> Reply<'_, Trimmed> {
         Box::pin(self.forget(trim))
+    }
+
+    fn news(&self, server: ServerId) -> Reply<'_, News> {
+        Box::pin(async move { Ok(self.board.next(server).await) })
+    }
+
+    fn lead(&self, server: ServerId, lasts: Duration) -> Reply<'_, bool> {
+        Box::pin(self.take_lead(server, lasts))
     }
 }

@@ -1,28 +1,36 @@
-//! The stores of a server on one machine: a lock, a ledger, and the hot truth rebuilt from
-//! the ledger's live jobs and the journal after them.
+//! The stores of a server. In a data directory: a lock, a ledger, and the hot truth rebuilt
+//! from the ledger's live jobs and the journal after them. Shared: a Redis and a database.
 
 use std::collections::HashSet;
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
-use sentinel_broker::Broker;
+use sentinel_broker::{Broker, Position};
 use sentinel_domain::{JobId, Millis};
 use sentinel_embedded::{DirLock, Embedded, OpenOptions, Seed};
-use sentinel_engine::Settings;
-use sentinel_ledger::{Ledger, LedgerError};
+use sentinel_engine::{Clock, Settings};
+use sentinel_ledger::{Ledger, LedgerError, LedgerOptions};
+use sentinel_redis::Redis;
 
 use crate::backup::{self, BackupError};
-use crate::config::Config;
+use crate::config::{Config, StoreUrl};
 
 /// Live jobs of one read.
 const PAGE: usize = 5_000;
 
-/// Opens the data directory.
+/// Opens what the configuration names, and says by which clock the server goes.
 pub(super) async fn open(
     config: &Config,
     settings: &Settings,
-    now: Millis,
-) -> Result<(Arc<dyn Broker>, Ledger)> {
+    clock: Clock,
+) -> Result<(Arc<dyn Broker>, Ledger, Clock)> {
+    let now = clock.now();
+    if let (Some(broker), Some(ledger)) = (&config.broker_url, &config.ledger_url) {
+        let (broker, ledger) = open_shared(config, broker, ledger, now).await?;
+        // Servers that share a store go by its time, and not each by its own.
+        let clock = Clock::new(broker.clock());
+        return Ok((Arc::new(broker), ledger, clock));
+    }
     let dir = config.data_dir.clone();
     std::fs::create_dir_all(&dir).with_context(|| format!("create data_dir {}", dir.display()))?;
     let lock = Arc::new(DirLock::acquire(&dir)?);
@@ -36,7 +44,28 @@ pub(super) async fn open(
     let head = *broker.head().borrow();
     let checkpoint = ledger.checkpoint().await?;
     tracing::info!(dir = %dir.display(), %checkpoint, %head, "data opened");
-    Ok((Arc::new(broker), ledger))
+    Ok((Arc::new(broker), ledger, clock))
+}
+
+/// A broker that is behind what the ledger has is not the one that the ledger belongs to.
+async fn open_shared(
+    config: &Config,
+    broker_url: &StoreUrl,
+    ledger_url: &StoreUrl,
+    now: Millis,
+) -> Result<(Redis, Ledger)> {
+    let ledger = Ledger::connect(ledger_url.reveal(), LedgerOptions::default()).await;
+    let ledger = ledger.context("ledger_url")?;
+    let checkpoint = ledger.checkpoint().await?;
+    let options = sentinel_redis::OpenOptions {
+        seen: (checkpoint != Position::default()).then_some(checkpoint),
+        journal_max_bytes: config.journal_max_bytes,
+        ..sentinel_redis::OpenOptions::new(broker_url.reveal(), now)
+    };
+    let broker = Redis::open(options).await.context("broker_url")?;
+    let head = *broker.head().borrow();
+    tracing::info!(%broker_url, %ledger_url, %checkpoint, %head, "stores opened");
+    Ok((broker, ledger))
 }
 
 /// Opens the ledger in the directory of the lock, and the hot truth from it and the journal.

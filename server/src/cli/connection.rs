@@ -65,6 +65,11 @@ impl Connection {
 pub(super) struct Dial(Connection);
 
 impl Dial {
+    /// Where it goes.
+    pub(super) fn server(&self) -> &str {
+        &self.0.server
+    }
+
     /// Connects now, so that a missing server is told before anything waits for it.
     pub(super) async fn client(&self) -> Result<Client, Failure> {
         let Connection { server, timeout, actor, .. } = &self.0;

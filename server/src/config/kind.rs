@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::StoreUrl;
 use super::amount::{self, NotAnAmount};
 
 /// What a setting may hold.
@@ -25,6 +26,8 @@ pub enum Kind {
     Text(usize),
     /// `http://` or `https://` and a host.
     Url,
+    /// The address of a shared store, with one of these schemes.
+    Store(&'static [&'static str]),
     /// Directives of what to log.
     Filter,
     /// One of these words.
@@ -48,6 +51,8 @@ pub enum Value {
     Span(Duration),
     /// Of the kinds that are text.
     Text(String),
+    /// Of [`Kind::Store`].
+    Store(StoreUrl),
     /// Nothing was said and there is no default.
     Unset,
 }
@@ -109,6 +114,11 @@ impl Kind {
             Kind::Url if url_host(text).is_none() => {
                 Err(form("a URL such as http://127.0.0.1:4317"))
             }
+            Kind::Store(schemes) => {
+                StoreUrl::parse(text, schemes).map(Value::Store).ok_or_else(|| Bad::Form {
+                    expected: format!("{}://HOST", schemes.join("://HOST, or ")),
+                })
+            }
             Kind::Filter => match text.parse::<tracing_subscriber::EnvFilter>() {
                 Ok(_) => Ok(Value::Text(text.to_owned())),
                 Err(error) => Err(Bad::Filter { reason: error.to_string() }),
@@ -141,7 +151,7 @@ impl Kind {
             Kind::Text(max) => Some(format!("1..{max} bytes")),
             Kind::Choice(words) => Some(words.join(", ")),
             Kind::Switch => Some("true, false".to_owned()),
-            Kind::Address | Kind::Path | Kind::Url | Kind::Filter => None,
+            Kind::Address | Kind::Path | Kind::Url | Kind::Store(_) | Kind::Filter => None,
         }
     }
 
@@ -155,7 +165,7 @@ impl Kind {
             Kind::Count(..) => "NUMBER",
             Kind::Span(..) => "DURATION",
             Kind::Text(_) => "TEXT",
-            Kind::Url => "URL",
+            Kind::Url | Kind::Store(_) => "URL",
             Kind::Filter => "FILTER",
             Kind::Choice(_) => "WORD",
         }
@@ -188,6 +198,7 @@ impl Value {
             Value::Bytes(bytes) => amount::show_bytes(*bytes),
             Value::Span(span) => amount::show_span(*span),
             Value::Text(text) => text.clone(),
+            Value::Store(url) => url.to_string(),
             Value::Unset => return None,
         };
         Some(toml::Value::String(text).to_string())
@@ -219,6 +230,16 @@ from_value! {
     String: Value::Text(text) => Some(text);
     super::LogFormat: Value::Text(text) => super::LogFormat::from_word(&text);
     super::Color: Value::Text(text) => super::Color::from_word(&text);
+}
+
+impl FromValue for Option<StoreUrl> {
+    fn from_value(value: Value) -> Option<Self> {
+        match value {
+            Value::Store(url) => Some(Some(url)),
+            Value::Unset => Some(None),
+            _ => None,
+        }
+    }
 }
 
 impl FromValue for Option<String> {

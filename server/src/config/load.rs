@@ -73,7 +73,7 @@ pub enum Fault {
     Value {
         /// The setting.
         name: &'static str,
-        /// As written.
+        /// As written, without a password.
         text: String,
         /// Why.
         bad: Bad,
@@ -115,6 +115,17 @@ pub enum Contradiction {
     SameAddress {
         /// The address.
         listen: std::net::SocketAddr,
+    },
+    /// One store is shared and the other is not.
+    #[error(
+        "{set} is set and {unset} is not: servers share both stores, or one server has a data \
+         directory; set both or neither"
+    )]
+    HalfShared {
+        /// The setting that is there.
+        set: &'static str,
+        /// The setting that is missing.
+        unset: &'static str,
     },
     /// Workers would be declared lost between two pings.
     #[error("session_ttl = {ttl} is under 3 x ping = 3 x {ping}; raise it or lower ping")]
@@ -167,7 +178,11 @@ impl Config {
                     Ok(value) => effective = (value, one.origin.clone()),
                     Err(bad) => mistakes.push(Mistake {
                         origin: one.origin.clone(),
-                        fault: Fault::Value { name: setting.name, text: one.text.clone(), bad },
+                        fault: Fault::Value {
+                            name: setting.name,
+                            text: setting.shown(&one.text),
+                            bad,
+                        },
                     }),
                 }
             }
@@ -277,6 +292,13 @@ fn contradictions(config: &Config) -> Vec<(&'static [&'static str], Contradictio
     // Port 0 asks the system for a free port, so two of them never meet.
     if listen.port() != 0 && listen == config.ops_listen {
         found.push((&["listen", "ops_listen"], Contradiction::SameAddress { listen }));
+    }
+    let shared = [("broker_url", &config.broker_url), ("ledger_url", &config.ledger_url)];
+    for (set, unset) in [(shared[0], shared[1]), (shared[1], shared[0])] {
+        if set.1.is_some() && unset.1.is_none() {
+            let contradiction = Contradiction::HalfShared { set: set.0, unset: unset.0 };
+            found.push((&["broker_url", "ledger_url"], contradiction));
+        }
     }
     if config.session_ttl < 3 * config.ping {
         let ttl = super::amount::show_span(config.session_ttl);

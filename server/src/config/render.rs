@@ -6,8 +6,8 @@ use super::load::Loaded;
 use super::table::{Setting, TABLE};
 
 impl Loaded {
-    /// The effective settings as a TOML file that gives the same settings when it is read;
-    /// a comment says where each value came from.
+    /// The effective settings as a TOML file that gives the same settings when it is read,
+    /// but for passwords; a comment says where each value came from.
     pub fn to_toml(&self) -> String {
         let lines: Vec<(String, String)> = TABLE
             .iter()

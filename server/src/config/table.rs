@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::kind::{FromValue, Kind, Value};
-use super::{Color, LogFormat, Mode};
+use super::{Color, LogFormat, Mode, StoreUrl};
 
 /// One setting.
 #[derive(Debug)]
@@ -50,6 +50,14 @@ impl Setting {
     /// `SENTINEL_SESSION_TTL`.
     pub fn env(&self) -> String {
         format!("SENTINEL_{}", self.name.to_uppercase())
+    }
+
+    /// A value for people, as it was written but for a password.
+    pub(super) fn shown(&self, text: &str) -> String {
+        match self.kind {
+            Kind::Store(_) => super::store_url::without_password(text),
+            _ => text.to_owned(),
+        }
     }
 
     /// The default for people.
@@ -112,6 +120,9 @@ const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
 const GIB: u64 = 1 << 30;
 
+const BROKERS: &[&str] = &["redis", "redis+cluster", "redis+sentinel", "redis+unix"];
+const LEDGERS: &[&str] = &["mysql"];
+
 settings! {
     "Network" {
         listen: SocketAddr, Kind::Address, Default::Both("127.0.0.1:7070"),
@@ -126,7 +137,11 @@ settings! {
     "Data" {
         data_dir: PathBuf, Kind::Path,
             Default::ByMode { serve: "/var/lib/sentinel", dev: "./.sentinel" },
-            "Directory of the journal and the ledger. One server holds it at a time";
+            "Directory of the journal and the ledger. One server holds it at a time. Not used with broker_url";
+        broker_url: Option<StoreUrl>, Kind::Store(BROKERS), Default::Unset,
+            "Redis or Valkey, 7 or newer, that servers share for the jobs in work. Needs ledger_url";
+        ledger_url: Option<StoreUrl>, Kind::Store(LEDGERS), Default::Unset,
+            "MySQL 8 or MariaDB 10.11 that servers share for the history. Needs broker_url";
         journal_max_bytes: u64, Kind::Bytes(64 * MIB, 1024 * GIB), Default::Both("4GiB"),
             "Size of the journal beyond which the watch window shrinks, then enqueues are refused";
         finals_hot: Duration, Kind::Span(SECOND, HOUR), Default::Both("1m"),

@@ -9,6 +9,7 @@ mod bytes;
 mod chaos;
 mod cli;
 mod crash;
+mod doctor;
 mod drain;
 mod faults;
 mod flood;

@@ -33,7 +33,7 @@ const ROOMS: &[Room] = &[
         &["sentinel-broker", "sentinel-domain"],
         &["sentinel-faults", "sentinel-fuzz"],
     ),
-    room("sentinel-redis", &["sentinel-broker", "sentinel-domain"], &[]),
+    room("sentinel-redis", &["sentinel-broker", "sentinel-domain"], &["sentinel-faults"]),
     room(
         "sentinel-ledger",
         &["sentinel-broker", "sentinel-domain"],
@@ -42,7 +42,7 @@ const ROOMS: &[Room] = &[
     room(
         "sentinel-engine",
         &["sentinel-broker", "sentinel-domain", "sentinel-ledger"],
-        &["sentinel-embedded", "sentinel-fuzz"],
+        &["sentinel-embedded", "sentinel-faults", "sentinel-fuzz", "sentinel-redis"],
     ),
     room(
         "sentinel-server",
@@ -54,6 +54,7 @@ const ROOMS: &[Room] = &[
             "sentinel-engine",
             "sentinel-ledger",
             "sentinel-proto",
+            "sentinel-redis",
             "sentinel-worker",
         ],
         &["sentinel-faults", "sentinel-fuzz"],
@@ -63,7 +64,8 @@ const ROOMS: &[Room] = &[
     room("sentinel-worker", &["sentinel-client", "sentinel-proto"], &["sentinel-server"]),
     room(
         "sentinel-bench",
-        &["sentinel-client", "sentinel-proto", "sentinel-worker"],
+        // It starts the stores that a server under measurement leans on.
+        &["sentinel-client", "sentinel-faults", "sentinel-proto", "sentinel-worker"],
         &["sentinel-server"],
     ),
     room("xtask", &[], &[]),

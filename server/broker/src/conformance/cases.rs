@@ -118,7 +118,7 @@ cases! {
         past_deadlines_are_skipped one_commit_from_enqueue_to_assignment;
     keys: held_until_final ttl_outlives_its_job replaced_in_one_group held_by_another;
     requests: repeated_and_reused forgotten_in_time;
-    sessions: owners_fence unknown_and_expired_get_nothing only_the_owner_claims extended;
+    sessions: owners_fence a_row_that_lives_longer_is_another unknown_and_expired_get_nothing only_the_owner_claims extended;
     replies: asked_for_again old_numbers_are_refused;
     promotion: in_order_and_bounded;
     dependencies: children_are_reported_until_released final_parents_release_one_by_one

@@ -1,14 +1,15 @@
 //! The layer itself: every call of the port on its way through the faults.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use sentinel_domain::{Job, JobId, Millis, Queue, SessionId, UniqueKey};
 use tokio::sync::watch;
 
 use super::{Fault, Faulty};
 use crate::{
-    Attention, Broker, Call, Change, Depth, Group, Guard, Outcome, Position, Reply, StoreError,
-    Tail, Trim, Trimmed,
+    Attention, Broker, Call, Change, Depth, Group, Guard, News, Outcome, Position, Reply, ServerId,
+    StoreError, Tail, Trim, Trimmed,
 };
 
 fn told() -> String {
@@ -165,5 +166,13 @@ impl Broker for Faulty {
 
     fn trim(&self, trim: Trim) -> Reply<'_, Trimmed> {
         self.ask(move |inner| inner.trim(trim))
+    }
+
+    fn news(&self, server: ServerId) -> Reply<'_, News> {
+        self.unless_cut(self.inner.news(server))
+    }
+
+    fn lead(&self, server: ServerId, lasts: Duration) -> Reply<'_, bool> {
+        self.ask(move |inner| inner.lead(server, lasts))
     }
 }

@@ -154,9 +154,14 @@ impl Flight<'_> {
     }
 
     fn landed(self, asked: &[(SessionId, usize)], outcome: Outcome) {
-        let Outcome { verdicts, claimed, ready, .. } = outcome;
+        let Outcome { verdicts, claimed, ready, wake_at, .. } = outcome;
         self.engine.demand.settle(asked, &claimed);
         self.engine.demand.may_be_ready(&ready);
+        // More is due than one call promotes: who got some of it asks for the next at once.
+        let more_is_due = wake_at.is_some_and(|at| at <= self.call.now);
+        if more_is_due && claimed.iter().any(|jobs| !jobs.is_empty()) {
+            self.engine.demand.all_may_be_ready();
+        }
         let mut verdicts = verdicts.into_iter();
         for Waiting { groups, reply, .. } in self.waiting {
             let of_one = verdicts.by_ref().take(groups).collect();

@@ -39,19 +39,23 @@ impl Session {
         self.take_back_unreceived(now);
         self.keep_progress(now);
         if now - self.renewed_at >= self.engine.settings.session_ttl_ms / 3 {
-            self.renewed_at = now;
-            let group = self.row_until(self.heard_at + self.engine.settings.session_ttl_ms);
-            let engine = self.engine.clone();
-            self.in_flight.push(Box::pin(async move {
-                match engine.commits.group(group).await {
-                    Ok(Verdict::Conflict(Conflict::Session { .. })) => {
-                        Done::Renewed { is_ours: false }
-                    }
-                    _ => Done::Renewed { is_ours: true },
-                }
-            }));
+            self.renew();
         }
         Ok(())
+    }
+
+    /// Tells the store that the worker was heard, and learns whether another server has the
+    /// session by now.
+    pub(super) fn renew(&mut self) {
+        self.renewed_at = self.engine.now();
+        let group = self.row_until(self.heard_at + self.engine.settings.session_ttl_ms);
+        let engine = self.engine.clone();
+        self.in_flight.push(Box::pin(async move {
+            match engine.commits.group(group).await {
+                Ok(Verdict::Conflict(Conflict::Session { .. })) => Done::Renewed { is_ours: false },
+                _ => Done::Renewed { is_ours: true },
+            }
+        }));
     }
 
     pub(super) fn row_until(&self, expires_at: Millis) -> Group {

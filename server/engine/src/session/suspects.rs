@@ -35,6 +35,11 @@ impl Suspects {
         Self { alone: job.map(|id| (id, now)), ..Self::default() }
     }
 
+    /// Those that the worker has not seen, which stay.
+    pub(super) fn waiting(&self) -> impl Iterator<Item = &Arc<Job>> {
+        self.waiting.iter().map(|(_, job)| job)
+    }
+
     /// Those that the worker has not seen.
     pub(super) fn take_waiting(&mut self) -> Vec<Arc<Job>> {
         self.waiting.drain(..).map(|(_, job)| job).collect()

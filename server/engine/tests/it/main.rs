@@ -16,6 +16,7 @@ mod progress;
 mod report;
 mod request;
 mod retain;
+mod servers;
 mod sim;
 mod walk;
 mod watch;

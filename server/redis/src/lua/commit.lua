@@ -44,8 +44,31 @@ local function run_claims()
   return claimed, sizes
 end
 
+-- The newest entry, and what became ready or was declared with it, for all servers.
+local function tell_all(at, ready)
+  local told_all = epoch .. '-' .. at
+  if #ready > 4 or next(queues.dirty) then
+    told_all = told_all .. '\0' .. writer .. (next(queues.dirty) and 'q' or '-') .. ready
+  end
+  call('SPUBLISH', prefix .. 'head', told_all)
+end
+
+-- What concerns one server each. Numbered, so that it knows of a message that it missed; one
+-- that hears nothing for an hour has nothing to miss.
+local function tell_owners()
+  for owner, parts in pairs(told) do
+    local name = string.gsub(owner, '.', function(c)
+      return format('%02x', byte(c))
+    end)
+    local to = prefix .. 'to:' .. name
+    local nth = call('INCR', to)
+    call('EXPIRE', to, 3600)
+    call('SPUBLISH', to, pack('>I8', nth) .. table.concat(parts))
+  end
+end
+
 -- One entry for all that is to be told. Gives the number of the newest entry.
-local function append_entry()
+local function append_entry(ready)
   local newest = event_count > 0 and seq or seq - 1
   local at = format('%.0f', newest)
   if event_count > 0 then
@@ -71,7 +94,7 @@ local function append_entry()
       call('HSET', KEYS[1], 'mark', text(now8))
     end
     call('HSET', KEYS[1], 'bytes', bytes)
-    call('SPUBLISH', prefix .. 'head', epoch .. '-' .. at)
+    tell_all(at, ready)
   end
   call('HSET', KEYS[1], 'seq', at, 'now', text(now8))
   return at
@@ -127,7 +150,9 @@ local function commit()
   local claimed, sizes = run_claims()
   write_started()
   write_all()
-  local newest = append_entry()
+  local ready = still_ready()
+  local newest = append_entry(ready)
+  tell_owners()
   local sweep = 64 + 2 * #verdicts
   sweep_rows(KEY.KEYS_HELD, KEY.KEY_ENDS, sweep)
   local answers_before = tonumber(meta[6] or 0)
@@ -138,7 +163,7 @@ local function commit()
   local reply = epoch .. ' ' .. newest .. ' '
     .. pack('>I4', #verdicts) .. table.concat(verdicts)
     .. pack('>I4', #sizes) .. table.concat(sizes) .. table.concat(claimed)
-    .. still_ready() .. wake_at()
+    .. ready .. wake_at()
   keep_reply(reply)
   -- The specs are asked for apart: they are long, and many are known to who asks.
   local answer = {0, reply}

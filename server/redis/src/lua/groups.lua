@@ -72,8 +72,9 @@ end
 local function broken_row(op, at)
   if op == OWNER then
     local there = row(sessions, A[data])
-    local owner = there and sub(there, 1, 8)
-    return 2, owner ~= A[data + 1] and 's' .. A[data] .. maybe(owner)
+    -- The owner, or all of the row.
+    local known = there and sub(there, 1, #A[data + 1])
+    return 2, known ~= A[data + 1] and 's' .. A[data] .. maybe(there and sub(there, 1, 8))
   elseif op == UNDECLARED then
     local there = row(queues, A[data])
     return 1, there and 'q' .. sized(sub(there, 10))
@@ -155,6 +156,9 @@ end
 
 -- Changes of things that are not jobs: how many arguments they have.
 local function change_row(op)
+  if op == SESSION or op == GONE then
+    tell_owner(A[data], 's' .. A[data])
+  end
   if op == SESSION then
     set_row(sessions, A[data], A[data + 1])
     return 2

@@ -119,6 +119,9 @@ local function reindex(id, old, new)
   end
   local before = was == RUNNING and sub(old, AT_SESSION, AT_SESSION + 15)
   local after = is == RUNNING and sub(new, AT_SESSION, AT_SESSION + 15)
+  if before then
+    tell_owner(before, 'j' .. before .. id)
+  end
   if before ~= after then
     if before then
       drop(running_of(before), id)

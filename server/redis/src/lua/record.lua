@@ -40,6 +40,7 @@ local KEY = {
   REQUESTS = prefix .. 'requests',
   REQUEST_ENDS = prefix .. 'requestends',
   LANES = prefix .. 'ready:',
+  LEADER = prefix .. 'leader',
 }
 
 local SCHEDULED, BLOCKED, READY, RUNNING = 1, 2, 3, 4

@@ -43,6 +43,18 @@ local keys = rows_of(KEY.KEYS_HELD)
 -- Until when, hash of the content (8 bytes each), then the answer.
 local requests = rows_of(KEY.REQUESTS)
 
+-- What servers must hear of this call of another one, by server: parts of a message.
+local told = {}
+local function tell_owner(session, part)
+  local there = row(sessions, session)
+  local owner = there and sub(there, 1, 8)
+  if owner and owner ~= writer then
+    local parts = told[owner] or {}
+    told[owner] = parts
+    parts[#parts + 1] = part
+  end
+end
+
 local function holder(key)
   local held = row(keys, key)
   if held and (parse('>i8', held, 17)) > now then

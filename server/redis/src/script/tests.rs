@@ -3,14 +3,13 @@
 
 #[path = "../../tests/it/audit.rs"]
 mod audit;
-#[path = "../../tests/it/server.rs"]
-#[expect(dead_code, reason = "other tests restart it")]
-mod server;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use sentinel_broker::conformance::{Harness, exercise, seed_from_env, walk};
+
+use sentinel_faults::RedisServer;
 
 use super::Scripts;
 use crate::{OpenOptions, Redis};
@@ -31,7 +30,8 @@ const MISTAKES: &[Mistake] = &[
         "if jobs[id] then\n        return job_conflict(id)",
         "if false then\n        return job_conflict(id)",
     ),
-    ("return 2, owner ~= A[data + 1] and", "return 2, not owner and"),
+    ("return 2, known ~= A[data + 1] and", "return 2, not known and"),
+    ("local known = there and sub(there, 1, #A[data + 1])", "local known = there and A[data + 1]"),
     ("return 1, there and 'q' .. sized(sub(there, 10))", "return 1, false"),
     ("return 1, there ~= wanted and 'k'", "return 1, there and not wanted and 'k'"),
     ("if held and (parse('>i8', held, 17)) > now then", "if held then"),
@@ -182,8 +182,8 @@ fn every_mistake_has_its_one_place() {
 
 /// The suite fails on a store that makes the mistake.
 fn is_noticed((there, instead): Mistake) -> bool {
-    let dir = server::directory();
-    let server = server::Server::start(dir.path(), &["--appendonly", "no"]);
+    let dir = tempfile::tempdir().expect("a directory");
+    let server = RedisServer::start(dir.path(), &["--appendonly", "no"]);
     let url = server.url();
     let suite = std::thread::spawn(move || {
         let mut runtime = tokio::runtime::Builder::new_current_thread();

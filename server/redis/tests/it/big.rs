@@ -3,10 +3,11 @@
 use sentinel_broker::conformance::make;
 use sentinel_broker::{Broker, Position, Tail, Verdict};
 use sentinel_domain::{Command, JobId, NewJob, State, decide};
+use sentinel_faults::RedisServer;
 use sentinel_redis::{OpenOptions, Redis};
 
 use crate::audit;
-use crate::server::{Server, directory};
+use crate::place::directory;
 
 const NOW: i64 = 1_000;
 /// `unpack` fails near 8,000; one entry takes about 3,000 events as fields.
@@ -15,7 +16,7 @@ const JOBS: u64 = 9_000;
 #[tokio::test]
 async fn thousands_of_jobs_in_one_call() {
     let dir = directory();
-    let server = Server::start(dir.path(), &[]);
+    let server = RedisServer::start(dir.path(), &[]);
     let store = Redis::open(OpenOptions::new(server.url(), NOW)).await.expect("opens");
     let mut writer = make::Writer::new(1);
     let session = make::session(1);
@@ -80,7 +81,7 @@ async fn journal_is_whole(store: &Redis) {
 #[tokio::test]
 async fn a_payload_of_the_largest_size() {
     let dir = directory();
-    let server = Server::start(dir.path(), &[]);
+    let server = RedisServer::start(dir.path(), &[]);
     let store = Redis::open(OpenOptions::new(server.url(), NOW)).await.expect("opens");
     let other = Redis::open(OpenOptions::new(server.url(), NOW)).await.expect("opens");
     let mut writer = make::Writer::new(1);

@@ -5,21 +5,22 @@ use std::time::Duration;
 
 use sentinel_broker::Broker;
 use sentinel_broker::conformance::{exercise, make};
+use sentinel_faults::{RedisServer, free_port};
 use sentinel_redis::{OpenOptions, Redis};
 
 use crate::conformance::harness;
-use crate::server::{Server, directory, eventually, free_port};
+use crate::place::{directory, eventually};
 
 const NOW: i64 = 1_000;
 const LONG: Duration = Duration::from_secs(10);
 
 /// Three primaries that share the slots.
-struct Cluster {
-    nodes: Vec<Server>,
+pub(crate) struct Cluster {
+    nodes: Vec<RedisServer>,
 }
 
 impl Cluster {
-    fn start(dir: &Path) -> Self {
+    pub(crate) fn start(dir: &Path) -> Self {
         let mut nodes = Vec::new();
         let mut buses = Vec::new();
         for (name, first, last) in [("a", 0, 5_460), ("b", 5_461, 10_922), ("c", 10_923, 16_383)] {
@@ -27,13 +28,15 @@ impl Cluster {
             std::fs::create_dir(&dir).expect("a directory");
             let bus = free_port().to_string();
             let args = ["--cluster-enabled", "yes", "--cluster-port", &bus];
-            let node = Server::start(&dir, &args);
+            let node = RedisServer::start(&dir, &args);
             node.ask(&format!("CLUSTER ADDSLOTSRANGE {first} {last}")).expect("answers");
             nodes.push(node);
             buses.push(bus);
         }
         for (node, bus) in nodes.iter().zip(&buses).skip(1) {
-            nodes[0].ask(&format!("CLUSTER MEET 127.0.0.1 {} {bus}", node.port)).expect("answers");
+            nodes[0]
+                .ask(&format!("CLUSTER MEET 127.0.0.1 {} {bus}", node.port()))
+                .expect("answers");
         }
         for node in &nodes {
             eventually("the Cluster is whole", || {
@@ -45,8 +48,8 @@ impl Cluster {
     }
 
     /// By some nodes, so that the others have to be found.
-    fn url(&self) -> String {
-        let hosts = self.nodes[..2].iter().map(|node| format!("127.0.0.1:{}", node.port));
+    pub(crate) fn url(&self) -> String {
+        let hosts = self.nodes[..2].iter().map(|node| format!("127.0.0.1:{}", node.port()));
         format!("redis+cluster://{}", hosts.collect::<Vec<_>>().join(","))
     }
 }
@@ -58,7 +61,7 @@ async fn it_conforms_on_a_cluster() {
     let url = cluster.url();
     others_are_told(&url).await;
     exercise(async || harness(&url).await).await;
-    let held = |node: &Server| node.ask("DBSIZE").is_some_and(|text| !text.starts_with('0'));
+    let held = |node: &RedisServer| node.ask("DBSIZE").is_some_and(|text| !text.starts_with('0'));
     let holders = cluster.nodes.iter().filter(|node| held(node)).count();
     assert_eq!(holders, 1, "everything of a shard is on one node");
 }

@@ -8,10 +8,11 @@ use sentinel_broker::conformance::{Harness, Restart, exercise, make, seed_from_e
 use sentinel_broker::fault::{Faulty, Odds};
 use sentinel_broker::{Broker, Change, Group, Trim};
 use sentinel_domain::{JobId, Millis};
+use sentinel_faults::RedisServer;
 use sentinel_redis::{OpenOptions, Redis};
 
 use crate::audit;
-use crate::server::{Server, directory};
+use crate::place::directory;
 
 const START: Millis = 1_700_000_000_000;
 
@@ -96,14 +97,14 @@ pub(crate) async fn harness(url: &str) -> Harness {
 #[tokio::test]
 async fn it_conforms() {
     let dir = directory();
-    let server = Server::start(dir.path(), &[]);
+    let server = RedisServer::start(dir.path(), &[]);
     exercise(async || harness(&server.url()).await).await;
 }
 
 #[tokio::test]
 async fn walks_agree_with_the_oracle() {
     let dir = directory();
-    let server = Server::start(dir.path(), &[]);
+    let server = RedisServer::start(dir.path(), &[]);
     let seed = seed_from_env();
     for nth in 0..4 {
         let url = server.url();
@@ -120,7 +121,7 @@ async fn walks_agree_with_the_oracle() {
 #[tokio::test]
 async fn a_lossy_walk_agrees_with_the_oracle() {
     let dir = directory();
-    let server = Server::start(dir.path(), &[]);
+    let server = RedisServer::start(dir.path(), &[]);
     let lossy = |store: Arc<dyn Broker>| {
         let store = Faulty::new(store);
         store.commits.seeded(1, Odds { lost_reply: 300, lost_call: 200, ..Odds::default() });

@@ -6,9 +6,10 @@ use std::time::{Duration, Instant};
 
 use sentinel_broker::conformance::make;
 use sentinel_broker::{Broker, StoreError};
+use sentinel_faults::{RedisServer, free_port, redis_cli};
 use sentinel_redis::{OpenOptions, Redis};
 
-use crate::server::{Server, cli, directory, eventually, free_port};
+use crate::place::{directory, eventually};
 
 const NOW: i64 = 1_000;
 const FAILOVER_MAX: Duration = Duration::from_secs(30);
@@ -41,7 +42,7 @@ impl Watcher {
     }
 
     fn primary(&self) -> String {
-        cli(self.port, &["SENTINEL", "MASTER", "main"]).unwrap_or_default()
+        redis_cli(self.port, &["SENTINEL", "MASTER", "main"]).unwrap_or_default()
     }
 }
 
@@ -55,10 +56,10 @@ impl Drop for Watcher {
 #[tokio::test]
 async fn the_next_primary_is_found() {
     let (first, second) = (directory(), directory());
-    let mut primary = Server::start(first.path(), &[]);
-    let of = format!("127.0.0.1 {}", primary.port);
-    let replica = Server::start(second.path(), &["--replicaof", &of]);
-    let watcher = Watcher::start(second.path(), primary.port);
+    let mut primary = RedisServer::start(first.path(), &[]);
+    let of = format!("127.0.0.1 {}", primary.port());
+    let replica = RedisServer::start(second.path(), &["--replicaof", &of]);
+    let watcher = Watcher::start(second.path(), primary.port());
     eventually("the replica is known", || watcher.primary().contains("num-slaves\n1"));
 
     let url = format!("redis+sentinel://127.0.0.1:{}/main", watcher.port);
@@ -68,7 +69,7 @@ async fn the_next_primary_is_found() {
     let call = writer.call(NOW).group(make::create(&jobs[0])).done();
     store.commit(call).await.expect("commits");
     eventually("the replica has it", || {
-        let has = |server: &Server| server.ask("HGET sentinel:{s0}:meta seq");
+        let has = |server: &RedisServer| server.ask("HGET sentinel:{s0}:meta seq");
         has(&replica) == has(&primary)
     });
     primary.kill();

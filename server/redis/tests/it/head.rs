@@ -4,10 +4,11 @@ use std::time::{Duration, Instant};
 
 use sentinel_broker::conformance::make;
 use sentinel_broker::{Broker, Position};
+use sentinel_faults::RedisServer;
 use sentinel_redis::{OpenOptions, Redis};
 use tokio::sync::watch;
 
-use crate::server::{Server, directory, eventually};
+use crate::place::{directory, eventually};
 
 const NOW: i64 = 1_000;
 /// Longer than any pause of a subscriber.
@@ -21,7 +22,7 @@ async fn reaches(head: &mut watch::Receiver<Position>, at: Position) {
 #[tokio::test]
 async fn it_moves_with_the_commits_of_others() {
     let dir = directory();
-    let server = Server::start(dir.path(), &[]);
+    let server = RedisServer::start(dir.path(), &[]);
     let a = Redis::open(OpenOptions::new(server.url(), NOW)).await.expect("opens");
     let b = Redis::open(OpenOptions::new(server.url(), NOW + 5)).await.expect("opens");
     assert_eq!(a.head().borrow().epoch, b.head().borrow().epoch, "one store, one epoch");
@@ -40,7 +41,7 @@ async fn it_moves_with_the_commits_of_others() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_subscriber_that_was_cut_off_comes_back() {
     let dir = directory();
-    let server = Server::start(dir.path(), &[]);
+    let server = RedisServer::start(dir.path(), &[]);
     let a = Redis::open(OpenOptions::new(server.url(), NOW)).await.expect("opens");
     let b = Redis::open(OpenOptions::new(server.url(), NOW)).await.expect("opens");
     let mut writer = make::Writer::new(1);

@@ -6,9 +6,10 @@ use std::sync::mpsc;
 use sentinel_broker::conformance::make;
 use sentinel_broker::{Broker, Call, Outcome, Position, StoreError, Tail};
 use sentinel_domain::{Command, JobId, State, decide, invariant};
+use sentinel_faults::RedisServer;
 use sentinel_redis::{OpenOptions, Redis};
 
-use crate::server::{Server, directory};
+use crate::place::directory;
 
 const NOW: i64 = 1_000;
 const ROUNDS: u64 = 8;
@@ -31,7 +32,7 @@ async fn commit(store: &Redis, call: Call) -> Outcome {
 #[tokio::test]
 async fn a_killed_redis_keeps_what_was_acknowledged() {
     let dir = tempfile::tempdir().expect("a directory");
-    let mut server = Server::start(dir.path(), &[]);
+    let mut server = RedisServer::start(dir.path(), &[]);
     let store = Redis::open(OpenOptions::new(server.url(), NOW)).await.expect("opens");
     let mut writer = make::Writer::new(1);
     let session = make::session(1);
@@ -94,7 +95,7 @@ async fn check(store: &Redis, acked: &[JobId]) {
 #[tokio::test]
 async fn a_restarted_redis_has_everything() {
     let dir = directory();
-    let mut server = Server::start(dir.path(), &[]);
+    let mut server = RedisServer::start(dir.path(), &[]);
     let store = Redis::open(OpenOptions::new(server.url(), NOW)).await.expect("opens");
     let mut writer = make::Writer::new(1);
     let (job, session) = (make::job("q", "k", NOW, 1), make::session(7));

@@ -3,21 +3,26 @@
 use std::time::{Duration, Instant};
 
 use sentinel_broker::conformance::make;
-use sentinel_broker::{Broker, Position, StoreError, Tail, Verdict};
+use sentinel_broker::{Broker, Call, Position, StoreError, Tail, Verdict};
+use sentinel_faults::{Direction, Proxy, RedisServer};
 use sentinel_redis::{OpenOptions, Redis};
 
-use crate::cutter::Cutter;
-use crate::server::{Server, directory};
+use crate::place::{PATIENCE, directory};
 
 const NOW: i64 = 1_000;
 const ANSWER: Duration = Duration::from_millis(400);
 
-async fn open(cutter: &Cutter) -> Redis {
-    let options = OpenOptions { answer_timeout: ANSWER, ..OpenOptions::new(cutter.url(), NOW) };
+async fn before(server: &RedisServer) -> Proxy {
+    Proxy::start(([127, 0, 0, 1], server.port()).into()).await.expect("a port is free")
+}
+
+async fn open(proxy: &Proxy) -> Redis {
+    let url = format!("redis://{}", proxy.address());
+    let options = OpenOptions { answer_timeout: ANSWER, ..OpenOptions::new(url, NOW) };
     Redis::open(options).await.expect("opens")
 }
 
-fn call_with_a_claim(writer: &mut make::Writer) -> sentinel_broker::Call {
+fn call_with_a_claim(writer: &mut make::Writer) -> Call {
     let session = make::session(1);
     let mut call = writer.call(NOW).group(make::put_session(session, 1, 90_000));
     for n in 1..=3 {
@@ -27,7 +32,7 @@ fn call_with_a_claim(writer: &mut make::Writer) -> sentinel_broker::Call {
 }
 
 /// The call had one effect, and its repeat was answered with it.
-async fn had_one_effect(store: &Redis, call: sentinel_broker::Call) {
+async fn had_one_effect(store: &Redis, call: Call) {
     let outcome = store.commit(call).await.expect("the repeat is answered");
     assert_eq!(outcome.verdicts, vec![Verdict::Committed; 4]);
     assert_eq!(outcome.claimed[0].len(), 2);
@@ -39,37 +44,56 @@ async fn had_one_effect(store: &Redis, call: sentinel_broker::Call) {
     assert_eq!(entries.len(), 1, "nothing was written twice");
 }
 
-/// Until the subscriber is between two of its own answers, a cut may hit one of those.
-async fn cut_a_commit(store: &Redis, cutter: &Cutter, call: &sentinel_broker::Call) {
-    cutter.cut_next();
-    let answer = store.commit(call.clone()).await;
-    if let Err(error) = answer {
-        assert!(matches!(error, StoreError::Unknown(_)), "{error}");
-    }
+/// Scripts that the server has run since its start.
+fn scripts(server: &RedisServer) -> u64 {
+    let stats = server.ask("INFO commandstats").expect("it answers");
+    let of = |name: &str| {
+        let line = stats.lines().find_map(|line| line.strip_prefix(name));
+        line.and_then(|rest| rest.split(',').next()?.parse::<u64>().ok()).unwrap_or(0)
+    };
+    of("cmdstat_evalsha:calls=") + of("cmdstat_eval:calls=")
+}
+
+/// The call is carried out, and its answer is lost with the connection.
+async fn cut_a_commit(store: &Redis, proxy: &Proxy, server: &RedisServer, call: &Call) {
+    // Extends nothing, over a connection that stands then.
+    store.extend_sessions(0).await.expect("it answers");
+    proxy.stall(Direction::Down);
+    let before = scripts(server);
+    let lose = async {
+        let began = Instant::now();
+        while scripts(server) == before {
+            assert!(began.elapsed() < PATIENCE, "the script never ran");
+            tokio::task::yield_now().await;
+        }
+        proxy.cut();
+        proxy.restore();
+    };
+    let (answer, ()) = tokio::join!(store.commit(call.clone()), lose);
+    assert!(matches!(answer, Err(StoreError::Unknown(_))), "{answer:?}");
 }
 
 #[tokio::test]
 async fn a_repeat_after_a_cut_has_one_effect() {
     let dir = directory();
-    let server = Server::start(dir.path(), &[]);
-    let cutter = Cutter::before(server.port).await;
-    let store = open(&cutter).await;
+    let server = RedisServer::start(dir.path(), &[]);
+    let proxy = before(&server).await;
+    let store = open(&proxy).await;
     let call = call_with_a_claim(&mut make::Writer::new(1));
-    cut_a_commit(&store, &cutter, &call).await;
+    cut_a_commit(&store, &proxy, &server, &call).await;
     // The repeat is cut as well: its answer is another one, of what was kept.
-    cut_a_commit(&store, &cutter, &call).await;
-    cutter.pass();
+    cut_a_commit(&store, &proxy, &server, &call).await;
     had_one_effect(&store, call).await;
 }
 
 #[tokio::test]
 async fn a_silent_redis_is_not_waited_for_without_end() {
     let dir = directory();
-    let server = Server::start(dir.path(), &[]);
-    let cutter = Cutter::before(server.port).await;
-    let store = open(&cutter).await;
+    let server = RedisServer::start(dir.path(), &[]);
+    let proxy = before(&server).await;
+    let store = open(&proxy).await;
     let call = call_with_a_claim(&mut make::Writer::new(1));
-    cutter.stall();
+    proxy.stall(Direction::Down);
     let begun = Instant::now();
     let error = store.commit(call.clone()).await.expect_err("nothing comes through");
     assert!(matches!(error, StoreError::Unknown(_)), "it may have been applied: {error}");
@@ -79,14 +103,14 @@ async fn a_silent_redis_is_not_waited_for_without_end() {
     let error = store.queues().await.expect_err("nothing comes through");
     assert!(matches!(error, StoreError::Unavailable(_)), "{error}");
     assert!(begun.elapsed() < 10 * (ANSWER + Duration::from_secs(2)), "{:?}", begun.elapsed());
-    cutter.pass();
+    proxy.restore();
     had_one_effect(&store, call).await;
 }
 
 #[tokio::test]
 async fn a_call_that_was_never_sent_was_not_applied() {
     let dir = directory();
-    let mut server = Server::start(dir.path(), &[]);
+    let mut server = RedisServer::start(dir.path(), &[]);
     let store = Redis::open(OpenOptions::new(server.url(), NOW)).await.expect("opens");
     let mut writer = make::Writer::new(1);
     server.kill();

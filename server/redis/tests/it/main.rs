@@ -4,11 +4,12 @@ mod audit;
 mod big;
 mod cluster;
 mod conformance;
-mod cutter;
 mod failover;
 mod head;
+mod inspect;
 mod kill;
 mod lost;
+mod place;
 mod refusals;
-mod server;
+
 mod trim;

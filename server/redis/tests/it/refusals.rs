@@ -3,16 +3,17 @@
 use sentinel_broker::conformance::make;
 use sentinel_broker::{Broker, StoreError, Verdict};
 use sentinel_domain::{Command, decide};
+use sentinel_faults::{RedisServer, free_port};
 use sentinel_redis::{OpenError, OpenOptions, Redis};
 
-use crate::server::{Server, directory, free_port};
+use crate::place::directory;
 
 const NOW: i64 = 1_000;
 
 #[tokio::test]
 async fn a_redis_that_forgets_jobs_is_refused() {
     let dir = directory();
-    let server = Server::start(dir.path(), &["--maxmemory-policy", "allkeys-lru"]);
+    let server = RedisServer::start(dir.path(), &["--maxmemory-policy", "allkeys-lru"]);
     let error = Redis::open(OpenOptions::new(server.url(), NOW)).await.err().expect("is refused");
     assert!(matches!(&error, OpenError::Evicts(policy) if policy == "allkeys-lru"), "{error}");
     assert!(error.to_string().contains("noeviction"), "{error}");
@@ -28,7 +29,7 @@ async fn no_redis_is_said_at_once() {
 #[tokio::test]
 async fn a_store_that_was_rolled_back_is_not_written_to() {
     let dir = directory();
-    let server = Server::start(dir.path(), &[]);
+    let server = RedisServer::start(dir.path(), &[]);
     let open = || OpenOptions::new(server.url(), NOW);
     let store = Redis::open(open()).await.expect("opens");
     let mut writer = make::Writer::new(1);
@@ -55,7 +56,7 @@ async fn a_store_that_was_rolled_back_is_not_written_to() {
 #[tokio::test]
 async fn short_memory_takes_reports_but_no_new_jobs() {
     let dir = directory();
-    let server = Server::start(dir.path(), &[]);
+    let server = RedisServer::start(dir.path(), &[]);
     let store = Redis::open(OpenOptions::new(server.url(), NOW)).await.expect("opens");
     let mut writer = make::Writer::new(1);
     let session = make::session(1);

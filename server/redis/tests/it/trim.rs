@@ -2,9 +2,10 @@
 
 use sentinel_broker::conformance::make;
 use sentinel_broker::{Broker, Position, Tail, Trim};
+use sentinel_faults::RedisServer;
 use sentinel_redis::{OpenOptions, Redis};
 
-use crate::server::{Server, directory};
+use crate::place::directory;
 
 const NOW: i64 = 1_000_000;
 
@@ -23,7 +24,7 @@ async fn first(store: &Redis) -> u64 {
 async fn by_time_and_projection() {
     let dir = directory();
     // One entry a node, so that trimming by whole nodes is exact.
-    let server = Server::start(dir.path(), &["--stream-node-max-entries", "1"]);
+    let server = RedisServer::start(dir.path(), &["--stream-node-max-entries", "1"]);
     let store = Redis::open(OpenOptions::new(server.url(), NOW)).await.expect("opens");
     let mut writer = make::Writer::new(1);
     // Four entries a second for ten seconds.
@@ -57,7 +58,7 @@ async fn by_time_and_projection() {
 #[tokio::test]
 async fn by_size_where_it_is_too_much() {
     let dir = directory();
-    let server = Server::start(dir.path(), &["--stream-node-max-entries", "1"]);
+    let server = RedisServer::start(dir.path(), &["--stream-node-max-entries", "1"]);
     let options = OpenOptions { journal_max_bytes: 100_000, ..OpenOptions::new(server.url(), NOW) };
     let store = Redis::open(options).await.expect("opens");
     let mut writer = make::Writer::new(1);

@@ -2,7 +2,7 @@
 
 use super::{Case, T0};
 use crate::conformance::make;
-use crate::{Change, Group, Guard, ServerId, Verdict};
+use crate::{Change, Conflict, Group, Guard, ServerId, SessionRow, Verdict};
 
 pub(super) async fn owners_fence(mut case: Case) {
     let session = make::session(1);
@@ -16,6 +16,25 @@ pub(super) async fn owners_fence(mut case: Case) {
     let mut group = make::create(&job);
     group.guards.push(Guard::SessionOwner { session, owner: ServerId(2) });
     case.must(T0, vec![group]).await;
+}
+
+pub(super) async fn a_row_that_lives_longer_is_another(mut case: Case) {
+    let (session, job) = (make::session(1), make::job("q", "k", T0, 1));
+    let row = |owner, expires_at| SessionRow { id: session, owner: ServerId(owner), expires_at };
+    case.must(T0, vec![make::put_session(session, 1, T0 + 10), make::create(&job)]).await;
+    for other in [row(1, T0 + 11), row(1, T0 + 9), row(2, T0 + 10)] {
+        let (guards, changes) =
+            (vec![Guard::SessionRow(other)], vec![Change::DropSession(session)]);
+        let verdicts = case.apply(T0, vec![Group { guards, changes, request: None }]).await;
+        let owner = Some(ServerId(1));
+        assert_eq!(verdicts, [Verdict::Conflict(Conflict::Session { session, owner })]);
+    }
+    assert_eq!(case.claim(T0, &["q"], &["k"], 1).await, [job.id], "the session is there");
+    let (guards, changes) =
+        (vec![Guard::SessionRow(row(1, T0 + 10))], vec![Change::DropSession(session)]);
+    case.must(T0, vec![Group { guards, changes, request: None }]).await;
+    let lost = case.store.attention(T0, 9).await.expect("answers").lost;
+    assert_eq!(lost.iter().map(|job| job.id).collect::<Vec<_>>(), [job.id], "it is gone");
 }
 
 pub(super) async fn unknown_and_expired_get_nothing(mut case: Case) {

@@ -1,44 +1,29 @@
-//! A Redis of its own for a test, in a temporary directory.
+//! A Redis that a test starts, kills, freezes and starts again.
 
-use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use crate::free_port;
+
 /// A server that has not begun to answer after this long never will.
 const START_MAX: Duration = Duration::from_secs(20);
 
-/// In memory where there is such a place: most tests are not about the disk.
-pub(crate) fn directory() -> tempfile::TempDir {
-    tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).expect("a directory")
-}
-
-/// A port that nobody listens on at this moment.
-pub(crate) fn free_port() -> u16 {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port is free");
-    listener.local_addr().expect("it has an address").port()
-}
-
-/// Waits until something is true.
-pub(crate) fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
-    let began = Instant::now();
-    while !is_so() {
-        assert!(began.elapsed() < START_MAX, "never: {what}");
-        std::thread::yield_now();
-    }
-}
-
-/// A server process. Killed when dropped; what it wrote stays until the directory goes.
-pub(crate) struct Server {
+/// A server process. Killed when dropped; what it wrote stays until its directory goes.
+pub struct RedisServer {
     process: Child,
-    pub(crate) port: u16,
+    port: u16,
     dir: PathBuf,
     args: Vec<String>,
 }
 
-impl Server {
-    /// Starts one that keeps what it acknowledges.
-    pub(crate) fn start(dir: &Path, more: &[&str]) -> Self {
+impl RedisServer {
+    /// Starts one on a free port that keeps what it acknowledges, in an existing directory.
+    /// `more` goes onto its command line.
+    ///
+    /// # Panics
+    /// It is not installed or does not start.
+    pub fn start(dir: &Path, more: &[&str]) -> Self {
         let args = more.iter().map(|arg| (*arg).to_owned()).collect();
         let port = free_port();
         let process = launch(dir, port, more);
@@ -47,21 +32,46 @@ impl Server {
         server
     }
 
-    pub(crate) fn url(&self) -> String {
+    /// Where it listens, on loopback.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Its address as `broker_url` takes it.
+    pub fn url(&self) -> String {
         format!("redis://127.0.0.1:{}", self.port)
     }
 
     /// Kills it as `kill -9` does.
-    pub(crate) fn kill(&mut self) {
+    pub fn kill(&mut self) {
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
 
     /// Starts it again at the same place.
-    pub(crate) fn restart(&mut self) {
+    ///
+    /// # Panics
+    /// It does not start.
+    pub fn restart(&mut self) {
         let args: Vec<&str> = self.args.iter().map(String::as_str).collect();
         self.process = launch(&self.dir, self.port, &args);
         self.wait();
+    }
+
+    /// Freezes it: its connections stay and nothing answers.
+    pub fn pause(&self) {
+        self.signal("STOP");
+    }
+
+    /// Lets it go on.
+    pub fn resume(&self) {
+        self.signal("CONT");
+    }
+
+    fn signal(&self, name: &str) {
+        let id = self.process.id().to_string();
+        let sent = Command::new("kill").args(["-s", name, &id]).status();
+        assert!(sent.is_ok_and(|status| status.success()), "SIG{name} to {id}");
     }
 
     fn wait(&mut self) {
@@ -78,20 +88,23 @@ impl Server {
         panic!("redis-server does not answer");
     }
 
-    /// What redis-cli prints.
-    pub(crate) fn ask(&self, command: &str) -> Option<String> {
-        cli(self.port, &command.split(' ').collect::<Vec<_>>())
+    /// What redis-cli prints, if it succeeds.
+    pub fn ask(&self, command: &str) -> Option<String> {
+        redis_cli(self.port, &command.split(' ').collect::<Vec<_>>())
     }
 }
 
-impl Drop for Server {
+impl Drop for RedisServer {
     fn drop(&mut self) {
         self.kill();
     }
 }
 
-/// What redis-cli prints, if it succeeds.
-pub(crate) fn cli(port: u16, words: &[&str]) -> Option<String> {
+/// What redis-cli prints for the server on a port, if it succeeds.
+///
+/// # Panics
+/// It is not installed.
+pub fn redis_cli(port: u16, words: &[&str]) -> Option<String> {
     let output = Command::new("redis-cli")
         .args(["-p", &port.to_string()])
         .args(words)
