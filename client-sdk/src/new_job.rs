@@ -7,7 +7,7 @@ use bytes::Bytes;
 use serde::Serialize;
 
 use crate::Error;
-use crate::proto::jobs::v1::{JobSpec, LostPolicy, RetryPolicy};
+use crate::proto::jobs::v1::{AckLevel, JobSpec, LostPolicy, RetryPolicy};
 use crate::time::{wire_duration, wire_timestamp};
 
 pub use crate::proto::jobs::v1::{Unique, UniqueMode, UniqueScope};
@@ -119,6 +119,14 @@ impl NewJob {
     /// What happens when the worker that runs the job is lost.
     pub fn on_lost(mut self, policy: LostPolicy) -> Self {
         self.spec.on_lost = policy.into();
+        self
+    }
+
+    /// How safe a change of the job must be before it is acknowledged; without it, as the server
+    /// is set. A call that fails with NOT_YET_SAFE was applied: repeating it, as the client does
+    /// by itself, waits again.
+    pub fn ack(mut self, level: AckLevel) -> Self {
+        self.spec.ack = level.into();
         self
     }
 

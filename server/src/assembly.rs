@@ -1,5 +1,6 @@
 //! Assembly: the only place that names concrete stores, and the order of start and stop.
 
+mod condition;
 mod dev;
 mod store;
 
@@ -10,22 +11,25 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use sentinel_broker::ServerId;
+use sentinel_domain::Ack;
 use sentinel_engine::{Chance, Clock, Engine, Parts, Settings, Tasks};
 use sentinel_proto::admin::v1::queue_service_server::QueueServiceServer;
 use sentinel_proto::jobs::v1::job_service_server::JobServiceServer;
 use sentinel_proto::workers::v1::worker_service_server::WorkerServiceServer;
+use sentinel_redis::Condition;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Server;
 
-use crate::config::{Config, Mode};
+use crate::config::{AckLevel, Config, Mode};
 use crate::listener::{Connections, Patience, connections_max};
 use crate::metrics::Metrics;
 use crate::observe::Observe;
 use crate::ops::{self, Readiness};
 use crate::service::{Jobs, QueuesService, Workers};
 
+use store::Stores;
 pub(crate) use store::open_stores;
 
 /// A frame carries a payload of up to 16 MiB and what belongs to it.
@@ -37,29 +41,43 @@ const LAST_WRITES: Duration = Duration::from_secs(10);
 /// How often the numbers of jobs and of sessions are read for the metrics.
 const DEPTHS_EVERY: Duration = Duration::from_secs(2);
 
-/// Runs a server until SIGTERM or SIGINT; a second one stops at once.
+/// Runs a server until SIGTERM or SIGINT; a second one stops at once. When its store was
+/// rebuilt it begins anew: nothing that it knew of the old one holds.
 pub async fn serve(config: Config, mode: Mode) -> Result<ExitCode> {
-    let server = Running::start(&config).await?;
-    let fleet = match mode {
-        Mode::Dev => Some(dev::Fleet::start(&config, &server)?),
-        Mode::Serve => None,
-    };
-    let signal = stop_signal().await;
-    tracing::info!(signal, "draining; a second signal stops at once");
-    let drained = async {
-        if let Some(fleet) = fleet {
-            fleet.stop().await;
+    let mut config = config;
+    loop {
+        let server = Running::start(&config).await?;
+        // The same port again, also where the system chose it.
+        (config.listen, config.ops_listen) = (server.address, server.ops_address);
+        let fleet = match mode {
+            Mode::Dev => Some(dev::Fleet::start(&config, &server)?),
+            Mode::Serve => None,
+        };
+        let signal = tokio::select! {
+            signal = stop_signal() => Some(signal),
+            () = condition::until_rebuilt(server.condition.clone()) => None,
+        };
+        match signal {
+            Some(signal) => tracing::info!(signal, "draining; a second signal stops at once"),
+            None => tracing::info!("the store was rebuilt: beginning anew with it"),
         }
-        server.stop(config.drain_timeout).await
-    };
-    let code = tokio::select! {
-        clean = drained => if clean { ExitCode::SUCCESS } else { ExitCode::FAILURE },
-        signal = stop_signal() => {
-            tracing::warn!(signal, "stopped at once");
-            ExitCode::from(130)
+        let drained = async {
+            if let Some(fleet) = fleet {
+                fleet.stop().await;
+            }
+            server.stop(config.drain_timeout).await
+        };
+        let clean = tokio::select! {
+            clean = drained => clean,
+            signal = stop_signal() => {
+                tracing::warn!(signal, "stopped at once");
+                return Ok(ExitCode::from(130));
+            }
+        };
+        if signal.is_some() {
+            return Ok(if clean { ExitCode::SUCCESS } else { ExitCode::FAILURE });
         }
-    };
-    Ok(code)
+    }
 }
 
 async fn stop_signal() -> &'static str {
@@ -92,6 +110,7 @@ pub struct Running {
     serving: tokio::task::JoinHandle<()>,
     readiness: watch::Sender<Readiness>,
     health: tonic_health::server::HealthReporter,
+    condition: Option<watch::Receiver<Condition>>,
 }
 
 /// A service whose frames carry payloads.
@@ -135,7 +154,26 @@ fn settings(config: &Config) -> Settings {
         keep_succeeded_ms: ms(config.keep_succeeded),
         keep_unsuccessful_ms: ms(config.keep_unsuccessful),
         keep_finished_max: config.keep_finished_max,
+        ack: match config.ack {
+            AckLevel::Hot => Ack::Hot,
+            AckLevel::Replicated => Ack::Replicated,
+            AckLevel::Ledger => Ack::Ledger,
+        },
+        has_replicas: config.broker_url.is_some(),
         ..Settings::default()
+    }
+}
+
+fn parts(stores: Stores, settings: Settings, observe: Observe) -> Parts {
+    let Stores { broker, ledger, clock, .. } = stores;
+    Parts {
+        broker,
+        ledger,
+        clock,
+        chance: Chance::system(),
+        observer: Arc::new(observe),
+        settings,
+        server: ServerId(rand::random()),
     }
 }
 
@@ -148,19 +186,11 @@ impl Running {
         let (address, ops_address) = (listener.local_addr()?, ops_listener.local_addr()?);
         let tasks = Tasks::default();
         let settings = settings(config);
-        let (broker, ledger, clock) = store::open(config, &settings, Clock::system()).await?;
-        let is_new = broker.head().borrow().seq == 0;
+        let stores = store::open(config, &settings, Clock::system()).await?;
+        let (is_new, condition) = (stores.is_new(), stores.condition.clone());
         let metrics = Metrics::new();
-        let parts = Parts {
-            broker,
-            ledger,
-            clock,
-            chance: Chance::system(),
-            observer: Arc::new(Observe::new(metrics.clone(), config.otlp_endpoint.is_some())),
-            settings,
-            server: ServerId(rand::random()),
-        };
-        let engine = Engine::start(parts, &tasks).await?;
+        let observe = Observe::new(metrics.clone(), config.otlp_endpoint.is_some());
+        let engine = Engine::start(parts(stores, settings, observe), &tasks).await?;
         let streams = CancellationToken::new();
         let (stop_listening, stop_ops) = (CancellationToken::new(), CancellationToken::new());
         let (readiness, is_ready) = watch::channel(Readiness::Ready);
@@ -176,6 +206,16 @@ impl Running {
         health.set_serving::<JobServiceServer<Jobs>>().await;
         health.set_serving::<QueueServiceServer<QueuesService>>().await;
         health.set_serving::<WorkerServiceServer<Workers>>().await;
+        if let Some(condition) = condition.clone() {
+            let told = condition::tell(condition, readiness.clone(), health.clone());
+            let closing = tasks.closing();
+            tasks.spawn("condition", async move {
+                tokio::select! {
+                    () = told => {}
+                    () = closing.cancelled() => {}
+                }
+            });
+        }
         let jobs = Jobs::new(engine.clone(), streams.clone());
         let queues = QueuesService::new(engine.clone());
         let workers = Workers::new(engine, tasks.clone(), streams.clone(), &config.server_name);
@@ -206,16 +246,15 @@ impl Running {
             serving,
             readiness,
             health,
+            condition,
         })
     }
 
     /// Drains: no new calls, GoAway to workers, an end to watches, the last writes. True
     /// when everything ended in time.
     pub async fn stop(self, patience: Duration) -> bool {
-        self.readiness.send_replace(Readiness::NotReady("the server shuts down"));
-        self.health.set_not_serving::<JobServiceServer<Jobs>>().await;
-        self.health.set_not_serving::<QueueServiceServer<QueuesService>>().await;
-        self.health.set_not_serving::<WorkerServiceServer<Workers>>().await;
+        self.readiness.send_replace(Readiness::NotReady("the server shuts down".into()));
+        not_serving(&self.health).await;
         self.streams.cancel();
         self.listener.cancel();
         let abort = self.serving.abort_handle();
@@ -232,6 +271,12 @@ impl Running {
         }
         served && closed
     }
+}
+
+async fn not_serving(health: &tonic_health::server::HealthReporter) {
+    health.set_not_serving::<JobServiceServer<Jobs>>().await;
+    health.set_not_serving::<QueueServiceServer<QueuesService>>().await;
+    health.set_not_serving::<WorkerServiceServer<Workers>>().await;
 }
 
 /// Serving ends after the tasks are asked to, so it is not one of them.

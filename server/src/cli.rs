@@ -13,6 +13,7 @@ mod look;
 mod migrate;
 mod out;
 mod queue;
+mod rebuild;
 mod serve;
 mod table;
 mod text;
@@ -75,6 +76,9 @@ enum Verb {
     /// Put a backup into an empty data directory, before a server is started on it.
     #[command(after_help = format!("{}\n\n{EXIT_CODES}", backup::RESTORE_EXAMPLES))]
     Restore(backup::Restore),
+    /// Make the store in Redis anew from the ledger, after Redis lost what it acknowledged.
+    #[command(after_help = format!("{}\n\n{EXIT_CODES}", rebuild::EXAMPLES))]
+    Rebuild(rebuild::Command),
     /// Look at a server and its stores, and say what is wrong.
     #[command(after_help = format!("{}\n\n{EXIT_CODES}", doctor::EXAMPLES))]
     Doctor(doctor::Doctor),
@@ -108,6 +112,7 @@ pub fn main() -> ExitCode {
         Verb::Queue(command) => queue::run(command),
         Verb::Backup(command) => backup::take(command),
         Verb::Restore(command) => backup::restore(command),
+        Verb::Rebuild(command) => rebuild::run(command),
         Verb::Doctor(command) => doctor::run(command),
         Verb::Migrate(command) => migrate::run(command),
         Verb::Completion { shell } => complete(shell),

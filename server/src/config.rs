@@ -61,6 +61,18 @@ words! {
 }
 
 words! {
+    /// How safe a change is before it is acknowledged.
+    AckLevel {
+        /// The store has it.
+        Hot = "hot",
+        /// Replicas of Redis have it.
+        Replicated = "replicated",
+        /// The ledger has it.
+        Ledger = "ledger",
+    }
+}
+
+words! {
     /// Colours in output for people.
     Color {
         /// On a terminal, unless NO_COLOR is set.

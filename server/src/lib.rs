@@ -10,5 +10,6 @@ mod listener;
 pub mod metrics;
 mod observe;
 pub mod ops;
+mod rebuild;
 pub mod service;
 pub mod telemetry;

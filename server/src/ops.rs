@@ -6,6 +6,7 @@ pub mod rpc;
 #[cfg(test)]
 mod tests;
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use axum::Router;
@@ -35,7 +36,7 @@ pub enum Readiness {
     /// It should.
     Ready,
     /// It should not, and why, for people.
-    NotReady(&'static str),
+    NotReady(Cow<'static, str>),
 }
 
 #[derive(Clone)]

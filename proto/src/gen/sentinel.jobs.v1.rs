@@ -95,6 +95,10 @@ pub struct JobSpec {
     /// Default 30 s, range 0..1 h.
     #[prost(message, optional, tag = "17")]
     pub cancel_grace: ::core::option::Option<::prost_types::Duration>,
+    /// How safe a change of the job must be before it is acknowledged. Default: as the server is
+    /// set. A change that is applied and not as safe in time fails with NOT_YET_SAFE.
+    #[prost(enumeration = "AckLevel", tag = "18")]
+    pub ack: i32,
 }
 /// What a failed attempt left behind.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -544,6 +548,46 @@ impl LostPolicy {
             "LOST_POLICY_UNSPECIFIED" => Some(Self::Unspecified),
             "LOST_POLICY_RETRY" => Some(Self::Retry),
             "LOST_POLICY_FAIL" => Some(Self::Fail),
+            _ => None,
+        }
+    }
+}
+/// How safe a change of a job must be before it is acknowledged. docs/guarantees.md says what
+/// each level survives. It holds for every acknowledged change of the job: its enqueue, cancel
+/// and retry, and what its workers report.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum AckLevel {
+    /// As the setting `ack` of the server says, which is ACK_LEVEL_HOT by default.
+    Unspecified = 0,
+    /// The store of the server has it: the journal on its disk, or Redis as it is set up.
+    Hot = 1,
+    /// As many replicas of Redis have it as the server's setting `ack_replicas` says. Only a
+    /// server on Redis takes it.
+    Replicated = 2,
+    /// The ledger has it. Takes about 0.1 s longer.
+    Ledger = 3,
+}
+impl AckLevel {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "ACK_LEVEL_UNSPECIFIED",
+            Self::Hot => "ACK_LEVEL_HOT",
+            Self::Replicated => "ACK_LEVEL_REPLICATED",
+            Self::Ledger => "ACK_LEVEL_LEDGER",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "ACK_LEVEL_UNSPECIFIED" => Some(Self::Unspecified),
+            "ACK_LEVEL_HOT" => Some(Self::Hot),
+            "ACK_LEVEL_REPLICATED" => Some(Self::Replicated),
+            "ACK_LEVEL_LEDGER" => Some(Self::Ledger),
             _ => None,
         }
     }

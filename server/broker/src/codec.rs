@@ -98,6 +98,7 @@ pub fn encode_spec(spec: &Spec) -> Bytes {
         traceparent: text(spec.traceparent.as_deref()),
         cancel_grace_ms: spec.cancel_grace_ms,
         actor: text(spec.actor.as_deref()),
+        ack: spec.ack.map_or(0, code::from_ack),
     }
     .encode_to_vec()
     .into()
@@ -146,6 +147,7 @@ pub fn decode_spec(bytes: Bytes, names: &mut Names) -> Result<Spec, CodecError> 
         traceparent: filled(&spec.traceparent),
         cancel_grace_ms: spec.cancel_grace_ms,
         actor: filled(&spec.actor),
+        ack: (spec.ack != 0).then(|| code::to_ack(spec.ack)).transpose()?,
     })
 }
 

@@ -14,6 +14,11 @@ pub enum StoreError {
     /// [`crate::Change::Create`] may still pass: repeat the rest of this one as such.
     #[error("the store is full: {0}")]
     Full(String),
+    /// The store is empty, behind, or another one than was seen: what it lost may have been
+    /// acknowledged. Whether this call was applied before that is not known. It stays so until
+    /// somebody makes the store anew.
+    #[error("{0}")]
+    RolledBack(String),
     /// What the store holds can not be read. Somebody must look.
     #[error("the store is damaged: {0}")]
     Damaged(String),

@@ -45,8 +45,15 @@ pub trait Broker: Send + Sync + 'static {
     /// The journal after a position, at most `limit` entries (at least one if there is one).
     fn tail(&self, after: Position, limit: usize) -> Reply<'_, Tail>;
 
-    /// Moves with every entry, and is never behind what this store answered to a commit or a
-    /// read. All stores of one installation share one epoch.
+    /// Waits until enough replicas have the journal up to a position, within a time of the home's
+    /// own; false: they have not. A repeat waits again. A home without replicas has nothing to
+    /// wait for.
+    fn replicated(&self, _up_to: Position) -> Reply<'_, bool> {
+        Box::pin(std::future::ready(Ok(true)))
+    }
+
+    /// Moves with every entry, and is never behind what this store answered to a read, nor to a
+    /// commit that is [`Self::replicated`]. All stores of one installation share one epoch.
     fn head(&self) -> watch::Receiver<Position>;
 
     /// Forgets a bounded amount of what is no longer needed hot.

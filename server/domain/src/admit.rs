@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::limits as l;
-use crate::spec::{DependencyFailure, Label, OnLost, Spec, Unique, UniqueMode, UniqueScope};
+use crate::spec::{Ack, DependencyFailure, Label, OnLost, Spec, Unique, UniqueMode, UniqueScope};
 use crate::{Backoff, Jitter, Job, JobId, Millis, Reason, RetryPolicy, State, Status, Violation};
 
 /// What a caller said, as it came: nothing checked, nothing filled in.
@@ -35,6 +35,7 @@ pub struct NewJob {
     pub on_lost: Option<OnLost>,
     pub traceparent: String,
     pub cancel_grace_ms: Option<i64>,
+    pub ack: Option<Ack>,
 }
 
 /// Collects violations under a path such as `spec` or `specs[3]`.
@@ -168,6 +169,7 @@ impl NewJob {
             traceparent: filled(&self.traceparent),
             cancel_grace_ms: cancel_grace_ms.unwrap_or(l::CANCEL_GRACE_MS),
             actor: filled(actor),
+            ack: self.ack,
         })
     }
 

@@ -34,6 +34,8 @@ pub use order::ready_score;
 pub use queue::{Queue, QueueOrder};
 pub use restore::{on_restore, raise_epoch};
 pub use retry::{Backoff, Dice, Jitter, RetryPolicy};
-pub use spec::{DependencyFailure, Label, Name, OnLost, Spec, Unique, UniqueMode, UniqueScope};
+pub use spec::{
+    Ack, DependencyFailure, Label, Name, OnLost, Spec, Unique, UniqueMode, UniqueScope,
+};
 pub use unique::{KeyClash, UniqueKey, held_key, on_clash, unique_key};
 pub use violation::Violation;

@@ -40,6 +40,20 @@ pub struct Spec {
     pub traceparent: Option<Box<str>>,
     pub cancel_grace_ms: u64,
     pub actor: Option<Box<str>>,
+    /// None: as the server is set at the time of a change.
+    pub ack: Option<Ack>,
+}
+
+/// How safe a change of a job must be before it is acknowledged, in rising order.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Ack {
+    /// The hot store has it.
+    #[default]
+    Hot,
+    /// Replicas of the hot store have it.
+    Replicated,
+    /// The ledger has it.
+    Ledger,
 }
 
 /// Keeps a second job for the same work away.

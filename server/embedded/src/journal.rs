@@ -40,6 +40,8 @@ pub(crate) struct Journal {
     /// By sequence; the last one is written.
     segments: Vec<Segment>,
     connection: SqliteConnection,
+    /// The ledger has everything up to here, as far as it was told.
+    projected: u64,
     /// Former files whose close copies much, so it is done aside.
     closing: Vec<JoinHandle<()>>,
 }
@@ -83,7 +85,7 @@ impl Journal {
         let mut connection = segment::connect(&last.path)?;
         segment::check_pages(&mut connection, &last.path)?;
         let epoch = epoch.expect("every file has one");
-        Ok(Self { options, epoch, segments, connection, closing: Vec::new() })
+        Ok(Self { options, epoch, segments, connection, projected: 0, closing: Vec::new() })
     }
 
     /// The directory has a journal.
@@ -140,8 +142,20 @@ impl Journal {
         Ok(())
     }
 
+    /// The ledger has everything up to here.
+    pub(crate) fn note_projected(&mut self, seq: u64) {
+        self.projected = self.projected.max(seq);
+    }
+
+    /// More than the journal may hold waits for the ledger, counted in whole files.
+    pub(crate) fn is_behind(&self) -> bool {
+        let waiting = self.segments.iter().filter(|segment| segment.first > self.projected);
+        waiting.map(|segment| segment.bytes).sum::<u64>() > self.options.max_bytes
+    }
+
     /// Deletes files whose entries are all projected, and old or too much.
     pub(crate) fn trim(&mut self, trim: &Trim, projected: u64) {
+        self.note_projected(projected);
         let mut total: u64 = self.segments.iter().map(|segment| segment.bytes).sum();
         while self.segments.len() > 1 {
             let oldest = &self.segments[0];

@@ -113,10 +113,11 @@ impl Embedded {
             segment_bytes: options.journal_segment_bytes,
             max_bytes: options.journal_max_bytes,
         };
-        let journal = Journal::open(journal_options, options.now, &mut |epoch, row, file| {
+        let mut journal = Journal::open(journal_options, options.now, &mut |epoch, row, file| {
             replay.visit(epoch, row, file)
         })?;
         replay.check(&journal)?;
+        journal.note_projected(replay.checkpoint.seq);
         replay.raise_leases(epoch::lease_floor(journal.epoch()));
         let Replay { mut hot, requests, .. } = replay;
         hot.sessions.adopt_unknown(|id| SessionRow {

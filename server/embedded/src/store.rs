@@ -47,6 +47,12 @@ impl Store {
                 return Err(StoreError::Full("the disk is full: only reports are taken".into()));
             }
         }
+        if has_new && self.journal.is_behind() {
+            return Err(StoreError::Full(
+                "the ledger is too far behind: only reports are taken until it has caught up"
+                    .into(),
+            ));
+        }
         self.requests.sweep(call.now, SWEEP);
         self.hot.keys.sweep(call.now, SWEEP);
         let (writer, number, now) = (call.writer, call.number, call.now);

@@ -67,10 +67,13 @@ impl Engine {
             if let Some(request) = request {
                 group.request = Some(self.memory(request, &answers(&items)));
             }
+            let of_items = items.iter().flatten().map(|(job, _)| self.level_of(&job.spec));
+            let level = of_items.max().unwrap_or_default();
             if group.changes.is_empty() && group.request.is_none() {
+                self.acknowledge_all_known(level).await?;
                 return Ok(items);
             }
-            match self.commits.group(group).await? {
+            match self.acknowledge(group, level).await? {
                 Verdict::Committed => {
                     for (job, _) in items.iter().flatten().filter(|(_, dedup)| !dedup) {
                         self.observer.enqueued(job);
@@ -117,9 +120,8 @@ impl Engine {
         let mut keys: HashMap<UniqueKey, usize> = HashMap::new();
         for (at, item) in items.into_iter().enumerate() {
             let path = format!("specs[{at}]");
-            let max = self.settings.payload_max_bytes;
-            let drafted = match item.admit(&path, actor, self.now(), max) {
-                Err(found) => Err(EngineError::Invalid(found)),
+            let drafted = match self.admit(item, &path, actor) {
+                Err(error) => Err(error),
                 Ok(spec) => match self.know_queue(&spec.queue).await {
                     Ok(()) => self.draft(spec).await,
                     Err(error) => Err(error),
@@ -176,7 +178,10 @@ impl Engine {
     async fn repeated_batch(&self, bytes: &[u8]) -> Result<Vec<BatchItem>, EngineError> {
         let answers = answer::decode(bytes).ok_or(EngineError::RequestReused)?;
         let ids: Vec<_> = answers.iter().flatten().map(|(id, _)| *id).collect();
-        let mut jobs = self.get_many(&ids).await?.into_iter();
+        let jobs = self.get_many(&ids).await?;
+        let level = jobs.iter().flatten().map(|job| self.level_of(&job.spec)).max();
+        self.acknowledge_all_known(level.unwrap_or_default()).await?;
+        let mut jobs = jobs.into_iter();
         answers
             .into_iter()
             .map(|answer| match answer {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use sentinel_broker::{Change, Conflict, Group, Guard, Verdict};
 use sentinel_domain::limits::KEY_BYTES;
-use sentinel_domain::{Command, Decision, Job, JobId, Refusal, State, decide};
+use sentinel_domain::{Ack, Command, Decision, Job, JobId, Refusal, State, decide};
 
 use crate::{Engine, EngineError, TRIES};
 
@@ -40,9 +40,13 @@ impl Engine {
         for _ in 0..TRIES {
             match decide(&job, &command, self.now()) {
                 Err(Refusal::AlreadyRequested) => {
+                    self.acknowledge_known(&job).await?;
                     return Ok(Cancelled { outcome: CancelOutcome::Requested, job });
                 }
-                Err(_) => return Ok(Cancelled { outcome: CancelOutcome::AlreadyFinal, job }),
+                Err(_) => {
+                    self.acknowledge_known(&job).await?;
+                    return Ok(Cancelled { outcome: CancelOutcome::AlreadyFinal, job });
+                }
                 Ok(decision) => match self.apply(&job, decision, Vec::new()).await? {
                     Applied::Done(job) => {
                         self.push_cancel(&job);
@@ -67,7 +71,7 @@ impl Engine {
         guards: Vec<Guard>,
     ) -> Result<Applied, EngineError> {
         let (group, after) = group(before, decision, guards);
-        match self.commits.group(group).await? {
+        match self.acknowledge(group, Ack::Hot).await? {
             Verdict::Committed => Ok(Applied::Done(after)),
             Verdict::Conflict(Conflict::Job { current: Some(current), .. }) => {
                 Ok(Applied::Changed(current))

@@ -9,8 +9,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use sentinel_broker::{Change, Group, StoreError, Verdict};
-use sentinel_domain::{Name, State};
+use sentinel_broker::{Change, Group, Position, StoreError, Verdict};
+use sentinel_domain::{Ack, Name, State};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -46,12 +46,23 @@ const OVERDUE: Duration = Duration::from_millis(10);
 /// What a change weighs beside its bytes.
 const CHANGE_BYTES: usize = 256;
 
-type Reply = oneshot::Sender<Result<Vec<Verdict>, StoreError>>;
+/// What became of a submission.
+pub(crate) struct Done {
+    /// One per group.
+    pub(crate) verdicts: Vec<Verdict>,
+    /// The journal after the call.
+    pub(crate) position: Position,
+    /// Enough replicas have it. Only asked for where it matters.
+    pub(crate) is_replicated: bool,
+}
+
+type Reply = oneshot::Sender<Result<Done, StoreError>>;
 
 /// What one use-case hands in.
 pub(crate) struct Submission {
     groups: Vec<Group>,
     bytes: usize,
+    level: Ack,
     reply: Reply,
 }
 
@@ -90,14 +101,20 @@ fn weight(groups: &[Group]) -> usize {
 impl Committer {
     fn submission(
         groups: Vec<Group>,
-    ) -> (Submission, oneshot::Receiver<Result<Vec<Verdict>, StoreError>>) {
+        level: Ack,
+    ) -> (Submission, oneshot::Receiver<Result<Done, StoreError>>) {
         let (reply, answer) = oneshot::channel();
-        (Submission { bytes: weight(&groups), groups, reply }, answer)
+        (Submission { bytes: weight(&groups), groups, level, reply }, answer)
     }
 
-    /// Commits groups, in order, in one call. Waits for room.
+    /// Commits groups of which nobody is told, in order, in one call. Waits for room.
     pub(crate) async fn groups(&self, groups: Vec<Group>) -> Result<Vec<Verdict>, EngineError> {
-        let (submission, answer) = Self::submission(groups);
+        Ok(self.submit(groups, Ack::Hot).await?.verdicts)
+    }
+
+    /// The same, for somebody who is told what came of it at `level`.
+    pub(crate) async fn submit(&self, groups: Vec<Group>, level: Ack) -> Result<Done, EngineError> {
+        let (submission, answer) = Self::submission(groups, level);
         let permit = self.waiting.reserve().await.map_err(|_| EngineError::ShuttingDown)?;
         self.waiting_bytes.fetch_add(submission.bytes, Ordering::Relaxed);
         permit.send(submission);
@@ -116,7 +133,7 @@ impl Committer {
         if groups.is_empty() {
             return;
         }
-        let (submission, _) = Self::submission(groups);
+        let (submission, _) = Self::submission(groups, Ack::Hot);
         if let Ok(permit) = self.waiting.try_reserve() {
             self.waiting_bytes.fetch_add(submission.bytes, Ordering::Relaxed);
             permit.send(submission);

@@ -61,19 +61,19 @@ impl Engine {
         actor: &str,
         request: Option<&RequestKey>,
     ) -> Result<Enqueued, EngineError> {
-        let spec = new
-            .admit("spec", actor, self.now(), self.settings.payload_max_bytes)
-            .map_err(EngineError::Invalid)?;
+        let spec = self.admit(new, "spec", actor)?;
         self.know_queue(&spec.queue).await?;
         let mut draft = self.draft(spec).await?;
         for _ in 0..TRIES {
             let (mut group, enqueued) = self.group_for(&draft)?;
             group.request =
                 request.map(|r| self.memory(r, &[Ok((enqueued.job.id, enqueued.deduplicated))]));
+            let level = self.level_of(&draft.spec).max(self.level_of(&enqueued.job.spec));
             if enqueued.deduplicated && group.request.is_none() {
+                self.acknowledge_all_known(level).await?;
                 return Ok(enqueued);
             }
-            match self.commits.group(group).await? {
+            match self.acknowledge(group, level).await? {
                 Verdict::Committed => {
                     if !enqueued.deduplicated {
                         self.observer.enqueued(&enqueued.job);
@@ -264,7 +264,12 @@ impl Engine {
 
     async fn repeated(&self, bytes: &[u8]) -> Result<Enqueued, EngineError> {
         match answer::decode(bytes).and_then(|mut a| a.pop()) {
-            Some(Ok((id, _))) => Ok(Enqueued { job: self.get(id).await?, deduplicated: true }),
+            Some(Ok((id, _))) => {
+                let job = self.get(id).await?;
+                // The answer may have been kept from its caller until it was safe.
+                self.acknowledge_known(&job).await?;
+                Ok(Enqueued { job, deduplicated: true })
+            }
             _ => Err(EngineError::RequestReused),
         }
     }

@@ -1,7 +1,7 @@
 //! Why a use-case did not do what was asked. The service turns each into one status.
 
 use sentinel_broker::StoreError;
-use sentinel_domain::{JobId, Name, Violation};
+use sentinel_domain::{Ack, JobId, Name, Violation};
 use sentinel_ledger::LedgerError;
 
 /// Why a use-case did not do what was asked.
@@ -29,6 +29,9 @@ pub enum EngineError {
     Contended,
     #[error("too much waits to be committed")]
     Overloaded,
+    /// Applied: a repeat waits again.
+    #[error("the change is applied, but not yet as safe as asked: {why}")]
+    NotYetSafe { level: Ack, why: String },
     #[error("the server shuts down")]
     ShuttingDown,
     #[error(transparent)]
@@ -48,6 +51,11 @@ impl EngineError {
                 | Self::TooManyKinds { .. }
                 | Self::KeyHeld { .. }
         )
+    }
+
+    /// Lasts until somebody helps, and the store told of it when it began.
+    pub(crate) fn is_told_once(&self) -> bool {
+        matches!(self, Self::Store(StoreError::RolledBack(_)))
     }
 
     /// One field at fault.

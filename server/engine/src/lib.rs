@@ -4,6 +4,7 @@
 //! conflict is decided again on the newer job, at most five times. Nothing here knows
 //! gRPC, SQL or Redis.
 
+mod ack;
 mod answer;
 mod batch;
 mod cancel;
@@ -107,6 +108,7 @@ impl Engine {
                 queues,
                 fanout,
                 logs,
+                recorded: ack::Recorded::default(),
                 leads: AtomicBool::new(false),
             }),
         };
@@ -116,6 +118,7 @@ impl Engine {
         tasks.spawn("project", project::run(engine.clone(), tasks.closing()));
         tasks.spawn("retain", retain::run(engine.clone(), tasks.closing()));
         tasks.spawn("fanout", fanout::run(engine.clone(), tasks.closing()));
+        tasks.spawn("recorded", ack::run(engine.clone(), tasks.closing()));
         tasks.spawn("news", news::run(engine.clone(), tasks.closing()));
         tasks.spawn("logs", logs::run(engine.clone(), log_rows, tasks.closing()));
         Ok(engine)

@@ -6,6 +6,7 @@ use std::sync::atomic::AtomicBool;
 use sentinel_broker::{Broker, ServerId};
 use sentinel_ledger::Ledger;
 
+use crate::ack::Recorded;
 use crate::commit::Committer;
 use crate::demand::Demand;
 use crate::fanout::Fanout;
@@ -29,6 +30,7 @@ pub struct Shared {
     pub(crate) queues: Queues,
     pub(crate) fanout: Arc<Fanout>,
     pub(crate) logs: LogWriter,
+    pub(crate) recorded: Recorded,
     /// This server is the one that carries the journal over and lets go of what is old.
     pub(crate) leads: AtomicBool,
 }

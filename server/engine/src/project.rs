@@ -32,6 +32,7 @@ const PAUSE: Duration = Duration::from_millis(500);
 pub(crate) async fn run(engine: Engine, closing: CancellationToken) {
     let mut head = engine.broker.head();
     let mut trimmed_at = engine.now();
+    let mut caught_up_at = engine.now();
     let mut lead = Lead::default();
     // Others may go on committing: what there is when this server closes is enough.
     let mut last = None;
@@ -51,6 +52,7 @@ pub(crate) async fn run(engine: Engine, closing: CancellationToken) {
         }
         match catch_up(&engine).await {
             Ok((position, is_all)) => {
+                caught_up_at = engine.now();
                 if engine.now() - trimmed_at >= TRIM_EVERY_MS {
                     trimmed_at = engine.now();
                     trim(&engine, position).await;
@@ -64,7 +66,11 @@ pub(crate) async fn run(engine: Engine, closing: CancellationToken) {
                 }
             }
             Err(error) => {
-                tracing::error!(%error, "the ledger does not take the journal; it will be tried again");
+                // Whoever looks at the metrics sees it grow, though nothing is read.
+                engine.tell_lag(*head.borrow(), caught_up_at);
+                if !error.is_told_once() {
+                    tracing::error!(%error, "the ledger does not take the journal; it will be tried again");
+                }
                 // Another server may reach what this one does not.
                 lead.give_up(&engine).await;
                 if closing.is_cancelled() {
@@ -89,6 +95,7 @@ pub(crate) async fn run(engine: Engine, closing: CancellationToken) {
 /// Projects up to the head, for a while; answers how far the ledger is, and whether that is all.
 async fn catch_up(engine: &Engine) -> Result<(Position, bool), EngineError> {
     let mut position = engine.ledger.checkpoint().await?;
+    engine.recorded.reached(position);
     let until = Instant::now() + ROUND;
     loop {
         let entries = match engine.broker.tail(position, ENTRIES_MAX).await? {
@@ -109,6 +116,7 @@ async fn catch_up(engine: &Engine) -> Result<(Position, bool), EngineError> {
             Err(LedgerError::Superseded { .. }) => moved_from(engine, position).await?,
             projected => projected?,
         };
+        engine.recorded.reached(position);
         if Instant::now() >= until {
             return Ok((position, false));
         }

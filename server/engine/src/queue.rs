@@ -93,8 +93,9 @@ impl Engine {
             guards: vec![Guard::QueueAbsent { name: queue.name.clone() }],
             changes: vec![Change::PutQueue(queue.clone())],
         };
-        match self.commits.group(group).await? {
+        match self.acknowledge(group, self.settings.ack).await? {
             Verdict::Conflict(Conflict::Queue(current)) if current.same_settings(&queue) => {
+                self.acknowledge_all_known(self.settings.ack).await?;
                 Ok((self.queues.put(current), true))
             }
             Verdict::Conflict(_) => Err(EngineError::QueueExists(queue.name)),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use sentinel_broker::{Change, Conflict, Group, Guard, Verdict, codec};
 use sentinel_domain::limits::CLASSES_PER_QUEUE;
-use sentinel_domain::{Command, Job, JobId, decide, held_key};
+use sentinel_domain::{Ack, Command, Job, JobId, decide, held_key};
 
 use crate::cancel::group;
 use crate::{Engine, EngineError, RequestKey, TRIES, answer};
@@ -33,9 +33,9 @@ impl Engine {
                 false => brought_back(decision.job, guards),
             };
             group.request = request.as_ref().map(|r| self.memory(r, &[Ok((id, false))]));
-            match self.commits.group(group).await? {
+            match self.acknowledge(group, Ack::Hot).await? {
                 Verdict::Committed => return Ok(after),
-                Verdict::Repeated(_) => return self.get(id).await,
+                Verdict::Repeated(_) => return self.known(id).await,
                 Verdict::RequestReused => return Err(EngineError::RequestReused),
                 Verdict::Conflict(Conflict::Key { holder: Some(holder), .. }) => {
                     return Err(EngineError::KeyHeld { holder });
@@ -53,6 +53,13 @@ impl Engine {
         Err(EngineError::Contended)
     }
 
+    /// The job after a change that was made before, and that may not be safe yet.
+    async fn known(&self, id: JobId) -> Result<Arc<Job>, EngineError> {
+        let job = self.get(id).await?;
+        self.acknowledge_known(&job).await?;
+        Ok(job)
+    }
+
     /// A repeat of a request that was carried out finds the job no longer final.
     async fn retried_before(
         &self,
@@ -60,7 +67,7 @@ impl Engine {
         request: Option<RequestKey>,
     ) -> Result<Arc<Job>, EngineError> {
         match self.recall(request.as_ref()).await? {
-            Some(bytes) if answers(&bytes, job.id) => self.get(job.id).await,
+            Some(bytes) if answers(&bytes, job.id) => self.known(job.id).await,
             _ => Err(EngineError::NotFinal(job.id)),
         }
     }

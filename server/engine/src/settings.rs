@@ -30,6 +30,13 @@ pub struct Settings {
     pub project_linger_ms: u64,
     /// Changes that may wait for the reader of a watch; beyond, it is told of a gap.
     pub watch_ring: usize,
+    /// How safe changes are before they are acknowledged, of jobs that do not say it.
+    pub ack: sentinel_domain::Ack,
+    /// The longest that a change waits for the ledger to have it. A caller's own deadline may end
+    /// sooner.
+    pub ledger_ack_ms: u64,
+    /// The hot store has replicas, so that jobs may ask for [`sentinel_domain::Ack::Replicated`].
+    pub has_replicas: bool,
 }
 
 impl Default for Settings {
@@ -48,6 +55,9 @@ impl Default for Settings {
             keep_finished_max: sentinel_domain::limits::KEEP_FINISHED_MAX,
             project_linger_ms: 100,
             watch_ring: 4_096,
+            ack: sentinel_domain::Ack::Hot,
+            ledger_ack_ms: 30_000,
+            has_replicas: false,
         }
     }
 }

@@ -42,6 +42,7 @@ pub(crate) async fn run(engine: Engine, closing: CancellationToken) {
         };
         match swept {
             Ok(()) => swept_at = now,
+            Err(error) if error.is_told_once() => {}
             Err(error) => tracing::warn!(%error, "a sweep failed"),
         }
     }

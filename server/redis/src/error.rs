@@ -21,8 +21,17 @@ pub enum OpenError {
     Shard(u16),
     #[error("the store was written in format {0}, by a newer version; this one reads format 1")]
     Newer(String),
-    #[error("STORE_ROLLED_BACK: the store is at {at}, but it was seen at {seen}")]
+    #[error(
+        "STORE_ROLLED_BACK: Redis is at {at}, but the ledger has everything up to {seen}: Redis lost \
+         what it acknowledged. Stop here and run `sentinel rebuild`, which makes the store in Redis \
+         anew from the ledger"
+    )]
     RolledBack { at: String, seen: Position },
+    #[error(
+        "a rebuild of the store in Redis began and has not ended: wait for it, or run `sentinel \
+         rebuild` again"
+    )]
+    Rebuilding,
     #[error("the store answered what nobody asked for: {0}")]
     Strange(String),
 }
@@ -41,8 +50,10 @@ pub(crate) enum Fate {
     Full,
     /// It may have run.
     Unknown,
-    /// The store is not what this server knows, or a script failed in the middle.
+    /// A script failed in the middle.
     Damaged,
+    /// The store is not what this server has seen.
+    RolledBack,
     /// The number is older than the last one of its writer.
     Old,
 }
@@ -72,7 +83,7 @@ const REFUSALS: &[&str] = &[
 pub(crate) fn fate(error: &RedisError) -> Fate {
     match error.code() {
         Some("OLDCALL") => Fate::Old,
-        Some("ROLLEDBACK") => Fate::Damaged,
+        Some("ROLLEDBACK") => Fate::RolledBack,
         Some("OOM") => Fate::Full,
         Some(code) if REFUSALS.contains(&code) => Fate::Refused,
         // Any other answer comes from within a script.

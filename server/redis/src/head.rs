@@ -5,20 +5,24 @@
 //! numbered, and it reads the numbers once a second, so a lost message delays and never stalls.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use redis::{PushInfo, PushKind, RedisResult, Value};
 use sentinel_broker::codec::Names;
 use sentinel_broker::{Position, ServerId};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 
 use crate::clock::{Reading, StoreClock};
 use crate::keys::Keys;
 use crate::link::{Connector, Link};
 use crate::news::{self, Board};
 use crate::open::{ask_info, info};
+use crate::options::Replicas;
+use crate::pulse::Pulse;
+use crate::reply;
+use crate::writer::SAFE;
 
 /// Between two reads of the head without a message.
 const BEAT: Duration = Duration::from_secs(1);
@@ -26,31 +30,6 @@ const BEAT: Duration = Duration::from_secs(1);
 const PAUSE: Duration = Duration::from_millis(200);
 /// Messages that wait; what is beyond is missed, and found by its number.
 const WAITING_MAX: usize = 4_096;
-
-/// What the subscriber tells the store.
-#[derive(Debug)]
-pub(crate) struct Pulse {
-    pub(crate) head: watch::Sender<Position>,
-    /// Memory is short: new jobs are refused.
-    pub(crate) is_full: AtomicBool,
-}
-
-impl Pulse {
-    pub(crate) fn new(at: Position) -> Arc<Self> {
-        Arc::new(Self { head: watch::Sender::new(at), is_full: AtomicBool::new(false) })
-    }
-
-    /// Moves the head forward, never back: an epoch that changes is found by the next call.
-    pub(crate) fn reached(&self, at: Position) {
-        self.head.send_if_modified(|head| {
-            let is_ahead = at > *head;
-            if is_ahead {
-                *head = at;
-            }
-            is_ahead
-        });
-    }
-}
 
 /// Listens until the store is dropped.
 pub(crate) struct Listener {
@@ -60,6 +39,8 @@ pub(crate) struct Listener {
     pub(crate) board: Arc<Board>,
     pub(crate) clock: Arc<StoreClock>,
     pub(crate) shed_at_percent: u64,
+    pub(crate) journal_max_bytes: u64,
+    pub(crate) replicas: Replicas,
 }
 
 /// How far one connection has heard.
@@ -129,7 +110,11 @@ impl Listener {
             return;
         }
         let message = Bytes::copy_from_slice(message);
-        if *channel != self.keys.head().into_bytes() {
+        if let Some(safe) = message.strip_prefix(&[SAFE as u8]) {
+            if let Some(at) = std::str::from_utf8(safe).ok().and_then(|text| text.parse().ok()) {
+                self.pulse.reached(at);
+            }
+        } else if *channel != self.keys.head().into_bytes() {
             if let Ok(message) = news::to_one(message) {
                 self.hear_own(message.number, heard);
                 self.board.to_one(message);
@@ -140,7 +125,9 @@ impl Listener {
                 self.board.missed();
             }
             heard.head = heard.head.max(at);
-            self.pulse.reached(at);
+            if !self.replicas.before_head {
+                self.pulse.reached(at);
+            }
             self.board.to_all(message);
         }
     }
@@ -163,9 +150,14 @@ impl Listener {
         messages: &mut mpsc::Receiver<PushInfo>,
         heard: &mut Heard,
     ) -> RedisResult<()> {
+        // What is there after it was seen is not behind it.
+        let seen = *self.pulse.head.borrow();
         let mut pipeline = redis::pipe();
         pipeline.cmd("TIME");
-        pipeline.cmd("HMGET").arg(self.keys.meta()).arg("epoch").arg("seq").arg("now");
+        pipeline.cmd("HMGET").arg(self.keys.meta());
+        for field in ["epoch", "seq", "rebuilding", "bytes", "carried", "now"] {
+            pipeline.arg(field);
+        }
         pipeline.cmd("PUBSUB").arg("SHARDNUMSUB").arg(self.keys.head());
         if let Some((own, _)) = heard.own {
             pipeline.cmd("GET").arg(self.keys.to(own));
@@ -181,16 +173,16 @@ impl Listener {
                 self.take(&push, heard);
             }
         }
-        let found: Vec<Option<u64>> = redis::from_redis_value(found)?;
-        if let [Some(epoch), Some(seq), Some(told)] = found[..] {
-            let (time_us, told) = (seconds * 1_000_000 + micros, told.cast_signed());
+        let found: Vec<Option<String>> = redis::from_redis_value(found)?;
+        if let Some(told) = found.get(5).and_then(|told| told.as_ref()?.parse().ok()) {
+            let time_us = seconds * 1_000_000 + micros;
             self.clock.lead(&Reading { time_us, told, asked, answered });
-            let at = Position { epoch, seq };
-            if at > heard.head {
-                self.board.missed();
-                heard.head = at;
-            }
-            self.pulse.reached(at);
+        }
+        if let Some(at) = self.look_at_store(link, seen, &found).await?
+            && at > heard.head
+        {
+            self.board.missed();
+            heard.head = at;
         }
         let told: Option<u64> = redis::from_redis_value(told)?;
         if let Some((_, last)) = &mut heard.own {
@@ -215,6 +207,45 @@ impl Listener {
             tracing::warn!(used, most, is_full, "the memory of Redis");
         }
         Ok(())
+    }
+
+    /// Where the store stands, if it is the one that was seen.
+    async fn look_at_store(
+        &self,
+        link: &mut Link,
+        seen: Position,
+        found: &[Option<String>],
+    ) -> RedisResult<Option<Position>> {
+        let number = |at: usize| found.get(at)?.as_ref()?.parse::<u64>().ok();
+        let there = number(0).zip(number(1)).map(|(epoch, seq)| Position { epoch, seq });
+        let is_whole = found.get(2).is_some_and(Option::is_none);
+        if there.is_some_and(|there| there.epoch > seen.epoch) && is_whole {
+            self.pulse.rebuilt();
+            return Ok(None);
+        }
+        let Ok(there) = self.pulse.check(seen, there) else { return Ok(None) };
+        if !self.replicas.before_head || there.seq > seen.seq && self.are_up_to_date(link).await? {
+            self.pulse.reached(there);
+        }
+        let unrecorded = number(3).unwrap_or(0).saturating_sub(number(4).unwrap_or(0));
+        let is_behind = unrecorded > self.journal_max_bytes;
+        if is_behind != self.pulse.is_behind.swap(is_behind, Ordering::Relaxed) {
+            tracing::warn!(
+                unrecorded,
+                is_behind,
+                "the journal that waits for the ledger, in bytes"
+            );
+        }
+        Ok(Some(there))
+    }
+
+    /// Enough replicas have all that was there before this.
+    async fn are_up_to_date(&self, link: &mut Link) -> RedisResult<bool> {
+        let mut write = redis::cmd("SET");
+        write.arg(self.keys.beat()).arg(1);
+        link.query(&write).await?;
+        let acknowledged = link.query(&self.replicas.wait(self.replicas.timeout)).await?;
+        Ok(reply::number(acknowledged).is_ok_and(|count| count >= self.replicas.wanted.into()))
     }
 }
 

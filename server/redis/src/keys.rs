@@ -47,6 +47,21 @@ impl Keys {
         self.key("depths")
     }
 
+    /// Written so that replicas can be asked for something.
+    pub(crate) fn beat(&self) -> String {
+        self.key("beat")
+    }
+
+    /// What the names of all keys begin with.
+    pub(crate) fn prefix(&self) -> &str {
+        &self.prefix
+    }
+
+    /// The last replies, by writer.
+    pub(crate) fn writers(&self) -> String {
+        self.key("writers")
+    }
+
     /// The channel on which positions are told.
     pub(crate) fn head(&self) -> String {
         self.key("head")

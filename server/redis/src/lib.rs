@@ -16,7 +16,9 @@ mod link;
 mod news;
 mod open;
 mod options;
+mod pulse;
 mod read;
+mod rebuild;
 mod record;
 mod reply;
 mod script;
@@ -26,5 +28,7 @@ mod writer;
 
 pub use error::OpenError;
 pub use inspect::{Inspection, Node, inspect};
-pub use options::OpenOptions;
+pub use options::{OpenOptions, Replicas};
+pub use pulse::Condition;
+pub use rebuild::{Found, Rebuild, RebuildError};
 pub use store::Redis;

@@ -6,6 +6,7 @@ use bb8_redis::RedisConnectionManager;
 use redis::aio::{ConnectionLike, MultiplexedConnection};
 use redis::cluster::ClusterClientBuilder;
 use redis::cluster_async::ClusterConnection;
+use redis::cluster_routing::{Route, SingleNodeRoutingInfo, SlotAddr};
 use redis::sentinel::{SentinelClientBuilder, SentinelServerType};
 use redis::{
     AsyncConnectionConfig, Client, Cmd, ConnectionInfo, Pipeline, RedisError, RedisFuture,
@@ -79,6 +80,30 @@ impl Link {
         // Whoever stops waiting leaves an answer behind that nobody takes.
         self.is_broken = true;
         let answer = command.query_async(&mut self.wire).await;
+        self.is_broken = answer.as_ref().is_err_and(is_misplaced);
+        answer
+    }
+
+    /// To one server, and never by itself to another.
+    pub(crate) fn is_one(&self) -> bool {
+        matches!(self.wire, Wire::One(_))
+    }
+
+    /// Asks several commands, one after another on one connection to the primary of a key.
+    pub(crate) async fn query_on(
+        &mut self,
+        pipeline: &Pipeline,
+        key: &str,
+    ) -> RedisResult<Vec<Value>> {
+        self.is_broken = true;
+        let answer = match &mut self.wire {
+            Wire::One(wire) => pipeline.query_async(wire).await,
+            Wire::Cluster(wire) => {
+                let route = Route::with_key(key, SlotAddr::Master);
+                let route = SingleNodeRoutingInfo::SpecificNode(route);
+                wire.route_pipeline(pipeline.clone(), 0, pipeline.len(), route).await
+            }
+        };
         self.is_broken = answer.as_ref().is_err_and(is_misplaced);
         answer
     }

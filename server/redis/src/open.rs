@@ -53,6 +53,17 @@ fn check_policy(text: &str) -> Result<(), OpenError> {
     }
 }
 
+/// Checks that the server can hold a store.
+pub(crate) async fn check_server(link: &mut Link) -> Result<(), OpenError> {
+    for text in ask_info(link, "server").await.map_err(unreachable)? {
+        check_version(&text)?;
+    }
+    for text in ask_info(link, "memory").await.map_err(unreachable)? {
+        check_policy(&text)?;
+    }
+    Ok(())
+}
+
 /// Checks the server, begins the store where there is none, and says where it stands and what
 /// time it is there.
 pub(crate) async fn prepare(
@@ -61,12 +72,7 @@ pub(crate) async fn prepare(
     scripts: &Scripts,
     options: &OpenOptions,
 ) -> Result<(Position, Reading), OpenError> {
-    for text in ask_info(link, "server").await.map_err(unreachable)? {
-        check_version(&text)?;
-    }
-    for text in ask_info(link, "memory").await.map_err(unreachable)? {
-        check_policy(&text)?;
-    }
+    check_server(link).await?;
     // Who has seen the store before does not begin another one in its place.
     let epoch = if options.seen.is_some() { String::new() } else { options.now.to_string() };
     let begin = |command: &mut redis::Cmd| {
@@ -76,7 +82,7 @@ pub(crate) async fn prepare(
     let answer = scripts.open.call(link, &keys.meta(), begin).await.map_err(unreachable)?;
     let strange = |error: sentinel_broker::StoreError| OpenError::Strange(error.to_string());
     let answered = Instant::now();
-    let mut words = Vec::with_capacity(7);
+    let mut words = Vec::with_capacity(8);
     for value in reply::array(answer).map_err(strange)? {
         words.push(reply::maybe_bytes(value).map_err(strange)?);
     }
@@ -84,6 +90,9 @@ pub(crate) async fn prepare(
         let bytes = words.get(at).cloned().flatten();
         bytes.and_then(|bytes| String::from_utf8(bytes.into()).ok()).unwrap_or_default()
     };
+    if !word(4).is_empty() {
+        return Err(OpenError::Rebuilding);
+    }
     if !word(2).is_empty() && word(2) != FORMAT {
         return Err(OpenError::Newer(word(2)));
     }
@@ -91,8 +100,8 @@ pub(crate) async fn prepare(
     // The journal and the position are written together: one that is further is newer.
     let newest = word(3).parse::<Position>().ok().filter(|newest| Some(*newest) > there);
     let number = |at: usize| word(at).parse::<i64>().unwrap_or(0);
-    let time_us = number(4) * 1_000_000 + number(5);
-    let reading = Reading { time_us, told: number(6), asked, answered };
+    let time_us = number(5) * 1_000_000 + number(6);
+    let reading = Reading { time_us, told: number(7), asked, answered };
     match (there, newest.or(options.seen)) {
         (Some(at), None) => Ok((at, reading)),
         (Some(at), Some(seen)) if at.epoch == seen.epoch && at.seq >= seen.seq => Ok((at, reading)),

@@ -5,6 +5,29 @@ use std::time::Duration;
 use sentinel_broker::Position;
 use sentinel_domain::Millis;
 
+/// Which replicas have to have a change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Replicas {
+    /// How many of them; at least 1.
+    pub wanted: u32,
+    /// Until those who wait are told that too few have it. Less than `answer_timeout`.
+    pub timeout: Duration,
+    /// The head moves, and with it what the ledger and watchers are shown, when replicas have
+    /// the change and not before: the next primary is not behind what was seen. All servers of
+    /// an installation agree on it.
+    pub before_head: bool,
+}
+
+impl Replicas {
+    /// WAIT for all that its connection wrote before.
+    pub(crate) fn wait(&self, timeout: Duration) -> redis::Cmd {
+        let mut wait = redis::cmd("WAIT");
+        // 0 would mean for ever.
+        wait.arg(self.wanted).arg(timeout.as_millis().max(1) as u64);
+        wait
+    }
+}
+
 /// How a store is opened.
 #[derive(Clone, Debug)]
 pub struct OpenOptions {
@@ -26,6 +49,8 @@ pub struct OpenOptions {
     pub journal_max_bytes: u64,
     /// How much of `maxmemory` may be in use until new jobs are refused, in percent.
     pub shed_at_percent: u64,
+    /// What [`sentinel_broker::Broker::replicated`] waits for.
+    pub replicas: Replicas,
 }
 
 impl OpenOptions {
@@ -41,6 +66,7 @@ impl OpenOptions {
             pool_size: 8,
             journal_max_bytes: 1 << 30,
             shed_at_percent: 85,
+            replicas: Replicas { wanted: 1, timeout: Duration::from_secs(2), before_head: false },
         }
     }
 }

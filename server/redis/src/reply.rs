@@ -43,6 +43,15 @@ pub(crate) fn number(value: Value) -> Result<u64, StoreError> {
     text.parse().map_err(damaged)
 }
 
+/// Where a store stands, from its epoch and its sequence number; none where it has neither.
+pub(crate) fn maybe_position(value: Value) -> Result<Option<Position>, StoreError> {
+    let mut words = array(value)?.into_iter();
+    match (words.next().unwrap_or_default(), words.next().unwrap_or_default()) {
+        (Value::Nil, _) | (_, Value::Nil) => Ok(None),
+        (epoch, seq) => Ok(Some(Position { epoch: number(epoch)?, seq: number(seq)? })),
+    }
+}
+
 pub(crate) fn take_u32(bytes: &mut Bytes) -> Result<usize, StoreError> {
     Ok(take(bytes, 4)?.get_u32() as usize)
 }

@@ -17,7 +17,9 @@ const OPEN: &str = include_str!("lua/open.lua");
 const TRIM: &str = include_str!("lua/trim.lua");
 const JOURNAL: &str = include_str!("lua/journal.lua");
 const EXTEND: &str = include_str!("lua/extend.lua");
+const SEEN: &str = include_str!("lua/seen.lua");
 const TELL: &str = include_str!("lua/tell.lua");
+const REBUILD: &str = include_str!("lua/rebuild.lua");
 const ATTENTION: &str = include_str!("lua/attention.lua");
 const HELD: &str = include_str!("lua/held.lua");
 const LEAD: &str = include_str!("lua/lead.lua");
@@ -76,12 +78,18 @@ pub(crate) struct Scripts {
     pub(crate) extend: Script,
     pub(crate) attention: Script,
     pub(crate) held: Script,
+    pub(crate) rebuild: Script,
     pub(crate) lead: Script,
 }
 
 impl Scripts {
     pub(crate) fn new() -> Self {
         Self::from(&|text| text.to_owned())
+    }
+
+    /// Changes without a journal: the ledger has them already.
+    pub(crate) fn quiet() -> Self {
+        Self::from(&|text| text.replace("local IS_QUIET = false", "local IS_QUIET = true"))
     }
 
     /// Each part as `edit` makes it.
@@ -96,9 +104,10 @@ impl Scripts {
             trim: script(WRITES, &[RECORD, TRIM]),
             journal: script(WRITES, &[RECORD, JOURNAL]),
             extend: script(WRITES, &[RECORD, EXTEND]),
-            attention: script(READS, &[RECORD, TELL, ATTENTION]),
-            held: script(READS, &[RECORD, TELL, HELD]),
-            lead: script(WRITES, &[RECORD, LEAD]),
+            attention: script(READS, &[RECORD, SEEN, TELL, ATTENTION]),
+            held: script(READS, &[RECORD, SEEN, TELL, HELD]),
+            rebuild: script(WRITES, &[RECORD, REBUILD]),
+            lead: script(WRITES, &[RECORD, SEEN, LEAD]),
         }
     }
 }

@@ -8,7 +8,7 @@ use bytes::{Buf, Bytes};
 use redis::Value;
 use sentinel_broker::codec::{self, code};
 use sentinel_broker::{
-    Attention, Broker, Call, Depth, News, Outcome, Position, Reply, ServerId, SessionRow,
+    Attention, Broker, Call, Depth, Entry, News, Outcome, Position, Reply, ServerId, SessionRow,
     StoreError, Tail, Trim, Trimmed, Unblocked,
 };
 use sentinel_domain::{Job, JobId, Millis, Queue, SessionId, UniqueKey};
@@ -19,13 +19,14 @@ use crate::address::Address;
 use crate::args::{bound, session_bytes};
 use crate::clock::StoreClock;
 use crate::error::{OpenError, damaged};
-use crate::head::{Listener, Pulse};
+use crate::head::Listener;
 use crate::journal;
 use crate::keys::Keys;
 use crate::link::{Connector, Patience};
 use crate::news::Board;
 use crate::open;
-use crate::options::OpenOptions;
+use crate::options::{OpenOptions, Replicas};
+use crate::pulse::{Condition, Pulse};
 use crate::read::Reads;
 use crate::record::{self, id_bytes, take};
 use crate::reply;
@@ -58,6 +59,7 @@ pub struct Redis {
     /// Bytes of a journal entry, as of the last read.
     entry_bytes: AtomicU64,
     journal_max_bytes: u64,
+    replicas: Replicas,
 }
 
 impl Drop for Redis {
@@ -71,6 +73,11 @@ impl Redis {
     /// runtime, in which the subscriber goes on.
     pub async fn open(options: OpenOptions) -> Result<Self, OpenError> {
         Self::open_with(options, Scripts::new()).await
+    }
+
+    /// Changes when the store is not, or no longer, the one that was opened.
+    pub fn condition(&self) -> watch::Receiver<Condition> {
+        self.pulse.condition()
     }
 
     pub(crate) async fn open_with(
@@ -100,12 +107,15 @@ impl Redis {
             board: board.clone(),
             clock: clock.clone(),
             shed_at_percent: options.shed_at_percent,
+            journal_max_bytes: options.journal_max_bytes,
+            replicas: options.replicas,
         };
         let writer = Writer::new(connector, keys.clone(), scripts.clone(), link);
+        let reads = Reads::new(pool, keys.clone(), pulse.clone());
         Ok(Self {
             keys,
             scripts,
-            reads: Reads::new(pool),
+            reads,
             writer: Mutex::new(writer),
             pulse,
             board,
@@ -113,6 +123,7 @@ impl Redis {
             listener: tokio::spawn(listener.run()),
             entry_bytes: AtomicU64::new(0),
             journal_max_bytes: options.journal_max_bytes,
+            replicas: options.replicas,
         })
     }
 
@@ -124,33 +135,52 @@ impl Redis {
     }
 
     async fn call(&self, call: Call) -> Result<Outcome, StoreError> {
-        if writer::has_new(&call) && self.pulse.is_full.load(Ordering::Relaxed) {
-            return Err(StoreError::Full(
-                "the memory of Redis is short: only reports are taken".into(),
-            ));
+        if writer::has_new(&call)
+            && let Some(why) = self.pulse.refuses_new()
+        {
+            return Err(StoreError::Full(why.into()));
         }
         let mut writer = self.writer.lock().await;
-        let seen = *self.pulse.head.borrow();
-        let outcome = writer.commit(&call, seen).await?;
-        self.pulse.reached(outcome.position);
+        let seen = self.pulse.seen()?;
+        let outcome = writer.commit(&call, seen).await.map_err(|error| self.noted(error))?;
+        if !self.replicas.before_head {
+            self.pulse.reached(outcome.position);
+        }
         Ok(outcome)
+    }
+
+    /// A store that was rolled back stays so.
+    fn noted(&self, error: StoreError) -> StoreError {
+        match error {
+            StoreError::RolledBack(what) => self.pulse.rolled_back(&what),
+            error => error,
+        }
+    }
+
+    async fn wait_for_replicas(&self, up_to: Position) -> Result<bool, StoreError> {
+        let mut writer = self.writer.lock().await;
+        self.pulse.seen()?;
+        let is_safe = writer.wait(up_to, &self.replicas).await.map_err(|e| self.noted(e))?;
+        if is_safe && self.replicas.before_head {
+            self.pulse.reached(up_to);
+            writer.tell(up_to).await;
+        }
+        Ok(is_safe)
     }
 
     async fn jobs(&self, ids: Vec<JobId>) -> Result<Vec<Option<Arc<Job>>>, StoreError> {
         if ids.is_empty() {
             return Ok(Vec::new());
         }
-        let mut pipeline = redis::pipe();
-        pipeline.atomic();
-        pipeline.cmd("HMGET").arg(self.keys.meta()).arg("epoch").arg("seq");
+        let mut pipeline = self.reads.begin();
         for key in [self.keys.status(), self.keys.spec()] {
             let read = pipeline.cmd("HMGET").arg(key);
             for id in &ids {
                 read.arg(&id_bytes(*id));
             }
         }
-        let [meta, jobs, specs] = self.several(&pipeline).await?;
-        self.pulse.reached(position(meta)?);
+        let (at, [jobs, specs]) = self.several(&pipeline).await?;
+        self.shown_up_to(at).await?;
         let mut names = self.reads.names();
         let mut found = Vec::with_capacity(ids.len());
         for ((id, job), spec) in ids.into_iter().zip(reply::array(jobs)?).zip(reply::array(specs)?)
@@ -165,18 +195,20 @@ impl Redis {
         Ok(found)
     }
 
+    /// Where the store stood, and the answers.
     async fn several<const N: usize>(
         &self,
         pipeline: &redis::Pipeline,
-    ) -> Result<[Value; N], StoreError> {
-        let values = self.reads.all(pipeline).await?;
-        values.try_into().map_err(|_| damaged("another number of answers was expected"))
+    ) -> Result<(Position, [Value; N]), StoreError> {
+        let (at, values) = self.reads.all(pipeline).await?;
+        let wrong = |_| damaged("another number of answers was expected");
+        Ok((at, values.try_into().map_err(wrong)?))
     }
 
     async fn hash(&self, command: &str, key: String) -> Result<Vec<Bytes>, StoreError> {
-        let mut pipeline = redis::pipe();
+        let mut pipeline = self.reads.begin();
         pipeline.cmd(command).arg(key);
-        let mut values = self.reads.all(&pipeline).await?;
+        let (_, mut values) = self.reads.all(&pipeline).await?;
         let values = reply::array(values.pop().unwrap_or_default())?;
         values.into_iter().map(reply::bytes).collect()
     }
@@ -189,12 +221,12 @@ impl Redis {
         if keys.is_empty() {
             return Ok(Vec::new());
         }
-        let mut pipeline = redis::pipe();
+        let mut pipeline = self.reads.begin();
         let read = pipeline.cmd("HMGET").arg(self.keys.held());
         for key in &keys {
             read.arg(key.as_bytes());
         }
-        let mut values = self.reads.all(&pipeline).await?;
+        let (_, mut values) = self.reads.all(&pipeline).await?;
         let mut holders = Vec::with_capacity(keys.len());
         for value in reply::array(values.pop().unwrap_or_default())? {
             let holder = reply::maybe_bytes(value)?.map(holder_of).transpose()?;
@@ -236,7 +268,7 @@ impl Redis {
         let args = |command: &mut redis::Cmd| {
             command.arg(&session_bytes(session));
         };
-        let found = self.reads.run(&self.scripts.held, &self.keys.meta(), args).await?;
+        let found = self.reads.run(&self.scripts.held, args).await?;
         let mut jobs = reply::jobs(found, &mut self.reads.names())?;
         jobs.sort_by_key(|job| job.id);
         Ok(jobs)
@@ -247,6 +279,7 @@ impl Redis {
             let args = |command: &mut redis::Cmd| {
                 command.arg(&until.to_be_bytes()).arg(until).arg(BATCH);
             };
+            self.pulse.seen()?;
             let mut writer = self.writer.lock().await;
             let done = reply::number(writer.run(|scripts| &scripts.extend, args).await?)?;
             drop(writer);
@@ -260,7 +293,7 @@ impl Redis {
         let args = |command: &mut redis::Cmd| {
             command.arg(now).arg(bound(limit));
         };
-        let found = self.reads.run(&self.scripts.attention, &self.keys.meta(), args).await?;
+        let found = self.reads.run(&self.scripts.attention, args).await?;
         let [lost, expired, unblocked, alarms] = <[Value; 4]>::try_from(reply::array(found)?)
             .map_err(|_| damaged("attention without its parts"))?;
         let mut names = self.reads.names();
@@ -287,13 +320,11 @@ impl Redis {
         let typical = self.entry_bytes.load(Ordering::Relaxed);
         let count = (TAIL_BYTES / typical.max(1)).clamp(1, TAIL_MAX).min(limit.max(1) as u64);
         let is_start = after == Position::default();
-        let mut pipeline = redis::pipe();
-        pipeline.atomic().cmd("HMGET").arg(self.keys.meta()).arg("epoch").arg("seq");
+        let mut pipeline = self.reads.begin();
         let from =
             if is_start { "-".to_owned() } else { format!("({}", journal::stream_id(after)) };
         pipeline.cmd("XRANGE").arg(self.keys.journal()).arg(from).arg("+").arg("COUNT").arg(count);
-        let [meta, entries] = self.several(&pipeline).await?;
-        let head = position(meta)?;
+        let (head, [entries]) = self.several(&pipeline).await?;
         if !is_start && (after.epoch != head.epoch || after.seq > head.seq) {
             return Ok(Tail::OtherEpoch);
         }
@@ -302,10 +333,38 @@ impl Redis {
         if let Some(of_one) = size.checked_div(entries.len()) {
             self.entry_bytes.store(of_one as u64, Ordering::Relaxed);
         }
+        let shown = *self.pulse.head.borrow();
         match entries.first() {
+            Some(first) if self.replicas.before_head && first.position.seq > shown.seq => {
+                Ok(Tail::Entries(Vec::new()))
+            }
             Some(first) if first.position.seq != after.seq + 1 => Ok(Tail::Trimmed),
             None if after.seq < head.seq => Ok(Tail::Trimmed),
-            _ => Ok(Tail::Entries(entries)),
+            _ => Ok(Tail::Entries(self.shown(entries, shown))),
+        }
+    }
+
+    /// Without what replicas may not have.
+    fn shown(&self, mut entries: Vec<Arc<Entry>>, head: Position) -> Vec<Arc<Entry>> {
+        if self.replicas.before_head {
+            entries.retain(|entry| entry.position.seq <= head.seq);
+        }
+        entries
+    }
+
+    /// What was read is told when the head is there.
+    async fn shown_up_to(&self, at: Position) -> Result<(), StoreError> {
+        if !self.replicas.before_head {
+            self.pulse.reached(at);
+            return Ok(());
+        }
+        let mut head = self.pulse.head.subscribe();
+        let there = head.wait_for(|head| *head >= at);
+        match tokio::time::timeout(self.replicas.timeout, there).await {
+            Ok(_) => Ok(()),
+            Err(_) => Err(StoreError::Unavailable(format!(
+                "what is there, up to {at}, is not on enough replicas yet"
+            ))),
         }
     }
 
@@ -314,7 +373,7 @@ impl Redis {
         let args = |command: &mut redis::Cmd| {
             command.arg(format!("{:016x}", server.0)).arg(lasts_ms);
         };
-        let answer = self.reads.run(&self.scripts.lead, &self.keys.meta(), args).await?;
+        let answer = self.reads.run(&self.scripts.lead, args).await?;
         Ok(reply::number(answer)? == 1)
     }
 
@@ -341,15 +400,6 @@ impl Redis {
         }
         Ok(Trimmed { finals, more: finals > 0 && finals == trim.limit })
     }
-}
-
-/// The epoch and the number of the newest entry.
-fn position(meta: Value) -> Result<Position, StoreError> {
-    let mut meta = reply::array(meta)?.into_iter().map(reply::number);
-    let (Some(epoch), Some(seq)) = (meta.next(), meta.next()) else {
-        return Err(damaged("the store has no position"));
-    };
-    Ok(Position { epoch: epoch?, seq: seq? })
 }
 
 fn sizes(value: &Value) -> usize {
@@ -407,6 +457,10 @@ impl Broker for Redis {
 
     fn tail(&self, after: Position, limit: usize) -> Reply<'_, Tail> {
         Box::pin(self.after(after, limit))
+    }
+
+    fn replicated(&self, up_to: Position) -> Reply<'_, bool> {
+        Box::pin(self.wait_for_replicas(up_to))
     }
 
     fn head(&self) -> watch::Receiver<Position> {

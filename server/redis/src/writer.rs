@@ -1,6 +1,7 @@
 //! The commit: one script call on a connection of its own, repeated under its number.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use foldhash::HashMap;
 use redis::{RedisError, Value};
@@ -13,6 +14,7 @@ use crate::error::{Fate, damaged, fate};
 use crate::journal;
 use crate::keys::Keys;
 use crate::link::{Connector, Link};
+use crate::options::Replicas;
 use crate::record;
 use crate::reply;
 use crate::script::Scripts;
@@ -28,18 +30,42 @@ pub(crate) struct Writer {
     unsettled: HashMap<ServerId, u64>,
     names: Names,
     specs: RecentSpecs,
+    /// The last call that was applied, and whether all of the link's life since then is known.
+    applied: Option<Applied>,
+    /// Since when replicas do not answer: the next waits are short for a while, so that those that
+    /// are away do not hold up what does not need them.
+    alone_since: Option<Instant>,
 }
+
+/// A call that was applied.
+struct Applied {
+    writer: ServerId,
+    number: u64,
+    position: Position,
+    is_on_link: bool,
+}
+
+/// In front of a position that replicas have, where other messages are those of calls.
+pub(crate) const SAFE: char = 's';
+
+/// The longest WAIT after one that was in vain, and when a long one is tried again.
+const ALONE: Duration = Duration::from_millis(50);
+const ALONE_MAX: Duration = Duration::from_secs(5);
 
 impl Writer {
     pub(crate) fn new(connector: Connector, keys: Keys, scripts: Scripts, link: Link) -> Self {
         let (unsettled, names, specs) = Default::default();
-        Self { connector, keys, scripts, link: Some(link), unsettled, names, specs }
+        let (applied, alone_since, link) = (None, None, Some(link));
+        Self { connector, keys, scripts, link, unsettled, names, specs, applied, alone_since }
     }
 
     /// A connection that is good, as far as anybody knows.
     async fn link(&mut self) -> Result<&mut Link, RedisError> {
         if self.link.as_ref().is_none_or(Link::is_broken) {
             self.link = None;
+            if let Some(applied) = &mut self.applied {
+                applied.is_on_link = false;
+            }
             self.link = Some(self.connector.link().await?);
         }
         Ok(self.link.as_mut().expect("was just made"))
@@ -55,6 +81,7 @@ impl Writer {
         let link = self.link().await.map_err(crate::error::unread)?;
         script.call(link, &meta, args).await.map_err(|error| match fate(&error) {
             Fate::Damaged => damaged(error),
+            Fate::RolledBack => StoreError::RolledBack(error.detail().unwrap_or_default().into()),
             _ => StoreError::Unavailable(error.to_string()),
         })
     }
@@ -87,6 +114,10 @@ impl Writer {
         let error = match answer.await {
             Ok(answer) => {
                 let outcome = self.outcome(call, answer).await;
+                if let Ok(Outcome { position, .. }) = &outcome {
+                    self.applied =
+                        Some(Applied { writer, number, position: *position, is_on_link: true });
+                }
                 if !matches!(outcome, Err(StoreError::Unknown(_))) {
                     self.unsettled.remove(&writer);
                 }
@@ -99,12 +130,66 @@ impl Writer {
             self.unsettled.remove(&writer);
         }
         Err(match fate {
-            Fate::Damaged => rolled_back(&error),
+            Fate::Damaged => damaged(error),
+            Fate::RolledBack => StoreError::RolledBack(error.detail().unwrap_or_default().into()),
             Fate::Full if !was_sent && has_new(call) => StoreError::Full(error.to_string()),
             Fate::Unknown => unknown(true, &error),
             Fate::Refused | Fate::Full => unknown(was_sent, &error),
             Fate::Old => StoreError::Unavailable(error.to_string()),
         })
+    }
+
+    /// Waits until replicas have the last call that was applied, and so all up to it.
+    pub(crate) async fn wait(
+        &mut self,
+        up_to: Position,
+        replicas: &Replicas,
+    ) -> Result<bool, StoreError> {
+        let unread = crate::error::unread;
+        let is_alone = self.alone_since.is_some_and(|since| since.elapsed() < ALONE_MAX);
+        let timeout = if is_alone { ALONE.min(replicas.timeout) } else { replicas.timeout };
+        let wait = replicas.wait(timeout);
+        // A link that broke since may lead to another primary, which may not have the call.
+        self.link().await.map_err(unread)?;
+        let Some(applied) = self.applied.as_ref().filter(|applied| applied.position >= up_to)
+        else {
+            return Err(StoreError::Unavailable(format!("{up_to} was not committed from here")));
+        };
+        let (writer, number, is_on_link) = (applied.writer, applied.number, applied.is_on_link);
+        let (last, beat, meta) = (self.keys.writers(), self.keys.beat(), self.keys.meta());
+        let link = self.link().await.map_err(unread)?;
+        let acknowledged = if is_on_link && link.is_one() {
+            link.query(&wait).await.map_err(unread)?
+        } else {
+            let mut pipeline = redis::pipe();
+            pipeline.cmd("HGET").arg(last).arg(&writer.0.to_be_bytes()[..]);
+            pipeline.cmd("SET").arg(beat).arg(1);
+            pipeline.add_command(wait);
+            let answers = link.query_on(&pipeline, &meta).await.map_err(unread)?;
+            let [kept, _, acknowledged] =
+                <[Value; 3]>::try_from(answers).map_err(|_| damaged("expected three answers"))?;
+            let kept = reply::maybe_bytes(kept)?;
+            if kept.is_none_or(|kept| !kept.starts_with(&number.to_be_bytes())) {
+                return Err(StoreError::Unavailable("the call was lost before it was safe".into()));
+            }
+            acknowledged
+        };
+        let is_safe = reply::number(acknowledged)? >= u64::from(replicas.wanted);
+        if is_safe {
+            self.alone_since = None;
+        } else if !is_alone {
+            self.alone_since = Some(Instant::now());
+        }
+        Ok(is_safe)
+    }
+
+    /// Tells other servers of a position. One that is not told is found by their next beat.
+    pub(crate) async fn tell(&mut self, at: Position) {
+        let mut publish = redis::cmd("SPUBLISH");
+        publish.arg(self.keys.head()).arg(format!("{SAFE}{at}"));
+        if let Ok(link) = self.link().await {
+            let _ = link.query(&publish).await;
+        }
     }
 
     async fn outcome(&mut self, call: &Call, answer: Value) -> Result<Outcome, StoreError> {
@@ -177,16 +262,6 @@ impl Writer {
 
 fn forgotten() -> StoreError {
     StoreError::Unavailable("the reply of the call is no longer kept".into())
-}
-
-fn rolled_back(error: &RedisError) -> StoreError {
-    match error.code() {
-        Some("ROLLEDBACK") => StoreError::Damaged(format!(
-            "STORE_ROLLED_BACK: {}",
-            error.detail().unwrap_or_default()
-        )),
-        _ => damaged(error),
-    }
 }
 
 /// The call makes jobs.

@@ -10,26 +10,37 @@ use sentinel_domain::{JobId, Millis};
 use sentinel_embedded::{DirLock, Embedded, OpenOptions, Seed};
 use sentinel_engine::{Clock, Settings};
 use sentinel_ledger::{Ledger, LedgerError, LedgerOptions};
-use sentinel_redis::Redis;
+use sentinel_redis::{Condition, Redis, Replicas};
+use tokio::sync::watch;
 
 use crate::backup::{self, BackupError};
-use crate::config::{Config, StoreUrl};
+use crate::config::{AckLevel, Config, StoreUrl};
 
 /// Live jobs of one read.
 const PAGE: usize = 5_000;
 
-/// Opens what the configuration names, and says by which clock the server goes.
-pub(super) async fn open(
-    config: &Config,
-    settings: &Settings,
-    clock: Clock,
-) -> Result<(Arc<dyn Broker>, Ledger, Clock)> {
+/// What a server runs on.
+pub(super) struct Stores {
+    pub(super) broker: Arc<dyn Broker>,
+    pub(super) ledger: Ledger,
+    /// Of a hot store that others can take away.
+    pub(super) condition: Option<watch::Receiver<Condition>>,
+    /// By which the server goes.
+    pub(super) clock: Clock,
+}
+
+impl Stores {
+    /// Nothing was ever committed there.
+    pub(super) fn is_new(&self) -> bool {
+        self.broker.head().borrow().seq == 0
+    }
+}
+
+/// Opens what the configuration names.
+pub(super) async fn open(config: &Config, settings: &Settings, clock: Clock) -> Result<Stores> {
     let now = clock.now();
     if let (Some(broker), Some(ledger)) = (&config.broker_url, &config.ledger_url) {
-        let (broker, ledger) = open_shared(config, broker, ledger, now).await?;
-        // Servers that share a store go by its time, and not each by its own.
-        let clock = Clock::new(broker.clock());
-        return Ok((Arc::new(broker), ledger, clock));
+        return open_shared(config, broker, ledger, now).await;
     }
     let dir = config.data_dir.clone();
     std::fs::create_dir_all(&dir).with_context(|| format!("create data_dir {}", dir.display()))?;
@@ -44,7 +55,7 @@ pub(super) async fn open(
     let head = *broker.head().borrow();
     let checkpoint = ledger.checkpoint().await?;
     tracing::info!(dir = %dir.display(), %checkpoint, %head, "data opened");
-    Ok((Arc::new(broker), ledger, clock))
+    Ok(Stores { broker: Arc::new(broker), ledger, condition: None, clock })
 }
 
 /// A broker that is behind what the ledger has is not the one that the ledger belongs to.
@@ -53,19 +64,26 @@ async fn open_shared(
     broker_url: &StoreUrl,
     ledger_url: &StoreUrl,
     now: Millis,
-) -> Result<(Redis, Ledger)> {
+) -> Result<Stores> {
     let ledger = Ledger::connect(ledger_url.reveal(), LedgerOptions::default()).await;
     let ledger = ledger.context("ledger_url")?;
     let checkpoint = ledger.checkpoint().await?;
     let options = sentinel_redis::OpenOptions {
         seen: (checkpoint != Position::default()).then_some(checkpoint),
         journal_max_bytes: config.journal_max_bytes,
+        replicas: Replicas {
+            wanted: u32::try_from(config.ack_replicas).unwrap_or(u32::MAX),
+            timeout: config.ack_timeout,
+            before_head: config.ack == AckLevel::Replicated,
+        },
         ..sentinel_redis::OpenOptions::new(broker_url.reveal(), now)
     };
     let broker = Redis::open(options).await.context("broker_url")?;
     let head = *broker.head().borrow();
     tracing::info!(%broker_url, %ledger_url, %checkpoint, %head, "stores opened");
-    Ok((broker, ledger))
+    // Servers that share a store go by its time, and not each by its own.
+    let (condition, clock) = (Some(broker.condition()), Clock::new(broker.clock()));
+    Ok(Stores { broker: Arc::new(broker), ledger, condition, clock })
 }
 
 /// Opens the ledger in the directory of the lock, and the hot truth from it and the journal.

@@ -140,7 +140,7 @@ pub(super) fn restore(command: Restore) -> ExitCode {
 
 /// The one clock of these verbs; the stores take time as an argument.
 #[expect(clippy::disallowed_methods, reason = "a process of its own, beside any server")]
-fn now() -> Millis {
+pub(super) fn now() -> Millis {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }

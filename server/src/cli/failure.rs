@@ -56,6 +56,9 @@ pub(super) enum Failure {
     /// A backup or a restore did not end.
     #[error(transparent)]
     Backup(#[from] crate::backup::BackupError),
+    /// The store in Redis was not rebuilt.
+    #[error(transparent)]
+    Rebuild(#[from] crate::rebuild::Failed),
     /// A database can not be migrated.
     #[error(transparent)]
     Ledger(LedgerError),
@@ -75,6 +78,7 @@ impl Failure {
             Failure::Ledger(LedgerError::Unavailable { .. }) => UNAVAILABLE,
             Failure::Ledger(LedgerError::NewerFormat { .. }) => REFUSED,
             Failure::Backup(_) | Failure::Ledger(_) | Failure::Output(_) => OTHER,
+            Failure::Rebuild(_) => OTHER,
             Failure::Call(error) => exit_code_of(error),
         }
     }
@@ -145,7 +149,8 @@ fn exit_code_of(error: &Error) -> u8 {
 pub(super) fn exit_code_of_item(reason: &str) -> u8 {
     match reason {
         "INVALID_FIELD" => USAGE,
-        "OVERLOADED" | "STORE_UNAVAILABLE" | "STORE_FULL" | "SHUTTING_DOWN" => UNAVAILABLE,
+        "OVERLOADED" | "STORE_UNAVAILABLE" | "STORE_FULL" | "SHUTTING_DOWN"
+        | "STORE_ROLLED_BACK" | "NOT_YET_SAFE" => UNAVAILABLE,
         _ if reason.ends_with("_NOT_FOUND") => NOT_FOUND,
         _ => REFUSED,
     }

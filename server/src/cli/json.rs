@@ -125,6 +125,7 @@ fn spec(spec: &JobSpec) -> Value {
         .put("onLost", spec.on_lost().as_str_name())
         .text("traceparent", &spec.traceparent)
         .span("cancelGrace", spec.cancel_grace.as_ref())
+        .some("ack", (spec.ack != 0).then(|| spec.ack().as_str_name()))
         .end()
 }
 

@@ -229,6 +229,7 @@ from_value! {
     Duration: Value::Span(span) => Some(span);
     String: Value::Text(text) => Some(text);
     super::LogFormat: Value::Text(text) => super::LogFormat::from_word(&text);
+    super::AckLevel: Value::Text(text) => super::AckLevel::from_word(&text);
     super::Color: Value::Text(text) => super::Color::from_word(&text);
 }
 

@@ -8,7 +8,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::kind::{Bad, Value};
 use super::table::{Config, Setting, TABLE};
-use super::{Mode, near};
+use super::{AckLevel, Mode, near};
 
 /// Where settings may come from. Plain data, so that a test can say what a machine would.
 #[derive(Debug, Default, Clone)]
@@ -127,6 +127,9 @@ pub enum Contradiction {
         /// The setting that is missing.
         unset: &'static str,
     },
+    /// Replicas of nothing.
+    #[error("ack = replicated needs broker_url: only Redis has replicas. Use ack = hot or ledger")]
+    NoReplicas,
     /// Workers would be declared lost between two pings.
     #[error("session_ttl = {ttl} is under 3 x ping = 3 x {ping}; raise it or lower ping")]
     TtlTooShort {
@@ -299,6 +302,9 @@ fn contradictions(config: &Config) -> Vec<(&'static [&'static str], Contradictio
             let contradiction = Contradiction::HalfShared { set: set.0, unset: unset.0 };
             found.push((&["broker_url", "ledger_url"], contradiction));
         }
+    }
+    if config.ack == AckLevel::Replicated && config.broker_url.is_none() {
+        found.push((&["ack"], Contradiction::NoReplicas));
     }
     if config.session_ttl < 3 * config.ping {
         let ttl = super::amount::show_span(config.session_ttl);

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::kind::{FromValue, Kind, Value};
-use super::{Color, LogFormat, Mode, StoreUrl};
+use super::{AckLevel, Color, LogFormat, Mode, StoreUrl};
 
 /// One setting.
 #[derive(Debug)]
@@ -142,6 +142,12 @@ settings! {
             "Redis or Valkey, 7 or newer, that servers share for the jobs in work. Needs ledger_url";
         ledger_url: Option<StoreUrl>, Kind::Store(LEDGERS), Default::Unset,
             "MySQL 8 or MariaDB 10.11 that servers share for the history. Needs broker_url";
+        ack: AckLevel, Kind::Choice(AckLevel::WORDS), Default::Both("hot"),
+            "What has a change before it is acknowledged, unless the job says another: the store, replicas of Redis, or the ledger";
+        ack_replicas: u64, Kind::Count(1, 16), Default::Both("1"),
+            "How many replicas of Redis have a change before it is acknowledged as replicated";
+        ack_timeout: Duration, Kind::Span(100, 4 * SECOND), Default::Both("2s"),
+            "How long a commit waits for the replicas of Redis. Nothing else is committed meanwhile";
         journal_max_bytes: u64, Kind::Bytes(64 * MIB, 1024 * GIB), Default::Both("4GiB"),
             "Size of the journal beyond which the watch window shrinks, then enqueues are refused";
         finals_hot: Duration, Kind::Span(SECOND, HOUR), Default::Both("1m"),

@@ -23,7 +23,8 @@ async fn http_get(address: SocketAddr, path: &str) -> String {
 
 #[tokio::test]
 async fn the_side_door_answers_and_closes() {
-    let (ready, readiness) = watch::channel(Readiness::NotReady("the journal is being read"));
+    let (ready, readiness) =
+        watch::channel(Readiness::NotReady("the journal is being read".into()));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let stop = CancellationToken::new();

@@ -5,7 +5,7 @@ use prost_types::{Duration, Timestamp};
 use sentinel_broker::content_hash;
 use sentinel_domain::limits::{KEY_BYTES, TIME_RANGE_MS};
 use sentinel_domain::{
-    Backoff, DependencyFailure, Filter, Jitter, JobId, Label, Millis, NewJob, OnLost, Queue,
+    Ack, Backoff, DependencyFailure, Filter, Jitter, JobId, Label, Millis, NewJob, OnLost, Queue,
     QueueOrder, State, UniqueMode, UniqueScope,
 };
 use sentinel_engine::RequestKey;
@@ -147,6 +147,12 @@ pub(super) fn new_job(path: &str, spec: Option<wire::JobSpec>) -> Result<NewJob,
         },
         traceparent: spec.traceparent,
         cancel_grace_ms: span(&field("cancel_grace"), spec.cancel_grace)?,
+        ack: match known(&field("ack"), spec.ack)? {
+            wire::AckLevel::Unspecified => None,
+            wire::AckLevel::Hot => Some(Ack::Hot),
+            wire::AckLevel::Replicated => Some(Ack::Replicated),
+            wire::AckLevel::Ledger => Some(Ack::Ledger),
+        },
         ..NewJob::default()
     };
     if let Some(unique) = spec.unique {

@@ -86,8 +86,14 @@ catalogue! {
         "The store did not take the call. With a request_id a repeat is safe.",
         "Repeat the call after the pause of RetryInfo.";
     STORE_FULL: ResourceExhausted, "RetryInfo",
-        "The disk is full. Reports of running jobs still pass.",
-        "Free disk space on the server.";
+        "No room for new jobs: the disk is full, the memory of Redis is short, or more of the journal than `journal_max_bytes` waits for the ledger. Reports of running jobs still pass.",
+        "Free disk space, give Redis memory, or see why the ledger is behind; then it goes on by itself.";
+    STORE_ROLLED_BACK: Unavailable, "RetryInfo",
+        "Redis came back empty, behind or as another store: what it lost may have been acknowledged, so nothing is read or written.",
+        "Run `sentinel rebuild`; servers go on by themselves then. Calls may be repeated until that is done.";
+    NOT_YET_SAFE: Unavailable, "RetryInfo",
+        "The change is applied, but not yet as safe as `ack` asks: too few replicas of Redis have it, or the ledger is away.",
+        "Repeat the call with the same request_id: it waits again and changes nothing twice.";
     STORE_DAMAGED: DataLoss, "",
         "A stored record can not be read.",
         "Read the server's log; restore from a backup if it says so.";
@@ -190,6 +196,10 @@ pub fn answer(error: EngineError) -> Status {
         EngineError::Store(StoreError::Full(_)) | EngineError::Ledger(LedgerError::Full { .. }) => {
             later(&STORE_FULL, message, Duration::from_secs(5))
         }
+        EngineError::Store(StoreError::RolledBack(_)) => {
+            later(&STORE_ROLLED_BACK, message, Duration::from_secs(5))
+        }
+        EngineError::NotYetSafe { .. } => later(&NOT_YET_SAFE, message, pause),
         EngineError::Store(StoreError::Damaged(_)) => simple(&STORE_DAMAGED, message),
         EngineError::Store(StoreError::Unknown(_) | StoreError::Unavailable(_))
         | EngineError::Ledger(LedgerError::Unavailable { .. } | LedgerError::Superseded { .. }) => {

@@ -2,8 +2,8 @@
 
 use prost_types::{Duration, Timestamp};
 use sentinel_domain::{
-    Backoff, DependencyFailure, Jitter, Job, JobError, Millis, OnLost, Progress, Queue, QueueOrder,
-    Reason, Spec, State, UniqueMode, UniqueScope,
+    Ack, Backoff, DependencyFailure, Jitter, Job, JobError, Millis, OnLost, Progress, Queue,
+    QueueOrder, Reason, Spec, State, UniqueMode, UniqueScope,
 };
 use sentinel_engine::BatchItem;
 use sentinel_ledger::{LogRow, QueueCount};
@@ -109,6 +109,12 @@ fn spec(spec: &Spec, is_full: bool) -> wire::JobSpec {
         OnLost::Retry => wire::LostPolicy::Retry,
         OnLost::Fail => wire::LostPolicy::Fail,
     };
+    let ack = match spec.ack {
+        None => wire::AckLevel::Unspecified,
+        Some(Ack::Hot) => wire::AckLevel::Hot,
+        Some(Ack::Replicated) => wire::AckLevel::Replicated,
+        Some(Ack::Ledger) => wire::AckLevel::Ledger,
+    };
     wire::JobSpec {
         queue: spec.queue.to_string(),
         kind: spec.kind.to_string(),
@@ -133,6 +139,7 @@ fn spec(spec: &Spec, is_full: bool) -> wire::JobSpec {
         on_lost: on_lost.into(),
         traceparent: spec.traceparent.as_deref().unwrap_or_default().to_owned(),
         cancel_grace: Some(duration(spec.cancel_grace_ms)),
+        ack: ack.into(),
     }
 }
 

@@ -23,6 +23,7 @@ mod network;
 mod ops;
 mod programs;
 mod raw;
+mod rebuild;
 mod refusals;
 mod relations;
 mod walk;

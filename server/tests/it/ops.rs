@@ -19,7 +19,7 @@ use crate::harness::{PATIENCE, World, demo, end_of, enqueue, in_state, until};
 use collector::Collector;
 
 /// Status line and body.
-async fn http_get(address: &str, path: &str) -> (String, String) {
+pub(crate) async fn http_get(address: &str, path: &str) -> (String, String) {
     let mut stream = TcpStream::connect(address).await.expect("connect to the ops listener");
     let request = format!("GET {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).await.expect("send a request");

@@ -1,7 +1,7 @@
 //! Numbers of stored enums. A number is never given a second meaning.
 
 use sentinel_domain::{
-    AttemptOutcome, Backoff, DependencyFailure, Jitter, OnLost, QueueOrder, Reason, State,
+    Ack, AttemptOutcome, Backoff, DependencyFailure, Jitter, OnLost, QueueOrder, Reason, State,
     UniqueMode, UniqueScope,
 };
 
@@ -48,5 +48,6 @@ codes! {
         1 = Cancel, 2 = Run,
     }
     from_on_lost, to_on_lost, OnLost, "lost policy": { 1 = Retry, 2 = Fail, }
+    from_ack, to_ack, Ack, "ack level": { 1 = Hot, 2 = Replicated, 3 = Ledger, }
     from_order, to_order, QueueOrder, "queue order": { 1 = Aging, 2 = Strict, }
 }

@@ -4,7 +4,7 @@ use proptest::collection::vec;
 use proptest::option::of;
 use proptest::prelude::*;
 use sentinel_domain::{
-    AttemptOutcome, Backoff, DependencyFailure, Jitter, OnLost, QueueOrder, Reason, State,
+    Ack, AttemptOutcome, Backoff, DependencyFailure, Jitter, OnLost, QueueOrder, Reason, State,
     UniqueMode, UniqueScope,
 };
 
@@ -68,10 +68,11 @@ prop_compose! {
         (cancels, retries) in any::<(bool, bool)>(),
         (traceparent, actor) in (of(text()), of(text())),
         cancel_grace_ms in any::<u64>(),
+        ack in of(prop::sample::select(vec![Ack::Hot, Ack::Replicated, Ack::Ledger])),
     ) -> Spec {
         Spec {
             queue, kind, payload, content_type, priority, created_at, run_at, start_deadline,
-            run_timeout_ms, retry, unique, traceparent, cancel_grace_ms, actor,
+            run_timeout_ms, retry, unique, traceparent, cancel_grace_ms, actor, ack,
             labels: labels.into_iter().map(|(key, value)| Label { key, value }).collect(),
             depends_on: depends_on.into(),
             on_dependency_failure:

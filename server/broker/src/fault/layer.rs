@@ -160,6 +160,10 @@ impl Broker for Faulty {
         self.ask(move |inner| inner.tail(after, limit))
     }
 
+    fn replicated(&self, up_to: Position) -> Reply<'_, bool> {
+        self.ask(move |inner| inner.replicated(up_to))
+    }
+
     fn head(&self) -> watch::Receiver<Position> {
         self.inner.head()
     }

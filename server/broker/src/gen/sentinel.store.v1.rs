@@ -39,6 +39,9 @@ pub struct Spec {
     pub cancel_grace_ms: u64,
     #[prost(string, tag = "18")]
     pub actor: ::prost::alloc::string::String,
+    /// 0: as the server is set at the time of the change.
+    #[prost(uint32, tag = "19")]
+    pub ack: u32,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Retry {

@@ -148,3 +148,38 @@ async fn the_journal_gives_back_only_what_is_projected() {
     };
     assert_eq!(entries.first().map(|entry| entry.position.seq), Some(6));
 }
+
+#[tokio::test]
+async fn a_ledger_that_is_far_behind_keeps_new_jobs_out_until_it_has_caught_up() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let mut options = options(dir.path(), 1_000);
+    options.journal_segment_bytes = 4_096;
+    options.journal_max_bytes = 16_384;
+    let store = Embedded::open(options, Seed::default()).expect("opens");
+    let mut writer = make::Writer::new(1);
+    let mut made = 0;
+    let mut create = async |limit: u64| loop {
+        made += 1;
+        assert!(made < limit, "it is never full");
+        let call = writer.call(1_000).group(make::create(&make::job("q", "k", 1_000, made)));
+        if let Err(error) = store.commit(call.done()).await {
+            break error;
+        }
+    };
+    let error = create(10_000).await;
+    assert!(matches!(error, StoreError::Full(_)), "{error}");
+    let head = *store.head().borrow();
+    let trim = |projected| Trim { projected, finals_before: 0, journal_before: 1_000, limit: 10 };
+    store.trim(trim(Position { seq: 1, ..head })).await.expect("answers");
+    let error = create(10_000).await;
+    assert!(matches!(error, StoreError::Full(_)), "{error}");
+    // Nothing was dropped: the projector finds all of it.
+    let Tail::Entries(entries) = store.tail(Position::default(), 3).await.expect("answers") else {
+        panic!("nothing unprojected goes")
+    };
+    assert_eq!(entries[0].position.seq, 1);
+    store.trim(trim(head)).await.expect("answers");
+    let call = make::Writer::new(2).call(1_000);
+    let call = call.group(make::create(&make::job("q", "k", 1_000, 99_999))).done();
+    store.commit(call).await.expect("there is room again");
+}

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use sentinel_broker::{Call, Change, Claim, Group, Outcome, StoreError};
-use sentinel_domain::SessionId;
+use sentinel_broker::{Call, Change, Claim, Group, Outcome, Position, StoreError};
+use sentinel_domain::{Ack, SessionId};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::{Reply, Submission, Submissions};
+use super::{Done, Reply, Submission, Submissions};
 use crate::Engine;
 
 /// Due jobs that one call promotes.
@@ -39,6 +39,7 @@ pub(super) struct Desk<'a> {
 struct Waiting {
     groups: usize,
     has_create: bool,
+    level: Ack,
     /// None: was answered already.
     reply: Option<Reply>,
 }
@@ -59,9 +60,9 @@ pub(super) async fn one(
     let engine = desk.engine;
     let mut groups = Vec::new();
     let mut waiting = Vec::with_capacity(batch.len());
-    for Submission { groups: of_one, reply, .. } in batch {
+    for Submission { groups: of_one, reply, level, .. } in batch {
         let has_create = of_one.iter().any(creates);
-        waiting.push(Waiting { groups: of_one.len(), has_create, reply: Some(reply) });
+        waiting.push(Waiting { groups: of_one.len(), has_create, level, reply: Some(reply) });
         groups.extend(of_one);
     }
     let asked: Vec<_> = claims.iter().map(|c| (c.session, c.max_jobs)).collect();
@@ -89,11 +90,14 @@ pub(super) async fn one(
             let claimed = outcome.claimed.iter().map(Vec::len).sum();
             engine.observer.committed(started.elapsed(), flight.call.groups.len(), claimed);
             let wake_at = outcome.wake_at;
-            flight.landed(&asked, outcome);
+            let is_replicated = flight.is_replicated(outcome.position).await;
+            flight.landed(&asked, outcome, is_replicated);
             Answered { number, wake_at, has_failed: false }
         }
         Err(error) => {
-            tracing::warn!(%error, groups = flight.call.groups.len(), "a commit failed");
+            if !matches!(error, StoreError::RolledBack(_)) {
+                tracing::warn!(%error, groups = flight.call.groups.len(), "a commit failed");
+            }
             engine.demand.settle(&asked, &vec![Vec::new(); asked.len()]);
             flight.fail(&error);
             Answered { number, wake_at: None, has_failed: true }
@@ -153,8 +157,29 @@ impl Flight<'_> {
         self.call.number += 1;
     }
 
-    fn landed(self, asked: &[(SessionId, usize)], outcome: Outcome) {
-        let Outcome { verdicts, claimed, ready, wake_at, .. } = outcome;
+    /// One wait for all of the call. Who does not need it waits too: the store has one
+    /// connection for what is written, and it is taken.
+    async fn is_replicated(&self, position: Position) -> bool {
+        let needs = |waiting: &Waiting| waiting.level == Ack::Replicated;
+        if self.engine.settings.ack != Ack::Replicated && !self.waiting.iter().any(needs) {
+            return false;
+        }
+        match self.engine.broker.replicated(position).await {
+            Ok(is_replicated) => {
+                if !is_replicated {
+                    tracing::warn!(%position, "too few replicas have a commit");
+                }
+                is_replicated
+            }
+            Err(error) => {
+                tracing::warn!(%error, %position, "whether replicas have a commit is not known");
+                false
+            }
+        }
+    }
+
+    fn landed(self, asked: &[(SessionId, usize)], outcome: Outcome, is_replicated: bool) {
+        let Outcome { position, verdicts, claimed, ready, wake_at } = outcome;
         self.engine.demand.settle(asked, &claimed);
         self.engine.demand.may_be_ready(&ready);
         // More is due than one call promotes: who got some of it asks for the next at once.
@@ -167,7 +192,7 @@ impl Flight<'_> {
             let of_one = verdicts.by_ref().take(groups).collect();
             if let Some(reply) = reply {
                 // The asker may have gone away; what it asked for is committed all the same.
-                let _ = reply.send(Ok(of_one));
+                let _ = reply.send(Ok(Done { verdicts: of_one, position, is_replicated }));
             }
         }
         for ((session, _), jobs) in asked.iter().zip(claimed) {

@@ -1,9 +1,10 @@
 //! Reports: how attempts ended, decided, committed and answered in batches.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use sentinel_broker::{Conflict, Guard, ServerId, Verdict};
-use sentinel_domain::{Command, Decision, Job, Millis, Progress, Refusal, decide};
+use sentinel_domain::{Ack, Command, Decision, Job, Millis, Progress, Refusal, decide};
 
 use super::{Done, Held, ReportItem, ReportVerdict, Session};
 use crate::cancel::group;
@@ -41,21 +42,26 @@ impl Pending {
 impl Session {
     /// Decides on the copies that the assignments carried: no read comes first.
     pub(super) fn on_report(&mut self, items: Vec<ReportItem>) {
-        let mut pending = Vec::with_capacity(items.len());
-        let mut settled = Vec::with_capacity(items.len());
-        for (at, item) in items.into_iter().enumerate() {
+        // Those of one level together: nobody waits for the ledger because another job does.
+        let mut by_level: BTreeMap<Ack, (Vec<Pending>, Vec<Settled>)> = BTreeMap::new();
+        for item in items {
             let running = self.running(&item.held);
             // The last progress goes into the record with the end of the attempt.
             let progress = running.as_ref().and_then(|running| running.progress.clone());
             let job = running.map(|running| running.job.clone());
+            let of_server = self.engine.settings.ack;
+            let level = job.as_ref().map_or(of_server, |job| self.engine.level_of(&job.spec));
+            let (pending, settled) = by_level.entry(level).or_default();
+            pending.push(Pending { at: settled.len(), command: item.command, progress, job });
             settled.push(Settled { held: item.held, verdict: ReportVerdict::RetryLater });
-            pending.push(Pending { at, command: item.command, progress, job });
         }
-        let engine = self.engine.clone();
-        self.in_flight.push(Box::pin(async move {
-            engine.settle(pending, &mut settled).await;
-            Done::Settled(settled)
-        }));
+        for (pending, mut settled) in by_level.into_values() {
+            let engine = self.engine.clone();
+            self.in_flight.push(Box::pin(async move {
+                engine.settle(pending, &mut settled).await;
+                Done::Settled(settled)
+            }));
+        }
     }
 }
 
@@ -68,6 +74,8 @@ impl Engine {
             }
             let mut groups = Vec::with_capacity(pending.len());
             let mut steps = Vec::with_capacity(pending.len());
+            // Recorded before, and perhaps not yet as safe as they must be.
+            let mut duplicates = (Ack::Hot, Vec::new());
             for report in pending.drain(..) {
                 let Some(job) = &report.job else { continue };
                 match report.decide(job, self.now()) {
@@ -77,15 +85,22 @@ impl Engine {
                         steps.push((report, after));
                     }
                     Err(Refusal::Duplicate) => {
-                        settled[report.at].verdict = ReportVerdict::Duplicate;
+                        duplicates.0 = duplicates.0.max(self.level_of(&job.spec));
+                        duplicates.1.push(report.at);
                     }
                     Err(_) => settled[report.at].verdict = ReportVerdict::Fenced,
+                }
+            }
+            let (level, duplicates) = duplicates;
+            if self.acknowledge_all_known(level).await.is_ok() {
+                for at in duplicates {
+                    settled[at].verdict = ReportVerdict::Duplicate;
                 }
             }
             if groups.is_empty() {
                 return;
             }
-            let verdicts = match self.commits.groups(groups).await {
+            let verdicts = match self.acknowledged(groups, Ack::Hot).await {
                 Ok(verdicts) => verdicts,
                 Err(error) => {
                     tracing::warn!(%error, "reports were not recorded; the worker will repeat them");

@@ -1,6 +1,7 @@
 //! The engine on a real store and a real ledger, with workers that are scripted frame by
 //! frame.
 
+mod ack;
 mod batch;
 mod cancel;
 mod checkpoint;

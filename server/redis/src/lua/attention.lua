@@ -1,5 +1,5 @@
 -- What needs a decision though nobody asked. Reading changes nothing.
-local now, limit = ARGV[1], tonumber(ARGV[2])
+local now, limit = ARGV[3], tonumber(ARGV[4])
 local left = limit
 local lost, expired, unblocked, due = {}, {}, {}, {}
 

@@ -1,5 +1,7 @@
 -- A call begins: who writes, where the store stands, and whether this is a repeat.
 local A = ARGV
+-- Whether there is a journal of what changes.
+local IS_QUIET = false
 local writer = A[1]
 local number, now = tonumber(A[2]), tonumber(A[3])
 
@@ -8,8 +10,7 @@ local meta = call('HMGET', KEYS[1], 'epoch', 'seq', 'now', 'mark', 'bytes',
 -- A store that was emptied or restored from an older copy must not be written to by servers
 -- that saw more: they hold leases and answers that it never heard of.
 if meta[1] ~= A[4] or tonumber(meta[2]) < tonumber(A[5]) then
-  return redis.error_reply('ROLLEDBACK the store is at ' .. tostring(meta[1]) .. '-'
-    .. tostring(meta[2]) .. ', it was seen at ' .. A[4] .. '-' .. A[5])
+  return rolled_back(meta, A[4], A[5])
 end
 
 -- Far ahead of all servers and of the Redis: a clock that would take the others along.

@@ -84,6 +84,9 @@ local function count_waiting(class, by)
 end
 
 local function note_event(field, value)
+  if IS_QUIET then
+    return
+  end
   events[event_count + 1] = field
   events[event_count + 2] = value
   event_count = event_count + 2

@@ -1,7 +1,7 @@
 -- Drops journal entries that are projected and from before a time, or too much in all.
 local epoch, projected = ARGV[1], tonumber(ARGV[2])
 local before, most = tonumber(ARGV[3]), tonumber(ARGV[4])
-local meta = call('HMGET', KEYS[1], 'epoch', 'bytes')
+local meta = call('HMGET', KEYS[1], 'epoch', 'bytes', 'seq')
 if meta[1] ~= epoch then
   return 0
 end
@@ -22,6 +22,21 @@ for at = 1, #marks, 2 do
   if seq <= projected then
     rank = (at - 1) / 2
   end
+end
+-- How much of the journal the ledger has, as far as the marks tell: what is over waits for it.
+local carried = 0
+for at = 1, #marks, 2 do
+  local seq, bytes = string.match(marks[at], '^(%d+) (%d+)$')
+  if tonumber(seq) > projected then
+    break
+  end
+  carried = bytes
+end
+if projected >= tonumber(meta[3] or 0) then
+  carried = meta[2]
+end
+if carried ~= 0 and carried then
+  call('HSET', KEYS[1], 'carried', carried)
 end
 last = min(last, projected)
 if last == 0 then

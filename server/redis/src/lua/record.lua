@@ -101,3 +101,10 @@ local function get_all(key, fields)
   end
   return found
 end
+
+-- A store that is not where it was seen, or is not there.
+local function rolled_back(there, epoch, seq)
+  local at = (there[1] and there[2]) and 'at ' .. there[1] .. '-' .. there[2] or 'empty'
+  return redis.error_reply('ROLLEDBACK the store is ' .. at .. ', it was seen at '
+    .. epoch .. '-' .. seq)
+end

@@ -21,14 +21,18 @@ pub(crate) struct Cluster {
 
 impl Cluster {
     pub(crate) fn start(dir: &Path) -> Self {
+        Self::start_with(dir, &[])
+    }
+
+    /// With more words on the command lines.
+    pub(crate) fn start_with(dir: &Path, more: &[&str]) -> Self {
         let mut nodes = Vec::new();
         let mut buses = Vec::new();
         for (name, first, last) in [("a", 0, 5_460), ("b", 5_461, 10_922), ("c", 10_923, 16_383)] {
             let dir = dir.join(name);
             std::fs::create_dir(&dir).expect("a directory");
             let bus = free_port().to_string();
-            let args = ["--cluster-enabled", "yes", "--cluster-port", &bus];
-            let node = RedisServer::start(&dir, &args);
+            let node = node(&dir, &bus, more);
             node.ask(&format!("CLUSTER ADDSLOTSRANGE {first} {last}")).expect("answers");
             nodes.push(node);
             buses.push(bus);
@@ -47,11 +51,65 @@ impl Cluster {
         Self { nodes }
     }
 
+    /// The primary of the shard.
+    fn owner(&self) -> usize {
+        let slot = self.nodes[0].ask("CLUSTER KEYSLOT sentinel:{s0}:meta").expect("answers");
+        let slot: u32 = slot.trim().parse().expect("a number");
+        [5_460, 10_922].iter().filter(|last| slot > **last).count()
+    }
+
+    /// Gives the primary of the shard replicas.
+    pub(crate) fn replicate(&self, dir: &Path, count: usize, more: &[&str]) -> Vec<RedisServer> {
+        let owner = &self.nodes[self.owner()];
+        let id = owner.ask("CLUSTER MYID").expect("answers");
+        let mut replicas = Vec::new();
+        for n in 0..count {
+            let dir = dir.join(format!("replica-{n}"));
+            std::fs::create_dir(&dir).expect("a directory");
+            let bus = free_port().to_string();
+            let replica = node(&dir, &bus, more);
+            owner
+                .ask(&format!("CLUSTER MEET 127.0.0.1 {} {bus}", replica.port()))
+                .expect("answers");
+            replicas.push(replica);
+        }
+        for replica in &replicas {
+            // It has to know the primary before it can follow it.
+            let follow = format!("CLUSTER REPLICATE {}", id.trim());
+            eventually("a replica joins", || {
+                replica.ask(&follow).is_some_and(|answer| answer.starts_with("OK"))
+            });
+        }
+        for node in self.nodes.iter().chain(&replicas) {
+            eventually("the Cluster knows its replicas", || {
+                let nodes = node.ask("CLUSTER NODES").unwrap_or_default();
+                let joined = nodes.lines().filter(|line| line.contains("slave")).count();
+                joined == count && !nodes.contains("fail")
+            });
+        }
+        eventually("the replicas follow", || {
+            let info = owner.ask("INFO replication").unwrap_or_default();
+            info.matches("state=online").count() == count
+        });
+        replicas
+    }
+
+    /// Kills the primary of the shard.
+    pub(crate) fn kill_owner(&mut self) {
+        let owner = self.owner();
+        self.nodes[owner].kill();
+    }
+
     /// By some nodes, so that the others have to be found.
     pub(crate) fn url(&self) -> String {
         let hosts = self.nodes[..2].iter().map(|node| format!("127.0.0.1:{}", node.port()));
         format!("redis+cluster://{}", hosts.collect::<Vec<_>>().join(","))
     }
+}
+
+fn node(dir: &Path, bus: &str, more: &[&str]) -> RedisServer {
+    let args = [&["--cluster-enabled", "yes", "--cluster-port", bus], more].concat();
+    RedisServer::start(dir, &args)
 }
 
 #[tokio::test]

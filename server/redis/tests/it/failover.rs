@@ -16,13 +16,13 @@ const NOW: i64 = 1_000;
 const FAILOVER_MAX: Duration = Duration::from_secs(30);
 
 /// One Redis Sentinel, whose word is enough.
-struct Watcher {
+pub(crate) struct Watcher {
     process: Child,
-    port: u16,
+    pub(crate) port: u16,
 }
 
 impl Watcher {
-    fn start(dir: &Path, primary: u16) -> Self {
+    pub(crate) fn start(dir: &Path, primary: u16) -> Self {
         let port = free_port();
         let file = dir.join("sentinel.conf");
         let lines = [
@@ -42,7 +42,7 @@ impl Watcher {
         Self { process, port }
     }
 
-    fn primary(&self) -> String {
+    pub(crate) fn primary(&self) -> String {
         redis_cli(self.port, &["SENTINEL", "MASTER", "main"]).unwrap_or_default()
     }
 }

@@ -13,5 +13,5 @@ mod lost;
 mod news;
 mod place;
 mod refusals;
-
+mod replicas;
 mod trim;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
 use clap::{Args, ValueEnum};
-use sentinel_client::proto::jobs::v1::{DependencyFailurePolicy, JobSpec, LostPolicy};
+use sentinel_client::proto::jobs::v1::{AckLevel, DependencyFailurePolicy, JobSpec, LostPolicy};
 use sentinel_client::{BatchOptions, Client, NewJob, Unique, UniqueMode, UniqueScope};
 use serde_json::json;
 
@@ -59,6 +59,9 @@ pub(super) struct EnqueueFlags {
     /// Makes a repeat of this command safe for 10 minutes.
     #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
     request_id: String,
+    /// How safe a change of the job must be before it is acknowledged [default: as the server is set].
+    #[arg(long, value_enum, value_name = "LEVEL")]
+    ack: Option<Level>,
     #[command(flatten)]
     when: When,
     #[command(flatten)]
@@ -141,6 +144,16 @@ enum Mode {
     ReplacePending,
     /// As replace-pending, but keep the new job's own time.
     Debounce,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Level {
+    /// The server's store has it.
+    Hot,
+    /// Replicas of its Redis have it.
+    Replicated,
+    /// The ledger has it.
+    Ledger,
 }
 
 #[derive(Debug, Clone, Copy, Default, ValueEnum)]
@@ -292,6 +305,13 @@ fn spec(flags: &EnqueueFlags, now: SystemTime) -> Result<JobSpec, Failure> {
     }
     if attempts.fail_if_lost {
         job = job.on_lost(LostPolicy::Fail);
+    }
+    if let Some(level) = flags.ack {
+        job = job.ack(match level {
+            Level::Hot => AckLevel::Hot,
+            Level::Replicated => AckLevel::Replicated,
+            Level::Ledger => AckLevel::Ledger,
+        });
     }
     if let Some(unique) = unique(relations) {
         job = job.unique(unique);
