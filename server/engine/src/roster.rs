@@ -94,6 +94,11 @@ impl Roster {
         self.lock().mailboxes.len()
     }
 
+    /// Whether a stream of the session ends here.
+    pub(crate) fn has(&self, session: SessionId) -> bool {
+        self.lock().mailboxes.contains_key(&session)
+    }
+
     /// Runs `act` with those of the sessions that have no stream here. None of them can
     /// begin one before it returns.
     pub(crate) fn with_absent<T>(

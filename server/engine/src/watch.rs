@@ -4,6 +4,8 @@
 //! its version. A filter's snapshot is the ledger's; the journal carries the watch from
 //! there to the present.
 
+mod elsewhere;
+
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::fmt;
 use std::str::FromStr;
@@ -14,7 +16,9 @@ use sentinel_broker::{Entry, Position, Tail};
 use sentinel_domain::limits::{WATCH_JOBS, WATCH_SNAPSHOT_JOBS};
 use sentinel_domain::{Filter, Job, JobId, Progress, State};
 use sentinel_ledger::{LogRow, QueueCount};
+use tokio::time::Instant;
 
+use self::elsewhere::Elsewhere;
 use crate::fanout::{Live, Taken, Watcher};
 use crate::{Engine, EngineError, list};
 
@@ -145,6 +149,8 @@ pub struct Watch {
     open: HashSet<JobId>,
     /// Final since before the watch resumed: done once everything up to the position was looked at.
     settled: Option<(Position, Vec<JobId>)>,
+    /// Of a watch by ids that wants log lines.
+    elsewhere: Option<Elsewhere>,
     out: VecDeque<WatchEvent>,
 }
 
@@ -166,6 +172,7 @@ impl Engine {
         check(&selector)?;
         let (watcher, live_from) = self.fanout.join(selector.clone(), wants_logs);
         self.observer.watches(1);
+        let by_ids = matches!(selector, Selector::Jobs(_));
         let mut watch = Watch {
             engine: self.clone(),
             selector,
@@ -178,6 +185,7 @@ impl Engine {
             known: HashMap::new(),
             open: HashSet::new(),
             settled: None,
+            elsewhere: (wants_logs && by_ids).then(Elsewhere::default),
             out: VecDeque::new(),
         };
         // The server that sent the cursor may have been ahead of this one.
@@ -220,6 +228,7 @@ fn check(selector: &Selector) -> Result<(), EngineError> {
 impl Watch {
     /// The next event; none at the end of a watch by ids.
     pub async fn next(&mut self) -> Result<Option<WatchEvent>, EngineError> {
+        let keepalive_at = Instant::now() + KEEPALIVE;
         loop {
             if let Some(event) = self.out.pop_front() {
                 return Ok(Some(event));
@@ -240,8 +249,15 @@ impl Watch {
             }
             // Nothing wakes a watch when what it waits to be looked at concerns others.
             let is_settling = self.settled.is_some();
-            let patience = if is_settling { SETTLING } else { KEEPALIVE };
-            let waited = tokio::time::timeout(patience, self.watcher.filled()).await;
+            let wait_until = if is_settling { Instant::now() + SETTLING } else { keepalive_at };
+            let lines_at = self.elsewhere.as_ref().and_then(Elsewhere::due);
+            let waited = tokio::select! {
+                waited = tokio::time::timeout_at(wait_until, self.watcher.filled()) => waited,
+                () = until(lines_at) => {
+                    self.read_lines().await;
+                    continue;
+                }
+            };
             if waited.is_err() && !is_settling {
                 // Not what the ring has seen since: that was not sent yet.
                 return Ok(Some(WatchEvent::Keepalive(self.progressed_to())));
@@ -299,6 +315,7 @@ impl Watch {
         for job in &snapshot.jobs {
             self.known.insert(job.id, Known::of(job));
         }
+        self.pass_over_lines(&snapshot.jobs).await;
         let cursor = match self.selector {
             Selector::Jobs(_) => Cursor::after(head.max(self.live_from)),
             Selector::Filter(_) => self.catch_up.unwrap_or(Cursor::after(self.live_from)),
@@ -350,6 +367,7 @@ impl Watch {
             let jobs = self.engine.get_many(&ids).await?;
             let head = *self.engine.broker.head().borrow();
             let known: Vec<_> = jobs.into_iter().flatten().collect();
+            self.pass_over_lines(&known).await;
             self.open = known.iter().map(|job| job.id).collect();
             let is_final = |job: &&Arc<Job>| job.status.state.is_final();
             self.settled = Some((head, known.iter().filter(is_final).map(|j| j.id).collect()));
@@ -439,6 +457,7 @@ impl Watch {
                 }
                 continue;
             }
+            self.note_lines(&job).await;
             if job.status.state == State::Running {
                 self.known.insert(job.id, shown);
             } else {
@@ -453,6 +472,34 @@ impl Watch {
             self.out.push_back(WatchEvent::Change(job, cursor_after(&live.entry, live.index)));
         }
         Ok(())
+    }
+
+    /// Lines of an attempt come before the change that ends it.
+    async fn note_lines(&mut self, job: &Job) {
+        let Some(elsewhere) = &mut self.elsewhere else { return };
+        if elsewhere.has(job.id) {
+            let rows = elsewhere.read_job(&self.engine, job.id).await;
+            if !rows.is_empty() {
+                self.out.push_back(WatchEvent::Logs { id: job.id, rows: rows.into() });
+            }
+        }
+        elsewhere.note(&self.engine, job, false);
+    }
+
+    /// Lines from before the watch are for ReadLogs.
+    async fn pass_over_lines(&mut self, jobs: &[Arc<Job>]) {
+        let Some(elsewhere) = &mut self.elsewhere else { return };
+        for job in jobs {
+            elsewhere.note(&self.engine, job, true);
+        }
+        elsewhere.read(&self.engine).await;
+    }
+
+    async fn read_lines(&mut self) {
+        let Some(elsewhere) = &mut self.elsewhere else { return };
+        for (id, rows) in elsewhere.read(&self.engine).await {
+            self.out.push_back(WatchEvent::Logs { id, rows: rows.into() });
+        }
     }
 
     /// The jobs of events; specs that the journal does not hold are looked up.
@@ -476,6 +523,13 @@ impl Watch {
             is_wanted.then(|| Arc::new(job))
         };
         Ok(lives.iter().map(job).collect())
+    }
+}
+
+async fn until(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at).await,
+        None => std::future::pending().await,
     }
 }
 

@@ -1,7 +1,7 @@
 //! Watches at one server of what another one's workers do.
 
 use sentinel_domain::{Progress, State};
-use sentinel_engine::session::{FromWorker, ReportVerdict};
+use sentinel_engine::session::{FromWorker, LogLine, ReportVerdict, ToWorker};
 use sentinel_engine::{Selector, WatchEvent};
 
 use super::Site;
@@ -44,6 +44,42 @@ async fn a_job_that_runs_elsewhere_is_watched_whole() {
         a.until_state(job.id, State::Succeeded).await.status.version,
         versions[versions.len() - 1]
     );
+    worker.bye().await;
+    a.close().await;
+    b.close().await;
+}
+
+/// Lines are stored where the worker is, and read where somebody watches.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn log_lines_of_a_job_elsewhere_are_shown() {
+    let (_site, a, b) = Site::two().await;
+    let mut worker = Worker::join(&b.engine, hello(1)).await;
+    let job = b.enqueue().await;
+    let mut watch = a.engine.watch(Selector::Jobs(vec![job.id]), None, true).await.expect("opens");
+    let jobs = worker.assigned(1).await;
+    let mut shown = Vec::new();
+    let mut sent = 0;
+    let events = async {
+        while let Some(event) = watch.next().await.expect("goes on") {
+            if let WatchEvent::Logs { rows, .. } = &event {
+                shown.extend(rows.iter().map(|row| row.seq));
+            }
+            // The next ones when the ones before were seen, the last ones just before the end.
+            if shown.len() == sent && sent < 6 {
+                let line = |seq| LogLine { seq, at: 1, level: 1, text: "line".into() };
+                let lines = vec![line(sent as u64 + 1), line(sent as u64 + 2)];
+                sent += 2;
+                worker.send(FromWorker::Log { held: held(&jobs[0]), lines }).await;
+                let stored = |frame| matches!(frame, ToWorker::LogAck { .. }).then_some(());
+                worker.until("LogAck", stored).await;
+                if sent == 6 {
+                    worker.send(FromWorker::Report(vec![success(&jobs[0])])).await;
+                }
+            }
+        }
+    };
+    bounded("the end of the watch", events).await;
+    assert_eq!(shown, [1, 2, 3, 4, 5, 6]);
     worker.bye().await;
     a.close().await;
     b.close().await;
