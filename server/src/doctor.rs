@@ -54,7 +54,7 @@ pub(crate) async fn examine(config: &Config, server: &str) -> Vec<Finding> {
     let mut findings = match (&config.broker_url, &config.ledger_url) {
         (Some(broker), Some(ledger)) => {
             let mut findings = broker::examine(broker).await;
-            findings.extend(ledger::examine(ledger).await);
+            findings.extend(ledger::examine(ledger, config.payload_max_bytes).await);
             findings
         }
         _ => disk::examine(&config.data_dir),

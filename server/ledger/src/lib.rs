@@ -3,6 +3,12 @@
 //!
 //! What is here lags behind the hot truth by as much as [`Ledger::as_of`] says. Nothing
 //! here decides anything. No type of the database is in the interface.
+//!
+//! It is in a file of one server or in a database that several share. What it does is written
+//! once, in `work`, over the statements of `rows`, which `sqlite` and `mysql` each carry out.
+//! There is no second copy of a rule to keep equal, and the tests run on both. The work is async
+//! for the sake of the network; on a file none of it ever waits, so it runs to its end in one
+//! blocking closure a transaction.
 
 mod backup;
 mod error;

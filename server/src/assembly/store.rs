@@ -65,7 +65,9 @@ async fn open_shared(
     ledger_url: &StoreUrl,
     now: Millis,
 ) -> Result<Stores> {
-    let ledger = Ledger::connect(ledger_url.reveal(), LedgerOptions::default()).await;
+    let options =
+        LedgerOptions { payload_bytes: config.payload_max_bytes, ..LedgerOptions::default() };
+    let ledger = Ledger::connect(ledger_url.reveal(), options).await;
     let ledger = ledger.context("ledger_url")?;
     let checkpoint = ledger.checkpoint().await?;
     let options = sentinel_redis::OpenOptions {

@@ -5,8 +5,10 @@ use sentinel_ledger::{Ledger, LedgerError, LedgerOptions};
 use super::Finding;
 use crate::config::StoreUrl;
 
-pub(super) async fn examine(url: &StoreUrl) -> Vec<Finding> {
-    let connected = Ledger::connect(url.reveal(), LedgerOptions::default()).await;
+/// `payload_bytes` is the largest payload that the servers take.
+pub(super) async fn examine(url: &StoreUrl, payload_bytes: u64) -> Vec<Finding> {
+    let options = LedgerOptions { payload_bytes, ..LedgerOptions::default() };
+    let connected = Ledger::connect(url.reveal(), options).await;
     let found = match connected {
         Ok(ledger) => ledger.checkpoint().await,
         Err(error) => Err(error),

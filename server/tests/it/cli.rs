@@ -108,6 +108,26 @@ async fn no_server_is_said_at_once() {
 }
 
 #[tokio::test]
+async fn a_database_is_migrated_once_and_the_password_is_not_shown() {
+    let database = sentinel_faults::MariaDb::start();
+    let url = database.url();
+    let migrate = async |more: &[&str]| {
+        let args = ["migrate", "--ledger-url", &url];
+        sentinel(args.into_iter().chain(more.iter().copied())).await
+    };
+    let planned = migrate(&["--dry-run"]).await.ok();
+    assert!(planned.contains("would go from format 0"), "{planned}");
+    assert!(!planned.contains("hush"), "{planned}");
+    let done = &migrate(&["--json"]).await.json()[0];
+    assert_eq!((&done["from"], &done["steps"]), (&json!(0), &json!([1])), "{done}");
+    let again = migrate(&[]).await.ok();
+    assert!(again.contains("already"), "{again}");
+    let wrong = sentinel(["migrate", "--ledger-url", "mysql://u:secret@nowhere"]).await;
+    assert_eq!(wrong.code, 2, "{wrong:?}");
+    assert!(!format!("{wrong:?}").contains("secret"), "{wrong:?}");
+}
+
+#[tokio::test]
 async fn completion_scripts_are_written() {
     for shell in ["bash", "zsh", "fish"] {
         let script = sentinel(["completion", shell]).await.ok();

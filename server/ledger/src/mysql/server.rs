@@ -85,15 +85,7 @@ impl Server {
         };
         let session = server.open(Access::Write).await;
         let session = session.map_err(|fault| told(fault, server.address.shown()))?;
-        let needed = options.payload_bytes + ROOM_BYTES;
-        if session.packet_bytes < needed {
-            let message = format!(
-                "max_allowed_packet of the server is {} bytes, and the largest payload needs \
-                 {needed}: raise it there, or lower the payload limit",
-                session.packet_bytes
-            );
-            return Err(told(Fault::Unfit(message), server.address.shown()));
-        }
+        refuse_unfit(&session, options).map_err(|fault| told(fault, server.address.shown()))?;
         server.writers.put(session);
         Ok(Arc::new(server))
     }
@@ -146,6 +138,27 @@ impl Server {
         within(BEGIN, session.run("START TRANSACTION")).await?;
         Ok(session)
     }
+}
+
+/// What a database server must be set to, before anything is entrusted to it.
+fn refuse_unfit(session: &Session, options: LedgerOptions) -> Result<(), Fault> {
+    let needed = options.payload_bytes + ROOM_BYTES;
+    if session.packet_bytes < needed {
+        return Err(Fault::Unfit(format!(
+            "max_allowed_packet of the server is {} bytes, and the largest payload needs \
+             {needed}: raise it there, or lower payload_max_bytes",
+            session.packet_bytes
+        )));
+    }
+    // What was projected may be forgotten everywhere else.
+    if session.flush_at_commit != 1 {
+        return Err(Fault::Unfit(format!(
+            "innodb_flush_log_at_trx_commit of the server is {}: a loss of power would lose \
+             what was acknowledged; set it to 1",
+            session.flush_at_commit
+        )));
+    }
+    Ok(())
 }
 
 /// One transaction, run until it is done or can not be. Dropped in the middle, it is undone.

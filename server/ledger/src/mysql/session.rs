@@ -34,6 +34,8 @@ pub(crate) struct Session {
     pub(super) connection: AsyncMysqlConnection,
     /// What one statement may be long.
     pub(super) packet_bytes: u64,
+    /// 1: a commit is on the disk before it is acknowledged.
+    pub(super) flush_at_commit: i64,
 }
 
 #[derive(QueryableByName)]
@@ -42,6 +44,8 @@ struct About {
     version: String,
     #[diesel(sql_type = BigInt)]
     packet_bytes: i64,
+    #[diesel(sql_type = BigInt)]
+    flush_at_commit: i64,
 }
 
 impl Session {
@@ -66,7 +70,8 @@ impl Session {
             connection.batch_execute(statement).await?;
         }
         let about = "SELECT VERSION() AS version, \
-                     CAST(@@max_allowed_packet AS SIGNED) AS packet_bytes";
+                     CAST(@@max_allowed_packet AS SIGNED) AS packet_bytes, \
+                     CAST(@@innodb_flush_log_at_trx_commit AS SIGNED) AS flush_at_commit";
         let about: About = diesel::sql_query(about).get_result(&mut connection).await?;
         let bound = if about.version.contains("MariaDB") {
             format!("SET SESSION max_statement_time = {STATEMENT_S}")
@@ -74,7 +79,9 @@ impl Session {
             format!("SET SESSION max_execution_time = {}", STATEMENT_S * 1_000)
         };
         connection.batch_execute(&bound).await?;
-        Ok(Self { connection, packet_bytes: about.packet_bytes.cast_unsigned() })
+        let (packet_bytes, flush_at_commit) =
+            (about.packet_bytes.cast_unsigned(), about.flush_at_commit);
+        Ok(Self { connection, packet_bytes, flush_at_commit })
     }
 
     pub(super) async fn run(&mut self, statement: &str) -> Result<(), Fault> {

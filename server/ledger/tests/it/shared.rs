@@ -120,6 +120,9 @@ async fn what_does_not_fit_is_told_without_the_password() {
     assert!(refused.contains("max_allowed_packet"), "{refused}");
     let small = LedgerOptions { payload_bytes: 1 << 20, ..LedgerOptions::default() };
     Ledger::connect(&database.url(), small).await.expect("a smaller payload fits");
+    database.ask("SET GLOBAL innodb_flush_log_at_trx_commit = 2");
+    let refused = Ledger::connect(&database.url(), small).await.err().expect("refused");
+    assert!(refused.to_string().contains("innodb_flush_log_at_trx_commit"), "{refused}");
     let url = database.url();
     for wrong in [
         url.replace("hush%401", "secret"),
