@@ -89,7 +89,7 @@ pub(crate) struct Args {
 pub(crate) enum Store {
     /// In the memory of the server, and in its journal
     Embedded,
-    /// In a Redis of its own, with appendfsync always
+    /// In a Redis with appendfsync always, and the history in a MariaDB
     Redis,
 }
 
@@ -109,7 +109,7 @@ impl Store {
             }
             Store::Redis => {
                 "every acknowledgement after fsync of the append-only file of Redis \
-                 (appendfsync always); ledger in the background"
+                 (appendfsync always); ledger on MariaDB in the background"
             }
         }
     }

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context as _, Result};
-use sentinel_faults::RedisServer;
+use sentinel_faults::{MariaDb, RedisServer};
 use tempfile::TempDir;
 
 use crate::args::Store;
@@ -16,6 +16,7 @@ const REDIS_ARGS: [&str; 2] = ["--auto-aof-rewrite-percentage", "0"];
 /// Stopped and removed when dropped.
 pub(crate) struct Stores {
     redis: Option<RedisServer>,
+    ledger: Option<MariaDb>,
     dir: TempDir,
 }
 
@@ -26,21 +27,28 @@ impl Stores {
             .prefix("sentinel-bench-")
             .tempdir_in(parent)
             .with_context(|| format!("make a directory in {}", parent.display()))?;
-        let redis = match store {
-            Store::Embedded => None,
+        let (redis, ledger) = match store {
+            Store::Embedded => (None, None),
             Store::Redis => {
                 let dir = dir.path().join("redis");
                 std::fs::create_dir(&dir)?;
-                Some(RedisServer::start(&dir, &REDIS_ARGS))
+                let redis = RedisServer::start(&dir, &REDIS_ARGS);
+                let ledger = MariaDb::start_in(
+                    TempDir::new_in(parent)?,
+                    &["--innodb-buffer-pool-size=1G", "--innodb-log-file-size=512M"],
+                );
+                migrate(&ledger)?;
+                (Some(redis), Some(ledger))
             }
         };
-        Ok(Self { redis, dir })
+        Ok(Self { redis, ledger, dir })
     }
 
     /// What `sentinel serve` needs to find them.
     pub(crate) fn flags(&self) -> Vec<String> {
         let mut flags = vec![format!("--data-dir={}", self.dir.path().join("data").display())];
         flags.extend(self.redis.iter().map(|redis| format!("--broker-url={}", redis.url())));
+        flags.extend(self.ledger.iter().map(|ledger| format!("--ledger-url={}", ledger.url())));
         flags
     }
 
@@ -59,6 +67,16 @@ impl Stores {
     pub(crate) fn redis_bytes(&self) -> Option<f64> {
         self.redis_says("memory", &["used_memory"])
     }
+}
+
+/// Makes the tables of a new database.
+fn migrate(ledger: &MariaDb) -> Result<()> {
+    let mut command = Command::new(crate::process::beside("sentinel")?);
+    command.arg("migrate").arg(format!("--ledger-url={}", ledger.url())).arg("--json");
+    let output = command.output().context("run sentinel migrate")?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    anyhow::ensure!(output.status.success(), "sentinel migrate: {said}");
+    Ok(())
 }
 
 /// What Redis takes at most of single commands without a script, pipelined.

@@ -30,7 +30,7 @@ use crate::ops::{self, Readiness};
 use crate::service::{Jobs, QueuesService, Workers};
 
 use store::Stores;
-pub(crate) use store::{open_ledger, open_stores};
+pub(crate) use store::open_stores;
 
 /// A frame carries a payload of up to 16 MiB and what belongs to it.
 const MESSAGE_MAX_BYTES: usize = 20 << 20;
@@ -172,10 +172,9 @@ impl Running {
         let ops_listener = bind("ops_listen", config.ops_listen).await?;
         let (address, ops_address) = (listener.local_addr()?, ops_listener.local_addr()?);
         let tasks = Tasks::default();
-        let clock = Clock::system();
         let settings = settings(config);
-        let Stores { broker, ledger, condition } =
-            store::open(config, &settings, clock.now()).await?;
+        let Stores { broker, ledger, clock, condition } =
+            store::open(config, &settings, Clock::system()).await?;
         let is_new = broker.head().borrow().seq == 0;
         let metrics = Metrics::new();
         let parts = Parts {
@@ -231,7 +230,7 @@ impl Running {
                 tracing::error!(%error, "the listener failed");
             }
         });
-        tracing::info!(%address, %ops_address, data_dir = %config.data_dir.display(), "serving");
+        tracing::info!(%address, %ops_address, "serving");
         Ok(Self {
             address,
             is_new,

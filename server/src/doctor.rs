@@ -2,6 +2,7 @@
 
 mod broker;
 mod disk;
+mod ledger;
 mod server;
 
 use serde::Serialize;
@@ -50,9 +51,13 @@ impl Finding {
 
 /// Looks at the stores of a configuration and at the server of a URL.
 pub(crate) async fn examine(config: &Config, server: &str) -> Vec<Finding> {
-    let mut findings = match &config.broker_url {
-        Some(url) => broker::examine(url).await,
-        None => disk::examine(&config.data_dir),
+    let mut findings = match (&config.broker_url, &config.ledger_url) {
+        (Some(broker), Some(ledger)) => {
+            let mut findings = broker::examine(broker).await;
+            findings.extend(ledger::examine(ledger).await);
+            findings
+        }
+        _ => disk::examine(&config.data_dir),
     };
     findings.extend(server::examine(server).await);
     findings

@@ -2,10 +2,12 @@
 //! touching one that runs on the machine.
 
 use std::io::Read;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
+
+use crate::free_port;
 
 /// A server that has not begun to answer after this long never will.
 const START_MAX: Duration = Duration::from_secs(60);
@@ -38,9 +40,17 @@ impl MariaDb {
     /// # Panics
     /// As for [`MariaDb::start`].
     pub fn start_with(args: &[&str]) -> Self {
-        let args: Vec<String> = args.iter().map(|arg| (*arg).to_owned()).collect();
+        // In memory where there is such a place: most tests are not about the disk.
         let dir = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir());
-        let dir = dir.expect("a directory");
+        Self::start_in(dir.expect("a directory"), args)
+    }
+
+    /// The same, in a directory that goes with it.
+    ///
+    /// # Panics
+    /// As for [`MariaDb::start`].
+    pub fn start_in(dir: tempfile::TempDir, args: &[&str]) -> Self {
+        let args: Vec<String> = args.iter().map(|arg| (*arg).to_owned()).collect();
         copy(&template(), &dir.path().join("data"));
         std::fs::write(dir.path().join("init.sql"), INIT).expect("a file");
         // Another process may take the port before the server does.
@@ -182,12 +192,6 @@ fn is_up(process: &mut Child, port: u16) -> bool {
 
 fn log_of(dir: &Path) -> String {
     std::fs::read_to_string(dir.join("log")).unwrap_or_default()
-}
-
-/// A port that nobody listens on at this moment.
-fn free_port() -> u16 {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port is free");
-    listener.local_addr().expect("it has an address").port()
 }
 
 /// An initialised data directory to copy. Made once a machine and version: making it takes

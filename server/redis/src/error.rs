@@ -58,7 +58,7 @@ pub(crate) enum Fate {
     Old,
 }
 
-/// Codes of answers that Redis gives before it runs a script.
+/// Codes of answers from before anything is done.
 const REFUSALS: &[&str] = &[
     "READONLY",
     "LOADING",
@@ -76,6 +76,7 @@ const REFUSALS: &[&str] = &[
     "NOSCRIPT",
     "CROSSSLOT",
     "EXECABORT",
+    "AHEAD",
 ];
 
 /// The fate of a write that was sent and answered so.

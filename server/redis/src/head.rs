@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use redis::{PushInfo, PushKind, RedisResult, Value};
@@ -14,6 +14,7 @@ use sentinel_broker::codec::Names;
 use sentinel_broker::{Position, ServerId};
 use tokio::sync::mpsc;
 
+use crate::clock::{Reading, StoreClock};
 use crate::keys::Keys;
 use crate::link::{Connector, Link};
 use crate::news::{self, Board};
@@ -36,6 +37,7 @@ pub(crate) struct Listener {
     pub(crate) keys: Keys,
     pub(crate) pulse: Arc<Pulse>,
     pub(crate) board: Arc<Board>,
+    pub(crate) clock: Arc<StoreClock>,
     pub(crate) shed_at_percent: u64,
     pub(crate) journal_max_bytes: u64,
     pub(crate) replicas: Replicas,
@@ -139,8 +141,8 @@ impl Listener {
         }
     }
 
-    /// Reads what a lost message would have said, who else listens, and how much memory is
-    /// left. Messages of before the read lie in front of its answer, so that what is missing
+    /// Reads what a lost message would have said, who else listens, what time it is, and how
+    /// much memory is left. Messages of before the read lie in front of its answer, so that what is missing
     /// then was lost.
     async fn look(
         &self,
@@ -151,23 +153,32 @@ impl Listener {
         // What is there after it was seen is not behind it.
         let seen = *self.pulse.head.borrow();
         let mut pipeline = redis::pipe();
+        pipeline.cmd("TIME");
         pipeline.cmd("HMGET").arg(self.keys.meta());
-        for field in ["epoch", "seq", "rebuilding", "bytes", "carried"] {
+        for field in ["epoch", "seq", "rebuilding", "bytes", "carried", "now"] {
             pipeline.arg(field);
         }
         pipeline.cmd("PUBSUB").arg("SHARDNUMSUB").arg(self.keys.head());
         if let Some((own, _)) = heard.own {
             pipeline.cmd("GET").arg(self.keys.to(own));
         }
+        let asked = Instant::now();
         let mut answers = link.query_all(&pipeline).await?.into_iter();
+        let answered = Instant::now();
         let mut next = || answers.next().unwrap_or_default();
-        let (found, listeners, told) = (next(), next(), next());
+        let (time, found, listeners, told) = (next(), next(), next(), next());
+        let (seconds, micros): (i64, i64) = redis::from_redis_value(time)?;
         while let Ok(push) = messages.try_recv() {
             if !is_end(&push) {
                 self.take(&push, heard);
             }
         }
-        if let Some(at) = self.look_at_store(link, seen, found).await?
+        let found: Vec<Option<String>> = redis::from_redis_value(found)?;
+        if let Some(Some(now)) = found.get(5) {
+            let (time_us, told) = (seconds * 1_000_000 + micros, now.parse().unwrap_or(0));
+            self.clock.lead(&Reading { time_us, told, asked, answered });
+        }
+        if let Some(at) = self.look_at_store(link, seen, &found).await?
             && at > heard.head
         {
             self.board.missed();
@@ -203,9 +214,8 @@ impl Listener {
         &self,
         link: &mut Link,
         seen: Position,
-        found: Value,
+        found: &[Option<String>],
     ) -> RedisResult<Option<Position>> {
-        let found: Vec<Option<String>> = redis::from_redis_value(found)?;
         let number = |at: usize| found.get(at)?.as_ref()?.parse::<u64>().ok();
         let there = number(0).zip(number(1)).map(|(epoch, seq)| Position { epoch, seq });
         let is_whole = found.get(2).is_some_and(Option::is_none);

@@ -6,6 +6,7 @@
 
 mod address;
 mod args;
+mod clock;
 mod error;
 mod head;
 mod inspect;

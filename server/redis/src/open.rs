@@ -1,9 +1,12 @@
 //! Opening a store: what must be true of the Redis, and where the journal stands.
 
+use std::time::Instant;
+
 use sentinel_broker::Position;
 
 use redis::Value;
 
+use crate::clock::Reading;
 use crate::error::OpenError;
 use crate::keys::Keys;
 use crate::link::Link;
@@ -61,22 +64,25 @@ pub(crate) async fn check_server(link: &mut Link) -> Result<(), OpenError> {
     Ok(())
 }
 
-/// Checks the server, begins the store where there is none, and says where it stands.
+/// Checks the server, begins the store where there is none, and says where it stands and what
+/// time it is there.
 pub(crate) async fn prepare(
     link: &mut Link,
     keys: &Keys,
     scripts: &Scripts,
     options: &OpenOptions,
-) -> Result<Position, OpenError> {
+) -> Result<(Position, Reading), OpenError> {
     check_server(link).await?;
     // Who has seen the store before does not begin another one in its place.
     let epoch = if options.seen.is_some() { String::new() } else { options.now.to_string() };
     let begin = |command: &mut redis::Cmd| {
         command.arg(&epoch);
     };
+    let asked = Instant::now();
     let answer = scripts.open.call(link, &keys.meta(), begin).await.map_err(unreachable)?;
     let strange = |error: sentinel_broker::StoreError| OpenError::Strange(error.to_string());
-    let mut words = Vec::with_capacity(4);
+    let answered = Instant::now();
+    let mut words = Vec::with_capacity(8);
     for value in reply::array(answer).map_err(strange)? {
         words.push(reply::maybe_bytes(value).map_err(strange)?);
     }
@@ -84,7 +90,7 @@ pub(crate) async fn prepare(
         let bytes = words.get(at).cloned().flatten();
         bytes.and_then(|bytes| String::from_utf8(bytes.into()).ok()).unwrap_or_default()
     };
-    if !word(4).is_empty() {
+    if !word(7).is_empty() {
         return Err(OpenError::Rebuilding);
     }
     if !word(2).is_empty() && word(2) != FORMAT {
@@ -93,9 +99,12 @@ pub(crate) async fn prepare(
     let there = format!("{}-{}", word(0), word(1)).parse::<Position>().ok();
     // The journal and the position are written together: one that is further is newer.
     let newest = word(3).parse::<Position>().ok().filter(|newest| Some(*newest) > there);
+    let number = |at: usize| word(at).parse::<i64>().unwrap_or(0);
+    let time_us = number(4) * 1_000_000 + number(5);
+    let reading = Reading { time_us, told: number(6), asked, answered };
     match (there, newest.or(options.seen)) {
-        (Some(at), None) => Ok(at),
-        (Some(at), Some(seen)) if at.epoch == seen.epoch && at.seq >= seen.seq => Ok(at),
+        (Some(at), None) => Ok((at, reading)),
+        (Some(at), Some(seen)) if at.epoch == seen.epoch && at.seq >= seen.seq => Ok((at, reading)),
         (at, Some(seen)) => {
             let at = at.map_or_else(|| "its beginning".to_owned(), |at| at.to_string());
             Err(OpenError::RolledBack { at, seen })

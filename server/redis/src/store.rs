@@ -17,6 +17,7 @@ use tokio::task::JoinHandle;
 
 use crate::address::Address;
 use crate::args::{bound, session_bytes};
+use crate::clock::StoreClock;
 use crate::error::{OpenError, damaged};
 use crate::head::Listener;
 use crate::journal;
@@ -53,6 +54,7 @@ pub struct Redis {
     writer: Mutex<Writer>,
     pulse: Arc<Pulse>,
     board: Arc<Board>,
+    clock: Arc<StoreClock>,
     listener: JoinHandle<()>,
     /// Bytes of a journal entry, as of the last read.
     entry_bytes: AtomicU64,
@@ -88,7 +90,7 @@ impl Redis {
         let keys = Keys::new(&options.installation, 0);
         let unreachable = |error: redis::RedisError| OpenError::Unreachable(error.to_string());
         let mut link = connector.link().await.map_err(unreachable)?;
-        let at = open::prepare(&mut link, &keys, &scripts, &options).await?;
+        let (at, reading) = open::prepare(&mut link, &keys, &scripts, &options).await?;
         let pool = bb8::Pool::builder()
             .max_size(options.pool_size)
             // Room for a second try to connect: one that hangs must not be the end of a read.
@@ -96,12 +98,14 @@ impl Redis {
             .test_on_check_out(false)
             .build_unchecked(connector.clone());
         let pulse = Pulse::new(at);
+        let clock = Arc::new(StoreClock::new(reading));
         let board = Arc::new(Board::default());
         let listener = Listener {
             connector: connector.clone(),
             keys: keys.clone(),
             pulse: pulse.clone(),
             board: board.clone(),
+            clock: clock.clone(),
             shed_at_percent: options.shed_at_percent,
             journal_max_bytes: options.journal_max_bytes,
             replicas: options.replicas,
@@ -115,11 +119,19 @@ impl Redis {
             writer: Mutex::new(writer),
             pulse,
             board,
+            clock,
             listener: tokio::spawn(listener.run()),
             entry_bytes: AtomicU64::new(0),
             journal_max_bytes: options.journal_max_bytes,
             replicas: options.replicas,
         })
+    }
+
+    /// The time of the store, in milliseconds since the Unix epoch: all servers of it go by
+    /// the clock of the Redis, whatever those of their machines say. Never runs backwards.
+    pub fn clock(&self) -> impl Fn() -> Millis + Send + Sync + 'static {
+        let clock = self.clock.clone();
+        move || clock.now()
     }
 
     async fn call(&self, call: Call) -> Result<Outcome, StoreError> {

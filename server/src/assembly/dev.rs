@@ -52,10 +52,11 @@ impl Fleet {
 
 /// Shows a first job where there was none yet, then says what to try next.
 async fn greet(config: &Config, server: SocketAddr, is_new: bool, stop: CancellationToken) {
-    eprintln!(
-        "\nSentinel listens on {server}, with a worker for the demo kinds; data in {}.",
-        config.data_dir.display()
-    );
+    let data = match &config.broker_url {
+        Some(url) => url.to_string(),
+        None => config.data_dir.display().to_string(),
+    };
+    eprintln!("\nSentinel listens on {server}, with a worker for the demo kinds; data in {data}.");
     if is_new {
         let url = format!("http://{server}");
         let shown = tokio::select! {

@@ -1,5 +1,5 @@
-//! The stores of a server. On one machine: a lock, a ledger, and the hot truth rebuilt from
-//! the ledger's live jobs and the journal after them. Elsewhere the hot truth is on Redis.
+//! The stores of a server. In a data directory: a lock, a ledger, and the hot truth rebuilt
+//! from the ledger's live jobs and the journal after them. Shared: a Redis and a database.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -8,8 +8,8 @@ use anyhow::{Context, Result};
 use sentinel_broker::{Broker, Position};
 use sentinel_domain::{JobId, Millis};
 use sentinel_embedded::{DirLock, Embedded, OpenOptions, Seed};
-use sentinel_engine::Settings;
-use sentinel_ledger::{Ledger, LedgerError};
+use sentinel_engine::{Clock, Settings};
+use sentinel_ledger::{Ledger, LedgerError, LedgerOptions};
 use sentinel_redis::{Condition, Redis, Replicas};
 use tokio::sync::watch;
 
@@ -23,22 +23,26 @@ const PAGE: usize = 5_000;
 pub(super) struct Stores {
     pub(super) broker: Arc<dyn Broker>,
     pub(super) ledger: Ledger,
-    /// Of a hot store that others can take away.
+    /// By which the server goes.
+    pub(super) clock: Clock,
+    /// Of a broker that others can take away.
     pub(super) condition: Option<watch::Receiver<Condition>>,
 }
 
-/// Opens the data directory.
-pub(super) async fn open(config: &Config, settings: &Settings, now: Millis) -> Result<Stores> {
+/// Opens what the configuration names.
+pub(super) async fn open(config: &Config, settings: &Settings, clock: Clock) -> Result<Stores> {
+    let now = clock.now();
+    if let (Some(broker), Some(ledger)) = (&config.broker_url, &config.ledger_url) {
+        let (broker, ledger) = open_shared(config, broker, ledger, now).await?;
+        // Servers that share a store go by its time, and not each by its own.
+        let clock = Clock::new(broker.clock());
+        let condition = Some(broker.condition());
+        return Ok(Stores { broker: Arc::new(broker), ledger, clock, condition });
+    }
     let dir = config.data_dir.clone();
     std::fs::create_dir_all(&dir).with_context(|| format!("create data_dir {}", dir.display()))?;
     let lock = Arc::new(DirLock::acquire(&dir)?);
     backup::refuse_to_serve(&dir)?;
-    if let Some(url) = &config.broker_url {
-        let ledger = open_ledger(config).await?;
-        let broker = open_redis(config, url, &ledger, now).await?;
-        let condition = Some(broker.condition());
-        return Ok(Stores { broker: Arc::new(broker), ledger, condition });
-    }
     let options = OpenOptions {
         sessions_expire_at: now + settings.session_ttl_ms,
         journal_max_bytes: config.journal_max_bytes,
@@ -48,21 +52,22 @@ pub(super) async fn open(config: &Config, settings: &Settings, now: Millis) -> R
     let head = *broker.head().borrow();
     let checkpoint = ledger.checkpoint().await?;
     tracing::info!(dir = %dir.display(), %checkpoint, %head, "data opened");
-    Ok(Stores { broker: Arc::new(broker), ledger, condition: None })
+    Ok(Stores { broker: Arc::new(broker), ledger, clock, condition: None })
 }
 
-/// Opens the ledger of servers that share a hot store.
-pub(crate) async fn open_ledger(config: &Config) -> Result<Ledger> {
-    Ok(Ledger::open(&config.data_dir.join(backup::LEDGER)).await?)
+/// Opens the ledger that servers share.
+async fn open_ledger(url: &StoreUrl) -> Result<Ledger> {
+    Ledger::connect(url.reveal(), LedgerOptions::default()).await.context("ledger_url")
 }
 
-/// A store that is behind what the ledger has is not the store that the ledger belongs to.
-async fn open_redis(
+/// A broker that is behind what the ledger has is not the one that the ledger belongs to.
+async fn open_shared(
     config: &Config,
-    url: &StoreUrl,
-    ledger: &Ledger,
+    broker_url: &StoreUrl,
+    ledger_url: &StoreUrl,
     now: Millis,
-) -> Result<Redis> {
+) -> Result<(Redis, Ledger)> {
+    let ledger = open_ledger(ledger_url).await?;
     let checkpoint = ledger.checkpoint().await?;
     let options = sentinel_redis::OpenOptions {
         seen: (checkpoint != Position::default()).then_some(checkpoint),
@@ -72,12 +77,12 @@ async fn open_redis(
             timeout: config.ack_timeout,
             before_head: config.ack == AckLevel::Replicated,
         },
-        ..sentinel_redis::OpenOptions::new(url.reveal(), now)
+        ..sentinel_redis::OpenOptions::new(broker_url.reveal(), now)
     };
     let broker = Redis::open(options).await.context("broker_url")?;
     let head = *broker.head().borrow();
-    tracing::info!(%url, %checkpoint, %head, "broker opened");
-    Ok(broker)
+    tracing::info!(%broker_url, %ledger_url, %checkpoint, %head, "stores opened");
+    Ok((broker, ledger))
 }
 
 /// Opens the ledger in the directory of the lock, and the hot truth from it and the journal.

@@ -18,7 +18,7 @@ pub(super) const EXAMPLES: &str = "\
 Examples:
   sentinel doctor
   sentinel doctor --config /etc/sentinel.toml --server http://10.0.0.7:7070
-  sentinel doctor --broker-url redis://10.0.0.5 --json | jq -r 'select(.verdict != \"ok\")'
+  sentinel doctor --config /etc/sentinel.toml --json | jq -r 'select(.verdict != \"ok\")'
 
 Looks and changes nothing. The exit code is 0 when nothing is bad; a warning is not.";
 
@@ -34,15 +34,19 @@ pub(super) struct Doctor {
     /// The Redis of the servers.
     #[arg(long, value_name = "URL")]
     broker_url: Option<String>,
+    /// Their database.
+    #[arg(long, value_name = "URL")]
+    ledger_url: Option<String>,
     #[command(flatten)]
     connection: Connection,
 }
 
 /// Looks, tells, and says by the exit code whether something is bad.
 pub(super) fn run(command: Doctor) -> ExitCode {
-    let Doctor { config, data_dir, broker_url, connection } = command;
+    let Doctor { config, data_dir, broker_url, ledger_url, connection } = command;
     connection.run(async move |dial: Dial, mut out: Out| {
-        let named = [("data_dir", data_dir), ("broker_url", broker_url)];
+        let named =
+            [("data_dir", data_dir), ("broker_url", broker_url), ("ledger_url", ledger_url)];
         let values = named.into_iter().filter_map(|(name, text)| Some((name.to_owned(), text?)));
         let flags = Flags { values: values.collect(), file: config, ..Flags::default() };
         let findings = doctor::examine(&load(flags)?, dial.server()).await;

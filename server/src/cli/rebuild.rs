@@ -7,21 +7,20 @@ use std::process::ExitCode;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use sentinel_broker::{Position, ServerId};
+use sentinel_ledger::{Ledger, LedgerOptions};
 use sentinel_redis::{Found, OpenOptions};
 use serde_json::json;
 
 use super::backup::now;
 use super::failure::Failure;
 use super::out::{self, Out};
-use crate::assembly::open_ledger;
-use crate::backup::LEDGER;
 use crate::config::{Config, Flags, Mode};
 use crate::rebuild::{self, Failed, Rebuilt, Show};
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
   sentinel rebuild --config /etc/sentinel.toml
-  sentinel rebuild --broker-url redis://127.0.0.1:6379 --data-dir /srv/sentinel
+  sentinel rebuild --broker-url redis://10.0.0.5 --ledger-url mysql://sentinel@10.0.0.6/sentinel
   sentinel rebuild --config /etc/sentinel.toml --yes --json
 
 When: servers answer STORE_ROLLED_BACK, or do not start and say so. Redis came back empty, or
@@ -42,9 +41,9 @@ pub(super) struct Command {
     /// The Redis to fill [env: SENTINEL_BROKER_URL].
     #[arg(long, value_name = "URL")]
     broker_url: Option<String>,
-    /// Where the ledger is [env: SENTINEL_DATA_DIR] [default: /var/lib/sentinel].
-    #[arg(long, value_name = "PATH")]
-    data_dir: Option<PathBuf>,
+    /// The database that has the ledger [env: SENTINEL_LEDGER_URL].
+    #[arg(long, value_name = "URL")]
+    ledger_url: Option<String>,
     /// The TOML file of the servers, which names both.
     #[arg(long, value_name = "FILE", env = "SENTINEL_CONFIG", hide_env_values = true)]
     config: Option<PathBuf>,
@@ -59,10 +58,8 @@ pub(super) struct Command {
 impl Command {
     fn settings(&self) -> Result<Config, Failure> {
         let mut values = Vec::new();
-        let flags = [
-            ("broker_url", self.broker_url.clone()),
-            ("data_dir", self.data_dir.as_ref().map(|dir| dir.to_string_lossy().into_owned())),
-        ];
+        let flags =
+            [("broker_url", self.broker_url.clone()), ("ledger_url", self.ledger_url.clone())];
         for (name, value) in flags {
             values.extend(value.map(|value| (name.to_owned(), value)));
         }
@@ -90,21 +87,14 @@ impl Show for Bar {
 pub(super) fn run(command: Command) -> ExitCode {
     out::answer(command.json, async move |out: &mut Out| {
         let config = command.settings()?;
-        let Some(url) = &config.broker_url else {
+        let (Some(url), Some(ledger_url)) = (&config.broker_url, &config.ledger_url) else {
             let reason = "is not set: there is a store to rebuild only on Redis. A data directory \
                           is put back with `sentinel restore`";
             return Err(Failure::Flag { flag: "--broker-url", reason: reason.into() });
         };
         let options = OpenOptions::new(url.reveal(), now());
-        let failed = |error: anyhow::Error| Failure::Flag {
-            flag: "--data-dir",
-            reason: format!("{error:#}"),
-        };
-        if !config.data_dir.join(LEDGER).exists() {
-            let reason = format!("{} holds no ledger", config.data_dir.display());
-            return Err(Failure::Flag { flag: "--data-dir", reason });
-        }
-        let ledger = open_ledger(&config).await.map_err(failed)?;
+        let ledger = Ledger::connect(ledger_url.reveal(), LedgerOptions::default()).await;
+        let ledger = ledger.map_err(Failure::Ledger)?;
         let checkpoint = ledger.checkpoint().await.map_err(Failed::from)?;
         let found = rebuild::look(&options).await?;
         if !command.yes && found.at.is_some() && !found.is_rebuilding {

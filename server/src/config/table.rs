@@ -121,6 +121,7 @@ const MIB: u64 = 1 << 20;
 const GIB: u64 = 1 << 30;
 
 const BROKERS: &[&str] = &["redis", "redis+cluster", "redis+sentinel", "redis+unix"];
+const LEDGERS: &[&str] = &["mysql"];
 
 settings! {
     "Network" {
@@ -136,9 +137,11 @@ settings! {
     "Data" {
         data_dir: PathBuf, Kind::Path,
             Default::ByMode { serve: "/var/lib/sentinel", dev: "./.sentinel" },
-            "Directory of the journal and the ledger. One server holds it at a time";
+            "Directory of the journal and the ledger. One server holds it at a time. Not used with broker_url";
         broker_url: Option<StoreUrl>, Kind::Store(BROKERS), Default::Unset,
-            "Redis or Valkey, 7 or newer, that holds the jobs in work instead of the data directory";
+            "Redis or Valkey, 7 or newer, that servers share for the jobs in work. Needs ledger_url";
+        ledger_url: Option<StoreUrl>, Kind::Store(LEDGERS), Default::Unset,
+            "MySQL 8 or MariaDB 10.11 that servers share for the history. Needs broker_url";
         ack: AckLevel, Kind::Choice(AckLevel::WORDS), Default::Both("hot"),
             "What has a change before it is acknowledged, unless the job says another: the store, replicas of Redis, or the ledger";
         ack_replicas: u64, Kind::Count(1, 16), Default::Both("1"),

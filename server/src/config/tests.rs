@@ -104,9 +104,24 @@ fn a_misspelt_variable_is_a_warning() {
 }
 
 #[test]
+fn stores_are_shared_both_or_not_at_all() {
+    let half = mistakes("ledger_url = \"mysql://db/sentinel\"\n", &[], &[]);
+    assert!(half.contains("sentinel.toml:1: ledger_url is set and broker_url is not"), "{half}");
+    let half = mistakes("", &[("SENTINEL_BROKER_URL", "redis://r")], &[]);
+    assert!(
+        half.contains("SENTINEL_BROKER_URL: broker_url is set and ledger_url is not"),
+        "{half}"
+    );
+}
+
+#[test]
 fn a_password_is_shown_nowhere() {
     let url = "redis+cluster://u:geheim@h1:1,h2";
-    let loaded = Config::load(Mode::Serve, &sources("", &[], &[("broker_url", url)])).unwrap();
+    let loaded = Config::load(
+        Mode::Serve,
+        &sources("", &[], &[("broker_url", url), ("ledger_url", "mysql://u:geheim@db/s")]),
+    )
+    .unwrap();
     assert_eq!(loaded.config.broker_url.as_ref().unwrap().reveal(), url);
     let shown = format!("{:?} {}", loaded, loaded.to_toml());
     assert!(shown.contains("redis+cluster://***@h1:1,h2") && !shown.contains("geheim"), "{shown}");

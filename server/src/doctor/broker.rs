@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
+use indicatif::HumanBytes;
 use sentinel_engine::Clock;
 use sentinel_redis::{Inspection, Node, OpenError, inspect};
 
 use super::Finding;
-use crate::config::{StoreUrl, show_bytes};
+use crate::config::StoreUrl;
 
 /// A group commit takes at least a round trip.
 const FAR: Duration = Duration::from_millis(5);
@@ -106,7 +107,7 @@ fn durability(node: &Node) -> Finding {
 
 fn memory(node: &Node) -> Finding {
     let about = "broker memory";
-    let used = show_bytes(node.used_bytes);
+    let used = HumanBytes(node.used_bytes);
     if node.max_bytes == 0 {
         let found = named(node, format!("{used} in use, maxmemory is not set"));
         let remedy = "set maxmemory below the memory of the machine: then new jobs are refused \

@@ -2,9 +2,10 @@
 
 use std::path::Path;
 
+use indicatif::HumanBytes;
+
 use super::Finding;
 use crate::backup;
-use crate::config::show_bytes;
 
 /// The journal grows to 4 GiB by default before enqueues are refused.
 const ROOM_BYTES: u64 = 4 << 30;
@@ -19,9 +20,9 @@ pub(super) fn examine(dir: &Path) -> Vec<Finding> {
             return vec![Finding::bad(about, found, remedy)];
         }
     };
-    let used = show_bytes(backup::bytes_below(dir));
+    let used = HumanBytes(backup::bytes_below(dir));
     let free = stat.f_bavail * stat.f_frsize;
-    let found = format!("{}: {used}, {} free", dir.display(), show_bytes(free));
+    let found = format!("{}: {used}, {} free", dir.display(), HumanBytes(free));
     let room = if free < ROOM_BYTES {
         let remedy = "make room: with a full disk new jobs are refused";
         Finding::warn(about, found, remedy)

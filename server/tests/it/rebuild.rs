@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use sentinel_client::proto::jobs::v1::AckLevel;
 use sentinel_client::{BatchOptions, Client, Error, is_final};
-use sentinel_faults::RedisServer;
+use sentinel_faults::{MariaDb, RedisServer};
 use serde_json::{Value, json};
 use tokio::process::Command;
 
@@ -26,15 +26,18 @@ struct Site {
     world: World,
     redis: RedisServer,
     redis_dir: tempfile::TempDir,
+    database: MariaDb,
 }
 
 impl Site {
     async fn start(flags: &[&str]) -> Self {
         let redis_dir = tempfile::tempdir().expect("a temporary directory");
         let redis = RedisServer::start(redis_dir.path(), &[]);
-        let url = redis.url();
-        let all = [&["--auto-create-queues", "--broker-url", &url], flags].concat();
-        Self { world: World::with(&all).await, redis, redis_dir }
+        let database = MariaDb::start();
+        let (broker, ledger) = (redis.url(), database.url());
+        let stores = ["--auto-create-queues", "--broker-url", &broker, "--ledger-url", &ledger];
+        let all = [&stores[..], flags].concat();
+        Self { world: World::with(&all).await, redis, redis_dir, database }
     }
 
     async fn fleet(&self) -> [Worker; 2] {
@@ -43,11 +46,9 @@ impl Site {
     }
 
     fn rebuild_args(&self) -> [String; 7] {
-        let data = self.world.dir.path().join("data");
-        let data = data.to_str().expect("UTF-8").to_owned();
-        let words = ["rebuild", "--yes", "--json", "--broker-url", &self.redis.url(), "--data-dir"];
-        let mut words = words.map(str::to_owned).into_iter().chain([data]);
-        std::array::from_fn(|_| words.next().expect("seven words"))
+        let (broker, ledger) = (self.redis.url(), self.database.url());
+        ["rebuild", "--yes", "--json", "--broker-url", &broker, "--ledger-url", &ledger]
+            .map(str::to_owned)
     }
 
     async fn rebuild(&self) -> Value {
@@ -189,11 +190,10 @@ async fn a_rebuild_that_was_killed_is_begun_again() {
 }
 
 async fn refuses_to_start(site: &Site, why: &str) {
-    let data = site.world.dir.path().join("data");
-    let data = data.to_str().expect("UTF-8");
     let any = "127.0.0.1:0";
-    let words = ["serve", "--listen", any, "--ops-listen", any, "--data-dir", data];
-    let ended = sentinel(words.into_iter().chain(["--broker-url", &site.redis.url()])).await;
+    let (broker, ledger) = (site.redis.url(), site.database.url());
+    let words = ["serve", "--listen", any, "--ops-listen", any, "--broker-url", &broker];
+    let ended = sentinel(words.into_iter().chain(["--ledger-url", &ledger])).await;
     assert_ne!(ended.code, 0);
     assert!(ended.err.contains(why), "{}", ended.err);
 }

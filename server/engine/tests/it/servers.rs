@@ -2,6 +2,7 @@
 
 mod adopt;
 mod cancel;
+mod clock;
 mod lead;
 mod queues;
 mod ready;
@@ -11,7 +12,7 @@ use std::sync::Arc;
 use sentinel_broker::ServerId;
 use sentinel_broker::fault::Faulty;
 use sentinel_domain::{Job, JobId, State};
-use sentinel_engine::{Chance, Clock, Engine, NoObserver, Parts, Settings, Tasks};
+use sentinel_engine::{Chance, Clock, Engine, EngineError, NoObserver, Parts, Settings, Tasks};
 use sentinel_faults::RedisServer;
 use sentinel_ledger::Ledger;
 use sentinel_redis::{OpenOptions, Redis};
@@ -66,6 +67,15 @@ impl Site {
     }
 
     pub(crate) async fn server_with(&self, id: u64, clock: Clock, settings: Settings) -> Member {
+        self.try_server_with(id, clock, settings).await.expect("starts")
+    }
+
+    pub(crate) async fn try_server_with(
+        &self,
+        id: u64,
+        clock: Clock,
+        settings: Settings,
+    ) -> Result<Member, EngineError> {
         let options = OpenOptions::new(self.redis.url(), clock.now());
         let redis = Redis::open(options).await.expect("a store");
         let store = Arc::new(Faulty::new(Arc::new(redis)));
@@ -79,8 +89,8 @@ impl Site {
             settings,
             server: ServerId(id),
         };
-        let engine = Engine::start(parts, &tasks).await.expect("starts");
-        Member { engine, store, tasks }
+        let engine = Engine::start(parts, &tasks).await?;
+        Ok(Member { engine, store, tasks })
     }
 }
 

@@ -13,6 +13,15 @@ if meta[1] ~= A[4] or tonumber(meta[2]) < tonumber(A[5]) then
   return rolled_back(meta, A[4], A[5])
 end
 
+-- Far ahead of all servers and of the Redis: a clock that would take the others along.
+local AHEAD_MAX = 60000
+if now > tonumber(meta[3]) + AHEAD_MAX then
+  local here = tonumber(call('TIME')[1]) * 1000
+  if now > math.max(here, tonumber(meta[3])) + AHEAD_MAX then
+    return redis.error_reply('AHEAD the clock of this server is minutes ahead of the store')
+  end
+end
+
 local last = call('HGET', KEY.WRITERS, writer)
 if last then
   local known = (parse('>I8', last))
