@@ -224,9 +224,9 @@ impl Listener {
             return Ok(None);
         }
         let Ok(there) = self.pulse.check(seen, there) else { return Ok(None) };
-        if !self.replicas.before_head {
-            self.pulse.reached(there);
-        } else if there.seq > seen.seq && self.are_up_to_date(link).await? {
+        let is_told = !self.replicas.before_head
+            || (there.seq > seen.seq && self.are_up_to_date(link).await?);
+        if is_told {
             self.pulse.reached(there);
         }
         let unrecorded = number(3).unwrap_or(0).saturating_sub(number(4).unwrap_or(0));

@@ -35,6 +35,7 @@ impl Site {
         let redis = RedisServer::start(redis_dir.path(), &[]);
         let database = MariaDb::start();
         let (broker, ledger) = (redis.url(), database.url());
+        sentinel(["migrate", "--ledger-url", &ledger]).await.ok();
         let stores = ["--auto-create-queues", "--broker-url", &broker, "--ledger-url", &ledger];
         let all = [&stores[..], flags].concat();
         Self { world: World::with(&all).await, redis, redis_dir, database }
