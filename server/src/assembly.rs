@@ -206,16 +206,7 @@ impl Running {
         health.set_serving::<JobServiceServer<Jobs>>().await;
         health.set_serving::<QueueServiceServer<QueuesService>>().await;
         health.set_serving::<WorkerServiceServer<Workers>>().await;
-        if let Some(condition) = condition.clone() {
-            let told = condition::tell(condition, readiness.clone(), health.clone());
-            let closing = tasks.closing();
-            tasks.spawn("condition", async move {
-                tokio::select! {
-                    () = told => {}
-                    () = closing.cancelled() => {}
-                }
-            });
-        }
+        condition::watch(condition.clone(), &tasks, &readiness, &health);
         let jobs = Jobs::new(engine.clone(), streams.clone());
         let queues = QueuesService::new(engine.clone());
         let workers = Workers::new(engine, tasks.clone(), streams.clone(), &config.server_name);

@@ -75,7 +75,8 @@ pub(crate) async fn rebuild(
     let checkpoint = ledger.checkpoint().await?;
     let store = begin(options, owner, checkpoint.epoch).await?;
     let done = Rebuilt { was: store.was(), checkpoint, ..Rebuilt::default() };
-    let mut work = Work { store, ledger, show, now: options.now, at: checkpoint, done };
+    let now = store.now();
+    let mut work = Work { store, ledger, show, now, at: checkpoint, done };
     match work.run().await {
         Ok(()) => {
             let last = work.at.seq;

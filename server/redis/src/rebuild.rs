@@ -90,6 +90,15 @@ async fn connect(connector: &Connector) -> Result<Link, OpenError> {
     connector.link().await.map_err(|error| OpenError::Unreachable(error.to_string()))
 }
 
+/// Servers go by the clock of Redis, too.
+async fn time(link: &mut Link) -> Result<Millis, RebuildError> {
+    let time = link.query(&redis::cmd("TIME")).await.map_err(unread)?;
+    let mut time = reply::array(time)?.into_iter().map(reply::number);
+    let mut part = || time.next().unwrap_or_else(|| Err(damaged("a time without its parts")));
+    let ms = part()? * 1_000 + part()? / 1_000;
+    Ok(ms.cast_signed())
+}
+
 impl Found {
     /// Looks at what is there, and changes nothing.
     pub async fn look(options: &OpenOptions) -> Result<Self, RebuildError> {
@@ -124,9 +133,9 @@ impl Rebuild {
     ) -> Result<Self, RebuildError> {
         let found = Found::look(options).await?;
         let (connector, keys) = parts(options)?;
-        let link = connect(&connector).await?;
+        let mut link = connect(&connector).await?;
         let writing = connect(&connector).await?;
-        let now = options.now.max(0).cast_unsigned();
+        let now = time(&mut link).await?;
         let former = ledger_epoch.max(found.at.map_or(0, |at| at.epoch));
         let mut rebuild = Self {
             writer: Writer::new(connector, keys.clone(), Scripts::quiet(), writing),
@@ -135,10 +144,10 @@ impl Rebuild {
             link,
             owner,
             renewed: Instant::now(),
-            epoch: now.max(former + 1),
+            epoch: now.max(0).cast_unsigned().max(former + 1),
             was: None,
             number: 0,
-            now: options.now,
+            now,
             names: Names::default(),
         };
         rebuild.lock().await?;
@@ -156,6 +165,11 @@ impl Rebuild {
     /// Where the store that was here stood, unless it is worth nothing any more.
     pub fn was(&self) -> Option<Position> {
         self.was
+    }
+
+    /// By the clock of Redis, when it began.
+    pub fn now(&self) -> Millis {
+        self.now
     }
 
     /// Of the new store.

@@ -1,6 +1,7 @@
 //! A hot store that lost what it acknowledged: probes are told, and the server waits until
 //! somebody has rebuilt it.
 
+use sentinel_engine::Tasks;
 use sentinel_redis::Condition;
 use tokio::sync::watch;
 use tonic_health::server::HealthReporter;
@@ -18,7 +19,24 @@ pub(super) async fn until_rebuilt(condition: Option<watch::Receiver<Condition>>)
 }
 
 /// Takes the server out of its balancer when the store is not what it was.
-pub(super) async fn tell(
+pub(super) fn watch(
+    condition: Option<watch::Receiver<Condition>>,
+    tasks: &Tasks,
+    readiness: &watch::Sender<Readiness>,
+    health: &HealthReporter,
+) {
+    let Some(condition) = condition else { return };
+    let told = tell(condition, readiness.clone(), health.clone());
+    let closing = tasks.closing();
+    tasks.spawn("condition", async move {
+        tokio::select! {
+            () = told => {}
+            () = closing.cancelled() => {}
+        }
+    });
+}
+
+async fn tell(
     mut condition: watch::Receiver<Condition>,
     readiness: watch::Sender<Readiness>,
     health: HealthReporter,

@@ -125,6 +125,7 @@ async fn a_report_is_repeated_until_it_is_safe() {
     let mut safe = new_job(|new| new.ack = Some(Ack::Ledger));
     safe.queue = "q".into();
     let _ = house.engine.enqueue(safe, "test", None).await;
+    worker.credit(1).await;
     let jobs = worker.assigned(1).await;
     let item: ReportItem = success(&jobs[0]);
     let mut verdicts = Vec::new();

@@ -28,8 +28,8 @@ if step == 'fence' then
   if call('HGET', KEYS[1], 'epoch') == ARGV[3] then
     return redis.error_reply('ERR the epoch is not new')
   end
-  call('HSET', KEYS[1], 'epoch', ARGV[3], 'seq', '0', 'now', '0', 'format', '1',
-    'rebuilding', was)
+  call('HSET', KEYS[1], 'epoch', ARGV[3], 'seq', '0', 'format', '1', 'rebuilding', was)
+  call('HSETNX', KEYS[1], 'now', '0')
   return was
 elseif step == 'carried' then
   -- The old store is worth nothing any more.
