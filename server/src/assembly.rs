@@ -164,6 +164,19 @@ fn settings(config: &Config) -> Settings {
     }
 }
 
+fn parts(stores: Stores, settings: Settings, observe: Observe) -> Parts {
+    let Stores { broker, ledger, clock, .. } = stores;
+    Parts {
+        broker,
+        ledger,
+        clock,
+        chance: Chance::system(),
+        observer: Arc::new(observe),
+        settings,
+        server: ServerId(rand::random()),
+    }
+}
+
 impl Running {
     /// Opens the data, starts the loops and listens.
     pub async fn start(config: &Config) -> Result<Self> {
@@ -173,20 +186,11 @@ impl Running {
         let (address, ops_address) = (listener.local_addr()?, ops_listener.local_addr()?);
         let tasks = Tasks::default();
         let settings = settings(config);
-        let Stores { broker, ledger, clock, condition } =
-            store::open(config, &settings, Clock::system()).await?;
-        let is_new = broker.head().borrow().seq == 0;
+        let stores = store::open(config, &settings, Clock::system()).await?;
+        let (is_new, condition) = (stores.is_new(), stores.condition.clone());
         let metrics = Metrics::new();
-        let parts = Parts {
-            broker,
-            ledger,
-            clock,
-            chance: Chance::system(),
-            observer: Arc::new(Observe::new(metrics.clone(), config.otlp_endpoint.is_some())),
-            settings,
-            server: ServerId(rand::random()),
-        };
-        let engine = Engine::start(parts, &tasks).await?;
+        let observe = Observe::new(metrics.clone(), config.otlp_endpoint.is_some());
+        let engine = Engine::start(parts(stores, settings, observe), &tasks).await?;
         let streams = CancellationToken::new();
         let (stop_listening, stop_ops) = (CancellationToken::new(), CancellationToken::new());
         let (readiness, is_ready) = watch::channel(Readiness::Ready);

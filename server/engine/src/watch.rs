@@ -24,6 +24,9 @@ const KEEPALIVE: Duration = Duration::from_secs(10);
 /// How often a watch looks whether it can end.
 const SETTLING: Duration = Duration::from_millis(20);
 
+/// How far a server may be behind what another one has told a reader.
+const HEAD_WITHIN: Duration = Duration::from_secs(3);
+
 /// Entries of one step of catching up.
 const ENTRIES_MAX: usize = 64;
 
@@ -106,6 +109,21 @@ pub enum WatchEvent {
     Keepalive(Cursor),
 }
 
+/// What was shown of a job.
+#[derive(Clone, Copy)]
+struct Known {
+    version: u64,
+    /// Of the progress; 0 where there was none.
+    progress_seq: u64,
+}
+
+impl Known {
+    fn of(job: &Job) -> Self {
+        let progress_seq = job.status.progress.as_ref().map_or(0, |progress| progress.seq);
+        Self { version: job.status.version, progress_seq }
+    }
+}
+
 /// An open watch.
 pub struct Watch {
     engine: Engine,
@@ -122,7 +140,7 @@ pub struct Watch {
     resumed: Option<Cursor>,
     /// Versions that were shown and may come again: those of the snapshot, and those of
     /// RUNNING jobs, whose kept progress is an event without a version of its own.
-    known: HashMap<JobId, u64>,
+    known: HashMap<JobId, Known>,
     /// Of a watch by ids: those whose final event was not sent yet.
     open: HashSet<JobId>,
     /// Final since before the watch resumed: done once everything up to the position was looked at.
@@ -162,7 +180,14 @@ impl Engine {
             settled: None,
             out: VecDeque::new(),
         };
-        let head = *self.broker.head().borrow();
+        // The server that sent the cursor may have been ahead of this one.
+        let mut head = self.broker.head();
+        if let Some(cursor) = cursor {
+            let is_there =
+                |head: &Position| *head >= cursor.entry || head.epoch != cursor.entry.epoch;
+            let _ = tokio::time::timeout(HEAD_WITHIN, head.wait_for(is_there)).await;
+        }
+        let head = *head.borrow();
         match cursor {
             None => watch.snapshot().await?,
             Some(cursor) if cursor.entry.epoch != head.epoch || cursor.entry > head => {
@@ -272,7 +297,7 @@ impl Watch {
             Selector::Filter(filter) => self.snapshot_of_ledger(filter).await?,
         };
         for job in &snapshot.jobs {
-            self.known.insert(job.id, job.status.version);
+            self.known.insert(job.id, Known::of(job));
         }
         let cursor = match self.selector {
             Selector::Jobs(_) => Cursor::after(head.max(self.live_from)),
@@ -381,6 +406,9 @@ impl Watch {
         let is_empty = changes.is_empty() && progress.is_empty() && logs.is_empty();
         // Progress and lines of an attempt come before the change that ends it.
         for (id, (attempt, progress)) in progress {
+            if let Some(known) = self.known.get_mut(&id) {
+                known.progress_seq = known.progress_seq.max(progress.seq);
+            }
             self.out.push_back(WatchEvent::Progress { id, attempt, progress });
         }
         self.out.extend(logs.into_iter().map(|(id, rows)| WatchEvent::Logs { id, rows }));
@@ -395,11 +423,24 @@ impl Watch {
         let jobs = self.jobs(&lives).await?;
         for (live, job) in lives.iter().zip(jobs) {
             let Some(job) = job else { continue };
-            if self.known.get(&job.id).is_some_and(|known| *known >= job.status.version) {
+            let shown = Known::of(&job);
+            if let Some(known) = self.known.get_mut(&job.id)
+                && known.version >= shown.version
+            {
+                // Kept by another server, which alone hears its worker.
+                if known.version == shown.version
+                    && known.progress_seq < shown.progress_seq
+                    && let Some(progress) = &job.status.progress
+                {
+                    known.progress_seq = shown.progress_seq;
+                    let (id, attempt) = (job.id, job.status.attempt);
+                    let progress = Progress::clone(progress);
+                    self.out.push_back(WatchEvent::Progress { id, attempt, progress });
+                }
                 continue;
             }
             if job.status.state == State::Running {
-                self.known.insert(job.id, job.status.version);
+                self.known.insert(job.id, shown);
             } else {
                 // Events come in order: none of this version or one before is left.
                 self.known.remove(&job.id);

@@ -1,16 +1,18 @@
 //! How many jobs a second the ledger takes in, by what happens to them. Needs `--release`.
-//! The directory to write in is the one argument; without it, a temporary one.
+//! The one argument is the directory to write in, or the `mysql://` URL of an empty database;
+//! without it, a temporary directory.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
 use sentinel_broker::{Entry, JobEvent, Position, codec};
 use sentinel_domain::{
-    Command, Filter, Job, JobId, Millis, NewJob, SessionId, Spec, birth, decide, start,
+    Command, Failure, Filter, Job, JobError, JobId, Millis, NewJob, SessionId, Spec, birth, decide,
+    start,
 };
-use sentinel_ledger::{Ledger, LedgerError, PageRequest};
+use sentinel_ledger::{Ledger, LedgerError, LedgerOptions, MigrationState, PageRequest};
 
 const NOW: Millis = 1_700_000_000_000;
 const JOBS: usize = 200_000;
@@ -37,6 +39,17 @@ fn finished(job: &Job) -> Job {
     let lease = running.status.lease.expect("running");
     let done = Command::Succeed { lease, started_at: Some(NOW), result: Bytes::new() };
     decide(&running, &done, NOW).expect("accepted").job
+}
+
+fn failed(job: &Job) -> JobEvent {
+    let session = SessionId::from_u128(1);
+    let running = start(job, session, &"w1".into(), NOW).expect("ready");
+    let lease = running.status.lease.expect("running");
+    let error = JobError { message: "it broke".into(), code: "E".into(), retryable: false };
+    let failure = Failure { error, next_delay_ms: None, timed_out: false, dice: 0 };
+    let fail = Command::Fail { lease, started_at: Some(NOW), failure };
+    let done = decide(&running, &fail, NOW).expect("accepted");
+    JobEvent { end: done.end, ..event(&done.job, true) }
 }
 
 fn event(job: &Job, is_new: bool) -> JobEvent {
@@ -73,27 +86,30 @@ async fn measure(ledger: &Ledger, what: &str, events: Vec<JobEvent>) -> Result<(
     Ok(())
 }
 
-async fn run(directory: &Path, labels: usize) -> Result<(), LedgerError> {
+/// `round` keeps the ids of one apart from those of another.
+async fn run(ledger: &Ledger, labels: usize, round: u64) -> Result<(), LedgerError> {
     println!("{labels} labels, {JOBS} jobs, {} a batch", ENTRY * BATCH);
-    let ledger = Ledger::open(&directory.join(format!("rate-{labels}.db"))).await?;
     let spec = Arc::new(spec(labels));
     let born = |from: usize| -> Vec<Job> {
         (from..from + JOBS)
             .map(|n| {
                 let random = (n as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-                let id = JobId::new(NOW + (n / 50) as Millis, 0, random);
+                let at = NOW + (n / 50) as Millis + 1_000_000 * round as Millis;
+                let id = JobId::new(at, 0, random);
                 birth(id, spec.clone(), &[], NOW)
             })
             .collect()
     };
     let first = born(0);
     let last: Vec<Job> = first.iter().map(finished).collect();
-    measure(&ledger, "new jobs", first.iter().map(|job| event(job, true)).collect()).await?;
-    measure(&ledger, "known jobs to final", last.iter().map(|job| event(job, false)).collect())
+    measure(ledger, "new jobs", first.iter().map(|job| event(job, true)).collect()).await?;
+    measure(ledger, "known jobs to final", last.iter().map(|job| event(job, false)).collect())
         .await?;
     let whole: Vec<Job> = born(JOBS).iter().map(finished).collect();
-    measure(&ledger, "new and final in one batch", whole.iter().map(|j| event(j, true)).collect())
+    measure(ledger, "new and final in one batch", whole.iter().map(|j| event(j, true)).collect())
         .await?;
+    let broken: Vec<JobEvent> = born(2 * JOBS).iter().map(failed).collect();
+    measure(ledger, "new and failed, with an attempt", broken).await?;
     let begin = Instant::now();
     ledger.counts(vec![]).await?;
     println!("{:<44} {:>9.1?}", "counts", begin.elapsed());
@@ -106,9 +122,19 @@ async fn run(directory: &Path, labels: usize) -> Result<(), LedgerError> {
 
 #[tokio::main]
 async fn main() -> Result<(), LedgerError> {
+    let place = std::env::args().nth(1);
+    if let Some(url) = place.as_deref().filter(|place| place.starts_with("mysql://")) {
+        Ledger::migrate(url, MigrationState::Applied).await?;
+        let ledger = Ledger::connect(url, LedgerOptions::default()).await?;
+        run(&ledger, 0, 0).await?;
+        return run(&ledger, 2, 1).await;
+    }
     let temporary = tempfile::tempdir().expect("a temporary directory");
-    let directory = std::env::args().nth(1).map(PathBuf::from);
+    let directory = place.map(PathBuf::from);
     let directory = directory.as_deref().unwrap_or(temporary.path());
-    run(directory, 0).await?;
-    run(directory, 2).await
+    for labels in [0, 2] {
+        let ledger = Ledger::open(&directory.join(format!("rate-{labels}.db"))).await?;
+        run(&ledger, labels, 0).await?;
+    }
+    Ok(())
 }

@@ -8,6 +8,7 @@ mod rows;
 mod server;
 mod session;
 mod statement;
+mod union;
 mod write;
 
 pub(crate) use migrate::migrate;

@@ -88,6 +88,9 @@ pub(crate) enum Lock {
     Held,
 }
 
+/// What jobs that are read at once may have, unless one alone has more.
+pub(crate) const STORED_BYTES: usize = 4 << 20;
+
 /// The statements. All of a transaction see and make one state.
 pub(crate) trait Rows: Send {
     /// How many jobs one statement reads or deletes: 1 where a statement costs no way.
@@ -105,7 +108,8 @@ pub(crate) trait Rows: Send {
     ) -> impl Answer<Vec<VecDeque<Candidate>>>;
     /// Which of the jobs have a label.
     fn labelled(&mut self, ids: &[JobId], label: &Label) -> impl Answer<Vec<JobId>>;
-    /// The jobs in the order asked. At most [`Rows::STEP`] of them.
+    /// The first of the jobs, in the order asked: at least one, and no more than
+    /// [`Rows::STEP`] or [`STORED_BYTES`].
     fn stored(&mut self, ids: &[JobId], lock: Lock) -> impl Answer<Vec<Option<Stored>>>;
     /// How many jobs of a queue are in a state; one over the cap when there are more.
     fn count(&mut self, queue: &str, state: State, cap: Option<u64>) -> impl Answer<u64>;

@@ -174,8 +174,8 @@ impl Listener {
             }
         }
         let found: Vec<Option<String>> = redis::from_redis_value(found)?;
-        if let Some(Some(now)) = found.get(5) {
-            let (time_us, told) = (seconds * 1_000_000 + micros, now.parse().unwrap_or(0));
+        if let Some(told) = found.get(5).and_then(|told| told.as_ref()?.parse().ok()) {
+            let time_us = seconds * 1_000_000 + micros;
             self.clock.lead(&Reading { time_us, told, asked, answered });
         }
         if let Some(at) = self.look_at_store(link, seen, &found).await?
@@ -224,9 +224,7 @@ impl Listener {
             return Ok(None);
         }
         let Ok(there) = self.pulse.check(seen, there) else { return Ok(None) };
-        let is_told = !self.replicas.before_head
-            || (there.seq > seen.seq && self.are_up_to_date(link).await?);
-        if is_told {
+        if !self.replicas.before_head || there.seq > seen.seq && self.are_up_to_date(link).await? {
             self.pulse.reached(there);
         }
         let unrecorded = number(3).unwrap_or(0).saturating_sub(number(4).unwrap_or(0));

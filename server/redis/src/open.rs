@@ -90,7 +90,7 @@ pub(crate) async fn prepare(
         let bytes = words.get(at).cloned().flatten();
         bytes.and_then(|bytes| String::from_utf8(bytes.into()).ok()).unwrap_or_default()
     };
-    if !word(7).is_empty() {
+    if !word(4).is_empty() {
         return Err(OpenError::Rebuilding);
     }
     if !word(2).is_empty() && word(2) != FORMAT {
@@ -100,8 +100,8 @@ pub(crate) async fn prepare(
     // The journal and the position are written together: one that is further is newer.
     let newest = word(3).parse::<Position>().ok().filter(|newest| Some(*newest) > there);
     let number = |at: usize| word(at).parse::<i64>().unwrap_or(0);
-    let time_us = number(4) * 1_000_000 + number(5);
-    let reading = Reading { time_us, told: number(6), asked, answered };
+    let time_us = number(5) * 1_000_000 + number(6);
+    let reading = Reading { time_us, told: number(7), asked, answered };
     match (there, newest.or(options.seen)) {
         (Some(at), None) => Ok((at, reading)),
         (Some(at), Some(seen)) if at.epoch == seen.epoch && at.seq >= seen.seq => Ok((at, reading)),

@@ -23,21 +23,24 @@ const PAGE: usize = 5_000;
 pub(super) struct Stores {
     pub(super) broker: Arc<dyn Broker>,
     pub(super) ledger: Ledger,
+    /// Of a hot store that others can take away.
+    pub(super) condition: Option<watch::Receiver<Condition>>,
     /// By which the server goes.
     pub(super) clock: Clock,
-    /// Of a broker that others can take away.
-    pub(super) condition: Option<watch::Receiver<Condition>>,
+}
+
+impl Stores {
+    /// Nothing was ever committed there.
+    pub(super) fn is_new(&self) -> bool {
+        self.broker.head().borrow().seq == 0
+    }
 }
 
 /// Opens what the configuration names.
 pub(super) async fn open(config: &Config, settings: &Settings, clock: Clock) -> Result<Stores> {
     let now = clock.now();
     if let (Some(broker), Some(ledger)) = (&config.broker_url, &config.ledger_url) {
-        let (broker, ledger) = open_shared(config, broker, ledger, now).await?;
-        // Servers that share a store go by its time, and not each by its own.
-        let clock = Clock::new(broker.clock());
-        let condition = Some(broker.condition());
-        return Ok(Stores { broker: Arc::new(broker), ledger, clock, condition });
+        return open_shared(config, broker, ledger, now).await;
     }
     let dir = config.data_dir.clone();
     std::fs::create_dir_all(&dir).with_context(|| format!("create data_dir {}", dir.display()))?;
@@ -52,12 +55,7 @@ pub(super) async fn open(config: &Config, settings: &Settings, clock: Clock) -> 
     let head = *broker.head().borrow();
     let checkpoint = ledger.checkpoint().await?;
     tracing::info!(dir = %dir.display(), %checkpoint, %head, "data opened");
-    Ok(Stores { broker: Arc::new(broker), ledger, clock, condition: None })
-}
-
-/// Opens the ledger that servers share.
-async fn open_ledger(url: &StoreUrl) -> Result<Ledger> {
-    Ledger::connect(url.reveal(), LedgerOptions::default()).await.context("ledger_url")
+    Ok(Stores { broker: Arc::new(broker), ledger, condition: None, clock })
 }
 
 /// A broker that is behind what the ledger has is not the one that the ledger belongs to.
@@ -66,8 +64,9 @@ async fn open_shared(
     broker_url: &StoreUrl,
     ledger_url: &StoreUrl,
     now: Millis,
-) -> Result<(Redis, Ledger)> {
-    let ledger = open_ledger(ledger_url).await?;
+) -> Result<Stores> {
+    let ledger = Ledger::connect(ledger_url.reveal(), LedgerOptions::default()).await;
+    let ledger = ledger.context("ledger_url")?;
     let checkpoint = ledger.checkpoint().await?;
     let options = sentinel_redis::OpenOptions {
         seen: (checkpoint != Position::default()).then_some(checkpoint),
@@ -82,7 +81,9 @@ async fn open_shared(
     let broker = Redis::open(options).await.context("broker_url")?;
     let head = *broker.head().borrow();
     tracing::info!(%broker_url, %ledger_url, %checkpoint, %head, "stores opened");
-    Ok((broker, ledger))
+    // Servers that share a store go by its time, and not each by its own.
+    let (condition, clock) = (Some(broker.condition()), Clock::new(broker.clock()));
+    Ok(Stores { broker: Arc::new(broker), ledger, condition, clock })
 }
 
 /// Opens the ledger in the directory of the lock, and the hot truth from it and the journal.

@@ -20,7 +20,7 @@ use crate::rebuild::{self, Failed, Rebuilt, Show};
 pub(super) const EXAMPLES: &str = "\
 Examples:
   sentinel rebuild --config /etc/sentinel.toml
-  sentinel rebuild --broker-url redis://10.0.0.5 --ledger-url mysql://sentinel@10.0.0.6/sentinel
+  sentinel rebuild --broker-url redis://10.0.0.5 --ledger-url mysql://sentinel:PASSWORD@db/sentinel
   sentinel rebuild --config /etc/sentinel.toml --yes --json
 
 When: servers answer STORE_ROLLED_BACK, or do not start and say so. Redis came back empty, or
@@ -94,7 +94,7 @@ pub(super) fn run(command: Command) -> ExitCode {
         };
         let options = OpenOptions::new(url.reveal(), now());
         let ledger = Ledger::connect(ledger_url.reveal(), LedgerOptions::default()).await;
-        let ledger = ledger.map_err(Failure::Ledger)?;
+        let ledger = ledger.map_err(Failed::from)?;
         let checkpoint = ledger.checkpoint().await.map_err(Failed::from)?;
         let found = rebuild::look(&options).await?;
         if !command.yes && found.at.is_some() && !found.is_rebuilding {

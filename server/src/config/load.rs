@@ -116,9 +116,6 @@ pub enum Contradiction {
         /// The address.
         listen: std::net::SocketAddr,
     },
-    /// Replicas of nothing.
-    #[error("ack = replicated needs broker_url: only Redis has replicas. Use ack = hot or ledger")]
-    NoReplicas,
     /// One store is shared and the other is not.
     #[error(
         "{set} is set and {unset} is not: servers share both stores, or one server has a data \
@@ -130,6 +127,9 @@ pub enum Contradiction {
         /// The setting that is missing.
         unset: &'static str,
     },
+    /// Replicas of nothing.
+    #[error("ack = replicated needs broker_url: only Redis has replicas. Use ack = hot or ledger")]
+    NoReplicas,
     /// Workers would be declared lost between two pings.
     #[error("session_ttl = {ttl} is under 3 x ping = 3 x {ping}; raise it or lower ping")]
     TtlTooShort {
@@ -296,15 +296,15 @@ fn contradictions(config: &Config) -> Vec<(&'static [&'static str], Contradictio
     if listen.port() != 0 && listen == config.ops_listen {
         found.push((&["listen", "ops_listen"], Contradiction::SameAddress { listen }));
     }
-    if config.ack == AckLevel::Replicated && config.broker_url.is_none() {
-        found.push((&["ack"], Contradiction::NoReplicas));
-    }
     let shared = [("broker_url", &config.broker_url), ("ledger_url", &config.ledger_url)];
     for (set, unset) in [(shared[0], shared[1]), (shared[1], shared[0])] {
         if set.1.is_some() && unset.1.is_none() {
             let contradiction = Contradiction::HalfShared { set: set.0, unset: unset.0 };
             found.push((&["broker_url", "ledger_url"], contradiction));
         }
+    }
+    if config.ack == AckLevel::Replicated && config.broker_url.is_none() {
+        found.push((&["ack"], Contradiction::NoReplicas));
     }
     if config.session_ttl < 3 * config.ping {
         let ttl = super::amount::show_span(config.session_ttl);

@@ -4,8 +4,8 @@
 mod fault;
 mod health;
 pub(crate) mod load;
-mod recorder;
-mod site;
+pub(crate) mod recorder;
+pub(crate) mod site;
 
 use std::time::{Duration, Instant};
 

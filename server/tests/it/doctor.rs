@@ -1,6 +1,6 @@
 //! `sentinel doctor` on installations that are well, and on what is wrong with others.
 
-use sentinel_faults::{RedisServer, free_port};
+use sentinel_faults::{MariaDb, RedisServer, free_port};
 use serde_json::Value;
 
 use crate::harness::{World, sentinel};
@@ -32,8 +32,11 @@ async fn what_is_wrong_is_told_with_a_remedy() {
     let careless = ["--appendonly", "no", "--maxmemory-policy", "allkeys-lru"];
     let redis = RedisServer::start(dir.path(), &careless);
     let nobody = format!("http://127.0.0.1:{}", free_port());
-    let broker = redis.url();
-    let looked = sentinel(["doctor", "--server", &nobody, "--broker-url", &broker, "--json"]).await;
+    let database = MariaDb::start();
+    let (broker, ledger) = (redis.url(), database.url());
+    let stores = ["--broker-url", &broker, "--ledger-url", &ledger];
+    let doctor = ["doctor", "--server", &nobody, "--json"];
+    let looked = sentinel(doctor.into_iter().chain(stores)).await;
     assert_eq!(looked.code, 5, "{looked:?}");
     let findings = looked.json();
     for (about, verdict) in [
@@ -43,6 +46,7 @@ async fn what_is_wrong_is_told_with_a_remedy() {
         ("broker memory", "warn"),
         ("broker replicas", "warn"),
         ("broker clock", "ok"),
+        ("ledger", "bad"),
         ("server", "bad"),
     ] {
         assert_eq!(verdict_of(&findings, about), verdict, "{about}: {findings:?}");
@@ -51,4 +55,7 @@ async fn what_is_wrong_is_told_with_a_remedy() {
         let has_remedy = finding["remedy"].is_string();
         assert_eq!(has_remedy, finding["verdict"] != "ok", "{finding}");
     }
+    sentinel(["migrate", "--ledger-url", &ledger]).await.ok();
+    let looked = sentinel(doctor.into_iter().chain(stores)).await;
+    assert_eq!(verdict_of(&looked.json(), "ledger"), "ok", "{looked:?}");
 }

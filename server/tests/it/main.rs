@@ -8,6 +8,7 @@ mod backup;
 mod bytes;
 mod chaos;
 mod cli;
+mod cluster;
 mod crash;
 mod doctor;
 mod drain;

@@ -37,8 +37,8 @@ impl Site {
         let (broker, ledger) = (redis.url(), database.url());
         sentinel(["migrate", "--ledger-url", &ledger]).await.ok();
         let stores = ["--auto-create-queues", "--broker-url", &broker, "--ledger-url", &ledger];
-        let all = [&stores[..], flags].concat();
-        Self { world: World::with(&all).await, redis, redis_dir, database }
+        let world = World::with(&[&stores, flags].concat()).await;
+        Self { world, redis, redis_dir, database }
     }
 
     async fn fleet(&self) -> [Worker; 2] {
@@ -191,10 +191,10 @@ async fn a_rebuild_that_was_killed_is_begun_again() {
 }
 
 async fn refuses_to_start(site: &Site, why: &str) {
-    let any = "127.0.0.1:0";
-    let (broker, ledger) = (site.redis.url(), site.database.url());
-    let words = ["serve", "--listen", any, "--ops-listen", any, "--broker-url", &broker];
-    let ended = sentinel(words.into_iter().chain(["--ledger-url", &ledger])).await;
+    let (any, broker, ledger) = ("127.0.0.1:0", site.redis.url(), site.database.url());
+    let stores = ["--broker-url", &broker, "--ledger-url", &ledger];
+    let words = ["serve", "--listen", any, "--ops-listen", any];
+    let ended = sentinel(words.into_iter().chain(stores)).await;
     assert_ne!(ended.code, 0);
     assert!(ended.err.contains(why), "{}", ended.err);
 }

@@ -6,6 +6,7 @@ mod clock;
 mod lead;
 mod queues;
 mod ready;
+mod watch;
 
 use std::sync::Arc;
 

@@ -6,7 +6,9 @@ CREATE TABLE IF NOT EXISTS jobs (
     kind VARBINARY(128) NOT NULL,
     state INT NOT NULL CHECK (state BETWEEN 1 AND 8),
     status MEDIUMBLOB NOT NULL,
+    -- One that is larger is in `specs`; its size tells how many can be read at once.
     spec VARBINARY(1024),
+    spec_bytes INT NOT NULL,
     -- Serves lists and counts by queue and state; `kind` lets a list filter without the row.
     KEY jobs_by_state (queue, state, id, kind),
     -- Serves lists by kind over all queues; no change of state touches it.

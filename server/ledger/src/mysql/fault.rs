@@ -11,13 +11,24 @@ pub(super) fn told(fault: Fault, path: &Path) -> LedgerError {
     fault.at(path, by_message)
 }
 
-/// Nothing happened, and the same may work at once.
-pub(super) fn is_conflict(fault: &Fault) -> bool {
-    let Fault::Sql(error) = fault else { return false };
+/// Another transaction was in the way. Nothing happened, and the same may work now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Conflict {
+    /// Noticed at once.
+    Deadlock,
+    /// After the whole wait for a lock.
+    Wait,
+}
+
+pub(super) fn conflict(fault: &Fault) -> Option<Conflict> {
+    let Fault::Sql(error) = fault else { return None };
     let message = error.to_string();
-    ["Deadlock found", "Lock wait timeout exceeded", "Record has changed since last read"]
-        .iter()
-        .any(|text| message.contains(text))
+    let says = |text: &str| message.contains(text);
+    if says("Deadlock found") || says("Record has changed since last read") {
+        Some(Conflict::Deadlock)
+    } else {
+        says("Lock wait timeout exceeded").then_some(Conflict::Wait)
+    }
 }
 
 /// The connection ended, not the statement.

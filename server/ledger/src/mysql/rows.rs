@@ -2,29 +2,36 @@
 
 use std::collections::{HashMap, HashSet, VecDeque};
 
-use diesel::prelude::{ExpressionMethods, OptionalExtension, QueryDsl, QueryableByName};
-use diesel::sql_types::{BigInt, Binary, Integer};
+use diesel::prelude::{ExpressionMethods, OptionalExtension, QueryDsl};
+use diesel::sql_types::BigInt;
 use diesel_async::RunQueryDsl;
 use sentinel_broker::{Entry, Position};
 use sentinel_domain::{AttemptEnd, Job, JobId, Label, Millis, Name, State};
 
 use super::session::Session;
 use super::statement::Value;
-use super::write;
+use super::{union, write};
 use crate::LogRow;
-use crate::rows::{Attempt, Candidate, Direction, Line, Lock, LogSize, Rows, Source, Stored};
+use crate::rows::{
+    Attempt, Candidate, Direction, Line, Lock, LogSize, Rows, STORED_BYTES, Source, Stored,
+};
 use crate::sql::schema::{checkpoints, jobs, keys, labels, log_sizes, logs, specs};
 use crate::sql::{Fault, job_id, key, of_all, of_ids, of_kinds, of_states, query, state_code};
 use crate::work::batch::Batch;
 
-/// Id, status and, unless it is large, spec.
-type JobRow = (Vec<u8>, Vec<u8>, Option<Vec<u8>>);
-
-#[derive(QueryableByName)]
-struct Count {
-    #[diesel(sql_type = BigInt)]
-    jobs: i64,
+diesel::table! {
+    #[sql_name = "jobs"]
+    /// What is read of a job here.
+    sized_jobs (id) {
+        id -> Binary,
+        status -> Binary,
+        spec -> Nullable<Binary>,
+        spec_bytes -> Integer,
+    }
 }
+
+/// A row of it.
+type JobRow = (Vec<u8>, Vec<u8>, Option<Vec<u8>>, i32);
 
 impl Rows for Session {
     const STEP: usize = 32;
@@ -36,8 +43,8 @@ impl Rows for Session {
     }
 
     async fn queue_after(&mut self, name: &str) -> Result<Option<Name>, Fault> {
-        let next: Option<String> =
-            query::queue_after(name).first(&mut self.connection).await.optional()?;
+        let next = query::queue_after(name).limit(1);
+        let next: Option<String> = next.get_result(&mut self.connection).await.optional()?;
         Ok(next.map(Into::into))
     }
 
@@ -47,15 +54,17 @@ impl Rows for Session {
         limit: usize,
     ) -> Result<Vec<VecDeque<Candidate>>, Fault> {
         let mut found = Vec::with_capacity(ranges.len());
-        for (source, direction) in ranges {
-            found.push(match *direction {
-                Direction::Rising { after } => self.rising(source, after, limit as i64).await?,
-                Direction::Falling { from, below } => {
-                    let low = key(from.unwrap_or(JobId::from_u128(0)));
-                    let high = key(below.unwrap_or(JobId::from_u128(u128::MAX)));
-                    self.falling(source, (&low, &high), limit as i64).await?
+        for some in ranges.chunks(union::RANGES_MAX) {
+            match union::of_states(some) {
+                Some(states) if some.len() > 1 => {
+                    found.extend(union::read(&mut self.connection, &states, limit as i64).await?);
                 }
-            });
+                _ => {
+                    for (source, direction) in some {
+                        found.push(self.range(source, *direction, limit as i64).await?);
+                    }
+                }
+            }
         }
         Ok(found)
     }
@@ -74,46 +83,54 @@ impl Rows for Session {
 
     async fn stored(&mut self, ids: &[JobId], lock: Lock) -> Result<Vec<Option<Stored>>, Fault> {
         let keys: Vec<[u8; 16]> = ids.iter().map(|id| key(*id)).collect();
-        let of = jobs::table.filter(jobs::id.eq_any(keys.iter().map(|id| &id[..]))).select((
-            jobs::id,
-            jobs::status,
-            jobs::spec,
-        ));
+        let of = sized_jobs::table
+            .filter(sized_jobs::id.eq_any(keys.iter().map(|id| &id[..])))
+            .select((sized_jobs::id, sized_jobs::status, sized_jobs::spec, sized_jobs::spec_bytes));
         let rows: Vec<JobRow> = match lock {
             Lock::Free => of.load(&mut self.connection).await?,
             Lock::Held => of.for_update().load(&mut self.connection).await?,
         };
-        let mut found = HashMap::new();
-        for (id, status, spec) in rows {
-            let spec = match spec {
-                Some(spec) => spec,
-                // One by one: a spec may be as large as all that a page may hold.
-                None => {
-                    let spec = specs::table.find(&id).select(specs::spec);
-                    spec.get_result(&mut self.connection).await?
-                }
-            };
-            found.insert(job_id(&id)?, Stored { status, spec });
+        let mut rows: HashMap<Vec<u8>, JobRow> =
+            rows.into_iter().map(|row| (row.0.clone(), row)).collect();
+        let mut bytes = 0;
+        let fits = |id: &&[u8; 16]| {
+            bytes +=
+                rows.get(&id[..]).map_or(0, |(_, status, _, spec)| status.len() + *spec as usize);
+            bytes <= STORED_BYTES
+        };
+        let count = keys.iter().take_while(fits).count().max(1);
+        let keys = &keys[..count.min(keys.len())];
+        let is_large = |id: &&[u8; 16]| rows.get(&id[..]).is_some_and(|row| row.2.is_none());
+        let large: Vec<&[u8]> = keys.iter().filter(is_large).map(|id| &id[..]).collect();
+        let mut specs: HashMap<Vec<u8>, Vec<u8>> = HashMap::new();
+        if !large.is_empty() {
+            let of = specs::table.filter(specs::id.eq_any(large));
+            let found: Vec<(Vec<u8>, Vec<u8>)> = of.load(&mut self.connection).await?;
+            specs.extend(found);
         }
-        Ok(ids.iter().map(|id| found.remove(id)).collect())
+        let stored = keys.iter().map(|id| {
+            let Some((_, status, spec, _)) = rows.remove(&id[..]) else { return Ok(None) };
+            let spec = spec.or_else(|| specs.remove(&id[..]));
+            let spec = spec.ok_or(Fault::Sql(diesel::result::Error::NotFound))?;
+            Ok(Some(Stored { status, spec }))
+        });
+        stored.collect()
     }
 
+    /// The place of the entry after the cap is looked for first, since a plain count has no
+    /// bound.
     async fn count(&mut self, queue: &str, state: State, cap: Option<u64>) -> Result<u64, Fault> {
-        let state = state_code(state);
-        let count = match cap {
-            Some(cap) => {
-                let capped = "SELECT COUNT(*) AS jobs FROM (SELECT 1 FROM jobs \
-                              WHERE queue = ? AND state = ? LIMIT ?) AS capped";
-                let found: Count = diesel::sql_query(capped)
-                    .bind::<Binary, _>(queue.as_bytes())
-                    .bind::<Integer, _>(state)
-                    .bind::<BigInt, _>(cap.cast_signed() + 1)
-                    .get_result(&mut self.connection)
-                    .await?;
-                found.jobs
+        let of = query::of_state(queue, state_code(state));
+        if let Some(cap) = cap {
+            let beyond = of.order(jobs::id.asc()).select(jobs::id).limit(1);
+            let beyond = beyond.offset(cap.cast_signed());
+            let beyond: Option<Vec<u8>> =
+                beyond.get_result(&mut self.connection).await.optional()?;
+            if beyond.is_some() {
+                return Ok(cap + 1);
             }
-            None => query::of_state(queue, state).count().get_result(&mut self.connection).await?,
-        };
+        }
+        let count: i64 = of.count().get_result(&mut self.connection).await?;
         Ok(count.cast_unsigned())
     }
 
@@ -257,16 +274,25 @@ impl Rows for Session {
 }
 
 impl Session {
-    async fn rising(
+    async fn range(
         &mut self,
         source: &Source,
-        after: Option<JobId>,
+        direction: Direction,
         limit: i64,
     ) -> Result<VecDeque<Candidate>, Fault> {
-        let Source::State(queue, state) = source else { return Ok(VecDeque::new()) };
-        let low = after.map(key).unwrap_or_default();
-        let ids = query::state_rising(queue, state_code(*state), &low, limit);
-        of_ids(ids.load(&mut self.connection).await?)
+        match direction {
+            Direction::Rising { after } => {
+                let Source::State(queue, state) = source else { return Ok(VecDeque::new()) };
+                let low = after.map(key).unwrap_or_default();
+                let ids = query::state_rising(queue, state_code(*state), &low, limit);
+                of_ids(ids.load(&mut self.connection).await?)
+            }
+            Direction::Falling { from, below } => {
+                let low = key(from.unwrap_or(JobId::from_u128(0)));
+                let high = key(below.unwrap_or(JobId::from_u128(u128::MAX)));
+                self.falling(source, (&low, &high), limit).await
+            }
+        }
     }
 
     async fn falling(

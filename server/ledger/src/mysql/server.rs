@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::address::Address;
-use super::fault::{is_conflict, is_loss, told};
+use super::fault::{Conflict, conflict, is_loss, told};
 use super::migrate::refuse_other_format;
 use super::session::{Access, Session, within};
 use crate::sql::Fault;
@@ -26,8 +26,14 @@ const BEGIN: Duration = Duration::from_secs(2);
 const READ: Duration = Duration::from_secs(35);
 const WRITE: Duration = Duration::from_secs(90);
 
-/// How often a transaction is run, if others are in its way.
-const TRIES: u32 = 4;
+/// How often a transaction is run, if others are in its way. A wait for a lock counts as some,
+/// since it took seconds.
+const TRIES: u32 = 16;
+const WAIT_TRIES: u32 = 4;
+
+/// The pause before the second run. It doubles, so that of many one gets through.
+const PAUSE: Duration = Duration::from_millis(2);
+const PAUSE_MAX: Duration = Duration::from_millis(256);
 
 /// A row beside its payload: headers, status, labels.
 const ROOM_BYTES: u64 = 2 << 20;
@@ -174,30 +180,43 @@ impl Turn<'_> {
         &mut self,
         done: Result<T, Fault>,
     ) -> Option<Result<T, LedgerError>> {
-        let (mut session, _permit) = self.held.take().expect("begun");
+        let (mut session, permit) = self.held.take().expect("begun");
         let (done, verb) = match done {
             Ok(done) => (Ok(done), "COMMIT"),
             Err(fault) => (Err(fault), "ROLLBACK"),
         };
         let is_lost = done.as_ref().is_err_and(is_loss);
         let ended = if is_lost { Ok(()) } else { within(BEGIN * 5, session.run(verb)).await };
-        let done = match (done, ended) {
-            (Ok(done), Ok(())) => Ok(done),
-            (Ok(_), Err(fault)) | (Err(fault), _) => Err(fault),
-        };
-        let slots = self.server.slots(self.access);
+        let is_ended = !is_lost && ended.is_ok();
+        let done = done.and_then(|done| ended.map(|()| done));
+        let server = self.server;
+        let slots = server.slots(self.access);
         let Err(fault) = done else {
             slots.put(session);
             return Some(done.map_err(|fault| told(fault, self.server.address.shown())));
         };
+        let conflict = conflict(&fault);
         if is_loss(&fault) {
             slots.clear();
-        } else if !fault.spoils_connection() || is_conflict(&fault) {
+        } else if is_ended && (conflict.is_some() || !fault.spoils_connection()) {
             slots.put(session);
         }
-        let is_worth_it = is_conflict(&fault)
-            || (self.access == Access::Read && is_loss(&fault) && self.tries == 1);
+        let is_worth_it = match conflict {
+            Some(Conflict::Deadlock) => true,
+            Some(Conflict::Wait) => {
+                self.tries += WAIT_TRIES - 1;
+                true
+            }
+            // What was read is read again; what was written is not known to have failed.
+            None => {
+                let is_cut = is_loss(&fault) && !matches!(fault, Fault::Away(_));
+                self.access == Access::Read && is_cut && self.tries == 1
+            }
+        };
+        drop(permit);
         if is_worth_it && self.tries < TRIES {
+            let doubled = PAUSE * (1 << self.tries.min(8));
+            tokio::time::sleep(doubled.min(PAUSE_MAX)).await;
             return None;
         }
         Some(Err(told(fault, self.server.address.shown())))

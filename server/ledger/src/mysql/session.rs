@@ -58,7 +58,8 @@ impl Session {
         };
         for statement in [
             "SET NAMES utf8mb4 COLLATE utf8mb4_bin",
-            "SET SESSION lc_messages = 'en_US', sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION'",
+            "SET SESSION autocommit = 1, lc_messages = 'en_US'",
+            "SET SESSION sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION'",
             &format!("SET SESSION innodb_lock_wait_timeout = {LOCK_WAIT_S}"),
             &format!("SET SESSION TRANSACTION ISOLATION LEVEL {isolation}"),
         ] {

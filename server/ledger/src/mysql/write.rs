@@ -24,7 +24,7 @@ const STATEMENT_BYTES: usize = 2 << 20;
 const NOWHERE: &str = "";
 
 const JOBS: Target = Target {
-    into: "`jobs` (`id`, `queue`, `kind`, `state`, `status`, `spec`)",
+    into: "`jobs` (`id`, `queue`, `kind`, `state`, `status`, `spec`, `spec_bytes`)",
     on_duplicate: "`state` = VALUES(`state`), `status` = VALUES(`status`)",
 };
 const SPECS: Target =
@@ -89,16 +89,16 @@ pub(super) async fn put<const COLUMNS: usize>(
     Ok(())
 }
 
-fn born<'a>(born: &'a Born<'_>) -> [Value<'a>; 6] {
-    let Born { change, queue, kind, spec } = born;
-    row(change, (queue, kind), *spec)
+fn born<'a>(born: &'a Born<'_>) -> [Value<'a>; 7] {
+    let Born { change, queue, kind, spec, spec_bytes } = born;
+    row(change, (queue, kind), (*spec, *spec_bytes))
 }
 
 fn row<'a>(
     change: &'a Changed,
     (queue, kind): (&'a str, &'a str),
-    spec: Option<&'a [u8]>,
-) -> [Value<'a>; 6] {
+    (spec, spec_bytes): (Option<&'a [u8]>, usize),
+) -> [Value<'a>; 7] {
     [
         Value::Bytes(&change.id),
         Value::Text(queue),
@@ -106,6 +106,7 @@ fn row<'a>(
         Value::Integer(change.state),
         Value::Bytes(&change.status),
         Value::MaybeBytes(spec),
+        Value::Long(spec_bytes as i64),
     ]
 }
 
@@ -114,11 +115,11 @@ async fn put_changes(session: &mut Session, changed: &[Changed]) -> Result<(), F
     if changed.is_empty() {
         return Ok(());
     }
-    let rows: Vec<_> = changed.iter().map(|change| row(change, (NOWHERE, NOWHERE), None)).collect();
+    let rows: Vec<_> =
+        changed.iter().map(|change| row(change, (NOWHERE, NOWHERE), (None, 0))).collect();
     put(session, JOBS, &rows).await?;
     let unknown: Option<Vec<u8>> = jobs::table
         .filter(jobs::queue.eq(NOWHERE))
-        .order(jobs::queue.asc())
         .select(jobs::id)
         .limit(1)
         .get_result(&mut session.connection)

@@ -26,7 +26,8 @@ pub(crate) fn checkpoint_at(epoch: i64, seq: i64) -> _ {
         .filter(checkpoints::seq.eq(seq))
 }
 
-/// One step into the index a queue: DISTINCT would read the entry of every job.
+/// One step into the index a queue: DISTINCT would read the entry of every job, on MariaDB
+/// whenever it thinks the table small.
 #[auto_type]
 pub(crate) fn queue_after<'a>(name: &'a str) -> _ {
     jobs::table.filter(jobs::queue.gt(name)).order(jobs::queue.asc()).select(jobs::queue)

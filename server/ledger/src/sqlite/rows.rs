@@ -282,7 +282,7 @@ fn stored(connection: &mut SqliteConnection, id: JobId) -> Result<Option<Stored>
 }
 
 fn write(connection: &mut SqliteConnection, batch: &Batch<'_>) -> Result<(), Fault> {
-    for Born { change: Changed { id, state, status, .. }, queue, kind, spec } in &batch.born {
+    for Born { change: Changed { id, state, status, .. }, queue, kind, spec, .. } in &batch.born {
         PutJob { id, queue, kind, state: *state, status, spec: *spec }.execute(connection)?;
     }
     for change in &batch.changed {

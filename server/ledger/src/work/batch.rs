@@ -35,7 +35,9 @@ pub(crate) struct Born<'a> {
     pub(crate) change: Changed,
     pub(crate) queue: Name,
     pub(crate) kind: Name,
+    /// None when it is too large.
     pub(crate) spec: Option<&'a [u8]>,
+    pub(crate) spec_bytes: usize,
 }
 
 /// What changes of such a row, and the entry that says so.
@@ -106,6 +108,7 @@ impl<'a> Batch<'a> {
             queue: spec.queue.clone(),
             kind: spec.kind.clone(),
             spec: inline,
+            spec_bytes: bytes.len(),
         });
         // A key with a time of its own may outlive its job in the hot store. One whose holder
         // was replaced is taken over by the job that came in its place, whose id is higher.

@@ -39,13 +39,18 @@ pub(crate) async fn list<R: Rows>(
         let room = size - page.jobs.len();
         let is_more = fitting.len() > room;
         fitting.truncate(room);
-        for job in read::jobs(rows, &fitting, Lock::Free, &mut names).await?.into_iter().flatten() {
-            bytes += weight(&job);
-            if bytes > PAGE_BYTES && !page.jobs.is_empty() {
-                page.next = page.jobs.last().map(|job| job.id);
-                return Ok(page);
+        let mut ids = &fitting[..];
+        while !ids.is_empty() {
+            let jobs = read::first_jobs(rows, ids, Lock::Free, &mut names).await?;
+            ids = &ids[jobs.len()..];
+            for job in jobs.into_iter().flatten() {
+                bytes += weight(&job);
+                if bytes > PAGE_BYTES && !page.jobs.is_empty() {
+                    page.next = page.jobs.last().map(|job| job.id);
+                    return Ok(page);
+                }
+                page.jobs.push(job);
             }
-            page.jobs.push(job);
         }
         if is_more {
             page.next = page.jobs.last().map(|job| job.id);

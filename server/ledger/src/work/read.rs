@@ -34,15 +34,27 @@ pub(super) async fn jobs<R: Rows>(
     names: &mut Names,
 ) -> Result<Vec<Option<Job>>, Fault> {
     let mut found = Vec::with_capacity(ids.len());
-    for step in ids.chunks(R::STEP) {
-        for (id, stored) in step.iter().zip(rows.stored(step, lock).await?) {
-            let job = stored.map(|stored| {
-                codec::decode_job(*id, Bytes::from(stored.spec), Bytes::from(stored.status), names)
-            });
-            found.push(job.transpose()?);
-        }
+    while found.len() < ids.len() {
+        found.extend(first_jobs(rows, &ids[found.len()..], lock, names).await?);
     }
     Ok(found)
+}
+
+/// As many of them as are read at once.
+pub(super) async fn first_jobs<R: Rows>(
+    rows: &mut R,
+    ids: &[JobId],
+    lock: Lock,
+    names: &mut Names,
+) -> Result<Vec<Option<Job>>, Fault> {
+    let stored = rows.stored(&ids[..ids.len().min(R::STEP)], lock).await?;
+    let decoded = ids.iter().zip(stored).map(|(id, stored)| {
+        let job = stored.map(|stored| {
+            codec::decode_job(*id, Bytes::from(stored.spec), Bytes::from(stored.status), names)
+        });
+        Ok(job.transpose()?)
+    });
+    decoded.collect()
 }
 
 /// Keys that are held beyond `now`, with their holders.

@@ -145,13 +145,33 @@ impl Journal {
     /// One entry with that many new jobs, ready to run.
     pub(crate) fn births(&mut self, count: usize) -> Arc<Entry> {
         self.now += 1;
-        self.position.seq += 1;
         let mut events = Vec::new();
         for _ in 0..count {
             let job = self.new_job();
             let spec = codec::encode_spec(&job.spec);
             events.push(self.record(job, Some(spec), None));
         }
+        self.position.seq += 1;
         self.seal(events, Vec::new())
+    }
+
+    /// One entry with a new job that is failed with a message.
+    pub(crate) fn failure(&mut self, new: NewJob, message: &str) -> (JobId, Arc<Entry>) {
+        self.now += 1;
+        self.position.seq += 1;
+        let spec = new.admit("spec", "tests", self.now, 16 << 20).expect("a valid job");
+        let job = birth(JobId::new(self.now, 0, self.rng.random()), spec.into(), &[], self.now);
+        let start = Command::Start { session: SessionId::from_u128(1), worker: "w1".into() };
+        let running = decide(&job, &start, self.now).expect("ready").job;
+        let error = JobError { message: message.into(), code: "E".into(), retryable: false };
+        let fail = Command::Fail {
+            lease: running.status.lease.expect("running"),
+            started_at: None,
+            failure: Failure { error, next_delay_ms: None, timed_out: false, dice: 0 },
+        };
+        let Decision { job, end } = decide(&running, &fail, self.now).expect("running");
+        let (id, spec) = (job.id, codec::encode_spec(&job.spec));
+        let event = self.record(job, Some(spec), end);
+        (id, self.seal(vec![event], Vec::new()))
     }
 }

@@ -6,6 +6,8 @@ mod home;
 mod journal;
 mod logs;
 mod model;
+mod plan;
 mod project;
 mod retain;
+mod shared;
 mod sql;

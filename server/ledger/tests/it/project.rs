@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use sentinel_broker::{Entry, Position};
-use sentinel_ledger::LedgerError;
+use sentinel_domain::limits::PAYLOAD_MAX_BYTES;
+use sentinel_domain::{Filter, Label, NewJob};
+use sentinel_ledger::{LedgerError, PageRequest};
 
 use crate::home::{Home, fresh, on_every_home};
 use crate::journal::Journal;
@@ -15,6 +17,8 @@ on_every_home!(
     a_gap_is_refused,
     a_batch_with_a_job_never_seen_leaves_nothing_behind,
     a_batch_of_many_thousands_is_one_transaction,
+    text_is_kept_byte_by_byte,
+    the_largest_job_fits,
 );
 
 async fn nothing_was_projected_at_first(home: Home) {
@@ -89,4 +93,55 @@ async fn a_batch_of_many_thousands_is_one_transaction(home: Home) {
     assert_eq!(ledger.project(Position::default(), entries).await, Ok(journal.position));
     let count: u64 = ledger.counts(vec![]).await.expect("counts").iter().map(|c| c.count).sum();
     assert_eq!(count, 12_000);
+}
+
+/// A job whose label and error say `text`.
+fn saying(text: &str) -> NewJob {
+    NewJob {
+        queue: "mail".into(),
+        kind: "send".into(),
+        labels: vec![("shop".into(), text.to_owned())],
+        ..NewJob::default()
+    }
+}
+
+async fn text_is_kept_byte_by_byte(home: Home) {
+    let (_place, ledger) = fresh(home).await;
+    let mut journal = Journal::new(5);
+    let mut at = Position::default();
+    // Equal to many a collation; the last has four bytes a character.
+    let texts = ["a", "A", "a ", "\u{e4}", "a\u{308}", "\u{1f525}\u{1f468}\u{200d}\u{1f680}"];
+    let mut ids = Vec::new();
+    for text in texts {
+        let (id, entry) = journal.failure(saying(text), &format!("{text}\0'\\\"`\n"));
+        at = ledger.project(at, vec![entry]).await.expect("projected");
+        ids.push(id);
+    }
+    for (text, id) in texts.into_iter().zip(ids) {
+        let label = Label { key: "shop".into(), value: text.into() };
+        let filter = Filter { labels: vec![label], ..Filter::default() };
+        let page = ledger.list(filter, PageRequest { size: 10, before: None }).await;
+        let found: Vec<_> = page.expect("a page").jobs.into_iter().map(|job| job.id).collect();
+        assert_eq!(found, [id], "{text}");
+        let ends = ledger.attempts(id).await.expect("attempts");
+        assert_eq!(ends, journal.ends[&id], "{text}");
+    }
+}
+
+async fn the_largest_job_fits(home: Home) {
+    let (_place, ledger) = fresh(home).await;
+    let mut journal = Journal::new(6);
+    let labels = |n: u8| (format!("{n:0128}"), format!("{n:0256}"));
+    let new = NewJob {
+        payload: bytes::Bytes::from(vec![0xfe; PAYLOAD_MAX_BYTES as usize]),
+        labels: (0..16).map(labels).collect(),
+        queue: "q".repeat(128),
+        kind: "k".repeat(128),
+        ..NewJob::default()
+    };
+    let (id, entry) = journal.failure(new, &"\u{1f525}".repeat(4_096));
+    ledger.project(Position::default(), vec![entry]).await.expect("projected");
+    assert!(ledger.get(vec![id]).await.expect("jobs") == [Some(journal.jobs[&id].clone())]);
+    let page = ledger.list(Filter::default(), PageRequest { size: 10, before: None }).await;
+    assert!(page.expect("a page").jobs == [journal.jobs[&id].clone()]);
 }

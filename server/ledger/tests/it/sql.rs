@@ -47,7 +47,7 @@ fn plan(file: &mut SqliteConnection, sql: &str) -> Vec<String> {
     steps.into_iter().map(|step| step.detail).collect()
 }
 
-async fn ask_lists(ledger: &Ledger) {
+pub(crate) async fn ask_lists(ledger: &Ledger) {
     let label = |key: &str| Label { key: key.into(), value: "a".into() };
     for parts in 0..16_u8 {
         let has = |part: u8| parts & part != 0;
@@ -63,7 +63,7 @@ async fn ask_lists(ledger: &Ledger) {
     }
 }
 
-async fn ask_logs(ledger: &Ledger, journal: &Journal) {
+pub(crate) async fn ask_logs(ledger: &Ledger, journal: &Journal) {
     let job = *journal.jobs.keys().next().expect("a job");
     let text = "z".repeat(6 << 20);
     for seq in 0..2 {
@@ -75,7 +75,7 @@ async fn ask_logs(ledger: &Ledger, journal: &Journal) {
     ledger.log_bytes(job, 1, 1).await.expect("a size");
 }
 
-async fn retain(ledger: &Ledger, journal: &Journal) {
+pub(crate) async fn retain(ledger: &Ledger, journal: &Journal) {
     let now = journal.now + 1_000_000;
     let expiry = Expiry { now, succeeded_by: now, others_by: now };
     let page = ledger.expired(expiry, None, 500).await.expect("a page");

@@ -5,5 +5,5 @@ end
 local there = call('HMGET', KEYS[1], 'epoch', 'seq', 'format', 'rebuilding')
 local newest = call('XREVRANGE', KEY.JOURNAL, '+', '-', 'COUNT', 1)[1]
 local time = call('TIME')
-return {there[1], there[2], there[3], newest and newest[1] or '', time[1], time[2],
-  call('HGET', KEYS[1], 'now') or '0', there[4] or ''}
+return {there[1], there[2], there[3], newest and newest[1] or '', there[4] or '', time[1], time[2],
+  call('HGET', KEYS[1], 'now') or '0'}

@@ -5,10 +5,11 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use sentinel_broker::conformance::make;
-use sentinel_broker::{Broker, StoreError};
+use sentinel_broker::{Broker, News, StoreError};
 use sentinel_faults::{RedisServer, free_port, redis_cli};
 use sentinel_redis::{OpenOptions, Redis};
 
+use crate::news::Server;
 use crate::place::{directory, eventually};
 
 const NOW: i64 = 1_000;
@@ -63,6 +64,8 @@ async fn the_next_primary_is_found() {
     eventually("the replica is known", || watcher.primary().contains("num-slaves\n1"));
 
     let url = format!("redis+sentinel://127.0.0.1:{}/main", watcher.port);
+    let mut other = Server::open(&url, 2).await;
+    other.news = News::default();
     let store = Redis::open(OpenOptions::new(url, NOW)).await.expect("opens");
     let mut writer = make::Writer::new(1);
     let jobs = [1, 2].map(|n| make::job("q", "k", NOW, n));
@@ -87,6 +90,11 @@ async fn the_next_primary_is_found() {
         }
     };
     assert_eq!(outcome.position.seq, 2, "nothing was lost, nothing came twice");
+    other.until("it listens to the next one", |news| news.is_incomplete).await;
+    other.news = News::default();
+    let call = writer.call(NOW).group(make::create(&make::job("after", "k", NOW, 3))).done();
+    store.commit(call).await.expect("commits");
+    other.until("it hears", |news| !news.ready.is_empty()).await;
     let there = store.read(jobs.iter().map(|job| job.id).collect()).await.expect("answers");
     assert!(there.iter().all(Option::is_some), "{there:?}");
 }

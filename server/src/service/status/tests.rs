@@ -25,10 +25,12 @@ fn every_answer_has_a_reason_of_the_catalogue_with_its_code() {
         EngineError::NotFinal(id),
         EngineError::Contended,
         EngineError::Overloaded,
+        EngineError::NotYetSafe { level: sentinel_domain::Ack::Ledger, why: "x".into() },
         EngineError::ShuttingDown,
         EngineError::Store(StoreError::Unknown("x".into())),
         EngineError::Store(StoreError::Unavailable("x".into())),
         EngineError::Store(StoreError::Full("x".into())),
+        EngineError::Store(StoreError::RolledBack("x".into())),
         EngineError::Store(StoreError::Damaged("x".into())),
         EngineError::Store(StoreError::Closed),
     ];

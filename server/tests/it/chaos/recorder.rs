@@ -10,13 +10,13 @@ use tokio::task::JoinHandle;
 use crate::history::{Look, Seen};
 
 /// A watch that goes on over restarts and broken connections.
-pub(super) struct Recorder {
+pub(crate) struct Recorder {
     seen: Arc<Mutex<Vec<Seen>>>,
     watching: JoinHandle<()>,
 }
 
 impl Recorder {
-    pub(super) fn start(url: &str) -> Self {
+    pub(crate) fn start(url: &str) -> Self {
         let client = Client::lazy(url).expect("the address of a server");
         let seen = Arc::new(Mutex::default());
         let watching = tokio::spawn(record(client, Arc::clone(&seen)));
@@ -28,12 +28,12 @@ impl Recorder {
     }
 
     /// Its first snapshot is there: nothing that is enqueued from now on is before the watch.
-    pub(super) fn has_begun(&self) -> bool {
+    pub(crate) fn has_begun(&self) -> bool {
         !self.seen().is_empty()
     }
 
     /// Whether it has shown the end of a job.
-    pub(super) fn has_end_of(&self, job: &str) -> bool {
+    pub(crate) fn has_end_of(&self, job: &str) -> bool {
         let ends = |look: &Look| is_final(look.state);
         self.seen().iter().rev().any(|seen| match seen {
             Seen::Change(id, look) => id == job && ends(look),
@@ -43,7 +43,7 @@ impl Recorder {
     }
 
     /// All that was shown.
-    pub(super) fn stop(self) -> Vec<Seen> {
+    pub(crate) fn stop(self) -> Vec<Seen> {
         self.watching.abort();
         std::mem::take(&mut *self.seen())
     }

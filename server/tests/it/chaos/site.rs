@@ -182,7 +182,7 @@ impl Site {
 }
 
 /// Waits until nothing moves any more: the ends that the hot store tells.
-async fn ends(client: &Client, history: &mut History) {
+pub(crate) async fn ends(client: &Client, history: &mut History) {
     for id in &history.acknowledged {
         let what = format!("job {id} is final");
         let job = until(&what, PATIENCE, || async {
@@ -194,7 +194,7 @@ async fn ends(client: &Client, history: &mut History) {
 
 /// The ends that the ledger tells, which follows; what calls without an answer stored must
 /// end, too.
-async fn list(client: &Client, last: &str, history: &mut History) {
+pub(crate) async fn list(client: &Client, last: &str, history: &mut History) {
     history.listed = until("the list has all ends", PATIENCE, || async {
         let jobs = client.list_all(JobFilter::default(), 1_000, JobView::Basic);
         let jobs: Vec<_> =
