@@ -91,9 +91,12 @@ async fn connect(connector: &Connector) -> Result<Link, OpenError> {
 }
 
 /// Servers go by the clock of Redis, too.
-async fn time(link: &mut Link) -> Result<Millis, RebuildError> {
-    let time = link.query(&redis::cmd("TIME")).await.map_err(unread)?;
-    let mut time = reply::array(time)?.into_iter().map(reply::number);
+async fn time(link: &mut Link, keys: &Keys) -> Result<Millis, RebuildError> {
+    let mut ask = Pipeline::new();
+    ask.cmd("TIME");
+    let mut answers = link.query_on(&ask, &keys.meta()).await.map_err(unread)?;
+    let time = reply::array(answers.pop().unwrap_or_default())?;
+    let mut time = time.into_iter().map(reply::number);
     let mut part = || time.next().unwrap_or_else(|| Err(damaged("a time without its parts")));
     let ms = part()? * 1_000 + part()? / 1_000;
     Ok(ms.cast_signed())
@@ -135,7 +138,7 @@ impl Rebuild {
         let (connector, keys) = parts(options)?;
         let mut link = connect(&connector).await?;
         let writing = connect(&connector).await?;
-        let now = time(&mut link).await?;
+        let now = time(&mut link, &keys).await?;
         let former = ledger_epoch.max(found.at.map_or(0, |at| at.epoch));
         let mut rebuild = Self {
             writer: Writer::new(connector, keys.clone(), Scripts::quiet(), writing),

@@ -23,9 +23,7 @@ const PAGE: usize = 5_000;
 pub(super) struct Stores {
     pub(super) broker: Arc<dyn Broker>,
     pub(super) ledger: Ledger,
-    /// By which the server goes.
-    pub(super) clock: Clock,
-    /// Of a broker that others can take away.
+    /// Of a hot store that others can take away.
     pub(super) condition: Option<watch::Receiver<Condition>>,
 }
 
