@@ -214,8 +214,8 @@ impl Naive {
                 let holder = self.holder(key, now);
                 (holder != Some(*id)).then(|| Conflict::Key { key: key.clone(), holder })
             }
-            Guard::SessionOwner { session: id, owner } => {
-                self.unless_row(*id, |r| r.owner == *owner)
+            Guard::SessionOwner { session, owner } => {
+                self.unless_row(*session, |r| r.owner == *owner)
             }
             Guard::SessionRow(known) => self.unless_row(known.id, |row| row == known),
             Guard::QueueAbsent { name } => self.queues.get(name).cloned().map(Conflict::Queue),
