@@ -23,6 +23,8 @@ const PAGE: usize = 5_000;
 pub(super) struct Stores {
     pub(super) broker: Arc<dyn Broker>,
     pub(super) ledger: Ledger,
+    /// By which the server goes.
+    pub(super) clock: Clock,
     /// Of a hot store that others can take away.
     pub(super) condition: Option<watch::Receiver<Condition>>,
 }
