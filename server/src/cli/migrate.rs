@@ -60,10 +60,10 @@ fn sentence(done: &Migrated, state: MigrationState) -> String {
         }
         (0, _) => format!("{ledger} has format {to} already"),
         (count, MigrationState::Planned) => {
-            format!("{ledger} would go from format {from} to {to}, in {count} steps")
+            format!("{ledger} would go from format {from} to {to}; steps: {count}")
         }
         (count, MigrationState::Applied) => {
-            format!("{ledger} went from format {from} to {to}, in {count} steps")
+            format!("{ledger} went from format {from} to {to}; steps: {count}")
         }
     }
 }
