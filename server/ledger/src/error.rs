@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use sentinel_broker::Position;
 use sentinel_domain::JobId;
 
-/// Why the ledger could not answer. Nothing was changed, whichever it is.
+/// Why the ledger could not answer. Nothing was changed, but for [`Self::Unavailable`] from a
+/// database that servers share: there the answer to a commit may have been lost. A repeat is safe.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LedgerError {
     /// The same may work later.
