@@ -24,7 +24,7 @@ const BEGIN: Duration = Duration::from_secs(2);
 
 /// What one transaction may take in all.
 const READ: Duration = Duration::from_secs(35);
-const WRITE: Duration = Duration::from_secs(90);
+const WRITE: Duration = Duration::from_secs(60);
 
 /// How often a transaction is run, if others are in its way. A wait for a lock counts as some,
 /// since it took seconds.

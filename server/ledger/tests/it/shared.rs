@@ -15,7 +15,7 @@ use crate::home::{Home, Place, fresh};
 use crate::journal::{Journal, START};
 
 /// Anything that takes longer was held up.
-const HELD_UP: Duration = Duration::from_secs(60);
+const HELD_UP: Duration = Duration::from_secs(100);
 
 async fn migrate(database: &MariaDb) -> Result<Vec<u32>, LedgerError> {
     Ok(Ledger::migrate(&database.url(), MigrationState::Applied).await?.steps)
