@@ -1,8 +1,10 @@
 //! What is refused, and that it says why.
 
+use std::sync::Arc;
+
 use sentinel_broker::conformance::make;
 use sentinel_broker::{Broker, Position, StoreError, Tail, Trim, Verdict};
-use sentinel_domain::{Command, decide};
+use sentinel_domain::{Command, Job, decide};
 use sentinel_faults::{RedisServer, free_port};
 use sentinel_redis::{Condition, OpenError, OpenOptions, Redis};
 
@@ -68,36 +70,50 @@ async fn a_store_that_was_rolled_back_is_not_written_to() {
     assert_eq!(server.ask("DBSIZE").as_deref().map(str::trim), Some("0"), "nothing was begun");
 }
 
+async fn one_running(store: &Redis, writer: &mut make::Writer) -> Arc<Job> {
+    let session = make::session(1);
+    let call = writer.call(NOW).group(make::put_session(session, 1, 90_000));
+    let call = call.group(make::create(&make::job("q", "k", NOW, 0)));
+    let call = call.claim(make::claim(session, &["q"], &["k"], 1)).done();
+    store.commit(call).await.expect("commits").claimed.remove(0).remove(0)
+}
+
+/// Makes jobs until they are refused, at most a second after there is no room; answers how many.
+async fn fill(store: &Redis, writer: &mut make::Writer) -> u64 {
+    let mut made = 0;
+    let error = loop {
+        made += 1;
+        let now = NOW + made as i64;
+        let call = writer.call(now).group(make::create(&make::job("q", "k", now, made))).done();
+        match store.commit(call).await {
+            Ok(_) => tokio::task::yield_now().await,
+            Err(error) => break error,
+        }
+    };
+    assert!(matches!(error, StoreError::Full(_)), "{error}");
+    made
+}
+
+async fn report_passes(store: &Redis, writer: &mut make::Writer, running: &Job) {
+    let lease = running.status.lease.expect("it runs");
+    let command = Command::Succeed { lease, started_at: None, result: "x".into() };
+    let done = decide(running, &command, NOW).expect("its lease is live");
+    let report = writer.call(NOW).group(make::update(running, done)).done();
+    let verdicts = store.commit(report).await.expect("reports pass").verdicts;
+    assert_eq!(verdicts, [Verdict::Committed]);
+}
+
 #[tokio::test]
 async fn short_memory_takes_reports_but_no_new_jobs() {
     let dir = directory();
     let server = RedisServer::start(dir.path(), &[]);
     let store = Redis::open(OpenOptions::new(server.url(), NOW)).await.expect("opens");
     let mut writer = make::Writer::new(1);
-    let session = make::session(1);
-    let call = writer.call(NOW).group(make::put_session(session, 1, 90_000));
-    let call = call.group(make::create(&make::job("q", "k", NOW, 0)));
-    let call = call.claim(make::claim(session, &["q"], &["k"], 1)).done();
-    let running = store.commit(call).await.expect("commits").claimed.remove(0).remove(0);
+    let running = one_running(&store, &mut writer).await;
 
     server.ask("CONFIG SET maxmemory 1000000").expect("answers");
-    let mut made = 0;
-    let error = loop {
-        made += 1;
-        let call = writer.call(NOW).group(make::create(&make::job("q", "k", NOW, made))).done();
-        match store.commit(call).await {
-            // Until the memory was looked at, at most a second.
-            Ok(_) => tokio::task::yield_now().await,
-            Err(error) => break error,
-        }
-    };
-    assert!(matches!(error, StoreError::Full(_)), "{error}");
-    let lease = running.status.lease.expect("it runs");
-    let command = Command::Succeed { lease, started_at: None, result: "x".into() };
-    let done = decide(&running, &command, NOW).expect("its lease is live");
-    let report = writer.call(NOW).group(make::update(&running, done)).done();
-    let verdicts = store.commit(report).await.expect("reports pass").verdicts;
-    assert_eq!(verdicts, [Verdict::Committed]);
+    fill(&store, &mut writer).await;
+    report_passes(&store, &mut writer, &running).await;
 }
 
 #[tokio::test]
@@ -107,28 +123,9 @@ async fn a_ledger_that_is_far_behind_keeps_new_jobs_out_until_it_has_caught_up()
     let options = OpenOptions { journal_max_bytes: 16_384, ..OpenOptions::new(server.url(), NOW) };
     let store = Redis::open(options).await.expect("opens");
     let mut writer = make::Writer::new(1);
-    let session = make::session(1);
-    let call = writer.call(NOW).group(make::put_session(session, 1, 90_000));
-    let call = call.group(make::create(&make::job("q", "k", NOW, 0)));
-    let call = call.claim(make::claim(session, &["q"], &["k"], 1)).done();
-    let running = store.commit(call).await.expect("commits").claimed.remove(0).remove(0);
-    let mut made = 0;
-    let error = loop {
-        made += 1;
-        let now = NOW + made as i64;
-        let call = writer.call(now).group(make::create(&make::job("q", "k", now, made))).done();
-        match store.commit(call).await {
-            // Until the journal was looked at, at most a second.
-            Ok(_) => tokio::task::yield_now().await,
-            Err(error) => break error,
-        }
-    };
-    assert!(matches!(error, StoreError::Full(_)), "{error}");
-    let lease = running.status.lease.expect("it runs");
-    let command = Command::Succeed { lease, started_at: None, result: "x".into() };
-    let done = decide(&running, &command, NOW).expect("its lease is live");
-    let report = writer.call(NOW).group(make::update(&running, done)).done();
-    store.commit(report).await.expect("reports pass");
+    let running = one_running(&store, &mut writer).await;
+    let mut made = fill(&store, &mut writer).await;
+    report_passes(&store, &mut writer, &running).await;
 
     let head = *store.head().borrow();
     let Tail::Entries(entries) = store.tail(Position::default(), 1).await.expect("answers") else {
