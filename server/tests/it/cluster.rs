@@ -3,7 +3,7 @@
 
 mod balancer;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rustix::process::Signal;
@@ -14,7 +14,8 @@ use serde_json::json;
 use crate::chaos::load::Load;
 use crate::chaos::recorder::Recorder;
 use crate::chaos::site::{ends, list};
-use crate::harness::{PATIENCE, Server, Worker, demo, end_of, enqueue, sentinel, until};
+use crate::chaos::soak;
+use crate::harness::{PATIENCE, Server, Worker, binary, demo, end_of, enqueue, sentinel, until};
 use crate::history::{Look, check, effects};
 use balancer::Balancer;
 
@@ -44,6 +45,11 @@ struct Cluster {
 
 impl Cluster {
     async fn start(seed: u64) -> Self {
+        Self::start_program(seed, binary("sentinel")).await
+    }
+
+    /// With servers of another version, on a database that this one has migrated.
+    async fn start_program(seed: u64, program: PathBuf) -> Self {
         println!("SENTINEL_TEST_SEED={seed}");
         let dir = tempfile::tempdir().expect("a temporary directory");
         let place = |name: &str| {
@@ -59,7 +65,8 @@ impl Cluster {
         let flags: Vec<&str> = FLAGS.into_iter().chain([&*broker_url, &*ledger_url]).collect();
         let mut servers = Vec::with_capacity(SERVERS);
         for nth in 0..SERVERS {
-            servers.push(Server::start(&place(&format!("server{nth}")), &flags).await);
+            let place = place(&format!("server{nth}"));
+            servers.push(Server::start_program(program.clone(), &place, &flags).await);
         }
         let urls: Vec<String> = servers.iter().map(Server::url).collect();
         let recorders: Vec<Recorder> = urls.iter().map(|url| Recorder::start(url)).collect();
@@ -89,6 +96,18 @@ impl Cluster {
 
     fn client(&self, nth: usize) -> Client {
         Client::lazy(self.servers[nth % SERVERS].url()).expect("the address of a server")
+    }
+
+    /// Replaces a server, if need be by one of another version.
+    async fn replace(&mut self, nth: usize, program: Option<&Path>) {
+        let server = &mut self.servers[nth % SERVERS];
+        server.signal(Signal::TERM);
+        let status = server.end(PATIENCE + Duration::from_secs(10)).await;
+        assert!(status.success(), "the drain of server {nth} was not clean: {status}");
+        if let Some(program) = program {
+            server.program = program.to_owned();
+        }
+        server.restart().await;
     }
 
     /// Ends the load, waits until nothing moves, and judges the history.
@@ -127,13 +146,48 @@ async fn every_promise_is_kept_when_each_server_is_replaced() {
     let mut cluster = Cluster::start(seed()).await;
     for nth in 0..ROUNDS * SERVERS {
         cluster.load.acknowledges(60).await;
-        let server = &mut cluster.servers[nth % SERVERS];
-        server.signal(Signal::TERM);
-        let status = server.end(PATIENCE + Duration::from_secs(10)).await;
-        assert!(status.success(), "the drain of server {nth} was not clean: {status}");
-        server.restart().await;
+        cluster.replace(nth, None).await;
     }
     cluster.close().await;
+}
+
+/// An upgrade server by server, with one step back and a death on either side, under load.
+async fn upgrade(seed: u64, old: &Path) {
+    let new = binary("sentinel");
+    let mut cluster = Cluster::start_program(seed, old.to_owned()).await;
+    // Of three servers: one is new, killed and back, then two, one again, two, all.
+    let steps = [(0, &*new), (1, &*new), (1, old), (1, &*new), (2, &*new)];
+    for (nth, program) in steps {
+        cluster.load.acknowledges(60).await;
+        cluster.replace(nth, Some(program)).await;
+        cluster.load.acknowledges(60).await;
+        for dead in [nth, nth + 1] {
+            cluster.servers[dead % SERVERS].kill().await;
+            cluster.load.acknowledges(30).await;
+            cluster.servers[dead % SERVERS].restart().await;
+        }
+    }
+    let dose = json!({
+        "dose": "upgrade",
+        "seed": seed,
+        "faults": {"replaced": steps.len(), "killed": 2 * steps.len()},
+        "checked": {"jobs": cluster.load.acknowledged().len()},
+    });
+    cluster.close().await;
+    // Read by `cargo xtask soak`.
+    println!("dose {dose}");
+}
+
+/// `cargo xtask soak` names the programs of another version.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "runs for minutes; the profile soak runs it"]
+async fn soak_every_promise_is_kept_when_versions_are_mixed() {
+    let Some(other) = std::env::var_os("SENTINEL_TEST_OTHER") else {
+        println!("skipped: SENTINEL_TEST_OTHER names no directory with another version");
+        return;
+    };
+    let old = PathBuf::from(other).join("sentinel");
+    soak(|seed| upgrade(seed, &old)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
