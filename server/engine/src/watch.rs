@@ -170,7 +170,8 @@ impl Engine {
         wants_logs: bool,
     ) -> Result<Watch, EngineError> {
         check(&selector)?;
-        let (watcher, live_from) = self.fanout.join(selector.clone(), wants_logs);
+        let head = *self.broker.head().borrow();
+        let (watcher, live_from) = self.fanout.join(selector.clone(), wants_logs, head);
         self.observer.watches(1);
         let by_ids = matches!(selector, Selector::Jobs(_));
         let mut watch = Watch {
