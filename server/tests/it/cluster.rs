@@ -1,6 +1,9 @@
 //! Three servers over one Redis and one MariaDB, under load: each is replaced, each is killed,
 //! and the history keeps every promise.
 
+mod away;
+mod lead;
+
 use std::time::Duration;
 
 use crate::chaos::fault::Fault;

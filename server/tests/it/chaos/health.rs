@@ -42,7 +42,7 @@ pub(super) struct Health {
 
 impl Site {
     /// All is well in time after a fault.
-    pub(super) async fn recovers(&mut self, fault: Fault) {
+    pub(crate) async fn recovers(&mut self, fault: Fault) {
         let health = self.health().await;
         let ailments = health.ailments;
         println!("          well after {:?}", health.took);

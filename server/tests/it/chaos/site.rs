@@ -148,7 +148,8 @@ impl Site {
         self.stores.as_mut().expect("an installation of several servers")
     }
 
-    pub(super) fn workers(&self) -> impl Iterator<Item = &String> {
+    /// Their names: each alone serves a queue of its name.
+    pub(crate) fn workers(&self) -> impl Iterator<Item = &String> {
         self.fleet.iter().map(|(name, _)| name)
     }
 
@@ -158,7 +159,7 @@ impl Site {
         Client::lazy(server.url()).expect("the address of a server")
     }
 
-    pub(super) fn note(&mut self, fault: Fault, length: Duration) {
+    pub(crate) fn note(&mut self, fault: Fault, length: Duration) {
         println!("{:>7.3} s: {} for {length:?}", self.begun.elapsed().as_secs_f64(), fault.name());
         *self.faults.entry(fault.name()).or_default() += 1;
     }
