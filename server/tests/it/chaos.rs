@@ -12,7 +12,7 @@ mod stores;
 use std::time::{Duration, Instant};
 
 use rand::rngs::StdRng;
-use rand::seq::SliceRandom;
+use rand::seq::{IteratorRandom, SliceRandom};
 use rand::{RngExt, SeedableRng};
 
 use fault::Fault;
@@ -32,6 +32,9 @@ const MIXED: usize = 14;
 
 /// Faults of several servers and their stores in one short round.
 const SHARED: usize = 16;
+
+/// Pairs of faults in one dose.
+const STORMS: usize = 16;
 
 pub(crate) fn seed() -> u64 {
     let seed = std::env::var("SENTINEL_TEST_SEED").ok().and_then(|seed| seed.parse().ok());
@@ -92,6 +95,23 @@ async fn shared(seed: u64, mut faults: Vec<Fault>, count: usize, longest: Durati
     site.close().await;
 }
 
+/// The same with two faults at once, again and again.
+async fn storms(seed: u64, count: usize, longest: Duration) {
+    let mut dice = StdRng::seed_from_u64(seed);
+    let faults = Fault::of_many();
+    let mut site = Site::start("storms", seed, Ground::Shared).await;
+    for _ in 0..count {
+        let first = faults[dice.random_range(0..faults.len())];
+        let others = faults.iter().filter(|other| other.target() != first.target());
+        let second = *others.choose(&mut dice).expect("a fault of something else");
+        let length = longest.mul_f64(dice.random_range(0.2..1.0));
+        site.strike_twice([first, second], length).await;
+        site.recovers(second).await;
+        site.load.acknowledges(40).await;
+    }
+    site.close().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_promise_is_kept_when_servers_and_workers_die() {
     deaths(seed()).await;
@@ -141,4 +161,10 @@ async fn soak_every_promise_is_kept_under_mixed_faults() {
 #[ignore = "runs for minutes; the profile soak runs it"]
 async fn soak_every_promise_is_kept_by_many_servers_when_they_and_their_stores_fail() {
     soak(|seed| shared(seed, Fault::of_many(), usize::MAX, Duration::from_secs(8))).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "runs for minutes; the profile soak runs it"]
+async fn soak_every_promise_is_kept_when_two_things_fail_at_once() {
+    soak(|seed| storms(seed, STORMS, Duration::from_secs(6))).await;
 }

@@ -1,23 +1,13 @@
 //! What can be done to an installation, and how it is undone.
 
-mod stores;
-
-use std::time::Duration;
-
-use rustix::process::Signal;
-use sentinel_faults::{Direction, Proxy};
-
-use super::site::Site;
-use crate::harness::{PATIENCE, pass};
-
-/// What is added to each way of a slow network.
-const DELAY: Duration = Duration::from_millis(150);
+mod network;
+mod strike;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fault {
-    /// kill -9, and a start.
+    /// kill -9, and a start later.
     KillServer,
-    /// SIGTERM, and a start.
+    /// SIGTERM, and a start later.
     StopServer,
     /// SIGSTOP, and SIGCONT later.
     FreezeServer,
@@ -56,6 +46,20 @@ pub(crate) enum Fault {
     StallFromLedger,
     SlowLedger,
     HalfOpenLedger,
+}
+
+/// What a fault is done to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Target {
+    Server,
+    Worker,
+    ToClients,
+    ToWorkers,
+    Redis,
+    Ledger,
+    /// From servers.
+    ToRedis,
+    ToLedger,
 }
 
 impl Fault {
@@ -114,6 +118,39 @@ impl Fault {
         [Self::SHORT_OF_ONE, Self::OF_STORES.split_at(14).0].concat()
     }
 
+    /// What it is done to. Two at once are done to different things.
+    pub(super) fn target(self) -> Target {
+        match self {
+            Self::KillServer | Self::StopServer | Self::FreezeServer | Self::FillDisk => {
+                Target::Server
+            }
+            Self::KillWorker | Self::StopWorker | Self::FreezeWorker => Target::Worker,
+            Self::CutClients | Self::StallClients | Self::SlowClients | Self::HalfOpenClients => {
+                Target::ToClients
+            }
+            Self::CutWorkers
+            | Self::IsolateWorkers
+            | Self::StallUp
+            | Self::StallDown
+            | Self::SlowWorkers
+            | Self::HalfOpenWorkers => Target::ToWorkers,
+            Self::KillRedis | Self::FreezeRedis => Target::Redis,
+            Self::KillLedger | Self::FreezeLedger => Target::Ledger,
+            Self::CutRedis
+            | Self::IsolateRedis
+            | Self::StallRedis
+            | Self::StallFromRedis
+            | Self::SlowRedis
+            | Self::HalfOpenRedis => Target::ToRedis,
+            Self::CutLedger
+            | Self::IsolateLedger
+            | Self::StallLedger
+            | Self::StallFromLedger
+            | Self::SlowLedger
+            | Self::HalfOpenLedger => Target::ToLedger,
+        }
+    }
+
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::KillServer => "kill_server",
@@ -149,84 +186,6 @@ impl Fault {
             Self::StallFromLedger => "stall_from_ledger",
             Self::SlowLedger => "slow_ledger",
             Self::HalfOpenLedger => "half_open_ledger",
-        }
-    }
-}
-
-/// Breaks the network with `fault` for so long.
-async fn network(proxies: &[Proxy], length: Duration, fault: impl Fn(&Proxy)) {
-    proxies.iter().for_each(fault);
-    pass(length).await;
-    proxies.iter().for_each(Proxy::restore);
-}
-
-fn isolate(proxy: &Proxy) {
-    proxy.refuse();
-    proxy.cut();
-}
-
-fn slow(proxy: &Proxy) {
-    proxy.delay(Direction::Up, DELAY);
-    proxy.delay(Direction::Down, DELAY);
-}
-
-impl Site {
-    /// Does it, lets it last, and ends it.
-    pub(crate) async fn strike(&mut self, fault: Fault, length: Duration) {
-        self.note(fault, length);
-        let one = std::slice::from_ref;
-        let (workers, clients) = (one(&self.to_workers), one(&self.to_clients));
-        match fault {
-            Fault::KillServer => {
-                let server = self.next_server();
-                server.kill().await;
-                server.restart().await;
-            }
-            Fault::StopServer => {
-                let has_holes = self.has_holes();
-                let server = self.next_server();
-                server.signal(Signal::TERM);
-                let status = server.end(PATIENCE).await;
-                // A half-open connection is waited for until the drain is over.
-                assert!(status.success() || has_holes, "the drain was not clean: {status}");
-                server.restart().await;
-            }
-            Fault::FreezeServer => {
-                let server = self.next_server();
-                server.signal(Signal::STOP);
-                pass(length).await;
-                server.signal(Signal::CONT);
-            }
-            Fault::KillWorker => {
-                self.next_worker().kill().await;
-                self.replace_worker();
-            }
-            Fault::StopWorker => {
-                let worker = self.next_worker();
-                worker.signal(Signal::TERM);
-                worker.end(PATIENCE).await;
-                self.replace_worker();
-            }
-            Fault::FreezeWorker => {
-                let worker = self.next_worker();
-                worker.signal(Signal::STOP);
-                pass(length).await;
-                worker.signal(Signal::CONT);
-            }
-            Fault::CutWorkers => _ = self.to_workers.cut(),
-            Fault::CutClients => _ = self.to_clients.cut(),
-            Fault::IsolateWorkers => network(workers, length, isolate).await,
-            Fault::StallUp => network(workers, length, |p| p.stall(Direction::Up)).await,
-            Fault::StallDown => network(workers, length, |p| p.stall(Direction::Down)).await,
-            Fault::StallClients => {
-                network(clients, length, |p| p.stall(Direction::Down)).await;
-            }
-            Fault::SlowWorkers => network(workers, length, slow).await,
-            Fault::SlowClients => network(clients, length, slow).await,
-            Fault::HalfOpenWorkers => network(workers, length, Proxy::swallow).await,
-            Fault::HalfOpenClients => network(clients, length, Proxy::swallow).await,
-            Fault::FillDisk => self.fill_disk(length).await,
-            of_stores => self.strike_stores(of_stores, length).await,
         }
     }
 }

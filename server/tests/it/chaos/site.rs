@@ -11,7 +11,7 @@ use super::fault::Fault;
 use super::load::Load;
 use super::recorder::Recorder;
 use super::stores::Stores;
-use crate::harness::{PATIENCE, Server, Worker, pass, until};
+use crate::harness::{PATIENCE, Server, Worker, until};
 
 /// The ballast of the server, twice that to take it again, and what a dose writes.
 const DISK_MEGABYTES: u32 = 768;
@@ -54,7 +54,7 @@ pub(crate) struct Site {
     pub(super) to_clients: Proxy,
     /// Where the handlers write.
     pub(super) file: PathBuf,
-    fleet: Vec<(String, Worker)>,
+    pub(super) fleet: Vec<(String, Worker)>,
     hired: usize,
     turn: usize,
     pub(super) faults: BTreeMap<&'static str, usize>,
@@ -67,7 +67,7 @@ pub(crate) struct Site {
     /// Of several servers.
     stores: Option<Stores>,
     /// Unmounted lazily, and before the directory that it is mounted in is removed.
-    disk: Option<Disk>,
+    pub(super) disk: Option<Disk>,
     dir: tempfile::TempDir,
 }
 
@@ -133,12 +133,12 @@ impl Site {
         site
     }
 
-    fn hire(&mut self) -> (String, Worker) {
+    pub(super) fn hire(&mut self) -> (String, Worker) {
         let name = format!("w{}", self.hired);
         self.hired += 1;
         let queues = format!("default,{name}");
         let url = format!("http://{}", self.to_workers.address());
-        let flags = ["--concurrency", "64", "--queues", &queues];
+        let flags = ["--concurrency", "64", "--queues", &queues, "--drain-timeout", "10s"];
         let worker = Worker::start(self.dir.path(), &url, &name, &flags);
         (name, worker)
     }
@@ -176,22 +176,12 @@ impl Site {
         self.turn
     }
 
-    pub(super) fn next_server(&mut self) -> &mut Server {
-        let turn = self.next_turn();
-        let servers = self.servers.len();
-        &mut self.servers[turn % servers]
+    pub(super) fn next_server(&mut self) -> usize {
+        self.next_turn() % self.servers.len()
     }
 
-    pub(super) fn next_worker(&mut self) -> &mut Worker {
-        let turn = self.next_turn();
-        let workers = self.fleet.len();
-        &mut self.fleet[turn % workers].1
-    }
-
-    /// Another one takes the place of the one whose turn it was.
-    pub(super) fn replace_worker(&mut self) {
-        let at = self.turn % self.fleet.len();
-        self.fleet[at] = self.hire();
+    pub(super) fn next_worker(&mut self) -> usize {
+        self.next_turn() % self.fleet.len()
     }
 
     /// No worker of the fleet is gone.
@@ -206,20 +196,5 @@ impl Site {
         self.to_workers.restore();
         self.to_clients.restore();
         self.stores.iter().for_each(Stores::restore);
-    }
-
-    /// Left out where no disk can be mounted.
-    pub(super) async fn fill_disk(&mut self, length: Duration) {
-        match &self.disk {
-            Some(disk) => {
-                disk.fill(0);
-                pass(length).await;
-                disk.free();
-            }
-            None => {
-                self.faults.remove(Fault::FillDisk.name());
-                println!("fill_disk is left out: only root may mount a disk");
-            }
-        }
     }
 }
