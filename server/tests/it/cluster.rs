@@ -2,6 +2,7 @@
 //! and the history keeps every promise.
 
 mod away;
+mod isolated;
 mod lead;
 
 use std::time::Duration;

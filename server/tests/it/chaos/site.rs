@@ -191,8 +191,13 @@ impl Site {
         }
     }
 
+    /// Whatever that server asks Redis for is lost, until [`Site::restore`].
+    pub(crate) fn cut_off_from_redis(&mut self, nth: usize) {
+        self.stores().to_redis[nth].swallow();
+    }
+
     /// Ends the faults of the network.
-    pub(super) fn restore(&self) {
+    pub(crate) fn restore(&self) {
         self.to_workers.restore();
         self.to_clients.restore();
         self.stores.iter().for_each(Stores::restore);
