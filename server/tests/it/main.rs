@@ -23,6 +23,7 @@ mod moving;
 mod network;
 mod ops;
 mod programs;
+mod queue;
 mod raw;
 mod rebuild;
 mod refusals;

@@ -21,15 +21,11 @@ pub(crate) struct Server {
 impl Server {
     /// `sentinel serve` on free ports; answers calls when this returns.
     pub(crate) async fn start(dir: &Path, flags: &[&str]) -> Self {
-        Self::start_program(binary("sentinel"), dir, flags).await
-    }
-
-    /// The same of another version.
-    pub(crate) async fn start_program(program: PathBuf, dir: &Path, flags: &[&str]) -> Self {
         let flags: Vec<String> = flags.iter().map(|flag| (*flag).to_owned()).collect();
         let any = "127.0.0.1:0";
         // A former server of the directory told of another address.
         let told = std::fs::read_to_string(dir.join("server.log")).map_or(0, |log| log.len());
+        let program = binary("sentinel");
         let process = launch(&program, dir, [any, any], &flags);
         let mut server = Self {
             program,
@@ -69,6 +65,14 @@ impl Server {
 
     pub(crate) fn log(&self) -> String {
         self.process.log()
+    }
+
+    /// How often a session of a worker began with this server, over its restarts.
+    pub(crate) fn sessions_of(&self, worker: &str) -> usize {
+        let told = format!("\"worker\":\"{worker}\"");
+        let log = self.log();
+        let began = log.lines().filter(|line| line.contains("a worker session began"));
+        began.filter(|line| line.contains(&told)).count()
     }
 
     pub(crate) async fn kill(&mut self) {
