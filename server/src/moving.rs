@@ -207,6 +207,11 @@ impl Work<'_> {
 
     /// Makes sure of both stores, and shuts servers out of them.
     async fn begin(&self, step: Option<MoveStep>) -> Result<(), MoveError> {
+        // First: a Redis without any room does not even tell in one transaction what it has. What
+        // an earlier try has put there goes before it is filled again.
+        if step.is_none() {
+            self.refuse_narrow().await?;
+        }
         let options = self.options();
         let found = Found::look(&options).await.map_err(Failed::from)?;
         let checkpoint = self.ledger.checkpoint().await?;
@@ -220,7 +225,6 @@ impl Work<'_> {
         {
             return Err(self.taken(at, found.jobs));
         }
-        self.refuse_narrow().await?;
         if step.is_none() {
             let directory = std::path::absolute(self.dir).unwrap_or_else(|_| self.dir.to_owned());
             let directory = directory.display().to_string();
