@@ -174,7 +174,8 @@ impl Engine {
     ) -> Result<Watch, EngineError> {
         check(&selector)?;
         self.refuse_if_cut_off()?;
-        let (watcher, live_from) = self.fanout.join(selector.clone(), wants_logs);
+        let head = *self.broker.head().borrow();
+        let (watcher, live_from) = self.fanout.join(selector.clone(), wants_logs, head);
         self.observer.watches(1);
         let by_ids = matches!(selector, Selector::Jobs(_));
         let mut watch = Watch {
