@@ -133,7 +133,7 @@ async fn every_promise_is_kept_by_many_servers_when_they_and_their_stores_fail()
 }
 
 /// Doses with rising seeds for SENTINEL_SOAK_MINUTES, 10 unless set.
-async fn soak<F: Future<Output = ()>>(dose: impl Fn(u64) -> F) {
+pub(crate) async fn soak<F: Future<Output = ()>>(dose: impl Fn(u64) -> F) {
     let minutes = std::env::var("SENTINEL_SOAK_MINUTES").ok().and_then(|text| text.parse().ok());
     let length = Duration::from_secs(60 * minutes.unwrap_or(10));
     let start = Instant::now();

@@ -19,6 +19,7 @@ mod harness;
 mod history;
 mod hostile;
 mod limits;
+mod moving;
 mod network;
 mod ops;
 mod programs;

@@ -39,7 +39,7 @@ pub(crate) enum Access {
 
 /// A connection that is ready.
 pub(crate) struct Session {
-    pub(super) connection: AsyncMysqlConnection,
+    pub(crate) connection: AsyncMysqlConnection,
     /// What one statement may be long.
     pub(super) packet_bytes: u64,
     /// 1: a commit is on the disk before it is acknowledged.
