@@ -318,6 +318,7 @@ fn from_queue(queue: &Queue) -> s::Queue {
         priority_boost_ms: queue.priority_boost_ms,
         description: queue.description.to_string(),
         created_at_ms: queue.created_at,
+        mode: code::from_mode_of_queue(queue.mode),
     }
 }
 
@@ -328,6 +329,7 @@ fn to_queue(queue: s::Queue, names: &mut Names) -> Result<Queue, CodecError> {
         priority_boost_ms: queue.priority_boost_ms,
         description: queue.description.into(),
         created_at: queue.created_at_ms,
+        mode: code::to_mode_of_queue(queue.mode)?,
     })
 }
 

@@ -23,6 +23,7 @@ mod limits;
 mod network;
 mod ops;
 mod programs;
+mod queue;
 mod raw;
 mod rebuild;
 mod refusals;

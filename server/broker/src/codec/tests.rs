@@ -4,8 +4,8 @@ use proptest::collection::vec;
 use proptest::option::of;
 use proptest::prelude::*;
 use sentinel_domain::{
-    Ack, AttemptOutcome, Backoff, DependencyFailure, Jitter, OnLost, QueueOrder, Reason, State,
-    UniqueMode, UniqueScope,
+    Ack, AttemptOutcome, Backoff, DependencyFailure, Jitter, OnLost, QueueMode, QueueOrder, Reason,
+    State, UniqueMode, UniqueScope,
 };
 
 use super::*;
@@ -163,9 +163,10 @@ prop_compose! {
         order in prop_oneof![Just(QueueOrder::Aging), Just(QueueOrder::Strict)],
         priority_boost_ms in any::<u64>(),
         description in text(),
+        mode in prop::sample::select(vec![QueueMode::Open, QueueMode::Paused, QueueMode::Draining]),
         created_at in any::<i64>(),
     ) -> Queue {
-        Queue { name, order, priority_boost_ms, description, created_at }
+        Queue { name, order, priority_boost_ms, description, mode, created_at }
     }
 }
 

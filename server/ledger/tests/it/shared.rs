@@ -355,3 +355,29 @@ async fn a_silent_database_holds_nobody_up() {
     database.resume();
     assert_eq!(checkpoint(&ledger).await, at);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_is_gone_in_a_transaction_holds_nobody_up() {
+    let (place, two) = fresh(Home::MariaDb).await;
+    let Place::MariaDb(database) = &place else { unreachable!("asked for") };
+    let target = SocketAddr::from((Ipv4Addr::LOCALHOST, database.port()));
+    let proxy = Proxy::start(target).await.expect("a proxy");
+    let one = connect(&database.url_at(proxy.address().port())).await.expect("connected");
+    let mut journal = Journal::new(16);
+    let entries: Vec<_> = (0..250).map(|_| journal.births(100)).collect();
+    let few = entries[..5].to_vec();
+    let projecting = tokio::spawn(async move { one.project(Position::default(), entries).await });
+    // It has the checkpoint, and the database never hears of it again.
+    let changing = "SELECT COUNT(*) FROM information_schema.innodb_trx WHERE trx_rows_modified > 0";
+    tokio::task::block_in_place(|| {
+        while database.ask(changing).trim() == "0" {
+            std::thread::yield_now();
+        }
+    });
+    proxy.swallow();
+    let expected = few.last().expect("an entry").position;
+    let projected = two.project(Position::default(), few).await;
+    assert!(!projecting.is_finished(), "it hangs in the middle");
+    projecting.abort();
+    assert_eq!(projected, Ok(expected));
+}

@@ -62,6 +62,14 @@ impl Server {
         self.process.log()
     }
 
+    /// How often a session of a worker began with this server, over its restarts.
+    pub(crate) fn sessions_of(&self, worker: &str) -> usize {
+        let told = format!("\"worker\":\"{worker}\"");
+        let log = self.log();
+        let began = log.lines().filter(|line| line.contains("a worker session began"));
+        began.filter(|line| line.contains(&told)).count()
+    }
+
     pub(crate) async fn kill(&mut self) {
         self.process.kill().await;
     }
