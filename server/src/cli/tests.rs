@@ -182,8 +182,8 @@ fn a_piped_table_is_bare_columns() {
     queue::show(&[queue], &mut sink.pipe(false)).unwrap();
     assert_eq!(
         sink.text(),
-        "NAME  ORDER  BOOST  AGE  DESCRIPTION\n\
-         mail  aging  60s    2h   what people read\n"
+        "NAME  MODE  ORDER  BOOST  AGE  DESCRIPTION\n\
+         mail  open  aging  60s    2h   what people read\n"
     );
 }
 

@@ -15,6 +15,7 @@ mod drain;
 mod faults;
 mod flood;
 mod format;
+mod handlers;
 mod harness;
 mod history;
 mod hostile;
