@@ -3,7 +3,7 @@
 use prost_types::{Duration, Timestamp};
 use sentinel_domain::{
     Ack, Backoff, DependencyFailure, Jitter, Job, JobError, Millis, OnLost, Progress, Queue,
-    QueueOrder, Reason, Spec, State, UniqueMode, UniqueScope,
+    QueueMode, QueueOrder, Reason, Spec, State, UniqueMode, UniqueScope,
 };
 use sentinel_engine::BatchItem;
 use sentinel_ledger::{LogRow, QueueCount};
@@ -264,11 +264,17 @@ pub(super) fn queue(queue: &Queue) -> admin::Queue {
         QueueOrder::Aging => admin::QueueOrder::Aging,
         QueueOrder::Strict => admin::QueueOrder::Strict,
     };
+    let mode = match queue.mode {
+        QueueMode::Open => admin::QueueMode::Open,
+        QueueMode::Paused => admin::QueueMode::Paused,
+        QueueMode::Draining => admin::QueueMode::Draining,
+    };
     admin::Queue {
         name: queue.name.to_string(),
         order: order.into(),
         priority_boost: Some(duration(queue.priority_boost_ms)),
         description: queue.description.to_string(),
         created_at: Some(timestamp(queue.created_at)),
+        mode: mode.into(),
     }
 }
