@@ -4,6 +4,7 @@
 mod bench;
 mod codegen;
 mod dev;
+mod languages;
 mod lint;
 mod paint;
 mod proto;

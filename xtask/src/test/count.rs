@@ -36,6 +36,12 @@ impl Count {
         for line in output.lines() {
             if let Some(tail) = line.strip_prefix("test result: ").filter(|_| !is_nextest) {
                 count.add_words(tail.split_once(". ").map_or("", |(_, words)| words), ';');
+            } else if let Some(number) = line.strip_prefix("# pass ") {
+                add(&mut count.passed, number); // the test runner of Node
+            } else if let Some(number) = line.strip_prefix("# fail ") {
+                add(&mut count.failed, number);
+            } else if let Some(tail) = line.strip_prefix("Ran ").filter(|_| success) {
+                add(&mut count.passed, tail); // unittest of Python: `Ran 5 tests in 0.2s`
             } else if line.starts_with(SUMMARY) {
                 count.add_words(line.split_once(" run: ").map_or("", |(_, words)| words), ',');
             }
@@ -69,6 +75,11 @@ impl Count {
         };
         format!("{} passed, {} failed{skipped}", self.passed, self.failed)
     }
+}
+
+fn add(to: &mut u64, text: &str) {
+    let number = text.split_whitespace().next().and_then(|word| word.parse::<u64>().ok());
+    *to += number.unwrap_or(0);
 }
 
 impl AddAssign<&Count> for Count {

@@ -30,8 +30,14 @@ const NEEDS: &[Need] = &[
     Need {
         probe: &["python3", "-c", "import venv, ensurepip"],
         source: Source::Apt("python3-venv"),
-        why: "holds buf, grpcurl and grpcio, which drive the server from outside",
+        why: "holds buf, grpcurl, grpcio and the Python SDK, which drive the server from outside",
     },
+    Need {
+        probe: &["node", "--eval", "process.exit(process.versions.node.split('.')[0] < 20)"],
+        source: Source::Apt("nodejs"),
+        why: "runs the Node SDK (20 or later)",
+    },
+    Need { probe: &["npm", "--version"], source: Source::Apt("npm"), why: "builds the Node SDK" },
     Need {
         probe: &["redis-server", "--version"],
         source: Source::Apt("redis-server"),

@@ -8,7 +8,7 @@ use anyhow::bail;
 
 use super::{Context, Count, Outcome, capture::capture, preflight};
 use crate::proto::{self, MODULES};
-use crate::{repo, shell, tidy, tools};
+use crate::{languages, repo, shell, tidy, tools};
 
 #[derive(Debug)]
 pub(crate) struct Step {
@@ -43,6 +43,8 @@ pub(crate) const STEPS: &[Step] = &[
     step("clippy", "cargo clippy on all targets, warnings are errors", 20, clippy),
     step("codegen", "the committed generated code is what the .proto files give", 10, codegen),
     step("build", "every binary builds", 20, build),
+    step("node", "the Node SDK builds from its lock file, and its own tests", 10, node),
+    step("python", "the Python SDK builds as a wheel, and its own tests", 10, python),
     step("unit", "tests inside the crates", 20, unit),
     step(
         "integration",
@@ -129,12 +131,34 @@ fn each_module(context: &Context, step: &Step, adapt: fn(&mut Command, &Path)) -
     Ok(Count::success())
 }
 
+fn node(context: &Context, step: &Step) -> Outcome {
+    languages::ensure_node_modules(&context.root)?;
+    let build = languages::npm(&context.root, &["run", "--silent", "build"]);
+    chain(context, step, build, languages::npm(&context.root, &["--silent", "test"]))
+}
+
+fn python(context: &Context, step: &Step) -> Outcome {
+    languages::ensure_environment(&context.root)?;
+    languages::install_wheel(&context.root)?;
+    let mut tests = languages::python(&context.root);
+    tests.args(["-m", "unittest", "discover", "--start-directory", "tests"]);
+    counted(context, step, &mut tests)
+}
+
+/// A build, and the tests of what it built.
+fn chain(context: &Context, step: &Step, mut build: Command, mut tests: Command) -> Outcome {
+    let built = check(context, step, &mut build)?;
+    if built.failed > 0 { Ok(built) } else { counted(context, step, &mut tests) }
+}
+
 fn unit(context: &Context, step: &Step) -> Outcome {
     tests(context, step, &["--lib", "--bins"])
 }
 
 fn integration(context: &Context, step: &Step) -> Outcome {
     tools::ensure(&context.root)?;
+    // Alone it must work, too: tests start workers of these languages.
+    languages::ensure_built(&context.root)?;
     if !repo::members()?.to_string().contains("\"kind\":[\"test\"]") {
         return Ok(Count::default()); // cargo refuses `--test *` when there is none
     }

@@ -20,7 +20,47 @@ mod rust {
     sentinel_conformance::for_each_scenario!(tests);
 }
 
+mod node {
+    //! The runtime of `client-sdk/node`.
+
+    fn runtime() -> sentinel_conformance::Runtime {
+        let worker = crate::built("client-sdk/node/dist/test/conformance-worker.js", "node");
+        sentinel_conformance::Runtime::new("node", [worker])
+    }
+
+    sentinel_conformance::for_each_scenario!(tests);
+    tests!(credential);
+}
+
+mod python {
+    //! The runtime of `client-sdk/python`.
+
+    fn runtime() -> sentinel_conformance::Runtime {
+        let python = crate::built("target/python/venv/bin/python", "python");
+        let worker = crate::root().join("client-sdk/python/tests/conformance_worker.py");
+        sentinel_conformance::Runtime::new(python, [worker])
+    }
+
+    sentinel_conformance::for_each_scenario!(tests);
+    tests!(credential);
+}
+
+use std::path::{Path, PathBuf};
+
 use sentinel_conformance::{Runtime, SCENARIOS};
+
+/// The workspace.
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+/// What a step of `cargo xtask test` builds.
+fn built(path: &str, step: &str) -> PathBuf {
+    let path = root().join(path);
+    let missing = format!("{} is missing: run cargo xtask test --only {step}", path.display());
+    assert!(path.exists(), "{missing}");
+    path
+}
 
 fn play(name: &str, runtime: &Runtime) {
     let scenario = SCENARIOS.iter().find(|scenario| scenario.name == name);

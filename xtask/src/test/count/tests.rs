@@ -58,3 +58,13 @@ test result: ok. 1 passed; 0 failed; 0 ignored; 0 measured; 7 filtered out; fini
     let count = Count::parse(output, true);
     assert_eq!((count.passed, count.failed), (2, 0));
 }
+
+#[test]
+fn reads_the_runners_of_other_languages() {
+    let node = "TAP version 13\n# tests 12\n# pass 11\n# fail 1\n";
+    assert_eq!(Count::parse(node, false), Count { passed: 11, failed: 1, ..Count::default() });
+    let python = "....\n------\nRan 4 tests in 0.123s\n\nOK\n";
+    assert_eq!(Count::parse(python, true), Count { passed: 4, ..Count::default() });
+    let broken = "Ran 4 tests in 0.123s\n\nFAILED (failures=1)\n";
+    assert_eq!(Count::parse(broken, false), Count { failed: 1, ..Count::default() });
+}

@@ -1,0 +1,38 @@
+"""Makes the messages out of the contract while the package is built, as its private part."""
+
+import re
+from pathlib import Path
+
+import grpc_tools
+from grpc_tools import protoc
+from setuptools import setup
+from setuptools.command.build_py import build_py
+
+PROTO = Path(__file__).resolve().parent / "../../proto"
+FILES = [
+    "sentinel/jobs/v1/job.proto",
+    "sentinel/jobs/v1/job_service.proto",
+    "sentinel/workers/v1/worker_service.proto",
+]
+# Absolute imports of the generator, which would claim the name `sentinel` for everybody.
+IMPORT = re.compile(r"^from sentinel\.", re.MULTILINE)
+
+
+class BuildWithMessages(build_py):
+    def run(self) -> None:
+        super().run()
+        package = Path(self.build_lib) / "sentinel_client" / "_proto"
+        package.mkdir(parents=True, exist_ok=True)
+        well_known = Path(grpc_tools.__file__).parent / "_proto"
+        args = ["protoc", f"-I{PROTO}", f"-I{well_known}", f"--python_out={package}", f"--pyi_out={package}"]
+        if protoc.main([*args, *FILES]) != 0:
+            raise SystemExit("protoc failed")
+        for path in [*package.rglob("*.py"), *package.rglob("*.pyi")]:
+            path.write_text(IMPORT.sub("from sentinel_client._proto.sentinel.", path.read_text()))
+        for folder in {package, *(path.parent for path in package.rglob("*_pb2.py"))}:
+            while folder != package.parent:
+                (folder / "__init__.py").touch()
+                folder = folder.parent
+
+
+setup(cmdclass={"build_py": BuildWithMessages})

@@ -1,0 +1,1 @@
+"""The session of a worker: its rules, its stream, its handlers."""
