@@ -61,6 +61,8 @@ const ROOMS: &[Room] = &[
     ),
     room("sentinel-faults", &[], &[]),
     room("sentinel-client", &["sentinel-proto"], &["sentinel-fuzz", "sentinel-server"]),
+    // For the tests of those who use the SDK; nothing else may depend on it.
+    room("sentinel-testing", &["sentinel-client", "sentinel-server"], &[]),
     room("sentinel-worker", &["sentinel-client", "sentinel-proto"], &["sentinel-server"]),
     room(
         "sentinel-bench",
