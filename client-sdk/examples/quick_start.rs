@@ -37,7 +37,7 @@ async fn main() -> anyhow::Result<()> {
 }
 
 /// Greets three people; answers what came of it.
-pub async fn run(server: &str) -> anyhow::Result<Vec<String>> {
+pub(crate) async fn run(server: &str) -> anyhow::Result<Vec<String>> {
     let worker = Worker::builder(server).queue(Greet::QUEUE).job(greet).build()?;
     let (stop, stopped) = oneshot::channel::<()>();
     let working = worker.run(async {

@@ -60,7 +60,7 @@ async fn main() -> anyhow::Result<()> {
 }
 
 /// Sets a price; answers what the handler says.
-pub async fn run(server: &str) -> anyhow::Result<String> {
+pub(crate) async fn run(server: &str) -> anyhow::Result<String> {
     let prices = Prices::default();
     let kept = prices.clone();
     let worker = Worker::builder(server)

@@ -1,3 +1,6 @@
+//! The Rust SDK: callers and workers of Sentinel. What follows is its README, so that the examples
+//! in it are compiled.
+//!
 #![doc = include_str!("../README.md")]
 //!
 //! The wire types are re-exported as [`proto`], so that a caller needs no second dependency.

@@ -22,7 +22,6 @@ const HEAVY: &[(&str, &str)] = &[
     ("redis", "the store is the server's"),
     ("bb8", "the store is the server's"),
     ("clap", "a library has no command line"),
-    ("anyhow", "libraries give errors that can be matched"),
 ];
 
 pub(super) fn check() -> Vec<Problem> {
