@@ -3,35 +3,37 @@
 mod jobs;
 mod queues;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tonic::Request;
 use tonic::transport::Channel;
 
-use crate::backoff::Backoff;
 use crate::endpoint::{self, MAX_MESSAGE_BYTES};
 use crate::error::Error;
 use crate::proto::admin::v1::queue_service_client::QueueServiceClient;
 use crate::proto::jobs::v1::job_service_client::JobServiceClient;
+use crate::tries::{Budget, Tries};
 
 pub use jobs::{BatchOptions, CancelReply, Enqueued, LogStream};
 
-/// Tries of one call, the first included.
-const MAX_TRIES: u32 = 4;
-const RETRY: Backoff = Backoff { base: Duration::from_millis(100), cap: Duration::from_secs(2) };
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
+const DEFAULT_DEADLINE: Duration = Duration::from_secs(60);
 
 /// A client of one server or balancer. Cheap to clone; clones share the connection, which is
 /// opened again by itself when it breaks.
 ///
-/// Calls that got no answer are repeated, at most 4 tries in all: reads always; enqueue and retry
-/// under a request id (made here when the caller gave none), so that a repeat changes nothing
-/// twice; cancel, because it is idempotent.
+/// Calls that got no answer, or UNAVAILABLE, are repeated, at most 4 tries in all, with pauses that
+/// grow and are drawn at random: reads always; enqueue and retry under a request id (made here when
+/// the caller gave none), so that a repeat changes nothing twice; cancel, because it is
+/// idempotent. When many tries fail, calls get one try until enough of them are answered again; all
+/// clones count together.
 #[derive(Clone, Debug)]
 pub struct Client {
     channel: Channel,
     actor: String,
     timeout: Duration,
+    deadline: Duration,
+    budget: Budget,
 }
 
 impl Client {
@@ -49,7 +51,13 @@ impl Client {
 
     /// Over a connection made by the caller.
     pub fn from_channel(channel: Channel) -> Self {
-        Self { channel, actor: String::new(), timeout: DEFAULT_TIMEOUT }
+        Self {
+            channel,
+            actor: String::new(),
+            timeout: DEFAULT_TIMEOUT,
+            deadline: DEFAULT_DEADLINE,
+            budget: Budget::default(),
+        }
     }
 
     /// Who asks, for the audit trail, where a call says nothing else. At most 256 bytes.
@@ -61,6 +69,12 @@ impl Client {
     /// The longest that one try of a unary call may take. Default 30 s.
     pub fn with_timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
+        self
+    }
+
+    /// The longest that a unary call may take with all its tries. Default 60 s.
+    pub fn with_deadline(mut self, deadline: Duration) -> Self {
+        self.deadline = deadline;
         self
     }
 
@@ -86,20 +100,21 @@ impl Client {
         F: FnMut(Request<M>) -> A,
         A: Future<Output = Result<tonic::Response<R>, tonic::Status>> + Send,
     {
-        let mut failures = 0;
+        let mut tries = Tries::new(&self.budget, Instant::now(), self.deadline);
         loop {
             let mut request = Request::new(message.clone());
-            request.set_timeout(self.timeout);
+            request.set_timeout(self.timeout.min(tries.left(Instant::now())));
             let error = match call(request).await {
-                Ok(response) => return Ok(response.into_inner()),
+                Ok(response) => {
+                    tries.answered();
+                    return Ok(response.into_inner());
+                }
                 Err(status) => Error::from(status),
             };
-            failures += 1;
-            if !error.is_unavailable() || failures >= MAX_TRIES {
+            let Some(pause) = tries.failed(&error, Instant::now(), rand::random()) else {
                 return Err(error);
-            }
-            let pause = RETRY.delay(failures - 1, rand::random());
-            tracing::debug!(%error, failures, ?pause, "call gets another try");
+            };
+            tracing::debug!(%error, ?pause, "call gets another try");
             tokio::time::sleep(pause).await;
         }
     }

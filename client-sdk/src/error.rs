@@ -91,6 +91,14 @@ impl Error {
         }
     }
 
+    /// When the server wants to see the call again, when it said so.
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Error::Api { retry_after, .. } => *retry_after,
+            _ => None,
+        }
+    }
+
     /// Whether the same call may succeed later without a change to it.
     pub fn is_unavailable(&self) -> bool {
         matches!(self, Error::Transport { .. } | Error::Api { code: Code::Unavailable, .. })

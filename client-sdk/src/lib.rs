@@ -1,5 +1,7 @@
-//! The Rust SDK of Sentinel: enqueue, look up, watch and cancel jobs with [`Client`]; with the
-//! feature `worker`, run them with [`worker::Worker`].
+//! The Rust SDK: callers and workers of Sentinel. What follows is its README, so that the examples
+//! in it are compiled.
+//!
+#![doc = include_str!("../README.md")]
 //!
 //! The wire types are re-exported as [`proto`], so that a caller needs no second dependency.
 
@@ -9,6 +11,8 @@ mod endpoint;
 mod error;
 mod new_job;
 mod time;
+mod tries;
+mod typed;
 mod watch;
 #[cfg(feature = "worker")]
 pub mod worker;
@@ -16,6 +20,7 @@ pub mod worker;
 pub use client::{BatchOptions, CancelReply, Client, Enqueued, LogStream};
 pub use error::{Error, FieldViolation};
 pub use new_job::{NewJob, Unique, UniqueMode, UniqueScope};
+pub use typed::{Job, JobHandle, WaitError};
 pub use watch::{Watch, WatchEvent, WatchStream};
 
 /// The wire contract: messages and raw gRPC clients.

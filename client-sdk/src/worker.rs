@@ -18,6 +18,8 @@
 //! worker.run(async { tokio::signal::ctrl_c().await.unwrap_or_default() }).await
 //! # }
 //! ```
+//!
+//! Handlers of typed jobs are registered with [`WorkerBuilder::job`].
 
 mod attempt;
 mod builder;
@@ -29,6 +31,7 @@ mod outcome;
 mod session;
 mod state;
 mod tuning;
+mod typed;
 mod wire;
 
 use std::collections::HashMap;

@@ -12,7 +12,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use sentinel_broker::ServerId;
 use sentinel_domain::Ack;
-use sentinel_engine::{Chance, Clock, Engine, Parts, Settings, Tasks};
+use sentinel_engine::{Chance, Engine, Parts, Settings, Tasks};
 use sentinel_proto::admin::v1::queue_service_server::QueueServiceServer;
 use sentinel_proto::jobs::v1::job_service_server::JobServiceServer;
 use sentinel_proto::workers::v1::worker_service_server::WorkerServiceServer;
@@ -29,6 +29,7 @@ use crate::observe::Observe;
 use crate::ops::{self, Readiness};
 use crate::service::{Jobs, QueuesService, Workers};
 
+pub use sentinel_engine::Clock;
 use store::Stores;
 pub(crate) use store::open_stores;
 
@@ -180,13 +181,18 @@ fn parts(stores: Stores, settings: Settings, observe: Observe) -> Parts {
 impl Running {
     /// Opens the data, starts the loops and listens.
     pub async fn start(config: &Config) -> Result<Self> {
+        Self::start_with(config, Clock::system()).await
+    }
+
+    /// As [`Running::start`], by another clock: for tests that let a day pass.
+    pub async fn start_with(config: &Config, clock: Clock) -> Result<Self> {
         // Bound before the data is opened, so that a port that is taken costs nothing.
         let listener = bind("listen", config.listen).await?;
         let ops_listener = bind("ops_listen", config.ops_listen).await?;
         let (address, ops_address) = (listener.local_addr()?, ops_listener.local_addr()?);
         let tasks = Tasks::default();
         let settings = settings(config);
-        let stores = store::open(config, &settings, Clock::system()).await?;
+        let stores = store::open(config, &settings, clock).await?;
         let (is_new, condition) = (stores.is_new(), stores.condition.clone());
         let metrics = Metrics::new();
         let observe = Observe::new(metrics.clone(), config.otlp_endpoint.is_some());

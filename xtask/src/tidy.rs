@@ -14,6 +14,7 @@ mod prose;
 mod sleeps;
 mod source;
 mod spawns;
+mod weight;
 
 use std::fmt;
 use std::path::Path;
@@ -74,6 +75,7 @@ pub(crate) fn problems(root: &Path) -> Result<Vec<Problem>> {
     found.extend(arrows::check(&packages));
     found.extend(deny::check(&tree, &packages));
     found.extend(lints::check(&tree, &packages));
+    found.extend(weight::check());
     let sources: [fn(&Tree) -> Vec<Problem>; 9] = [
         budgets::check,
         commented::check,

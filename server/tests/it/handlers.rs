@@ -4,6 +4,7 @@
 mod endpoint;
 mod exec;
 mod http;
+mod tls;
 
 use std::collections::BTreeMap;
 

@@ -107,3 +107,54 @@ async fn demo_crash_takes_the_process_down() {
         assert!(matches!(frame, Up::Received(_)), "{frame:?}");
     }
 }
+
+/// What a worker with these flags declares, by kind: its schema.
+async fn declared(flags: &[&str]) -> std::collections::BTreeMap<String, String> {
+    let mut peer = Peer::listen().await;
+    let _child = Command::new(env!("CARGO_BIN_EXE_sentinel-worker"))
+        .args(["--server", &peer.url(), "--log", "error"])
+        .args(flags)
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    let (_stream, hello) = peer.greet().await;
+    hello.kinds.into_iter().map(|kind| (kind.name, kind.input_schema)).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn kinds_are_declared_with_schemas_and_only_when_they_are_allowed() {
+    let plain = declared(&[]).await;
+    assert!(plain.contains_key("http.request") && !plain.contains_key("process.exec"), "{plain:?}");
+    assert!(!declared(&["--no-http"]).await.contains_key("http.request"));
+    let with_program = declared(&["--allow-program", "sh=/bin/sh"]).await;
+    for kind in ["http.request", "process.exec"] {
+        let schema: serde_json::Value = serde_json::from_str(&with_program[kind]).unwrap();
+        assert_eq!((&schema["title"], &schema["type"]), (&kind.into(), &"object".into()));
+    }
+}
+
+#[tokio::test]
+async fn flags_that_open_nothing_are_refused_at_the_start() {
+    for (flags, part) in [
+        (["--http-allow", "10.0.0.0/33"], "--http-allow: \"10.0.0.0/33\" is no target"),
+        (["--http-secret", "shop=plain"], "--http-secret: expected NAME=env:VARIABLE or"),
+        (["--allow-program", "x=/does/not/exist"], "--allow-program: program x: /does/not/exist"),
+    ] {
+        let out = Command::new(env!("CARGO_BIN_EXE_sentinel-worker")).args(flags).output().await;
+        let out = out.unwrap();
+        assert_eq!(out.status.code(), Some(1));
+        let text = String::from_utf8(out.stderr).unwrap();
+        assert!(text.contains(part), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn the_help_teaches_the_kinds() {
+    let out = Command::new(env!("CARGO_BIN_EXE_sentinel-worker")).arg("--help").output().await;
+    let text = String::from_utf8(out.unwrap().stdout).unwrap();
+    for part in
+        ["http.request", "process.exec", "--allow-program", "--http-allow", "docs/handlers.md"]
+    {
+        assert!(text.contains(part), "{part} is missing in {text}");
+    }
+}

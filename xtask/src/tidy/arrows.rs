@@ -63,6 +63,8 @@ const ROOMS: &[Room] = &[
     room("sentinel-client", &["sentinel-proto"], &["sentinel-fuzz", "sentinel-server"]),
     // Judges the runtime of the SDK as any other: from outside.
     room("sentinel-conformance", &["sentinel-client", "sentinel-proto"], &[]),
+    // For the tests of those who use the SDK; nothing else may depend on it.
+    room("sentinel-testing", &["sentinel-client", "sentinel-server"], &[]),
     room("sentinel-worker", &["sentinel-client", "sentinel-proto"], &["sentinel-server"]),
     room(
         "sentinel-bench",

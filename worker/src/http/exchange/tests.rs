@@ -87,7 +87,7 @@ fn locations() {
         ("http://a.example/", "away from TLS"),
         ("https://", "no URL"),
     ] {
-        let error = to(302, Some(location)).err().expect(location);
+        let error = to(302, Some(location)).expect_err(location);
         assert!(error.to_string().contains(part), "{location}: {error}");
     }
 }

@@ -1,0 +1,68 @@
+//! Both sides of a typed job in one process: a worker, a batch, and the results as they come.
+
+use anyhow::Context as _;
+use sentinel_client::worker::{Context, HandlerError, LogLevel, Worker};
+use sentinel_client::{BatchOptions, Client, DEFAULT_ENDPOINT, Job};
+use serde::{Deserialize, Serialize};
+use tokio::sync::oneshot;
+
+#[derive(Serialize, Deserialize)]
+struct Greet {
+    name: String,
+}
+
+impl Job for Greet {
+    const KIND: &'static str = "example.greet";
+    const QUEUE: &'static str = "default";
+    type Output = String;
+}
+
+async fn greet(job: Context, payload: Greet) -> Result<String, HandlerError> {
+    if payload.name.is_empty() {
+        // Another attempt would not change it.
+        return Err(HandlerError::fatal("nobody to greet"));
+    }
+    job.log(LogLevel::Info, format!("greets {}", payload.name));
+    job.progress(1, 1, "greeted");
+    Ok(format!("hello {}", payload.name))
+}
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let server = std::env::args().nth(1).unwrap_or_else(|| DEFAULT_ENDPOINT.to_owned());
+    for line in run(&server).await? {
+        println!("{line}");
+    }
+    Ok(())
+}
+
+/// Greets three people; answers what came of it.
+pub(crate) async fn run(server: &str) -> anyhow::Result<Vec<String>> {
+    let worker = Worker::builder(server).queue(Greet::QUEUE).job(greet).build()?;
+    let (stop, stopped) = oneshot::channel::<()>();
+    let working = worker.run(async {
+        let _ = stopped.await;
+    });
+    let (ended, lines) = tokio::join!(working, async {
+        let lines = enqueue(server).await;
+        drop(stop);
+        lines
+    });
+    ended?;
+    lines
+}
+
+async fn enqueue(server: &str) -> anyhow::Result<Vec<String>> {
+    let client = Client::connect(server).await.context("start a server with `cargo xtask dev`")?;
+    let people = ["Ada", "Grace", ""].map(|name| Greet { name: name.to_owned() });
+    let jobs = client.submit_batch(&people, BatchOptions::default()).await?;
+    let mut lines = Vec::new();
+    for job in jobs {
+        let job = job.map_err(|error| anyhow::anyhow!("refused: {}", error.message))?;
+        lines.push(match job.output().await {
+            Ok(greeting) => greeting,
+            Err(error) => error.to_string().replace(job.id(), "ID"),
+        });
+    }
+    Ok(lines)
+}

@@ -1,0 +1,40 @@
+//! A Sentinel server inside of your test: the real one, with its journal in a temporary folder, on
+//! a free port of this machine, with a clock that the test turns. For `[dev-dependencies]`.
+//!
+//! ```
+//! use std::time::Duration;
+//!
+//! use sentinel_client::Job;
+//! use sentinel_client::worker::{Context, HandlerError};
+//! use sentinel_testing::TestServer;
+//!
+//! #[derive(serde::Serialize, serde::Deserialize)]
+//! struct Remind {
+//!     who: String,
+//! }
+//! impl Job for Remind {
+//!     const KIND: &'static str = "remind";
+//!     type Output = String;
+//! }
+//! async fn remind(_job: Context, payload: Remind) -> Result<String, HandlerError> {
+//!     Ok(format!("{} was reminded", payload.who))
+//! }
+//!
+//! # #[tokio::main] async fn main() {
+//! let server = TestServer::start().await;
+//! let _worker = server.work(server.worker().job(remind));
+//! let tomorrow = Duration::from_secs(24 * 3600);
+//! let remind = Remind { who: "Ada".into() };
+//! let job = server.client().submit_as(&remind, |job| job.delay(tomorrow)).await.unwrap();
+//! assert_eq!(server.enqueued::<Remind>(1).await[0].who, "Ada");
+//! server.clock().advance(tomorrow);
+//! assert_eq!(job.output().await.unwrap(), "Ada was reminded");
+//! # }
+//! ```
+
+mod clock;
+mod enqueued;
+mod server;
+
+pub use clock::TestClock;
+pub use server::{TestServer, Working};
