@@ -82,7 +82,7 @@ prop_compose! {
     }
 }
 
-const REASONS: [Reason; 12] = [
+const REASONS: [Reason; 13] = [
     Reason::None,
     Reason::HandlerError,
     Reason::NotRetryable,
@@ -95,6 +95,7 @@ const REASONS: [Reason; 12] = [
     Reason::StartDeadline,
     Reason::Snoozed,
     Reason::Released,
+    Reason::Deleted,
 ];
 
 const OUTCOMES: [AttemptOutcome; 8] = [
