@@ -203,10 +203,8 @@ impl Running {
         });
         tasks.spawn("depths", depths(engine.clone(), metrics.clone(), tasks.closing()));
         let (health, health_service) = tonic_health::server::health_reporter();
-        health.set_serving::<JobServiceServer<Jobs>>().await;
-        health.set_serving::<QueueServiceServer<QueuesService>>().await;
-        health.set_serving::<WorkerServiceServer<Workers>>().await;
-        condition::watch(condition.clone(), &tasks, &readiness, &health);
+        serving(&health).await;
+        condition::watch(condition.clone(), engine.cut_off(), &tasks, &readiness, &health);
         let jobs = Jobs::new(engine.clone(), streams.clone());
         let queues = QueuesService::new(engine.clone());
         let workers = Workers::new(engine, tasks.clone(), streams.clone(), &config.server_name);
@@ -262,6 +260,12 @@ impl Running {
         }
         served && closed
     }
+}
+
+async fn serving(health: &tonic_health::server::HealthReporter) {
+    health.set_serving::<JobServiceServer<Jobs>>().await;
+    health.set_serving::<QueueServiceServer<QueuesService>>().await;
+    health.set_serving::<WorkerServiceServer<Workers>>().await;
 }
 
 async fn not_serving(health: &tonic_health::server::HealthReporter) {

@@ -11,6 +11,7 @@ mod job;
 mod json;
 mod look;
 mod migrate;
+mod moving;
 mod out;
 mod queue;
 mod rebuild;
@@ -79,6 +80,9 @@ enum Verb {
     /// Make the store in Redis anew from the ledger, after Redis lost what it acknowledged.
     #[command(after_help = format!("{}\n\n{EXIT_CODES}", rebuild::EXAMPLES))]
     Rebuild(rebuild::Command),
+    /// Carry the data of a server on one machine over to Redis and a database.
+    #[command(after_help = format!("{}\n\n{EXIT_CODES}", moving::EXAMPLES))]
+    Move(moving::Command),
     /// Look at a server and its stores, and say what is wrong.
     #[command(after_help = format!("{}\n\n{EXIT_CODES}", doctor::EXAMPLES))]
     Doctor(doctor::Doctor),
@@ -113,6 +117,7 @@ pub fn main() -> ExitCode {
         Verb::Backup(command) => backup::take(command),
         Verb::Restore(command) => backup::restore(command),
         Verb::Rebuild(command) => rebuild::run(command),
+        Verb::Move(command) => moving::run(command),
         Verb::Doctor(command) => doctor::run(command),
         Verb::Migrate(command) => migrate::run(command),
         Verb::Completion { shell } => complete(shell),

@@ -8,6 +8,7 @@ pub mod config;
 mod doctor;
 mod listener;
 pub mod metrics;
+mod moving;
 mod observe;
 pub mod ops;
 mod rebuild;

@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sentinel_broker::{Entry, JobEvent, Position, ServerId, Tail};
+use sentinel_broker::{Entry, JobEvent, Position, RequestMemory, ServerId, Tail};
 use sentinel_domain::{Job, JobId, Millis, decide, on_restore, raise_epoch};
 use sentinel_ledger::{Ledger, LedgerError};
 use sentinel_redis::{Found, OpenOptions, Rebuild, RebuildError};
@@ -65,11 +65,12 @@ pub(crate) trait Show {
     fn put(&self, jobs: u64);
 }
 
-/// Makes the store anew.
+/// Makes the store anew. `requests` were answered by a store that is not on Redis.
 pub(crate) async fn rebuild(
     options: &OpenOptions,
     ledger: &Ledger,
     owner: ServerId,
+    requests: &[RequestMemory],
     show: &impl Show,
 ) -> Result<Rebuilt, Failed> {
     let checkpoint = ledger.checkpoint().await?;
@@ -79,6 +80,7 @@ pub(crate) async fn rebuild(
     let mut work = Work { store, ledger, show, now, at: checkpoint, done };
     match work.run().await {
         Ok(()) => {
+            work.store.remember(requests).await?;
             let last = work.at.seq;
             work.store.finish(last).await?;
             Ok(Rebuilt { at: work.at, ..work.done })
@@ -92,7 +94,11 @@ pub(crate) async fn rebuild(
 }
 
 /// Waits for the lock of a rebuild that was cut short. One that is at work renews it.
-async fn begin(options: &OpenOptions, owner: ServerId, epoch: u64) -> Result<Rebuild, Failed> {
+pub(crate) async fn begin(
+    options: &OpenOptions,
+    owner: ServerId,
+    epoch: u64,
+) -> Result<Rebuild, Failed> {
     let begun = Instant::now();
     loop {
         match Rebuild::begin(options, owner, epoch).await {

@@ -5,13 +5,31 @@ use std::time::Duration;
 use anyhow::Context as _;
 use clap::{Parser, ValueEnum};
 use sentinel_client::DEFAULT_ENDPOINT;
-use sentinel_client::worker::Worker;
+use sentinel_client::worker::{Worker, WorkerBuilder};
 
-use crate::demo;
+use crate::{demo, exec, http};
 
-/// Runs the jobs of a Sentinel server with the built-in demo handlers.
+const HTTP: &str = "http.request";
+const EXEC: &str = "process.exec (off unless a program is allowed)";
+const EXAMPLES: &str = "\
+Kinds:
+  http.request   calls an HTTP endpoint; its status decides the outcome
+  process.exec   runs an allowed program; its exit code decides the outcome
+  demo.*         for trying things out: noop, echo, sleep, progress, fail, ...
+
+Examples:
+  sentinel-worker --queues default,mail --concurrency 16
+  sentinel-worker --http-allow 10.1.0.0/16,orders.internal --http-secret shop=env:SHOP_KEY
+  sentinel-worker --allow-program resize=/usr/bin/convert
+
+  sentinel job enqueue http.request --payload '{\"url\": \"https://example.com/hook\", \"body\": \"{}\"}'
+  sentinel job enqueue process.exec --payload '{\"program\": \"resize\", \"args\": [\"-version\"]}'
+
+Payloads, signatures, retries and exit codes: docs/handlers.md";
+
+/// Runs the jobs of a Sentinel server with the built-in handlers.
 #[derive(Clone, Debug, Parser)]
-#[command(name = "sentinel-worker", version)]
+#[command(name = "sentinel-worker", version, after_long_help = EXAMPLES)]
 pub struct Flags {
     /// Server to take jobs from; repeat it to name several of one installation
     #[arg(long = "server", value_name = "URL", env = "SENTINEL_SERVER", value_delimiter = ',',
@@ -41,6 +59,26 @@ pub struct Flags {
     #[arg(long, value_name = "DURATION", env = "SENTINEL_WORKER_DRAIN_TIMEOUT",
           default_value = "30s", value_parser = parse_duration)]
     pub drain_timeout: Duration,
+    /// Serve no http.request
+    #[arg(long, env = "SENTINEL_WORKER_NO_HTTP", help_heading = HTTP)]
+    pub no_http: bool,
+    /// Target that requests may reach beyond the public internet: a block such as 10.1.0.0/16, an
+    /// address, or a name (whatever it resolves to)
+    #[arg(long = "http-allow", value_name = "TARGET", env = "SENTINEL_WORKER_HTTP_ALLOW",
+          value_delimiter = ',', help_heading = HTTP)]
+    pub http_allow: Vec<String>,
+    /// Secret that signs requests whose payload names it, read once at the start
+    #[arg(long = "http-secret", value_name = "NAME=env:VARIABLE|file:PATH", value_delimiter = ',',
+          env = "SENTINEL_WORKER_HTTP_SECRETS", help_heading = HTTP)]
+    pub http_secrets: Vec<String>,
+    /// Program that jobs may run; without one there is no process.exec
+    #[arg(long = "allow-program", value_name = "NAME=/PATH", value_delimiter = ',',
+          env = "SENTINEL_WORKER_ALLOW_PROGRAMS", help_heading = EXEC)]
+    pub programs: Vec<String>,
+    /// Environment variable that a payload may set for its program
+    #[arg(long = "allow-env", value_name = "NAME", value_delimiter = ',',
+          env = "SENTINEL_WORKER_ALLOW_ENV", help_heading = EXEC)]
+    pub env_names: Vec<String>,
     /// How log lines look
     #[arg(long, value_enum, env = "SENTINEL_WORKER_LOG_FORMAT", default_value = "pretty")]
     pub log_format: LogFormat,
@@ -87,7 +125,26 @@ impl Flags {
         if let Some(instance) = &self.instance {
             builder = builder.instance(instance);
         }
-        Ok(demo::register(builder).build()?)
+        Ok(self.handlers(demo::register(builder))?.build()?)
+    }
+
+    fn handlers(&self, mut builder: WorkerBuilder) -> anyhow::Result<WorkerBuilder> {
+        fn texts(list: &[String]) -> impl Iterator<Item = &str> {
+            list.iter().map(String::as_str)
+        }
+        let config = http::Config {
+            allowed: http::Allowed::parse(texts(&self.http_allow)).context("--http-allow")?,
+            secrets: http::Secrets::read(texts(&self.http_secrets)).context("--http-secret")?,
+        };
+        if !self.no_http {
+            builder = http::register(builder, config);
+        }
+        let config = exec::Config {
+            programs: exec::Programs::read(texts(&self.programs)).context("--allow-program")?,
+            env_names: self.env_names.clone(),
+            guard: "/proc/self/exe".into(),
+        };
+        Ok(exec::register(builder, config))
     }
 }
 

@@ -21,6 +21,9 @@ const EXIT_STOPPED_AT_ONCE: u8 = 130;
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(1);
 
 fn main() -> ExitCode {
+    if let Some(code) = sentinel_worker::exec::guard::enter() {
+        return code;
+    }
     let flags = Flags::parse();
     start_logging(&flags);
     let result = tokio::runtime::Runtime::new().context("start the runtime").and_then(|runtime| {

@@ -1,6 +1,8 @@
 //! `cargo xtask soak`: the tests that are worth hours, and a file that says on what machine
 //! and from which commit they passed.
 
+mod other;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::{Command, ExitCode};
@@ -20,6 +22,13 @@ pub(crate) struct Args {
     /// Seed of the tests (SENTINEL_TEST_SEED); the process id when absent.
     #[arg(long)]
     seed: Option<u64>,
+    /// The commit whose servers run beside those of this one over the same stores: the last tag
+    /// when absent, or ten commits ago where there is none.
+    #[arg(long, value_name = "REV")]
+    other: Option<String>,
+    /// Only tests with this in their names.
+    #[arg(long, value_name = "NAME")]
+    only: Option<String>,
 }
 
 pub(crate) fn run(args: &Args) -> Result<ExitCode> {
@@ -30,9 +39,11 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     shell::run(&mut shell::cargo(&["build", "--workspace", "--bins"]))?;
     // Compiled ahead, so that the duration in the result is that of the tests.
     shell::run(&mut shell::cargo(&["test", "--workspace", "--no-run"]))?;
+    let other = other::build(&root, args.other.as_deref())?;
     println!("soak: {} minutes a test, seed {seed}", args.minutes);
 
-    let mut runner = runner();
+    let mut runner = runner(args.only.as_deref());
+    runner.env("SENTINEL_TEST_OTHER", &other.programs);
     runner.env("SENTINEL_SOAK_MINUTES", args.minutes.to_string());
     runner.env("SENTINEL_TEST_SEED", seed.to_string()).envs(tools::variables(&root));
     let started = Instant::now();
@@ -46,12 +57,13 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
         "date": date,
         "minutes_per_test": args.minutes,
         "seed": seed,
+        "only": args.only,
         "duration_s": started.elapsed().as_secs(),
         "done": Done::parse(&output).report(),
         "passed": count.passed,
         "failed": count.failed,
         "result": if count.failed == 0 { "passed" } else { "failed" },
-        "versions": versions(),
+        "versions": versions(&other.commit),
         "machine": machine(),
     });
     let path = write(&root, &date, &report)?;
@@ -59,16 +71,17 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     Ok(if count.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn runner() -> Command {
+fn runner(only: Option<&str>) -> Command {
     if shell::succeeds(&mut shell::cargo(&["nextest", "--version"])) {
         let mut command = shell::cargo(&["nextest", "run", "--workspace", "--profile", "soak"]);
         command.args(["--run-ignored", "only", "--no-fail-fast", "--no-tests=pass"]);
         // A line per dose, as it ends.
-        command.args(["-E", "test(soak)", "--no-capture"]);
+        command.args(["-E", "test(soak)", "--no-capture"]).args(only);
         return command;
     }
     let mut command = shell::cargo(&["test", "--workspace", "--lib", "--bins", "--tests"]);
-    command.args(["--no-fail-fast", "soak", "--", "--ignored", "--nocapture", "--test-threads=1"]);
+    command.args(["--no-fail-fast", only.unwrap_or("soak")]);
+    command.args(["--", "--ignored", "--nocapture", "--test-threads=1"]);
     command
 }
 
@@ -135,10 +148,11 @@ fn add(sums: &mut BTreeMap<String, u64>, numbers: &Value) {
     }
 }
 
-fn versions() -> Value {
+fn versions(other: &str) -> Value {
     json!({
         "sentinel": env!("CARGO_PKG_VERSION"),
         "commit": said("git", &["describe", "--always", "--dirty"]),
+        "other_commit": other,
         "rustc": said("rustc", &["--version"]),
     })
 }

@@ -1,7 +1,8 @@
 //! The verbs of QueueService.
 
 use crate::proto::admin::v1::{
-    CreateQueueRequest, CreateQueueResponse, GetQueueRequest, ListQueuesRequest, Queue,
+    CreateQueueRequest, CreateQueueResponse, DrainQueueRequest, GetQueueRequest, ListQueuesRequest,
+    PauseQueueRequest, Queue, ResumeQueueRequest, UpdateQueueRequest,
 };
 use crate::{Client, Error};
 
@@ -33,6 +34,58 @@ impl Client {
             })
             .await?;
         response.queue.ok_or(Error::Protocol { what: "GetQueueResponse without queue" })
+    }
+
+    /// Changes the settings that `fields` names: `order`, `priority_boost`, `description`. None
+    /// means all three.
+    pub async fn update_queue(&self, queue: Queue, fields: &[&str]) -> Result<Queue, Error> {
+        let paths = fields.iter().map(ToString::to_string).collect();
+        let update_mask = Some(prost_types::FieldMask { paths });
+        let actor = self.actor.clone();
+        let request = UpdateQueueRequest { queue: Some(queue), update_mask, actor };
+        let response = self
+            .repeat(request, |request| {
+                let mut raw = self.raw_queues();
+                async move { raw.update_queue(request).await }
+            })
+            .await?;
+        response.queue.ok_or(Error::Protocol { what: "UpdateQueueResponse without queue" })
+    }
+
+    /// Lets none of its jobs start from now on. Safe to repeat.
+    pub async fn pause_queue(&self, name: impl Into<String>) -> Result<Queue, Error> {
+        let request = PauseQueueRequest { name: name.into(), actor: self.actor.clone() };
+        let response = self
+            .repeat(request, |request| {
+                let mut raw = self.raw_queues();
+                async move { raw.pause_queue(request).await }
+            })
+            .await?;
+        response.queue.ok_or(Error::Protocol { what: "PauseQueueResponse without queue" })
+    }
+
+    /// Takes no new jobs from now on. Safe to repeat.
+    pub async fn drain_queue(&self, name: impl Into<String>) -> Result<Queue, Error> {
+        let request = DrainQueueRequest { name: name.into(), actor: self.actor.clone() };
+        let response = self
+            .repeat(request, |request| {
+                let mut raw = self.raw_queues();
+                async move { raw.drain_queue(request).await }
+            })
+            .await?;
+        response.queue.ok_or(Error::Protocol { what: "DrainQueueResponse without queue" })
+    }
+
+    /// Ends a pause or a drain. Safe to repeat.
+    pub async fn resume_queue(&self, name: impl Into<String>) -> Result<Queue, Error> {
+        let request = ResumeQueueRequest { name: name.into(), actor: self.actor.clone() };
+        let response = self
+            .repeat(request, |request| {
+                let mut raw = self.raw_queues();
+                async move { raw.resume_queue(request).await }
+            })
+            .await?;
+        response.queue.ok_or(Error::Protocol { what: "ResumeQueueResponse without queue" })
     }
 
     /// All queues by name, at most a million.

@@ -14,17 +14,26 @@ const MAX_CONCURRENCY: u32 = 100_000;
 const MAX_NAME_BYTES: usize = 128;
 const MAX_QUEUES: usize = 100;
 const MAX_KINDS: usize = 1000;
+const MAX_DESCRIPTION_BYTES: usize = 1024;
+const MAX_SCHEMA_BYTES: usize = 16 * 1024;
 const MAX_LABELS: usize = 16;
 const DEFAULT_CONCURRENCY: u32 = 64;
 /// Every slot of a default worker with the largest payload that servers take by default.
 const DEFAULT_PAYLOAD_BYTES: u64 = 64 << 20;
 const DEFAULT_DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// A kind, what it says of itself, and what runs it.
+struct Declared {
+    handler: Handler,
+    description: String,
+    input_schema: String,
+}
+
 /// Collects what a [`Worker`] is.
 pub struct WorkerBuilder {
     endpoints: Vec<String>,
     queues: Vec<String>,
-    kinds: BTreeMap<String, (Handler, String)>,
+    kinds: BTreeMap<String, Declared>,
     labels: BTreeMap<String, String>,
     instance: Option<String>,
     build: String,
@@ -86,7 +95,18 @@ impl WorkerBuilder {
         A: Future + Send + 'static,
         A::Output: Into<Outcome>,
     {
-        self.kinds.insert(kind.into(), (erase(handler), description.into()));
+        let (description, input_schema) = (description.into(), String::new());
+        let declared = Declared { handler: erase(handler), description, input_schema };
+        self.kinds.insert(kind.into(), declared);
+        self
+    }
+
+    /// JSON Schema of the payload of a kind whose handler was registered before: one JSON object
+    /// of at most 16 KiB. Without that handler it is dropped.
+    pub fn input_schema(mut self, kind: &str, schema: impl Into<String>) -> Self {
+        if let Some(declared) = self.kinds.get_mut(kind) {
+            declared.input_schema = schema.into();
+        }
         self
     }
 
@@ -154,8 +174,10 @@ impl WorkerBuilder {
         }
         let mut kinds = Vec::with_capacity(self.kinds.len());
         let mut handlers = HashMap::with_capacity(self.kinds.len());
-        for (name, (handler, description)) in self.kinds {
-            kinds.push(Kind { name: name.clone(), description });
+        for (name, Declared { handler, description, input_schema }) in self.kinds {
+            in_range("description", description.len(), 0, MAX_DESCRIPTION_BYTES, "bytes")?;
+            check_schema(&name, &input_schema)?;
+            kinds.push(Kind { name: name.clone(), description, input_schema });
             handlers.insert(name, handler);
         }
         let identity = Identity {
@@ -197,6 +219,18 @@ fn check_name(name: &str) -> Result<(), Error> {
     }
     let reason = format!("{name:?}; allowed are 1..{MAX_NAME_BYTES} characters of [A-Za-z0-9._-]");
     Err(Error::InvalidArgument { field: "queue or kind", reason })
+}
+
+fn check_schema(kind: &str, schema: &str) -> Result<(), Error> {
+    in_range("input_schema", schema.len(), 0, MAX_SCHEMA_BYTES, "bytes")?;
+    let object = serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(schema);
+    match object {
+        Err(error) if !schema.is_empty() => {
+            let reason = format!("of kind {kind}: expected a JSON object: {error}");
+            Err(Error::InvalidArgument { field: "input_schema", reason })
+        }
+        _ => Ok(()),
+    }
 }
 
 fn default_instance() -> String {

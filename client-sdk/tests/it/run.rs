@@ -15,11 +15,12 @@ async fn echo(job: Context) -> Outcome {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_job_is_received_run_and_reported() {
     let mut peer = Peer::listen().await;
-    let _worker =
-        Running::start(peer.worker().handler("echo", echo).concurrency(2).label("zone", "a"));
+    let worker = peer.worker().handler("echo", echo).input_schema("echo", r#"{"type":"string"}"#);
+    let _worker = Running::start(worker.concurrency(2).label("zone", "a"));
     let (mut stream, hello) = peer.greet().await;
     assert_eq!(hello.queues, ["default"]);
     assert_eq!(hello.kinds[0].name, "echo");
+    assert_eq!(hello.kinds[0].input_schema, r#"{"type":"string"}"#);
     assert_eq!(hello.labels["zone"], "a");
     assert_eq!(hello.instance, "w1");
     assert_eq!(hello.credit.unwrap().jobs, 2);

@@ -17,11 +17,14 @@ pub struct Queue {
     /// When it was created. Set by the server.
     #[prost(message, optional, tag = "5")]
     pub created_at: ::core::option::Option<::prost_types::Timestamp>,
+    /// Set by PauseQueue, DrainQueue and ResumeQueue alone.
+    #[prost(enumeration = "QueueMode", tag = "6")]
+    pub mode: i32,
 }
 /// Asks to declare a queue.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct CreateQueueRequest {
-    /// The queue; created_at is ignored.
+    /// The queue; created_at and mode are ignored.
     #[prost(message, optional, tag = "1")]
     pub queue: ::core::option::Option<Queue>,
     /// Who asks, for the audit trail. At most 256 bytes.
@@ -72,6 +75,78 @@ pub struct ListQueuesResponse {
     #[prost(string, tag = "2")]
     pub next_page_token: ::prost::alloc::string::String,
 }
+/// Asks to change settings of a queue.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct UpdateQueueRequest {
+    /// Its name, and the new values; created_at and mode are ignored.
+    #[prost(message, optional, tag = "1")]
+    pub queue: ::core::option::Option<Queue>,
+    /// Which settings to change: order, priority_boost, description. Empty or "*" means all
+    /// three; one that is named and not set in the queue gets its default.
+    #[prost(message, optional, tag = "2")]
+    pub update_mask: ::core::option::Option<::prost_types::FieldMask>,
+    /// Who asks, for the audit trail. At most 256 bytes.
+    #[prost(string, tag = "3")]
+    pub actor: ::prost::alloc::string::String,
+}
+/// The queue after the change.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct UpdateQueueResponse {
+    /// As stored.
+    #[prost(message, optional, tag = "1")]
+    pub queue: ::core::option::Option<Queue>,
+}
+/// Asks to pause a queue.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PauseQueueRequest {
+    /// Its name.
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    /// Who asks, for the audit trail. At most 256 bytes.
+    #[prost(string, tag = "2")]
+    pub actor: ::prost::alloc::string::String,
+}
+/// The queue after the change.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PauseQueueResponse {
+    /// As stored.
+    #[prost(message, optional, tag = "1")]
+    pub queue: ::core::option::Option<Queue>,
+}
+/// Asks to drain a queue.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct DrainQueueRequest {
+    /// Its name.
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    /// Who asks, for the audit trail. At most 256 bytes.
+    #[prost(string, tag = "2")]
+    pub actor: ::prost::alloc::string::String,
+}
+/// The queue after the change.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct DrainQueueResponse {
+    /// As stored.
+    #[prost(message, optional, tag = "1")]
+    pub queue: ::core::option::Option<Queue>,
+}
+/// Asks to resume a queue.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ResumeQueueRequest {
+    /// Its name.
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    /// Who asks, for the audit trail. At most 256 bytes.
+    #[prost(string, tag = "2")]
+    pub actor: ::prost::alloc::string::String,
+}
+/// The queue after the change.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ResumeQueueResponse {
+    /// As stored.
+    #[prost(message, optional, tag = "1")]
+    pub queue: ::core::option::Option<Queue>,
+}
 /// In which order the ready jobs of a queue start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
@@ -106,6 +181,43 @@ impl QueueOrder {
         }
     }
 }
+/// What a queue does with its jobs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum QueueMode {
+    /// Never sent.
+    Unspecified = 0,
+    /// Takes jobs and lets them start.
+    Open = 1,
+    /// Takes jobs; none starts.
+    Paused = 2,
+    /// Takes no new jobs; those that are there start.
+    Draining = 3,
+}
+impl QueueMode {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "QUEUE_MODE_UNSPECIFIED",
+            Self::Open => "QUEUE_MODE_OPEN",
+            Self::Paused => "QUEUE_MODE_PAUSED",
+            Self::Draining => "QUEUE_MODE_DRAINING",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "QUEUE_MODE_UNSPECIFIED" => Some(Self::Unspecified),
+            "QUEUE_MODE_OPEN" => Some(Self::Open),
+            "QUEUE_MODE_PAUSED" => Some(Self::Paused),
+            "QUEUE_MODE_DRAINING" => Some(Self::Draining),
+            _ => None,
+        }
+    }
+}
 /// Generated client implementations.
 pub mod queue_service_client {
     #![allow(
@@ -117,7 +229,7 @@ pub mod queue_service_client {
     )]
     use tonic::codegen::*;
     use tonic::codegen::http::Uri;
-    /// Declares queues. A server started with auto-create (the default of `sentinel dev`)
+    /// Declares queues and steers them. A server started with auto-create (the default of `sentinel dev`)
     /// also creates a queue when the first job names it; `sentinel serve` refuses such a job,
     /// so that a typing error can not create a queue in production.
     #[derive(Debug, Clone)]
@@ -266,6 +378,112 @@ pub mod queue_service_client {
                 .insert(GrpcMethod::new("sentinel.admin.v1.QueueService", "ListQueues"));
             self.inner.unary(req, path, codec).await
         }
+        /// Changes settings of a queue. Jobs that wait take their places anew.
+        pub async fn update_queue(
+            &mut self,
+            request: impl tonic::IntoRequest<super::UpdateQueueRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::UpdateQueueResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = crate::codec::BoundedCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/sentinel.admin.v1.QueueService/UpdateQueue",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("sentinel.admin.v1.QueueService", "UpdateQueue"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Lets none of its jobs start from now on; it still takes new ones. What runs goes on,
+        /// and retries wait. Safe to repeat.
+        pub async fn pause_queue(
+            &mut self,
+            request: impl tonic::IntoRequest<super::PauseQueueRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::PauseQueueResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = crate::codec::BoundedCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/sentinel.admin.v1.QueueService/PauseQueue",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("sentinel.admin.v1.QueueService", "PauseQueue"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Takes no new jobs: enqueue fails with QUEUE_DRAINING, on other servers within a second.
+        /// Jobs that are there run, and retries too. Safe to repeat.
+        pub async fn drain_queue(
+            &mut self,
+            request: impl tonic::IntoRequest<super::DrainQueueRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::DrainQueueResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = crate::codec::BoundedCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/sentinel.admin.v1.QueueService/DrainQueue",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("sentinel.admin.v1.QueueService", "DrainQueue"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Takes jobs and starts them again, after a pause or a drain. Safe to repeat.
+        pub async fn resume_queue(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ResumeQueueRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ResumeQueueResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = crate::codec::BoundedCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/sentinel.admin.v1.QueueService/ResumeQueue",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("sentinel.admin.v1.QueueService", "ResumeQueue"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
     }
 }
 /// Generated server implementations.
@@ -305,8 +523,42 @@ pub mod queue_service_server {
             tonic::Response<super::ListQueuesResponse>,
             tonic::Status,
         >;
+        /// Changes settings of a queue. Jobs that wait take their places anew.
+        async fn update_queue(
+            &self,
+            request: tonic::Request<super::UpdateQueueRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::UpdateQueueResponse>,
+            tonic::Status,
+        >;
+        /// Lets none of its jobs start from now on; it still takes new ones. What runs goes on,
+        /// and retries wait. Safe to repeat.
+        async fn pause_queue(
+            &self,
+            request: tonic::Request<super::PauseQueueRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::PauseQueueResponse>,
+            tonic::Status,
+        >;
+        /// Takes no new jobs: enqueue fails with QUEUE_DRAINING, on other servers within a second.
+        /// Jobs that are there run, and retries too. Safe to repeat.
+        async fn drain_queue(
+            &self,
+            request: tonic::Request<super::DrainQueueRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::DrainQueueResponse>,
+            tonic::Status,
+        >;
+        /// Takes jobs and starts them again, after a pause or a drain. Safe to repeat.
+        async fn resume_queue(
+            &self,
+            request: tonic::Request<super::ResumeQueueRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ResumeQueueResponse>,
+            tonic::Status,
+        >;
     }
-    /// Declares queues. A server started with auto-create (the default of `sentinel dev`)
+    /// Declares queues and steers them. A server started with auto-create (the default of `sentinel dev`)
     /// also creates a queue when the first job names it; `sentinel serve` refuses such a job,
     /// so that a typing error can not create a queue in production.
     #[derive(Debug)]
@@ -505,6 +757,186 @@ pub mod queue_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = ListQueuesSvc(inner);
+                        let codec = crate::codec::BoundedCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/sentinel.admin.v1.QueueService/UpdateQueue" => {
+                    #[allow(non_camel_case_types)]
+                    struct UpdateQueueSvc<T: QueueService>(pub Arc<T>);
+                    impl<
+                        T: QueueService,
+                    > tonic::server::UnaryService<super::UpdateQueueRequest>
+                    for UpdateQueueSvc<T> {
+                        type Response = super::UpdateQueueResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::UpdateQueueRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as QueueService>::update_queue(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = UpdateQueueSvc(inner);
+                        let codec = crate::codec::BoundedCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/sentinel.admin.v1.QueueService/PauseQueue" => {
+                    #[allow(non_camel_case_types)]
+                    struct PauseQueueSvc<T: QueueService>(pub Arc<T>);
+                    impl<
+                        T: QueueService,
+                    > tonic::server::UnaryService<super::PauseQueueRequest>
+                    for PauseQueueSvc<T> {
+                        type Response = super::PauseQueueResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::PauseQueueRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as QueueService>::pause_queue(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = PauseQueueSvc(inner);
+                        let codec = crate::codec::BoundedCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/sentinel.admin.v1.QueueService/DrainQueue" => {
+                    #[allow(non_camel_case_types)]
+                    struct DrainQueueSvc<T: QueueService>(pub Arc<T>);
+                    impl<
+                        T: QueueService,
+                    > tonic::server::UnaryService<super::DrainQueueRequest>
+                    for DrainQueueSvc<T> {
+                        type Response = super::DrainQueueResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::DrainQueueRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as QueueService>::drain_queue(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = DrainQueueSvc(inner);
+                        let codec = crate::codec::BoundedCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/sentinel.admin.v1.QueueService/ResumeQueue" => {
+                    #[allow(non_camel_case_types)]
+                    struct ResumeQueueSvc<T: QueueService>(pub Arc<T>);
+                    impl<
+                        T: QueueService,
+                    > tonic::server::UnaryService<super::ResumeQueueRequest>
+                    for ResumeQueueSvc<T> {
+                        type Response = super::ResumeQueueResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ResumeQueueRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as QueueService>::resume_queue(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ResumeQueueSvc(inner);
                         let codec = crate::codec::BoundedCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

@@ -155,6 +155,9 @@ pub struct Kind {
     /// For people. At most 1024 bytes.
     #[prost(string, tag = "2")]
     pub description: ::prost::alloc::string::String,
+    /// JSON Schema of the payload: one JSON object, at most 16 KiB. Empty: not declared.
+    #[prost(string, tag = "3")]
+    pub input_schema: ::prost::alloc::string::String,
 }
 /// The terms of the session.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

@@ -68,6 +68,8 @@ pub enum Guard {
     QueueAbsent {
         name: Name,
     },
+    /// The queue is exactly this one.
+    QueueIs(Queue),
 }
 
 /// What a group does. Every index follows from the job itself.
@@ -170,8 +172,8 @@ pub enum Conflict {
     Key { key: UniqueKey, holder: Option<JobId> },
     /// Who owns the session, if anybody.
     Session { session: SessionId, owner: Option<ServerId> },
-    /// The queue as it is.
-    Queue(Queue),
+    /// The queue as it is, or none.
+    Queue(Option<Queue>),
     /// A queue has jobs of too many kinds waiting: the group's other kinds have a place, in
     /// the order of its changes, and these have none. Only [`Change::Create`] meets it: a job
     /// that comes back from an attempt always has a place.

@@ -12,6 +12,7 @@ use sentinel_domain::{
 use crate::{Entry, JobEvent, Position, RequestMemory, stored as s};
 
 pub mod code;
+mod foreign;
 
 /// Why bytes are not a record.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -64,7 +65,7 @@ impl Names {
 
 /// Encodes a spec, once in its life.
 pub fn encode_spec(spec: &Spec) -> Bytes {
-    s::Spec {
+    let mut bytes = s::Spec {
         queue: spec.queue.to_string(),
         kind: spec.kind.to_string(),
         payload: spec.payload.clone(),
@@ -100,12 +101,14 @@ pub fn encode_spec(spec: &Spec) -> Bytes {
         actor: text(spec.actor.as_deref()),
         ack: spec.ack.map_or(0, code::from_ack),
     }
-    .encode_to_vec()
-    .into()
+    .encode_to_vec();
+    bytes.extend(spec.foreign.iter().flatten());
+    bytes.into()
 }
 
 /// Decodes a spec. Its payload is a slice of `bytes`, not a copy.
 pub fn decode_spec(bytes: Bytes, names: &mut Names) -> Result<Spec, CodecError> {
+    let foreign = foreign::above(foreign::SPEC, &bytes)?;
     let spec = s::Spec::decode(bytes)?;
     let retry = spec.retry.ok_or(CodecError::Missing("retry policy"))?;
     let unique = match spec.unique {
@@ -148,6 +151,7 @@ pub fn decode_spec(bytes: Bytes, names: &mut Names) -> Result<Spec, CodecError> 
         cancel_grace_ms: spec.cancel_grace_ms,
         actor: filled(&spec.actor),
         ack: (spec.ack != 0).then(|| code::to_ack(spec.ack)).transpose()?,
+        foreign,
     })
 }
 
@@ -167,7 +171,8 @@ fn to_error(error: s::Error) -> Box<JobError> {
     })
 }
 
-/// A status as a message, for a store that keeps some of its fields elsewhere.
+/// A status as a message, for a store that keeps some of its fields elsewhere. The message has
+/// no room for [`Status::foreign`]: it goes behind the encoded one.
 pub fn from_status(status: &Status) -> s::Status {
     s::Status {
         state: code::from_state(status.state),
@@ -212,7 +217,12 @@ fn session(stored: Option<s::Id>) -> Result<SessionId, CodecError> {
     stored.map(|i| SessionId::from_u128(bits(i))).ok_or(CodecError::Missing("session"))
 }
 
-/// A status from a message that is whole again.
+/// What a stored message has beyond the fields of a status that this version knows.
+pub fn foreign_of_status(message: &[u8]) -> Result<Option<Box<[u8]>>, CodecError> {
+    Ok(foreign::above(foreign::STATUS, message)?)
+}
+
+/// A status from a message that is whole again, without [`Status::foreign`].
 pub fn to_status(status: s::Status, names: &mut Names) -> Result<Status, CodecError> {
     let lease = match status.lease {
         None => None,
@@ -259,17 +269,21 @@ pub fn to_status(status: s::Status, names: &mut Names) -> Result<Status, CodecEr
         waiting_for: status.waiting_for.into_iter().map(|w| JobId::from_u128(bits(w))).collect(),
         worker: (!status.worker.is_empty()).then(|| names.share(&status.worker)),
         recorded,
+        foreign: None,
     })
 }
 
 /// Encodes a status, for a live column.
 pub fn encode_status(status: &Status) -> Vec<u8> {
-    from_status(status).encode_to_vec()
+    let mut bytes = from_status(status).encode_to_vec();
+    bytes.extend(status.foreign.iter().flatten());
+    bytes
 }
 
 /// Decodes a status.
 pub fn decode_status(bytes: Bytes, names: &mut Names) -> Result<Status, CodecError> {
-    to_status(s::Status::decode(bytes)?, names)
+    let foreign = foreign_of_status(&bytes)?;
+    Ok(Status { foreign, ..to_status(s::Status::decode(bytes)?, names)? })
 }
 
 /// Puts a job together from its two stored parts.
@@ -318,6 +332,7 @@ fn from_queue(queue: &Queue) -> s::Queue {
         priority_boost_ms: queue.priority_boost_ms,
         description: queue.description.to_string(),
         created_at_ms: queue.created_at,
+        mode: code::from_mode_of_queue(queue.mode),
     }
 }
 
@@ -328,6 +343,7 @@ fn to_queue(queue: s::Queue, names: &mut Names) -> Result<Queue, CodecError> {
         priority_boost_ms: queue.priority_boost_ms,
         description: queue.description.into(),
         created_at: queue.created_at_ms,
+        mode: code::to_mode_of_queue(queue.mode)?,
     })
 }
 

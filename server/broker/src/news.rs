@@ -13,7 +13,7 @@ pub struct News {
     pub jobs: Vec<(SessionId, JobId)>,
     /// Sessions that were this server's until another one put or dropped their rows.
     pub sessions: Vec<SessionId>,
-    /// Queues were declared.
+    /// Queues were declared, or changed.
     pub has_queues: bool,
     /// Some news may have been lost: any of the above may have happened.
     pub is_incomplete: bool,

@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use sentinel_domain::{
-    AttemptEnd, Job, JobId, Millis, Name, Queue, SessionId, State, UniqueKey, alarm_at, held_key,
-    limits, promote, ready_score, start,
+    AttemptEnd, Job, JobId, Millis, Name, Queue, QueueMode, SessionId, State, UniqueKey, alarm_at,
+    held_key, limits, promote, ready_score, start,
 };
 use tokio::sync::watch;
 
@@ -221,7 +221,13 @@ impl Naive {
                 self.unless_row(*session, |r| r.owner == *owner)
             }
             Guard::SessionRow(known) => self.unless_row(known.id, |row| row == known),
-            Guard::QueueAbsent { name } => self.queues.get(name).cloned().map(Conflict::Queue),
+            Guard::QueueAbsent { name } => {
+                self.queues.get(name).map(|queue| Conflict::Queue(Some(queue.clone())))
+            }
+            Guard::QueueIs(known) => {
+                let current = self.queues.get(&known.name);
+                (current != Some(known)).then(|| Conflict::Queue(current.cloned()))
+            }
         }
     }
 
@@ -282,7 +288,9 @@ impl Naive {
                 (ready_score(&queue, job.spec.priority, job.status.ready_at), job.id)
             };
             let wanted = self.all().filter(|j| {
-                claim.queues.contains(&j.spec.queue) && claim.kinds.contains(&j.spec.kind)
+                claim.queues.contains(&j.spec.queue)
+                    && claim.kinds.contains(&j.spec.kind)
+                    && self.queues.get(&j.spec.queue).is_none_or(|q| q.mode != QueueMode::Paused)
             });
             let startable =
                 wanted.filter_map(|j| start(j, claim.session, &claim.worker, now).map(|s| (j, s)));

@@ -170,6 +170,7 @@ impl NewJob {
             cancel_grace_ms: cancel_grace_ms.unwrap_or(l::CANCEL_GRACE_MS),
             actor: filled(actor),
             ack: self.ack,
+            foreign: None,
         })
     }
 
@@ -323,6 +324,7 @@ pub fn birth(id: JobId, spec: Arc<Spec>, dependencies: &[Dependency], now: Milli
         waiting_for: if spoiled { Box::default() } else { waiting_for },
         worker: None,
         recorded: None,
+        foreign: None,
     };
     Job { id, spec, status }
 }

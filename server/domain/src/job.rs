@@ -120,6 +120,8 @@ pub struct Status {
     pub worker: Option<Name>,
     /// The last lease whose report is the record: tells a report that came twice from a stale one.
     pub recorded: Option<(u64, SessionId)>,
+    /// Stored fields that only a newer version knows: they go along unread.
+    pub foreign: Option<Box<[u8]>>,
 }
 
 impl Status {

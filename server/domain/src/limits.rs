@@ -67,6 +67,8 @@ limits! {
     CONTENT_TYPE_BYTES: 128, "bytes", "INVALID_ARGUMENT";
     /// Description of a queue or a kind.
     DESCRIPTION_BYTES: 1024, "bytes", "INVALID_ARGUMENT";
+    /// JSON Schema of a kind's payload.
+    KIND_SCHEMA_BYTES: 16 << 10, "bytes", "INVALID_ARGUMENT";
     /// Labels of one job or worker.
     LABELS: 16, "labels", "INVALID_ARGUMENT";
     /// Labels of one filter.

@@ -12,6 +12,18 @@ pub enum QueueOrder {
     Strict,
 }
 
+/// What a queue does with its jobs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum QueueMode {
+    /// Takes jobs and lets them start.
+    #[default]
+    Open,
+    /// Takes jobs; none starts. Those that run go on.
+    Paused,
+    /// Takes no new jobs; those that are there start.
+    Draining,
+}
+
 /// A queue as declared.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Queue {
@@ -19,6 +31,7 @@ pub struct Queue {
     pub order: QueueOrder,
     pub priority_boost_ms: u64,
     pub description: Box<str>,
+    pub mode: QueueMode,
     pub created_at: Millis,
 }
 
@@ -30,6 +43,7 @@ impl Queue {
             order: QueueOrder::Aging,
             priority_boost_ms: PRIORITY_BOOST_MS,
             description: "".into(),
+            mode: QueueMode::Open,
             created_at: now,
         }
     }
@@ -56,7 +70,7 @@ impl Queue {
         found
     }
 
-    /// Declared the same way; when it was declared does not matter.
+    /// Declared the same way; when it was declared, and what it does now, does not matter.
     pub fn same_settings(&self, other: &Self) -> bool {
         (&self.name, self.order, self.priority_boost_ms, &self.description)
             == (&other.name, other.order, other.priority_boost_ms, &other.description)

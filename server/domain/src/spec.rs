@@ -42,6 +42,8 @@ pub struct Spec {
     pub actor: Option<Box<str>>,
     /// None: as the server is set at the time of a change.
     pub ack: Option<Ack>,
+    /// Stored fields that only a newer version knows: they go along unread.
+    pub foreign: Option<Box<[u8]>>,
 }
 
 /// How safe a change of a job must be before it is acknowledged, in rising order.

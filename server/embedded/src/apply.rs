@@ -158,7 +158,11 @@ impl<'a> Work<'a> {
             }
             Guard::QueueAbsent { name } => {
                 let queue = self.hot.queues.get(name)?.declared()?;
-                Some(Conflict::Queue(queue.clone()))
+                Some(Conflict::Queue(Some(queue.clone())))
+            }
+            Guard::QueueIs(known) => {
+                let current = self.hot.queues.get(&known.name).and_then(QueueIndex::declared);
+                (current != Some(known)).then(|| Conflict::Queue(current.cloned()))
             }
         }
     }

@@ -56,6 +56,9 @@ impl Work<'_> {
         let mut found = Vec::new();
         for name in claim.queues.iter() {
             let Some(queue) = self.hot.queues.get(name) else { continue };
+            if queue.is_paused() {
+                continue;
+            }
             let mut note = |kind: &Name| {
                 if queue.has_ready(kind) {
                     found.push((name.clone(), kind.clone()));

@@ -56,6 +56,16 @@ impl Requests {
             .insert(id, Memory { content_hash, answer: request.answer.clone(), until, order });
     }
 
+    /// By their end.
+    pub(crate) fn all(&self) -> Vec<RequestMemory> {
+        let memory = |id: &Arc<str>| {
+            let Memory { content_hash, answer, until, .. } = self.by_id.get(id)?;
+            let (content_hash, answer, until) = (*content_hash, answer.clone(), *until);
+            Some(RequestMemory { id: (&**id).into(), content_hash, answer, until })
+        };
+        self.by_end.values().filter_map(memory).collect()
+    }
+
     pub(crate) fn forget(&mut self, id: &str) {
         if let Some(memory) = self.by_id.remove(id) {
             self.by_end.remove(&(memory.until, memory.order));

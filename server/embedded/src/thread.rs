@@ -4,7 +4,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use sentinel_broker::{
-    Attention, Broker, Call, Depth, Outcome, Position, Reply, StoreError, Tail, Trim, Trimmed,
+    Attention, Broker, Call, Depth, Outcome, Position, Reply, RequestMemory, StoreError, Tail,
+    Trim, Trimmed,
 };
 use sentinel_domain::{Job, JobId, Millis, Queue, SessionId, UniqueKey};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -62,6 +63,12 @@ impl Embedded {
         let requests = self.requests.as_ref().ok_or(StoreError::Closed)?;
         requests.send(request).await.map_err(|_| StoreError::Closed)?;
         answer.await.map_err(|_| StoreError::Closed)
+    }
+
+    /// What requests were answered whose repeats may still come. For whoever takes the place of
+    /// this store.
+    pub async fn remembered(&self) -> Result<Vec<RequestMemory>, StoreError> {
+        self.run(|store| store.requests.all()).await
     }
 
     async fn read_older(

@@ -226,6 +226,7 @@ pub(crate) fn refused(error: EngineError) -> Result<ItemRefused, EngineError> {
     match error {
         EngineError::Invalid(mut found) if !found.is_empty() => Ok(found.swap_remove(0).into()),
         EngineError::QueueNotFound(_) => Ok(item("QUEUE_NOT_FOUND")),
+        EngineError::QueueDraining(_) => Ok(item("QUEUE_DRAINING")),
         EngineError::KeyHeld { .. } => Ok(item("UNIQUE_KEY_HELD")),
         EngineError::TooManyKinds { .. } => Ok(item("TOO_MANY_KINDS")),
         error => Err(error),

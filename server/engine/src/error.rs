@@ -15,6 +15,8 @@ pub enum EngineError {
     QueueNotFound(Name),
     #[error("the queue {0:?} exists with other settings")]
     QueueExists(Name),
+    #[error("the queue {0:?} is draining: it takes no new jobs until it is resumed")]
+    QueueDraining(Name),
     #[error("there are {max} queues, no more can be created")]
     TooManyQueues { max: u64 },
     #[error("jobs of {max} kinds wait in the queue {queue:?}, no more kinds are taken")]
@@ -51,6 +53,7 @@ impl EngineError {
             self,
             Self::Invalid(_)
                 | Self::QueueNotFound(_)
+                | Self::QueueDraining(_)
                 | Self::JobNotFound(_)
                 | Self::TooManyKinds { .. }
                 | Self::KeyHeld { .. }

@@ -132,9 +132,17 @@ struct Watchers {
     position: Position,
 }
 
+impl Watchers {
+    fn are_none(&self) -> bool {
+        self.by_job.is_empty() && self.by_filter.is_empty()
+    }
+}
+
 /// All watchers of this server.
 pub(crate) struct Fanout {
     watchers: Mutex<Watchers>,
+    /// The first watcher is there.
+    wanted: Notify,
     /// Changes that may wait for a watcher.
     ring_max: usize,
 }
@@ -152,20 +160,30 @@ fn entry_bytes(entry: &Entry) -> usize {
 impl Fanout {
     pub(crate) fn new(position: Position, ring_max: usize) -> Self {
         let watchers = Mutex::new(Watchers { position, ..Watchers::default() });
-        Self { watchers, ring_max }
+        Self { watchers, wanted: Notify::new(), ring_max }
     }
 
     fn lock(&self) -> MutexGuard<'_, Watchers> {
         self.watchers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// From now on the watcher is offered everything after the position answered.
-    pub(crate) fn join(&self, selector: Selector, wants_logs: bool) -> (Arc<Watcher>, Position) {
+    /// From now on the watcher is offered everything after the position answered, which is the
+    /// head when nobody has watched so far.
+    pub(crate) fn join(
+        &self,
+        selector: Selector,
+        wants_logs: bool,
+        head: Position,
+    ) -> (Arc<Watcher>, Position) {
         let ids = match &selector {
             Selector::Jobs(ids) => ids.iter().copied().collect(),
             Selector::Filter(_) => HashSet::new(),
         };
         let mut watchers = self.lock();
+        if watchers.are_none() {
+            watchers.position = watchers.position.max(head);
+            self.wanted.notify_one();
+        }
         let position = watchers.position;
         let ring = Mutex::new(Ring { seen: position, ..Ring::default() });
         let watcher = Arc::new(Watcher { selector, ids, wants_logs, ring, filled: Notify::new() });
@@ -204,13 +222,25 @@ impl Fanout {
         watchers.position
     }
 
-    fn position(&self) -> Position {
-        self.lock().position
+    /// Where the watchers are; waits for one.
+    async fn position(&self) -> Position {
+        loop {
+            let wanted = self.wanted.notified();
+            {
+                let watchers = self.lock();
+                if !watchers.are_none() {
+                    return watchers.position;
+                }
+            }
+            wanted.await;
+        }
     }
 
     fn offer(&self, entries: Vec<Arc<Entry>>) {
         let mut watchers = self.lock();
-        for entry in entries {
+        // All have left and others have come since these were read: nobody asks for them.
+        let from = watchers.position;
+        for entry in entries.into_iter().filter(|entry| entry.position > from) {
             let bytes = entry_bytes(&entry).min(RING_BYTES);
             for (index, event) in entry.jobs.iter().enumerate() {
                 let live = Live { entry: entry.clone(), index };
@@ -282,11 +312,14 @@ impl Fanout {
     }
 }
 
-/// The loop: reads the journal as it grows.
+/// The loop: reads the journal as it grows, while somebody watches.
 pub(crate) async fn run(engine: Engine, closing: CancellationToken) {
     let mut head = engine.broker.head();
     loop {
-        let after = engine.fanout.position();
+        let after = tokio::select! {
+            after = engine.fanout.position() => after,
+            () = closing.cancelled() => return,
+        };
         match engine.broker.tail(after, ENTRIES_MAX).await {
             Ok(Tail::Entries(entries)) if entries.is_empty() => {
                 tokio::select! {

@@ -27,6 +27,7 @@ mod observer;
 mod parts;
 mod project;
 mod queue;
+mod reach;
 mod retain;
 mod retry;
 mod roster;
@@ -116,6 +117,7 @@ impl Engine {
                 logs,
                 recorded: ack::Recorded::default(),
                 leads: AtomicBool::new(false),
+                reach: reach::Reach::default(),
             }),
         };
         engine.broker.extend_sessions(engine.now() + engine.settings.session_ttl_ms).await?;

@@ -101,13 +101,17 @@ pub(crate) async fn run(engine: Engine, closing: CancellationToken) {
 }
 
 impl Engine {
-    /// Tells queues and sessions. False when that must be tried again.
+    /// Tells queues, credits and sessions. False when that must be tried again.
     async fn take_in(&self, news: &News) -> bool {
         if (news.has_queues || news.is_incomplete)
             && let Err(error) = self.queues.refresh(self.broker.as_ref()).await
         {
             tracing::warn!(%error, "queues of other servers could not be read");
             return false;
+        }
+        if news.has_queues {
+            // One may have been resumed.
+            self.demand.hear_all();
         }
         if news.jobs.is_empty() && news.sessions.is_empty() && !news.is_incomplete {
             return true;

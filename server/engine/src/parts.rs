@@ -12,6 +12,7 @@ use crate::demand::Demand;
 use crate::fanout::Fanout;
 use crate::logs::LogWriter;
 use crate::queue::Queues;
+use crate::reach::Reach;
 use crate::roster::Roster;
 use crate::{Chance, Clock, Observer, Settings};
 
@@ -33,4 +34,5 @@ pub struct Shared {
     pub(crate) recorded: Recorded,
     /// This server is the one that carries the journal over and lets go of what is old.
     pub(crate) leads: AtomicBool,
+    pub(crate) reach: Reach,
 }

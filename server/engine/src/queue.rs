@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use sentinel_broker::{Broker, Change, Conflict, Group, Guard, Verdict};
 use sentinel_domain::limits::QUEUES_MAX;
-use sentinel_domain::{Name, Queue};
+use sentinel_domain::{Name, Queue, QueueMode};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
-use crate::{Engine, EngineError};
+use crate::{Engine, EngineError, TRIES};
 
 /// The least time between two reads of all queues.
 const READ_EVERY: Duration = Duration::from_millis(50);
@@ -94,13 +94,46 @@ impl Engine {
             changes: vec![Change::PutQueue(queue.clone())],
         };
         match self.acknowledge(group, self.settings.ack).await? {
-            Verdict::Conflict(Conflict::Queue(current)) if current.same_settings(&queue) => {
+            Verdict::Conflict(Conflict::Queue(Some(current))) if current.same_settings(&queue) => {
                 self.acknowledge_all_known(self.settings.ack).await?;
                 Ok((self.queues.put(current), true))
             }
             Verdict::Conflict(_) => Err(EngineError::QueueExists(queue.name)),
             _ => Ok((self.queues.put(queue), false)),
         }
+    }
+
+    /// Changes a declared queue. What runs goes on whatever it becomes.
+    pub async fn update_queue(
+        &self,
+        name: &str,
+        change: impl Fn(&mut Queue),
+    ) -> Result<Arc<Queue>, EngineError> {
+        let mut known = Queue::clone(&*self.get_queue(name).await?);
+        for _ in 0..TRIES {
+            let mut queue = known.clone();
+            change(&mut queue);
+            let violations = queue.violations();
+            if !violations.is_empty() {
+                return Err(EngineError::Invalid(violations));
+            }
+            let group = Group {
+                request: None,
+                guards: vec![Guard::QueueIs(known)],
+                changes: vec![Change::PutQueue(queue.clone())],
+            };
+            match self.acknowledge(group, self.settings.ack).await? {
+                Verdict::Committed => {
+                    let queue = self.queues.put(queue);
+                    // Its ready jobs may have been held back.
+                    self.demand.hear_all();
+                    return Ok(queue);
+                }
+                Verdict::Conflict(Conflict::Queue(Some(current))) => known = current,
+                _ => return Err(EngineError::QueueNotFound(name.into())),
+            }
+        }
+        Err(EngineError::Contended)
     }
 
     /// A declared queue.
@@ -126,9 +159,12 @@ impl Engine {
         Ok(queues)
     }
 
-    /// Makes sure that a job's queue is declared.
+    /// Makes sure that a job's queue is declared and takes jobs.
     pub(crate) async fn know_queue(&self, name: &Name) -> Result<(), EngineError> {
         match self.get_queue(name).await {
+            Ok(queue) if queue.mode == QueueMode::Draining => {
+                Err(EngineError::QueueDraining(name.clone()))
+            }
             Err(EngineError::QueueNotFound(_)) if self.settings.auto_create_queues => {
                 match self.create_queue(Queue::with_defaults(name.clone(), self.now())).await {
                     // Somebody created it meanwhile, with settings of their own.

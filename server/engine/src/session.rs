@@ -24,6 +24,7 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use futures_util::{Stream, StreamExt};
 use sentinel_domain::{Job, JobId, Millis, Name, SessionId};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 pub use frame::{
@@ -33,6 +34,7 @@ pub use frame::{
 pub use lanes::{Lanes, Outgoing, lanes};
 
 use crate::demand::Asker;
+use crate::reach::until_cut_off;
 use crate::roster::{Inbox, Mailbox, Presence};
 use crate::session::report::Settled;
 use crate::session::suspects::Suspects;
@@ -144,6 +146,14 @@ async fn until(at: Option<tokio::time::Instant>) {
     }
 }
 
+/// The server ends, or can do nothing for its workers.
+async fn leave(closing: &CancellationToken, cut_off: &mut watch::Receiver<bool>) {
+    tokio::select! {
+        () = closing.cancelled() => {}
+        () = until_cut_off(cut_off) => {}
+    }
+}
+
 impl Session {
     async fn run(
         &mut self,
@@ -154,6 +164,7 @@ impl Session {
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mailbox = self.mailbox.clone();
         let mut leave_at: Option<tokio::time::Instant> = None;
+        let mut cut_off = self.engine.cut_off();
         loop {
             let has_room = self.in_flight.len() < IN_FLIGHT_MAX;
             // What is rarely ready comes first: a worker that never pauses must not keep its
@@ -161,7 +172,7 @@ impl Session {
             let ended = tokio::select! {
                 biased;
                 _ = tick.tick() => self.on_tick().await,
-                () = closing.cancelled(), if leave_at.is_none() => {
+                () = leave(&closing, &mut cut_off), if leave_at.is_none() => {
                     leave_at = Some(tokio::time::Instant::now() + LEAVE_WITHIN);
                     self.go_away().await
                 }

@@ -32,8 +32,8 @@ pub struct Settings {
     pub watch_ring: usize,
     /// How safe changes are before they are acknowledged, of jobs that do not say it.
     pub ack: sentinel_domain::Ack,
-    /// The longest that a change waits for the ledger to have it. A caller's own deadline may end
-    /// sooner.
+    /// The longest that a change waits for the ledger to have it. Below the deadline that clients
+    /// set by default, 30 s: who is cut off by that is not told why.
     pub ledger_ack_ms: u64,
     /// The hot store has replicas, so that jobs may ask for [`sentinel_domain::Ack::Replicated`].
     pub has_replicas: bool,
@@ -56,7 +56,7 @@ impl Default for Settings {
             project_linger_ms: 100,
             watch_ring: 4_096,
             ack: sentinel_domain::Ack::Hot,
-            ledger_ack_ms: 30_000,
+            ledger_ack_ms: 10_000,
             has_replicas: false,
         }
     }

@@ -36,7 +36,9 @@ pub(crate) async fn run(engine: Engine, closing: CancellationToken) {
                 "nobody swept for a while: all sessions get more time"
             );
             let until = now + engine.settings.session_ttl_ms;
-            engine.broker.extend_sessions(until).await.map_err(EngineError::from)
+            let extended = engine.broker.extend_sessions(until).await;
+            engine.note_reach(&extended);
+            extended.map_err(EngineError::from)
         } else {
             round(&engine).await
         };
@@ -50,8 +52,9 @@ pub(crate) async fn run(engine: Engine, closing: CancellationToken) {
 
 async fn round(engine: &Engine) -> Result<(), EngineError> {
     let now = engine.now();
-    let Attention { alarms, lost, expired, unblocked } =
-        engine.broker.attention(now, LIMIT).await?;
+    let attention = engine.broker.attention(now, LIMIT).await;
+    engine.note_reach(&attention);
+    let Attention { alarms, lost, expired, unblocked } = attention?;
     for held in engine.hand_back(engine.roster.take_orphans(), None).await {
         engine.push_revoked(held.id, held.lease);
     }

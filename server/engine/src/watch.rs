@@ -16,11 +16,13 @@ use sentinel_broker::{Position, Tail};
 use sentinel_domain::limits::WATCH_JOBS;
 use sentinel_domain::{Filter, Job, JobId, Progress, State};
 use sentinel_ledger::{LogRow, QueueCount};
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 pub use self::cursor::Cursor;
 use self::elsewhere::Elsewhere;
 use crate::fanout::{Live, Taken, Watcher};
+use crate::reach::until_cut_off;
 use crate::{Engine, EngineError, list};
 
 /// A sign of life when nothing else is sent.
@@ -108,6 +110,7 @@ pub struct Watch {
     settled: Option<(Position, Vec<JobId>)>,
     /// Of a watch by ids that wants log lines.
     elsewhere: Option<Elsewhere>,
+    cut_off: watch::Receiver<bool>,
     out: VecDeque<WatchEvent>,
 }
 
@@ -127,7 +130,9 @@ impl Engine {
         wants_logs: bool,
     ) -> Result<Watch, EngineError> {
         check(&selector)?;
-        let (watcher, live_from) = self.fanout.join(selector.clone(), wants_logs);
+        self.refuse_if_cut_off()?;
+        let head = *self.broker.head().borrow();
+        let (watcher, live_from) = self.fanout.join(selector.clone(), wants_logs, head);
         self.observer.watches(1);
         let by_ids = matches!(selector, Selector::Jobs(_));
         let mut watch = Watch {
@@ -143,6 +148,7 @@ impl Engine {
             open: HashSet::new(),
             settled: None,
             elsewhere: (wants_logs && by_ids).then(Elsewhere::default),
+            cut_off: self.cut_off(),
             out: VecDeque::new(),
         };
         // The server that sent the cursor may have been ahead of this one.
@@ -212,6 +218,10 @@ impl Watch {
                 waited = tokio::time::timeout_at(wait_until, self.watcher.filled()) => waited,
                 () = until(lines_at) => {
                     self.read_lines().await;
+                    continue;
+                }
+                () = until_cut_off(&mut self.cut_off) => {
+                    self.engine.refuse_if_cut_off()?;
                     continue;
                 }
             };

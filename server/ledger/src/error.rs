@@ -41,6 +41,18 @@ pub enum LedgerError {
     /// message names the setting.
     #[error("the ledger {} can not be used: {message}", path.display())]
     Unfit { path: PathBuf, message: String },
+    /// Something is there already, and rows were to be carried to an empty place.
+    #[error(
+        "the ledger {} is not empty: it holds {holds}. Name a database that nothing but \
+         `sentinel migrate` has touched", path.display()
+    )]
+    NotEmpty { path: PathBuf, holds: String },
+    /// A move into it began and has not ended: it has some of the rows.
+    #[error(
+        "the ledger {} is being filled by `sentinel move --from {directory}`, which has not ended: \
+         wait for it, or run it again", path.display()
+    )]
+    Moving { path: PathBuf, directory: String },
     /// Another projector was here first: read the checkpoint and go on from there.
     #[error("the ledger was projected up to {found}, not {expected}: another projector is at work")]
     Superseded { expected: Position, found: Position },

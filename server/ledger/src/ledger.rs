@@ -28,11 +28,19 @@ pub struct LedgerOptions {
     pub is_inline: bool,
     /// The largest payload of a job, in bytes. A database server must take it in one piece.
     pub payload_bytes: u64,
+    /// Reach a database that a move has not filled yet, too. Only the move itself does.
+    pub is_for_move: bool,
 }
 
 impl Default for LedgerOptions {
     fn default() -> Self {
-        Self { readers: 4, max_bytes: None, is_inline: false, payload_bytes: PAYLOAD_MAX_BYTES }
+        Self {
+            readers: 4,
+            max_bytes: None,
+            is_inline: false,
+            payload_bytes: PAYLOAD_MAX_BYTES,
+            is_for_move: false,
+        }
     }
 }
 
@@ -42,12 +50,12 @@ impl Default for LedgerOptions {
 /// handed over runs to its end. On a database server it may be undone or not; either is whole.
 #[derive(Clone)]
 pub struct Ledger {
-    home: Home,
+    pub(crate) home: Home,
 }
 
 /// Where the rows are.
 #[derive(Clone)]
-enum Home {
+pub(crate) enum Home {
     Files { history: Arc<Database>, logs: Arc<Database> },
     Server(Arc<Server>),
 }
@@ -114,6 +122,7 @@ impl Ledger {
     /// # Errors
     /// [`LedgerError::OlderFormat`] until [`Ledger::migrate`] was run,
     /// [`LedgerError::NewerFormat`] when only a newer version can work on it,
+    /// [`LedgerError::Moving`] while a move fills it,
     /// [`LedgerError::Unfit`] when the URL or a setting of the server does not fit,
     /// [`LedgerError::Unavailable`] when it can not be reached within some seconds.
     pub async fn connect(url: &str, options: LedgerOptions) -> Result<Self, LedgerError> {

@@ -11,6 +11,7 @@
 //! blocking closure a transaction.
 
 mod backup;
+mod carry;
 mod error;
 mod ledger;
 mod mysql;
@@ -22,6 +23,7 @@ mod sqlite;
 mod work;
 
 pub use backup::{begin_ledger_epoch, check_ledger, copy_ledger, ledger_checkpoint};
+pub use carry::{Move, MoveStep};
 pub use error::LedgerError;
 pub use ledger::{Ledger, LedgerOptions};
 pub use mysql::{Migrated, MigrationState};

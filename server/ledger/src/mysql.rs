@@ -2,6 +2,7 @@
 //! through a driver without a foreign library.
 
 mod address;
+pub(crate) mod arrival;
 mod fault;
 mod migrate;
 mod rows;
@@ -9,9 +10,10 @@ mod server;
 mod session;
 mod statement;
 mod union;
-mod write;
+pub(crate) mod write;
 
 pub(crate) use migrate::migrate;
 pub use migrate::{Migrated, MigrationState};
 pub(crate) use server::Server;
-pub(crate) use session::within;
+pub(crate) use session::{Session, within};
+pub(crate) use statement::Value;

@@ -6,7 +6,7 @@ use foldhash::HashMap;
 use redis::Cmd;
 use sentinel_broker::codec;
 use sentinel_broker::{Call, Change, Group, Guard, Position, RequestMemory, SessionRow};
-use sentinel_domain::{JobId, Name, Queue, SessionId};
+use sentinel_domain::{JobId, Name, Queue, QueueMode, SessionId};
 
 use crate::record::{self, id_bytes};
 
@@ -22,11 +22,15 @@ fn session_row(row: &SessionRow) -> [u8; 16] {
     bytes
 }
 
+/// Added to the order of a queue whose jobs may not start.
+const PAUSED: u8 = 16;
+
 /// What scripts read of a queue, then the queue.
 pub(crate) fn queue_row(queue: &Queue) -> Vec<u8> {
     let encoded = codec::encode_queue(queue);
     let mut bytes = Vec::with_capacity(9 + encoded.len());
-    bytes.put_u8(codec::code::from_order(queue.order) as u8);
+    let paused = if queue.mode == QueueMode::Paused { PAUSED } else { 0 };
+    bytes.put_u8(codec::code::from_order(queue.order) as u8 + paused);
     bytes.put_u64(queue.priority_boost_ms);
     bytes.put_slice(&encoded);
     bytes
@@ -115,7 +119,7 @@ impl Program {
             Guard::KeyFree { .. } => self.plain(b'F', 1),
             Guard::KeyHeldBy { id, .. } => self.op(b'H', *id, 1),
             Guard::SessionOwner { .. } | Guard::SessionRow(_) => self.plain(b'O', 2),
-            Guard::QueueAbsent { .. } => self.plain(b'Q', 1),
+            Guard::QueueAbsent { .. } | Guard::QueueIs(_) => self.plain(b'Q', 2),
         }
     }
 
@@ -216,7 +220,10 @@ fn write_guard(command: &mut Cmd, guard: &Guard) {
             command.arg(&session_bytes(row.id)).arg(&session_row(row));
         }
         Guard::QueueAbsent { name } => {
-            command.arg(&**name);
+            command.arg(&**name).arg("");
+        }
+        Guard::QueueIs(queue) => {
+            command.arg(&*queue.name).arg(queue_row(queue));
         }
     }
 }

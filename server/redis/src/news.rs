@@ -39,6 +39,8 @@ pub(crate) struct ToOne {
     pub(crate) number: u64,
     jobs: Vec<(SessionId, JobId)>,
     sessions: Vec<SessionId>,
+    /// The rest is of a sort that only a newer version knows.
+    is_cut: bool,
 }
 
 impl Default for Board {
@@ -82,6 +84,7 @@ impl Board {
         self.post(|news| {
             news.jobs.extend(message.jobs);
             news.sessions.extend(message.sessions);
+            news.is_incomplete |= message.is_cut;
         });
     }
 
@@ -131,15 +134,22 @@ pub(crate) fn to_all(mut message: Bytes, names: &mut Names) -> Result<ToAll, Sto
 /// Reads what `tell_owners` wrote.
 pub(crate) fn to_one(mut message: Bytes) -> Result<ToOne, StoreError> {
     let number = take(&mut message, 8)?.get_u64();
-    let mut one = ToOne { number, jobs: Vec::new(), sessions: Vec::new() };
+    let mut one = ToOne { number, jobs: Vec::new(), sessions: Vec::new(), is_cut: false };
     while !message.is_empty() {
         let sort = take(&mut message, 1)?.get_u8();
+        if !matches!(sort, b'j' | b's') {
+            // How long it is nobody can tell: what it says is found by looking at all.
+            one.is_cut = true;
+            break;
+        }
         let session = SessionId::from_u128(take(&mut message, 16)?.get_u128());
         match sort {
             b'j' => one.jobs.push((session, reply::take_id(&mut message)?)),
-            b's' => one.sessions.push(session),
-            other => return Err(damaged(format!("news of the unknown sort {other}"))),
+            _ => one.sessions.push(session),
         }
     }
     Ok(one)
 }
+
+#[cfg(test)]
+mod tests;

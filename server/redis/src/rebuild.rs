@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use bytes::{BufMut, Bytes};
 use redis::{Cmd, Pipeline, Value};
 use sentinel_broker::codec::Names;
-use sentinel_broker::{Call, Change, Group, Position, ServerId, StoreError, Tail};
+use sentinel_broker::{Call, Change, Group, Position, RequestMemory, ServerId, StoreError, Tail};
 use sentinel_domain::{Job, JobId, Millis, Queue, UniqueKey};
 
 use crate::OpenError;
@@ -285,8 +285,30 @@ impl Rebuild {
         self.commit(changes).await
     }
 
+    /// Answers that other stores gave and that may be asked for again.
+    pub async fn remember(&mut self, requests: &[RequestMemory]) -> Result<(), RebuildError> {
+        let mut groups = Vec::new();
+        let mut bytes = 0;
+        for request in requests {
+            bytes += request.answer.len();
+            groups.push(Group { request: Some(request.clone()), ..Group::default() });
+            if groups.len() == PUT_MAX || bytes >= PUT_BYTES {
+                self.call(std::mem::take(&mut groups)).await?;
+                bytes = 0;
+            }
+        }
+        self.call(groups).await
+    }
+
     async fn commit(&mut self, changes: Vec<Change>) -> Result<(), RebuildError> {
         if changes.is_empty() {
+            return Ok(());
+        }
+        self.call(vec![Group { changes, ..Group::default() }]).await
+    }
+
+    async fn call(&mut self, groups: Vec<Group>) -> Result<(), RebuildError> {
+        if groups.is_empty() {
             return Ok(());
         }
         if self.renewed.elapsed() >= RENEW {
@@ -298,7 +320,7 @@ impl Rebuild {
             writer: self.owner,
             number: self.number,
             now: self.now,
-            groups: vec![Group { changes, ..Group::default() }],
+            groups,
             promote: 0,
             claims: Vec::new(),
         };

@@ -92,7 +92,8 @@ pub(crate) fn encode(job: &Job) -> Vec<u8> {
     let worker = status.worker.as_deref().unwrap_or_default();
     let progress = status.progress.as_deref().map(encode_progress).unwrap_or_default();
     let rest = rest_of(status);
-    let rest_len = rest.encoded_len();
+    let foreign = status.foreign.as_deref().unwrap_or_default();
+    let rest_len = rest.encoded_len() + foreign.len();
     let names = spec.queue.len() + 1 + spec.kind.len();
     let variable = names + key.len() + 16 * status.waiting_for.len() + worker.len();
     let mut bytes = Vec::with_capacity(HEADER + variable + progress.len() + rest_len);
@@ -133,6 +134,7 @@ pub(crate) fn encode(job: &Job) -> Vec<u8> {
     bytes.put_slice(worker.as_bytes());
     bytes.put_slice(&progress);
     rest.encode(&mut bytes).expect("a vector grows");
+    bytes.put_slice(foreign);
     bytes
 }
 
@@ -161,7 +163,9 @@ pub(crate) fn decode_status(mut bytes: Bytes, names: &mut Names) -> Result<Statu
     let mut head = take(&mut bytes, HEADER)?;
     let format = head.get_u8();
     if format != FORMAT {
-        return Err(damaged(format!("a job is kept in format {format}, this version reads 1")));
+        return Err(damaged(format!(
+            "a job is kept in format {format}, this version reads {FORMAT}: start a newer one"
+        )));
     }
     let (state, reason) = (u32::from(head.get_u8()), u32::from(head.get_u8()));
     head.advance(1);
@@ -181,7 +185,9 @@ pub(crate) fn decode_status(mut bytes: Bytes, names: &mut Names) -> Result<Statu
     let waiting_for = (0..waits).map(|_| id_of(parents.get_u128())).collect();
     let worker = take_text(&mut bytes, worker_len)?;
     let progress = decode_progress(take(&mut bytes, progress_len)?)?;
-    let rest = stored::Status::decode(take(&mut bytes, rest_len)?).map_err(damaged)?;
+    let rest = take(&mut bytes, rest_len)?;
+    let foreign = codec::foreign_of_status(&rest).map_err(damaged)?;
+    let rest = stored::Status::decode(rest).map_err(damaged)?;
     let is_running = code::to_state(state).map_err(damaged)? == State::Running;
     let lease = is_running.then(|| stored::Lease { session: Some(id_of(session)), granted_at_ms });
     let whole = stored::Status {
@@ -202,7 +208,7 @@ pub(crate) fn decode_status(mut bytes: Bytes, names: &mut Names) -> Result<Statu
         worker,
         ..rest
     };
-    codec::to_status(whole, names).map_err(damaged)
+    Ok(Status { foreign, ..codec::to_status(whole, names).map_err(damaged)? })
 }
 
 /// A job from its two parts.

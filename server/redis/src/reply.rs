@@ -175,8 +175,9 @@ fn verdict(reply: &mut Bytes, names: &mut Names) -> Result<Verdict, StoreError> 
             Conflict::Session { session, owner }
         }
         b'q' => {
-            let queue = take_sized(reply)?;
-            Conflict::Queue(codec::decode_queue(queue, names).map_err(damaged)?)
+            let queue = if is_there(reply)? { Some(take_sized(reply)?) } else { None };
+            let queue = queue.map(|queue| codec::decode_queue(queue, names)).transpose();
+            Conflict::Queue(queue.map_err(damaged)?)
         }
         b't' => {
             let queue = names.share(text(&take_sized(reply)?)?);

@@ -1,5 +1,7 @@
-//! A hot store that lost what it acknowledged: probes are told, and the server waits until
-//! somebody has rebuilt it.
+//! A hot store that does not answer, or that lost what it acknowledged: probes are told. In the
+//! second case the server waits until somebody has rebuilt it.
+
+use std::borrow::Cow;
 
 use sentinel_engine::Tasks;
 use sentinel_redis::Condition;
@@ -18,37 +20,70 @@ pub(super) async fn until_rebuilt(condition: Option<watch::Receiver<Condition>>)
     std::future::pending().await
 }
 
-/// Takes the server out of its balancer when the store is not what it was.
+/// Of a store that does not answer.
+const CUT_OFF: Readiness =
+    Readiness::NotReady(Cow::Borrowed("the store, such as Redis, does not answer this server"));
+
+/// Takes the server out of its balancer when the store is not what it was, and for as long as
+/// it does not answer.
 pub(super) fn watch(
     condition: Option<watch::Receiver<Condition>>,
+    cut_off: watch::Receiver<bool>,
     tasks: &Tasks,
     readiness: &watch::Sender<Readiness>,
     health: &HealthReporter,
 ) {
     let Some(condition) = condition else { return };
-    let told = tell(condition, readiness.clone(), health.clone());
+    let (readiness, health) = (readiness.clone(), health.clone());
     let closing = tasks.closing();
     tasks.spawn("condition", async move {
         tokio::select! {
-            () = told => {}
+            why = until_other(condition) => {
+                readiness.send_replace(Readiness::NotReady(why.into()));
+                super::not_serving(&health).await;
+            }
+            () = follow(cut_off, &readiness, &health) => {}
             () = closing.cancelled() => {}
         }
     });
 }
 
-async fn tell(
-    mut condition: watch::Receiver<Condition>,
-    readiness: watch::Sender<Readiness>,
-    health: HealthReporter,
-) {
+/// Returns with the reason when the store is not the one that it was.
+async fn until_other(mut condition: watch::Receiver<Condition>) -> String {
     let is_other = |condition: &Condition| *condition != Condition::Sound;
-    let Ok(changed) = condition.wait_for(is_other).await.map(|changed| changed.clone()) else {
-        return;
-    };
-    let why = match changed {
-        Condition::RolledBack(why) => why,
-        Condition::Sound | Condition::Rebuilt => "the store was rebuilt".to_owned(),
-    };
-    readiness.send_replace(Readiness::NotReady(why.into()));
-    super::not_serving(&health).await;
+    match condition.wait_for(is_other).await.map(|changed| changed.clone()) {
+        Ok(Condition::RolledBack(why)) => why,
+        Ok(Condition::Sound | Condition::Rebuilt) => "the store was rebuilt".to_owned(),
+        Err(_) => std::future::pending().await,
+    }
+}
+
+/// Tells probes whether the store answers. A server that ends has said so, and stays that way.
+async fn follow(
+    mut cut_off: watch::Receiver<bool>,
+    readiness: &watch::Sender<Readiness>,
+    health: &HealthReporter,
+) {
+    while cut_off.changed().await.is_ok() {
+        let is_cut_off = *cut_off.borrow_and_update();
+        let (from, to) =
+            if is_cut_off { (Readiness::Ready, CUT_OFF) } else { (CUT_OFF, Readiness::Ready) };
+        let has_changed = readiness.send_if_modified(|readiness| {
+            let fits = *readiness == from;
+            if fits {
+                *readiness = to;
+            }
+            fits
+        });
+        if !has_changed {
+            continue;
+        }
+        tracing::warn!(is_cut_off, "whether the store answers this server");
+        if is_cut_off {
+            super::not_serving(health).await;
+        } else {
+            super::serving(health).await;
+        }
+    }
+    std::future::pending().await
 }

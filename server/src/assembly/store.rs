@@ -15,6 +15,7 @@ use tokio::sync::watch;
 
 use crate::backup::{self, BackupError};
 use crate::config::{AckLevel, Config, StoreUrl};
+use crate::moving;
 
 /// Live jobs of one read.
 const PAGE: usize = 5_000;
@@ -46,6 +47,7 @@ pub(super) async fn open(config: &Config, settings: &Settings, clock: Clock) -> 
     std::fs::create_dir_all(&dir).with_context(|| format!("create data_dir {}", dir.display()))?;
     let lock = Arc::new(DirLock::acquire(&dir)?);
     backup::refuse_to_serve(&dir)?;
+    moving::refuse_to_serve(&dir)?;
     let options = OpenOptions {
         sessions_expire_at: now + settings.session_ttl_ms,
         journal_max_bytes: config.journal_max_bytes,

@@ -8,6 +8,7 @@ use sentinel_ledger::LedgerError;
 use serde_json::{Value, json};
 use tonic::Code;
 
+use crate::moving::MoveError;
 use crate::ops::rpc::code_name;
 
 /// A watched job ended other than SUCCEEDED.
@@ -59,6 +60,9 @@ pub(super) enum Failure {
     /// The store in Redis was not rebuilt.
     #[error(transparent)]
     Rebuild(#[from] crate::rebuild::Failed),
+    /// An installation was not moved.
+    #[error(transparent)]
+    Move(#[from] crate::moving::MoveError),
     /// A database can not be migrated.
     #[error(transparent)]
     Ledger(LedgerError),
@@ -74,11 +78,15 @@ impl Failure {
             Failure::NoServer { .. } => UNAVAILABLE,
             Failure::Flag { .. } | Failure::File { .. } => USAGE,
             Failure::Backup(error) if error.is_refusal() => REFUSED,
-            Failure::Ledger(LedgerError::Unfit { .. }) => USAGE,
-            Failure::Ledger(LedgerError::Unavailable { .. }) => UNAVAILABLE,
-            Failure::Ledger(LedgerError::NewerFormat { .. }) => REFUSED,
-            Failure::Backup(_) | Failure::Ledger(_) | Failure::Output(_) => OTHER,
-            Failure::Rebuild(_) => OTHER,
+            Failure::Move(error) if error.is_refusal() => REFUSED,
+            Failure::Ledger(error) | Failure::Move(MoveError::Ledger(error)) => match error {
+                LedgerError::Unfit { .. } => USAGE,
+                LedgerError::Unavailable { .. } => UNAVAILABLE,
+                LedgerError::NewerFormat { .. } => REFUSED,
+                _ => OTHER,
+            },
+            Failure::Backup(_) | Failure::Output(_) => OTHER,
+            Failure::Rebuild(_) | Failure::Move(_) => OTHER,
             Failure::Call(error) => exit_code_of(error),
         }
     }

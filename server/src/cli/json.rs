@@ -195,6 +195,7 @@ pub(super) fn counts(counts: &QueueCounts) -> Value {
 pub(super) fn queue(queue: &Queue) -> Value {
     Object::new()
         .put("name", queue.name.as_str())
+        .put("mode", queue.mode().as_str_name())
         .put("order", queue.order().as_str_name())
         .span("priorityBoost", queue.priority_boost.as_ref())
         .text("description", &queue.description)

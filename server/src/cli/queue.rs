@@ -3,9 +3,9 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::{Args, Subcommand, ValueEnum};
+use clap::{ArgGroup, Args, Subcommand, ValueEnum};
 use sentinel_client::Client;
-use sentinel_client::proto::admin::v1::{Queue, QueueOrder};
+use sentinel_client::proto::admin::v1::{Queue, QueueMode, QueueOrder};
 use serde_json::json;
 
 use super::connection::Connection;
@@ -19,6 +19,7 @@ pub(super) const EXAMPLES: &str = "\
 Examples:
   sentinel queue create mail
   sentinel queue create urgent --order strict --description 'what people wait for'
+  sentinel queue pause mail
   sentinel queue list";
 
 /// `sentinel queue`.
@@ -47,6 +48,43 @@ enum Verb {
         #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
         description: String,
     },
+    /// Change settings of a queue; what is not said stays.
+    #[command(
+        after_help = "Example:\n  sentinel queue update mail --priority-boost 5m",
+        group = ArgGroup::new("setting")
+            .args(["order", "priority_boost", "description"]).required(true).multiple(true),
+    )]
+    Update {
+        /// Its name.
+        name: String,
+        /// In which order its jobs start.
+        #[arg(long, value_enum)]
+        order: Option<Order>,
+        /// What one priority level is worth under aging.
+        #[arg(long, value_name = "DURATION", value_parser = parse_span)]
+        priority_boost: Option<Duration>,
+        /// For people.
+        #[arg(long, value_name = "TEXT")]
+        description: Option<String>,
+    },
+    /// Start none of its jobs from now on. What runs goes on, and new jobs wait.
+    #[command(after_help = "Example:\n  sentinel queue pause mail")]
+    Pause {
+        /// Its name.
+        name: String,
+    },
+    /// Take no new jobs from now on. Those that are there run.
+    #[command(after_help = "Example:\n  sentinel queue drain mail && sentinel job counts mail")]
+    Drain {
+        /// Its name.
+        name: String,
+    },
+    /// End a pause or a drain.
+    #[command(after_help = "Example:\n  sentinel queue resume mail")]
+    Resume {
+        /// Its name.
+        name: String,
+    },
     /// Show one queue.
     #[command(after_help = "Example:\n  sentinel queue get mail --json")]
     Get {
@@ -67,6 +105,19 @@ enum Order {
     Strict,
 }
 
+impl From<Order> for i32 {
+    fn from(order: Order) -> i32 {
+        match order {
+            Order::Aging => QueueOrder::Aging.into(),
+            Order::Strict => QueueOrder::Strict.into(),
+        }
+    }
+}
+
+fn span(span: Duration) -> Option<prost_types::Duration> {
+    prost_types::Duration::try_from(span).ok()
+}
+
 /// Runs a verb.
 pub(super) fn run(command: QueueCommand) -> ExitCode {
     let QueueCommand { connection, verb } = command;
@@ -75,16 +126,29 @@ pub(super) fn run(command: QueueCommand) -> ExitCode {
         let client = dial.client().await?;
         match verb {
             Verb::Create { name, order, priority_boost, description } => {
-                let order = match order {
-                    Order::Aging => QueueOrder::Aging,
-                    Order::Strict => QueueOrder::Strict,
-                };
-                let priority_boost =
-                    priority_boost.and_then(|span| prost_types::Duration::try_from(span).ok());
-                let order = order.into();
+                let (order, priority_boost) = (order.into(), priority_boost.and_then(span));
                 let queue = Queue { name, order, priority_boost, description, ..Queue::default() };
                 create(queue, &client, out).await
             }
+            Verb::Update { name, order, priority_boost, description } => {
+                let said = [
+                    order.map(|_| "order"),
+                    priority_boost.map(|_| "priority_boost"),
+                    description.as_ref().map(|_| "description"),
+                ];
+                let said: Vec<&str> = said.into_iter().flatten().collect();
+                let queue = Queue {
+                    name,
+                    order: order.unwrap_or_default().into(),
+                    priority_boost: priority_boost.and_then(span),
+                    description: description.unwrap_or_default(),
+                    ..Queue::default()
+                };
+                show(&[client.update_queue(queue, &said).await?], out)
+            }
+            Verb::Pause { name } => show(&[client.pause_queue(name).await?], out),
+            Verb::Drain { name } => show(&[client.drain_queue(name).await?], out),
+            Verb::Resume { name } => show(&[client.resume_queue(name).await?], out),
             Verb::Get { name } => {
                 let queue = client.get_queue(name).await?;
                 show(&[queue], out)
@@ -116,7 +180,7 @@ pub(super) fn show(queues: &[Queue], out: &mut Out) -> Result<u8, Failure> {
         return Ok(0);
     }
     let rows: Vec<Vec<Painted>> = queues.iter().map(|queue| row(queue, out)).collect();
-    table::write(out, &["NAME", "ORDER", "BOOST", "AGE", "DESCRIPTION"], rows)?;
+    table::write(out, &["NAME", "MODE", "ORDER", "BOOST", "AGE", "DESCRIPTION"], rows)?;
     Ok(0)
 }
 
@@ -125,9 +189,15 @@ fn row(queue: &Queue, out: &Out) -> Vec<Painted> {
         QueueOrder::Unspecified | QueueOrder::Aging => "aging",
         QueueOrder::Strict => "strict",
     };
+    let mode = match queue.mode() {
+        QueueMode::Unspecified | QueueMode::Open => "open",
+        QueueMode::Paused => "paused",
+        QueueMode::Draining => "draining",
+    };
     let boost = queue.priority_boost.as_ref().map_or("-".to_owned(), ToString::to_string);
     vec![
         queue.name.clone().into(),
+        mode.into(),
         order.into(),
         boost.into(),
         text::age(queue.created_at.as_ref(), out.now).into(),

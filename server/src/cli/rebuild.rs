@@ -38,6 +38,19 @@ A rebuild that was cut short can be run again.";
 /// `sentinel rebuild`.
 #[derive(Debug, Args)]
 pub(super) struct Command {
+    #[command(flatten)]
+    stores: Stores,
+    /// Do not ask before what is in Redis is replaced.
+    #[arg(long)]
+    yes: bool,
+    /// Answer with one JSON object.
+    #[arg(long)]
+    json: bool,
+}
+
+/// The stores that servers share.
+#[derive(Debug, Args)]
+pub(super) struct Stores {
     /// The Redis to fill [env: SENTINEL_BROKER_URL].
     #[arg(long, value_name = "URL")]
     broker_url: Option<String>,
@@ -47,16 +60,11 @@ pub(super) struct Command {
     /// The TOML file of the servers, which names both.
     #[arg(long, value_name = "FILE", env = "SENTINEL_CONFIG", hide_env_values = true)]
     config: Option<PathBuf>,
-    /// Do not ask before what is in Redis is replaced.
-    #[arg(long)]
-    yes: bool,
-    /// Answer with one JSON object.
-    #[arg(long)]
-    json: bool,
 }
 
-impl Command {
-    fn settings(&self) -> Result<Config, Failure> {
+impl Stores {
+    /// As a server would find them.
+    pub(super) fn settings(&self) -> Result<Config, Failure> {
         let mut values = Vec::new();
         let flags =
             [("broker_url", self.broker_url.clone()), ("ledger_url", self.ledger_url.clone())];
@@ -86,7 +94,7 @@ impl Show for Bar {
 /// Rebuilds the store in Redis.
 pub(super) fn run(command: Command) -> ExitCode {
     out::answer(command.json, async move |out: &mut Out| {
-        let config = command.settings()?;
+        let config = command.stores.settings()?;
         let (Some(url), Some(ledger_url)) = (&config.broker_url, &config.ledger_url) else {
             let reason = "is not set: there is a store to rebuild only on Redis. A data directory \
                           is put back with `sentinel restore`";
@@ -104,7 +112,7 @@ pub(super) fn run(command: Command) -> ExitCode {
         let live = jobs.iter().filter(|count| !count.state.is_final()).map(|count| count.count);
         let bar = bar(out, live.sum());
         let owner = ServerId(rand::random());
-        let done = rebuild::rebuild(&options, &ledger, owner, &bar).await;
+        let done = rebuild::rebuild(&options, &ledger, owner, &[], &bar).await;
         bar.0.finish_and_clear();
         tell(out, &url.to_string(), &done?)
     })

@@ -5,7 +5,7 @@ use std::path::Path;
 use indicatif::HumanBytes;
 
 use super::Finding;
-use crate::backup;
+use crate::{backup, moving};
 
 /// The journal grows to 4 GiB by default before enqueues are refused.
 const ROOM_BYTES: u64 = 4 << 30;
@@ -29,7 +29,12 @@ pub(super) fn examine(dir: &Path) -> Vec<Finding> {
     } else {
         Finding::ok(about, found)
     };
-    vec![room, ledger(dir)]
+    let mut findings = vec![room, ledger(dir)];
+    if let Err(error) = moving::refuse_to_serve(dir) {
+        let remedy = "look at the stores it names, with --broker-url and --ledger-url";
+        findings.push(Finding::bad("move", error.to_string(), remedy));
+    }
+    findings
 }
 
 fn ledger(dir: &Path) -> Finding {

@@ -1,7 +1,7 @@
 //! From messages to the engine's types. What can not be said in the engine's types is
 //! refused here with the field's name; ranges are the domain's business.
 
-use prost_types::{Duration, Timestamp};
+use prost_types::{Duration, FieldMask, Timestamp};
 use sentinel_broker::content_hash;
 use sentinel_domain::limits::{KEY_BYTES, TIME_RANGE_MS};
 use sentinel_domain::{
@@ -257,6 +257,32 @@ pub(super) fn page_size(asked: i32, default: u64) -> Result<usize, Status> {
         Ok(size) if size <= max => Ok(size as usize),
         _ => Err(invalid_field("page_size", format!("{asked} is out of range: 0..={max}"))),
     }
+}
+
+/// Which settings an update of a queue changes.
+#[derive(Clone, Copy)]
+pub(super) struct QueueMask {
+    pub(super) order: bool,
+    pub(super) priority_boost: bool,
+    pub(super) description: bool,
+}
+
+pub(super) fn queue_mask(mask: Option<FieldMask>) -> Result<QueueMask, Status> {
+    let paths = mask.unwrap_or_default().paths;
+    let all = paths.is_empty() || paths == ["*"];
+    let mut named = QueueMask { order: all, priority_boost: all, description: all };
+    for path in paths.iter().filter(|_| !all) {
+        match path.as_str() {
+            "order" => named.order = true,
+            "priority_boost" => named.priority_boost = true,
+            "description" => named.description = true,
+            other => {
+                let text = format!("{other:?} is none of order, priority_boost, description");
+                return Err(invalid_field("update_mask", text));
+            }
+        }
+    }
+    Ok(named)
 }
 
 pub(super) fn queue(queue: Option<admin::Queue>) -> Result<Queue, Status> {

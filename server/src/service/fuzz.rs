@@ -257,7 +257,11 @@ fn session_seeds() -> Vec<(&'static str, Vec<u8>)> {
     let hello = workers::Hello {
         instance: "w1".into(),
         queues: vec!["mail".into()],
-        kinds: vec![workers::Kind { name: "mail.send".into(), description: "d".into() }],
+        kinds: vec![workers::Kind {
+            name: "mail.send".into(),
+            description: "d".into(),
+            input_schema: r#"{"type":"object"}"#.into(),
+        }],
         labels: [("zone".to_owned(), "a".to_owned())].into(),
         session: id,
         held: lease.iter().cloned().collect(),

@@ -1,6 +1,6 @@
 //! QueueService.
 
-use sentinel_domain::check_name;
+use sentinel_domain::{Queue, QueueMode, check_name};
 use sentinel_engine::Engine;
 use sentinel_proto::admin::v1 as wire;
 use sentinel_proto::admin::v1::queue_service_server::QueueService;
@@ -22,6 +22,17 @@ impl QueuesService {
     /// On an engine.
     pub fn new(engine: Engine) -> Self {
         Self { engine }
+    }
+
+    async fn turn(
+        &self,
+        name: &str,
+        actor: &str,
+        mode: QueueMode,
+    ) -> Result<Option<wire::Queue>, Status> {
+        from_wire::actor(actor)?;
+        let queue = self.engine.update_queue(name, |queue| queue.mode = mode).await;
+        Ok(Some(to_wire::queue(&*queue.map_err(answer)?)))
     }
 }
 
@@ -67,5 +78,55 @@ impl QueueService for QueuesService {
         let next_page_token = last.map(|queue| queue.name.to_string()).unwrap_or_default();
         let queues = queues.iter().map(to_wire::queue).collect();
         Ok(Response::new(wire::ListQueuesResponse { queues, next_page_token }))
+    }
+
+    async fn update_queue(
+        &self,
+        request: Request<wire::UpdateQueueRequest>,
+    ) -> Result<Response<wire::UpdateQueueResponse>, Status> {
+        let request = request.into_inner();
+        from_wire::actor(&request.actor)?;
+        let mask = from_wire::queue_mask(request.update_mask)?;
+        let to = from_wire::queue(request.queue)?;
+        let change = |queue: &mut Queue| {
+            if mask.order {
+                queue.order = to.order;
+            }
+            if mask.priority_boost {
+                queue.priority_boost_ms = to.priority_boost_ms;
+            }
+            if mask.description {
+                queue.description = to.description.clone();
+            }
+        };
+        let queue = self.engine.update_queue(&to.name, change).await.map_err(answer)?;
+        Ok(Response::new(wire::UpdateQueueResponse { queue: Some(to_wire::queue(&queue)) }))
+    }
+
+    async fn pause_queue(
+        &self,
+        request: Request<wire::PauseQueueRequest>,
+    ) -> Result<Response<wire::PauseQueueResponse>, Status> {
+        let wire::PauseQueueRequest { name, actor } = request.into_inner();
+        let queue = self.turn(&name, &actor, QueueMode::Paused).await?;
+        Ok(Response::new(wire::PauseQueueResponse { queue }))
+    }
+
+    async fn drain_queue(
+        &self,
+        request: Request<wire::DrainQueueRequest>,
+    ) -> Result<Response<wire::DrainQueueResponse>, Status> {
+        let wire::DrainQueueRequest { name, actor } = request.into_inner();
+        let queue = self.turn(&name, &actor, QueueMode::Draining).await?;
+        Ok(Response::new(wire::DrainQueueResponse { queue }))
+    }
+
+    async fn resume_queue(
+        &self,
+        request: Request<wire::ResumeQueueRequest>,
+    ) -> Result<Response<wire::ResumeQueueResponse>, Status> {
+        let wire::ResumeQueueRequest { name, actor } = request.into_inner();
+        let queue = self.turn(&name, &actor, QueueMode::Open).await?;
+        Ok(Response::new(wire::ResumeQueueResponse { queue }))
     }
 }

@@ -60,6 +60,9 @@ catalogue! {
     QUEUE_EXISTS: AlreadyExists, "",
         "A queue of this name exists with other settings.",
         "Read the queue and decide whose settings are right.";
+    QUEUE_DRAINING: FailedPrecondition, "",
+        "The queue takes no new jobs until it is resumed.",
+        "Resume the queue, or use another one.";
     TOO_MANY_QUEUES: ResourceExhausted, "",
         "The installation has as many queues as it can have.",
         "Use labels to tell jobs apart, not queues.";
@@ -188,6 +191,7 @@ pub fn answer(error: EngineError) -> Status {
         EngineError::JobNotFound(_) => simple(&JOB_NOT_FOUND, message),
         EngineError::QueueNotFound(_) => simple(&QUEUE_NOT_FOUND, message),
         EngineError::QueueExists(_) => simple(&QUEUE_EXISTS, message),
+        EngineError::QueueDraining(_) => simple(&QUEUE_DRAINING, message),
         EngineError::TooManyQueues { .. } => simple(&TOO_MANY_QUEUES, message),
         EngineError::TooManyKinds { .. } => simple(&TOO_MANY_KINDS, message),
         EngineError::KeyHeld { holder } => {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use prost_types::{Duration, Timestamp};
 use sentinel_domain::{
     Ack, AttemptOutcome, Backoff, DependencyFailure, Jitter, Job, JobError, JobId, Millis, OnLost,
-    Progress, Queue, QueueOrder, Reason, Spec, State, UniqueMode, UniqueScope,
+    Progress, Queue, QueueMode, QueueOrder, Reason, Spec, State, UniqueMode, UniqueScope,
 };
 use sentinel_engine::{Attempt, BatchItem, BulkOutcome, BulkStep, CameOfIt, ItemRefused};
 use sentinel_ledger::{LogRow, QueueCount};
@@ -330,11 +330,17 @@ pub(super) fn queue(queue: &Queue) -> admin::Queue {
         QueueOrder::Aging => admin::QueueOrder::Aging,
         QueueOrder::Strict => admin::QueueOrder::Strict,
     };
+    let mode = match queue.mode {
+        QueueMode::Open => admin::QueueMode::Open,
+        QueueMode::Paused => admin::QueueMode::Paused,
+        QueueMode::Draining => admin::QueueMode::Draining,
+    };
     admin::Queue {
         name: queue.name.to_string(),
         order: order.into(),
         priority_boost: Some(duration(queue.priority_boost_ms)),
         description: queue.description.to_string(),
         created_at: Some(timestamp(queue.created_at)),
+        mode: mode.into(),
     }
 }

@@ -52,7 +52,7 @@ async fn shown(world: &World, id: &str) -> Value {
 }
 
 /// Jobs of one part of a fixture, in every state but RUNNING.
-async fn populate(client: &Client, file: &Path, part: &str) -> Vec<String> {
+pub(crate) async fn populate(client: &Client, file: &Path, part: &str) -> Vec<String> {
     let labelled = |job: NewJob| job.label("part", part).label("shop", "s1");
     let mut ids = vec![
         enqueue(client, labelled(demo("echo", json!({"part": part})))).await,

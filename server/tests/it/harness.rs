@@ -80,13 +80,8 @@ impl World {
 
     /// Waits until a worker's sessions began so often with this server.
     pub(crate) async fn joined(&self, instance: &str, times: usize) {
-        let told = format!("\"worker\":\"{instance}\"");
         until(&format!("worker {instance} joins"), PATIENCE, || async {
-            let log = self.server.log();
-            let began = log
-                .lines()
-                .filter(|line| line.contains("a worker session began") && line.contains(&told));
-            (began.count() >= times).then_some(())
+            (self.server.sessions_of(instance) >= times).then_some(())
         })
         .await;
     }

@@ -61,6 +61,8 @@ const ROOMS: &[Room] = &[
     ),
     room("sentinel-faults", &[], &[]),
     room("sentinel-client", &["sentinel-proto"], &["sentinel-fuzz", "sentinel-server"]),
+    // Judges the runtime of the SDK as any other: from outside.
+    room("sentinel-conformance", &["sentinel-client", "sentinel-proto"], &[]),
     room("sentinel-worker", &["sentinel-client", "sentinel-proto"], &["sentinel-server"]),
     room(
         "sentinel-bench",
@@ -83,7 +85,13 @@ struct Fence {
 const FENCES: &[Fence] = &[
     Fence {
         library: "tonic",
-        crates: &["sentinel-proto", "sentinel-client", "sentinel-server", "sentinel-bench"],
+        crates: &[
+            "sentinel-proto",
+            "sentinel-client",
+            "sentinel-conformance",
+            "sentinel-server",
+            "sentinel-bench",
+        ],
         reason: "the wire ends at the server's services and at the SDK",
     },
     Fence {
@@ -96,6 +104,7 @@ const FENCES: &[Fence] = &[
         crates: &[
             "sentinel-proto",
             "sentinel-client",
+            "sentinel-conformance",
             "sentinel-server",
             "sentinel-bench",
             "sentinel-broker",

@@ -8,6 +8,9 @@ use super::{
 
 /// Files that may spawn, each with its reason.
 const ALLOWED: &[(&str, &str)] = &[
+    ("client-sdk/conformance/src/main.rs", "one scenario at a time, joined at once"),
+    ("client-sdk/conformance/src/peer.rs", "the listener of a peer; aborted with it"),
+    ("client-sdk/conformance/src/runtime.rs", "reads what a worker says; ends with the worker"),
     ("client-sdk/src/worker/execute.rs", "one task an attempt; its end is told when it is dropped"),
     ("client-sdk/src/worker/session.rs", "the farewell on a stream that was left, bounded in time"),
     ("server/redis/src/store.rs", "the subscriber; it ends with the store"),

@@ -1,8 +1,8 @@
 //! Numbers of stored enums. A number is never given a second meaning.
 
 use sentinel_domain::{
-    Ack, AttemptOutcome, Backoff, DependencyFailure, Jitter, OnLost, QueueOrder, Reason, State,
-    UniqueMode, UniqueScope,
+    Ack, AttemptOutcome, Backoff, DependencyFailure, Jitter, OnLost, QueueMode, QueueOrder, Reason,
+    State, UniqueMode, UniqueScope,
 };
 
 use super::CodecError;
@@ -49,5 +49,8 @@ codes! {
     }
     from_on_lost, to_on_lost, OnLost, "lost policy": { 1 = Retry, 2 = Fail, }
     from_ack, to_ack, Ack, "ack level": { 1 = Hot, 2 = Replicated, 3 = Ledger, }
+    from_mode_of_queue, to_mode_of_queue, QueueMode, "queue mode": {
+        0 = Open, 1 = Paused, 2 = Draining,
+    }
     from_order, to_order, QueueOrder, "queue order": { 1 = Aging, 2 = Strict, }
 }

@@ -114,8 +114,9 @@ macro_rules! cases {
 }
 
 cases! {
-    groups: all_or_nothing each_sees_those_before conflicts_say_what_is_there progress_follows_its_lease;
-    claims: by_age by_priority strict_order across_classes unknown_kinds_stay bounded_by_bytes
+    groups: all_or_nothing each_sees_those_before conflicts_say_what_is_there a_queue_changes_as_known
+        progress_follows_its_lease;
+    claims: by_age by_priority strict_order a_paused_queue_starts_nothing across_classes unknown_kinds_stay bounded_by_bytes
         past_deadlines_are_skipped one_commit_from_enqueue_to_assignment;
     keys: held_until_final ttl_outlives_its_job replaced_in_one_group held_by_another;
     requests: repeated_and_reused forgotten_in_time;

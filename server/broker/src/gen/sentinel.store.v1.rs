@@ -185,6 +185,8 @@ pub struct Queue {
     pub description: ::prost::alloc::string::String,
     #[prost(int64, tag = "5")]
     pub created_at_ms: i64,
+    #[prost(uint32, tag = "6")]
+    pub mode: u32,
 }
 /// One group commit: what the journal holds under one sequence number.
 #[derive(Clone, PartialEq, ::prost::Message)]

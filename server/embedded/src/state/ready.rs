@@ -6,7 +6,7 @@ use std::ops::Bound;
 use std::sync::Arc;
 
 use foldhash::HashMap;
-use sentinel_domain::{Job, JobId, Name, Queue, State, ready_score};
+use sentinel_domain::{Job, JobId, Name, Queue, QueueMode, State, ready_score};
 
 /// A place in the order of start. Two words for the id, since one of 128 bits would pad it.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -76,6 +76,11 @@ impl QueueIndex {
 
     pub(crate) fn declared(&self) -> Option<&Queue> {
         self.is_declared.then_some(&self.queue)
+    }
+
+    /// None of its jobs may start.
+    pub(crate) fn is_paused(&self) -> bool {
+        self.queue.mode == QueueMode::Paused
     }
 
     /// Nothing says that it exists.

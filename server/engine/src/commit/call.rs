@@ -117,6 +117,7 @@ impl Flight<'_> {
         let mut tries = 0;
         loop {
             let answer = self.engine.broker.commit(self.call.clone()).await;
+            self.engine.note_reach(&answer);
             let why = match answer {
                 Err(StoreError::Unknown(why)) => why,
                 // Nothing came of this try; what came of those before is as unknown as it was.

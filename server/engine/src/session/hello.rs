@@ -55,6 +55,7 @@ impl Engine {
         if !violations.is_empty() {
             return Err(EngineError::Invalid(violations));
         }
+        self.refuse_if_cut_off()?;
         let id = hello.session.unwrap_or_else(|| SessionId::from_u128(self.chance.throw_wide()));
         let (presence, mailbox, former_left) = Presence::take(self, id);
         if let Some(left) = former_left {

@@ -24,11 +24,10 @@ struct Step {
     sql: &'static str,
 }
 
-const STEPS: &[Step] = &[Step {
-    version: 1,
-    readable_by: 1,
-    sql: include_str!("../../migrations/mysql/001_ledger.sql"),
-}];
+const STEPS: &[Step] = &[
+    Step { version: 1, readable_by: 1, sql: include_str!("../../migrations/mysql/001_ledger.sql") },
+    Step { version: 2, readable_by: 1, sql: include_str!("../../migrations/mysql/002_moves.sql") },
+];
 
 /// The format of this version.
 const KNOWN: u32 = STEPS[STEPS.len() - 1].version;

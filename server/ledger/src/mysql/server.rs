@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::address::Address;
+use super::arrival::refuse_half;
 use super::fault::{Conflict, conflict, is_loss, told};
 use super::migrate::refuse_other_format;
 use super::session::{Access, Session, within};
@@ -83,9 +84,12 @@ impl Server {
             readers: Slots::new(options.readers.max(1)),
             writers: Slots::new(WRITERS),
         };
-        let session = server.open(Access::Write).await;
-        let session = session.map_err(|fault| told(fault, server.address.shown()))?;
-        refuse_unfit(&session, options).map_err(|fault| told(fault, server.address.shown()))?;
+        let told = |fault| told(fault, server.address.shown());
+        let mut session = server.open(Access::Write).await.map_err(told)?;
+        refuse_unfit(&session, options).map_err(told)?;
+        if !options.is_for_move {
+            within(BEGIN, refuse_half(&mut session)).await.map_err(told)?;
+        }
         server.writers.put(session);
         Ok(Arc::new(server))
     }

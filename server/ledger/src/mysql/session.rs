@@ -20,6 +20,14 @@ const LOCK_WAIT_S: u32 = 5;
 /// What one statement may take, by the clock of the server.
 const STATEMENT_S: u32 = 30;
 
+/// How long the database keeps the transaction of a server that says nothing any more: what it
+/// has locked, nobody else can change. A server that lives says something at once.
+const SILENCE_S: u32 = 5;
+
+/// The same where there is no time for transactions of their own, so that it is for connections
+/// that lie idle, too. Those are made again.
+const IDLE_S: u32 = 30;
+
 /// What a connection is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Access {
@@ -31,7 +39,7 @@ pub(crate) enum Access {
 
 /// A connection that is ready.
 pub(crate) struct Session {
-    pub(super) connection: AsyncMysqlConnection,
+    pub(crate) connection: AsyncMysqlConnection,
     /// What one statement may be long.
     pub(super) packet_bytes: u64,
     /// 1: a commit is on the disk before it is acknowledged.
@@ -65,6 +73,7 @@ impl Session {
             "SET SESSION autocommit = 1, lc_messages = 'en_US'",
             "SET SESSION sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION'",
             &format!("SET SESSION innodb_lock_wait_timeout = {LOCK_WAIT_S}"),
+            &format!("SET SESSION net_read_timeout = {SILENCE_S}"),
             &format!("SET SESSION TRANSACTION ISOLATION LEVEL {isolation}"),
         ] {
             connection.batch_execute(statement).await?;
@@ -74,9 +83,13 @@ impl Session {
                      CAST(@@innodb_flush_log_at_trx_commit AS SIGNED) AS flush_at_commit";
         let about: About = diesel::sql_query(about).get_result(&mut connection).await?;
         let bound = if about.version.contains("MariaDB") {
-            format!("SET SESSION max_statement_time = {STATEMENT_S}")
+            format!(
+                "SET SESSION max_statement_time = {STATEMENT_S}, \
+                 idle_transaction_timeout = {SILENCE_S}"
+            )
         } else {
-            format!("SET SESSION max_execution_time = {}", STATEMENT_S * 1_000)
+            let statement_ms = STATEMENT_S * 1_000;
+            format!("SET SESSION max_execution_time = {statement_ms}, wait_timeout = {IDLE_S}")
         };
         connection.batch_execute(&bound).await?;
         let (packet_bytes, flush_at_commit) =

@@ -8,7 +8,7 @@ use diesel::sql_types::{BigInt, Binary, Bool, Integer, Nullable, Text};
 
 /// A value of a row.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Value<'a> {
+pub(crate) enum Value<'a> {
     Bytes(&'a [u8]),
     MaybeBytes(Option<&'a [u8]>),
     MaybeText(Option<&'a str>),
@@ -21,7 +21,7 @@ pub(super) enum Value<'a> {
 
 impl Value<'_> {
     /// About what it takes in a statement.
-    pub(super) fn bytes(&self) -> usize {
+    pub(crate) fn bytes(&self) -> usize {
         match self {
             Self::Bytes(value) | Self::MaybeBytes(Some(value)) => value.len(),
             Self::Text(value) | Self::MaybeText(Some(value)) => value.len(),
@@ -32,7 +32,7 @@ impl Value<'_> {
 
 /// Where rows go, and what becomes of one that is there.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Target {
+pub(crate) struct Target {
     /// Table and columns.
     pub(super) into: &'static str,
     pub(super) on_duplicate: &'static str,

@@ -23,32 +23,32 @@ const STATEMENT_BYTES: usize = 2 << 20;
 /// job makes is found by it, and undone with all else.
 const NOWHERE: &str = "";
 
-const JOBS: Target = Target {
+pub(crate) const JOBS: Target = Target {
     into: "`jobs` (`id`, `queue`, `kind`, `state`, `status`, `spec`, `spec_bytes`)",
     on_duplicate: "`state` = VALUES(`state`), `status` = VALUES(`status`)",
 };
-const SPECS: Target =
+pub(crate) const SPECS: Target =
     Target { into: "`specs` (`id`, `spec`)", on_duplicate: "`id` = VALUES(`id`)" };
-const LABELS: Target =
+pub(crate) const LABELS: Target =
     Target { into: "`labels` (`key`, `value`, `job`)", on_duplicate: "`job` = VALUES(`job`)" };
-const ATTEMPTS: Target = Target {
+pub(crate) const ATTEMPTS: Target = Target {
     into: "`attempts` (`job`, `epoch`, `run`, `attempt`, `outcome`, `started_at_ms`, \
            `ended_at_ms`, `worker`, `error_message`, `error_code`, `error_retryable`)",
     on_duplicate: "`job` = VALUES(`job`)",
 };
-const KEYS: Target = Target {
+pub(crate) const KEYS: Target = Target {
     into: "`keys` (`key`, `job`, `until_ms`)",
     on_duplicate: "`job` = VALUES(`job`), `until_ms` = VALUES(`until_ms`)",
 };
-const QUEUES: Target = Target {
+pub(crate) const QUEUES: Target = Target {
     into: "`queues` (`name`, `declaration`)",
     on_duplicate: "`declaration` = VALUES(`declaration`)",
 };
-const LOGS: Target = Target {
+pub(crate) const LOGS: Target = Target {
     into: "`logs` (`job`, `run`, `attempt`, `seq`, `at_ms`, `level`, `text`)",
     on_duplicate: "`seq` = VALUES(`seq`)",
 };
-pub(super) const LOG_SIZES: Target = Target {
+pub(crate) const LOG_SIZES: Target = Target {
     into: "`log_sizes` (`job`, `run`, `attempt`, `bytes`, `first_seq`)",
     on_duplicate: "`job` = VALUES(`job`)",
 };
@@ -76,7 +76,7 @@ pub(super) async fn write(session: &mut Session, batch: &Batch<'_>) -> Result<()
 }
 
 /// Puts rows, as many a statement as fit.
-pub(super) async fn put<const COLUMNS: usize>(
+pub(crate) async fn put<const COLUMNS: usize>(
     session: &mut Session,
     target: Target,
     rows: &[[Value<'_>; COLUMNS]],

@@ -32,6 +32,10 @@ pub(crate) enum Fault {
     },
     /// The server is not set up for what the ledger needs.
     Unfit(String),
+    /// What is there is in the way.
+    NotEmpty(String),
+    /// The rows of this directory are not all there yet.
+    Moving(String),
     Migration(String),
     /// No answer in time, or no way there.
     Away(String),
@@ -76,6 +80,8 @@ impl Fault {
             Self::Migration(message) | Self::Away(message) => explain(path, message),
             Self::Older { found, known } => LedgerError::OlderFormat { path, found, known },
             Self::Unfit(message) => LedgerError::Unfit { path, message },
+            Self::NotEmpty(holds) => LedgerError::NotEmpty { path, holds },
+            Self::Moving(directory) => LedgerError::Moving { path, directory },
             Self::Codec(error) => LedgerError::Damaged { path, message: error.to_string() },
             Self::Damaged(message) => LedgerError::Damaged { path, message },
             Self::Length(len) => {

@@ -88,4 +88,16 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    /// Only where a ledger can be carried to.
+    moves (shard) {
+        shard -> Integer,
+        epoch -> BigInt,
+        seq -> BigInt,
+        directory -> Text,
+        step -> Integer,
+        moved -> BigInt,
+    }
+}
+
 diesel::allow_tables_to_appear_in_same_query!(jobs, labels);

@@ -1,7 +1,7 @@
 //! The homes of a ledger, so that a test of what it does runs on each.
 
 use sentinel_faults::MariaDb;
-use sentinel_ledger::{Ledger, LedgerOptions, MigrationState};
+use sentinel_ledger::{Ledger, LedgerError, LedgerOptions, MigrationState};
 
 /// Where a ledger is to be made.
 #[derive(Clone, Copy)]
@@ -19,13 +19,14 @@ pub(crate) enum Place {
 impl Place {
     /// Opens it once more, as another server would.
     pub(crate) async fn open(&self) -> Ledger {
+        self.try_open().await.expect("opened")
+    }
+
+    pub(crate) async fn try_open(&self) -> Result<Ledger, LedgerError> {
         match self {
-            Self::Directory(directory) => {
-                Ledger::open(&directory.path().join("ledger.db")).await.expect("opened")
-            }
+            Self::Directory(directory) => Ledger::open(&directory.path().join("ledger.db")).await,
             Self::MariaDb(database) => {
-                let options = LedgerOptions::default();
-                Ledger::connect(&database.url(), options).await.expect("connected")
+                Ledger::connect(&database.url(), LedgerOptions::default()).await
             }
         }
     }

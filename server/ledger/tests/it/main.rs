@@ -1,5 +1,6 @@
 //! The ledger on real files and on a real MariaDB.
 
+mod carry;
 mod crash;
 mod file;
 mod home;

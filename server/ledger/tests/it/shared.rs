@@ -58,10 +58,10 @@ async fn a_database_is_refused_until_it_is_migrated() {
     assert!(matches!(&refused, LedgerError::OlderFormat { .. }), "{refused}");
     assert!(refused.to_string().contains("sentinel migrate"), "{refused}");
     let planned = Ledger::migrate(&database.url(), MigrationState::Planned).await.expect("a plan");
-    assert_eq!((planned.from, planned.to, planned.steps), (0, 1, vec![1]));
+    assert_eq!((planned.from, planned.to, planned.steps), (0, 2, vec![1, 2]));
     assert!(connect(&database.url()).await.is_err(), "a plan changes nothing");
     let done = Ledger::migrate(&database.url(), MigrationState::Applied).await.expect("migrated");
-    assert_eq!((done.from, done.to, &done.steps[..]), (0, 1, &[1][..]));
+    assert_eq!((done.from, done.to, &done.steps[..]), (0, 2, &[1, 2][..]));
     assert!(!done.ledger.contains("hush"), "{}", done.ledger);
     let ledger = connect(&database.url()).await.expect("connected");
     assert_eq!(ledger.checkpoint().await, Ok(Position::default()));
@@ -80,7 +80,7 @@ async fn of_many_migrations_at_once_one_is_run() {
     let mut steps: Vec<_> =
         [all.0, all.1, all.2, all.3].into_iter().map(|one| one.expect("migrated")).collect();
     steps.sort();
-    assert_eq!(steps, [vec![], vec![], vec![], vec![1]]);
+    assert_eq!(steps, [vec![], vec![], vec![], vec![1, 2]]);
 }
 
 #[tokio::test]
@@ -88,10 +88,10 @@ async fn a_migration_that_was_stopped_in_the_middle_goes_on() {
     let database = MariaDb::start();
     migrate(&database).await.expect("migrated");
     // As far as a stop can leave it: the tables before a point, and no row that says so.
-    database.ask("DELETE FROM formats; DROP TABLE logs, log_sizes, checkpoints");
+    database.ask("DELETE FROM formats; DROP TABLE logs, log_sizes, checkpoints, moves");
     let refused = connect(&database.url()).await.err();
     assert!(matches!(refused, Some(LedgerError::OlderFormat { .. })), "{refused:?}");
-    assert_eq!(migrate(&database).await, Ok(vec![1]));
+    assert_eq!(migrate(&database).await, Ok(vec![1, 2]));
     connect(&database.url()).await.expect("connected");
 }
 
@@ -99,16 +99,16 @@ async fn a_migration_that_was_stopped_in_the_middle_goes_on() {
 async fn a_newer_format_is_refused_when_it_says_so() {
     let database = MariaDb::start();
     migrate(&database).await.expect("migrated");
-    database.ask("INSERT INTO formats (version, readable_by) VALUES (2, 1)");
+    database.ask("INSERT INTO formats (version, readable_by) VALUES (3, 1)");
     connect(&database.url()).await.expect("a step that only adds");
     assert_eq!(migrate(&database).await, Ok(vec![]));
-    database.ask("INSERT INTO formats (version, readable_by) VALUES (3, 2)");
+    database.ask("INSERT INTO formats (version, readable_by) VALUES (4, 3)");
     let refusals = [connect(&database.url()).await.err(), migrate(&database).await.err()];
     for refused in refusals {
         let Some(LedgerError::NewerFormat { found, known, .. }) = refused else {
             panic!("{refused:?}")
         };
-        assert_eq!((found.as_str(), known.as_str()), ("3", "1"));
+        assert_eq!((found.as_str(), known.as_str()), ("4", "2"));
     }
 }
 
@@ -354,4 +354,30 @@ async fn a_silent_database_holds_nobody_up() {
     assert!(matches!(written, Err(LedgerError::Unavailable { .. })), "{written:?}");
     database.resume();
     assert_eq!(checkpoint(&ledger).await, at);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_is_gone_in_a_transaction_holds_nobody_up() {
+    let (place, two) = fresh(Home::MariaDb).await;
+    let Place::MariaDb(database) = &place else { unreachable!("asked for") };
+    let target = SocketAddr::from((Ipv4Addr::LOCALHOST, database.port()));
+    let proxy = Proxy::start(target).await.expect("a proxy");
+    let one = connect(&database.url_at(proxy.address().port())).await.expect("connected");
+    let mut journal = Journal::new(16);
+    let entries: Vec<_> = (0..250).map(|_| journal.births(100)).collect();
+    let few = entries[..5].to_vec();
+    let projecting = tokio::spawn(async move { one.project(Position::default(), entries).await });
+    // It has the checkpoint, and the database never hears of it again.
+    let changing = "SELECT COUNT(*) FROM information_schema.innodb_trx WHERE trx_rows_modified > 0";
+    tokio::task::block_in_place(|| {
+        while database.ask(changing).trim() == "0" {
+            std::thread::yield_now();
+        }
+    });
+    proxy.swallow();
+    let expected = few.last().expect("an entry").position;
+    let projected = two.project(Position::default(), few).await;
+    assert!(!projecting.is_finished(), "it hangs in the middle");
+    projecting.abort();
+    assert_eq!(projected, Ok(expected));
 }

@@ -8,6 +8,8 @@ local STRICT_STEP = 2 ^ 45
 local PRIORITY_MAX = 9
 local DEFAULT_BOOST_MS = 60000
 local AGING = 1
+-- Added to the order of a queue whose jobs may not start.
+local PAUSED = 16
 
 -- SCHEDULED to READY, as `promote` does it.
 local function promote(limit)
@@ -68,10 +70,15 @@ local function shift_of(queue, priority)
     return -DEFAULT_BOOST_MS * priority
   end
   local order, boost_ms = parse('>BI8', declared)
-  if order == AGING then
+  if order % PAUSED == AGING then
     return -boost_ms * priority
   end
   return (PRIORITY_MAX - priority) * STRICT_STEP
+end
+
+local function is_paused(queue)
+  local declared = row(queues, queue)
+  return declared and byte(declared, 1) >= PAUSED
 end
 
 local function reader_of(class, priority)
@@ -161,7 +168,7 @@ local function candidates_of(lists, queue_list, kind_list)
     wanted[kind] = true
   end
   for _, queue in ipairs(lists[queue_list]) do
-    for kind, class in pairs(classes_in(queue)) do
+    for kind, class in pairs(is_paused(queue) and {} or classes_in(queue)) do
       if wanted[kind] and class.mask > 0 then
         for priority = 0, PRIORITY_MAX do
           if math.floor(class.mask / 2 ^ priority) % 2 == 1 then

@@ -11,7 +11,7 @@ local ids, data = {}, 10
 
 -- Letters.
 local VERSION, ABSENT, CLASS, RECALL, FREE, HELD = byte('VAKRFH', 1, 6)
-local OWNER, UNDECLARED = byte('OQ', 1, 2)
+local OWNER, QUEUE = byte('OQ', 1, 2)
 local CREATE, UPDATE, ENDED, UNGUARDED, KEEP = byte('CUEWP', 1, 5)
 local SESSION, GONE, REMEMBER = byte('sdm', 1, 3)
 
@@ -75,9 +75,10 @@ local function broken_row(op, at)
     -- The owner, or all of the row.
     local known = there and sub(there, 1, #A[data + 1])
     return 2, known ~= A[data + 1] and 's' .. A[data] .. maybe(there and sub(there, 1, 8))
-  elseif op == UNDECLARED then
+  elseif op == QUEUE then
     local there = row(queues, A[data])
-    return 1, there and 'q' .. sized(sub(there, 10))
+    -- Nothing, or all of the row.
+    return 2, (there or '') ~= A[data + 1] and 'q' .. maybe(there and sized(sub(there, 10)))
   elseif op == RECALL then
     return 2, recalled(A[data], A[data + 1])
   end
@@ -107,7 +108,7 @@ local function check(at, stop)
     elseif op == CLASS then
       crowd(A[data + (parse('>I3', program, at + 1))], crowded)
       at = at + 4
-    elseif op == OWNER or op == UNDECLARED or op == RECALL or op == FREE or op == HELD then
+    elseif op == OWNER or op == QUEUE or op == RECALL or op == FREE or op == HELD then
       local count, conflict = broken_row(op, at + 1)
       if conflict then
         return conflict

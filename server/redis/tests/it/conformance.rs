@@ -26,7 +26,7 @@ async fn open(url: &str, installation: &str, now: Millis) -> Arc<dyn Broker> {
 }
 
 /// Asks the Redis itself, on a Cluster the node that has the keys.
-async fn raw<T: FromRedisValue>(url: &str, command: &Cmd) -> T {
+pub(crate) async fn raw<T: FromRedisValue>(url: &str, command: &Cmd) -> T {
     if let Some(nodes) = url.strip_prefix("redis+cluster://") {
         let nodes: Vec<String> = nodes.split(',').map(|node| format!("redis://{node}")).collect();
         let client = redis::cluster::ClusterClient::new(nodes).expect("are addresses");

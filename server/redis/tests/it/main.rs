@@ -10,6 +10,7 @@ mod inspect;
 mod kill;
 mod lead;
 mod lost;
+mod newer;
 mod news;
 mod place;
 mod refusals;

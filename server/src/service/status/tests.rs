@@ -18,6 +18,7 @@ fn every_answer_has_a_reason_of_the_catalogue_with_its_code() {
         EngineError::JobNotFound(id),
         EngineError::QueueNotFound("q".into()),
         EngineError::QueueExists("q".into()),
+        EngineError::QueueDraining("q".into()),
         EngineError::TooManyQueues { max: 1 },
         EngineError::TooManyKinds { queue: "q".into(), max: 1 },
         EngineError::KeyHeld { holder: id },

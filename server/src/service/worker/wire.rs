@@ -5,8 +5,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use prost_types::Duration;
 use sentinel_domain::limits::{
-    DELAY_MAX_MS, DESCRIPTION_BYTES, ERROR_BYTES, ERROR_CODE_BYTES, KEY_BYTES, LABELS,
-    LOG_LINE_BYTES, NAME_BYTES, PROGRESS_BYTES, RETRY_CAP_MAX_MS, WORKER_CREDIT,
+    DELAY_MAX_MS, DESCRIPTION_BYTES, ERROR_BYTES, ERROR_CODE_BYTES, KEY_BYTES, KIND_SCHEMA_BYTES,
+    LABELS, LOG_LINE_BYTES, NAME_BYTES, PROGRESS_BYTES, RETRY_CAP_MAX_MS, WORKER_CREDIT,
 };
 use sentinel_domain::{Command, Job, JobError, Lease, Progress, SessionId, Violation, check_name};
 use sentinel_engine::session::{
@@ -82,8 +82,13 @@ fn unscheduled(hello: &wire::Hello) -> Vec<Violation> {
     };
     bytes("hello.build".into(), hello.build.len(), NAME_BYTES);
     for kind in &hello.kinds {
-        let field = || format!("hello.kinds[{:?}].description", shown(&kind.name));
-        bytes(field(), kind.description.len(), DESCRIPTION_BYTES);
+        let field = |name: &str| format!("hello.kinds[{:?}].{name}", shown(&kind.name));
+        bytes(field("description"), kind.description.len(), DESCRIPTION_BYTES);
+        bytes(field("input_schema"), kind.input_schema.len(), KIND_SCHEMA_BYTES);
+    }
+    for kind in hello.kinds.iter().filter(|kind| !is_object_or_empty(&kind.input_schema)) {
+        let field = format!("hello.kinds[{:?}].input_schema", shown(&kind.name));
+        found.push(Violation::new(field, "is not a JSON object"));
     }
     if hello.labels.len() as u64 > LABELS {
         let text = format!("{} labels is too many: at most {LABELS}", hello.labels.len());
@@ -99,6 +104,13 @@ fn unscheduled(hello: &wire::Hello) -> Vec<Violation> {
         }
     }
     found
+}
+
+/// Whether a schema can be handed on to those who ask for it. What is too long is not looked at.
+fn is_object_or_empty(schema: &str) -> bool {
+    schema.len() as u64 > KIND_SCHEMA_BYTES
+        || schema.is_empty()
+        || serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(schema).is_ok()
 }
 
 pub(super) fn hello(hello: wire::Hello) -> Result<Hello, Status> {

@@ -1,26 +1,20 @@
 //! What can be done to an installation, and how it is undone.
 
-use std::time::Duration;
-
-use rustix::process::Signal;
-use sentinel_faults::{Direction, Proxy};
-
-use super::site::Site;
-use crate::harness::{PATIENCE, pass};
-
-/// What is added to each way of a slow network.
-const DELAY: Duration = Duration::from_millis(150);
+mod network;
+mod strike;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Fault {
-    /// kill -9, and a start.
+pub(crate) enum Fault {
+    /// kill -9, and a start later.
     KillServer,
-    /// SIGTERM, and a start.
+    /// SIGTERM, and a start later.
     StopServer,
     /// SIGSTOP, and SIGCONT later.
     FreezeServer,
     /// kill -9; another one comes.
     KillWorker,
+    /// SIGTERM; another one comes.
+    StopWorker,
     FreezeWorker,
     CutWorkers,
     CutClients,
@@ -34,15 +28,48 @@ pub(super) enum Fault {
     HalfOpenWorkers,
     HalfOpenClients,
     FillDisk,
+    /// kill -9, and a start later.
+    KillRedis,
+    FreezeRedis,
+    /// From all servers or from one, as in all that follow.
+    CutRedis,
+    IsolateRedis,
+    StallRedis,
+    StallFromRedis,
+    SlowRedis,
+    HalfOpenRedis,
+    KillLedger,
+    FreezeLedger,
+    CutLedger,
+    IsolateLedger,
+    StallLedger,
+    StallFromLedger,
+    SlowLedger,
+    HalfOpenLedger,
+}
+
+/// What a fault is done to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Target {
+    Server,
+    Worker,
+    ToClients,
+    ToWorkers,
+    Redis,
+    Ledger,
+    /// From servers.
+    ToRedis,
+    ToLedger,
 }
 
 impl Fault {
-    /// Those that a short round can not wait for come last.
-    pub(super) const ALL: [Fault; 16] = [
+    /// Of one server. Those that a short round can not wait for come last.
+    pub(super) const OF_ONE: [Self; 17] = [
         Self::KillServer,
         Self::StopServer,
         Self::FreezeServer,
         Self::KillWorker,
+        Self::StopWorker,
         Self::FreezeWorker,
         Self::CutWorkers,
         Self::CutClients,
@@ -57,8 +84,72 @@ impl Fault {
         Self::FillDisk,
     ];
 
-    /// Those that a short round can wait for.
-    pub(super) const SHORT: &[Fault] = Self::ALL.split_at(13).0;
+    /// Those of one server that a short round can wait for.
+    pub(super) const SHORT_OF_ONE: &[Self] = Self::OF_ONE.split_at(14).0;
+
+    /// Of what several servers share.
+    const OF_STORES: [Self; 16] = [
+        Self::KillRedis,
+        Self::FreezeRedis,
+        Self::CutRedis,
+        Self::IsolateRedis,
+        Self::StallRedis,
+        Self::StallFromRedis,
+        Self::SlowRedis,
+        Self::KillLedger,
+        Self::FreezeLedger,
+        Self::CutLedger,
+        Self::IsolateLedger,
+        Self::StallLedger,
+        Self::StallFromLedger,
+        Self::SlowLedger,
+        Self::HalfOpenRedis,
+        Self::HalfOpenLedger,
+    ];
+
+    /// Of several servers.
+    pub(super) fn of_many() -> Vec<Self> {
+        let (of_each, _) = Self::OF_ONE.split_at(16);
+        [of_each, &Self::OF_STORES].concat()
+    }
+
+    /// Those of several servers that a short round can wait for.
+    pub(super) fn short_of_many() -> Vec<Self> {
+        [Self::SHORT_OF_ONE, Self::OF_STORES.split_at(14).0].concat()
+    }
+
+    /// What it is done to. Two at once are done to different things.
+    pub(super) fn target(self) -> Target {
+        match self {
+            Self::KillServer | Self::StopServer | Self::FreezeServer | Self::FillDisk => {
+                Target::Server
+            }
+            Self::KillWorker | Self::StopWorker | Self::FreezeWorker => Target::Worker,
+            Self::CutClients | Self::StallClients | Self::SlowClients | Self::HalfOpenClients => {
+                Target::ToClients
+            }
+            Self::CutWorkers
+            | Self::IsolateWorkers
+            | Self::StallUp
+            | Self::StallDown
+            | Self::SlowWorkers
+            | Self::HalfOpenWorkers => Target::ToWorkers,
+            Self::KillRedis | Self::FreezeRedis => Target::Redis,
+            Self::KillLedger | Self::FreezeLedger => Target::Ledger,
+            Self::CutRedis
+            | Self::IsolateRedis
+            | Self::StallRedis
+            | Self::StallFromRedis
+            | Self::SlowRedis
+            | Self::HalfOpenRedis => Target::ToRedis,
+            Self::CutLedger
+            | Self::IsolateLedger
+            | Self::StallLedger
+            | Self::StallFromLedger
+            | Self::SlowLedger
+            | Self::HalfOpenLedger => Target::ToLedger,
+        }
+    }
 
     pub(super) fn name(self) -> &'static str {
         match self {
@@ -66,6 +157,7 @@ impl Fault {
             Self::StopServer => "stop_server",
             Self::FreezeServer => "freeze_server",
             Self::KillWorker => "kill_worker",
+            Self::StopWorker => "stop_worker",
             Self::FreezeWorker => "freeze_worker",
             Self::CutWorkers => "cut_workers",
             Self::CutClients => "cut_clients",
@@ -78,71 +170,22 @@ impl Fault {
             Self::HalfOpenWorkers => "half_open_workers",
             Self::HalfOpenClients => "half_open_clients",
             Self::FillDisk => "fill_disk",
+            Self::KillRedis => "kill_redis",
+            Self::FreezeRedis => "freeze_redis",
+            Self::CutRedis => "cut_redis",
+            Self::IsolateRedis => "isolate_redis",
+            Self::StallRedis => "stall_redis",
+            Self::StallFromRedis => "stall_from_redis",
+            Self::SlowRedis => "slow_redis",
+            Self::HalfOpenRedis => "half_open_redis",
+            Self::KillLedger => "kill_ledger",
+            Self::FreezeLedger => "freeze_ledger",
+            Self::CutLedger => "cut_ledger",
+            Self::IsolateLedger => "isolate_ledger",
+            Self::StallLedger => "stall_ledger",
+            Self::StallFromLedger => "stall_from_ledger",
+            Self::SlowLedger => "slow_ledger",
+            Self::HalfOpenLedger => "half_open_ledger",
         }
     }
-}
-
-/// Breaks the network with `fault` for so long.
-async fn network(proxy: &Proxy, length: Duration, fault: impl FnOnce(&Proxy)) {
-    fault(proxy);
-    pass(length).await;
-    proxy.restore();
-}
-
-impl Site {
-    /// Does it, lets it last, and ends it.
-    pub(super) async fn strike(&mut self, fault: Fault, length: Duration) {
-        self.note(fault, length);
-        let (workers, clients) = (&self.to_workers, &self.to_clients);
-        match fault {
-            Fault::KillServer => {
-                self.world.server.kill().await;
-                self.world.server.restart().await;
-            }
-            Fault::StopServer => {
-                self.world.server.signal(Signal::TERM);
-                let status = self.world.server.end(PATIENCE).await;
-                // A half-open connection is waited for until the drain is over.
-                assert!(status.success() || self.has_holes(), "the drain was not clean: {status}");
-                self.world.server.restart().await;
-            }
-            Fault::FreezeServer => {
-                self.world.server.signal(Signal::STOP);
-                pass(length).await;
-                self.world.server.signal(Signal::CONT);
-            }
-            Fault::KillWorker => self.replace_worker().await,
-            Fault::FreezeWorker => {
-                let worker = self.next_worker();
-                worker.signal(Signal::STOP);
-                pass(length).await;
-                worker.signal(Signal::CONT);
-            }
-            Fault::CutWorkers => {
-                workers.cut();
-            }
-            Fault::CutClients => {
-                clients.cut();
-            }
-            Fault::IsolateWorkers => {
-                workers.refuse();
-                network(workers, length, |proxy| _ = proxy.cut()).await;
-            }
-            Fault::StallUp => network(workers, length, |p| p.stall(Direction::Up)).await,
-            Fault::StallDown => network(workers, length, |p| p.stall(Direction::Down)).await,
-            Fault::StallClients => {
-                network(clients, length, |p| p.stall(Direction::Down)).await;
-            }
-            Fault::SlowWorkers => network(workers, length, slow).await,
-            Fault::SlowClients => network(clients, length, slow).await,
-            Fault::HalfOpenWorkers => network(workers, length, Proxy::swallow).await,
-            Fault::HalfOpenClients => network(clients, length, Proxy::swallow).await,
-            Fault::FillDisk => self.fill_disk(length).await,
-        }
-    }
-}
-
-fn slow(proxy: &Proxy) {
-    proxy.delay(Direction::Up, DELAY);
-    proxy.delay(Direction::Down, DELAY);
 }

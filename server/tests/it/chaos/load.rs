@@ -77,6 +77,11 @@ impl Load {
         self.shared.history.lock().expect("the history").acknowledged.iter().cloned().collect()
     }
 
+    /// What others than its clients were told.
+    pub(crate) fn note<T>(&self, note: impl FnOnce(&mut History) -> T) -> T {
+        note(&mut self.shared.history.lock().expect("the history"))
+    }
+
     /// Ends after the calls under way; answers what was noted.
     pub(crate) async fn stop(&mut self) -> History {
         self.shared.is_over.store(true, Ordering::Relaxed);

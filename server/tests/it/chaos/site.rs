@@ -4,70 +4,103 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use futures_util::TryStreamExt;
-use sentinel_client::proto::jobs::v1::{JobFilter, JobState, JobView};
-use sentinel_client::{Client, is_final};
+use sentinel_client::Client;
 use sentinel_faults::{Disk, Proxy};
-use serde_json::json;
 
 use super::fault::Fault;
 use super::load::Load;
 use super::recorder::Recorder;
-use crate::harness::{PATIENCE, Worker, World, demo, end_of, enqueue, pass, until};
-use crate::history::{History, Look, Seen, check, effects};
-
-const WORKERS: usize = 2;
+use super::stores::Stores;
+use crate::harness::{PATIENCE, Server, Worker, until};
 
 /// The ballast of the server, twice that to take it again, and what a dose writes.
 const DISK_MEGABYTES: u32 = 768;
 
 /// A worker that dies before it has found the new server is missed when its leases end.
-const FLAGS: [&str; 7] =
-    ["--auto-create-queues", "--session-ttl", "4s", "--ping", "1s", "--drain-timeout", "5s"];
+const FLAGS: [&str; 5] = ["--auto-create-queues", "--session-ttl", "4s", "--ping", "1s"];
+
+/// Of several, each has more to hand on.
+const DRAIN: &str = "--drain-timeout=5s";
+const DRAIN_OF_MANY: &str = "--drain-timeout=10s";
+
+/// What an installation stands on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ground {
+    /// One server and its directory.
+    Directory,
+    /// The same, on a disk that can be filled.
+    SmallDisk,
+    /// Several servers over one Redis and one MariaDB.
+    Shared,
+}
+
+impl Ground {
+    /// How many servers and workers it has.
+    const fn sizes(self) -> (usize, usize) {
+        match self {
+            Self::Directory | Self::SmallDisk => (1, 2),
+            Self::Shared => (3, 3),
+        }
+    }
+}
 
 /// Fields are dropped in order: the directory last.
-pub(super) struct Site {
-    pub(super) load: Load,
-    pub(super) recorders: Vec<Recorder>,
-    /// Between workers and the server.
+pub(crate) struct Site {
+    pub(crate) load: Load,
+    pub(crate) recorders: Vec<Recorder>,
+    /// Between workers and the server, or the balancer of several.
     pub(super) to_workers: Proxy,
-    /// Between half of the clients and the server.
+    /// The same for some of the clients; the others go straight to a server each.
     pub(super) to_clients: Proxy,
     /// Where the handlers write.
     pub(super) file: PathBuf,
-    fleet: Vec<(String, Worker)>,
+    pub(super) fleet: Vec<(String, Worker)>,
     hired: usize,
     turn: usize,
-    faults: BTreeMap<&'static str, usize>,
-    name: &'static str,
-    seed: u64,
+    pub(super) faults: BTreeMap<&'static str, usize>,
+    pub(super) name: &'static str,
+    pub(super) seed: u64,
+    /// The longest that it took until all was well.
+    pub(super) worst_well_after: Duration,
     begun: Instant,
+    pub(crate) servers: Vec<Server>,
+    /// Of several servers.
+    stores: Option<Stores>,
     /// Unmounted lazily, and before the directory that it is mounted in is removed.
-    disk: Option<Disk>,
-    pub(super) world: World,
+    pub(super) disk: Option<Disk>,
+    dir: tempfile::TempDir,
 }
 
 impl Site {
-    /// With a load that has begun. `wants_disk`: the data is on a disk that can be filled.
-    pub(super) async fn start(name: &'static str, seed: u64, wants_disk: bool) -> Self {
+    /// With a load that has begun.
+    pub(crate) async fn start(name: &'static str, seed: u64, ground: Ground) -> Self {
         println!("SENTINEL_TEST_SEED={seed}");
         let dir = tempfile::tempdir().expect("a temporary directory");
+        let wants_disk = ground == Ground::SmallDisk;
         let data = dir.path().join("data");
         let disk = if wants_disk { Disk::mount(&data, DISK_MEGABYTES) } else { None };
-        let world = World::in_dir(dir, &FLAGS).await;
-        let proxy = || Proxy::start(world.server.socket_address());
-        let to_workers = proxy().await.expect("a proxy");
-        let to_clients = proxy().await.expect("a proxy");
-        let urls = [world.server.url(), format!("http://{}", to_clients.address())];
+        let (servers, workers) = ground.sizes();
+        let (stores, servers) = if ground == Ground::Shared {
+            let flags = [&FLAGS[..], &[DRAIN_OF_MANY]].concat();
+            let (stores, servers) = Stores::start(dir.path(), servers, &flags).await;
+            (Some(stores), servers)
+        } else {
+            let flags = [&FLAGS[..], &[DRAIN]].concat();
+            (None, vec![Server::start(dir.path(), &flags).await])
+        };
+        let front = stores.as_ref().map_or_else(|| servers[0].socket_address(), Stores::front);
+        let to_workers = Proxy::start(front).await.expect("a proxy");
+        let to_clients = Proxy::start(front).await.expect("a proxy");
+        let by_proxy = format!("http://{}", to_clients.address());
+        let urls: Vec<_> = servers.iter().map(Server::url).chain([by_proxy]).collect();
         let recorders: Vec<_> = urls.iter().map(|url| Recorder::start(url)).collect();
         until("the watches begin", PATIENCE, || async {
             recorders.iter().all(Recorder::has_begun).then_some(())
         })
         .await;
-        let file = world.dir.path().join("effects");
+        let file = dir.path().join("effects");
         let load = Load::start(&urls, seed, &file);
-        let faults = BTreeMap::new();
-        let (fleet, hired, turn) = (Vec::new(), 0, 0);
+        let (hired, turn, fleet, faults) = Default::default();
         let mut site = Self {
             load,
             recorders,
@@ -80,148 +113,93 @@ impl Site {
             faults,
             name,
             seed,
+            worst_well_after: Duration::ZERO,
             begun: Instant::now(),
+            servers,
+            stores,
             disk,
-            world,
+            dir,
         };
-        for _ in 0..WORKERS {
+        for _ in 0..workers {
             let worker = site.hire();
-            site.world.joined(&worker.0, 1).await;
+            let begun = || site.servers.iter().map(|server| server.sessions_of(&worker.0)).sum();
+            until(&format!("worker {} joins", worker.0), PATIENCE, || async {
+                let begun: usize = begun();
+                (begun > 0).then_some(())
+            })
+            .await;
             site.fleet.push(worker);
         }
         site
     }
 
-    fn hire(&mut self) -> (String, Worker) {
+    pub(super) fn hire(&mut self) -> (String, Worker) {
         let name = format!("w{}", self.hired);
         self.hired += 1;
         let queues = format!("default,{name}");
         let url = format!("http://{}", self.to_workers.address());
-        let flags = ["--concurrency", "64", "--queues", &queues];
-        let worker = Worker::start(self.world.dir.path(), &url, &name, &flags);
+        let flags = ["--concurrency", "64", "--queues", &queues, "--drain-timeout", "10s"];
+        let worker = Worker::start(self.dir.path(), &url, &name, &flags);
         (name, worker)
     }
 
-    pub(super) fn workers(&self) -> impl Iterator<Item = &String> {
+    /// What several servers share.
+    pub(crate) fn stores(&mut self) -> &mut Stores {
+        self.stores.as_mut().expect("an installation of several servers")
+    }
+
+    /// Their names: each alone serves a queue of its name.
+    pub(crate) fn workers(&self) -> impl Iterator<Item = &String> {
         self.fleet.iter().map(|(name, _)| name)
     }
 
-    pub(super) fn note(&mut self, fault: Fault, length: Duration) {
+    /// Of one server, whichever number is named.
+    pub(crate) fn client(&self, nth: usize) -> Client {
+        let server = &self.servers[nth % self.servers.len()];
+        Client::lazy(server.url()).expect("the address of a server")
+    }
+
+    pub(crate) fn note(&mut self, fault: Fault, length: Duration) {
         println!("{:>7.3} s: {} for {length:?}", self.begun.elapsed().as_secs_f64(), fault.name());
         *self.faults.entry(fault.name()).or_default() += 1;
     }
 
-    /// Whether some connection may be half-open.
+    /// Whether some connection of a worker or a client may be half-open.
     pub(super) fn has_holes(&self) -> bool {
         let holes = [Fault::HalfOpenWorkers, Fault::HalfOpenClients];
         holes.iter().any(|fault| self.faults.contains_key(fault.name()))
     }
 
-    /// They take turns.
-    pub(super) fn next_worker(&mut self) -> &Worker {
+    /// Those of one sort take turns.
+    pub(super) fn next_turn(&mut self) -> usize {
         self.turn += 1;
-        &self.fleet[self.turn % WORKERS].1
+        self.turn
     }
 
-    /// kill -9; another one takes its place.
-    pub(super) async fn replace_worker(&mut self) {
-        self.turn += 1;
-        let at = self.turn % WORKERS;
-        self.fleet[at].1.kill().await;
-        self.fleet[at] = self.hire();
+    pub(super) fn next_server(&mut self) -> usize {
+        self.next_turn() % self.servers.len()
     }
 
-    /// Left out where no disk can be mounted.
-    pub(super) async fn fill_disk(&mut self, length: Duration) {
-        match &self.disk {
-            Some(disk) => {
-                disk.fill(0);
-                pass(length).await;
-                disk.free();
-            }
-            None => {
-                self.faults.remove(Fault::FillDisk.name());
-                println!("fill_disk is left out: only root may mount a disk");
-            }
+    pub(super) fn next_worker(&mut self) -> usize {
+        self.next_turn() % self.fleet.len()
+    }
+
+    /// No worker of the fleet is gone.
+    pub(crate) fn assert_fleet(&mut self) {
+        for (name, worker) in &mut self.fleet {
+            assert_eq!(worker.ended(), None, "worker {name} outlives every server");
         }
     }
 
-    /// Ends the load, waits until all is well and nothing moves, and judges the history.
-    pub(super) async fn close(mut self) {
+    /// Whatever that server asks Redis for is lost, until [`Site::restore`].
+    pub(crate) fn cut_off_from_redis(&mut self, nth: usize) {
+        self.stores().to_redis[nth].swallow();
+    }
+
+    /// Ends the faults of the network.
+    pub(crate) fn restore(&self) {
         self.to_workers.restore();
         self.to_clients.restore();
-        let health = self.health().await;
-        let mut history = self.load.stop().await;
-        history.acknowledged.extend(health.jobs);
-        history.ailments = health.ailments;
-        let client = self.world.client();
-        ends(&client, &mut history).await;
-        // A watch keeps the order: what shows this one has shown all before.
-        let last = enqueue(&client, demo("noop", json!({}))).await;
-        history.got.insert(last.clone(), Look::from(&end_of(&client, &last).await));
-        until("the watches show the last job", PATIENCE, || async {
-            self.recorders.iter().all(|recorder| recorder.has_end_of(&last)).then_some(())
-        })
-        .await;
-        history.acknowledged.insert(last.clone());
-        list(&client, &last, &mut history).await;
-        history.effects = effects(&self.file);
-        history.watches = self.recorders.drain(..).map(Recorder::stop).collect();
-        let dose = json!({
-            "dose": self.name,
-            "seed": self.seed,
-            "faults": self.faults,
-            "well_after_ms": u64::try_from(health.took.as_millis()).expect("a short time"),
-            "checked": counts(&history),
-        });
-        // Read by `cargo xtask soak`.
-        println!("dose {dose}");
-        let violations = check(&history);
-        assert!(violations.is_empty(), "seed {}: {violations:#?}", self.seed);
+        self.stores.iter().for_each(Stores::restore);
     }
-}
-
-/// Waits until nothing moves any more: the ends that the hot store tells.
-pub(crate) async fn ends(client: &Client, history: &mut History) {
-    for id in &history.acknowledged {
-        let what = format!("job {id} is final");
-        let job = until(&what, PATIENCE, || async {
-            client.get(id).await.ok().filter(|job| is_final(job.state()))
-        });
-        history.got.insert(id.clone(), Look::from(&job.await));
-    }
-}
-
-/// The ends that the ledger tells, which follows; what calls without an answer stored must
-/// end, too.
-pub(crate) async fn list(client: &Client, last: &str, history: &mut History) {
-    history.listed = until("the list has all ends", PATIENCE, || async {
-        let jobs = client.list_all(JobFilter::default(), 1_000, JobView::Basic);
-        let jobs: Vec<_> =
-            jobs.map_ok(|job| (job.id.clone(), Look::from(&job))).try_collect().await.ok()?;
-        let has_last = jobs.iter().any(|(id, _)| id == last);
-        (has_last && jobs.iter().all(|(_, look)| is_final(look.state))).then_some(jobs)
-    })
-    .await;
-}
-
-fn counts(history: &History) -> serde_json::Value {
-    let of = |state| history.got.values().filter(|look| look.state == state).count();
-    json!({
-        "jobs": history.acknowledged.len(),
-        "succeeded": of(JobState::Succeeded),
-        "cancelled": of(JobState::Cancelled),
-        "failed": of(JobState::Failed),
-        "handlers_begun": history.effects.iter().filter(|line| line.is_start).count(),
-        "cancels": history.cancels.len(),
-        "retries": history.retries.len(),
-        "calls_without_answer": history.unknown_jobs,
-        "changes_seen": history.watches.iter().map(Vec::len).sum::<usize>(),
-        "gaps_declared": history
-            .watches
-            .iter()
-            .flatten()
-            .filter(|seen| matches!(seen, Seen::Gap))
-            .count(),
-    })
 }

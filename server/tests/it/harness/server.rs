@@ -9,6 +9,8 @@ use tokio::process::Command;
 use super::{PATIENCE, Process, binary, until};
 
 pub(crate) struct Server {
+    /// What is started next.
+    pub(crate) program: PathBuf,
     process: Process,
     dir: PathBuf,
     flags: Vec<String>,
@@ -23,8 +25,10 @@ impl Server {
         let any = "127.0.0.1:0";
         // A former server of the directory told of another address.
         let told = std::fs::read_to_string(dir.join("server.log")).map_or(0, |log| log.len());
-        let process = launch(dir, any, any, &flags);
+        let program = binary("sentinel");
+        let process = launch(&program, dir, [any, any], &flags);
         let mut server = Self {
+            program,
             process,
             dir: dir.to_owned(),
             flags,
@@ -41,7 +45,8 @@ impl Server {
         // Another process may hold the port for a moment.
         let limit = tokio::time::Instant::now() + PATIENCE;
         loop {
-            self.process = launch(&self.dir, &self.address, &self.ops_address, &self.flags);
+            let addresses = [&*self.address, &*self.ops_address];
+            self.process = launch(&self.program, &self.dir, addresses, &self.flags);
             let serving = self.serving_or_gone(told).await;
             if serving.is_some() {
                 return;
@@ -60,6 +65,14 @@ impl Server {
 
     pub(crate) fn log(&self) -> String {
         self.process.log()
+    }
+
+    /// How often a session of a worker began with this server, over its restarts.
+    pub(crate) fn sessions_of(&self, worker: &str) -> usize {
+        let told = format!("\"worker\":\"{worker}\"");
+        let log = self.log();
+        let began = log.lines().filter(|line| line.contains("a worker session began"));
+        began.filter(|line| line.contains(&told)).count()
     }
 
     pub(crate) async fn kill(&mut self) {
@@ -103,8 +116,13 @@ impl Server {
     }
 }
 
-fn launch(dir: &Path, address: &str, ops_address: &str, flags: &[String]) -> Process {
-    let mut command = Command::new(binary("sentinel"));
+fn launch(
+    program: &Path,
+    dir: &Path,
+    [address, ops_address]: [&str; 2],
+    flags: &[String],
+) -> Process {
+    let mut command = Command::new(program);
     command.args(["serve", "--log-format", "json", "--listen", address]);
     command.args(["--ops-listen", ops_address]).arg("--data-dir").arg(dir.join("data"));
     command.args(flags);

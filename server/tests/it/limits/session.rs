@@ -56,6 +56,7 @@ pub(super) async fn prove(raw: &Raw, limit: &Limit) -> bool {
             hello_edge(raw, ("hello.kinds", &range), set, &[1, max - 1, max], &[0, max + 1, 9_999])
                 .await;
         }
+        "KIND_SCHEMA_BYTES" => kind_schema(raw, max).await,
         "WORKER_CREDIT" => credit(raw, max).await,
         "RUN_TIMEOUT_SLACK_MS" => run_timeout_slack(raw, max).await,
         _ => return false,
@@ -108,6 +109,17 @@ async fn hello_texts(raw: &Raw) {
         let again = hello(|hello| hello.session = session.to_owned());
         refuses(Session::join(raw, again).await.map(|_| ()), "hello.session", "session id");
     }
+}
+
+async fn kind_schema(raw: &Raw, max: u64) {
+    let set = |hello: &mut Hello, schema: &str| schema.clone_into(&mut hello.kinds[0].input_schema);
+    let of_len = |len: u64| format!(r#"{{"title":"{}"}}"#, text(len - 12));
+    let (just_fits, too_long) = (of_len(max), of_len(max + 1));
+    assert_eq!(just_fits.len() as u64, max);
+    let field = "hello.kinds[\"raw\"].input_schema";
+    let range = format!("at most {max} bytes");
+    hello_edge(raw, (field, &range), set, &["", "{}", &just_fits], &[&too_long]).await;
+    hello_edge(raw, (field, "not a JSON object"), set, &[], &["[]", "{", "true", "{}{}"]).await;
 }
 
 async fn credit(raw: &Raw, max: u64) {

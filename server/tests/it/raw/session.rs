@@ -37,7 +37,7 @@ pub(crate) fn hello(change: impl FnOnce(&mut Hello)) -> Hello {
 }
 
 pub(crate) fn kind(name: impl Into<String>) -> Kind {
-    Kind { name: name.into(), description: String::new() }
+    Kind { name: name.into(), ..Kind::default() }
 }
 
 /// A report of success under a lease.

@@ -1,6 +1,6 @@
 //! Which jobs a claim gets.
 
-use sentinel_domain::{Queue, QueueOrder, State, limits::PRIORITY_BOOST_MS};
+use sentinel_domain::{Queue, QueueMode, QueueOrder, State, limits::PRIORITY_BOOST_MS};
 
 use super::{Case, T0};
 use crate::conformance::make;
@@ -45,6 +45,21 @@ pub(super) async fn strict_order(mut case: Case) {
     case.must(T0, vec![row]).await;
     let order = case.claim(T0 + year, &["q"], &["k"], 9).await;
     assert_eq!(order, [jobs[2].id, jobs[1].id, jobs[0].id], "age never beats priority");
+}
+
+pub(super) async fn a_paused_queue_starts_nothing(mut case: Case) {
+    case.session(1).await;
+    let jobs = [("q", 1), ("other", 2), ("q", 3)].map(|(q, n)| make::job(q, "k", T0 + n, n as u64));
+    case.must(T0 + 5, jobs.iter().map(make::create).collect()).await;
+    for order in [QueueOrder::Aging, QueueOrder::Strict] {
+        let declared = |mode| Queue { order, mode, ..Queue::with_defaults("q".into(), T0) };
+        case.must(T0 + 5, vec![make::put_queue(declared(QueueMode::Paused))]).await;
+        let first = case.claim(T0 + 5, &["q", "other"], &["k"], 9).await;
+        assert!(first == [jobs[1].id] || order == QueueOrder::Strict && first.is_empty());
+        case.must(T0 + 5, vec![make::put_queue(declared(QueueMode::Draining))]).await;
+        let next = if order == QueueOrder::Aging { jobs[0].id } else { jobs[2].id };
+        assert_eq!(case.claim(T0 + 5, &["q", "other"], &["k"], 1).await, [next]);
+    }
 }
 
 pub(super) async fn across_classes(mut case: Case) {

@@ -1,6 +1,6 @@
 //! Guards and groups.
 
-use sentinel_domain::{Progress, Queue};
+use sentinel_domain::{Progress, Queue, QueueMode};
 
 use super::{Case, T0, cancel, succeed};
 use crate::conformance::make;
@@ -28,6 +28,24 @@ pub(super) async fn each_sees_those_before(mut case: Case) {
     assert_eq!(verdicts[2], Verdict::Conflict(Conflict::Job { id: job.id, current: there }));
 }
 
+pub(super) async fn a_queue_changes_as_known(mut case: Case) {
+    let open = Queue::with_defaults("q".into(), T0);
+    let paused = Queue { mode: QueueMode::Paused, ..open.clone() };
+    let boosted = Queue { priority_boost_ms: 7, ..open.clone() };
+    let from = |known: &Queue, to: &Queue| Group {
+        guards: vec![Guard::QueueIs(known.clone())],
+        changes: vec![Change::PutQueue(to.clone())],
+        ..Group::default()
+    };
+    let conflict = |there: Option<&Queue>| Verdict::Conflict(Conflict::Queue(there.cloned()));
+    assert_eq!(case.apply(T0, vec![from(&open, &paused)]).await, [conflict(None)]);
+    case.must(T0, vec![make::put_queue(open.clone())]).await;
+    let groups = [from(&open, &paused), from(&open, &boosted), from(&paused, &boosted)];
+    let expected = [Verdict::Committed, conflict(Some(&paused)), Verdict::Committed];
+    assert_eq!(case.apply(T0, groups.into()).await, expected);
+    assert_eq!(case.store.queues().await, Ok(vec![boosted]));
+}
+
 pub(super) async fn conflicts_say_what_is_there(mut case: Case) {
     let queue = Queue::with_defaults("q".into(), T0);
     case.must(T0, vec![make::put_queue(queue.clone())]).await;
@@ -42,7 +60,7 @@ pub(super) async fn conflicts_say_what_is_there(mut case: Case) {
     ];
     let session = |number, owner| Conflict::Session { session: make::session(number), owner };
     let expected = [
-        Verdict::Conflict(Conflict::Queue(queue)),
+        Verdict::Conflict(Conflict::Queue(Some(queue))),
         Verdict::Committed,
         Verdict::Conflict(session(1, Some(crate::ServerId(1)))),
         Verdict::Conflict(session(2, None)),

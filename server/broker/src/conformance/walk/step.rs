@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use sentinel_domain::{
     Command, Dependency, Failure, Job, JobError, JobId, Lease, Millis, NewJob, Progress, Queue,
-    QueueOrder, SessionId, UniqueMode, birth, decide, held_key, on_alarm, unique_key,
+    QueueMode, QueueOrder, SessionId, UniqueMode, birth, decide, held_key, on_alarm, unique_key,
 };
 
 use super::Walk;
@@ -32,7 +32,7 @@ impl Walk {
                 8..14 => self.command().await,
                 14..16 => self.progress().await,
                 16..19 => self.session(owner),
-                _ => self.queue(),
+                _ => self.queue().await,
             };
             call = call.group(group);
         }
@@ -278,17 +278,25 @@ impl Walk {
         group
     }
 
-    /// Declares a queue, or declares it otherwise: its ready jobs change places.
-    fn queue(&mut self) -> Group {
+    /// Declares a queue, or declares it otherwise: its ready jobs change places, or may not start.
+    async fn queue(&mut self) -> Group {
         let name = QUEUES[self.dice.below(2) as usize];
         let mut queue = Queue::with_defaults(name.into(), self.now);
         if name == "strict" {
             queue.order = QueueOrder::Strict;
         }
         queue.priority_boost_ms = 1 + self.dice.below(2_000);
+        queue.mode = match self.dice.below(6) {
+            0 => QueueMode::Paused,
+            1 => QueueMode::Draining,
+            _ => QueueMode::Open,
+        };
         let mut group = make::put_queue(queue);
-        if self.dice.one_in(2) {
-            group.guards.push(Guard::QueueAbsent { name: name.into() });
+        let queues = self.oracle.queues().await.expect("answers");
+        match (self.dice.below(4), queues.iter().find(|queue| &*queue.name == name)) {
+            (0, _) => group.guards.push(Guard::QueueAbsent { name: name.into() }),
+            (1 | 2, Some(known)) => group.guards.push(Guard::QueueIs(known.clone())),
+            _ => {}
         }
         group
     }

@@ -1,0 +1,84 @@
+/** How a handler ends: what it returns, or throws, becomes the report about its attempt. */
+import type { Ended } from "./messages.js";
+
+/** An end other than success or failure. Handlers return it. */
+export class Outcome {
+  private constructor(
+    /** @internal */
+    readonly ended: Ended,
+  ) {}
+
+  /** Run it again after this long (0..366 d); the attempt does not count. */
+  static snooze(delayMs: number): Outcome {
+    return new Outcome({ type: "snooze", delayMs });
+  }
+
+  /** Hand it to another worker; the attempt does not count. */
+  static release(): Outcome {
+    return new Outcome({ type: "release" });
+  }
+
+  /** Stopped because of a cancel. */
+  static cancelled(): Outcome {
+    return new Outcome({ type: "cancelled" });
+  }
+}
+
+export interface HandlerErrorOptions extends ErrorOptions {
+  /** The handler's own class of error, to group by. Cut at 128 bytes. */
+  readonly code?: string;
+  /** Whether another attempt may succeed. Default true. */
+  readonly retryable?: boolean;
+  /** Overrides the pause of the retry policy. 0..30 d. */
+  readonly nextDelayMs?: number;
+}
+
+/** A failure of which the handler knows more than its text. Other errors are retryable. */
+export class HandlerError extends Error {
+  override name = "HandlerError";
+  readonly code: string;
+  readonly retryable: boolean;
+  readonly nextDelayMs: number | undefined;
+
+  /** `message` is for people; it is cut at 16 KiB. */
+  constructor(message: string, options: HandlerErrorOptions = {}) {
+    super(message, options);
+    this.code = options.code ?? "";
+    this.retryable = options.retryable ?? true;
+    this.nextDelayMs = options.nextDelayMs;
+  }
+}
+
+/** Bytes and text as they are, nothing as nothing, all else as JSON. */
+export function succeeded(value: unknown): Ended {
+  if (value instanceof Outcome) return value.ended;
+  return { type: "succeed", result: toBytes(value) };
+}
+
+export function toBytes(value: unknown): Uint8Array {
+  if (value === undefined) return new Uint8Array();
+  // A copy: a Buffer is mostly a view of a pool that others use.
+  if (value instanceof Uint8Array) return new Uint8Array(value);
+  return new TextEncoder().encode(typeof value === "string" ? value : JSON.stringify(value));
+}
+
+export function failed(cause: unknown): Ended {
+  if (cause instanceof HandlerError) {
+    const { message, code, retryable, nextDelayMs } = cause;
+    return { type: "fail", message: chain(cause) || message, code, retryable, nextDelayMs };
+  }
+  const message = cause instanceof Error ? chain(cause) : String(cause);
+  return { type: "fail", message, code: "", retryable: true, nextDelayMs: undefined };
+}
+
+/** The error and what caused it. */
+function chain(error: Error): string {
+  const told = [error.message || error.name];
+  let cause = error.cause;
+  // A cause may, by mistake, be its own.
+  while (cause instanceof Error && told.length < 10) {
+    told.push(cause.message || cause.name);
+    cause = cause.cause;
+  }
+  return told.join(": ");
+}

@@ -1,0 +1,235 @@
+//! The rows of each table, as they are carried: read from a file, put into a database, and
+//! not looked into.
+
+use diesel::connection::DefaultLoadingMode;
+use diesel::prelude::{OptionalExtension, QueryResult, QueryableByName};
+use diesel::sql_types::{BigInt, Binary, Bool, Integer, Nullable, Text};
+use diesel::sqlite::{Sqlite, SqliteConnection};
+use diesel_async::RunQueryDsl as _;
+
+use crate::mysql::write::{
+    ATTEMPTS, JOBS, KEYS, LABELS, LOG_SIZES, LOGS as LINES, QUEUES, SPECS, put,
+};
+use crate::mysql::{Session, Value};
+use crate::rows::Answer;
+use crate::sql::Fault;
+
+/// Rows of one page, and bytes, unless a single row has more.
+const ROWS_MAX: usize = 2_000;
+const BYTES_MAX: usize = 4 << 20;
+
+/// The tables of each file.
+pub(super) const HISTORY: &[&str] = &["jobs", "specs", "labels", "attempts", "queues", "keys"];
+pub(super) const LOGS: &[&str] = &["logs", "log_sizes"];
+
+/// A row of one table.
+pub(super) trait Carried: Send + Sync + Sized + 'static {
+    /// The rows that follow one, by rising key.
+    fn page(file: &mut SqliteConnection, after: Option<&Self>) -> Result<Vec<Self>, Fault>;
+    /// The one with the highest key.
+    fn last(session: &mut Session) -> impl Answer<Option<Self>>;
+    fn put(session: &mut Session, rows: &[Self]) -> impl Answer<()>;
+}
+
+/// What a column holds, as it is put into a statement.
+trait Cell {
+    fn value(&self) -> Value<'_>;
+}
+
+macro_rules! cells {
+    ($($rust:ty: |$cell:ident| $value:expr;)+) => {
+        $(impl Cell for $rust {
+            fn value(&self) -> Value<'_> {
+                let $cell = self;
+                $value
+            }
+        })+
+    };
+}
+
+cells! {
+    Vec<u8>: |cell| Value::Bytes(cell);
+    String: |cell| Value::Text(cell);
+    i32: |cell| Value::Integer(*cell);
+    i64: |cell| Value::Long(*cell);
+    Option<Vec<u8>>: |cell| Value::MaybeBytes(cell.as_deref());
+    Option<String>: |cell| Value::MaybeText(cell.as_deref());
+    Option<i64>: |cell| Value::MaybeLong(*cell);
+    Option<bool>: |cell| Value::MaybeBool(*cell);
+}
+
+/// A column, and what it is in a file where that is no column.
+type Column = (&'static str, Option<&'static str>);
+
+/// A table: its primary key first, all in the order of the statement that puts rows into it.
+macro_rules! table {
+    ($row:ident: $table:literal, $target:ident,
+     key { $($key:ident: $key_sql:ty => $key_rust:ty,)+ }
+     rest { $($rest:ident: $rest_sql:ty => $rest_rust:ty $(= $from:literal)?,)* }) => {
+        #[derive(QueryableByName)]
+        pub(super) struct $row {
+            $(#[diesel(sql_type = $key_sql)] $key: $key_rust,)+
+            $(#[diesel(sql_type = $rest_sql)] $rest: $rest_rust,)*
+        }
+
+        impl $row {
+            const KEY: &[&str] = &[$(stringify!($key)),+];
+            const COLUMNS: &[Column] = &[
+                $((stringify!($key), None),)+
+                $((stringify!($rest), table!(@from $($from)?)),)*
+            ];
+        }
+
+        impl Carried for $row {
+            fn page(
+                file: &mut SqliteConnection,
+                after: Option<&Self>,
+            ) -> Result<Vec<Self>, Fault> {
+                let text = following($table, Self::COLUMNS, Self::KEY, after.is_some());
+                let mut query = diesel::sql_query(text).into_boxed::<Sqlite>();
+                if let Some(after) = after {
+                    $(query = query.bind::<$key_sql, _>(after.$key.clone());)+
+                }
+                let rows = diesel::RunQueryDsl::load_iter::<Self, DefaultLoadingMode>(query, file)?;
+                first(rows, |row| {
+                    0 $(+ row.$key.value().bytes())+ $(+ row.$rest.value().bytes())*
+                })
+            }
+
+            async fn last(session: &mut Session) -> Result<Option<Self>, Fault> {
+                let query = diesel::sql_query(highest($table, Self::COLUMNS, Self::KEY));
+                Ok(query.get_result(&mut session.connection).await.optional()?)
+            }
+
+            async fn put(session: &mut Session, rows: &[Self]) -> Result<(), Fault> {
+                let rows: Vec<_> = rows
+                    .iter()
+                    .map(|row| [$(row.$key.value(),)+ $(row.$rest.value(),)*])
+                    .collect();
+                put(session, $target, &rows).await
+            }
+        }
+    };
+    (@from) => { None };
+    (@from $from:literal) => { Some($from) };
+}
+
+table! { Job: "jobs", JOBS,
+    key { id: Binary => Vec<u8>, }
+    rest {
+        queue: Text => String,
+        kind: Text => String,
+        state: Integer => i32,
+        status: Binary => Vec<u8>,
+        spec: Nullable<Binary> => Option<Vec<u8>>,
+        spec_bytes: BigInt => i64 = "COALESCE(LENGTH(spec), \
+            (SELECT LENGTH(large.spec) FROM specs AS large WHERE large.id = jobs.id), 0)",
+    }
+}
+
+table! { Spec: "specs", SPECS,
+    key { id: Binary => Vec<u8>, }
+    rest { spec: Binary => Vec<u8>, }
+}
+
+table! { Label: "labels", LABELS,
+    key { key: Text => String, value: Text => String, job: Binary => Vec<u8>, }
+    rest { }
+}
+
+table! { Attempt: "attempts", ATTEMPTS,
+    key { job: Binary => Vec<u8>, epoch: BigInt => i64, }
+    rest {
+        run: BigInt => i64,
+        attempt: BigInt => i64,
+        outcome: Integer => i32,
+        started_at_ms: Nullable<BigInt> => Option<i64>,
+        ended_at_ms: BigInt => i64,
+        worker: Nullable<Text> => Option<String>,
+        error_message: Nullable<Text> => Option<String>,
+        error_code: Nullable<Text> => Option<String>,
+        error_retryable: Nullable<Bool> => Option<bool>,
+    }
+}
+
+table! { Queue: "queues", QUEUES,
+    key { name: Text => String, }
+    rest { declaration: Binary => Vec<u8>, }
+}
+
+table! { Key: "keys", KEYS,
+    key { key: Binary => Vec<u8>, }
+    rest { job: Binary => Vec<u8>, until_ms: BigInt => i64, }
+}
+
+table! { Log: "logs", LINES,
+    key { job: Binary => Vec<u8>, run: BigInt => i64, attempt: BigInt => i64, seq: BigInt => i64, }
+    rest { at_ms: BigInt => i64, level: Integer => i32, text: Text => String, }
+}
+
+table! { LogSize: "log_sizes", LOG_SIZES,
+    key { job: Binary => Vec<u8>, run: BigInt => i64, attempt: BigInt => i64, }
+    rest { bytes: BigInt => i64, first_seq: BigInt => i64, }
+}
+
+fn quoted(names: &[&str], after: &str) -> String {
+    names.iter().map(|name| format!("`{name}`{after}")).collect::<Vec<_>>().join(", ")
+}
+
+fn following(table: &str, columns: &[Column], key: &[&str], is_after: bool) -> String {
+    let columns = columns.iter().map(|(name, from)| match from {
+        Some(from) => format!("{from} AS `{name}`"),
+        None => format!("`{name}`"),
+    });
+    let columns = columns.collect::<Vec<_>>().join(", ");
+    let (order, places) = (quoted(key, ""), vec!["?"; key.len()].join(", "));
+    let after = if is_after { format!("WHERE ({order}) > ({places}) ") } else { String::new() };
+    format!("SELECT {columns} FROM `{table}` {after}ORDER BY {order} LIMIT {ROWS_MAX}")
+}
+
+fn highest(table: &str, columns: &[Column], key: &[&str]) -> String {
+    let names: Vec<&str> = columns.iter().map(|(name, _)| *name).collect();
+    let (columns, order) = (quoted(&names, ""), quoted(key, " DESC"));
+    format!("SELECT {columns} FROM `{table}` ORDER BY {order} LIMIT 1")
+}
+
+/// The first rows, as many as go into one transaction.
+fn first<R>(
+    rows: impl Iterator<Item = QueryResult<R>>,
+    bytes: impl Fn(&R) -> usize,
+) -> Result<Vec<R>, Fault> {
+    let (mut page, mut sum) = (Vec::new(), 0);
+    for row in rows {
+        let row = row?;
+        sum += bytes(&row);
+        page.push(row);
+        if sum >= BYTES_MAX {
+            break;
+        }
+    }
+    Ok(page)
+}
+
+#[derive(QueryableByName)]
+struct Number {
+    #[diesel(sql_type = BigInt)]
+    number: i64,
+}
+
+fn number(file: &mut SqliteConnection, of: String) -> Result<u64, Fault> {
+    let found: Number = diesel::RunQueryDsl::get_result(diesel::sql_query(of), file)?;
+    Ok(found.number.cast_unsigned())
+}
+
+/// Rows of some tables.
+pub(super) fn count(file: &mut SqliteConnection, tables: &[&str]) -> Result<u64, Fault> {
+    let counts = tables
+        .iter()
+        .map(|table| number(file, format!("SELECT COUNT(*) AS number FROM `{table}`")));
+    counts.sum()
+}
+
+/// Only the lengths are read.
+pub(super) fn largest_spec(file: &mut SqliteConnection) -> Result<u64, Fault> {
+    number(file, "SELECT COALESCE(MAX(LENGTH(spec)), 0) AS number FROM specs".to_owned())
+}

@@ -1,0 +1,93 @@
+//! Where redirects lead, and what goes there.
+
+use super::*;
+
+fn leg(method: Method) -> Leg {
+    let headers = [
+        ("authorization", "Bearer x"),
+        ("cookie", "a=b"),
+        ("x-api-key", "k"),
+        ("content-type", "text/plain"),
+        ("idempotency-key", "i"),
+    ];
+    let headers = headers
+        .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)));
+    Leg {
+        method,
+        url: url("https://a.example/x"),
+        headers: headers.into_iter().collect(),
+        body: "body".into(),
+        is_signed: true,
+    }
+}
+
+fn url(text: &str) -> Url {
+    Url::parse(text).expect("a URL")
+}
+
+fn answer(status: u16, location: Option<&'static str>) -> Response {
+    let location = location.map(|text| (header::LOCATION, HeaderValue::from_static(text)));
+    Response {
+        status: StatusCode::from_u16(status).expect("a status"),
+        headers: location.into_iter().collect(),
+        body: Bytes::new(),
+        truncated: false,
+        url: url("https://a.example/x"),
+        redirects: 0,
+        took: Duration::ZERO,
+    }
+}
+
+#[test]
+fn methods_turn_as_in_browsers() {
+    for (status, before, after) in [
+        (301, Method::POST, Method::GET),
+        (302, Method::POST, Method::GET),
+        (303, Method::POST, Method::GET),
+        (303, Method::PUT, Method::GET),
+        (303, Method::HEAD, Method::HEAD),
+        (302, Method::PUT, Method::PUT),
+        (307, Method::POST, Method::POST),
+        (308, Method::DELETE, Method::DELETE),
+    ] {
+        let mut leg = leg(before.clone());
+        leg.turn(StatusCode::from_u16(status).expect("one"), url("https://a.example/y"));
+        assert_eq!((&leg.method, leg.url.path()), (&after, "/y"), "{status} {before}");
+        assert_eq!(leg.body.is_empty(), after == Method::GET, "{status} {before}");
+        // The same origin keeps all else.
+        assert!(leg.is_signed && leg.headers.contains_key("x-api-key"));
+    }
+}
+
+#[test]
+fn another_origin_gets_no_credentials() {
+    for other in ["https://b.example/", "https://a.example:8443/", "http://a.example/"] {
+        let mut leg = leg(Method::POST);
+        leg.turn(StatusCode::TEMPORARY_REDIRECT, url(other));
+        assert!(!leg.is_signed, "{other}");
+        let names: Vec<&str> = leg.headers.keys().map(HeaderName::as_str).collect();
+        assert_eq!(names, ["content-type", "idempotency-key"], "{other}");
+    }
+}
+
+#[test]
+fn locations() {
+    let from = url("https://a.example/x/y");
+    let to = |status, location| redirect(&from, &answer(status, location));
+    let target = |location| to(302, Some(location)).expect("follows").expect("a target");
+    assert_eq!(target("/z").as_str(), "https://a.example/z");
+    assert_eq!(target("//b.example").as_str(), "https://b.example/");
+    assert_eq!(target("?q#f").as_str(), "https://a.example/x/y?q");
+    assert!(to(200, Some("/z")).expect("no redirect").is_none());
+    assert!(to(304, Some("/z")).expect("no redirect").is_none());
+    assert!(to(302, None).expect("no redirect").is_none());
+    for (location, part) in [
+        ("file:///etc/passwd", "http:// or https://"),
+        ("https://u:p@b.example/", "user or a password"),
+        ("http://a.example/", "away from TLS"),
+        ("https://", "no URL"),
+    ] {
+        let error = to(302, Some(location)).err().expect(location);
+        assert!(error.to_string().contains(part), "{location}: {error}");
+    }
+}
