@@ -59,6 +59,29 @@ impl JobService for Echo {
         not_echoed()
     }
 
+    async fn batch_get(&self, _: Request<wire::BatchGetRequest>) -> Answer<wire::BatchGetResponse> {
+        not_echoed()
+    }
+
+    async fn list_attempts(
+        &self,
+        _: Request<wire::ListAttemptsRequest>,
+    ) -> Answer<wire::ListAttemptsResponse> {
+        not_echoed()
+    }
+
+    async fn run_now(&self, _: Request<wire::RunNowRequest>) -> Answer<wire::RunNowResponse> {
+        not_echoed()
+    }
+
+    async fn delete(&self, _: Request<wire::DeleteRequest>) -> Answer<wire::DeleteResponse> {
+        not_echoed()
+    }
+
+    async fn bulk(&self, _: Request<wire::BulkRequest>) -> Answer<wire::BulkResponse> {
+        not_echoed()
+    }
+
     type WatchStream = Nothing<wire::WatchResponse>;
 
     async fn watch(&self, _: Request<wire::WatchRequest>) -> Answer<Self::WatchStream> {

@@ -7,9 +7,11 @@ use tonic::Request;
 
 use super::request_id_or_new;
 use crate::proto::jobs::v1::{
-    CancelOutcome, CancelRequest, CountsRequest, CountsResponse, EnqueueBatchRequest,
-    EnqueueRequest, EnqueuedJob, GetRequest, ItemError, Job, JobFilter, JobSpec, JobView,
-    ListRequest, ListResponse, LogLine, ReadLogsRequest, RetryRequest, enqueue_batch_result,
+    BatchGetRequest, BulkRequest, BulkResponse, CancelOutcome, CancelRequest, CountsRequest,
+    CountsResponse, DeleteRequest, EnqueueBatchRequest, EnqueueRequest, EnqueuedJob, GetRequest,
+    ItemError, Job, JobFilter, JobSpec, JobView, ListAttemptsRequest, ListAttemptsResponse,
+    ListRequest, ListResponse, LogLine, ReadLogsRequest, RetryRequest, RunNowRequest,
+    batch_get_result, enqueue_batch_result,
 };
 use crate::{Client, Error, NewJob};
 
@@ -115,6 +117,50 @@ impl Client {
         response.job.ok_or(Error::Protocol { what: "GetResponse without job" })
     }
 
+    /// Many jobs in the order of the ids, none where the server does not know one. Asks as
+    /// often as it takes; 1..1000 ids a call.
+    pub async fn batch_get(
+        &self,
+        ids: Vec<String>,
+        view: JobView,
+    ) -> Result<Vec<Option<Job>>, Error> {
+        const STEP: usize = 1_000;
+        let mut found = Vec::with_capacity(ids.len());
+        while found.len() < ids.len() {
+            let step = ids[found.len()..].iter().take(STEP).cloned().collect::<Vec<_>>();
+            let asked = step.len();
+            let response = self
+                .repeat(BatchGetRequest { ids: step, view: view.into() }, |request| {
+                    let mut raw = self.raw_jobs();
+                    async move { raw.batch_get(request).await }
+                })
+                .await?;
+            if response.results.is_empty() || response.results.len() > asked {
+                return Err(Error::Protocol { what: "BatchGetResponse of another length" });
+            }
+            for result in response.results {
+                found.push(match result.outcome {
+                    Some(batch_get_result::Outcome::Job(job)) => Some(job),
+                    Some(batch_get_result::Outcome::MissingId(_)) => None,
+                    None => return Err(Error::Protocol { what: "BatchGetResult without outcome" }),
+                });
+            }
+        }
+        Ok(found)
+    }
+
+    /// One page of the attempts of a job, newest first.
+    pub async fn list_attempts(
+        &self,
+        request: ListAttemptsRequest,
+    ) -> Result<ListAttemptsResponse, Error> {
+        self.repeat(request, |request| {
+            let mut raw = self.raw_jobs();
+            async move { raw.list_attempts(request).await }
+        })
+        .await
+    }
+
     /// One page of jobs, newest first.
     pub async fn list(&self, request: ListRequest) -> Result<ListResponse, Error> {
         self.repeat(request, |request| {
@@ -199,6 +245,48 @@ impl Client {
             })
             .await?;
         response.job.ok_or(Error::Protocol { what: "RetryResponse without job" })
+    }
+
+    /// Makes a SCHEDULED job ready to start now.
+    pub async fn run_now(&self, id: impl Into<String>) -> Result<Job, Error> {
+        let request = RunNowRequest {
+            id: id.into(),
+            request_id: request_id_or_new(String::new()),
+            actor: self.actor.clone(),
+        };
+        let response = self
+            .repeat(request, |request| {
+                let mut raw = self.raw_jobs();
+                async move { raw.run_now(request).await }
+            })
+            .await?;
+        response.job.ok_or(Error::Protocol { what: "RunNowResponse without job" })
+    }
+
+    /// Removes a job that does not run, with all that belongs to it.
+    pub async fn delete(&self, id: impl Into<String>) -> Result<(), Error> {
+        let request = DeleteRequest {
+            id: id.into(),
+            request_id: request_id_or_new(String::new()),
+            actor: self.actor.clone(),
+        };
+        self.repeat(request, |request| {
+            let mut raw = self.raw_jobs();
+            async move { raw.delete(request).await }
+        })
+        .await?;
+        Ok(())
+    }
+
+    /// One step through the jobs of a filter; `next_page_token` of the answer says whether and
+    /// where to go on. Safe to repeat.
+    pub async fn bulk(&self, mut request: BulkRequest) -> Result<BulkResponse, Error> {
+        request.actor = self.actor_or(request.actor);
+        self.repeat(request, |request| {
+            let mut raw = self.raw_jobs();
+            async move { raw.bulk(request).await }
+        })
+        .await
     }
 
     /// What the handlers of a job logged, oldest first. `attempt` 0: of all. With `follow` it

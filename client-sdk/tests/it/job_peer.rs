@@ -81,6 +81,20 @@ impl JobService for Service {
         unused()
     }
 
+    async fn batch_get(
+        &self,
+        _: Request<BatchGetRequest>,
+    ) -> Result<Response<BatchGetResponse>, Status> {
+        unused()
+    }
+
+    async fn list_attempts(
+        &self,
+        _: Request<ListAttemptsRequest>,
+    ) -> Result<Response<ListAttemptsResponse>, Status> {
+        unused()
+    }
+
     async fn counts(&self, _: Request<CountsRequest>) -> Result<Response<CountsResponse>, Status> {
         unused()
     }
@@ -90,6 +104,18 @@ impl JobService for Service {
     }
 
     async fn retry(&self, _: Request<RetryRequest>) -> Result<Response<RetryResponse>, Status> {
+        unused()
+    }
+
+    async fn run_now(&self, _: Request<RunNowRequest>) -> Result<Response<RunNowResponse>, Status> {
+        unused()
+    }
+
+    async fn bulk(&self, _: Request<BulkRequest>) -> Result<Response<BulkResponse>, Status> {
+        unused()
+    }
+
+    async fn delete(&self, _: Request<DeleteRequest>) -> Result<Response<DeleteResponse>, Status> {
         unused()
     }
 

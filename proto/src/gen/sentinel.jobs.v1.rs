@@ -302,6 +302,9 @@ pub enum StateReason {
     Snoozed = 10,
     /// The worker handed the job back without running it.
     Released = 11,
+    /// A caller deleted it. Only watchers see this, as the last change of the job: a job that
+    /// had not ended is CANCELLED in it.
+    Deleted = 12,
 }
 impl StateReason {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -322,6 +325,7 @@ impl StateReason {
             Self::StartDeadline => "STATE_REASON_START_DEADLINE",
             Self::Snoozed => "STATE_REASON_SNOOZED",
             Self::Released => "STATE_REASON_RELEASED",
+            Self::Deleted => "STATE_REASON_DELETED",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -339,6 +343,7 @@ impl StateReason {
             "STATE_REASON_START_DEADLINE" => Some(Self::StartDeadline),
             "STATE_REASON_SNOOZED" => Some(Self::Snoozed),
             "STATE_REASON_RELEASED" => Some(Self::Released),
+            "STATE_REASON_DELETED" => Some(Self::Deleted),
             _ => None,
         }
     }
@@ -776,6 +781,98 @@ pub struct GetResponse {
     #[prost(message, optional, tag = "1")]
     pub job: ::core::option::Option<Job>,
 }
+/// Asks for many jobs.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct BatchGetRequest {
+    /// 1..1000 UUIDs.
+    #[prost(string, repeated, tag = "1")]
+    pub ids: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Default basic.
+    #[prost(enumeration = "JobView", tag = "2")]
+    pub view: i32,
+}
+/// The jobs, in the order of the request.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct BatchGetResponse {
+    /// One per id. Of jobs that are together over 12 MiB only the first ones, at least one: ask
+    /// again for the rest of the ids.
+    #[prost(message, repeated, tag = "1")]
+    pub results: ::prost::alloc::vec::Vec<BatchGetResult>,
+}
+/// One id of a batch.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct BatchGetResult {
+    /// The job, or that there is none.
+    #[prost(oneof = "batch_get_result::Outcome", tags = "1, 2")]
+    pub outcome: ::core::option::Option<batch_get_result::Outcome>,
+}
+/// Nested message and enum types in `BatchGetResult`.
+pub mod batch_get_result {
+    /// The job, or that there is none.
+    #[derive(Clone, PartialEq, ::prost::Oneof)]
+    pub enum Outcome {
+        /// As of now.
+        #[prost(message, tag = "1")]
+        Job(super::Job),
+        /// No server knows this id.
+        #[prost(string, tag = "2")]
+        MissingId(::prost::alloc::string::String),
+    }
+}
+/// Asks for a page of attempts.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListAttemptsRequest {
+    /// UUID of the job.
+    #[prost(string, tag = "1")]
+    pub id: ::prost::alloc::string::String,
+    /// Default 50, range 1..1000. 0 means the default.
+    #[prost(int32, tag = "2")]
+    pub page_size: i32,
+    /// next_page_token of the page before.
+    #[prost(string, tag = "3")]
+    pub page_token: ::prost::alloc::string::String,
+}
+/// A page of attempts, newest first.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListAttemptsResponse {
+    /// At most page_size.
+    #[prost(message, repeated, tag = "1")]
+    pub attempts: ::prost::alloc::vec::Vec<Attempt>,
+    /// Empty on the last page.
+    #[prost(string, tag = "2")]
+    pub next_page_token: ::prost::alloc::string::String,
+    /// The ledger had recorded all changes up to here.
+    #[prost(message, optional, tag = "3")]
+    pub as_of: ::core::option::Option<::prost_types::Timestamp>,
+}
+/// One lease of a job and what came of it. A success of a run before the last one is not kept.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Attempt {
+    /// The run it belongs to; rises with each Retry.
+    #[prost(uint32, tag = "1")]
+    pub run: u32,
+    /// Its number within the run. One that did not count has the number of the next one.
+    #[prost(uint32, tag = "2")]
+    pub attempt: u32,
+    /// Rises with every attempt of the job's whole life; has gaps.
+    #[prost(uint64, tag = "3")]
+    pub epoch: u64,
+    /// How it ended.
+    #[prost(enumeration = "AttemptOutcome", tag = "4")]
+    pub outcome: i32,
+    /// When it started. Not set where it never did.
+    #[prost(message, optional, tag = "5")]
+    pub started_at: ::core::option::Option<::prost_types::Timestamp>,
+    /// When it ended. Not set while it runs.
+    #[prost(message, optional, tag = "6")]
+    pub ended_at: ::core::option::Option<::prost_types::Timestamp>,
+    /// Which worker had it.
+    #[prost(string, tag = "7")]
+    pub worker: ::prost::alloc::string::String,
+    /// Of an attempt that failed.
+    #[prost(message, optional, tag = "8")]
+    pub error: ::core::option::Option<JobError>,
+}
 /// Which jobs.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct JobFilter {
@@ -1049,6 +1146,107 @@ pub struct RetryResponse {
     #[prost(message, optional, tag = "1")]
     pub job: ::core::option::Option<Job>,
 }
+/// Asks to start a job ahead of its time.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RunNowRequest {
+    /// UUID.
+    #[prost(string, tag = "1")]
+    pub id: ::prost::alloc::string::String,
+    /// As in EnqueueRequest.
+    #[prost(string, tag = "2")]
+    pub request_id: ::prost::alloc::string::String,
+    /// Who asks, for the audit trail. At most 256 bytes.
+    #[prost(string, tag = "3")]
+    pub actor: ::prost::alloc::string::String,
+}
+/// The job, ready to start.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct RunNowResponse {
+    /// After the call, without payload.
+    #[prost(message, optional, tag = "1")]
+    pub job: ::core::option::Option<Job>,
+}
+/// Asks to remove a job.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct DeleteRequest {
+    /// UUID.
+    #[prost(string, tag = "1")]
+    pub id: ::prost::alloc::string::String,
+    /// As in EnqueueRequest. A repeat without it finds no job.
+    #[prost(string, tag = "2")]
+    pub request_id: ::prost::alloc::string::String,
+    /// Who asks, for the audit trail. At most 256 bytes.
+    #[prost(string, tag = "3")]
+    pub actor: ::prost::alloc::string::String,
+}
+/// The job is gone.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct DeleteResponse {}
+/// Asks for one step through the jobs of a filter.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct BulkRequest {
+    /// What is done to them.
+    #[prost(enumeration = "BulkAction", tag = "1")]
+    pub action: i32,
+    /// Which jobs; of them those in a state that allows the action. Names a queue, a kind, a
+    /// state or a label at least. All that was acknowledged before the first call is seen.
+    #[prost(message, optional, tag = "2")]
+    pub filter: ::core::option::Option<JobFilter>,
+    /// Only counts. page_size and page_token are not used.
+    #[prost(bool, tag = "3")]
+    pub dry_run: bool,
+    /// Jobs of one call. Default 100, range 1..1000. 0 means the default.
+    #[prost(int32, tag = "4")]
+    pub page_size: i32,
+    /// next_page_token of the call before. Action and filter must be the same.
+    #[prost(string, tag = "5")]
+    pub page_token: ::prost::alloc::string::String,
+    /// Kept with cancelled jobs. At most 256 bytes.
+    #[prost(string, tag = "6")]
+    pub reason: ::prost::alloc::string::String,
+    /// Who asks, for the audit trail. At most 256 bytes.
+    #[prost(string, tag = "7")]
+    pub actor: ::prost::alloc::string::String,
+}
+/// What one step did.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct BulkResponse {
+    /// With dry_run: how many jobs match, from the ledger.
+    #[prost(uint64, tag = "1")]
+    pub matched: u64,
+    /// With dry_run: there may be more; at most 100,000 jobs are looked at.
+    #[prost(bool, tag = "2")]
+    pub capped: bool,
+    /// How many jobs met each outcome. Those of all calls add up.
+    #[prost(message, repeated, tag = "3")]
+    pub counts: ::prost::alloc::vec::Vec<BulkCount>,
+    /// The first jobs that were refused, at most 10.
+    #[prost(message, repeated, tag = "4")]
+    pub refusals: ::prost::alloc::vec::Vec<BulkRefusal>,
+    /// Empty when all had their turn.
+    #[prost(string, tag = "5")]
+    pub next_page_token: ::prost::alloc::string::String,
+}
+/// How many jobs met an outcome.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct BulkCount {
+    /// What came of them.
+    #[prost(enumeration = "BulkOutcome", tag = "1")]
+    pub outcome: i32,
+    /// Never 0.
+    #[prost(uint64, tag = "2")]
+    pub count: u64,
+}
+/// A job to which it could not be done.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct BulkRefusal {
+    /// UUID.
+    #[prost(string, tag = "1")]
+    pub id: ::prost::alloc::string::String,
+    /// Why.
+    #[prost(message, optional, tag = "2")]
+    pub error: ::core::option::Option<ItemError>,
+}
 /// Asks for log lines.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ReadLogsRequest {
@@ -1068,6 +1266,71 @@ pub struct ReadLogsResponse {
     /// Oldest first.
     #[prost(message, repeated, tag = "1")]
     pub lines: ::prost::alloc::vec::Vec<LogLine>,
+}
+/// How an attempt ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum AttemptOutcome {
+    /// Never sent by a server.
+    Unspecified = 0,
+    /// It has not ended.
+    Running = 1,
+    /// The handler is done.
+    Succeeded = 2,
+    /// The handler returned an error.
+    Failed = 3,
+    /// It ran longer than run_timeout.
+    TimedOut = 4,
+    /// Its worker was lost.
+    Lost = 5,
+    /// The handler asked to be run again later; does not count.
+    Snoozed = 6,
+    /// The worker handed the job back without running it; does not count.
+    Released = 7,
+    /// The worker never received it; does not count.
+    NotReceived = 8,
+    /// The handler stopped because of a cancel.
+    Cancelled = 9,
+    /// The lease was taken after the grace of a cancel.
+    Revoked = 10,
+}
+impl AttemptOutcome {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "ATTEMPT_OUTCOME_UNSPECIFIED",
+            Self::Running => "ATTEMPT_OUTCOME_RUNNING",
+            Self::Succeeded => "ATTEMPT_OUTCOME_SUCCEEDED",
+            Self::Failed => "ATTEMPT_OUTCOME_FAILED",
+            Self::TimedOut => "ATTEMPT_OUTCOME_TIMED_OUT",
+            Self::Lost => "ATTEMPT_OUTCOME_LOST",
+            Self::Snoozed => "ATTEMPT_OUTCOME_SNOOZED",
+            Self::Released => "ATTEMPT_OUTCOME_RELEASED",
+            Self::NotReceived => "ATTEMPT_OUTCOME_NOT_RECEIVED",
+            Self::Cancelled => "ATTEMPT_OUTCOME_CANCELLED",
+            Self::Revoked => "ATTEMPT_OUTCOME_REVOKED",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "ATTEMPT_OUTCOME_UNSPECIFIED" => Some(Self::Unspecified),
+            "ATTEMPT_OUTCOME_RUNNING" => Some(Self::Running),
+            "ATTEMPT_OUTCOME_SUCCEEDED" => Some(Self::Succeeded),
+            "ATTEMPT_OUTCOME_FAILED" => Some(Self::Failed),
+            "ATTEMPT_OUTCOME_TIMED_OUT" => Some(Self::TimedOut),
+            "ATTEMPT_OUTCOME_LOST" => Some(Self::Lost),
+            "ATTEMPT_OUTCOME_SNOOZED" => Some(Self::Snoozed),
+            "ATTEMPT_OUTCOME_RELEASED" => Some(Self::Released),
+            "ATTEMPT_OUTCOME_NOT_RECEIVED" => Some(Self::NotReceived),
+            "ATTEMPT_OUTCOME_CANCELLED" => Some(Self::Cancelled),
+            "ATTEMPT_OUTCOME_REVOKED" => Some(Self::Revoked),
+            _ => None,
+        }
+    }
 }
 /// Why a watch has a gap.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
@@ -1140,6 +1403,93 @@ impl CancelOutcome {
             "CANCEL_OUTCOME_CANCELLED" => Some(Self::Cancelled),
             "CANCEL_OUTCOME_REQUESTED" => Some(Self::Requested),
             "CANCEL_OUTCOME_ALREADY_FINAL" => Some(Self::AlreadyFinal),
+            _ => None,
+        }
+    }
+}
+/// What is done to each job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum BulkAction {
+    /// Refused.
+    Unspecified = 0,
+    /// As Cancel, to jobs that are not final.
+    Cancel = 1,
+    /// As Retry, to final jobs.
+    Retry = 2,
+    /// As Delete, to jobs that do not run.
+    Delete = 3,
+}
+impl BulkAction {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "BULK_ACTION_UNSPECIFIED",
+            Self::Cancel => "BULK_ACTION_CANCEL",
+            Self::Retry => "BULK_ACTION_RETRY",
+            Self::Delete => "BULK_ACTION_DELETE",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "BULK_ACTION_UNSPECIFIED" => Some(Self::Unspecified),
+            "BULK_ACTION_CANCEL" => Some(Self::Cancel),
+            "BULK_ACTION_RETRY" => Some(Self::Retry),
+            "BULK_ACTION_DELETE" => Some(Self::Delete),
+            _ => None,
+        }
+    }
+}
+/// What came of one job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum BulkOutcome {
+    /// Never sent by a server.
+    Unspecified = 0,
+    /// It was cancelled before it started.
+    Cancelled = 1,
+    /// It runs, and its handler was asked to stop.
+    Requested = 2,
+    /// It runs once more.
+    Retried = 3,
+    /// It is gone.
+    Deleted = 4,
+    /// It changed since the ledger recorded it, and is none of them any more. A call that is
+    /// repeated finds so what the first one did.
+    Changed = 5,
+    /// It can not be done: see refusals.
+    Refused = 6,
+}
+impl BulkOutcome {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "BULK_OUTCOME_UNSPECIFIED",
+            Self::Cancelled => "BULK_OUTCOME_CANCELLED",
+            Self::Requested => "BULK_OUTCOME_REQUESTED",
+            Self::Retried => "BULK_OUTCOME_RETRIED",
+            Self::Deleted => "BULK_OUTCOME_DELETED",
+            Self::Changed => "BULK_OUTCOME_CHANGED",
+            Self::Refused => "BULK_OUTCOME_REFUSED",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "BULK_OUTCOME_UNSPECIFIED" => Some(Self::Unspecified),
+            "BULK_OUTCOME_CANCELLED" => Some(Self::Cancelled),
+            "BULK_OUTCOME_REQUESTED" => Some(Self::Requested),
+            "BULK_OUTCOME_RETRIED" => Some(Self::Retried),
+            "BULK_OUTCOME_DELETED" => Some(Self::Deleted),
+            "BULK_OUTCOME_CHANGED" => Some(Self::Changed),
+            "BULK_OUTCOME_REFUSED" => Some(Self::Refused),
             _ => None,
         }
     }
@@ -1300,6 +1650,31 @@ pub mod job_service_client {
                 .insert(GrpcMethod::new("sentinel.jobs.v1.JobService", "Get"));
             self.inner.unary(req, path, codec).await
         }
+        /// Many jobs, each as linearizable as by Get.
+        pub async fn batch_get(
+            &mut self,
+            request: impl tonic::IntoRequest<super::BatchGetRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::BatchGetResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = crate::codec::BoundedCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/sentinel.jobs.v1.JobService/BatchGet",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("sentinel.jobs.v1.JobService", "BatchGet"));
+            self.inner.unary(req, path, codec).await
+        }
         /// Jobs by filter, newest first, from the ledger: as of as_of.
         pub async fn list(
             &mut self,
@@ -1342,6 +1717,32 @@ pub mod job_service_client {
             let mut req = request.into_request();
             req.extensions_mut()
                 .insert(GrpcMethod::new("sentinel.jobs.v1.JobService", "Counts"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// The attempts of a job, newest first: those that ended without success from the ledger as
+        /// of as_of, and the one that runs or succeeded from the job itself.
+        pub async fn list_attempts(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListAttemptsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListAttemptsResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = crate::codec::BoundedCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/sentinel.jobs.v1.JobService/ListAttempts",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("sentinel.jobs.v1.JobService", "ListAttempts"));
             self.inner.unary(req, path, codec).await
         }
         /// A snapshot, then every state change.
@@ -1413,6 +1814,76 @@ pub mod job_service_client {
                 .insert(GrpcMethod::new("sentinel.jobs.v1.JobService", "Retry"));
             self.inner.unary(req, path, codec).await
         }
+        /// Makes a SCHEDULED job ready to start now, also one that waits between two attempts.
+        pub async fn run_now(
+            &mut self,
+            request: impl tonic::IntoRequest<super::RunNowRequest>,
+        ) -> std::result::Result<tonic::Response<super::RunNowResponse>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = crate::codec::BoundedCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/sentinel.jobs.v1.JobService/RunNow",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("sentinel.jobs.v1.JobService", "RunNow"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Removes a job that does not run, with its attempts, labels and log lines, and frees its
+        /// unique key. Watchers see it as a last change, reason DELETED. Jobs that wait for it go by
+        /// their failure policy, unless it had succeeded. Its id is unknown from then on.
+        pub async fn delete(
+            &mut self,
+            request: impl tonic::IntoRequest<super::DeleteRequest>,
+        ) -> std::result::Result<tonic::Response<super::DeleteResponse>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = crate::codec::BoundedCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/sentinel.jobs.v1.JobService/Delete",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("sentinel.jobs.v1.JobService", "Delete"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Cancels, retries or deletes the jobs of a filter, newest first, a bounded number a call.
+        /// Asked again with next_page_token it goes on, after a lost connection too: a job that had
+        /// its turn is not one that it is done to twice. With dry_run it only counts.
+        pub async fn bulk(
+            &mut self,
+            request: impl tonic::IntoRequest<super::BulkRequest>,
+        ) -> std::result::Result<tonic::Response<super::BulkResponse>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = crate::codec::BoundedCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/sentinel.jobs.v1.JobService/Bulk",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("sentinel.jobs.v1.JobService", "Bulk"));
+            self.inner.unary(req, path, codec).await
+        }
         /// What the handlers of a job logged, oldest first.
         pub async fn read_logs(
             &mut self,
@@ -1471,6 +1942,14 @@ pub mod job_service_server {
             &self,
             request: tonic::Request<super::GetRequest>,
         ) -> std::result::Result<tonic::Response<super::GetResponse>, tonic::Status>;
+        /// Many jobs, each as linearizable as by Get.
+        async fn batch_get(
+            &self,
+            request: tonic::Request<super::BatchGetRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::BatchGetResponse>,
+            tonic::Status,
+        >;
         /// Jobs by filter, newest first, from the ledger: as of as_of.
         async fn list(
             &self,
@@ -1481,6 +1960,15 @@ pub mod job_service_server {
             &self,
             request: tonic::Request<super::CountsRequest>,
         ) -> std::result::Result<tonic::Response<super::CountsResponse>, tonic::Status>;
+        /// The attempts of a job, newest first: those that ended without success from the ledger as
+        /// of as_of, and the one that runs or succeeded from the job itself.
+        async fn list_attempts(
+            &self,
+            request: tonic::Request<super::ListAttemptsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListAttemptsResponse>,
+            tonic::Status,
+        >;
         /// Server streaming response type for the Watch method.
         type WatchStream: tonic::codegen::tokio_stream::Stream<
                 Item = std::result::Result<super::WatchResponse, tonic::Status>,
@@ -1502,6 +1990,25 @@ pub mod job_service_server {
             &self,
             request: tonic::Request<super::RetryRequest>,
         ) -> std::result::Result<tonic::Response<super::RetryResponse>, tonic::Status>;
+        /// Makes a SCHEDULED job ready to start now, also one that waits between two attempts.
+        async fn run_now(
+            &self,
+            request: tonic::Request<super::RunNowRequest>,
+        ) -> std::result::Result<tonic::Response<super::RunNowResponse>, tonic::Status>;
+        /// Removes a job that does not run, with its attempts, labels and log lines, and frees its
+        /// unique key. Watchers see it as a last change, reason DELETED. Jobs that wait for it go by
+        /// their failure policy, unless it had succeeded. Its id is unknown from then on.
+        async fn delete(
+            &self,
+            request: tonic::Request<super::DeleteRequest>,
+        ) -> std::result::Result<tonic::Response<super::DeleteResponse>, tonic::Status>;
+        /// Cancels, retries or deletes the jobs of a filter, newest first, a bounded number a call.
+        /// Asked again with next_page_token it goes on, after a lost connection too: a job that had
+        /// its turn is not one that it is done to twice. With dry_run it only counts.
+        async fn bulk(
+            &self,
+            request: tonic::Request<super::BulkRequest>,
+        ) -> std::result::Result<tonic::Response<super::BulkResponse>, tonic::Status>;
         /// Server streaming response type for the ReadLogs method.
         type ReadLogsStream: tonic::codegen::tokio_stream::Stream<
                 Item = std::result::Result<super::ReadLogsResponse, tonic::Status>,
@@ -1727,6 +2234,51 @@ pub mod job_service_server {
                     };
                     Box::pin(fut)
                 }
+                "/sentinel.jobs.v1.JobService/BatchGet" => {
+                    #[allow(non_camel_case_types)]
+                    struct BatchGetSvc<T: JobService>(pub Arc<T>);
+                    impl<
+                        T: JobService,
+                    > tonic::server::UnaryService<super::BatchGetRequest>
+                    for BatchGetSvc<T> {
+                        type Response = super::BatchGetResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::BatchGetRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as JobService>::batch_get(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = BatchGetSvc(inner);
+                        let codec = crate::codec::BoundedCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
                 "/sentinel.jobs.v1.JobService/List" => {
                     #[allow(non_camel_case_types)]
                     struct ListSvc<T: JobService>(pub Arc<T>);
@@ -1798,6 +2350,51 @@ pub mod job_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = CountsSvc(inner);
+                        let codec = crate::codec::BoundedCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/sentinel.jobs.v1.JobService/ListAttempts" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListAttemptsSvc<T: JobService>(pub Arc<T>);
+                    impl<
+                        T: JobService,
+                    > tonic::server::UnaryService<super::ListAttemptsRequest>
+                    for ListAttemptsSvc<T> {
+                        type Response = super::ListAttemptsResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListAttemptsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as JobService>::list_attempts(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListAttemptsSvc(inner);
                         let codec = crate::codec::BoundedCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(
@@ -1930,6 +2527,135 @@ pub mod job_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = RetrySvc(inner);
+                        let codec = crate::codec::BoundedCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/sentinel.jobs.v1.JobService/RunNow" => {
+                    #[allow(non_camel_case_types)]
+                    struct RunNowSvc<T: JobService>(pub Arc<T>);
+                    impl<T: JobService> tonic::server::UnaryService<super::RunNowRequest>
+                    for RunNowSvc<T> {
+                        type Response = super::RunNowResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::RunNowRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as JobService>::run_now(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = RunNowSvc(inner);
+                        let codec = crate::codec::BoundedCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/sentinel.jobs.v1.JobService/Delete" => {
+                    #[allow(non_camel_case_types)]
+                    struct DeleteSvc<T: JobService>(pub Arc<T>);
+                    impl<T: JobService> tonic::server::UnaryService<super::DeleteRequest>
+                    for DeleteSvc<T> {
+                        type Response = super::DeleteResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::DeleteRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as JobService>::delete(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = DeleteSvc(inner);
+                        let codec = crate::codec::BoundedCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/sentinel.jobs.v1.JobService/Bulk" => {
+                    #[allow(non_camel_case_types)]
+                    struct BulkSvc<T: JobService>(pub Arc<T>);
+                    impl<T: JobService> tonic::server::UnaryService<super::BulkRequest>
+                    for BulkSvc<T> {
+                        type Response = super::BulkResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::BulkRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as JobService>::bulk(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = BulkSvc(inner);
                         let codec = crate::codec::BoundedCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

@@ -57,8 +57,9 @@ pub struct JobEvent {
     pub status: Status,
     /// There when the job is new, and where the store has it at hand.
     pub spec: Option<Arc<Spec>>,
-    /// The encoded spec of a job that is new, or that a retry brought back from its end. The
-    /// ledger may know the job: it hands only live ones to a store that starts.
+    /// The encoded spec of a job that is new, that a retry brought back from its end, or that is
+    /// deleted. The ledger may know the job: it hands only live ones to a store that starts. And
+    /// of a deleted one nobody else may know any more who was told of it.
     pub new: Option<Bytes>,
     /// How an attempt ended, when this change ended one without success.
     pub end: Option<AttemptEnd>,

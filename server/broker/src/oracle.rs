@@ -77,6 +77,9 @@ impl Oracle {
             for event in &entry.jobs {
                 let spec = event.spec.clone().expect("the oracle keeps it at hand");
                 let job = Job { id: event.id, spec, status: event.status.clone() };
+                if job.is_deleted() {
+                    naive.keys.retain(|(_, id, _)| *id != job.id);
+                }
                 naive.jobs.insert(job.id, (Arc::new(job), entry.position.seq));
             }
         }
@@ -263,6 +266,10 @@ impl Naive {
             self.became_ready.insert((job.spec.queue.clone(), job.spec.kind.clone()));
         }
         let is_back = was.is_none_or(State::is_final) && !job.status.state.is_final();
+        if job.is_deleted() {
+            self.keys.retain(|(_, id, _)| *id != job.id);
+        }
+        let is_back = is_back || job.is_deleted();
         let new =
             spec.or_else(|| (is_back || was.is_none()).then(|| codec::encode_spec(&job.spec)));
         let (status, spec) = (job.status.clone(), Some(job.spec.clone()));

@@ -18,7 +18,8 @@ pub trait Broker: Send + Sync + 'static {
     /// Applies a call. What it answers is durable. A reader sees all of a call or nothing.
     fn commit(&self, call: Call) -> Reply<'_, Outcome>;
 
-    /// The jobs as last committed, in the order asked; none where the job is not hot.
+    /// The jobs as last committed, in the order asked; none where the job is not hot. What is
+    /// left of a deleted one is answered until it is evicted as any final job is.
     fn read(&self, ids: Vec<JobId>) -> Reply<'_, Vec<Option<Arc<Job>>>>;
 
     /// Who holds each key at `now`.

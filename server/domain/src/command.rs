@@ -41,6 +41,10 @@ pub enum Command {
     Replace,
     /// A caller wants it run once more.
     Retry,
+    /// A caller wants it started ahead of its time.
+    RunNow,
+    /// A caller wants it gone.
+    Delete,
 }
 
 /// How a handler failed.
@@ -74,4 +78,10 @@ pub enum Refusal {
     WrongState,
     #[error("the checkpoint is too large")]
     CheckpointTooLarge,
+    #[error("the job is not scheduled")]
+    NotScheduled,
+    #[error("the job runs")]
+    Running,
+    #[error("the job was deleted")]
+    Deleted,
 }

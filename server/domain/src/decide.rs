@@ -35,6 +35,8 @@ pub fn decide(job: &Job, command: &Command, now: Millis) -> Result<Decision, Ref
         Command::Unblock { parent, outcome } => wait::unblock(job, *parent, *outcome, now),
         Command::Replace => wait::replace(job, now),
         Command::Retry => retry(job, now),
+        Command::RunNow => wait::run_now(job, now),
+        Command::Delete => delete(job, now),
         Command::Cancel { reason, actor } => cancel(job, reason, actor, now),
         Command::Revoke => revoke(job, now),
         Command::TimeOut { dice } => time_out(job, *dice, now),
@@ -191,7 +193,28 @@ fn checkpoint(job: &Job, lease: &Lease, data: &Bytes, now: Millis) -> Result<Dec
     Ok(plain(with(job, status)))
 }
 
+/// What is left of a deleted job is final, so that whoever waits for it waits no longer, and
+/// ended now, so that it stays as long as any end does.
+fn delete(job: &Job, now: Millis) -> Result<Decision, Refusal> {
+    if job.is_deleted() {
+        return Err(Refusal::Deleted);
+    }
+    let state = match job.status.state {
+        State::Running => return Err(Refusal::Running),
+        state if state.is_final() => state,
+        _ => State::Cancelled,
+    };
+    let mut status = changed(job, now);
+    finish::end(&mut status, state, Reason::Deleted, now);
+    status.result = None;
+    status.checkpoint = None;
+    Ok(plain(with(job, status)))
+}
+
 fn retry(job: &Job, now: Millis) -> Result<Decision, Refusal> {
+    if job.is_deleted() {
+        return Err(Refusal::Deleted);
+    }
     if !job.status.state.is_final() {
         return Err(Refusal::NotFinal);
     }

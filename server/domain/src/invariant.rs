@@ -114,6 +114,7 @@ pub const ALL: &[Invariant] = &[
 fn fits(state: State, reason: Reason) -> bool {
     use Reason as R;
     match state {
+        _ if reason == R::Deleted => state.is_final(),
         State::Blocked | State::Running | State::Succeeded => reason == R::None,
         State::Scheduled => {
             matches!(reason, R::None | R::HandlerError | R::Timeout | R::Snoozed)
@@ -150,12 +151,15 @@ fn starts(before: &Job, after: &Job) -> bool {
 pub fn broken_step(before: &Job, after: &Job) -> Vec<&'static str> {
     let (b, a) = (&before.status, &after.status);
     let started = a.epoch > b.epoch;
-    let rules: [(&'static str, bool); 11] = [
+    let deleted =
+        a.is_deleted() && a.state.is_final() && (a.state == b.state || !b.state.is_final());
+    let rules: [(&'static str, bool); 12] = [
         ("same-job", before.id == after.id && before.spec == after.spec),
         ("version-dense", a.version == b.version + 1),
         ("epoch-never-falls", a.epoch >= b.epoch),
         ("lease-never-reused", a.lease.is_none() || a.lease == b.lease || a.epoch > b.epoch),
-        ("final-only-left-by-retry", !b.state.is_final() || a.run == b.run + 1),
+        ("final-only-left-by-retry", !b.state.is_final() || a.run == b.run + 1 || deleted),
+        ("nothing-after-deletion", !b.is_deleted()),
         ("time-never-falls", a.updated_at >= b.updated_at),
         ("run-changes-only-from-final", a.run == b.run || b.state.is_final()),
         ("retry-starts-over", a.run == b.run || (a.state == State::Ready && a.attempt == 0)),

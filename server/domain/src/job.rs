@@ -62,6 +62,8 @@ pub enum Reason {
     StartDeadline,
     Snoozed,
     Released,
+    /// Not a job any more: what says so to those who wait for it or watch it.
+    Deleted,
 }
 
 /// A job. Stores and readers share it; a change makes a new one.
@@ -73,6 +75,11 @@ pub struct Job {
 }
 
 impl Job {
+    /// Only the word that it is gone is left.
+    pub fn is_deleted(&self) -> bool {
+        self.status.is_deleted()
+    }
+
     /// One more attempt that takes its worker down, and it is given up.
     pub fn is_suspect(&self) -> bool {
         u64::from(self.status.crashes) + 1 >= CRASHES_MAX
@@ -115,6 +122,13 @@ pub struct Status {
     pub recorded: Option<(u64, SessionId)>,
     /// Stored fields that only a newer version knows: they go along unread.
     pub foreign: Option<Box<[u8]>>,
+}
+
+impl Status {
+    /// As [`Job::is_deleted`].
+    pub fn is_deleted(&self) -> bool {
+        self.reason == Reason::Deleted
+    }
 }
 
 /// The right to run one attempt. Compared for equality, never by order.

@@ -32,7 +32,7 @@ pub use id::{JobId, MAX_SHARD, SessionId};
 pub use job::{Cancel, Job, JobError, Lease, Millis, Progress, Reason, State, Status};
 pub use order::ready_score;
 pub use queue::{Queue, QueueMode, QueueOrder};
-pub use restore::{on_restore, raise_epoch};
+pub use restore::{on_restore, raise_epoch, stand_in};
 pub use retry::{Backoff, Dice, Jitter, RetryPolicy};
 pub use spec::{
     Ack, DependencyFailure, Label, Name, OnLost, Spec, Unique, UniqueMode, UniqueScope,

@@ -81,6 +81,10 @@ limits! {
     BATCH_JOBS: 1_000, "jobs", "INVALID_ARGUMENT";
     /// Payloads of one batch together.
     BATCH_BYTES: 4 << 20, "bytes", "INVALID_ARGUMENT";
+    /// Jobs of one step of a bulk action when page_size is 0.
+    BULK_DEFAULT: 100, "jobs", "-";
+    /// Jobs that the preview of a bulk action looks at.
+    BULK_LOOKS: 100_000, "jobs", "capped is set";
     /// Jobs of one watch by ids.
     WATCH_JOBS: 100, "jobs", "INVALID_ARGUMENT";
     /// Jobs in the snapshot of a watch by filter.

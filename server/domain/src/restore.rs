@@ -1,7 +1,9 @@
 //! What becomes of jobs when an older state is restored. The time since is lost, and workers
 //! may still hold leases from it: none of them must count for anything.
 
-use crate::{Command, Job, OnLost};
+use std::sync::Arc;
+
+use crate::{Command, Job, JobId, Millis, OnLost, Reason, Spec, State, birth};
 
 /// What to do about a job that was running when the backup was taken. The attempt may have done
 /// its work since, so a job that must not run twice ends; another one goes back to its queue,
@@ -26,6 +28,17 @@ pub fn raise_epoch(job: &Job, floor: u64) -> Option<Job> {
     let mut raised = job.clone();
     raised.status.epoch = floor;
     Some(raised)
+}
+
+/// What a job that waits for one that nobody knows is to see of it: it was deleted, and the word
+/// of that was lost in a crash.
+pub fn stand_in(id: JobId, child: &Job, now: Millis) -> Job {
+    let spec = Spec { depends_on: Box::default(), unique: None, ..Spec::clone(&child.spec) };
+    let mut job = birth(id, Arc::new(spec), &[], now);
+    job.status.state = State::Cancelled;
+    job.status.reason = Reason::Deleted;
+    job.status.finished_at = Some(now);
+    job
 }
 
 #[cfg(test)]

@@ -44,7 +44,7 @@ pub fn unique_key(spec: &Spec) -> Option<UniqueKey> {
 /// guard that the key is free or held by that job.
 pub fn held_key(job: &Job) -> Option<(UniqueKey, Option<Millis>)> {
     let unique = job.spec.unique.as_deref()?;
-    if job.status.reason == Reason::Replaced {
+    if matches!(job.status.reason, Reason::Replaced | Reason::Deleted) {
         return None;
     }
     match unique.ttl_ms {

@@ -8,7 +8,8 @@ use sentinel_broker::{
     Change, Conflict, Group, Guard, JobEvent, RequestMemory, ServerId, SessionRow, Verdict, codec,
 };
 use sentinel_domain::{
-    AttemptEnd, Job, JobId, Millis, Name, Progress, Queue, SessionId, State, limits, promote,
+    AttemptEnd, Job, JobId, Millis, Name, Progress, Queue, SessionId, State, UniqueKey, limits,
+    promote, unique_key,
 };
 
 use crate::epoch;
@@ -23,6 +24,7 @@ enum Undo {
     Queue(Name, Option<Queue>),
     Session(SessionId, Option<SessionRow>),
     Request(Box<str>),
+    Key(UniqueKey, JobId, Option<Millis>),
 }
 
 /// A call in the making.
@@ -80,6 +82,7 @@ impl<'a> Work<'a> {
                     self.hot.sessions.set_row(id, old);
                 }
                 Undo::Request(id) => self.requests.forget(&id),
+                Undo::Key(key, id, until) => self.hot.keys.hold(key, id, until),
             }
         }
     }
@@ -214,16 +217,21 @@ impl<'a> Work<'a> {
     /// Puts the job after a change, with the event of it.
     pub(crate) fn put(&mut self, job: Arc<Job>, spec: Option<Bytes>, end: Option<AttemptEnd>) {
         let job = epoch::raised(job, self.lease_floor);
+        if job.is_deleted() && !self.hot.jobs.contains_key(&job.id) {
+            self.forget_key(&job);
+        }
         let old = self.hot.set(job.id, Some(job.clone()));
         let was = old.as_ref().map(|old| old.status.state);
         if job.status.state == State::Ready && was != Some(State::Ready) {
             self.note_ready(&job);
         }
         // The ledger hands only live jobs to a restart, so one that comes back from its end
-        // brings its spec along again.
+        // brings its spec along again. So does one that is deleted: see `JobEvent::new`.
         let is_back = was.is_none_or(State::is_final) && !job.status.state.is_final();
         let new = match spec {
-            None if is_back || was.is_none() => Some(codec::encode_spec(&job.spec)),
+            None if is_back || was.is_none() || job.is_deleted() => {
+                Some(codec::encode_spec(&job.spec))
+            }
             spec => spec,
         };
         self.undo.push(Undo::Job(job.id, old));
@@ -234,6 +242,14 @@ impl<'a> Work<'a> {
             new,
             end,
         });
+    }
+
+    /// Of a job that is not there any more, but for its key.
+    fn forget_key(&mut self, job: &Job) {
+        let Some(key) = unique_key(&job.spec) else { return };
+        if let Some(until) = self.hot.keys.forget(&key, job.id) {
+            self.undo.push(Undo::Key(key, job.id, until));
+        }
     }
 
     fn note_ready(&mut self, job: &Job) {

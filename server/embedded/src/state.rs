@@ -9,7 +9,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use foldhash::HashMap;
-use sentinel_domain::{Job, JobId, Millis, Name, Queue, SessionId, State, alarm_at, held_key};
+use sentinel_domain::{
+    Job, JobId, Millis, Name, Queue, SessionId, State, alarm_at, held_key, unique_key,
+};
 
 pub(crate) use self::dependents::Dependents;
 pub(crate) use self::keys::Keys;
@@ -84,6 +86,10 @@ impl Hot {
         }
         if let Some((key, until)) = held_key(job) {
             self.keys.hold(key, id, until);
+        }
+        // Also where it was evicted before, and its key was not.
+        if let Some(key) = unique_key(&job.spec).filter(|_| job.is_deleted()) {
+            self.keys.forget(&key, id);
         }
     }
 

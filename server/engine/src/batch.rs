@@ -220,7 +220,7 @@ fn answers(items: &[BatchItem]) -> Vec<Answer> {
 }
 
 /// The refusal of one item, or the error that concerns the whole call.
-fn refused(error: EngineError) -> Result<ItemRefused, EngineError> {
+pub(crate) fn refused(error: EngineError) -> Result<ItemRefused, EngineError> {
     let message = error.to_string();
     let item = |reason: &str| ItemRefused { reason: reason.into(), message, field: String::new() };
     match error {

@@ -74,6 +74,9 @@ impl Engine {
         match self.acknowledge(group, Ack::Hot).await? {
             Verdict::Committed => Ok(Applied::Done(after)),
             Verdict::Conflict(Conflict::Job { current: Some(current), .. }) => {
+                if current.is_deleted() {
+                    return Err(EngineError::JobNotFound(current.id));
+                }
                 Ok(Applied::Changed(current))
             }
             Verdict::Conflict(Conflict::Key { holder: Some(holder), .. }) => {

@@ -181,7 +181,14 @@ impl Engine {
         draft: &mut Draft,
         holder: sentinel_domain::JobId,
     ) -> Result<(), EngineError> {
-        let holder = self.get(holder).await?;
+        let holder = match self.get(holder).await {
+            // It was deleted meanwhile, and its key is free.
+            Err(EngineError::JobNotFound(_)) => {
+                draft.holder = None;
+                return Ok(());
+            }
+            holder => holder?,
+        };
         let mode = draft.spec.unique.as_deref().map_or(UniqueMode::ReturnExisting, |u| u.mode);
         let clash = on_clash(mode, &holder);
         draft.holder = Some((holder, clash));

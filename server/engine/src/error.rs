@@ -1,7 +1,7 @@
 //! Why a use-case did not do what was asked. The service turns each into one status.
 
 use sentinel_broker::StoreError;
-use sentinel_domain::{Ack, JobId, Name, Violation};
+use sentinel_domain::{Ack, JobId, Name, State, Violation};
 use sentinel_ledger::LedgerError;
 
 /// Why a use-case did not do what was asked.
@@ -27,6 +27,10 @@ pub enum EngineError {
     RequestReused,
     #[error("the job {0} is not final: it can not be retried")]
     NotFinal(JobId),
+    #[error("the job {0} runs: cancel it first")]
+    Running(JobId),
+    #[error("the job {id} is {state:?}, not SCHEDULED")]
+    NotScheduled { id: JobId, state: State },
     #[error("the job changed again and again while the request was decided")]
     Contended,
     #[error("too much waits to be committed")]

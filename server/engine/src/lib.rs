@@ -6,11 +6,14 @@
 
 mod ack;
 mod answer;
+mod attempts;
 mod batch;
+mod bulk;
 mod cancel;
 mod chance;
 mod clock;
 mod commit;
+mod delete;
 mod demand;
 mod enqueue;
 mod error;
@@ -28,6 +31,7 @@ mod reach;
 mod retain;
 mod retry;
 mod roster;
+mod run_now;
 pub mod session;
 mod settings;
 mod sweep;
@@ -41,7 +45,9 @@ use sentinel_broker::{Broker, ServerId};
 use sentinel_domain::JobId;
 use sentinel_ledger::Ledger;
 
+pub use attempts::{Attempt, AttemptsPage, CameOfIt};
 pub use batch::{BatchItem, ItemRefused};
+pub use bulk::{BulkAction, BulkOutcome, BulkStep};
 pub use cancel::{CancelOutcome, Cancelled};
 pub use chance::Chance;
 pub use clock::Clock;

@@ -54,7 +54,7 @@ impl Engine {
     }
 
     /// The job after a change that was made before, and that may not be safe yet.
-    async fn known(&self, id: JobId) -> Result<Arc<Job>, EngineError> {
+    pub(crate) async fn known(&self, id: JobId) -> Result<Arc<Job>, EngineError> {
         let job = self.get(id).await?;
         self.acknowledge_known(&job).await?;
         Ok(job)
@@ -73,9 +73,9 @@ impl Engine {
     }
 }
 
-/// A job that lives only in the ledger comes back as what the retry makes of it: its end is
-/// history, and no watcher is shown it again.
-fn brought_back(job: Job, mut guards: Vec<Guard>) -> (Group, Arc<Job>) {
+/// A job that lives only in the ledger comes back as what a retry or a deletion makes of it: its
+/// end is history, and no watcher is shown it again.
+pub(crate) fn brought_back(job: Job, mut guards: Vec<Guard>) -> (Group, Arc<Job>) {
     let spec = codec::encode_spec(&job.spec);
     let job = Arc::new(job);
     guards.push(Guard::JobAbsent { id: job.id });
@@ -83,6 +83,6 @@ fn brought_back(job: Job, mut guards: Vec<Guard>) -> (Group, Arc<Job>) {
     (Group { request: None, guards, changes }, job)
 }
 
-fn answers(bytes: &[u8], id: JobId) -> bool {
+pub(crate) fn answers(bytes: &[u8], id: JobId) -> bool {
     answer::decode(bytes).is_some_and(|a| a == [Ok((id, false))])
 }

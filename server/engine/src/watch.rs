@@ -4,21 +4,22 @@
 //! its version. A filter's snapshot is the ledger's; the journal carries the watch from
 //! there to the present.
 
+mod cursor;
 mod elsewhere;
+mod snapshot;
 
 use std::collections::{HashMap, HashSet, VecDeque};
-use std::fmt;
-use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sentinel_broker::{Entry, Position, Tail};
-use sentinel_domain::limits::{WATCH_JOBS, WATCH_SNAPSHOT_JOBS};
+use sentinel_broker::{Position, Tail};
+use sentinel_domain::limits::WATCH_JOBS;
 use sentinel_domain::{Filter, Job, JobId, Progress, State};
 use sentinel_ledger::{LogRow, QueueCount};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+pub use self::cursor::Cursor;
 use self::elsewhere::Elsewhere;
 use crate::fanout::{Live, Taken, Watcher};
 use crate::reach::until_cut_off;
@@ -41,50 +42,6 @@ const ENTRIES_MAX: usize = 64;
 pub enum Selector {
     Jobs(Vec<JobId>),
     Filter(Filter),
-}
-
-/// Where a watch resumes: after an event of an entry of the journal.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Cursor {
-    entry: Position,
-    /// Events of the entry that were seen.
-    events: usize,
-}
-
-impl Cursor {
-    fn after(entry: Position) -> Self {
-        Self { entry, events: usize::MAX }
-    }
-
-    fn covers(&self, live: &Live) -> bool {
-        let at = live.entry.position;
-        at < self.entry || (at == self.entry && live.index < self.events)
-    }
-}
-
-impl fmt::Display for Cursor {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.events {
-            usize::MAX => write!(f, "{}", self.entry),
-            events => write!(f, "{}.{events}", self.entry),
-        }
-    }
-}
-
-impl FromStr for Cursor {
-    type Err = EngineError;
-
-    fn from_str(text: &str) -> Result<Self, EngineError> {
-        let parse = || {
-            let (entry, events) = match text.split_once('.') {
-                None => (text, usize::MAX),
-                Some((entry, events)) => (entry, events.parse().ok()?),
-            };
-            Some(Self { entry: entry.parse().ok()?, events })
-        };
-        parse()
-            .ok_or_else(|| EngineError::invalid("cursor", "is not a cursor that a watch has sent"))
-    }
 }
 
 /// Why something was missed.
@@ -311,76 +268,20 @@ impl Watch {
         Ok(())
     }
 
-    async fn snapshot(&mut self) -> Result<(), EngineError> {
-        self.known.clear();
-        self.catch_up = None;
-        self.resumed = None;
-        self.settled = None;
-        // All up to here is in what is read below.
-        let head = *self.engine.broker.head().borrow();
-        let snapshot = match self.selector.clone() {
-            Selector::Jobs(ids) => self.snapshot_of_jobs(&ids).await?,
-            Selector::Filter(filter) => self.snapshot_of_ledger(filter).await?,
-        };
-        for job in &snapshot.jobs {
-            self.known.insert(job.id, Known::of(job));
-        }
-        self.pass_over_lines(&snapshot.jobs).await;
-        let cursor = match self.selector {
-            Selector::Jobs(_) => Cursor::after(head.max(self.live_from)),
-            Selector::Filter(_) => self.catch_up.unwrap_or(Cursor::after(self.live_from)),
-        };
-        self.out.push_back(WatchEvent::Snapshot(snapshot, cursor));
-        Ok(())
-    }
-
-    async fn snapshot_of_jobs(&mut self, ids: &[JobId]) -> Result<Snapshot, EngineError> {
-        let mut snapshot = Snapshot::default();
-        for (id, job) in ids.iter().zip(self.engine.get_many(ids).await?) {
-            match job {
-                Some(job) => snapshot.jobs.push(job),
-                None => snapshot.unknown.push(*id),
-            }
-        }
-        let is_live = |job: &&Arc<Job>| !job.status.state.is_final();
-        self.open = snapshot.jobs.iter().filter(is_live).map(|job| job.id).collect();
-        match (snapshot.jobs.is_empty(), snapshot.unknown.first()) {
-            (true, Some(id)) => Err(EngineError::JobNotFound(*id)),
-            _ => Ok(snapshot),
-        }
-    }
-
-    async fn snapshot_of_ledger(&mut self, filter: Filter) -> Result<Snapshot, EngineError> {
-        // The checkpoint first: what the ledger records meanwhile comes again and is known.
-        let mut checkpoint = self.engine.ledger.checkpoint().await?;
-        checkpoint.epoch = self.live_from.epoch;
-        let size = WATCH_SNAPSHOT_JOBS as usize;
-        let is_counted = filter.kinds.is_empty() && filter.labels.is_empty();
-        let queues = filter.queues.clone();
-        let page = self.engine.list(filter, None, size).await?;
-        let counts = if is_counted { self.engine.counts(queues).await?.counts } else { Vec::new() };
-        if checkpoint.seq < self.live_from.seq {
-            self.catch_up = Some(Cursor::after(checkpoint));
-        }
-        Ok(Snapshot {
-            jobs: page.jobs.into_iter().map(Arc::new).collect(),
-            is_truncated: page.next.is_some(),
-            unknown: Vec::new(),
-            counts,
-        })
-    }
-
     async fn resume(&mut self, cursor: Cursor) -> Result<(), EngineError> {
         self.catch_up = Some(cursor);
         self.resumed = Some(cursor);
         if let Selector::Jobs(ids) = self.selector.clone() {
             let jobs = self.engine.get_many(&ids).await?;
             let head = *self.engine.broker.head().borrow();
+            // The end of one that is final or gone may still be on its way here.
+            let is_over =
+                |job: &Option<Arc<Job>>| job.as_ref().is_none_or(|job| job.status.state.is_final());
+            let over = ids.iter().zip(&jobs).filter(|(_, job)| is_over(job)).map(|(id, _)| *id);
+            self.settled = Some((head, over.collect()));
+            self.open = ids.iter().copied().collect();
             let known: Vec<_> = jobs.into_iter().flatten().collect();
             self.pass_over_lines(&known).await;
-            self.open = known.iter().map(|job| job.id).collect();
-            let is_final = |job: &&Arc<Job>| job.status.state.is_final();
-            self.settled = Some((head, known.iter().filter(is_final).map(|j| j.id).collect()));
         }
         Ok(())
     }
@@ -479,7 +380,8 @@ impl Watch {
             } else if matches!(self.selector, Selector::Jobs(_)) {
                 self.open.insert(job.id);
             }
-            self.out.push_back(WatchEvent::Change(job, cursor_after(&live.entry, live.index)));
+            self.out
+                .push_back(WatchEvent::Change(job, Cursor::after_event(&live.entry, live.index)));
         }
         Ok(())
     }
@@ -518,7 +420,7 @@ impl Watch {
             lives.iter().map(Live::event).filter(|e| e.spec.is_none()).map(|e| e.id).collect();
         let mut specs = HashMap::new();
         if !lacking.is_empty() {
-            for job in self.engine.get_many(&lacking).await?.into_iter().flatten() {
+            for job in self.engine.remains(&lacking).await?.into_iter().flatten() {
                 specs.insert(job.id, job.spec.clone());
             }
         }
@@ -541,9 +443,4 @@ async fn until(at: Option<Instant>) {
         Some(at) => tokio::time::sleep_until(at).await,
         None => std::future::pending().await,
     }
-}
-
-fn cursor_after(entry: &Entry, index: usize) -> Cursor {
-    let events = if index + 1 == entry.jobs.len() { usize::MAX } else { index + 1 };
-    Cursor { entry: entry.position, events }
 }

@@ -166,6 +166,12 @@ impl Ledger {
         from: Position,
         entries: Vec<Arc<Entry>>,
     ) -> Result<Position, LedgerError> {
+        // The log lines of a deleted job go first: nobody could find them later.
+        let mut gone = work::deleted(&entries);
+        while !gone.is_empty() {
+            let done = self.remove_logs(gone.clone()).await?;
+            gone.drain(..done);
+        }
         ask!(self.history.write, |rows| work::project(rows, from, &entries))
     }
 
@@ -183,6 +189,14 @@ impl Ledger {
     /// Only those of the file.
     pub async fn list(&self, filter: Filter, request: PageRequest) -> Result<Page, LedgerError> {
         ask!(self.history.read, |rows| work::list(rows, &filter, request))
+    }
+
+    /// How many jobs match a filter. Looks at no more than `looks`; true when there may be more.
+    ///
+    /// # Errors
+    /// Only those of the file.
+    pub async fn matching(&self, filter: Filter, looks: usize) -> Result<(u64, bool), LedgerError> {
+        ask!(self.history.read, |rows| work::matching(rows, &filter, looks))
     }
 
     /// How many jobs are in each state, sorted by queue and state, zeroes left out. No
@@ -222,13 +236,18 @@ impl Ledger {
         ask!(self.history.read, |rows| work::held_keys(rows, now))
     }
 
-    /// The attempts of a job that ended without success, oldest first; of more than
-    /// [`sentinel_domain::limits::PAGE_MAX`] the newest.
+    /// The attempts of a job that ended without success, newest first: those below an epoch,
+    /// at most `limit` and [`sentinel_domain::limits::PAGE_MAX`].
     ///
     /// # Errors
     /// Only those of the file.
-    pub async fn attempts(&self, id: JobId) -> Result<Vec<AttemptEnd>, LedgerError> {
-        ask!(self.history.read, |rows| work::attempts(rows, id))
+    pub async fn attempts(
+        &self,
+        id: JobId,
+        below: Option<u64>,
+        limit: usize,
+    ) -> Result<Vec<AttemptEnd>, LedgerError> {
+        ask!(self.history.read, |rows| work::attempts(rows, id, below, limit))
     }
 
     /// Records log lines, all or nothing. A line that is there is left as it is. Beyond

@@ -118,8 +118,8 @@ pub(crate) trait Rows: Send {
     fn held_keys(&mut self, now: Millis) -> impl Answer<Vec<(Vec<u8>, JobId, Millis)>>;
     /// Declarations by name.
     fn queues(&mut self) -> impl Answer<Vec<Vec<u8>>>;
-    /// The newest first.
-    fn attempts(&mut self, id: JobId, limit: i64) -> impl Answer<Vec<AttemptEnd>>;
+    /// The newest first, below an epoch.
+    fn attempts(&mut self, id: JobId, below: i64, limit: i64) -> impl Answer<Vec<AttemptEnd>>;
 
     /// False when the checkpoint is not `from`.
     fn move_checkpoint(&mut self, from: Position, last: &Entry) -> impl Answer<bool>;

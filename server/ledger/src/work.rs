@@ -11,8 +11,8 @@ mod retain;
 mod scan;
 
 pub(crate) use count::counts;
-pub(crate) use list::list;
+pub(crate) use list::{list, matching};
 pub(crate) use logs::{append_logs, log_bytes, read_logs, remove_logs};
-pub(crate) use project::project;
+pub(crate) use project::{deleted, project};
 pub(crate) use read::{as_of, attempts, checkpoint, get, held_keys, live, queues};
 pub(crate) use retain::{expired, oldest, overfull, remove};

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use sentinel_broker::{Broker, Position};
-use sentinel_domain::{JobId, Millis};
+use sentinel_domain::{Job, JobId, Millis, stand_in};
 use sentinel_embedded::{DirLock, Embedded, OpenOptions, Seed};
 use sentinel_engine::{Clock, Settings};
 use sentinel_ledger::{Ledger, LedgerError, LedgerOptions};
@@ -118,7 +118,12 @@ async fn seed(ledger: &Ledger, now: Millis) -> Result<Seed, LedgerError> {
         let live: HashSet<JobId> = jobs.iter().map(|job| job.id).collect();
         let final_parents: Vec<JobId> = waited_for.difference(&live).copied().collect();
         for ids in final_parents.chunks(PAGE) {
-            jobs.extend(ledger.get(ids.to_vec()).await?.into_iter().flatten());
+            for (id, parent) in ids.iter().zip(ledger.get(ids.to_vec()).await?) {
+                let waits = |job: &&Job| job.status.waiting_for.contains(id);
+                let child = jobs.iter().find(waits).expect("somebody waits for it");
+                let parent = parent.unwrap_or_else(|| stand_in(*id, child, now));
+                jobs.push(parent);
+            }
         }
     }
     let (queues, keys) = (ledger.queues().await?, ledger.held_keys(now).await?);

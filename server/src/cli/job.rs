@@ -1,5 +1,7 @@
 //! `sentinel job`: the verbs and their flags.
 
+mod attempts;
+mod bulk;
 mod enqueue;
 mod show;
 mod watch;
@@ -42,12 +44,16 @@ enum Verb {
     /// Follow jobs until they end, or all of a queue until you stop it.
     #[command(after_help = watch::EXAMPLES)]
     Watch(watch::WatchFlags),
-    /// Show one job with its payload and result.
+    /// Show jobs with their payload and result.
     #[command(after_help = "Example:\n  sentinel job get 0190a5c2-... --json | jq .result")]
     Get {
-        /// The job.
-        id: String,
+        /// The jobs.
+        #[arg(required = true)]
+        ids: Vec<String>,
     },
+    /// Show the attempts of a job, newest first.
+    #[command(after_help = "Example:\n  sentinel job attempts 0190a5c2-... --limit 5")]
+    Attempts(attempts::Attempts),
     /// List jobs, newest first.
     #[command(
         after_help = "Examples:\n  sentinel job list --state failed --queue mail\n  sentinel job list --label shop=42 --all --json | jq -r .id"
@@ -72,6 +78,23 @@ enum Verb {
         #[arg(required = true)]
         ids: Vec<String>,
     },
+    /// Start scheduled jobs now, also those that wait between two attempts.
+    #[command(after_help = "Example:\n  sentinel job run-now 0190a5c2-...")]
+    RunNow {
+        /// The jobs.
+        #[arg(required = true)]
+        ids: Vec<String>,
+    },
+    /// Remove jobs that do not run, with their attempts, labels and logs.
+    #[command(after_help = "Example:\n  sentinel job delete 0190a5c2-...")]
+    Delete {
+        /// The jobs.
+        #[arg(required = true)]
+        ids: Vec<String>,
+    },
+    /// Cancel, retry or delete all jobs of a filter.
+    #[command(after_help = bulk::EXAMPLES)]
+    Bulk(bulk::Bulk),
     /// Show what the handlers of a job logged.
     #[command(after_help = "Example:\n  sentinel job logs 0190a5c2-... --follow")]
     Logs {
@@ -107,10 +130,14 @@ pub(super) fn run(command: JobCommand) -> ExitCode {
                 let watch = flags.checked(out.json)?;
                 watch::follow(watch, &dial.client().await?, out).await
             }
-            Verb::Get { id } => show::get(&id, &dial.client().await?, out).await,
+            Verb::Get { ids } => show::get(ids, &dial.client().await?, out).await,
+            Verb::Attempts(flags) => attempts::list(flags, &dial.client().await?, out).await,
             Verb::List(list) => show::list(list, &dial.client().await?, out).await,
             Verb::Cancel { ids, reason } => cancel(&ids, &reason, &dial.client().await?, out).await,
             Verb::Retry { ids } => retry(&ids, &dial.client().await?, out).await,
+            Verb::RunNow { ids } => run_now(&ids, &dial.client().await?, out).await,
+            Verb::Delete { ids } => delete(&ids, &dial.client().await?, out).await,
+            Verb::Bulk(flags) => bulk::run(flags, &dial.client().await?, out).await,
             Verb::Logs { id, attempt, follow } => {
                 let client = dial.client().await?;
                 show::logs(client.read_logs(&id, attempt, follow).await?, out).await
@@ -206,6 +233,30 @@ async fn retry(ids: &[String], client: &Client, out: &mut Out) -> Result<u8, Fai
                 let remark = if remark.is_empty() { remark } else { format!(" ({remark})") };
                 out.line(format!("{id} {state}, run {}{remark}", job.run))?;
             }
+            Err(error) => code = code.max(failed(id, error, out)),
+        }
+    }
+    Ok(code)
+}
+
+async fn run_now(ids: &[String], client: &Client, out: &mut Out) -> Result<u8, Failure> {
+    let mut code = 0;
+    for id in ids {
+        match client.run_now(id).await {
+            Ok(job) if out.json => out.object(&json::job(&job))?,
+            Ok(job) => out.line(format!("{id} {}", look(job.state()).word))?,
+            Err(error) => code = code.max(failed(id, error, out)),
+        }
+    }
+    Ok(code)
+}
+
+async fn delete(ids: &[String], client: &Client, out: &mut Out) -> Result<u8, Failure> {
+    let mut code = 0;
+    for id in ids {
+        match client.delete(id).await {
+            Ok(()) if out.json => out.object(&json!({ "id": id, "deleted": true }))?,
+            Ok(()) => out.line(format!("{id} deleted"))?,
             Err(error) => code = code.max(failed(id, error, out)),
         }
     }

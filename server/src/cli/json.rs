@@ -10,8 +10,8 @@ use base64::engine::general_purpose::STANDARD;
 use prost_types::Timestamp;
 use sentinel_client::proto::admin::v1::Queue;
 use sentinel_client::proto::jobs::v1::{
-    Job, JobSpec, LogLine, Progress, QueueCounts, RetryPolicy, StateReason, Unique,
-    watch_response::Event,
+    Attempt, Job, JobError, JobSpec, LogLine, Progress, QueueCounts, RetryPolicy, StateReason,
+    Unique, watch_response::Event,
 };
 use serde_json::{Map, Value, json};
 
@@ -72,13 +72,6 @@ pub(super) fn is_json(content_type: &str) -> bool {
 pub(super) fn job(job: &Job) -> Value {
     let spec_is_json = job.spec.as_ref().is_none_or(|spec| is_json(&spec.content_type));
     let reason = (job.reason() != StateReason::Unspecified).then(|| job.reason().as_str_name());
-    let error = job.error.as_ref().map(|error| {
-        Object::new()
-            .text("message", &error.message)
-            .text("code", &error.code)
-            .put("retryable", error.retryable)
-            .end()
-    });
     Object::new()
         .put("id", job.id.as_str())
         .some("spec", job.spec.as_ref().map(spec))
@@ -98,7 +91,7 @@ pub(super) fn job(job: &Job) -> Value {
         .bytes("checkpoint", &job.checkpoint, spec_is_json)
         // A result carries no media type of its own.
         .bytes("result", &job.result, true)
-        .some("error", error)
+        .some("error", job.error.as_ref().map(error))
         .text("worker", &job.worker)
         .put("pendingDependencies", job.pending_dependencies)
         .end()
@@ -166,6 +159,28 @@ pub(super) fn log_line(line: &LogLine) -> Value {
         .time("time", line.time.as_ref())
         .put("level", line.level().as_str_name())
         .put("text", line.text.as_str())
+        .end()
+}
+
+/// An attempt.
+pub(super) fn attempt(attempt: &Attempt) -> Value {
+    Object::new()
+        .put("run", attempt.run)
+        .put("attempt", attempt.attempt)
+        .put("epoch", attempt.epoch)
+        .put("outcome", attempt.outcome().as_str_name())
+        .time("startedAt", attempt.started_at.as_ref())
+        .time("endedAt", attempt.ended_at.as_ref())
+        .text("worker", &attempt.worker)
+        .some("error", attempt.error.as_ref().map(error))
+        .end()
+}
+
+fn error(error: &JobError) -> Value {
+    Object::new()
+        .text("message", &error.message)
+        .text("code", &error.code)
+        .put("retryable", error.retryable)
         .end()
 }
 

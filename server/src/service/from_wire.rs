@@ -8,7 +8,7 @@ use sentinel_domain::{
     Ack, Backoff, DependencyFailure, Filter, Jitter, JobId, Label, Millis, NewJob, OnLost, Queue,
     QueueOrder, State, UniqueMode, UniqueScope,
 };
-use sentinel_engine::RequestKey;
+use sentinel_engine::{BulkAction, RequestKey};
 use sentinel_proto::admin::v1 as admin;
 use sentinel_proto::jobs::v1 as wire;
 use tonic::Status;
@@ -72,6 +72,17 @@ pub(super) fn job_id(field: &str, text: &str) -> Result<JobId, Status> {
     text.parse().map_err(|_| invalid_field(field, format!("{:?} is not a UUID", shown(text))))
 }
 
+pub(super) fn job_ids(field: &str, texts: &[String]) -> Result<Vec<JobId>, Status> {
+    let id = |(at, text): (usize, &String)| job_id(&format!("{field}[{at}]"), text);
+    texts.iter().enumerate().map(id).collect()
+}
+
+/// Where a page begins; none where it is the first.
+pub(super) fn page_token<T: std::str::FromStr>(token: &str) -> Result<Option<T>, Status> {
+    let wrong = |_| invalid_field("page_token", "is not the next_page_token of a page");
+    (!token.is_empty()).then(|| token.parse().map_err(wrong)).transpose()
+}
+
 /// An enum number that this version knows.
 fn known<E: TryFrom<i32>>(field: &str, number: i32) -> Result<E, Status> {
     E::try_from(number)
@@ -98,6 +109,19 @@ pub(super) fn request_key(
     Ok((!id.is_empty()).then(|| RequestKey {
         id: id.to_owned(),
         content_hash: content_hash(&bare.encode_to_vec()),
+    }))
+}
+
+/// The same for a verb whose request may look like that of another one.
+pub(super) fn request_key_of(
+    verb: &str,
+    id: &str,
+    bare: &impl prost::Message,
+) -> Result<Option<RequestKey>, Status> {
+    let key = request_key(id, bare)?;
+    Ok(key.map(|key| {
+        let content = [verb.as_bytes(), &key.content_hash.to_be_bytes()].concat();
+        RequestKey { content_hash: content_hash(&content), ..key }
     }))
 }
 
@@ -206,6 +230,22 @@ pub(super) fn filter(filter: Option<wire::JobFilter>) -> Result<Filter, Status> 
         labels: filter.labels.into_iter().map(label).collect(),
         created_after: time("filter.created_after", filter.created_after)?,
         created_before: time("filter.created_before", filter.created_before)?,
+    })
+}
+
+/// What is done to each job of a filter.
+pub(super) fn bulk_action(action: i32, reason: &str) -> Result<BulkAction, Status> {
+    if reason.len() as u64 > KEY_BYTES {
+        let text = format!("{} bytes is too long: at most {KEY_BYTES}", reason.len());
+        return Err(invalid_field("reason", text));
+    }
+    Ok(match known("action", action)? {
+        wire::BulkAction::Unspecified => {
+            return Err(invalid_field("action", "is unspecified: name an action"));
+        }
+        wire::BulkAction::Cancel => BulkAction::Cancel { reason: reason.into() },
+        wire::BulkAction::Retry => BulkAction::Retry,
+        wire::BulkAction::Delete => BulkAction::Delete,
     })
 }
 

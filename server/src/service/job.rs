@@ -3,7 +3,7 @@
 use futures_util::Stream;
 use futures_util::stream::{self, BoxStream, StreamExt, TryStreamExt};
 use sentinel_domain::JobId;
-use sentinel_domain::limits::{FILTER_NAMES, PAGE_DEFAULT};
+use sentinel_domain::limits::{BULK_DEFAULT, FILTER_NAMES, PAGE_DEFAULT};
 use sentinel_engine::{CancelOutcome, Engine, EngineError};
 use sentinel_proto::jobs::v1 as wire;
 use sentinel_proto::jobs::v1::job_service_server::JobService;
@@ -116,6 +116,34 @@ impl JobService for Jobs {
         Ok(Response::new(wire::GetResponse { job: Some(to_wire::job(&job, parts)) }))
     }
 
+    async fn batch_get(
+        &self,
+        request: Request<wire::BatchGetRequest>,
+    ) -> Result<Response<wire::BatchGetResponse>, Status> {
+        let request = request.into_inner();
+        let ids = from_wire::job_ids("ids", &request.ids)?;
+        let parts = Parts::of(request.view, Parts::Basic);
+        let found = self.engine.batch_get(&ids, parts == Parts::Full).await.map_err(answer)?;
+        let results = ids.iter().zip(found).map(|(id, job)| to_wire::found(*id, job, parts));
+        Ok(Response::new(wire::BatchGetResponse { results: results.collect() }))
+    }
+
+    async fn list_attempts(
+        &self,
+        request: Request<wire::ListAttemptsRequest>,
+    ) -> Result<Response<wire::ListAttemptsResponse>, Status> {
+        let request = request.into_inner();
+        let id = from_wire::job_id("id", &request.id)?;
+        let size = from_wire::page_size(request.page_size, PAGE_DEFAULT)?;
+        let below = from_wire::page_token::<u64>(&request.page_token)?;
+        let page = self.engine.list_attempts(id, below, size).await.map_err(answer)?;
+        Ok(Response::new(wire::ListAttemptsResponse {
+            attempts: page.attempts.iter().map(to_wire::attempt).collect(),
+            next_page_token: page.next.map(|epoch| epoch.to_string()).unwrap_or_default(),
+            as_of: Some(to_wire::timestamp(page.as_of)),
+        }))
+    }
+
     async fn list(
         &self,
         request: Request<wire::ListRequest>,
@@ -123,12 +151,7 @@ impl JobService for Jobs {
         let request = request.into_inner();
         let filter = from_wire::filter(request.filter)?;
         let size = from_wire::page_size(request.page_size, PAGE_DEFAULT)?;
-        let before = match request.page_token.as_str() {
-            "" => None,
-            token => Some(token.parse::<JobId>().map_err(|_| {
-                invalid_field("page_token", "is not the next_page_token of a page")
-            })?),
-        };
+        let before = from_wire::page_token::<JobId>(&request.page_token)?;
         let page = self.engine.list(filter, before, size).await.map_err(answer)?;
         let parts = Parts::of(request.view, Parts::Basic);
         Ok(Response::new(wire::ListResponse {
@@ -194,6 +217,55 @@ impl JobService for Jobs {
         let id = from_wire::job_id("id", &request.id)?;
         let job = self.engine.retry(id, key).await.map_err(answer)?;
         Ok(Response::new(wire::RetryResponse { job: Some(to_wire::job(&job, Parts::Basic)) }))
+    }
+
+    async fn run_now(
+        &self,
+        request: Request<wire::RunNowRequest>,
+    ) -> Result<Response<wire::RunNowResponse>, Status> {
+        let mut request = request.into_inner();
+        let request_id = std::mem::take(&mut request.request_id);
+        let key = from_wire::request_key_of("RunNow", &request_id, &request)?;
+        from_wire::actor(&request.actor)?;
+        let id = from_wire::job_id("id", &request.id)?;
+        let job = self.engine.run_now(id, key).await.map_err(answer)?;
+        Ok(Response::new(wire::RunNowResponse { job: Some(to_wire::job(&job, Parts::Basic)) }))
+    }
+
+    async fn delete(
+        &self,
+        request: Request<wire::DeleteRequest>,
+    ) -> Result<Response<wire::DeleteResponse>, Status> {
+        let mut request = request.into_inner();
+        let request_id = std::mem::take(&mut request.request_id);
+        let key = from_wire::request_key_of("Delete", &request_id, &request)?;
+        from_wire::actor(&request.actor)?;
+        let id = from_wire::job_id("id", &request.id)?;
+        self.engine.delete(id, &request.actor, key).await.map_err(answer)?;
+        Ok(Response::new(wire::DeleteResponse {}))
+    }
+
+    async fn bulk(
+        &self,
+        request: Request<wire::BulkRequest>,
+    ) -> Result<Response<wire::BulkResponse>, Status> {
+        let request = request.into_inner();
+        from_wire::actor(&request.actor)?;
+        let action = from_wire::bulk_action(request.action, &request.reason)?;
+        let filter = from_wire::filter(request.filter)?;
+        if request.dry_run {
+            let (matched, capped) =
+                self.engine.bulk_preview(&action, &filter).await.map_err(answer)?;
+            return Ok(Response::new(wire::BulkResponse {
+                matched,
+                capped,
+                ..wire::BulkResponse::default()
+            }));
+        }
+        let size = from_wire::page_size(request.page_size, BULK_DEFAULT)?;
+        let before = from_wire::page_token::<JobId>(&request.page_token)?;
+        let step = self.engine.bulk(&action, &filter, before, size, &request.actor);
+        Ok(Response::new(to_wire::bulk_step(step.await.map_err(answer)?)))
     }
 
     type ReadLogsStream = BoxStream<'static, Result<wire::ReadLogsResponse, Status>>;

@@ -10,6 +10,8 @@ use sentinel_ledger::LedgerError;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 
+use super::to_wire;
+
 /// The `domain` of every ErrorInfo.
 pub const DOMAIN: &str = "sentinel";
 
@@ -76,6 +78,12 @@ catalogue! {
     JOB_NOT_FINAL: FailedPrecondition, "",
         "Only a final job can be retried.",
         "Wait for the job, or cancel it first.";
+    JOB_RUNNING: FailedPrecondition, "",
+        "A running job can not be deleted.",
+        "Cancel it and delete it when it has ended.";
+    JOB_NOT_SCHEDULED: FailedPrecondition, "",
+        "Only a SCHEDULED job can be started ahead of its time; the metadata say in which `state` the job is.",
+        "Nothing, if it is READY or RUNNING. Retry a final job.";
     CONTENDED: Aborted, "",
         "The job changed again and again while the call was decided.",
         "Repeat the call.";
@@ -192,6 +200,12 @@ pub fn answer(error: EngineError) -> Status {
         }
         EngineError::RequestReused => simple(&REQUEST_ID_REUSED, message),
         EngineError::NotFinal(_) => simple(&JOB_NOT_FINAL, message),
+        EngineError::Running(_) => simple(&JOB_RUNNING, message),
+        EngineError::NotScheduled { state, .. } => {
+            let state = to_wire::state(state).as_str_name().to_owned();
+            let (code, details) = begin(&JOB_NOT_SCHEDULED, &[("state", state)]);
+            status(code, message, details)
+        }
         EngineError::Contended => simple(&CONTENDED, message),
         EngineError::Overloaded => later(&OVERLOADED, message, pause),
         EngineError::ShuttingDown | EngineError::Store(StoreError::Closed) => {

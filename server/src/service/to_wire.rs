@@ -1,11 +1,13 @@
 //! From the engine's types to messages.
 
+use std::sync::Arc;
+
 use prost_types::{Duration, Timestamp};
 use sentinel_domain::{
-    Ack, Backoff, DependencyFailure, Jitter, Job, JobError, Millis, OnLost, Progress, Queue,
-    QueueMode, QueueOrder, Reason, Spec, State, UniqueMode, UniqueScope,
+    Ack, AttemptOutcome, Backoff, DependencyFailure, Jitter, Job, JobError, JobId, Millis, OnLost,
+    Progress, Queue, QueueMode, QueueOrder, Reason, Spec, State, UniqueMode, UniqueScope,
 };
-use sentinel_engine::BatchItem;
+use sentinel_engine::{Attempt, BatchItem, BulkOutcome, BulkStep, CameOfIt, ItemRefused};
 use sentinel_ledger::{LogRow, QueueCount};
 use sentinel_proto::admin::v1 as admin;
 use sentinel_proto::jobs::v1 as wire;
@@ -70,6 +72,7 @@ const fn reason(reason: Reason) -> wire::StateReason {
         Reason::StartDeadline => wire::StateReason::StartDeadline,
         Reason::Snoozed => wire::StateReason::Snoozed,
         Reason::Released => wire::StateReason::Released,
+        Reason::Deleted => wire::StateReason::Deleted,
     }
 }
 
@@ -213,6 +216,73 @@ pub(super) fn job(job: &Job, parts: Parts) -> wire::Job {
     }
 }
 
+/// One id of a batch.
+pub(super) fn found(id: JobId, found: Option<Arc<Job>>, parts: Parts) -> wire::BatchGetResult {
+    use wire::batch_get_result::Outcome;
+    let outcome = match found {
+        Some(found) => Outcome::Job(job(&found, parts)),
+        None => Outcome::MissingId(id.to_string()),
+    };
+    wire::BatchGetResult { outcome: Some(outcome) }
+}
+
+const fn came_of_it(came_of_it: CameOfIt) -> wire::AttemptOutcome {
+    match came_of_it {
+        CameOfIt::Running => wire::AttemptOutcome::Running,
+        CameOfIt::Succeeded => wire::AttemptOutcome::Succeeded,
+        CameOfIt::Ended(AttemptOutcome::Failed) => wire::AttemptOutcome::Failed,
+        CameOfIt::Ended(AttemptOutcome::TimedOut) => wire::AttemptOutcome::TimedOut,
+        CameOfIt::Ended(AttemptOutcome::Lost) => wire::AttemptOutcome::Lost,
+        CameOfIt::Ended(AttemptOutcome::Snoozed) => wire::AttemptOutcome::Snoozed,
+        CameOfIt::Ended(AttemptOutcome::Released) => wire::AttemptOutcome::Released,
+        CameOfIt::Ended(AttemptOutcome::NotReceived) => wire::AttemptOutcome::NotReceived,
+        CameOfIt::Ended(AttemptOutcome::Cancelled) => wire::AttemptOutcome::Cancelled,
+        CameOfIt::Ended(AttemptOutcome::Revoked) => wire::AttemptOutcome::Revoked,
+    }
+}
+
+pub(super) fn attempt(attempt: &Attempt) -> wire::Attempt {
+    wire::Attempt {
+        run: attempt.run,
+        attempt: attempt.attempt,
+        epoch: attempt.epoch,
+        outcome: came_of_it(attempt.came_of_it).into(),
+        started_at: attempt.started_at.map(timestamp),
+        ended_at: attempt.ended_at.map(timestamp),
+        worker: attempt.worker.as_deref().unwrap_or_default().to_owned(),
+        error: attempt.error.as_deref().map(error),
+    }
+}
+
+const fn bulk_outcome(outcome: BulkOutcome) -> wire::BulkOutcome {
+    match outcome {
+        BulkOutcome::Cancelled => wire::BulkOutcome::Cancelled,
+        BulkOutcome::Requested => wire::BulkOutcome::Requested,
+        BulkOutcome::Retried => wire::BulkOutcome::Retried,
+        BulkOutcome::Deleted => wire::BulkOutcome::Deleted,
+        BulkOutcome::Changed => wire::BulkOutcome::Changed,
+        BulkOutcome::Refused => wire::BulkOutcome::Refused,
+    }
+}
+
+pub(super) fn bulk_step(step: BulkStep) -> wire::BulkResponse {
+    let count = |(outcome, count)| wire::BulkCount { outcome: bulk_outcome(outcome).into(), count };
+    let refusal = |(id, refused): (JobId, ItemRefused)| wire::BulkRefusal {
+        id: id.to_string(),
+        error: Some(item_error(refused)),
+    };
+    wire::BulkResponse {
+        counts: step.counts.into_iter().map(count).collect(),
+        refusals: step.refusals.into_iter().map(refusal).collect(),
+        next_page_token: step.next.map(|id| id.to_string()).unwrap_or_default(),
+        ..wire::BulkResponse::default()
+    }
+}
+
+fn item_error(refused: ItemRefused) -> wire::ItemError {
+    wire::ItemError { reason: refused.reason, message: refused.message, field: refused.field }
+}
+
 pub(super) fn batch_result(item: BatchItem) -> wire::EnqueueBatchResult {
     use wire::enqueue_batch_result::Outcome;
     let outcome = match item {
@@ -221,11 +291,7 @@ pub(super) fn batch_result(item: BatchItem) -> wire::EnqueueBatchResult {
             state: state(job.status.state).into(),
             deduplicated,
         }),
-        Err(refused) => Outcome::Error(wire::ItemError {
-            reason: refused.reason,
-            message: refused.message,
-            field: refused.field,
-        }),
+        Err(refused) => Outcome::Error(item_error(refused)),
     };
     wire::EnqueueBatchResult { outcome: Some(outcome) }
 }

@@ -38,6 +38,14 @@ async fn a_job_is_enqueued_watched_and_shown() {
     assert!(!listed.contains('\u{1b}'), "{listed:?}");
     let logs = at(&world, &["job", "logs", job["id"].as_str().unwrap(), "--json"]).await;
     assert_eq!(logs.json()[0]["text"], "step 1 of 2");
+    let id = job["id"].as_str().unwrap();
+    let attempts = at(&world, &["job", "attempts", id, "--json"]).await.json();
+    assert_eq!(attempts.len(), 1, "{attempts:?}");
+    assert_eq!(attempts[0]["outcome"], "ATTEMPT_OUTCOME_SUCCEEDED", "{attempts:?}");
+    let unknown = "0190a5c2-0000-7000-8000-000000000000";
+    let both = at(&world, &["job", "get", unknown, id, "--json"]).await;
+    assert_eq!((both.code, both.json().len()), (3, 1), "{both:?}");
+    assert!(both.err.contains(unknown), "{both:?}");
     let counts = at(&world, &["job", "counts", "--json"]).await.json();
     assert_eq!(counts[0]["queue"], "default", "{counts:?}");
 }
@@ -82,7 +90,7 @@ async fn exit_codes_tell_what_happened() {
     assert_eq!(at(&world, &["job", "cancel", id]).await.code, 5);
     let again = at(&world, &["job", "retry", id, "--json"]).await.json();
     assert_eq!((&again[0]["run"], &again[0]["state"]), (&json!(2), &json!("JOB_STATE_READY")));
-    for verb in ["get", "cancel", "retry", "watch"] {
+    for verb in ["get", "cancel", "retry", "watch", "attempts", "run-now", "delete"] {
         assert_eq!(at(&world, &["job", verb, unknown]).await.code, 3, "{verb}");
     }
     assert_eq!(at(&world, &["job", "get", "nonsense"]).await.code, 2);
@@ -94,6 +102,54 @@ async fn exit_codes_tell_what_happened() {
     assert_eq!(error["error"]["reason"], "INVALID_FIELD");
     assert_eq!(error["error"]["fieldViolations"][0]["field"], "spec.kind");
     assert_eq!(error["exitCode"], 2);
+}
+
+#[tokio::test]
+async fn jobs_start_ahead_of_their_time_and_are_deleted() {
+    let world = World::start().await;
+    let args = ["job", "enqueue", "demo.noop", "--delay", "1h"];
+    let id = at(&world, &args).await.ok();
+    let id = id.trim();
+    let ready = at(&world, &["job", "run-now", id, "--json"]).await.json();
+    assert_eq!(ready[0]["state"], "JOB_STATE_READY", "{ready:?}");
+    let again = at(&world, &["job", "run-now", id, "--json"]).await;
+    assert_eq!(again.code, 5, "{again:?}");
+    assert!(again.err.contains("JOB_NOT_SCHEDULED"), "{again:?}");
+    at(&world, &["job", "delete", id]).await.ok();
+    assert_eq!(at(&world, &["job", "get", id]).await.code, 3);
+    let _worker = world.worker("w1", &[]).await;
+    let id = at(&world, &["job", "enqueue", "demo.sleep", "--payload", SLEEP]).await.ok();
+    let id = id.trim();
+    until("it runs", PATIENCE, || async {
+        let job = at(&world, &["job", "get", id, "--json"]).await.json();
+        (job[0]["state"] == "JOB_STATE_RUNNING").then_some(())
+    })
+    .await;
+    let refused = at(&world, &["job", "delete", id, "--json"]).await;
+    assert_eq!(refused.code, 5, "{refused:?}");
+    assert!(refused.err.contains("JOB_RUNNING"), "{refused:?}");
+}
+
+#[tokio::test]
+async fn many_jobs_are_counted_before_they_are_cancelled() {
+    let world = World::start().await;
+    let args = ["job", "enqueue", "demo.noop", "--count", "230", "--label", "shop=42"];
+    at(&world, &args).await.ok();
+    let bulk = async |more: &[&str]| {
+        let args = ["job", "bulk", "cancel", "--label", "shop=42"];
+        at(&world, &args.iter().chain(more).copied().collect::<Vec<_>>()).await
+    };
+    let counted = bulk(&["--dry-run", "--json"]).await.json();
+    assert_eq!(counted[0], json!({"matched": 230, "capped": false}));
+    let unasked = bulk(&[]).await;
+    assert_eq!(unasked.code, 2, "{unasked:?}");
+    assert!(unasked.err.contains("230 jobs") && unasked.err.contains("--yes"), "{unasked:?}");
+    let done = bulk(&["--yes", "--json"]).await.json();
+    assert_eq!(done[0]["counts"], json!({"cancelled": 230}), "{done:?}");
+    let none = bulk(&["--yes"]).await.ok();
+    assert!(none.contains("no jobs match"), "{none}");
+    let all = at(&world, &["job", "bulk", "delete", "--yes"]).await;
+    assert_eq!(all.code, 2, "every job is not a filter: {all:?}");
 }
 
 #[tokio::test]

@@ -14,6 +14,7 @@ use crate::raw::Raw;
 /// reaches each from below: file and function.
 const BELOW: &[(&str, &str, &str)] = &[
     ("COUNT_CAP", "server/ledger/src/sqlite/tests.rs", "a_count_stops_at_its_cap"),
+    ("BULK_LOOKS", "server/ledger/tests/it/model.rs", "a_preview_stops_at_its_looks"),
     ("REQUEST_TTL_MS", "server/broker/src/conformance/cases/requests.rs", "forgotten_in_time"),
     ("REQUESTS_MAX", "server/embedded/src/requests/tests.rs", "the_oldest_requests_are_forgotten"),
     ("REQUESTS_BYTES", "server/embedded/src/requests/tests.rs", "the_oldest_answers_are_forgotten"),

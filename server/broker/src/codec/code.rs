@@ -32,7 +32,7 @@ codes! {
     from_reason, to_reason, Reason, "reason": {
         0 = None, 1 = HandlerError, 2 = NotRetryable, 3 = Timeout, 4 = WorkerLost,
         5 = Poisoned, 6 = CancelledByCaller, 7 = Replaced, 8 = DependencyFailed,
-        9 = StartDeadline, 10 = Snoozed, 11 = Released,
+        9 = StartDeadline, 10 = Snoozed, 11 = Released, 12 = Deleted,
     }
     from_outcome, to_outcome, AttemptOutcome, "attempt outcome": {
         1 = Failed, 2 = TimedOut, 3 = Lost, 4 = Snoozed,

@@ -83,7 +83,7 @@ prop_compose! {
     }
 }
 
-const REASONS: [Reason; 12] = [
+const REASONS: [Reason; 13] = [
     Reason::None,
     Reason::HandlerError,
     Reason::NotRetryable,
@@ -96,6 +96,7 @@ const REASONS: [Reason; 12] = [
     Reason::StartDeadline,
     Reason::Snoozed,
     Reason::Released,
+    Reason::Deleted,
 ];
 
 const OUTCOMES: [AttemptOutcome; 8] = [

@@ -2,6 +2,7 @@
 
 mod attention;
 mod claims;
+mod deletion;
 mod dependencies;
 mod groups;
 mod journal;
@@ -124,6 +125,8 @@ cases! {
     promotion: in_order_and_bounded;
     dependencies: children_are_reported_until_released final_parents_release_one_by_one
         parents_stay_hot;
+    deletion: gone_with_its_key_and_told_with_its_spec children_hear_of_it
+        of_a_job_that_is_not_hot evicted_and_reopened;
     attention: alarms lost_jobs_and_expired_sessions lost_jobs_behind_idle_sessions wake_at_says_when
         orphans_wake_nobody_twice;
     journal: dense_and_complete other_epoch head_moves reading_nothing_writes_nothing reopened;

@@ -41,6 +41,18 @@ pub(super) fn unblock(
     Ok(plain(with(job, status)))
 }
 
+/// What a promotion does, before its time; a job that waits between two attempts says why still.
+pub(super) fn run_now(job: &Job, now: Millis) -> Result<Decision, Refusal> {
+    if job.status.state != State::Scheduled {
+        return Err(if job.is_deleted() { Refusal::Deleted } else { Refusal::NotScheduled });
+    }
+    let mut status = changed(job, now);
+    status.state = State::Ready;
+    status.reason = job.status.reason;
+    status.ready_at = job.status.ready_at.min(now);
+    Ok(plain(with(job, status)))
+}
+
 pub(super) fn replace(job: &Job, now: Millis) -> Result<Decision, Refusal> {
     if !job.status.state.is_waiting() {
         return Err(Refusal::WrongState);

@@ -45,6 +45,8 @@ fn all(life: &Life) -> Vec<Command> {
         unblock(PARENTS[0], State::Failed),
         Command::Replace,
         Command::Retry,
+        Command::RunNow,
+        Command::Delete,
     ];
     // The newest lease is live or just over; the one before it is stale.
     life.leases.iter().rev().take(2).for_each(|lease| commands.extend(reports(*lease)));

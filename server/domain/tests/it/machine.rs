@@ -102,6 +102,7 @@ pub(crate) fn situations() -> Vec<Situation> {
         given("FAILED", step(&last, &fail(lease(&last)), NOW - 1), &last),
         given("CANCELLED by its handler", step(&step(&once, &cancel(), NOW), &stopped, NOW), &once),
         fresh("CANCELLED by replacement", step(&waiting(|_| ()), &Command::Replace, NOW)),
+        fresh("CANCELLED by deletion", step(&waiting(|_| ()), &Command::Delete, NOW)),
         fresh("EXPIRED", step(&waiting(soon), &Command::Expire, NOW - 1)),
     ]
 }
@@ -167,6 +168,8 @@ fn from_outside() -> Vec<Question> {
         ask("Lose", Command::Lose { session: ALICE }),
         ask("Lose, another session", Command::Lose { session: BOB }),
         ask("Retry", Command::Retry),
+        ask("RunNow", Command::RunNow),
+        ask("Delete", Command::Delete),
     ]
 }
 

@@ -70,6 +70,8 @@ fn command_name(command: &Command) -> &'static str {
         Command::Unblock { .. } => "Unblock",
         Command::Replace => "Replace",
         Command::Retry => "Retry",
+        Command::RunNow => "RunNow",
+        Command::Delete => "Delete",
     }
 }
 
@@ -80,14 +82,14 @@ fn the_table_has_every_state_command_and_refusal() {
     assert_eq!(states.len(), State::ALL.len());
     let asked = questions(all[0].lease);
     let names: BTreeSet<&str> = asked.iter().map(|q| command_name(&q.command)).collect();
-    assert_eq!(names.len(), 17);
+    assert_eq!(names.len(), 19);
     assert!(asked.iter().all(|q| q.name.starts_with(command_name(&q.command))));
     let refused: BTreeSet<String> =
         cells().iter().filter_map(|c| c.answer.as_ref().err()).map(|r| format!("{r:?}")).collect();
     assert_eq!(refused, REFUSALS.iter().map(|r| format!("{r:?}")).collect());
 }
 
-const REFUSALS: [Refusal; 9] = [
+const REFUSALS: [Refusal; 12] = [
     Refusal::Fenced,
     Refusal::Duplicate,
     Refusal::AlreadyFinal,
@@ -97,6 +99,9 @@ const REFUSALS: [Refusal; 9] = [
     Refusal::NotWaitingFor,
     Refusal::WrongState,
     Refusal::CheckpointTooLarge,
+    Refusal::NotScheduled,
+    Refusal::Running,
+    Refusal::Deleted,
 ];
 
 #[test]

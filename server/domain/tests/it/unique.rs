@@ -82,7 +82,8 @@ fn a_key_is_held_until_the_end_or_for_its_ttl() {
         assert_eq!(held_key(&job).map(|(_, until)| until), expected, "{name}");
     }
     for (name, job) in holders(Some(60_000)) {
-        let expected = (job.status.reason != Reason::Replaced).then_some(Some(T0 + 60_000));
+        let expected = (!matches!(job.status.reason, Reason::Replaced | Reason::Deleted))
+            .then_some(Some(T0 + 60_000));
         assert_eq!(held_key(&job).map(|(_, until)| until), expected, "{name}");
     }
     assert_eq!(held_key(&enqueue(new_job())), None);

@@ -76,7 +76,9 @@ impl Life {
         }
         match command {
             Command::Cancel { .. } => assert!(state.is_final() || self.job.status.cancel.is_some()),
-            Command::Retry => assert!(!state.is_final()),
+            Command::Retry => assert!(!state.is_final() || self.job.is_deleted()),
+            Command::Delete => assert!(state == State::Running || self.job.is_deleted()),
+            Command::RunNow => assert!(state != State::Scheduled),
             Command::Replace => assert!(!state.is_waiting()),
             _ => {}
         }
@@ -96,7 +98,8 @@ impl Life {
             );
         }
         if before.state.is_final() {
-            assert!(matches!(command, Command::Retry), "{}", told());
+            assert!(matches!(command, Command::Retry | Command::Delete), "{}", told());
+            assert!(!self.job.is_deleted(), "{}", told());
         } else if before.cancel.is_some() {
             let ends = after.state.is_final() || after.lease == before.lease;
             assert!(ends, "an attempt after a cancel: {}", told());
@@ -104,7 +107,7 @@ impl Life {
         if let Command::Succeed { result, .. } = command {
             let kept = result.len() as u64 <= limits::RESULT_BYTES;
             assert_eq!(after.state == State::Succeeded, kept, "{}", told());
-        } else {
+        } else if !decision.job.is_deleted() {
             assert_ne!(after.state, State::Succeeded, "{}", told());
         }
         self.check_end(command, decision, now);
@@ -155,7 +158,7 @@ impl Life {
                 self.reported.insert(lease.epoch);
             }
         }
-        if after.state.is_final() {
+        if after.state.is_final() && !before.state.is_final() {
             assert!(self.ended_runs.insert(after.run), "two ends of run {}", after.run);
         }
         self.job = decision.job.clone();

@@ -54,6 +54,13 @@ impl Keys {
         }
     }
 
+    /// Lets go of a key whatever its time, if this job holds it. Answers that time.
+    pub(crate) fn forget(&mut self, key: &UniqueKey, id: JobId) -> Option<Option<Millis>> {
+        let until = self.held.get(key).filter(|holder| holder.id == id)?.until;
+        self.release(key, id, until);
+        Some(until)
+    }
+
     /// Forgets keys whose time is over, at most `limit`.
     pub(crate) fn sweep(&mut self, now: Millis, limit: usize) {
         for _ in 0..limit {

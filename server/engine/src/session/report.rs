@@ -135,7 +135,7 @@ impl Engine {
         if lacking.is_empty() {
             return true;
         }
-        let Ok(found) = self.get_many(&lacking).await else { return false };
+        let Ok(found) = self.remains(&lacking).await else { return false };
         let mut found = found.into_iter();
         for report in pending.iter_mut().filter(|report| report.job.is_none()) {
             report.job = found.next().flatten();

@@ -2,9 +2,12 @@
 //! frame.
 
 mod ack;
+mod attempts;
 mod batch;
+mod bulk;
 mod cancel;
 mod checkpoint;
+mod delete;
 mod dependency;
 mod drain;
 mod enqueue;
@@ -17,6 +20,7 @@ mod progress;
 mod report;
 mod request;
 mod retain;
+mod run_now;
 mod servers;
 mod sim;
 mod walk;

@@ -44,6 +44,8 @@ const TWICE: u64 = 100;
 const WIDE: &[&str] = &[
     "cancel",
     "retry",
+    "delete",
+    "run now",
     "stream broken",
     "worker crashed",
     "second stream",

@@ -149,8 +149,13 @@ impl Rows for Session {
         Ok(query::declarations().load(&mut self.connection).await?)
     }
 
-    async fn attempts(&mut self, id: JobId, limit: i64) -> Result<Vec<AttemptEnd>, Fault> {
-        let rows: Vec<query::AttemptRow> = query::attempts_of(&key(id), limit)
+    async fn attempts(
+        &mut self,
+        id: JobId,
+        below: i64,
+        limit: i64,
+    ) -> Result<Vec<AttemptEnd>, Fault> {
+        let rows: Vec<query::AttemptRow> = query::attempts_of(&key(id), below, limit)
             .select(query::ATTEMPT)
             .load(&mut self.connection)
             .await?;

@@ -115,8 +115,12 @@ pub(crate) fn declarations() -> _ {
 }
 
 #[auto_type]
-pub(crate) fn attempts_of<'a>(job: &'a [u8], limit: i64) -> _ {
-    attempts::table.filter(attempts::job.eq(job)).order(attempts::epoch.desc()).limit(limit)
+pub(crate) fn attempts_of<'a>(job: &'a [u8], below: i64, limit: i64) -> _ {
+    attempts::table
+        .filter(attempts::job.eq(job))
+        .filter(attempts::epoch.lt(below))
+        .order(attempts::epoch.desc())
+        .limit(limit)
 }
 
 /// The columns of an [`AttemptRow`].

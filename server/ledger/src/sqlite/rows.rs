@@ -104,9 +104,14 @@ impl Rows for SqliteConnection {
         Ok(query::declarations().load(self)?)
     }
 
-    async fn attempts(&mut self, id: JobId, limit: i64) -> Result<Vec<AttemptEnd>, Fault> {
+    async fn attempts(
+        &mut self,
+        id: JobId,
+        below: i64,
+        limit: i64,
+    ) -> Result<Vec<AttemptEnd>, Fault> {
         let rows: Vec<query::AttemptRow> =
-            query::attempts_of(&key(id), limit).select(query::ATTEMPT).load(self)?;
+            query::attempts_of(&key(id), below, limit).select(query::ATTEMPT).load(self)?;
         rows.into_iter().map(query::AttemptRow::into_end).collect()
     }
 

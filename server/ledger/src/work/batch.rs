@@ -18,6 +18,8 @@ const INLINE_SPEC_BYTES: usize = 1024;
 /// after another.
 #[derive(Default)]
 pub(crate) struct Batch<'a> {
+    /// Jobs that were deleted: nothing of them is written.
+    pub(crate) gone: Vec<JobId>,
     /// Jobs that are new here. A store that was rebuilt tells of its jobs anew.
     pub(crate) born: Vec<Born<'a>>,
     /// New states of jobs that are here.
@@ -77,6 +79,10 @@ impl<'a> Batch<'a> {
         names: &mut Names,
     ) -> Result<(), Fault> {
         let &(position, last) = events.last().expect("chunks are not empty");
+        if last.status.is_deleted() {
+            self.gone.push(last.id);
+            return Ok(());
+        }
         let id = key(last.id);
         let state = state_code(last.status.state);
         let status = codec::encode_status(&last.status);

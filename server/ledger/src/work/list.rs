@@ -13,6 +13,8 @@ use crate::{Page, PageRequest};
 
 /// Candidates that one page looks at, at the most. About 0.3 s when none of them fits.
 const SCAN_MAX: usize = 100_000;
+/// Candidates that a count holds at once.
+const LOOK_STEP: usize = 1_024;
 /// Specs and statuses that one page holds, unless a single job has more: a page must fit
 /// into a message.
 const PAGE_BYTES: usize = 12 << 20;
@@ -61,6 +63,29 @@ pub(crate) async fn list<R: Rows>(
             return Ok(page);
         }
     }
+}
+
+/// How many jobs a filter has among those that the first `looks` looks find, and whether there
+/// may be more.
+pub(crate) async fn matching<R: Rows>(
+    rows: &mut R,
+    filter: &Filter,
+    looks: usize,
+) -> Result<(u64, bool), Fault> {
+    let Some(direction) = bounds(filter, None) else { return Ok((0, false)) };
+    let mut merge = Merge::new(sources(rows, filter).await?, direction, looks);
+    let (mut count, mut looked) = (0, 0);
+    while looked < looks {
+        let step = merge.take(rows, LOOK_STEP.min(looks - looked)).await?;
+        if step.is_empty() {
+            return Ok((count, false));
+        }
+        looked += step.len();
+        for some in step.chunks(R::STEP) {
+            count += fitting(rows, filter, some.to_vec()).await?.len() as u64;
+        }
+    }
+    Ok((count, !merge.take(rows, 1).await?.is_empty()))
 }
 
 fn weight(job: &Job) -> usize {

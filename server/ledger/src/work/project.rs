@@ -2,10 +2,13 @@
 
 use std::sync::Arc;
 
+use sentinel_broker::codec::Names;
 use sentinel_broker::{Entry, Position};
+use sentinel_domain::{Job, JobId};
 
 use super::batch::Batch;
-use crate::rows::Rows;
+use super::read;
+use crate::rows::{Lock, Rows};
 use crate::sql::Fault;
 
 /// Writes the entries that follow `from` and moves the checkpoint.
@@ -22,8 +25,29 @@ pub(crate) async fn project<R: Rows>(
         return Err(Fault::Superseded { expected: from, found });
     }
     rows.drop_keys(last.at).await?;
-    rows.write(&Batch::of(entries)?).await?;
+    let batch = Batch::of(entries)?;
+    take_out(rows, &batch.gone).await?;
+    rows.write(&batch).await?;
     Ok(last.position)
+}
+
+/// Deletes jobs with all that belongs to them but log lines.
+async fn take_out<R: Rows>(rows: &mut R, ids: &[JobId]) -> Result<(), Fault> {
+    let mut names = Names::default();
+    for step in ids.chunks(R::STEP) {
+        let there = read::jobs(rows, step, Lock::Held, &mut names).await?;
+        let there: Vec<Job> = there.into_iter().flatten().collect();
+        if !there.is_empty() {
+            rows.delete(&there).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Jobs that the entries say are gone.
+pub(crate) fn deleted(entries: &[Arc<Entry>]) -> Vec<JobId> {
+    let events = entries.iter().flat_map(|entry| &entry.jobs);
+    events.filter(|event| event.status.is_deleted()).map(|event| event.id).collect()
 }
 
 /// Dense within an epoch. From the very start any place will do, since the journal may

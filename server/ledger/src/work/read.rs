@@ -102,10 +102,13 @@ pub(crate) async fn queues<R: Rows>(rows: &mut R) -> Result<Vec<Queue>, Fault> {
     found.into_iter().map(|row| Ok(codec::decode_queue(Bytes::from(row), &mut names)?)).collect()
 }
 
-/// The attempts of a job that ended without success, oldest first; of more than a page
-/// the newest.
-pub(crate) async fn attempts<R: Rows>(rows: &mut R, id: JobId) -> Result<Vec<AttemptEnd>, Fault> {
-    let mut ends = rows.attempts(id, PAGE_MAX.cast_signed()).await?;
-    ends.reverse();
-    Ok(ends)
+/// The attempts of a job that ended without success, newest first, below an epoch.
+pub(crate) async fn attempts<R: Rows>(
+    rows: &mut R,
+    id: JobId,
+    below: Option<u64>,
+    limit: usize,
+) -> Result<Vec<AttemptEnd>, Fault> {
+    let below = below.map_or(i64::MAX, |epoch| i64::try_from(epoch).unwrap_or(i64::MAX));
+    rows.attempts(id, below, limit.clamp(1, PAGE_MAX as usize) as i64).await
 }

@@ -63,7 +63,7 @@ async fn answers(ledger: &Ledger, journal: &Journal) -> String {
     let mut told = format!("{listed:?} {:?}", ledger.get(ids.clone()).await);
     for id in ids {
         let query = LogQuery { job: id, attempt: None, after: None, limit: 10 };
-        let (ends, lines) = (ledger.attempts(id).await, ledger.read_logs(query).await);
+        let (ends, lines) = (ledger.attempts(id, None, 1_000).await, ledger.read_logs(query).await);
         let bytes = ledger.log_bytes(id, 1, 1).await;
         told += &format!("{id}: {ends:?} {lines:?} {bytes:?}\n");
     }

@@ -87,6 +87,7 @@ impl Journal {
             (Some(_), 6) => Command::Lose { session },
             (Some(lease), _) => Command::Release { lease },
             (None, 0) => cancel,
+            (None, 1) if self.rng.random_bool(0.3) => Command::Delete,
             (None, 1) => Command::Retry,
             (None, 2..=3) => Command::Promote,
             (None, _) => Command::Start { session, worker: "w1".into() },
@@ -105,7 +106,8 @@ impl Journal {
                     let job = self.jobs[id].clone();
                     let command = self.command(&job);
                     if let Ok(Decision { job, end }) = decide(&job, &command, self.now) {
-                        events.push(self.record(job, None, end));
+                        let spec = job.is_deleted().then(|| codec::encode_spec(&job.spec));
+                        events.push(self.record(job, spec, end));
                     }
                 }
                 _ => {
@@ -128,6 +130,11 @@ impl Journal {
             new,
             end: end.clone(),
         };
+        if job.is_deleted() {
+            self.ends.remove(&job.id);
+            self.jobs.remove(&job.id);
+            return event;
+        }
         self.ends.entry(job.id).or_default().extend(end);
         self.jobs.insert(job.id, job);
         event

@@ -3,7 +3,7 @@
 use rand::RngExt;
 use rand::seq::IndexedRandom;
 use sentinel_broker::Position;
-use sentinel_domain::{Filter, Job, JobId, Label, State, held_key};
+use sentinel_domain::{AttemptEnd, Filter, Job, JobId, Label, State, held_key};
 use sentinel_ledger::{Ledger, PageRequest};
 
 use crate::home::{Home, fresh, on_every_home};
@@ -11,6 +11,7 @@ use crate::journal::{Journal, KINDS, QUEUES, START};
 
 on_every_home!(
     lists_equal_predicates,
+    a_preview_stops_at_its_looks,
     look_ups_equal_the_fold,
     counts_equal_the_fold,
     a_page_visits_each_job_once_while_jobs_are_added,
@@ -94,6 +95,20 @@ async fn lists_equal_predicates(home: Home) {
     }
 }
 
+/// In pages of two.
+async fn all_attempts(ledger: &Ledger, id: JobId) -> Vec<AttemptEnd> {
+    let mut found: Vec<AttemptEnd> = Vec::new();
+    loop {
+        let below = found.last().map(|end| end.epoch);
+        let page = ledger.attempts(id, below, 2).await.expect("attempts");
+        let is_last = page.len() < 2;
+        found.extend(page);
+        if is_last {
+            return found;
+        }
+    }
+}
+
 async fn look_ups_equal_the_fold(home: Home) {
     for seed in 10..16 {
         let (_directory, ledger) = fresh(home).await;
@@ -105,8 +120,9 @@ async fn look_ups_equal_the_fold(home: Home) {
             ids.iter().map(|id| journal.jobs.get(id).cloned()).collect();
         assert_eq!(ledger.get(ids.clone()).await.expect("jobs"), expected);
         for id in &ids {
-            let expected = journal.ends.get(id).cloned().unwrap_or_default();
-            assert_eq!(ledger.attempts(*id).await.expect("attempts"), expected, "{id}");
+            let mut expected = journal.ends.get(id).cloned().unwrap_or_default();
+            expected.reverse();
+            assert_eq!(all_attempts(&ledger, *id).await, expected, "{id}");
         }
         let live: Vec<Job> =
             journal.jobs.values().filter(|job| !job.status.state.is_final()).cloned().collect();
@@ -123,6 +139,24 @@ async fn look_ups_equal_the_fold(home: Home) {
         let queues: Vec<_> = journal.queues.values().cloned().collect();
         assert_eq!(ledger.queues().await.expect("queues"), queues);
         assert_eq!(ledger.as_of().await.expect("a time"), journal.now);
+    }
+}
+
+async fn a_preview_stops_at_its_looks(home: Home) {
+    let (_directory, ledger) = fresh(home).await;
+    let mut journal = Journal::new(31);
+    grow(&mut journal, &ledger, 60).await;
+    for _ in 0..60 {
+        let mut filter = random_filter(&mut journal);
+        filter.states.push(State::Ready);
+        let expected = journal.jobs.values().filter(|job| filter.matches(job)).count() as u64;
+        let all = ledger.matching(filter.clone(), 100_000).await.expect("counted");
+        assert_eq!(all, (expected, false), "{filter:?}");
+        for looks in [1, 7, 50] {
+            let (count, capped) = ledger.matching(filter.clone(), looks).await.expect("counted");
+            assert!(count <= looks as u64 && count <= expected, "{looks}: {filter:?}");
+            assert!(capped || count == expected, "{looks}: {filter:?}");
+        }
     }
 }
 

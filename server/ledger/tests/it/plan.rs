@@ -183,7 +183,7 @@ async fn every_question_uses_an_index_on_mariadb() {
     sections.push(("live", log.taken()));
     ledger.queues().await.expect("queues");
     ledger.held_keys(journal.now).await.expect("keys");
-    ledger.attempts(ids[0]).await.expect("attempts");
+    ledger.attempts(ids[0], None, 10).await.expect("attempts");
     ledger.checkpoint().await.expect("a checkpoint");
     ledger.as_of().await.expect("a time");
     sections.push(("queues, held_keys, attempts, checkpoint, as_of", log.taken()));

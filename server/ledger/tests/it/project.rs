@@ -123,7 +123,7 @@ async fn text_is_kept_byte_by_byte(home: Home) {
         let page = ledger.list(filter, PageRequest { size: 10, before: None }).await;
         let found: Vec<_> = page.expect("a page").jobs.into_iter().map(|job| job.id).collect();
         assert_eq!(found, [id], "{text}");
-        let ends = ledger.attempts(id).await.expect("attempts");
+        let ends = ledger.attempts(id, None, 10).await.expect("attempts");
         assert_eq!(ends, journal.ends[&id], "{text}");
     }
 }

@@ -115,11 +115,11 @@ local function put(id, stored, spec, ending, unguarded)
   rekey(id, old, stored)
   note_event(id, stored)
   -- The ledger hands only live jobs to a restart, so one that comes back from its end
-  -- brings its spec along again.
+  -- brings its spec along again. Of one that is deleted nobody else may know it any more.
   local new = spec
   if was == 0 and not new then
     new = unguarded
-  elseif was >= SUCCEEDED and is < SUCCEEDED and not new then
+  elseif not new and (was >= SUCCEEDED and is < SUCCEEDED or is_deleted(stored)) then
     new = spec_of(id)
   end
   if new then

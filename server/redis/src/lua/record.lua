@@ -46,6 +46,8 @@ local KEY = {
 local SCHEDULED, BLOCKED, READY, RUNNING = 1, 2, 3, 4
 -- Everything from here on is final.
 local SUCCEEDED = 5
+-- The reason of what is left of a job that was deleted.
+local DELETED = 12
 
 -- Places in a stored job, counted from 1.
 local AT_STATE, AT_REASON, AT_PRIORITY, AT_VERSION, AT_UPDATED = 2, 3, 4, 5, 13
@@ -60,6 +62,10 @@ local NOT_HELD = '\128\0\0\0\0\0\0\0'
 
 -- `unpack` fails near 8,000. Even, so that pairs stay together.
 local CHUNK = 2000
+
+local function is_deleted(stored)
+  return byte(stored, AT_REASON) == DELETED
+end
 
 local function is_final(stored)
   return byte(stored, AT_STATE) >= SUCCEEDED

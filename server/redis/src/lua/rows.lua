@@ -89,13 +89,15 @@ local function rekey(id, old, new)
   end
   local was = old and sub(old, AT_HELD, AT_HELD + 7) or NOT_HELD
   local is = new and sub(new, AT_HELD, AT_HELD + 7) or NOT_HELD
-  if was == is then
+  -- Where the job was evicted before, its key may not have been.
+  local is_gone = new and is_deleted(new)
+  if was == is and not is_gone then
     return
   end
   local queue, kind = byte(s, AT_NAMES, AT_NAMES + 1)
   local at = AT_BODY + queue + kind + 1
   local key = sub(s, at, at + length - 1)
-  if was ~= NOT_HELD then
+  if was ~= NOT_HELD or is_gone then
     release(key, id)
   end
   if is ~= NOT_HELD then

@@ -44,15 +44,20 @@ const MISTAKES: &[Mistake] = &[
     ("more_kinds[class.queue] = (more_kinds[class.queue] or 0) - 1", ""),
     ("  data = after\n", ""),
     // Keys.
-    ("if was == is then\n    return", "if true then\n    return"),
-    ("if was ~= NOT_HELD then\n    release(key, id)", "if false then\n    release(key, id)"),
+    ("if was == is and not is_gone then\n    return", "if true then\n    return"),
+    ("if was == is and not is_gone then\n    return", "if was == is then\n    return"),
+    (
+        "if was ~= NOT_HELD or is_gone then\n    release(key, id)",
+        "if false then\n    release(key, id)",
+    ),
     // Changes.
     ("or sub(stored, AT_EPOCH, AT_EPOCH + 7) ~= lease_epoch then", "then"),
     ("if at_rest > at_progress and not is_later(kept, stored, at_progress) then", "if false then"),
     ("set_row(sessions, A[data], false)", ""),
+    ("(was >= SUCCEEDED and is < SUCCEEDED or is_deleted(stored))", "is_deleted(stored)"),
     (
-        "elseif was >= SUCCEEDED and is < SUCCEEDED and not new then\n    new = spec_of(id)",
-        "elseif false then",
+        "(was >= SUCCEEDED and is < SUCCEEDED or is_deleted(stored))",
+        "was >= SUCCEEDED and is < SUCCEEDED",
     ),
     ("  if ending then\n    note_event('E', ending)\n  end", ""),
     (

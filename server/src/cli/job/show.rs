@@ -6,7 +6,7 @@ use prost_types::Timestamp;
 use sentinel_client::proto::jobs::v1::{Job, JobView, LogLevel, LogLine, QueueCounts};
 use sentinel_client::{Client, LogStream};
 
-use super::super::failure::Failure;
+use super::super::failure::{Failure, NOT_FOUND};
 use super::super::look::{Hue, STATES, look};
 use super::super::out::Out;
 use super::super::table::{self, Painted};
@@ -71,17 +71,39 @@ pub(super) fn row(job: &Job, out: &Out) -> Vec<Painted> {
     ]
 }
 
-/// Shows one job.
-pub(super) async fn get(id: &str, client: &Client, out: &mut Out) -> Result<u8, Failure> {
-    let job = client.get(id).await?;
-    if out.json {
-        out.object(&json::job(&job))?;
+/// Shows jobs, each as the only one.
+pub(super) async fn get(ids: Vec<String>, client: &Client, out: &mut Out) -> Result<u8, Failure> {
+    if let [id] = &ids[..] {
+        show(&client.get(id).await?, out)?;
         return Ok(0);
     }
-    for (name, text) in details(&job, out) {
+    let mut code = 0;
+    let found = client.batch_get(ids.clone(), JobView::Full).await?;
+    for (at, (id, job)) in ids.iter().zip(found).enumerate() {
+        match job {
+            Some(job) => {
+                if at > 0 && !out.json {
+                    out.line("")?;
+                }
+                show(&job, out)?;
+            }
+            None => {
+                code = NOT_FOUND;
+                eprintln!("no job has the id {id}");
+            }
+        }
+    }
+    Ok(code)
+}
+
+fn show(job: &Job, out: &mut Out) -> Result<(), Failure> {
+    if out.json {
+        return out.object(&json::job(job));
+    }
+    for (name, text) in details(job, out) {
         out.line(format!("{name:12} {text}"))?;
     }
-    Ok(0)
+    Ok(())
 }
 
 /// What is known of a job, as names and texts; what is not set is left out.

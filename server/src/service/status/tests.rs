@@ -24,6 +24,8 @@ fn every_answer_has_a_reason_of_the_catalogue_with_its_code() {
         EngineError::KeyHeld { holder: id },
         EngineError::RequestReused,
         EngineError::NotFinal(id),
+        EngineError::Running(id),
+        EngineError::NotScheduled { id, state: sentinel_domain::State::Ready },
         EngineError::Contended,
         EngineError::Overloaded,
         EngineError::NotYetSafe { level: sentinel_domain::Ack::Ledger, why: "x".into() },

@@ -7,8 +7,9 @@ use sentinel_proto::admin::v1::{CreateQueueRequest, ListQueuesRequest, Queue};
 use sentinel_proto::jobs::v1::watch_request::Selector;
 use sentinel_proto::jobs::v1::watch_response::Event;
 use sentinel_proto::jobs::v1::{
-    CancelRequest, CountsRequest, EnqueueBatchRequest, EnqueueBatchResult, JobFilter, JobIds,
-    JobSpec, ListRequest, WatchRequest, enqueue_batch_result,
+    BatchGetRequest, BulkAction, BulkRequest, CancelRequest, CountsRequest, EnqueueBatchRequest,
+    EnqueueBatchResult, JobFilter, JobIds, JobSpec, ListRequest, WatchRequest,
+    enqueue_batch_result,
 };
 use tonic::{Code, Status};
 
@@ -65,6 +66,14 @@ pub(super) async fn prove(raw: &Raw, limit: &Limit) -> bool {
         "BATCH_BYTES" => batch_bytes(raw, max).await,
         "WATCH_JOBS" => watch_jobs(raw, max).await,
         "WATCH_SNAPSHOT_JOBS" => watch_snapshot(raw, max).await,
+        "BULK_DEFAULT" => {
+            let filter = many(raw, "bulk", max + 1).await;
+            let cancel = BulkAction::Cancel.into();
+            let request = BulkRequest { action: cancel, filter, ..BulkRequest::default() };
+            let step = raw.jobs.clone().bulk(request).await.expect("a step").into_inner();
+            assert_eq!(step.counts.iter().map(|one| one.count).sum::<u64>(), max);
+            assert!(!step.next_page_token.is_empty());
+        }
         "PAGE_MAX" => page_max(raw, max).await,
         "PAGE_DEFAULT" => {
             let filter = many(raw, "pages", max + 1).await;
@@ -176,6 +185,18 @@ async fn batch_jobs(raw: &Raw, max: u64) {
             let answer = batch(raw, vec![spec(|_| {}); count as usize], atomic).await;
             refuses(answer, "specs", &format!("1..={max}"));
         }
+    }
+    let id = raw.enqueue(spec(|_| {})).await.expect("is taken");
+    let found = |count: u64| {
+        let request = BatchGetRequest { ids: vec![id.clone(); count as usize], view: 0 };
+        let mut jobs = raw.jobs.clone();
+        async move { jobs.batch_get(request).await.map(|answer| answer.into_inner().results.len()) }
+    };
+    for count in [1, max - 1, max] {
+        assert_eq!(found(count).await.expect("answers") as u64, count);
+    }
+    for count in [0, max + 1, 9_999] {
+        refuses(found(count).await, "ids", &format!("1..={max}"));
     }
     // All that is wrong, as far as it fits into the headers of an answer.
     let wrong = vec![spec(|spec| spec.priority = 10); max as usize];

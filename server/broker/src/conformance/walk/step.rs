@@ -189,6 +189,9 @@ impl Walk {
             let Some(job) = job else { continue };
             let command = self.any_command(&job);
             let Ok(decision) = decide(&job, &command, self.now) else { continue };
+            if decision.job.is_deleted() {
+                self.reached("deleted");
+            }
             self.stale.push(job.clone());
             let mut group = make::update(&job, decision);
             let is_retry = matches!(command, Command::Retry);
@@ -209,6 +212,8 @@ impl Walk {
     fn any_command(&mut self, job: &Job) -> Command {
         let Some(lease) = job.status.lease else {
             return match self.dice.below(3) {
+                _ if self.dice.one_in(8) => Command::Delete,
+                _ if self.dice.one_in(8) => Command::RunNow,
                 0 if job.status.state.is_final() => Command::Retry,
                 0 | 1 => Command::Expire,
                 _ => Command::Cancel { reason: "walk".into(), actor: "walk".into() },

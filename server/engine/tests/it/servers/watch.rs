@@ -1,6 +1,6 @@
 //! Watches at one server of what another one's workers do.
 
-use sentinel_domain::{Progress, State};
+use sentinel_domain::{Filter, Progress, State};
 use sentinel_engine::session::{FromWorker, LogLine, ReportVerdict, ToWorker};
 use sentinel_engine::{Selector, WatchEvent};
 
@@ -108,6 +108,31 @@ async fn a_cursor_resumes_at_another_server() {
         }
         assert_eq!(last, Some(State::Cancelled), "the end is not missed");
     }
+    a.close().await;
+    b.close().await;
+}
+
+/// What is left of a job tells its spec, which the journal of Redis leaves out elsewhere.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_job_that_is_deleted_elsewhere_is_shown_to_those_who_watch_its_queue() {
+    let (_site, a, b) = Site::two().await;
+    let job = b.enqueue().await;
+    let filter = Filter { queues: vec![job.spec.queue.clone()], ..Filter::default() };
+    let mut watch = a.engine.watch(Selector::Filter(filter), None, false).await.expect("opens");
+    b.engine.delete(job.id, "", None).await.expect("it waits");
+    let last = async {
+        loop {
+            let event = watch.next().await.expect("goes on").expect("it never ends");
+            if let WatchEvent::Change(job, _) = event
+                && job.is_deleted()
+            {
+                return job;
+            }
+        }
+    };
+    let last = bounded("the last change", last).await;
+    assert_eq!((last.id, last.status.version), (job.id, 2));
+    assert!(a.engine.get(job.id).await.is_err(), "it is gone everywhere");
     a.close().await;
     b.close().await;
 }

@@ -47,6 +47,14 @@ pub(crate) enum Violation {
     Disagreement {
         id: JobId,
     },
+    /// An acknowledged deletion without its mark in the journal.
+    DeletionLost {
+        id: JobId,
+    },
+    /// A deleted job that somebody still shows.
+    NotGone {
+        id: JobId,
+    },
     /// An acknowledged retry without its run.
     RetryLost {
         id: JobId,
@@ -152,6 +160,9 @@ pub(crate) fn check(history: &History) -> BTreeSet<Violation> {
 fn clients(history: &History, found: &mut BTreeSet<Violation>) {
     let mut answers: BTreeMap<&str, JobId> = BTreeMap::new();
     let mut told = BTreeSet::new();
+    let lives = history.lives();
+    let last = |id: &JobId| lives.get(id).and_then(|life| life.last());
+    let is_gone = |id: &JobId| last(id).is_some_and(|last| last.status.is_deleted());
     for note in &history.notes {
         match note {
             Note::Enqueued { request, id } => {
@@ -161,18 +172,25 @@ fn clients(history: &History, found: &mut BTreeSet<Violation>) {
                 }
             }
             Note::Retried { id, run }
-                if history.got.get(id).is_none_or(|job| job.status.run < *run) =>
+                if !is_gone(id) && history.got.get(id).is_none_or(|job| job.status.run < *run) =>
             {
                 found.insert(Violation::RetryLost { id: *id, run: *run });
+            }
+            Note::Deleted { id } if !is_gone(id) => {
+                found.insert(Violation::DeletionLost { id: *id });
             }
             _ => {}
         }
     }
-    let lives = history.lives();
     for id in &told {
-        let last = lives.get(id).and_then(|life| life.last());
+        if is_gone(id) {
+            if history.ledger.contains_key(id) || history.got.contains_key(id) {
+                found.insert(Violation::NotGone { id: *id });
+            }
+            continue;
+        }
         let (Some(last), Some(ledger), Some(got)) =
-            (last, history.ledger.get(id), history.got.get(id))
+            (last(id), history.ledger.get(id), history.got.get(id))
         else {
             found.insert(Violation::Lost { id: *id });
             continue;

@@ -80,6 +80,8 @@ impl Clients {
                 }
                 // Too late for its deadline: refused for good, and never stored.
                 Err(EngineError::Invalid(_)) => drop(book.open.remove(&request)),
+                // Its job was deleted since.
+                Err(EngineError::JobNotFound(_)) => drop(book.open.remove(&request)),
                 Err(_) => {}
             }
         });
@@ -101,6 +103,20 @@ impl Clients {
         self.calls.spawn(async move {
             if let Ok(job) = engine.retry(id, None).await {
                 notebook.write(Note::Retried { id, run: job.status.run });
+            }
+        });
+    }
+
+    pub(crate) fn run_now(&mut self, engine: &Engine, id: JobId) {
+        let engine = engine.clone();
+        self.calls.spawn(async move { drop(engine.run_now(id, None).await) });
+    }
+
+    pub(crate) fn delete(&mut self, engine: &Engine, id: JobId) {
+        let (engine, notebook) = (engine.clone(), self.notebook.clone());
+        self.calls.spawn(async move {
+            if engine.delete(id, "sim", None).await.is_ok() {
+                notebook.write(Note::Deleted { id });
             }
         });
     }

@@ -15,6 +15,8 @@ pub(crate) enum Note {
     Enqueued { request: String, id: JobId },
     /// A cancel was answered CANCELLED: this run has not started and will not.
     Cancelled { id: JobId, run: u32 },
+    /// A deletion was answered.
+    Deleted { id: JobId },
     /// A retry was answered with this run.
     Retried { id: JobId, run: u32 },
     /// A handler began.

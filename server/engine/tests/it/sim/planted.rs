@@ -1,7 +1,8 @@
 //! Every rule is seen to be broken: a history that keeps them all is changed in one place, and
 //! exactly that violation must be told, whatever else follows from it.
 
-use sentinel_domain::State;
+use sentinel_broker::JobEvent;
+use sentinel_domain::{Job, State};
 use sentinel_engine::session::ReportVerdict;
 
 use super::check::check;
@@ -73,6 +74,18 @@ const PLANTS: &[(&str, Plant)] = &[
     ("Disagreement", |h| {
         let job = h.got.values_mut().next();
         job.map(|job| job.status.version += 1).is_some()
+    }),
+    ("DeletionLost", |h| {
+        let Some(id) = h.ledger.keys().next().copied() else { return false };
+        h.notes.push(Note::Deleted { id });
+        true
+    }),
+    ("NotGone", |h| {
+        let is_gone = |event: &&JobEvent| event.status.is_deleted();
+        let Some(gone) = h.journal.iter().find(is_gone).cloned() else { return false };
+        let Some(spec) = gone.spec.clone() else { return false };
+        h.got.insert(gone.id, Job { id: gone.id, spec, status: gone.status });
+        true
     }),
     ("RetryLost", |h| {
         let Some(id) = h.ledger.keys().next().copied() else { return false };

@@ -121,7 +121,9 @@ impl Schedule {
             }
             22..30 => self.cancel(),
             30..36 => self.retry(),
-            36..40 => self.clients.insist(&engine),
+            36..38 => self.clients.insist(&engine),
+            38 => self.delete(),
+            39 => self.run_now(),
             40..43 => {
                 self.reach("stream broken");
                 self.workers[at].disconnect();
@@ -159,6 +161,22 @@ impl Schedule {
             self.reach("retry");
             let engine = self.world.server.engine.clone();
             self.clients.retry(&engine, id);
+        }
+    }
+
+    fn delete(&mut self) {
+        if let Some(id) = self.some_job() {
+            self.reach("delete");
+            let engine = self.world.server.engine.clone();
+            self.clients.delete(&engine, id);
+        }
+    }
+
+    fn run_now(&mut self) {
+        if let Some(id) = self.some_job() {
+            self.reach("run now");
+            let engine = self.world.server.engine.clone();
+            self.clients.run_now(&engine, id);
         }
     }
 

@@ -43,7 +43,11 @@ impl Watcher {
         };
         let engine = engine.clone();
         self.run = Some(tokio::spawn(async move {
-            while eyes.watch(&engine, selector.clone()).await.is_err() {
+            while let Err(error) = eyes.watch(&engine, selector.clone()).await {
+                // What it was opened for was deleted.
+                if matches!(error, EngineError::JobNotFound(_)) {
+                    break;
+                }
                 let again_at = Instant::now() + AGAIN_AFTER;
                 let _ = tokio::time::timeout_at(again_at, std::future::pending::<()>()).await;
             }

@@ -11,7 +11,7 @@ use sentinel_broker::conformance::Restart;
 use sentinel_broker::fault::{Faulty, Odds};
 use sentinel_broker::oracle::Oracle;
 use sentinel_broker::{Broker, ServerId};
-use sentinel_domain::{JobId, Millis};
+use sentinel_domain::{JobId, Millis, stand_in};
 use sentinel_engine::{Chance, Clock, Engine, NoObserver, Parts, Settings, Tasks};
 use sentinel_ledger::{Ledger, LedgerOptions};
 use tokio::time::Instant;
@@ -164,8 +164,13 @@ impl World {
             waited_for.filter(|parent| !live.contains(parent)).copied().collect();
         parents.sort();
         parents.dedup();
-        jobs.extend(self.outside.ledger.get(parents).await.expect("answers").into_iter().flatten());
         let now = self.now();
+        let found = self.outside.ledger.get(parents.clone()).await.expect("answers");
+        for (id, parent) in parents.into_iter().zip(found) {
+            let child = jobs.iter().find(|job| job.status.waiting_for.contains(&id));
+            let stand_in = stand_in(id, child.expect("it waits"), now);
+            jobs.push(parent.unwrap_or(stand_in));
+        }
         Restart {
             now,
             sessions_expire_at: now + settings().session_ttl_ms,

@@ -44,7 +44,10 @@ fn steps(spec: &Arc<Spec>, life: &[&JobEvent], found: &mut BTreeSet<Violation>) 
 fn finals(id: JobId, life: &[&JobEvent], found: &mut BTreeSet<Violation>) {
     let mut finals: BTreeMap<u32, usize> = BTreeMap::new();
     for event in life {
-        *finals.entry(event.status.run).or_default() += usize::from(event.status.state.is_final());
+        let finals = finals.entry(event.status.run).or_default();
+        // A final job that is deleted is no second end.
+        let is_end = event.status.state.is_final() && !(event.status.is_deleted() && *finals > 0);
+        *finals += usize::from(is_end);
     }
     let other = finals.into_iter().filter(|(_, finals)| *finals != 1);
     found.extend(other.map(|(run, finals)| Violation::Finals { id, run, finals }));
