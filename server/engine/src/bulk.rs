@@ -83,20 +83,19 @@ impl Engine {
         Ok(self.ledger.matching(filter, BULK_LOOKS as usize).await?)
     }
 
-    /// Does it to the next `size` jobs before one, newest first.
+    /// Does it to a page of the jobs, newest first.
     pub async fn bulk(
         &self,
         action: &BulkAction,
         filter: &Filter,
-        before: Option<JobId>,
-        size: usize,
+        page: PageRequest,
         actor: &str,
     ) -> Result<BulkStep, EngineError> {
         let Some(filter) = action.narrowed(filter)? else { return Ok(BulkStep::default()) };
-        if before.is_none() {
+        if page.before.is_none() {
             self.acknowledge_all_known(Ack::Ledger).await?;
         }
-        let page = self.ledger.list(filter.clone(), PageRequest { size, before }).await?;
+        let page = self.ledger.list(filter.clone(), page).await?;
         let turns = page.jobs.into_iter().map(|job| self.turn(action, &filter, job.id, actor));
         let mut turns = stream::iter(turns).buffered(AT_ONCE);
         let mut step = BulkStep { next: page.next, ..BulkStep::default() };

@@ -5,6 +5,7 @@ use futures_util::stream::{self, BoxStream, StreamExt, TryStreamExt};
 use sentinel_domain::JobId;
 use sentinel_domain::limits::{BULK_DEFAULT, FILTER_NAMES, PAGE_DEFAULT};
 use sentinel_engine::{CancelOutcome, Engine, EngineError};
+use sentinel_ledger::PageRequest;
 use sentinel_proto::jobs::v1 as wire;
 use sentinel_proto::jobs::v1::job_service_server::JobService;
 use tokio_util::sync::CancellationToken;
@@ -264,7 +265,7 @@ impl JobService for Jobs {
         }
         let size = from_wire::page_size(request.page_size, BULK_DEFAULT)?;
         let before = from_wire::page_token::<JobId>(&request.page_token)?;
-        let step = self.engine.bulk(&action, &filter, before, size, &request.actor);
+        let step = self.engine.bulk(&action, &filter, PageRequest { size, before }, &request.actor);
         Ok(Response::new(to_wire::bulk_step(step.await.map_err(answer)?)))
     }
 

@@ -4,12 +4,17 @@ use std::collections::BTreeMap;
 
 use sentinel_domain::{Filter, JobId, Name, State};
 use sentinel_engine::{BulkAction, BulkOutcome, BulkStep, EngineError};
+use sentinel_ledger::PageRequest;
 
 use crate::house::House;
 use crate::worker::{Worker, crash, hello};
 
 fn of_queue(queue: &str) -> Filter {
     Filter { queues: vec![Name::from(queue)], ..Filter::default() }
+}
+
+fn page(before: Option<JobId>, size: usize) -> PageRequest {
+    PageRequest { size, before }
 }
 
 fn cancel() -> BulkAction {
@@ -25,7 +30,8 @@ async fn walk(
 ) -> (BTreeMap<BulkOutcome, u64>, usize) {
     let (mut totals, mut steps, mut before) = (BTreeMap::new(), 0, None);
     loop {
-        let step = house.engine.bulk(action, filter, before, size, "me").await.expect("a step");
+        let step =
+            house.engine.bulk(action, filter, page(before, size), "me").await.expect("a step");
         let of_step: u64 = step.counts.values().sum();
         assert!(of_step <= size as u64, "{of_step} in a step of {size}");
         for (outcome, count) in step.counts {
@@ -81,15 +87,16 @@ async fn a_step_that_is_repeated_does_nothing_twice() {
     for id in &ids {
         house.engine.cancel(*id, "", "").await.expect("waits");
     }
-    let first = house.engine.bulk(&BulkAction::Retry, &mail, None, 4, "").await.expect("a step");
+    let first =
+        house.engine.bulk(&BulkAction::Retry, &mail, page(None, 4), "").await.expect("a step");
     assert_eq!(first.counts, BTreeMap::from([(BulkOutcome::Retried, 4)]));
     let place = first.next;
     for _ in 0..2 {
-        house.engine.bulk(&BulkAction::Retry, &mail, place, 4, "").await.expect("a step");
+        house.engine.bulk(&BulkAction::Retry, &mail, page(place, 4), "").await.expect("a step");
     }
     let mut before = place;
     while let Some(at) = before {
-        let step = house.engine.bulk(&BulkAction::Retry, &mail, Some(at), 4, "").await;
+        let step = house.engine.bulk(&BulkAction::Retry, &mail, page(Some(at), 4), "").await;
         before = step.expect("a step").next;
     }
     for id in ids {
@@ -107,7 +114,8 @@ async fn each_job_is_told_apart() {
     let holder = house.enqueue(unique).await;
     let queue = of_queue("q");
     let finals = Filter { states: vec![State::Cancelled, State::Failed], ..queue.clone() };
-    let step = house.engine.bulk(&BulkAction::Retry, &finals, None, 9, "").await.expect("a step");
+    let step =
+        house.engine.bulk(&BulkAction::Retry, &finals, page(None, 9), "").await.expect("a step");
     let BulkStep { counts, refusals, .. } = step;
     assert_eq!(counts, BTreeMap::from([(BulkOutcome::Refused, 1)]));
     assert_eq!((refusals[0].0, refusals[0].1.reason.as_str()), (first.id, "UNIQUE_KEY_HELD"));
@@ -130,10 +138,10 @@ async fn each_job_is_told_apart() {
 async fn a_filter_that_names_nothing_is_refused() {
     let house = House::new().await;
     let all = Filter { created_before: Some(1), ..Filter::default() };
-    let refused = house.engine.bulk(&BulkAction::Delete, &all, None, 9, "").await;
+    let refused = house.engine.bulk(&BulkAction::Delete, &all, page(None, 9), "").await;
     assert!(matches!(refused, Err(EngineError::Invalid(_))), "{refused:?}");
     let finals = Filter { states: vec![State::Failed], ..Filter::default() };
-    let nothing = house.engine.bulk(&cancel(), &finals, None, 9, "").await.expect("a step");
+    let nothing = house.engine.bulk(&cancel(), &finals, page(None, 9), "").await.expect("a step");
     assert!(nothing.counts.is_empty() && nothing.next.is_none());
     house.close().await;
 }
