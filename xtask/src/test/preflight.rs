@@ -33,7 +33,11 @@ const NEEDS: &[Need] = &[
         why: "holds buf, grpcurl, grpcio and the Python SDK, which drive the server from outside",
     },
     Need {
-        probe: &["node", "--eval", "process.exit(process.versions.node.split('.')[0] < 20)"],
+        probe: &[
+            "node",
+            "--eval",
+            "process.exit(process.versions.node.split('.')[0] < 20 ? 1 : 0)",
+        ],
         source: Source::Apt("nodejs"),
         why: "runs the Node SDK (20 or later)",
     },
@@ -79,7 +83,8 @@ pub(super) fn run(_: &Context, _: &Step) -> Outcome {
         install_with(install)?;
     }
     if let Some(need) = self::missing(NEEDS).first() {
-        bail!("{} is still missing after `{}`", name(need.source), commands[0].join(" "));
+        let (name, after) = (name(need.source), commands[0].join(" "));
+        bail!("{name} ({}) is still missing after `{after}`", need.why);
     }
     Ok(Count::success())
 }
