@@ -62,7 +62,14 @@ const PLANTS: &[(&str, Plant)] = &[
         had
     }),
     ("Finals", |h| {
-        let Some(at) = event(h, State::Succeeded) else { return false };
+        // One that nothing follows: what is deleted later ends once more.
+        let is_last = |at: &usize| {
+            let id = h.journal[*at].id;
+            let is_its = |event: &JobEvent| event.id == id;
+            h.journal[*at].status.state == State::Succeeded
+                && !h.journal[at + 1..].iter().any(is_its)
+        };
+        let Some(at) = (0..h.journal.len()).find(is_last) else { return false };
         h.journal.remove(at);
         true
     }),
