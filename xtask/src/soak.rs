@@ -39,11 +39,14 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     shell::run(&mut shell::cargo(&["build", "--workspace", "--bins"]))?;
     // Compiled ahead, so that the duration in the result is that of the tests.
     shell::run(&mut shell::cargo(&["test", "--workspace", "--no-run"]))?;
-    let other = other::build(&root, args.other.as_deref())?;
+    let mixes = args.only.as_deref().is_none_or(|only| other::DOSE.contains(only));
+    let other = mixes.then(|| other::build(&root, args.other.as_deref())).transpose()?;
     println!("soak: {} minutes a test, seed {seed}", args.minutes);
 
     let mut runner = runner(args.only.as_deref());
-    runner.env("SENTINEL_TEST_OTHER", &other.programs);
+    if let Some(other) = &other {
+        runner.env("SENTINEL_TEST_OTHER", &other.programs);
+    }
     runner.env("SENTINEL_SOAK_MINUTES", args.minutes.to_string());
     runner.env("SENTINEL_TEST_SEED", seed.to_string()).envs(tools::variables(&root));
     let started = Instant::now();
@@ -63,7 +66,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
         "passed": count.passed,
         "failed": count.failed,
         "result": if count.failed == 0 { "passed" } else { "failed" },
-        "versions": versions(&other.commit),
+        "versions": versions(other.as_ref().map(|other| other.commit.as_str())),
         "machine": machine(),
     });
     let path = write(&root, &date, &report)?;
@@ -148,7 +151,7 @@ fn add(sums: &mut BTreeMap<String, u64>, numbers: &Value) {
     }
 }
 
-fn versions(other: &str) -> Value {
+fn versions(other: Option<&str>) -> Value {
     json!({
         "sentinel": env!("CARGO_PKG_VERSION"),
         "commit": said("git", &["describe", "--always", "--dirty"]),

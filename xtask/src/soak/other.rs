@@ -13,6 +13,9 @@ use crate::shell;
 /// What is built when nothing is named and there is no tag.
 const WITHOUT_TAG: &str = "HEAD~10";
 
+/// The only dose that asks for them: a build of several minutes.
+pub(super) const DOSE: &str = "cluster::soak_every_promise_is_kept_when_versions_are_mixed";
+
 /// Where the programs are, and of which commit they are.
 pub(super) struct Other {
     pub(super) programs: PathBuf,
