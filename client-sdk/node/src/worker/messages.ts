@@ -3,6 +3,7 @@
  * its own, so that a handler that never yields can not delay a ping.
  */
 import type { LogLevel } from "../gen/sentinel/jobs/v1/job_pb.js";
+import type { Assignment, Lease } from "../gen/sentinel/workers/v1/worker_service_pb.js";
 
 /** Who this worker is, and how much it runs. Handed to the session's thread when it starts. */
 export interface Setup {
@@ -99,4 +100,14 @@ export interface SessionFailure {
   /** gRPC status, when a server answered. */
   readonly code: number | undefined;
   readonly reason: string;
+}
+
+/** The handlers' side, as far as the rules tell it things. */
+export interface Handlers {
+  start(no: number, assignment: Assignment, lease: Lease): void;
+  cancel(no: number): void;
+  /** Nobody waits for this handler any more. */
+  abandon(no: number): void;
+  tookLines(no: number): void;
+  checkpointed(no: number, seq: number, answer: CheckpointAnswer): void;
 }

@@ -223,7 +223,7 @@ export class Session {
     } else if (this.#state.drain.isDone && !this.#isMoving) {
       this.#endWire?.(undefined);
     } else {
-      const dead = this.#state.isDead(nowMs);
+      const dead = this.#state.whyDead(nowMs);
       if (dead !== undefined) this.#endWire?.(new TransportError(dead));
       const withinMs = this.#state.takeGoAway();
       if (withinMs !== undefined && !this.#isMoving) void this.#move(this.#wire, withinMs);

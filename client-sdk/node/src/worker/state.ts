@@ -6,7 +6,7 @@
  * Running handlers are counted until they end, also those whose lease is lost: they use the
  * machine all the same.
  */
-import { create, type MessageInitShape } from "@bufbuild/protobuf";
+import { create } from "@bufbuild/protobuf";
 import {
   type Assign,
   type Assignment,
@@ -19,10 +19,7 @@ import {
   HeldVerdict,
   type Lease,
   type LogAck,
-  type ProgressItem,
-  ProgressItemSchema,
   type ReportAck,
-  type ReportItem,
   type Revoked,
   type SessionRequest,
   SessionRequestSchema,
@@ -30,73 +27,20 @@ import {
   Verdict,
   type Welcome,
 } from "../gen/sentinel/workers/v1/worker_service_pb.js";
-import { ProgressSchema } from "../gen/sentinel/jobs/v1/job_pb.js";
 import { pauseMs } from "../backoff.js";
 import { ProtocolError } from "../errors.js";
 import { durationMs } from "../time.js";
 import { Drain } from "./drain.js";
 import { Held, leaseKey } from "./held.js";
-import type { CheckpointAnswer, Ended, Line, NewProgress, Setup } from "./messages.js";
+import { type Frame, Link } from "./link.js";
+import type { Ended, Handlers, Line, NewProgress, Setup } from "./messages.js";
 import { reportItem, timedOut, toReport } from "./report.js";
 import { Timers } from "./timers.js";
-import { MAX_CANCEL_ACKS, MAX_ITEMS, MAX_LINGERING, MAX_REPORT_BYTES, TUNING } from "./tuning.js";
-
-const DEFAULT_PING_MS = 2_000;
-const MIN_PING_MS = 10;
-const MAX_PING_MS = 60_000;
-
-type Frame = NonNullable<MessageInitShape<typeof SessionRequestSchema>["frame"]>;
-
-function progressItem(lease: Lease, progress: NewProgress): ProgressItem {
-  return create(ProgressItemSchema, { lease, progress: create(ProgressSchema, { ...progress, seq: BigInt(progress.seq) }) });
-}
-
-/** The handlers' side, as far as the rules tell it things. */
-export interface Handlers {
-  start(no: number, assignment: Assignment, lease: Lease): void;
-  cancel(no: number): void;
-  /** Nobody waits for this handler any more. */
-  abandon(no: number): void;
-  tookLines(no: number): void;
-  checkpointed(no: number, seq: number, answer: CheckpointAnswer): void;
-}
-
-/** What belongs to one stream and starts anew with the next Hello. */
-class Link {
-  isUp = false;
-  /** The attempts named in Hello.held, in its order: the verdicts refer to it. */
-  helloHeld: number[] = [];
-  creditOut = 0;
-  /** Granted, less the payloads that were assigned. */
-  bytesOut = 0;
-  lastAssignSeq = 0n;
-  receivedDue = false;
-  cancelAcks: Lease[] = [];
-  reports: number[] = [];
-  /** Attempts with log lines or a checkpoint to send. */
-  side: number[] = [];
-  /** Attempts that ended and whose last words go out before their reports. */
-  lastWords: number[] = [];
-  progress: number[] = [];
-  lastProgressMs = -Infinity;
-  /** Reports sent and not acknowledged, and since when nothing was acknowledged. */
-  inFlight = 0;
-  nextPingMs = 0;
-  drainSent = false;
-  drainAcked: bigint | undefined;
-  goAwayMs: number | undefined;
-
-  constructor(
-    public lastHeardMs: number,
-    public waitsSinceMs = lastHeardMs,
-  ) {}
-}
+import { MAX_LINGERING, TUNING } from "./tuning.js";
 
 export class SessionState {
   readonly drain: Drain;
   #session = "";
-  #pingIntervalMs = DEFAULT_PING_MS;
-  #pingNonce = 0n;
   readonly #held = new Map<number, Held>();
   readonly #byLease = new Map<string, Held>();
   #lastNo = 0;
@@ -113,9 +57,9 @@ export class SessionState {
     nowMs: number,
     private readonly random: () => number = Math.random,
   ) {
-    this.#link = new Link(nowMs);
+    this.#link = new Link(this.#held, nowMs);
     this.drain = new Drain({
-      hasArrived: () => this.#hasArrived(),
+      hasArrived: () => this.#link.hasArrived(),
       unreported: () => this.#unreported(),
       unacked: () => this.#unacked,
       cancelRunning: () => this.#cancelRunning(),
@@ -131,7 +75,7 @@ export class SessionState {
 
   /** The stream is gone. What it carried and was not acknowledged goes out after the next Welcome. */
   disconnected(nowMs: number): void {
-    this.#link = new Link(nowMs);
+    this.#link = new Link(this.#held, nowMs);
     for (const held of [...this.#held.values()]) {
       held.rewind();
       if (!held.isLingering) continue;
@@ -163,11 +107,7 @@ export class SessionState {
     }
     if (welcome.session === "") throw new ProtocolError("Welcome without a session");
     this.#session = welcome.session;
-    const pingMs = welcome.ping === undefined ? DEFAULT_PING_MS : durationMs(welcome.ping);
-    this.#pingIntervalMs = Math.min(Math.max(pingMs, MIN_PING_MS), MAX_PING_MS);
-    this.#link.isUp = true;
-    this.#link.lastHeardMs = nowMs;
-    this.#link.nextPingMs = nowMs + this.#pingIntervalMs;
+    this.#link.open(nowMs, welcome.ping && durationMs(welcome.ping));
     asked.forEach((no, index) => {
       const held = this.#held.get(no);
       if (held === undefined) return;
@@ -182,11 +122,10 @@ export class SessionState {
       }
     });
     for (const held of this.#held.values()) {
-      this.#queueSide(held);
+      this.#link.queueSide(held);
       if (held.report === undefined) continue;
-      held.isReporting = true;
       this.#timers.clear(held.no, "resend");
-      this.#link.reports.push(held.no);
+      this.#link.queueReport(held);
     }
   }
 
@@ -227,9 +166,7 @@ export class SessionState {
 
   /** How soon the server wants to be left, once after each GoAway. */
   takeGoAway(): number | undefined {
-    const within = this.#link.goAwayMs;
-    this.#link.goAwayMs = undefined;
-    return within;
+    return this.#link.takeGoAway();
   }
 
   #assign(nowMs: number, assign: Assign): void {
@@ -273,8 +210,7 @@ export class SessionState {
 
   /** Verdicts also count when they come on a stream that is being left. */
   reportAck(nowMs: number, ack: ReportAck): void {
-    this.#link.inFlight = Math.max(0, this.#link.inFlight - ack.items.length);
-    this.#link.waitsSinceMs = nowMs;
+    this.#link.acknowledged(nowMs, ack.items.length);
     for (const item of ack.items) {
       const held = this.#find(item.lease);
       if (held === undefined) continue;
@@ -319,7 +255,7 @@ export class SessionState {
     const held = this.#find(ack.lease);
     if (held === undefined) return;
     held.log.ack(ack.seq);
-    this.#queueSide(held);
+    this.#link.queueSide(held);
     this.#forgetIfDone(held);
   }
 
@@ -333,7 +269,7 @@ export class SessionState {
       }
       // Acknowledged also when the handler has ended or was never here: only the answer stops
       // the repeats.
-      if (this.#link.cancelAcks.length < MAX_CANCEL_ACKS) this.#link.cancelAcks.push(lease);
+      this.#link.queueCancelAck(lease);
     }
   }
 
@@ -367,14 +303,14 @@ export class SessionState {
     const held = this.#writer(no);
     if (held === undefined) return;
     held.progress = progress;
-    this.#queueSide(held);
+    this.#link.queueSide(held);
   }
 
   logged(no: number, lines: readonly Line[]): void {
     const held = this.#writer(no);
     if (held === undefined) return;
     held.log.push(lines);
-    this.#queueSide(held);
+    this.#link.queueSide(held);
   }
 
   checkpoint(no: number, seq: number, data: Uint8Array): void {
@@ -382,7 +318,7 @@ export class SessionState {
     if (held === undefined) return this.handlers.checkpointed(no, seq, "fenced");
     if (held.checkpoint !== undefined) this.handlers.checkpointed(no, held.checkpoint.seq, "ended");
     held.checkpoint = { seq, data, isSent: false };
-    this.#queueSide(held);
+    this.#link.queueSide(held);
   }
 
   #writer(no: number): Held | undefined {
@@ -395,10 +331,7 @@ export class SessionState {
   #report(held: Held, ended: Ended, isTimeout: boolean): void {
     if (held.report === undefined) this.#unacked += 1;
     held.report = reportItem(held, ended, isTimeout);
-    if (!this.#link.isUp) return;
-    if (held.log.hasUnsent() || held.progress !== undefined) this.#link.lastWords.push(held.no);
-    held.isReporting = true;
-    this.#link.reports.push(held.no);
+    if (this.#link.isUp) this.#link.queueEnd(held);
   }
 
   /** The lease is lost: the handler is told to stop and nothing more is sent about it. */
@@ -475,37 +408,19 @@ export class SessionState {
 
   #resend(held: Held): void {
     if (!this.#link.isUp) return;
-    if (held.report !== undefined && !held.isReporting) {
-      held.isReporting = true;
-      this.#link.reports.push(held.no);
-    }
+    if (held.report !== undefined && !held.isReporting) this.#link.queueReport(held);
     if (held.checkpoint !== undefined) held.checkpoint.isSent = false;
-    this.#queueSide(held);
+    this.#link.queueSide(held);
   }
 
-  /** Whether the stream counts as dead: silent, or acknowledging no report. */
-  isDead(nowMs: number): string | undefined {
-    const link = this.#link;
-    if (!link.isUp) return undefined;
-    if (nowMs >= link.lastHeardMs + this.#silenceMs()) return "the server went silent";
-    const isIgnored = link.inFlight > 0 && nowMs >= link.waitsSinceMs + TUNING.ackTimeoutMs;
-    return isIgnored ? "the server acknowledged no report for too long" : undefined;
-  }
-
-  /** A server that pings seldom must not look dead between two pings. */
-  #silenceMs(): number {
-    return Math.max(TUNING.silenceMs, this.#pingIntervalMs * 2.5);
+  /** Why the stream counts as dead, if it does. */
+  whyDead(nowMs: number): string | undefined {
+    return this.#link.whyDead(nowMs);
   }
 
   /** When there may be something new to do or to say. */
   nextWakeMs(): number {
-    const link = this.#link;
-    let wake = Math.min(this.#timers.nextMs() ?? Infinity, this.drain.untilMs ?? Infinity);
-    if (!link.isUp) return wake;
-    wake = Math.min(wake, link.lastHeardMs + this.#silenceMs(), link.nextPingMs);
-    if (link.inFlight > 0) wake = Math.min(wake, link.waitsSinceMs + TUNING.ackTimeoutMs);
-    if (link.progress.length > 0) wake = Math.min(wake, link.lastProgressMs + TUNING.progressIntervalMs);
-    return wake;
+    return Math.min(this.#timers.nextMs() ?? Infinity, this.drain.untilMs ?? Infinity, this.#link.nextWakeMs());
   }
 
   // Room for more jobs.
@@ -543,67 +458,15 @@ export class SessionState {
    */
   nextFrame(nowMs: number): SessionRequest | undefined {
     if (!this.#link.isUp) return undefined;
+    const link = this.#link;
     const frame =
-      this.#controlFrame(nowMs) ??
-      this.#lastWordsFrame() ??
-      this.#reportFrame(nowMs) ??
+      link.controlFrame(nowMs, this.drain.hasBegun) ??
+      link.lastWordsFrame() ??
+      link.reportFrame(nowMs) ??
       this.#creditFrame() ??
-      this.#progressFrame(nowMs) ??
-      this.#sideFrame();
+      link.progressFrame(nowMs) ??
+      link.sideFrame((no) => this.handlers.tookLines(no));
     return frame && create(SessionRequestSchema, { frame });
-  }
-
-  #controlFrame(nowMs: number): Frame | undefined {
-    const link = this.#link;
-    if (this.drain.hasBegun && !link.drainSent) {
-      link.drainSent = true;
-      return { case: "drain", value: {} };
-    }
-    if (nowMs >= link.nextPingMs) {
-      link.nextPingMs = nowMs + this.#pingIntervalMs;
-      this.#pingNonce += 1n;
-      return { case: "ping", value: { nonce: this.#pingNonce } };
-    }
-    if (link.cancelAcks.length > 0) {
-      return { case: "cancelAck", value: { leases: link.cancelAcks.splice(0, MAX_ITEMS) } };
-    }
-    if (!link.receivedDue) return undefined;
-    link.receivedDue = false;
-    return { case: "received", value: { assignSeq: link.lastAssignSeq } };
-  }
-
-  #lastWordsFrame(): Frame | undefined {
-    const { lastWords } = this.#link;
-    for (let no = lastWords[0]; no !== undefined; no = lastWords[0]) {
-      const held = this.#held.get(no);
-      const lines = held?.log.take(true) ?? [];
-      if (held !== undefined && lines.length > 0) return { case: "log", value: { lease: held.lease, lines } };
-      lastWords.shift();
-      if (held?.progress === undefined) continue;
-      const items = [progressItem(held.lease, held.progress)];
-      held.progress = undefined;
-      return { case: "progress", value: { items } };
-    }
-    return undefined;
-  }
-
-  #reportFrame(nowMs: number): Frame | undefined {
-    const link = this.#link;
-    const items: ReportItem[] = [];
-    let [bytes, taken] = [0, 0];
-    while (items.length < MAX_ITEMS && bytes < MAX_REPORT_BYTES && taken < link.reports.length) {
-      const report = this.#held.get(link.reports[taken]!)?.report;
-      taken += 1;
-      if (report === undefined) continue;
-      items.push(report);
-      if (report.outcome.case === "succeeded") bytes += report.outcome.value.result.length;
-      if (report.outcome.case === "failed") bytes += report.outcome.value.error?.message.length ?? 0;
-    }
-    link.reports.splice(0, taken);
-    if (items.length === 0) return undefined;
-    if (link.inFlight === 0) link.waitsSinceMs = nowMs;
-    link.inFlight += items.length;
-    return { case: "report", value: { items } };
   }
 
   #creditFrame(): Frame | undefined {
@@ -611,66 +474,7 @@ export class SessionState {
     return { case: "credit", value: this.#grant() };
   }
 
-  #progressFrame(nowMs: number): Frame | undefined {
-    const link = this.#link;
-    if (link.progress.length === 0 || nowMs < link.lastProgressMs + TUNING.progressIntervalMs) return undefined;
-    const items = [];
-    for (const no of link.progress.splice(0, MAX_ITEMS)) {
-      const held = this.#held.get(no);
-      if (held === undefined) continue;
-      held.isInProgress = false;
-      if (held.progress !== undefined) items.push(progressItem(held.lease, held.progress));
-      held.progress = undefined;
-    }
-    // The interval begins when the last of this round is out.
-    if (link.progress.length === 0) link.lastProgressMs = nowMs;
-    return items.length === 0 ? undefined : { case: "progress", value: { items } };
-  }
-
-  /** A checkpoint or a batch of log lines; attempts take turns. */
-  #sideFrame(): Frame | undefined {
-    const { side } = this.#link;
-    for (let no = side.shift(); no !== undefined; no = side.shift()) {
-      const held = this.#held.get(no);
-      if (held === undefined) continue;
-      if (held.checkpoint !== undefined && !held.checkpoint.isSent) {
-        held.checkpoint.isSent = true;
-        side.unshift(no);
-        const { data, seq } = held.checkpoint;
-        return { case: "checkpoint", value: { lease: held.lease, data, seq: BigInt(seq) } };
-      }
-      const lines = held.log.take(false);
-      if (!held.log.hasUnsent() && held.isRunning) this.handlers.tookLines(no);
-      if (lines.length === 0) {
-        held.isInSide = false;
-        continue;
-      }
-      side.push(no);
-      return { case: "log", value: { lease: held.lease, lines } };
-    }
-    return undefined;
-  }
-
-  #queueSide(held: Held): void {
-    const link = this.#link;
-    if (!link.isUp) return;
-    if ((held.hasCheckpointToSend() || held.log.hasUnsent()) && !held.isInSide) {
-      held.isInSide = true;
-      link.side.push(held.no);
-    }
-    if (held.progress !== undefined && !held.isInProgress) {
-      held.isInProgress = true;
-      link.progress.push(held.no);
-    }
-  }
-
   // What a drain asks and does.
-
-  /** Without a stream nothing can arrive; what was assigned and not received goes back by itself. */
-  #hasArrived(): boolean {
-    const { isUp, drainAcked, lastAssignSeq } = this.#link;
-    return !isUp || (drainAcked !== undefined && lastAssignSeq >= drainAcked);
-  }
 
   #unreported(): number {
     let count = 0;
