@@ -1,5 +1,7 @@
 //! The end of a dose: the load stops, all comes to rest, and the history is judged.
 
+use std::time::Duration;
+
 use futures_util::{StreamExt, TryStreamExt, stream};
 use sentinel_client::proto::jobs::v1::{JobFilter, JobState, JobView};
 use sentinel_client::{Client, is_final};
@@ -17,7 +19,7 @@ impl Site {
     /// Ends the load, waits until all is well and nothing moves, and judges the history.
     pub(crate) async fn close(mut self) {
         self.restore();
-        let health = self.health().await;
+        let health = self.health(Duration::ZERO).await;
         let mut history = self.load.stop().await;
         self.worst_well_after = self.worst_well_after.max(health.took);
         history.acknowledged.extend(health.jobs);

@@ -62,7 +62,7 @@ async fn away(name: &'static str, seed: u64, length: Duration) {
     let error = refused.await.expect("the call ends");
     assert_eq!(error.reason(), Some("NOT_YET_SAFE"), "{error}");
     tokio::task::block_in_place(|| site.stores().ledger.restart());
-    site.recovers(Fault::KillLedger).await;
+    site.recovers_from(Fault::KillLedger, length).await;
     let enqueued = site.client(1).enqueue(careful()).await.expect("the ledger is back");
     assert!(enqueued.deduplicated, "the refused call made it");
     site.load.note(|history| history.acknowledged.insert(enqueued.job.id));
