@@ -136,7 +136,7 @@ pub fn start(job: &Job, session: SessionId, worker: &Name, now: Millis) -> Optio
 }
 
 fn cancel(job: &Job, reason: &str, actor: &str, now: Millis) -> Result<Decision, Refusal> {
-    if job.status.state.is_final() {
+    if !job.status.state.can_be_cancelled() {
         return Err(Refusal::AlreadyFinal);
     }
     if job.status.cancel.is_some() {
@@ -199,11 +199,11 @@ fn delete(job: &Job, now: Millis) -> Result<Decision, Refusal> {
     if job.is_deleted() {
         return Err(Refusal::Deleted);
     }
-    let state = match job.status.state {
-        State::Running => return Err(Refusal::Running),
-        state if state.is_final() => state,
-        _ => State::Cancelled,
-    };
+    let is = job.status.state;
+    if !is.can_be_deleted() {
+        return Err(Refusal::Running);
+    }
+    let state = if is.is_final() { is } else { State::Cancelled };
     let mut status = changed(job, now);
     finish::end(&mut status, state, Reason::Deleted, now);
     status.result = None;
@@ -215,7 +215,7 @@ fn retry(job: &Job, now: Millis) -> Result<Decision, Refusal> {
     if job.is_deleted() {
         return Err(Refusal::Deleted);
     }
-    if !job.status.state.is_final() {
+    if !job.status.state.can_be_retried() {
         return Err(Refusal::NotFinal);
     }
     let mut status = changed(job, now);

@@ -41,6 +41,21 @@ impl State {
         matches!(self, Self::Succeeded | Self::Failed | Self::Cancelled | Self::Expired)
     }
 
+    /// A cancel may end it, or ask its handler to.
+    pub const fn can_be_cancelled(self) -> bool {
+        !self.is_final()
+    }
+
+    /// A retry may begin another run.
+    pub const fn can_be_retried(self) -> bool {
+        self.is_final()
+    }
+
+    /// No handler works on it.
+    pub const fn can_be_deleted(self) -> bool {
+        !matches!(self, Self::Running)
+    }
+
     /// Waits to be started.
     pub const fn is_waiting(self) -> bool {
         matches!(self, Self::Scheduled | Self::Blocked | Self::Ready)

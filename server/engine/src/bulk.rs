@@ -50,9 +50,9 @@ pub struct BulkStep {
 impl BulkAction {
     fn allows(&self, state: State) -> bool {
         match self {
-            Self::Cancel { .. } => !state.is_final(),
-            Self::Retry => state.is_final(),
-            Self::Delete => state != State::Running,
+            Self::Cancel { .. } => state.can_be_cancelled(),
+            Self::Retry => state.can_be_retried(),
+            Self::Delete => state.can_be_deleted(),
         }
     }
 
