@@ -41,6 +41,8 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     shell::run(&mut shell::cargo(&["test", "--workspace", "--no-run"]))?;
     let mixes = args.only.as_deref().is_none_or(|only| other::DOSE.contains(only));
     let other = mixes.then(|| other::build(&root, args.other.as_deref())).transpose()?;
+    // Now: somebody may commit while it runs.
+    let versions = versions(other.as_ref().map(|other| other.commit.as_str()));
     println!("soak: {} minutes a test, seed {seed}", args.minutes);
 
     let mut runner = runner(args.only.as_deref());
@@ -66,7 +68,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
         "passed": count.passed,
         "failed": count.failed,
         "result": if count.failed == 0 { "passed" } else { "failed" },
-        "versions": versions(other.as_ref().map(|other| other.commit.as_str())),
+        "versions": versions,
         "machine": machine(),
     });
     let path = write(&root, &date, &report)?;
