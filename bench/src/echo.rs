@@ -74,6 +74,10 @@ impl JobService for Echo {
         not_echoed()
     }
 
+    async fn update(&self, _: Request<wire::UpdateRequest>) -> Answer<wire::UpdateResponse> {
+        not_echoed()
+    }
+
     async fn delete(&self, _: Request<wire::DeleteRequest>) -> Answer<wire::DeleteResponse> {
         not_echoed()
     }
@@ -99,6 +103,15 @@ impl JobService for Echo {
     type ReadLogsStream = Nothing<wire::ReadLogsResponse>;
 
     async fn read_logs(&self, _: Request<wire::ReadLogsRequest>) -> Answer<Self::ReadLogsStream> {
+        not_echoed()
+    }
+
+    type ReadOutputStream = Nothing<wire::ReadOutputResponse>;
+
+    async fn read_output(
+        &self,
+        _: Request<wire::ReadOutputRequest>,
+    ) -> Answer<Self::ReadOutputStream> {
         not_echoed()
     }
 }

@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+import google.api
 import grpc_tools
 from grpc_tools import protoc
 from setuptools import setup
@@ -24,7 +25,10 @@ class BuildWithMessages(build_py):
         package = Path(self.build_lib) / "sentinel_client" / "_proto"
         package.mkdir(parents=True, exist_ok=True)
         well_known = Path(grpc_tools.__file__).parent / "_proto"
-        args = ["protoc", f"-I{PROTO}", f"-I{well_known}", f"--python_out={package}", f"--pyi_out={package}"]
+        # Beside its modules the package has the files that they were made of.
+        imported = Path(next(iter(google.api.__path__))).parents[1]
+        includes = [f"-I{path}" for path in (PROTO, well_known, imported)]
+        args = ["protoc", *includes, f"--python_out={package}", f"--pyi_out={package}"]
         if protoc.main([*args, *FILES]) != 0:
             raise SystemExit("protoc failed")
         for path in [*package.rglob("*.py"), *package.rglob("*.pyi")]:

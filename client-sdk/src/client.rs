@@ -1,20 +1,31 @@
 //! The connection to a server, and the one place that decides which calls may be repeated.
 
+mod ingest;
 mod jobs;
+mod keys;
+mod kinds;
 mod queues;
+mod workers;
 
 use std::time::{Duration, Instant};
 
 use tonic::Request;
 use tonic::transport::Channel;
 
+use crate::access::{Access, Connection};
 use crate::endpoint::{self, MAX_MESSAGE_BYTES};
 use crate::error::Error;
+use crate::proto::admin::v1::audit_service_client::AuditServiceClient;
+use crate::proto::admin::v1::key_service_client::KeyServiceClient;
 use crate::proto::admin::v1::queue_service_client::QueueServiceClient;
+use crate::proto::admin::v1::worker_registry_service_client::WorkerRegistryServiceClient;
+use crate::proto::jobs::v1::ingest_service_client::IngestServiceClient;
 use crate::proto::jobs::v1::job_service_client::JobServiceClient;
+use crate::proto::jobs::v1::kind_service_client::KindServiceClient;
 use crate::tries::{Budget, Tries};
 
-pub use jobs::{BatchOptions, CancelReply, Enqueued, LogStream};
+pub use ingest::{Ingest, IngestReport};
+pub use jobs::{BatchOptions, CancelReply, Enqueued, LogStream, OutputStream};
 
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
 const DEFAULT_DEADLINE: Duration = Duration::from_secs(60);
@@ -29,7 +40,7 @@ const DEFAULT_DEADLINE: Duration = Duration::from_secs(60);
 /// clones count together.
 #[derive(Clone, Debug)]
 pub struct Client {
-    channel: Channel,
+    channel: Connection,
     actor: String,
     timeout: Duration,
     deadline: Duration,
@@ -37,20 +48,33 @@ pub struct Client {
 }
 
 impl Client {
-    /// Connects now. `endpoint` is `http://host:port` or `host:port`.
+    /// Connects now. `endpoint` is `http://host:port`, `https://host:port` or `host:port`.
     pub async fn connect(endpoint: impl AsRef<str>) -> Result<Self, Error> {
-        let channel = endpoint::parse(endpoint.as_ref())?.connect().await?;
-        Ok(Self::from_channel(channel))
+        Self::connect_with(endpoint, &Access::default()).await
+    }
+
+    /// The same with a key, or with a certificate to trust.
+    pub async fn connect_with(endpoint: impl AsRef<str>, access: &Access) -> Result<Self, Error> {
+        Ok(Self::over(access.connect(endpoint).await?))
     }
 
     /// Connects with the first call. Needs a tokio runtime.
     pub fn lazy(endpoint: impl AsRef<str>) -> Result<Self, Error> {
-        let channel = endpoint::parse(endpoint.as_ref())?.connect_lazy();
-        Ok(Self::from_channel(channel))
+        Self::lazy_with(endpoint, &Access::default())
+    }
+
+    /// The same with a key, or with a certificate to trust.
+    pub fn lazy_with(endpoint: impl AsRef<str>, access: &Access) -> Result<Self, Error> {
+        let channel = endpoint::parse(endpoint.as_ref(), access)?.connect_lazy();
+        Ok(Self::over(access.over(channel)))
     }
 
     /// Over a connection made by the caller.
     pub fn from_channel(channel: Channel) -> Self {
+        Self::over(Access::default().over(channel))
+    }
+
+    fn over(channel: Connection) -> Self {
         Self {
             channel,
             actor: String::new(),
@@ -79,17 +103,48 @@ impl Client {
     }
 
     /// The raw client of JobService, without retries.
-    pub fn raw_jobs(&self) -> JobServiceClient<Channel> {
+    pub fn raw_jobs(&self) -> JobServiceClient<Connection> {
         JobServiceClient::new(self.channel.clone())
             .max_decoding_message_size(MAX_MESSAGE_BYTES)
             .max_encoding_message_size(MAX_MESSAGE_BYTES)
     }
 
+    /// The raw client of IngestService, without retries.
+    pub fn raw_ingest(&self) -> IngestServiceClient<Connection> {
+        IngestServiceClient::new(self.channel.clone())
+            .max_decoding_message_size(MAX_MESSAGE_BYTES)
+            .max_encoding_message_size(MAX_MESSAGE_BYTES)
+    }
+
     /// The raw client of QueueService, without retries.
-    pub fn raw_queues(&self) -> QueueServiceClient<Channel> {
+    pub fn raw_queues(&self) -> QueueServiceClient<Connection> {
         QueueServiceClient::new(self.channel.clone())
             .max_decoding_message_size(MAX_MESSAGE_BYTES)
             .max_encoding_message_size(MAX_MESSAGE_BYTES)
+    }
+
+    /// The raw client of KindService, without retries.
+    pub fn raw_kinds(&self) -> KindServiceClient<Connection> {
+        KindServiceClient::new(self.channel.clone())
+            .max_decoding_message_size(MAX_MESSAGE_BYTES)
+            .max_encoding_message_size(MAX_MESSAGE_BYTES)
+    }
+
+    /// The raw client of WorkerRegistryService, without retries.
+    pub fn raw_workers(&self) -> WorkerRegistryServiceClient<Connection> {
+        WorkerRegistryServiceClient::new(self.channel.clone())
+            .max_decoding_message_size(MAX_MESSAGE_BYTES)
+            .max_encoding_message_size(MAX_MESSAGE_BYTES)
+    }
+
+    /// The raw client of KeyService, without retries.
+    pub fn raw_keys(&self) -> KeyServiceClient<Connection> {
+        KeyServiceClient::new(self.channel.clone())
+    }
+
+    /// The raw client of AuditService, without retries.
+    pub fn raw_audit(&self) -> AuditServiceClient<Connection> {
+        AuditServiceClient::new(self.channel.clone())
     }
 
     /// Calls until there is an answer or the tries are used up. Only for calls that may be

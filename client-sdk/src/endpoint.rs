@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tonic::transport::Endpoint;
 
-use crate::Error;
+use crate::{Access, Error};
 
 /// Frames up to this size pass in both directions: the largest batch (4 MiB) and the largest
 /// payload a server may allow (16 MiB) with room for their envelopes.
@@ -20,8 +20,8 @@ const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(3);
 const STREAM_WINDOW_BYTES: u32 = 4 * 1024 * 1024;
 const CONNECTION_WINDOW_BYTES: u32 = 8 * 1024 * 1024;
 
-/// Accepts `http://host:port` and `host:port`.
-pub(crate) fn parse(text: &str) -> Result<Endpoint, Error> {
+/// Accepts `http://host:port`, `https://host:port` and `host:port`, which is the former.
+pub(crate) fn parse(text: &str, access: &Access) -> Result<Endpoint, Error> {
     let invalid = |reason: &str| Error::InvalidEndpoint {
         endpoint: text.to_owned(),
         reason: reason.to_owned(),
@@ -31,18 +31,21 @@ pub(crate) fn parse(text: &str) -> Result<Endpoint, Error> {
         return Err(invalid("it is empty; expected http://host:port"));
     }
     let url = match trimmed.split_once("://") {
-        Some(("http", _)) => trimmed.to_owned(),
-        Some(("https", _)) => {
-            return Err(invalid("TLS is not built in; end it in front of the server, use http://"));
-        }
+        Some(("http" | "https", _)) => trimmed.to_owned(),
         Some((scheme, _)) => {
-            return Err(invalid(&format!("scheme {scheme:?} is not known; expected http://")));
+            let reason = format!("scheme {scheme:?} is not known; expected http:// or https://");
+            return Err(invalid(&reason));
         }
         None => format!("http://{trimmed}"),
     };
     let endpoint = Endpoint::from_shared(url).map_err(|error| invalid(&error.to_string()))?;
     if endpoint.uri().host().is_none_or(str::is_empty) {
         return Err(invalid("it names no host; expected http://host:port"));
+    }
+    let mut endpoint = endpoint;
+    if endpoint.uri().scheme_str() == Some("https") {
+        let tls = endpoint.tls_config(access.tls());
+        endpoint = tls.map_err(|error| invalid(&format!("TLS: {error}")))?;
     }
     endpoint
         .connect_timeout(CONNECT_TIMEOUT)

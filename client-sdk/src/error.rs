@@ -17,7 +17,7 @@ pub struct FieldViolation {
 }
 
 /// Why a call did not answer.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// The server answered with an error.
@@ -65,6 +65,26 @@ pub enum Error {
     Protocol {
         /// Which part of the contract.
         what: &'static str,
+    },
+    /// The server has forgotten how far a producer was: after 7 days without a stream, or with a
+    /// store of which the last moment was lost. What was committed is not sent again, since it
+    /// would be enqueued again where it is not lost.
+    #[error(
+        "the server stands at item {found} of this producer and had told of {known} as committed"
+    )]
+    PositionLost {
+        /// The last item that was told as committed.
+        known: u64,
+        /// Where the server stands.
+        found: u64,
+    },
+    /// Another program commits items under the same producer id.
+    #[error("the server stands at item {found} of this producer, which has sent {sent}")]
+    PositionAhead {
+        /// The last item that was sent from here.
+        sent: u64,
+        /// Where the server stands.
+        found: u64,
     },
     /// No server knows the job.
     #[error("job {id} does not exist")]
@@ -116,6 +136,20 @@ impl Error {
                     | Code::Unimplemented
             ),
             _ => false,
+        }
+    }
+
+    /// The same for the stream of a producer.
+    pub(crate) fn ends_ingest(&self) -> bool {
+        let Error::Api { code, reason, retry_after, .. } = self else {
+            return !matches!(self, Error::Transport { .. } | Error::Timeout);
+        };
+        match code {
+            Code::Aborted => reason == "PRODUCER_MOVED",
+            // A limit of the installation, and no lack of room that passes.
+            Code::ResourceExhausted => !reason.is_empty() && retry_after.is_none(),
+            Code::FailedPrecondition | Code::OutOfRange | Code::DataLoss => true,
+            _ => self.ends_streams(),
         }
     }
 }

@@ -5,6 +5,7 @@
 //!
 //! The wire types are re-exported as [`proto`], so that a caller needs no second dependency.
 
+mod access;
 mod backoff;
 mod client;
 mod endpoint;
@@ -17,7 +18,12 @@ mod watch;
 #[cfg(feature = "worker")]
 pub mod worker;
 
-pub use client::{BatchOptions, CancelReply, Client, Enqueued, LogStream};
+pub use access::{
+    Access, Bearer, CA_ENV, CERT_ENV, CREDENTIAL_ENV, Connection, DEV_TOKEN, KEY_ENV,
+};
+pub use client::{
+    BatchOptions, CancelReply, Client, Enqueued, Ingest, IngestReport, LogStream, OutputStream,
+};
 pub use error::{Error, FieldViolation};
 pub use new_job::{NewJob, Unique, UniqueMode, UniqueScope};
 pub use typed::{Job, JobHandle, WaitError};

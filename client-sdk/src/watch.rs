@@ -13,7 +13,8 @@ use tonic::Streaming;
 
 use crate::backoff::Backoff;
 use crate::proto::jobs::v1::{
-    Job, JobFilter, JobIds, JobView, WatchRequest, WatchResponse, watch_request, watch_response,
+    Job, JobFilter, JobIds, JobView, SummarySelection, WatchRequest, WatchResponse, watch_request,
+    watch_response,
 };
 use crate::{Client, Error, is_final};
 use followed::Followed;
@@ -42,6 +43,15 @@ impl Watch {
     /// Every job that matches, also those enqueued later. The stream does not end by itself.
     pub fn filter(filter: JobFilter) -> Self {
         Self::new(watch_request::Selector::Filter(filter))
+    }
+
+    /// Figures of these queues, at most 100, as [`WatchEvent::Summary`] at once and then every
+    /// second. No names: all queues, the first 1,000. The stream does not end by itself.
+    pub fn summary(queues: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        let queues = queues.into_iter().map(Into::into).collect();
+        let summary = Some(SummarySelection { queues });
+        let request = WatchRequest { summary, ..WatchRequest::default() };
+        Self { request, idle_bound: IDLE_BOUND }
     }
 
     fn new(selector: watch_request::Selector) -> Self {

@@ -28,6 +28,7 @@ mod context;
 mod execute;
 mod log;
 mod outcome;
+mod output;
 mod session;
 mod state;
 mod tuning;
@@ -43,7 +44,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Endpoint;
 
-use crate::Error;
+use crate::{Access, Error};
 use execute::{Executor, Handler};
 use session::Session;
 use state::{Identity, Room, SessionState};
@@ -52,6 +53,7 @@ pub use attempt::CheckpointError;
 pub use builder::WorkerBuilder;
 pub use context::Context;
 pub use outcome::{HandlerError, MAX_RESULT_BYTES, Outcome};
+pub use output::OutputError;
 pub use tuning::Tuning;
 
 pub use crate::proto::jobs::v1::LogLevel;
@@ -60,6 +62,7 @@ pub use crate::proto::jobs::v1::LogLevel;
 pub struct Worker {
     identity: Identity,
     endpoints: Vec<Endpoint>,
+    access: Access,
     handlers: HashMap<String, Handler>,
     room: Room,
     drain_timeout: Duration,
@@ -115,6 +118,7 @@ impl Worker {
                 finished: finished_tx,
             },
             endpoints: self.endpoints,
+            access: self.access,
             tuning: self.tuning,
             finished,
             dirty,

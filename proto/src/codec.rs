@@ -13,7 +13,8 @@ use tonic::codec::{Codec, DecodeBuf, Decoder};
 use tonic_prost::{ProstDecoder, ProstEncoder};
 
 use crate::jobs::v1::{
-    CountsRequest, EnqueueBatchRequest, EnqueueRequest, ListRequest, WatchRequest,
+    CountsRequest, EnqueueBatchRequest, EnqueueRequest, IngestRequest, IngestResponse, ListRequest,
+    WatchRequest,
 };
 use crate::workers::v1::{SessionRequest, SessionResponse};
 
@@ -22,6 +23,8 @@ type Bound = (&'static [u32], usize);
 
 const ENQUEUE: &[Bound] = &[(&[1, 11], 100_000), (&[1, 13], 100_000)];
 const ENQUEUE_BATCH: &[Bound] = &[(&[1], 10_000), (&[1, 11], 200_000), (&[1, 13], 200_000)];
+const INGEST: &[Bound] = &[(&[2, 2, 11], 100_000), (&[2, 2, 13], 100_000)];
+const INGEST_ANSWER: &[Bound] = &[(&[1, 4], 10_000), (&[2, 2], 10_000)];
 const LIST: &[Bound] = &[(&[1, 1], 100_000), (&[1, 2], 100_000), (&[1, 4], 100_000)];
 const COUNTS: &[Bound] = &[(&[1], 100_000)];
 const WATCH: &[Bound] =
@@ -54,6 +57,8 @@ fn bounds_of<U: 'static>() -> &'static [Bound] {
     let known = [
         (TypeId::of::<EnqueueRequest>(), ENQUEUE),
         (TypeId::of::<EnqueueBatchRequest>(), ENQUEUE_BATCH),
+        (TypeId::of::<IngestRequest>(), INGEST),
+        (TypeId::of::<IngestResponse>(), INGEST_ANSWER),
         (TypeId::of::<ListRequest>(), LIST),
         (TypeId::of::<CountsRequest>(), COUNTS),
         (TypeId::of::<WatchRequest>(), WATCH),

@@ -2,6 +2,7 @@
 
 mod condition;
 mod dev;
+mod front;
 mod store;
 
 use std::future::Future;
@@ -13,21 +14,32 @@ use anyhow::{Context, Result};
 use sentinel_broker::ServerId;
 use sentinel_domain::Ack;
 use sentinel_engine::{Chance, Engine, Parts, Settings, Tasks};
+use sentinel_ledger::Ledger;
+use sentinel_proto::admin::v1::audit_service_server::AuditServiceServer;
+use sentinel_proto::admin::v1::key_service_server::KeyServiceServer;
 use sentinel_proto::admin::v1::queue_service_server::QueueServiceServer;
+use sentinel_proto::admin::v1::worker_registry_service_server::WorkerRegistryServiceServer;
+use sentinel_proto::jobs::v1::ingest_service_server::IngestServiceServer;
 use sentinel_proto::jobs::v1::job_service_server::JobServiceServer;
+use sentinel_proto::jobs::v1::kind_service_server::KindServiceServer;
 use sentinel_proto::workers::v1::worker_service_server::WorkerServiceServer;
 use sentinel_redis::Condition;
 use tokio::net::TcpListener;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Server;
 
-use crate::config::{AckLevel, Config, Mode};
+use crate::config::{AckLevel, Config, Credentials, Mode};
+use crate::identity::{Identify, Keyring, Trail};
 use crate::listener::{Connections, Patience, connections_max};
 use crate::metrics::Metrics;
 use crate::observe::Observe;
 use crate::ops::{self, Readiness};
-use crate::service::{Jobs, QueuesService, Workers};
+use crate::service::{
+    AuditTrail, Jobs, Keys, KindsService, Producers, QueuesService, WorkerRegistry, Workers,
+};
+use crate::tls::Tls;
 
 pub use sentinel_engine::Clock;
 use store::Stores;
@@ -46,16 +58,19 @@ const DEPTHS_EVERY: Duration = Duration::from_secs(2);
 /// rebuilt it begins anew: nothing that it knew of the old one holds.
 pub async fn serve(config: Config, mode: Mode) -> Result<ExitCode> {
     let mut config = config;
+    // Before anything is started, and kept: no signal is lost between two waits for one.
+    let mut signals = Signals::listen().context("listen for signals")?;
     loop {
         let server = Running::start(&config).await?;
         // The same port again, also where the system chose it.
         (config.listen, config.ops_listen) = (server.address, server.ops_address);
+        config.gateway_listen = server.gateway_address;
         let fleet = match mode {
-            Mode::Dev => Some(dev::Fleet::start(&config, &server)?),
+            Mode::Dev => Some(dev::Fleet::start(&config, &server).await?),
             Mode::Serve => None,
         };
         let signal = tokio::select! {
-            signal = stop_signal() => Some(signal),
+            signal = signals.next() => Some(signal),
             () = condition::until_rebuilt(server.condition.clone()) => None,
         };
         match signal {
@@ -70,7 +85,7 @@ pub async fn serve(config: Config, mode: Mode) -> Result<ExitCode> {
         };
         let clean = tokio::select! {
             clean = drained => clean,
-            signal = stop_signal() => {
+            signal = signals.next() => {
                 tracing::warn!(signal, "stopped at once");
                 return Ok(ExitCode::from(130));
             }
@@ -81,17 +96,23 @@ pub async fn serve(config: Config, mode: Mode) -> Result<ExitCode> {
     }
 }
 
-async fn stop_signal() -> &'static str {
-    use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut term), Ok(mut int)) =
-        (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
-    else {
-        // Without handlers the signals end the process by themselves.
-        return std::future::pending().await;
-    };
-    tokio::select! {
-        _ = term.recv() => "SIGTERM",
-        _ = int.recv() => "SIGINT",
+/// What asks the process to stop.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn listen() -> std::io::Result<Self> {
+        let terminate = signal(SignalKind::terminate())?;
+        Ok(Self { terminate, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    async fn next(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
+        }
     }
 }
 
@@ -99,6 +120,8 @@ async fn stop_signal() -> &'static str {
 pub struct Running {
     /// Where it listens.
     pub address: std::net::SocketAddr,
+    /// Where browsers find it.
+    pub gateway_address: Option<std::net::SocketAddr>,
     /// The data directory held nothing at the start.
     pub is_new: bool,
     /// Where /metrics is.
@@ -112,6 +135,8 @@ pub struct Running {
     readiness: watch::Sender<Readiness>,
     health: tonic_health::server::HealthReporter,
     condition: Option<watch::Receiver<Condition>>,
+    keyring: Keyring,
+    clock: Clock,
 }
 
 /// A service whose frames carry payloads.
@@ -186,52 +211,60 @@ impl Running {
 
     /// As [`Running::start`], by another clock: for tests that let a day pass.
     pub async fn start_with(config: &Config, clock: Clock) -> Result<Self> {
+        let tls = Tls::of(config)?;
         // Bound before the data is opened, so that a port that is taken costs nothing.
         let listener = bind("listen", config.listen).await?;
         let ops_listener = bind("ops_listen", config.ops_listen).await?;
+        let front = front::Front::bind(config.gateway_listen).await?;
         let (address, ops_address) = (listener.local_addr()?, ops_listener.local_addr()?);
         let tasks = Tasks::default();
         let settings = settings(config);
         let stores = store::open(config, &settings, clock).await?;
         let (is_new, condition) = (stores.is_new(), stores.condition.clone());
         let metrics = Metrics::new();
+        let (ledger, clock) = (stores.ledger.clone(), stores.clock.clone());
+        let (keyring, identify) = identity(config, &ledger, &clock, &tasks).await?;
         let observe = Observe::new(metrics.clone(), config.otlp_endpoint.is_some());
         let engine = Engine::start(parts(stores, settings, observe), &tasks).await?;
         let streams = CancellationToken::new();
         let (stop_listening, stop_ops) = (CancellationToken::new(), CancellationToken::new());
         let (readiness, is_ready) = watch::channel(Readiness::Ready);
         let routes = ops::router(metrics.clone(), is_ready);
-        let stop = stop_ops.clone();
-        tasks.spawn("ops", async move {
-            if let Err(error) = ops::serve(ops_listener, routes, stop).await {
-                tracing::error!(%error, "the ops listener failed");
-            }
-        });
+        spawn_ops(ops_listener, routes, stop_ops.clone(), &tasks);
         tasks.spawn("depths", depths(engine.clone(), metrics.clone(), tasks.closing()));
         let (health, health_service) = tonic_health::server::health_reporter();
         serving(&health).await;
         condition::watch(condition.clone(), engine.cut_off(), &tasks, &readiness, &health);
-        let jobs = Jobs::new(engine.clone(), streams.clone());
-        let queues = QueuesService::new(engine.clone());
-        let workers = Workers::new(engine, tasks.clone(), streams.clone(), &config.server_name);
+        let producers = Producers::new(engine.clone(), tasks.clone(), streams.clone());
+        let workers =
+            Workers::new(engine.clone(), tasks.clone(), streams.clone(), &config.server_name);
         let router = server_builder()
             .layer(ops::rpc::ObserveCalls::new(metrics))
+            .layer(identify)
             .add_service(health_service)
             .add_service(reflection_v1()?)
             .add_service(reflection_v1alpha()?)
-            .add_service(sized!(JobServiceServer::new(jobs)))
-            .add_service(QueueServiceServer::new(queues))
+            .add_service(sized!(JobServiceServer::new(Jobs::new(engine.clone(), streams.clone()))))
+            .add_service(sized!(IngestServiceServer::new(producers)))
+            .add_service(QueueServiceServer::new(QueuesService::new(engine.clone())))
+            .add_service(WorkerRegistryServiceServer::new(WorkerRegistry::new(engine.clone())))
+            .add_service(sized!(KindServiceServer::new(KindsService::new(engine))))
+            .add_service(KeyServiceServer::new(Keys::new(keyring.clone(), clock.clone())))
+            .add_service(AuditServiceServer::new(AuditTrail::new(ledger)))
             .add_service(sized!(WorkerServiceServer::new(workers)));
-        let incoming = Connections::new(listener, connections_max(), GREETING).into_incoming();
-        let stop = stop_listening.clone().cancelled_owned();
+        let is_secure = keep_secure(tls.as_ref(), config, &tasks);
+        let incoming = Connections::new(listener, connections_max(), GREETING).with_tls(tls);
+        let (incoming, stop) = (incoming.into_incoming(), stop_listening.clone().cancelled_owned());
         let serving = spawn_serving(async move {
             if let Err(error) = router.serve_with_incoming_shutdown(incoming, stop).await {
                 tracing::error!(%error, "the listener failed");
             }
         });
-        tracing::info!(%address, %ops_address, "serving");
+        let gateway_address = front::open(front, address, &tasks, &stop_listening)?;
+        tracing::info!(%address, %ops_address, gateway = gateway_address.map(tracing::field::display), tls = is_secure, "serving");
         Ok(Self {
             address,
+            gateway_address,
             is_new,
             ops_address,
             tasks,
@@ -242,6 +275,8 @@ impl Running {
             readiness,
             health,
             condition,
+            keyring,
+            clock,
         })
     }
 
@@ -268,16 +303,69 @@ impl Running {
     }
 }
 
+/// Follows the files of TLS, or warns where keys go without it. Whether there is some.
+fn keep_secure(tls: Option<&Tls>, config: &Config, tasks: &Tasks) -> bool {
+    if let Some(tls) = tls {
+        tasks.spawn("tls", tls.clone().run(tasks.closing()));
+    } else if config.credentials == Credentials::Required && !config.listen.ip().is_loopback() {
+        tracing::warn!(
+            "keys cross the network in the clear: set tls_cert and tls_key, unless a proxy in \
+             front of this server ends TLS"
+        );
+    }
+    tls.is_some()
+}
+
+/// The keys and the audit trail, with their loops.
+async fn identity(
+    config: &Config,
+    ledger: &Ledger,
+    clock: &Clock,
+    tasks: &Tasks,
+) -> Result<(Keyring, Identify)> {
+    let keyring = Keyring::open(ledger.clone(), clock.clone()).await?;
+    let (trail, writer) = Trail::new(ledger.clone(), clock.clone());
+    tasks.spawn("keys", keyring.clone().run(tasks.closing()));
+    tasks.spawn("audit", writer.run(tasks.closing()));
+    let is_open = config.credentials == Credentials::Off;
+    if !is_open && keyring.usable() == 0 {
+        tracing::warn!(
+            "credentials are required and there is no key: nobody can call; make the first with \
+             `sentinel key create --role admin` and --data-dir or --ledger-url"
+        );
+    }
+    let identify = Identify::new(keyring.clone(), trail, is_open);
+    Ok((keyring, identify))
+}
+
 async fn serving(health: &tonic_health::server::HealthReporter) {
     health.set_serving::<JobServiceServer<Jobs>>().await;
+    health.set_serving::<IngestServiceServer<Producers>>().await;
     health.set_serving::<QueueServiceServer<QueuesService>>().await;
+    health.set_serving::<KindServiceServer<KindsService>>().await;
+    health.set_serving::<WorkerRegistryServiceServer<WorkerRegistry>>().await;
     health.set_serving::<WorkerServiceServer<Workers>>().await;
+    health.set_serving::<KeyServiceServer<Keys>>().await;
+    health.set_serving::<AuditServiceServer<AuditTrail>>().await;
 }
 
 async fn not_serving(health: &tonic_health::server::HealthReporter) {
     health.set_not_serving::<JobServiceServer<Jobs>>().await;
+    health.set_not_serving::<IngestServiceServer<Producers>>().await;
     health.set_not_serving::<QueueServiceServer<QueuesService>>().await;
+    health.set_not_serving::<KindServiceServer<KindsService>>().await;
+    health.set_not_serving::<WorkerRegistryServiceServer<WorkerRegistry>>().await;
     health.set_not_serving::<WorkerServiceServer<Workers>>().await;
+    health.set_not_serving::<KeyServiceServer<Keys>>().await;
+    health.set_not_serving::<AuditServiceServer<AuditTrail>>().await;
+}
+
+fn spawn_ops(listener: TcpListener, routes: axum::Router, stop: CancellationToken, tasks: &Tasks) {
+    tasks.spawn("ops", async move {
+        if let Err(error) = ops::serve(listener, routes, stop).await {
+            tracing::error!(%error, "the ops listener failed");
+        }
+    });
 }
 
 /// Serving ends after the tasks are asked to, so it is not one of them.

@@ -1,5 +1,6 @@
 //! The command line: the server's two modes, and the client verbs on the SDK.
 
+mod audit;
 mod backup;
 mod connection;
 pub(crate) mod demo;
@@ -9,6 +10,8 @@ mod failure;
 mod fuzz;
 mod job;
 mod json;
+mod key;
+mod kind;
 mod look;
 mod migrate;
 mod moving;
@@ -19,6 +22,7 @@ mod serve;
 mod table;
 mod text;
 mod value;
+mod worker;
 
 #[cfg(test)]
 mod tests;
@@ -33,11 +37,11 @@ use crate::config::{Flags, Mode};
 const EXIT_CODES: &str = "\
 Exit codes:
   0  done
-  1  a watched job ended FAILED, CANCELLED or EXPIRED
+  1  a watched job ended FAILED, CANCELLED or EXPIRED; a line of a file was refused
   2  a flag or a value is wrong
-  3  there is no such job or queue
+  3  there is no such job, queue, worker or kind
   4  the server can not be reached or has too much to do
-  5  the state of the job, queue or directory does not allow it; doctor: something is bad
+  5  the state of the job, queue or directory, or the key, does not allow it; doctor: something is bad
   6  anything else";
 
 const EXAMPLES: &str = "\
@@ -71,6 +75,18 @@ enum Verb {
     /// Declare and look up queues.
     #[command(after_help = format!("{}\n\n{EXIT_CODES}", queue::EXAMPLES))]
     Queue(queue::QueueCommand),
+    /// Look at the kinds of jobs that workers have handlers for.
+    #[command(after_help = format!("{}\n\n{EXIT_CODES}", kind::EXAMPLES))]
+    Kind(kind::KindCommand),
+    /// Look at the workers of all servers, and take one out of service.
+    #[command(after_help = format!("{}\n\n{EXIT_CODES}", worker::EXAMPLES))]
+    Worker(worker::WorkerCommand),
+    /// Make, list and revoke keys: who may call.
+    #[command(after_help = format!("{}\n\n{EXIT_CODES}", key::EXAMPLES))]
+    Key(key::KeyCommand),
+    /// Look at what people did.
+    #[command(after_help = format!("{}\n\n{EXIT_CODES}", audit::EXAMPLES))]
+    Audit(audit::AuditCommand),
     /// Copy the data of a server, which may be running, to another directory.
     #[command(after_help = format!("{}\n\n{EXIT_CODES}", backup::BACKUP_EXAMPLES))]
     Backup(backup::Backup),
@@ -114,6 +130,10 @@ pub fn main() -> ExitCode {
         Verb::Dev(flags) => serve::run(Mode::Dev, flags),
         Verb::Job(command) => job::run(command),
         Verb::Queue(command) => queue::run(command),
+        Verb::Kind(command) => kind::run(command),
+        Verb::Worker(command) => worker::run(command),
+        Verb::Key(command) => key::run(command),
+        Verb::Audit(command) => audit::run(command),
         Verb::Backup(command) => backup::take(command),
         Verb::Restore(command) => backup::restore(command),
         Verb::Rebuild(command) => rebuild::run(command),

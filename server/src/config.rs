@@ -73,6 +73,16 @@ words! {
 }
 
 words! {
+    /// Who may call.
+    Credentials {
+        /// Whoever reaches the port. A key that is sent is checked all the same.
+        Off = "off",
+        /// Whoever has a key.
+        Required = "required",
+    }
+}
+
+words! {
     /// Colours in output for people.
     Color {
         /// On a terminal, unless NO_COLOR is set.

@@ -5,6 +5,7 @@ mod disk;
 mod ledger;
 mod server;
 
+use sentinel_client::Access;
 use serde::Serialize;
 
 use crate::config::Config;
@@ -50,7 +51,7 @@ impl Finding {
 }
 
 /// Looks at the stores of a configuration and at the server of a URL.
-pub(crate) async fn examine(config: &Config, server: &str) -> Vec<Finding> {
+pub(crate) async fn examine(config: &Config, server: &str, access: &Access) -> Vec<Finding> {
     let mut findings = match (&config.broker_url, &config.ledger_url) {
         (Some(broker), Some(ledger)) => {
             let mut findings = broker::examine(broker).await;
@@ -59,6 +60,6 @@ pub(crate) async fn examine(config: &Config, server: &str) -> Vec<Finding> {
         }
         _ => disk::examine(&config.data_dir),
     };
-    findings.extend(server::examine(server).await);
+    findings.extend(server::examine(server, access).await);
     findings
 }

@@ -2,6 +2,8 @@
 //! one may take to say its first word; a process that is out of file descriptors can not
 //! open its journal either.
 
+mod wire;
+
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
@@ -12,10 +14,13 @@ use std::time::Duration;
 
 use futures_util::{Stream, stream};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Sleep;
 use tonic::transport::server::{Connected, TcpConnectInfo};
+
+use self::wire::Wire;
+use crate::tls::Tls;
 
 /// The preface of HTTP/2 and the head of the SETTINGS frame that follows it: from there on
 /// the keepalive of the connection finds those that went silent.
@@ -46,6 +51,7 @@ pub(crate) struct Connections {
     slots: Arc<Semaphore>,
     max: usize,
     patience: Patience,
+    tls: Option<Tls>,
 }
 
 /// How many connections the limit on open files leaves, after raising it as far as this
@@ -63,7 +69,12 @@ pub(crate) fn connections_max() -> usize {
 impl Connections {
     /// At most `max` at a time.
     pub(crate) fn new(listener: TcpListener, max: usize, patience: Patience) -> Self {
-        Self { listener, slots: Arc::new(Semaphore::new(max)), max, patience }
+        Self { listener, slots: Arc::new(Semaphore::new(max)), max, patience, tls: None }
+    }
+
+    /// Behind TLS, where there is some.
+    pub(crate) fn with_tls(self, tls: Option<Tls>) -> Self {
+        Self { tls, ..self }
     }
 
     async fn next(&self) -> (Connection, SocketAddr) {
@@ -87,7 +98,9 @@ impl Connections {
             Patience::Whole(_) => None,
         };
         let deadline = Some(Box::pin(tokio::time::sleep(time)));
-        (Connection { stream, deadline, awaits, _slot: slot }, peer)
+        let info = stream.connect_info();
+        let stream = Wire::new(stream, self.tls.as_ref().map(Tls::acceptor));
+        (Connection { stream, info, deadline, awaits, _slot: slot }, peer)
     }
 
     async fn slot(&self) -> OwnedSemaphorePermit {
@@ -126,7 +139,8 @@ impl axum::serve::Listener for Connections {
 
 /// A connection that gives its place back when it is dropped.
 pub(crate) struct Connection {
-    stream: TcpStream,
+    stream: Wire,
+    info: TcpConnectInfo,
     deadline: Option<Pin<Box<Sleep>>>,
     /// Bytes that lift the deadline; none where nothing does.
     awaits: Option<usize>,
@@ -200,7 +214,7 @@ impl Connected for Connection {
     type ConnectInfo = TcpConnectInfo;
 
     fn connect_info(&self) -> TcpConnectInfo {
-        self.stream.connect_info()
+        self.info.clone()
     }
 }
 

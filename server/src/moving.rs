@@ -6,6 +6,7 @@
 //! server begins on a part. Each step can be done again, and the database knows which are done.
 
 mod error;
+mod identity;
 mod mark;
 
 use std::path::Path;
@@ -123,7 +124,9 @@ impl Source {
         let options = OpenOptions { ballast_bytes: 0, ..OpenOptions::new(lock.clone(), now) };
         let (broker, ledger) = open_stores(options).await?;
         let at = project(lock.dir(), &broker, &ledger).await?;
-        let requests = broker.remembered().await?;
+        // The ledger has those of producers.
+        let mut requests = broker.remembered().await?;
+        requests.retain(|request| !request.is_of_producer());
         drop(broker);
         let (as_of, rows) = (ledger.as_of().await?, ledger.row_count().await?);
         let (mut jobs, mut job_bytes) = (0, 0);
@@ -272,6 +275,7 @@ impl Work<'_> {
         if moved != rows {
             return Err(MoveError::Incomplete { dir: self.dir.to_owned(), rows, moved });
         }
+        identity::carry(&self.source.ledger, &self.ledger).await?;
         Ok(self.ledger.set_move_step(MoveStep::Fill).await?)
     }
 

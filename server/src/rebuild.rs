@@ -80,6 +80,7 @@ pub(crate) async fn rebuild(
     let mut work = Work { store, ledger, show, now, at: checkpoint, done };
     match work.run().await {
         Ok(()) => {
+            work.store.remember(&ledger.producers(now).await?).await?;
             work.store.remember(requests).await?;
             let last = work.at.seq;
             work.store.finish(last).await?;

@@ -2,6 +2,7 @@
 //! cancels and drains are built on them.
 
 mod effect;
+mod schema;
 
 use std::time::{Duration, Instant};
 
@@ -15,7 +16,7 @@ const SLEEP_STEP: Duration = Duration::from_millis(100);
 
 /// Adds the handlers of all `demo.*` kinds.
 pub fn register(builder: WorkerBuilder) -> WorkerBuilder {
-    builder
+    let builder = builder
         .described_handler("demo.noop", "Does nothing.", noop)
         .described_handler("demo.echo", "Returns its payload.", echo)
         .described_handler("demo.sleep", "{ms}: sleeps; stops when cancelled.", sleep)
@@ -33,12 +34,20 @@ pub fn register(builder: WorkerBuilder) -> WorkerBuilder {
         .described_handler("demo.panic", "Panics.", panics)
         .described_handler("demo.spin", "{ms}: computes without yielding.", spin)
         .described_handler("demo.snooze", "{delay_ms, times}: asks to run later.", snooze)
+        .described_handler(
+            "demo.output",
+            "{lines, line_ms}: hands out numbered lines, one by one.",
+            output,
+        )
         .described_handler("demo.stubborn", "{ms}: sleeps and ignores cancels.", stubborn)
         .described_handler(
             "demo.effect",
             "{file, ms}: appends its fence to a file when it starts and when it ends.",
             effect::effect,
-        )
+        );
+    let with =
+        |builder: WorkerBuilder, (kind, schema): &(&str, &str)| builder.input_schema(kind, *schema);
+    schema::SCHEMAS.iter().fold(builder, with)
 }
 
 async fn noop(_job: Context) {}
@@ -132,8 +141,24 @@ async fn snooze(job: Context) -> Result<Outcome, HandlerError> {
     if before >= times {
         return Ok(before.to_string().into());
     }
+    job.log(LogLevel::Info, format!("snooze {} of {times}", before + 1));
     job.checkpoint((before + 1).to_string()).await?;
     Ok(Outcome::Snooze(delay))
+}
+
+async fn output(job: Context) -> Result<Outcome, HandlerError> {
+    let mut fields = Fields::of(&job)?;
+    let lines = fields.number("lines", Some(10), MAX_COUNT)?;
+    let pause = Duration::from_millis(fields.number("line_ms", Some(100), MAX_MS)?);
+    fields.end()?;
+    for n in 1..=lines {
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            () = job.cancelled() => return Ok(Outcome::Cancelled),
+        }
+        job.output(format!("{n}\n")).await?;
+    }
+    Ok(lines.to_string().into())
 }
 
 async fn stubborn(job: Context) -> Result<(), HandlerError> {

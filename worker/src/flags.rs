@@ -1,11 +1,12 @@
 //! What the process can be told, by flag or by environment variable.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::{Parser, ValueEnum};
-use sentinel_client::DEFAULT_ENDPOINT;
 use sentinel_client::worker::{Worker, WorkerBuilder};
+use sentinel_client::{Access, CA_ENV, CERT_ENV, CREDENTIAL_ENV, DEFAULT_ENDPOINT, KEY_ENV};
 
 use crate::{demo, exec, http};
 
@@ -35,6 +36,18 @@ pub struct Flags {
     #[arg(long = "server", value_name = "URL", env = "SENTINEL_SERVER", value_delimiter = ',',
           default_value = DEFAULT_ENDPOINT)]
     pub servers: Vec<String>,
+    /// Key to call with, or @FILE that holds one, so that no list of processes shows it
+    #[arg(long, value_name = "KEY", env = CREDENTIAL_ENV, hide_env_values = true)]
+    pub credential: Option<String>,
+    /// Certificate that https:// servers are checked against, in PEM [default: the system's]
+    #[arg(long, value_name = "FILE", env = CA_ENV)]
+    pub ca: Option<PathBuf>,
+    /// Certificate to show to servers that ask clients for one, in PEM
+    #[arg(long, value_name = "FILE", env = CERT_ENV)]
+    pub cert: Option<PathBuf>,
+    /// Its private key, in PEM
+    #[arg(long, value_name = "FILE", env = KEY_ENV)]
+    pub key: Option<PathBuf>,
     /// Queues to take jobs from, separated by commas
     #[arg(
         long,
@@ -109,7 +122,10 @@ impl Flags {
     pub fn worker(&self) -> anyhow::Result<Worker> {
         let mut servers = self.servers.iter();
         let first = servers.next().context("at least one --server is needed")?;
+        let access = Access::find(first, self.credential.as_deref(), self.ca.as_deref())?
+            .with_certificate_files(self.cert.as_deref(), self.key.as_deref())?;
         let mut builder = Worker::builder(first)
+            .access(access)
             .concurrency(self.concurrency)
             .drain_timeout(self.drain_timeout)
             .build_version(concat!("sentinel-worker/", env!("CARGO_PKG_VERSION")));

@@ -19,6 +19,7 @@
 //! | `spin` | keeps its processor busy for `ms` without a break, answers `spun` |
 //! | `progress` | reports 1..`n` of `n` in a row with the message `<i>`, answers `told` |
 //! | `checkpoint` | stores `data`; answers `<what the attempt before left>/<stored or fenced>` |
+//! | `output` | hands out the texts `parts`, one after the other; answers `stored`, or why not: `fenced`, `too_large`, `not_taken`, `unsupported` |
 //! | `log` | logs `lines` at the level WARN, answers `logged` |
 //! | `snooze` | asks to be run again after `ms` |
 //! | `release` | hands the job back |

@@ -289,7 +289,7 @@ pub(crate) fn welcome(session: &str, held: &[HeldVerdict]) -> Welcome {
         ping: Some(wire(PING)),
         ttl: Some(wire(Duration::from_secs(15))),
         held: held.iter().map(|verdict| i32::from(*verdict)).collect(),
-        capabilities: vec![],
+        capabilities: vec!["output".to_owned()],
         server: "peer".to_owned(),
     }
 }

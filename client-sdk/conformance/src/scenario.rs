@@ -26,7 +26,9 @@ use report::{fenced, resent, retry_later};
 use run::{
     burnt_processor, credits, errors, outcomes, over_granted, repeated_assignments, run_job,
 };
-use side::{checkpoint_is_fenced, checkpoints, logs, logs_are_resent, progress};
+use side::{
+    checkpoint_is_fenced, checkpoints, logs, logs_are_resent, output, output_is_refused, progress,
+};
 use unknown::{broken_welcome, unknown_things};
 
 type Playing = Pin<Box<dyn Future<Output = ()> + Send>>;
@@ -50,15 +52,15 @@ impl Scenario {
 }
 
 /// Hands the names of the scenarios to a macro, so that a test harness has one test for each.
-/// Without `credential`: not every runtime has one yet.
 #[macro_export]
 macro_rules! for_each_scenario {
     ($each:ident) => {
         $each! {
             a_success_wins, broken_welcome, burnt_processor, cancels_are_acknowledged,
-            checkpoint_is_fenced, checkpoints, credits, drain,
+            checkpoint_is_fenced, checkpoints, credential, credits, drain,
             drain_outlives_its_stream, drain_timeout, errors, fenced, go_away, held_verdicts,
-            hello, logs, logs_are_resent, outcomes, over_granted, progress, redials_back_off,
+            hello, logs, logs_are_resent, outcomes, output, output_is_refused, over_granted, progress,
+            redials_back_off,
             refused_hello, repeated_assignments, resent, retry_later, revoked, run_job,
             second_server, silence, the_grace_ends, timeouts_are_reported, unknown_things,
         }
@@ -69,7 +71,6 @@ macro_rules! table {
     ($($name:ident),* $(,)?) => {
         /// All of them.
         pub const SCENARIOS: &[Scenario] = &[
-            Scenario { name: "credential", run: |runtime| Box::pin(credential(runtime)) },
             $(Scenario { name: stringify!($name), run: |runtime| Box::pin($name(runtime)) }),*
         ];
     };

@@ -3,26 +3,34 @@ import { randomUUID } from "node:crypto";
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { type CallOptions as WireOptions, createClient, type Client as WireClient, Code } from "@connectrpc/connect";
 import { createGrpcTransport, Http2SessionManager } from "@connectrpc/connect-node";
-import { pauseMs, sleep } from "./backoff.js";
-import { MAX_MESSAGE_BYTES, parseEndpoint, withCredential } from "./endpoint.js";
-import { ApiError, fromWire, isUnavailable, ProtocolError } from "./errors.js";
+import { sleep } from "./backoff.js";
+import { MAX_MESSAGE_BYTES, parseEndpoints, type Tls, withCredential } from "./endpoint.js";
+import { ApiError, fromWire, ProtocolError } from "./errors.js";
 import { type Job, JobView, type LogLine } from "./gen/sentinel/jobs/v1/job_pb.js";
 import {
+  type Attempt,
+  type BulkRequestSchema,
+  type BulkResponse,
   type CancelOutcome,
+  type CountsResponse,
   type EnqueuedJob,
   type ItemError,
   JobService,
   type ListRequestSchema,
   type ListResponse,
+  type ReadOutputRequestSchema,
+  type ReadOutputResponse,
+  type UpdateRequestSchema,
 } from "./gen/sentinel/jobs/v1/job_service_pb.js";
 import { isFinal } from "./job.js";
 import { type NewJob, specOf } from "./new-job.js";
+import { Budget, Tries } from "./tries.js";
 import { Watch, type WatchOptions } from "./watch.js";
 
-/** Tries of one call, the first included. */
-const MAX_TRIES = 4;
-const RETRY = { baseMs: 100, capMs: 2_000 };
 const DEFAULT_TIMEOUT_MS = 30_000;
+const DEFAULT_DEADLINE_MS = 60_000;
+/** Of one BatchGet. */
+const MAX_IDS = 1_000;
 /** A half-open connection is found out in 8 s. */
 const KEEPALIVE_INTERVAL_MS = 5_000;
 const KEEPALIVE_TIMEOUT_MS = 3_000;
@@ -31,10 +39,14 @@ const WINDOW_BYTES = 4 * 1024 * 1024;
 export interface ClientOptions {
   /** Sent as `authorization: Bearer <credential>`. */
   readonly credential?: string;
+  /** For `https://`. */
+  readonly tls?: Tls;
   /** Who asks, for the audit trail, where a call says nothing else. At most 256 bytes. */
   readonly actor?: string;
   /** The longest that one try of a call may take. Default 30,000. */
   readonly timeoutMs?: number;
+  /** The longest that a call may take with all its tries. Default 60,000. */
+  readonly deadlineMs?: number;
 }
 
 export interface CallOptions {
@@ -74,20 +86,23 @@ export interface CancelReply {
  *
  * Calls that got no answer are repeated, at most 4 tries in all, where the server said UNAVAILABLE
  * or could not be reached: reads always; enqueue and retry under a request id, so that a repeat
- * changes nothing twice; cancel, because it is idempotent.
+ * changes nothing twice; cancel, because it is idempotent. When many tries fail, calls get one try
+ * until enough of them are answered again.
  */
 export class Client {
   /** The generated client, without retries. */
   readonly raw: WireClient<typeof JobService>;
   readonly #options: ClientOptions;
   readonly #connection: Http2SessionManager;
+  readonly #budget = new Budget();
 
-  /** `endpoint` is `http://host:port` or `host:port`. */
+  /** `endpoint` is `https://host:port`, `http://host:port` or `host:port`. */
   constructor(endpoint: string, options: ClientOptions = {}) {
-    const baseUrl = parseEndpoint(endpoint);
+    const [baseUrl = ""] = parseEndpoints([endpoint], options.tls);
     this.#options = options;
     const pings = { pingIntervalMs: KEEPALIVE_INTERVAL_MS, pingTimeoutMs: KEEPALIVE_TIMEOUT_MS, pingIdleConnection: true };
-    this.#connection = new Http2SessionManager(baseUrl, pings, { settings: { initialWindowSize: WINDOW_BYTES } });
+    const settings = { initialWindowSize: WINDOW_BYTES };
+    this.#connection = new Http2SessionManager(baseUrl, pings, { settings, ...options.tls });
     const transport = createGrpcTransport({
       baseUrl,
       sessionManager: this.#connection,
@@ -138,6 +153,45 @@ export class Client {
     return known((await this.#repeat(options, (wire) => this.raw.get(request, wire))).job, "GetResponse.job");
   }
 
+  /** Many jobs in the order of the ids, none where no server knows one. Asks as often as it takes. */
+  async batchGet(
+    ids: readonly string[],
+    options: CallOptions & { readonly view?: JobView } = {},
+  ): Promise<(Job | undefined)[]> {
+    const found: (Job | undefined)[] = [];
+    while (found.length < ids.length) {
+      const step = ids.slice(found.length, found.length + MAX_IDS);
+      const request = { ids: step, view: options.view ?? JobView.FULL };
+      const { results } = await this.#repeat(options, (wire) => this.raw.batchGet(request, wire));
+      const isWhole = results.length > 0 && results.length <= step.length;
+      if (!isWhole) throw new ProtocolError("BatchGetResponse of another length");
+      for (const { outcome } of results) {
+        if (outcome.case === undefined) throw new ProtocolError("BatchGetResult without outcome");
+        found.push(outcome.case === "job" ? outcome.value : undefined);
+      }
+    }
+    return found;
+  }
+
+  /** How many jobs are in each state. Without queues: of all. At most 100 queues. */
+  counts(queues: readonly string[] = [], options: CallOptions = {}): Promise<CountsResponse> {
+    return this.#repeat(options, (wire) => this.raw.counts({ queues: [...queues] }, wire));
+  }
+
+  /** The attempts of a job, newest first, read page by page. */
+  async *listAttempts(
+    id: string,
+    options: CallOptions & { readonly pageSize?: number } = {},
+  ): AsyncGenerator<Attempt, void, undefined> {
+    let pageToken = "";
+    do {
+      const request = { id, pageSize: options.pageSize ?? 0, pageToken };
+      const page = await this.#repeat(options, (wire) => this.raw.listAttempts(request, wire));
+      yield* page.attempts;
+      pageToken = page.nextPageToken;
+    } while (pageToken !== "");
+  }
+
   /** One page of jobs, newest first. */
   listPage(request: MessageInitShape<typeof ListRequestSchema>, options: CallOptions = {}): Promise<ListResponse> {
     return this.#repeat(options, (wire) => this.raw.list(request, wire));
@@ -170,6 +224,50 @@ export class Client {
     return known((await this.#repeat(options, (wire) => this.raw.retry(request, wire))).job, "RetryResponse.job");
   }
 
+  /** Makes a SCHEDULED job ready to start now. */
+  async runNow(id: string, options: CallOptions = {}): Promise<Job> {
+    const request = { id, requestId: options.requestId ?? randomUUID(), actor: this.#actor(options) };
+    return known((await this.#repeat(options, (wire) => this.raw.runNow(request, wire))).job, "RunNowResponse.job");
+  }
+
+  /** Changes the values that `updateMask` names of a job that has not started. */
+  async update(request: MessageInitShape<typeof UpdateRequestSchema>, options: CallOptions = {}): Promise<Job> {
+    const requestId = request.requestId || (options.requestId ?? randomUUID());
+    const asked = { ...request, requestId, actor: request.actor || this.#actor(options) };
+    return known((await this.#repeat(options, (wire) => this.raw.update(asked, wire))).job, "UpdateResponse.job");
+  }
+
+  /** Removes a job that does not run, with all that belongs to it. */
+  async delete(id: string, options: CallOptions = {}): Promise<void> {
+    const request = { id, requestId: options.requestId ?? randomUUID(), actor: this.#actor(options) };
+    await this.#repeat(options, (wire) => this.raw.delete(request, wire));
+  }
+
+  /**
+   * One step through the jobs of a filter; `nextPageToken` of the answer says whether and where to
+   * go on. Safe to repeat.
+   */
+  bulk(request: MessageInitShape<typeof BulkRequestSchema>, options: CallOptions = {}): Promise<BulkResponse> {
+    const asked = { ...request, actor: request.actor || this.#actor(options) };
+    return this.#repeat(options, (wire) => this.raw.bulk(asked, wire));
+  }
+
+  /**
+   * The bytes that an attempt handed out, in pieces of at most 64 KiB; `run` and `attempt` 0: the
+   * newest. It ends with the connection: `offset` goes on where it ended.
+   */
+  async *readOutput(
+    request: MessageInitShape<typeof ReadOutputRequestSchema>,
+    options: { readonly signal?: AbortSignal } = {},
+  ): AsyncGenerator<ReadOutputResponse, void, undefined> {
+    try {
+      yield* this.raw.readOutput(request, signalOf(options));
+    } catch (error) {
+      options.signal?.throwIfAborted();
+      throw fromWire(error);
+    }
+  }
+
   /** What the handlers of a job logged, oldest first. */
   async *readLogs(
     id: string,
@@ -179,6 +277,7 @@ export class Client {
     try {
       for await (const { lines } of this.raw.readLogs(request, signalOf(options))) yield* lines;
     } catch (error) {
+      options.signal?.throwIfAborted();
       throw fromWire(error);
     }
   }
@@ -217,16 +316,19 @@ export class Client {
 
   /** Calls until there is an answer or the tries are used up. Only for calls that may be repeated. */
   async #repeat<T>(options: CallOptions, call: (wire: WireOptions) => Promise<T>): Promise<T> {
-    const timeoutMs = this.#options.timeoutMs ?? DEFAULT_TIMEOUT_MS;
-    for (let failures = 1; ; failures += 1) {
+    const { timeoutMs = DEFAULT_TIMEOUT_MS, deadlineMs = DEFAULT_DEADLINE_MS } = this.#options;
+    const tries = new Tries(this.#budget, performance.now() + deadlineMs);
+    for (;;) {
       try {
-        return await call({ timeoutMs, ...signalOf(options) });
+        const wire = { timeoutMs: Math.min(timeoutMs, Math.ceil(tries.leftMs(performance.now()))) };
+        const answer = await call({ ...wire, ...signalOf(options) });
+        tries.answered();
+        return answer;
       } catch (cause) {
         options.signal?.throwIfAborted();
         const error = fromWire(cause);
-        if (!isUnavailable(error) || failures >= MAX_TRIES) throw error;
-        const asked = error instanceof ApiError ? (error.retryAfterMs ?? 0) : 0;
-        const pause = Math.max(pauseMs(RETRY, failures - 1, Math.random()), Math.min(asked, RETRY.capMs));
+        const pause = tries.failed(error, performance.now(), Math.random());
+        if (pause === undefined) throw error;
         await sleep(pause, options.signal);
       }
     }

@@ -8,14 +8,35 @@ import { InvalidArgumentError } from "./errors.js";
  */
 export const MAX_MESSAGE_BYTES = 20 * 1024 * 1024;
 
-/** Accepts `http://host:port` and `host:port`. */
+/** Whom to trust over `https://`, and who this program is. Each in PEM. */
+export interface Tls {
+  /** Who signed the certificate of the server. Default: those that Node.js trusts. */
+  readonly ca?: string;
+  /** A certificate for a server that lets in only who has one. Needs `key`. */
+  readonly cert?: string;
+  readonly key?: string;
+}
+
+/** The servers' URLs, when they fit what is said of TLS. */
+export function parseEndpoints(texts: readonly string[], tls: Tls | undefined): string[] {
+  if ((tls?.cert === undefined) !== (tls?.key === undefined)) {
+    throw new InvalidArgumentError("tls: cert and key belong together");
+  }
+  const urls = texts.map(parseEndpoint);
+  const plain = tls === undefined ? undefined : urls.find((url) => !url.startsWith("https:"));
+  if (plain !== undefined) throw new InvalidArgumentError(`tls is said, but ${plain} is in the clear; expected https://`);
+  return urls;
+}
+
+/** Accepts `http://host:port`, `https://host:port` and `host:port`, which is in the clear. */
 export function parseEndpoint(text: string): string {
   const trimmed = text.trim();
   const invalid = (why: string) => new InvalidArgumentError(`invalid endpoint ${JSON.stringify(text)}: ${why}`);
   if (trimmed === "") throw invalid("it is empty; expected http://host:port");
   const scheme = /^([a-z][a-z0-9+.-]*):\/\//i.exec(trimmed)?.[1];
-  if (scheme === "https") throw invalid("TLS is not built in; end it in front of the server, use http://");
-  if (scheme !== undefined && scheme !== "http") throw invalid(`scheme ${scheme} is not known; expected http://`);
+  if (scheme !== undefined && scheme !== "http" && scheme !== "https") {
+    throw invalid(`scheme ${scheme} is not known; expected http:// or https://`);
+  }
   let url: URL;
   try {
     url = new URL(scheme === undefined ? `http://${trimmed}` : trimmed);

@@ -87,11 +87,10 @@ export class ProtocolError extends SentinelError {
 export function fromWire(cause: unknown): SentinelError {
   if (cause instanceof SentinelError) return cause;
   const error = ConnectError.from(cause);
-  const isLocal = error.cause !== undefined;
   if (error.code === Code.DeadlineExceeded) {
     return new TimeoutError("no answer from the server within the timeout", { cause });
   }
-  if (isLocal && error.details.length === 0) {
+  if (isBreak(error)) {
     return new TransportError(`can not reach the server: ${error.rawMessage}`, { cause });
   }
   const info = error.findDetails(ErrorInfoSchema)[0];
@@ -106,6 +105,16 @@ export function fromWire(cause: unknown): SentinelError {
     retry === undefined ? undefined : durationMs(retry),
     { cause },
   );
+}
+
+/**
+ * What the other side says comes with its headers. Without them the connection ended: whatever its
+ * code, such as CANCELED for streams of a connection that is gone. A message that is too large is
+ * known before it is sent.
+ */
+function isBreak(error: ConnectError): boolean {
+  const isAnswer = error.details.length > 0 || !error.metadata.keys().next().done;
+  return !isAnswer && error.code !== Code.ResourceExhausted;
 }
 
 /** Whether the same call may succeed later without a change to it (AIP-194: UNAVAILABLE alone). */

@@ -1,6 +1,7 @@
 /** Client and worker runtime of the Sentinel job orchestrator. */
 export { Code } from "@connectrpc/connect";
 export { Client, type ClientOptions, type CallOptions, type Enqueued, type BatchItem, type CancelReply } from "./client.js";
+export type { Tls } from "./endpoint.js";
 export type { NewJob, RetryPolicyOptions, UniqueOptions } from "./new-job.js";
 export { type WatchEvent, type WatchOptions, Watch } from "./watch.js";
 export {

@@ -2,14 +2,14 @@
 import { hostname } from "node:os";
 import { Worker as Thread } from "node:worker_threads";
 import type { Code } from "@connectrpc/connect";
-import { parseEndpoint } from "./endpoint.js";
+import { parseEndpoints, type Tls } from "./endpoint.js";
 import { ApiError, InvalidArgumentError, SentinelError } from "./errors.js";
 import { cut } from "./text.js";
 import { Job } from "./worker/context.js";
 import type { FromSession, SessionFailure, Setup, Start, ToSession } from "./worker/messages.js";
 import { failed, succeeded } from "./worker/outcome.js";
 
-export { CheckpointError, Job } from "./worker/context.js";
+export { CheckpointError, Job, OutputError } from "./worker/context.js";
 export { HandlerError, type HandlerErrorOptions, Outcome } from "./worker/outcome.js";
 
 const MAX_NAME_BYTES = 128;
@@ -28,7 +28,7 @@ export interface DescribedHandler {
 }
 
 export interface WorkerOptions {
-  /** `http://host:port` or `host:port`; several are servers of one installation, tried in turn. */
+  /** `https://host:port`, `http://host:port` or `host:port`; several are servers of one installation, tried in turn. */
   readonly endpoint: string | readonly string[];
   /** Queues to take jobs from. 1..100. Default `default`. */
   readonly queues?: readonly string[];
@@ -48,6 +48,8 @@ export interface WorkerOptions {
   readonly drainTimeoutMs?: number;
   /** Sent as `authorization: Bearer <credential>`. */
   readonly credential?: string;
+  /** For `https://`. */
+  readonly tls?: Tls;
   /** Told when sessions open and break. Default: warnings go to `console.warn`. */
   readonly onEvent?: (text: string, isWarning: boolean) => void;
 }
@@ -130,6 +132,8 @@ export class Worker {
         return this.#jobs.get(message.no)?.tookLines();
       case "checkpointed":
         return this.#jobs.get(message.no)?.checkpointed(message.seq, message.answer);
+      case "handed":
+        return this.#jobs.get(message.no)?.handed(message.offset, message.answer);
       case "event":
         return this.#onEvent(message.text, message.isWarning);
     }
@@ -186,8 +190,9 @@ function setupOf(options: WorkerOptions): Setup {
   }));
   const pid = `-${process.pid}`;
   const setup: Setup = {
-    endpoints: endpoints.map(parseEndpoint),
+    endpoints: parseEndpoints(endpoints, options.tls),
     credential: options.credential,
+    tls: options.tls,
     instance: options.instance ?? cut(hostname() || "worker", MAX_NAME_BYTES - pid.length) + pid,
     build: options.build ?? "",
     queues,

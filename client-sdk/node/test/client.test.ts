@@ -1,7 +1,7 @@
 /** The client against a scripted server: what is repeated, what is not, and how a watch goes on. */
 import assert from "node:assert/strict";
 import { once } from "node:events";
-import { createServer, type Http2Server, type ServerHttp2Session } from "node:http2";
+import { constants, createServer, type Http2Server, type ServerHttp2Session, type ServerHttp2Stream } from "node:http2";
 import type { AddressInfo } from "node:net";
 import { after, before, test } from "node:test";
 import { create } from "@bufbuild/protobuf";
@@ -103,13 +103,30 @@ test("a refusal is not repeated and says what is wrong", async () => {
   assert.equal(calls, 1);
 });
 
+test("a stream or a connection that ends without a status is no answer", async () => {
+  const breaks = [
+    (stream: ServerHttp2Stream) => stream.close(constants.NGHTTP2_CANCEL),
+    (stream: ServerHttp2Stream) => stream.session?.destroy(),
+  ];
+  onEnqueue = () => {};
+  const breakOne = (stream: ServerHttp2Stream) => breaks.shift()?.(stream);
+  server.prependListener("stream", breakOne);
+  const { job } = await using(new Client(endpoint), (c) => c.enqueue({ kind: "echo" }));
+  server.off("stream", breakOne);
+  assert.deepEqual([job.id, breaks.length], ["j1", 0]);
+});
+
 test("nobody listens", async () => {
   const call = using(new Client("127.0.0.1:1"), (c) => c.get("j1"));
   await assert.rejects(call, TransportError);
 });
 
 test("an endpoint that can not be used is refused at once", () => {
-  for (const bad of ["", "https://x:1", "ftp://x:1"]) assert.throws(() => new Client(bad), InvalidArgumentError);
+  for (const bad of ["", "ftp://x:1"]) assert.throws(() => new Client(bad), InvalidArgumentError);
+  const clear = () => new Client("http://x:1", { tls: { ca: "" } });
+  assert.throws(clear, { message: "tls is said, but http://x:1 is in the clear; expected https://" });
+  const half = () => new Client("https://x:1", { tls: { cert: "" } });
+  assert.throws(half, { message: "tls: cert and key belong together" });
 });
 
 test("a watch resumes after the last cursor and ends cleanly", async () => {

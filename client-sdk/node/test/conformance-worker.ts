@@ -2,7 +2,8 @@
 import { open } from "node:fs/promises";
 import { setTimeout as pause } from "node:timers/promises";
 import { parseArgs } from "node:util";
-import { CheckpointError, type Handler, HandlerError, type Job, Outcome, Worker } from "../src/worker.js";
+import { CheckpointError, type Handler, HandlerError, type Job, Outcome, OutputError, Worker } from "../src/worker.js";
+import { tlsOptions } from "./tls.js";
 
 const { values } = parseArgs({
   options: {
@@ -84,6 +85,15 @@ const handlers: Record<string, Handler> = {
       throw error;
     }
   },
+  output: async (job) => {
+    try {
+      for (const part of job.json<{ parts: string[] }>().parts) await job.output(part);
+      return "stored";
+    } catch (error) {
+      if (error instanceof OutputError) return error.why;
+      throw error;
+    }
+  },
   log: (job) => {
     for (const line of job.json<{ lines: string[] }>().lines) job.log("warn", line);
     return "logged";
@@ -103,5 +113,6 @@ const worker = new Worker({
   build: "1.2.3",
   labels: { zone: "a" },
   ...(values.credential === undefined ? {} : { credential: values.credential }),
+  ...tlsOptions,
 });
 await worker.run();

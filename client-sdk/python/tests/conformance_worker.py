@@ -13,11 +13,14 @@ from sentinel_client import (
     CheckpointError,
     HandlerError,
     Job,
+    OutputError,
     Release,
     SentinelError,
     Snooze,
     Worker,
 )
+
+from tls import tls_options
 
 
 async def pause(job: Job, ms: int) -> bool:
@@ -92,6 +95,15 @@ async def checkpoint(job: Job) -> str:
     return f"{before}/stored"
 
 
+async def output(job: Job) -> str:
+    try:
+        for part in job.json()["parts"]:
+            await job.output(part)
+    except OutputError as error:
+        return error.why
+    return "stored"
+
+
 def log(job: Job) -> str:
     for line in job.json()["lines"]:
         job.log("warn", line)
@@ -149,6 +161,7 @@ async def main() -> None:
             "spin": spin,
             "progress": progress,
             "checkpoint": checkpoint,
+            "output": output,
             "log": log,
             "snooze": snooze,
             "release": release,
@@ -160,6 +173,7 @@ async def main() -> None:
         build="1.2.3",
         labels={"zone": "a"},
         credential=args.credential,
+        tls=tls_options(),
     )
     await worker.run()
 

@@ -1,16 +1,30 @@
-"""What an application does, for the test of the languages together: `watch` notes every event of all
-jobs; `produce COUNT FILE` enqueues, cancels some, waits for the ends. One JSON value a line."""
+"""What an application does, for the test of the languages together, one JSON value a line.
+
+`watch CURSOR` notes every event of all jobs. `produce SEED FROM EFFECTS STOP` enqueues, cancels,
+follows and retries until the file STOP is there. Its calls have request ids that a restart finds
+again, so it may be killed at any time and begin anew a little before where it was."""
 
 import asyncio
 import json
+import os
+import random
 import sys
-import uuid
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
+from pathlib import Path
 from typing import TypeVar
 
+import grpc
+
 from sentinel_client import ApiError, Client, NewJob, RetryPolicy, TransportError
-from sentinel_client.proto import JOB_STATE_CANCELLED, JOB_VIEW_FULL, EnqueuedJob, Job, JobFilter
+from sentinel_client.proto import (
+    CANCEL_OUTCOME_ALREADY_FINAL,
+    JOB_STATE_CANCELLED,
+    JOB_VIEW_FULL,
+    EnqueuedJob,
+    Job,
+    JobFilter,
+)
 
 Answer = TypeVar("Answer")
 
@@ -31,52 +45,70 @@ async def insist(call: Callable[[], Awaitable[Answer]]) -> Answer:
         except TransportError:
             pass
         except ApiError as error:
-            if error.reason != "SHUTTING_DOWN":
+            if error.code is not grpc.StatusCode.UNAVAILABLE:
                 raise
 
 
-async def watch(client: Client) -> None:
-    async for event in client.watch(filter=JobFilter(), view=JOB_VIEW_FULL):
+async def watch(client: Client, cursor: str) -> None:
+    events = client.watch(filter=JobFilter(), view=JOB_VIEW_FULL, cursor=cursor)
+    async for event in events:
         match event.WhichOneof("event"):
             case "snapshot":
-                tell({"snapshot": [look(job) for job in event.snapshot.jobs]})
+                tell({"cursor": events.cursor, "snapshot": [look(job) for job in event.snapshot.jobs]})
             case "change":
-                tell({"change": look(event.change.job)})
+                tell({"cursor": events.cursor, "change": look(event.change.job)})
             case "gap":
-                tell({"gap": True})
+                tell({"cursor": events.cursor, "gap": True})
 
 
-async def produce(client: Client, count: int, file: str) -> None:
-    def job(n: int) -> NewJob:
-        payload = {"file": file, "ms": 2_000 if n % 5 == 0 else 50}
+async def cancel(client: Client, id: str, effects: Path) -> None:
+    reply = await insist(lambda: client.cancel(id))
+    if reply.outcome == CANCEL_OUTCOME_ALREADY_FINAL:
+        return
+    lines = effects.read_text().count("\n") if effects.exists() else 0
+    tell({"cancelled": [id, reply.job.run, reply.job.version, lines]})
+
+
+async def step(client: Client, seed: str, n: int, effects: Path) -> None:
+    # The same numbers for the same step after every restart.
+    dice = random.Random(f"{seed}/{n}")
+
+    def job() -> NewJob:
+        ms = 2_000 if dice.random() < 0.1 else dice.randrange(400)
         retry = RetryPolicy(max_attempts=50, base=timedelta(milliseconds=20))
-        return NewJob(kind="demo.effect", payload=payload, retry=retry)
+        return NewJob(kind="demo.effect", payload={"file": str(effects), "ms": ms}, retry=retry)
 
-    ids: list[str] = []
-    for n in range(count):
-        request = str(uuid.uuid4())
-        if n % 4 == 3:
-            both = [job(n), job(n + 1)]
-            items = await insist(lambda both=both, r=request: client.enqueue_batch(both, request_id=r))
-            ids += [item.id for item in items if isinstance(item, EnqueuedJob)]
-        else:
-            one = job(n)
-            enqueued = await insist(lambda one=one, r=request: client.enqueue(one, request_id=r))
-            ids.append(enqueued.job.id)
-        if n % 10 == 5:
-            await insist(lambda last=ids[-1]: client.cancel(last))
-        tell({"enqueued": len(ids)})
-    ends = await asyncio.gather(*(client.wait_for_result(id) for id in ids))
-    cancelled = sum(1 for end in ends if end.state == JOB_STATE_CANCELLED)
-    tell({"ids": ids, "cancelled": cancelled})
+    request_id = f"python-{seed}-{n}"
+    if dice.random() < 0.25:
+        jobs = [job(), job(), job()]
+        items = await insist(lambda: client.enqueue_batch(jobs, request_id=request_id))
+        ids = [item.id for item in items if isinstance(item, EnqueuedJob)]
+    else:
+        one = job()
+        ids = [(await insist(lambda: client.enqueue(one, request_id=request_id))).job.id]
+    tell({"step": n, "request": request_id, "ids": ids})
+    if dice.random() < 0.3:
+        await cancel(client, ids[0], effects)
+    if dice.random() < 0.4:
+        end = await client.wait_for_result(ids[0])
+        tell({"ended": look(end)})
+        if end.state == JOB_STATE_CANCELLED and dice.random() < 0.5:
+            again = await insist(lambda: client.retry(ids[0], request_id=f"{request_id}-retry"))
+            tell({"retried": [ids[0], again.run]})
 
 
 async def main(endpoint: str, mode: str, *rest: str) -> None:
-    async with Client(endpoint, actor="python") as client:
+    # What a killed process was writing ends here.
+    print(flush=True)
+    async with Client(endpoint, credential=os.environ.get("TEST_CREDENTIAL"), actor="python") as client:
         if mode == "watch":
-            await watch(client)
-        else:
-            await produce(client, int(rest[0]), rest[1])
+            await watch(client, *rest)
+            return
+        seed, first, effects, stop = rest
+        n = int(first)
+        while not Path(stop).exists():
+            await step(client, seed, n, Path(effects))
+            n += 1
 
 
 asyncio.run(main(*sys.argv[1:]))

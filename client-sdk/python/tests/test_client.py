@@ -9,7 +9,7 @@ import grpc.aio
 from google.protobuf.any_pb2 import Any as AnyMessage
 from google.rpc import error_details_pb2, status_pb2
 
-from sentinel_client import ApiError, Client, InvalidArgumentError, NewJob, TransportError
+from sentinel_client import ApiError, Client, InvalidArgumentError, NewJob, Tls, TransportError
 from sentinel_client import proto as pb
 
 SERVICE = "sentinel.jobs.v1.JobService"
@@ -109,9 +109,13 @@ class ScriptedServer(unittest.IsolatedAsyncioTestCase):
                 await client.get("j1")
 
     async def test_an_endpoint_that_can_not_be_used_is_refused_at_once(self) -> None:
-        for bad in ["", "https://x:1", "ftp://x:1"]:
+        for bad in ["", "ftp://x:1"]:
             with self.assertRaises(InvalidArgumentError):
                 Client(bad)
+        with self.assertRaisesRegex(InvalidArgumentError, "in the clear; expected https://"):
+            Client("http://x:1", tls=Tls(ca=""))
+        with self.assertRaisesRegex(InvalidArgumentError, "cert and key belong together"):
+            Client("https://x:1", tls=Tls(cert=""))
 
     async def test_a_watch_resumes_after_the_last_cursor_and_ends_cleanly(self) -> None:
         cursors: list[str] = []

@@ -10,8 +10,8 @@ use crate::proto::jobs::v1::{
     BatchGetRequest, BulkRequest, BulkResponse, CancelOutcome, CancelRequest, CountsRequest,
     CountsResponse, DeleteRequest, EnqueueBatchRequest, EnqueueRequest, EnqueuedJob, GetRequest,
     ItemError, Job, JobFilter, JobSpec, JobView, ListAttemptsRequest, ListAttemptsResponse,
-    ListRequest, ListResponse, LogLine, ReadLogsRequest, RetryRequest, RunNowRequest,
-    batch_get_result, enqueue_batch_result,
+    ListRequest, ListResponse, LogLine, ReadLogsRequest, ReadOutputRequest, ReadOutputResponse,
+    RetryRequest, RunNowRequest, UpdateRequest, batch_get_result, enqueue_batch_result,
 };
 use crate::{Client, Error, NewJob};
 
@@ -43,6 +43,9 @@ pub struct CancelReply {
     /// After the cancel, without payload.
     pub job: Job,
 }
+
+/// Output as it comes.
+pub type OutputStream = Pin<Box<dyn Stream<Item = Result<ReadOutputResponse, Error>> + Send>>;
 
 /// Log lines as they come.
 pub type LogStream = Pin<Box<dyn Stream<Item = Result<LogLine, Error>> + Send>>;
@@ -263,6 +266,19 @@ impl Client {
         response.job.ok_or(Error::Protocol { what: "RunNowResponse without job" })
     }
 
+    /// Changes a job before its first start: the fields of `spec` that `update_mask` names.
+    pub async fn update(&self, mut request: UpdateRequest) -> Result<Job, Error> {
+        request.request_id = request_id_or_new(request.request_id);
+        request.actor = self.actor_or(request.actor);
+        let response = self
+            .repeat(request, |request| {
+                let mut raw = self.raw_jobs();
+                async move { raw.update(request).await }
+            })
+            .await?;
+        response.job.ok_or(Error::Protocol { what: "UpdateResponse without job" })
+    }
+
     /// Removes a job that does not run, with all that belongs to it.
     pub async fn delete(&self, id: impl Into<String>) -> Result<(), Error> {
         let request = DeleteRequest {
@@ -311,6 +327,21 @@ impl Client {
             .map_err(Error::from)
             .try_flatten();
         Ok(Box::pin(lines))
+    }
+
+    /// The bytes that an attempt handed out, in pieces of at most 64 KiB. `run` and `attempt` 0
+    /// in the request: the newest. With `follow` it stays open until the attempt has ended. It
+    /// ends with the connection; `offset` goes on where it ended.
+    pub async fn read_output(&self, request: ReadOutputRequest) -> Result<OutputStream, Error> {
+        let frames = self
+            .repeat(request, |mut request: Request<ReadOutputRequest>| {
+                // As a followed log.
+                request.metadata_mut().remove("grpc-timeout");
+                let mut raw = self.raw_jobs();
+                async move { raw.read_output(request).await }
+            })
+            .await?;
+        Ok(Box::pin(frames.map_err(Error::from)))
     }
 }
 

@@ -36,8 +36,8 @@ impl Client {
         response.queue.ok_or(Error::Protocol { what: "GetQueueResponse without queue" })
     }
 
-    /// Changes the settings that `fields` names: `order`, `priority_boost`, `description`. None
-    /// means all three.
+    /// Changes the settings that `fields` names: `order`, `priority_boost`, `description`,
+    /// `index_paths`. None means all of them.
     pub async fn update_queue(&self, queue: Queue, fields: &[&str]) -> Result<Queue, Error> {
         let paths = fields.iter().map(ToString::to_string).collect();
         let update_mask = Some(prost_types::FieldMask { paths });

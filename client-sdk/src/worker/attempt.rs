@@ -1,5 +1,5 @@
 //! One attempt while this process knows it: shared by its handler, which writes progress, log
-//! lines and checkpoints, and by the session, which sends them and carries cancels back.
+//! lines, checkpoints and output, and by the session, which sends them and carries cancels back.
 //!
 //! The mutex guards memory moves only and is never held across an await.
 
@@ -8,13 +8,14 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::SystemTime;
 
 use bytes::Bytes;
-use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
 use tokio::task::AbortHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::log::AttemptLog;
+use super::output::{AttemptOutput, MAX_PIECE_BYTES, OutputError, Turn};
 use crate::proto::jobs::v1::{LogLevel, LogLine, Progress};
-use crate::proto::workers::v1::{Assignment, Lease, Verdict};
+use crate::proto::workers::v1::{Assignment, Lease, OutputAck, Verdict};
 
 /// Attempts whose handlers wrote something. Each attempt is in it at most once, so a capacity of
 /// the concurrency is never exceeded.
@@ -55,6 +56,8 @@ pub(crate) struct Attempt {
     abort: OnceLock<AbortHandle>,
     started_at: OnceLock<SystemTime>,
     side: Mutex<Side>,
+    /// Made on demand: most handlers hand nothing out before they end.
+    output_turn: OnceLock<Arc<Semaphore>>,
     is_dirty: AtomicBool,
     dirty: Dirty,
 }
@@ -67,6 +70,7 @@ struct Side {
     log: AttemptLog,
     checkpoint_seq: u64,
     checkpoint: Option<PendingCheckpoint>,
+    output: AttemptOutput,
 }
 
 struct PendingCheckpoint {
@@ -95,6 +99,7 @@ impl Attempt {
             abort: OnceLock::new(),
             started_at: OnceLock::new(),
             side: Mutex::new(Side::default()),
+            output_turn: OnceLock::new(),
             is_dirty: AtomicBool::new(false),
             dirty,
         })
@@ -176,6 +181,26 @@ impl Attempt {
         answer.await.unwrap_or(Err(CheckpointError::Ended))
     }
 
+    pub(crate) async fn output(self: &Arc<Self>, mut data: Bytes) -> Result<(), OutputError> {
+        let turns = self.output_turn.get_or_init(|| Arc::new(Semaphore::new(1))).clone();
+        // It is never closed.
+        let turn = turns.acquire_owned().await.map_err(|_| OutputError::Ended)?;
+        let turn: Turn = Arc::new(turn);
+        while !data.is_empty() {
+            let piece = data.split_to(data.len().min(MAX_PIECE_BYTES));
+            let answer = {
+                let mut side = self.side();
+                if side.ended {
+                    return Err(OutputError::Ended);
+                }
+                side.output.push(piece, turn.clone())?
+            };
+            self.mark_dirty();
+            answer.await.unwrap_or(Err(OutputError::Ended))?;
+        }
+        Ok(())
+    }
+
     fn mark_dirty(self: &Arc<Self>) {
         if !self.is_dirty.swap(true, Ordering::AcqRel) && self.dirty.try_send(self.clone()).is_err()
         {
@@ -220,6 +245,7 @@ impl Attempt {
         let mut side = self.side();
         side.ended = true;
         side.checkpoint = None;
+        side.output.refuse(OutputError::Ended);
     }
 
     /// The lease is lost: nothing more is sent.
@@ -231,6 +257,7 @@ impl Attempt {
         if let Some(pending) = side.checkpoint.take() {
             let _ = pending.waiter.send(Err(CheckpointError::Fenced));
         }
+        side.output.refuse(OutputError::Fenced);
     }
 
     pub(crate) fn has_progress(&self) -> bool {
@@ -261,6 +288,7 @@ impl Attempt {
     pub(crate) fn rewind(&self) {
         let mut side = self.side();
         side.log.rewind();
+        side.output.rewind();
         if let Some(pending) = &mut side.checkpoint {
             pending.is_sent = false;
         }
@@ -296,9 +324,28 @@ impl Attempt {
         true
     }
 
+    pub(crate) fn has_output(&self) -> bool {
+        self.side().output.has_unsent()
+    }
+
+    pub(crate) fn take_output(&self) -> Option<(u64, Bytes)> {
+        self.side().output.take()
+    }
+
+    /// Answers the handler; `false` when the piece is to be sent again later.
+    pub(crate) fn ack_output(&self, ack: &OutputAck) -> bool {
+        self.side().output.ack(ack.offset, ack.verdict(), ack.stored)
+    }
+
+    pub(crate) fn refuse_output(&self, error: OutputError) {
+        self.side().output.refuse(error);
+    }
+
     /// After a pause that a RETRY_LATER asked for.
-    pub(crate) fn unsend_checkpoint(&self) {
-        if let Some(pending) = &mut self.side().checkpoint {
+    pub(crate) fn unsend(&self) {
+        let mut side = self.side();
+        side.output.rewind();
+        if let Some(pending) = &mut side.checkpoint {
             pending.is_sent = false;
         }
     }

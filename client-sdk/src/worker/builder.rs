@@ -8,7 +8,7 @@ use super::state::{Identity, Room};
 use super::tuning::Tuning;
 use super::{Context, Outcome, Worker};
 use crate::proto::workers::v1::Kind;
-use crate::{Error, endpoint};
+use crate::{Access, Error, endpoint};
 
 const MAX_CONCURRENCY: u32 = 100_000;
 const MAX_NAME_BYTES: usize = 128;
@@ -32,6 +32,7 @@ struct Declared {
 /// Collects what a [`Worker`] is.
 pub struct WorkerBuilder {
     endpoints: Vec<String>,
+    access: Access,
     queues: Vec<String>,
     kinds: BTreeMap<String, Declared>,
     labels: BTreeMap<String, String>,
@@ -46,6 +47,7 @@ impl WorkerBuilder {
     pub(super) fn new(endpoint: String) -> Self {
         Self {
             endpoints: vec![endpoint],
+            access: Access::default(),
             queues: Vec::new(),
             kinds: BTreeMap::new(),
             labels: BTreeMap::new(),
@@ -60,6 +62,12 @@ impl WorkerBuilder {
     /// Another server of the same installation, tried when the one before fails.
     pub fn endpoint(mut self, endpoint: impl Into<String>) -> Self {
         self.endpoints.push(endpoint.into());
+        self
+    }
+
+    /// The key of this worker, of role WORKER, and whom it trusts to be a server.
+    pub fn access(mut self, access: Access) -> Self {
+        self.access = access;
         self
     }
 
@@ -159,7 +167,7 @@ impl WorkerBuilder {
     /// # Errors
     /// [`Error::InvalidEndpoint`] and [`Error::InvalidArgument`], naming the field.
     pub fn build(self) -> Result<Worker, Error> {
-        let endpoints = self.endpoints.iter().map(|text| endpoint::parse(text));
+        let endpoints = self.endpoints.iter().map(|text| endpoint::parse(text, &self.access));
         let endpoints = endpoints.collect::<Result<Vec<_>, _>>()?;
         let instance = self.instance.unwrap_or_else(default_instance);
         in_range("instance", instance.len(), 1, MAX_NAME_BYTES, "bytes")?;
@@ -190,6 +198,7 @@ impl WorkerBuilder {
         Ok(Worker {
             identity,
             endpoints,
+            access: self.access,
             handlers,
             room: self.room,
             drain_timeout: self.drain_timeout,

@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::attempt::{Attempt, CheckpointError};
 use super::clock::wall_clock;
 use super::outcome::{HandlerError, cut};
+use super::output::OutputError;
 use crate::proto::jobs::v1::LogLevel;
 
 const MAX_PROGRESS_MESSAGE_BYTES: usize = 4 * 1024;
@@ -120,6 +121,17 @@ impl Context {
     /// A second call before the first one returned takes its place.
     pub async fn checkpoint(&self, data: impl Into<Bytes>) -> Result<(), CheckpointError> {
         self.attempt.checkpoint(data.into()).await
+    }
+
+    /// Hands out bytes before the job ends, behind those of the calls before; returns once the
+    /// server has them. Whoever wants them reads them with [`crate::Client::read_output`], also
+    /// while the job runs. An attempt may hand out 10 MiB, in at most 10,000 calls; the next
+    /// attempt starts anew.
+    ///
+    /// # Errors
+    /// [`OutputError::Fenced`] when the lease was lost: the attempt should stop.
+    pub async fn output(&self, data: impl Into<Bytes>) -> Result<(), OutputError> {
+        self.attempt.output(data.into()).await
     }
 
     /// Whether the handler should stop: a cancel, a lost lease, a time-out or the end of a drain.

@@ -15,8 +15,8 @@ use super::execute::Executor;
 use super::state::{Finished, SessionState, Violation};
 use super::tuning::Tuning;
 use super::wire::Wire;
-use crate::Error;
 use crate::proto::workers::v1::{SessionResponse, session_response::Frame};
+use crate::{Access, Error};
 
 const BYE_PATIENCE: Duration = Duration::from_secs(1);
 /// A stream that lived this long is redialled at once.
@@ -27,6 +27,7 @@ pub(crate) struct Session {
     pub(crate) state: SessionState,
     pub(crate) executor: Executor,
     pub(crate) endpoints: Vec<Endpoint>,
+    pub(crate) access: Access,
     pub(crate) tuning: Tuning,
     pub(crate) finished: mpsc::Receiver<Finished>,
     pub(crate) dirty: mpsc::Receiver<Arc<Attempt>>,
@@ -130,7 +131,8 @@ impl Session {
             }
         };
         let hello = self.state.hello(Instant::now());
-        let mut open = pin!(Wire::open(channel, hello, self.tuning.hello_timeout));
+        let mut open =
+            pin!(Wire::open(self.access.over(channel), hello, self.tuning.hello_timeout));
         let (wire, welcome) = loop {
             tokio::select! {
                 opened = &mut open => break opened?,
@@ -279,7 +281,8 @@ impl Session {
     /// back to its queue unreceived.
     async fn move_to(&mut self, channel: Channel, mut old: Wire) -> Result<Wire, Error> {
         let hello = self.state.hello(Instant::now());
-        let mut open = pin!(Wire::open(channel, hello, self.tuning.hello_timeout));
+        let mut open =
+            pin!(Wire::open(self.access.over(channel), hello, self.tuning.hello_timeout));
         let mut old_is_open = true;
         let (new, welcome) = loop {
             tokio::select! {

@@ -101,6 +101,8 @@ impl Eq for ByLease {}
 /// What belongs to one stream and starts anew with the next Hello.
 struct Link {
     is_up: bool,
+    /// The server takes output.
+    takes_output: bool,
     /// The attempts named in Hello.held, in its order: the verdicts refer to it.
     hello_held: Vec<u64>,
     credit_out: u32,
@@ -110,7 +112,7 @@ struct Link {
     received_due: bool,
     cancel_acks: Vec<Lease>,
     reports: VecDeque<u64>,
-    /// Attempts with log lines or a checkpoint to send.
+    /// Attempts with log lines, a checkpoint or output to send.
     side: VecDeque<u64>,
     /// Attempts that ended and whose last words go out before their reports.
     last_words: VecDeque<u64>,
@@ -131,6 +133,7 @@ impl Link {
     fn down(now: Instant) -> Self {
         Self {
             is_up: false,
+            takes_output: false,
             hello_held: Vec::new(),
             credit_out: 0,
             bytes_out: 0,
@@ -395,7 +398,8 @@ fn queue_side(held: &mut Held, link: &mut Link) {
     if !link.is_up {
         return;
     }
-    let has_side = held.attempt.has_checkpoint() || held.attempt.has_log_lines();
+    let attempt = &held.attempt;
+    let has_side = attempt.has_checkpoint() || attempt.has_output() || attempt.has_log_lines();
     if has_side && !std::mem::replace(&mut held.is_in_side, true) {
         link.side.push_back(held.attempt.no);
     }

@@ -6,9 +6,9 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Streaming;
-use tonic::transport::Channel;
 
 use crate::Error;
+use crate::access::Connection;
 use crate::endpoint::MAX_MESSAGE_BYTES;
 use crate::proto::workers::v1::worker_service_client::WorkerServiceClient;
 use crate::proto::workers::v1::{
@@ -27,7 +27,7 @@ pub(crate) struct Wire {
 impl Wire {
     /// Opens the stream and says Hello; answers with the server's Welcome.
     pub(crate) async fn open(
-        channel: Channel,
+        channel: Connection,
         hello: Hello,
         hello_timeout: Duration,
     ) -> Result<(Self, Welcome), Error> {

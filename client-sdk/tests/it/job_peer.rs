@@ -47,6 +47,7 @@ fn unused<T>() -> Result<Response<T>, Status> {
 impl JobService for Service {
     type WatchStream = ReceiverStream<Result<WatchResponse, Status>>;
     type ReadLogsStream = ReceiverStream<Result<ReadLogsResponse, Status>>;
+    type ReadOutputStream = ReceiverStream<Result<ReadOutputResponse, Status>>;
 
     async fn enqueue(
         &self,
@@ -107,6 +108,10 @@ impl JobService for Service {
         unused()
     }
 
+    async fn update(&self, _: Request<UpdateRequest>) -> Result<Response<UpdateResponse>, Status> {
+        unused()
+    }
+
     async fn run_now(&self, _: Request<RunNowRequest>) -> Result<Response<RunNowResponse>, Status> {
         unused()
     }
@@ -123,6 +128,13 @@ impl JobService for Service {
         &self,
         _: Request<ReadLogsRequest>,
     ) -> Result<Response<Self::ReadLogsStream>, Status> {
+        unused()
+    }
+
+    async fn read_output(
+        &self,
+        _: Request<ReadOutputRequest>,
+    ) -> Result<Response<Self::ReadOutputStream>, Status> {
         unused()
     }
 }

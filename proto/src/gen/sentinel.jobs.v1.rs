@@ -70,7 +70,8 @@ pub struct JobSpec {
     #[prost(message, optional, tag = "10")]
     pub retry: ::core::option::Option<RetryPolicy>,
     /// For search and watch. At most 16; keys 1..128 characters of \[A-Za-z0-9._-\], values
-    /// at most 256 bytes.
+    /// at most 256 bytes. Keys `payload.*` are refused: the server adds those itself, as
+    /// index_paths of the queue say.
     #[prost(btree_map = "string, string", tag = "11")]
     pub labels: ::prost::alloc::collections::BTreeMap<
         ::prost::alloc::string::String,
@@ -200,7 +201,8 @@ pub struct LogLine {
     /// The attempt that wrote it.
     #[prost(uint32, tag = "1")]
     pub attempt: u32,
-    /// Counts the lines of one attempt from 1. A gap means that lines were dropped.
+    /// Counts the lines of one attempt from 1, and anew when the attempt was snoozed or released
+    /// and runs again under the same number. A gap means that lines were dropped.
     #[prost(uint64, tag = "2")]
     pub seq: u64,
     /// When the worker wrote it.
@@ -671,6 +673,430 @@ impl LogLevel {
         }
     }
 }
+/// One frame of a producer.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct IngestRequest {
+    /// What it is.
+    #[prost(oneof = "ingest_request::Frame", tags = "1, 2")]
+    pub frame: ::core::option::Option<ingest_request::Frame>,
+}
+/// Nested message and enum types in `IngestRequest`.
+pub mod ingest_request {
+    /// What it is.
+    #[derive(Clone, PartialEq, ::prost::Oneof)]
+    pub enum Frame {
+        /// First, once, within 5 s.
+        #[prost(message, tag = "1")]
+        Start(super::IngestStart),
+        /// After Start.
+        #[prost(message, tag = "2")]
+        Item(super::IngestItem),
+    }
+}
+/// Says who produces.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct IngestStart {
+    /// Names a stream of items: an offset of it is the same item for ever, also from another
+    /// process or machine. 1..128 characters of \[A-Za-z0-9._-\]. Keys that reach some queues only
+    /// have names of their own: the same name under a key of other queues is another stream.
+    #[prost(string, tag = "1")]
+    pub producer_id: ::prost::alloc::string::String,
+    /// What must have the items before they are told as committed, at least; a job that asks for
+    /// more in its spec gets it.
+    #[prost(enumeration = "AckLevel", tag = "2")]
+    pub ack: i32,
+    /// Who asks, for the audit trail. At most 256 bytes.
+    #[prost(string, tag = "3")]
+    pub actor: ::prost::alloc::string::String,
+}
+/// One job to enqueue.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct IngestItem {
+    /// 1 for the first item of the producer, then one more each. An item that came before is
+    /// passed over; a gap ends the stream with INVALID_FIELD of item.offset.
+    #[prost(uint64, tag = "1")]
+    pub offset: u64,
+    /// What to run.
+    #[prost(message, optional, tag = "2")]
+    pub spec: ::core::option::Option<JobSpec>,
+}
+/// One frame of the server.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct IngestResponse {
+    /// What it is.
+    #[prost(oneof = "ingest_response::Frame", tags = "1, 2")]
+    pub frame: ::core::option::Option<ingest_response::Frame>,
+}
+/// Nested message and enum types in `IngestResponse`.
+pub mod ingest_response {
+    /// What it is.
+    #[derive(Clone, PartialEq, ::prost::Oneof)]
+    pub enum Frame {
+        /// First, once.
+        #[prost(message, tag = "1")]
+        Started(super::IngestStarted),
+        /// After each commit.
+        #[prost(message, tag = "2")]
+        Committed(super::IngestCommitted),
+    }
+}
+/// Where the producer stands.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct IngestStarted {
+    /// The last item that is committed: go on with the one after it. 0: nothing yet. What is
+    /// lower than what was told before is a position that was forgotten: after 7 days without a
+    /// stream, or with a store of which the last moment was lost.
+    #[prost(uint64, tag = "1")]
+    pub committed_offset: u64,
+    /// Items that may be sent and not yet be told as committed. One more ends the stream with
+    /// INVALID_FIELD of item.
+    #[prost(uint32, tag = "2")]
+    pub window_items: u32,
+    /// The same for the bytes of their encoded specs. A single item may be larger.
+    #[prost(uint64, tag = "3")]
+    pub window_bytes: u64,
+    /// Items among the last 1000 that are committed and became no job, also those that were told.
+    #[prost(message, repeated, tag = "4")]
+    pub refused: ::prost::alloc::vec::Vec<IngestRefused>,
+}
+/// Items are committed.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct IngestCommitted {
+    /// All items up to here are committed, at the level that was asked for.
+    #[prost(uint64, tag = "1")]
+    pub committed_offset: u64,
+    /// Those of this commit that became no job.
+    #[prost(message, repeated, tag = "2")]
+    pub refused: ::prost::alloc::vec::Vec<IngestRefused>,
+}
+/// An item that became no job. Its offset is used up.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct IngestRefused {
+    /// Of the item.
+    #[prost(uint64, tag = "1")]
+    pub offset: u64,
+    /// As ErrorInfo.reason of Enqueue.
+    #[prost(string, tag = "2")]
+    pub reason: ::prost::alloc::string::String,
+    /// For people. At most 512 bytes; longer text is cut.
+    #[prost(string, tag = "3")]
+    pub message: ::prost::alloc::string::String,
+    /// The field at fault, where there is one.
+    #[prost(string, tag = "4")]
+    pub field: ::prost::alloc::string::String,
+}
+/// Generated client implementations.
+pub mod ingest_service_client {
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
+    use tonic::codegen::*;
+    use tonic::codegen::http::Uri;
+    /// For programs that enqueue at a high rate and must neither lose nor repeat a job, whoever
+    /// crashes. A producer numbers its items, and the server remembers how far it has committed
+    /// them, together with the jobs that they became.
+    #[derive(Debug, Clone)]
+    pub struct IngestServiceClient<T> {
+        inner: tonic::client::Grpc<T>,
+    }
+    impl<T> IngestServiceClient<T>
+    where
+        T: tonic::client::GrpcService<tonic::body::Body>,
+        T::Error: Into<StdError>,
+        T::ResponseBody: Body<Data = Bytes> + std::marker::Send + 'static,
+        <T::ResponseBody as Body>::Error: Into<StdError> + std::marker::Send,
+    {
+        pub fn new(inner: T) -> Self {
+            let inner = tonic::client::Grpc::new(inner);
+            Self { inner }
+        }
+        pub fn with_origin(inner: T, origin: Uri) -> Self {
+            let inner = tonic::client::Grpc::with_origin(inner, origin);
+            Self { inner }
+        }
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> IngestServiceClient<InterceptedService<T, F>>
+        where
+            F: tonic::service::Interceptor,
+            T::ResponseBody: Default,
+            T: tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+                Response = http::Response<
+                    <T as tonic::client::GrpcService<tonic::body::Body>>::ResponseBody,
+                >,
+            >,
+            <T as tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+            >>::Error: Into<StdError> + std::marker::Send + std::marker::Sync,
+        {
+            IngestServiceClient::new(InterceptedService::new(inner, interceptor))
+        }
+        /// Compress requests with the given encoding.
+        ///
+        /// This requires the server to support it otherwise it might respond with an
+        /// error.
+        #[must_use]
+        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.inner = self.inner.send_compressed(encoding);
+            self
+        }
+        /// Enable decompressing responses.
+        #[must_use]
+        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.inner = self.inner.accept_compressed(encoding);
+            self
+        }
+        /// Limits the maximum size of a decoded message.
+        ///
+        /// Default: `4MB`
+        #[must_use]
+        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
+            self.inner = self.inner.max_decoding_message_size(limit);
+            self
+        }
+        /// Limits the maximum size of an encoded message.
+        ///
+        /// Default: `usize::MAX`
+        #[must_use]
+        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
+            self.inner = self.inner.max_encoding_message_size(limit);
+            self
+        }
+        /// Start, then items. The server answers Started, then how far it has committed what came: the
+        /// items that came while one commit was under way are the next one. What arrived before the
+        /// client closes its side, or before an error of its own, is committed before the stream ends.
+        ///
+        /// One stream of a producer is open at a time: with the Start of another one it ends with
+        /// PRODUCER_MOVED.
+        pub async fn ingest(
+            &mut self,
+            request: impl tonic::IntoStreamingRequest<Message = super::IngestRequest>,
+        ) -> std::result::Result<
+            tonic::Response<tonic::codec::Streaming<super::IngestResponse>>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = crate::codec::BoundedCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/sentinel.jobs.v1.IngestService/Ingest",
+            );
+            let mut req = request.into_streaming_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("sentinel.jobs.v1.IngestService", "Ingest"));
+            self.inner.streaming(req, path, codec).await
+        }
+    }
+}
+/// Generated server implementations.
+pub mod ingest_service_server {
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
+    use tonic::codegen::*;
+    /// Generated trait containing gRPC methods that should be implemented for use with IngestServiceServer.
+    #[async_trait]
+    pub trait IngestService: std::marker::Send + std::marker::Sync + 'static {
+        /// Server streaming response type for the Ingest method.
+        type IngestStream: tonic::codegen::tokio_stream::Stream<
+                Item = std::result::Result<super::IngestResponse, tonic::Status>,
+            >
+            + std::marker::Send
+            + 'static;
+        /// Start, then items. The server answers Started, then how far it has committed what came: the
+        /// items that came while one commit was under way are the next one. What arrived before the
+        /// client closes its side, or before an error of its own, is committed before the stream ends.
+        ///
+        /// One stream of a producer is open at a time: with the Start of another one it ends with
+        /// PRODUCER_MOVED.
+        async fn ingest(
+            &self,
+            request: tonic::Request<tonic::Streaming<super::IngestRequest>>,
+        ) -> std::result::Result<tonic::Response<Self::IngestStream>, tonic::Status>;
+    }
+    /// For programs that enqueue at a high rate and must neither lose nor repeat a job, whoever
+    /// crashes. A producer numbers its items, and the server remembers how far it has committed
+    /// them, together with the jobs that they became.
+    #[derive(Debug)]
+    pub struct IngestServiceServer<T> {
+        inner: Arc<T>,
+        accept_compression_encodings: EnabledCompressionEncodings,
+        send_compression_encodings: EnabledCompressionEncodings,
+        max_decoding_message_size: Option<usize>,
+        max_encoding_message_size: Option<usize>,
+    }
+    impl<T> IngestServiceServer<T> {
+        pub fn new(inner: T) -> Self {
+            Self::from_arc(Arc::new(inner))
+        }
+        pub fn from_arc(inner: Arc<T>) -> Self {
+            Self {
+                inner,
+                accept_compression_encodings: Default::default(),
+                send_compression_encodings: Default::default(),
+                max_decoding_message_size: None,
+                max_encoding_message_size: None,
+            }
+        }
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> InterceptedService<Self, F>
+        where
+            F: tonic::service::Interceptor,
+        {
+            InterceptedService::new(Self::new(inner), interceptor)
+        }
+        /// Enable decompressing requests with the given encoding.
+        #[must_use]
+        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.accept_compression_encodings.enable(encoding);
+            self
+        }
+        /// Compress responses with the given encoding, if the client supports it.
+        #[must_use]
+        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.send_compression_encodings.enable(encoding);
+            self
+        }
+        /// Limits the maximum size of a decoded message.
+        ///
+        /// Default: `4MB`
+        #[must_use]
+        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
+            self.max_decoding_message_size = Some(limit);
+            self
+        }
+        /// Limits the maximum size of an encoded message.
+        ///
+        /// Default: `usize::MAX`
+        #[must_use]
+        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
+            self.max_encoding_message_size = Some(limit);
+            self
+        }
+    }
+    impl<T, B> tonic::codegen::Service<http::Request<B>> for IngestServiceServer<T>
+    where
+        T: IngestService,
+        B: Body + std::marker::Send + 'static,
+        B::Error: Into<StdError> + std::marker::Send + 'static,
+    {
+        type Response = http::Response<tonic::body::Body>;
+        type Error = std::convert::Infallible;
+        type Future = BoxFuture<Self::Response, Self::Error>;
+        fn poll_ready(
+            &mut self,
+            _cx: &mut Context<'_>,
+        ) -> Poll<std::result::Result<(), Self::Error>> {
+            Poll::Ready(Ok(()))
+        }
+        fn call(&mut self, req: http::Request<B>) -> Self::Future {
+            match req.uri().path() {
+                "/sentinel.jobs.v1.IngestService/Ingest" => {
+                    #[allow(non_camel_case_types)]
+                    struct IngestSvc<T: IngestService>(pub Arc<T>);
+                    impl<
+                        T: IngestService,
+                    > tonic::server::StreamingService<super::IngestRequest>
+                    for IngestSvc<T> {
+                        type Response = super::IngestResponse;
+                        type ResponseStream = T::IngestStream;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::ResponseStream>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<
+                                tonic::Streaming<super::IngestRequest>,
+                            >,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as IngestService>::ingest(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = IngestSvc(inner);
+                        let codec = crate::codec::BoundedCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.streaming(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                _ => {
+                    Box::pin(async move {
+                        let mut response = http::Response::new(
+                            tonic::body::Body::default(),
+                        );
+                        let headers = response.headers_mut();
+                        headers
+                            .insert(
+                                tonic::Status::GRPC_STATUS,
+                                (tonic::Code::Unimplemented as i32).into(),
+                            );
+                        headers
+                            .insert(
+                                http::header::CONTENT_TYPE,
+                                tonic::metadata::GRPC_CONTENT_TYPE,
+                            );
+                        Ok(response)
+                    })
+                }
+            }
+        }
+    }
+    impl<T> Clone for IngestServiceServer<T> {
+        fn clone(&self) -> Self {
+            let inner = self.inner.clone();
+            Self {
+                inner,
+                accept_compression_encodings: self.accept_compression_encodings,
+                send_compression_encodings: self.send_compression_encodings,
+                max_decoding_message_size: self.max_decoding_message_size,
+                max_encoding_message_size: self.max_encoding_message_size,
+            }
+        }
+    }
+    /// Generated gRPC service name
+    pub const SERVICE_NAME: &str = "sentinel.jobs.v1.IngestService";
+    impl<T> tonic::server::NamedService for IngestServiceServer<T> {
+        const NAME: &'static str = SERVICE_NAME;
+    }
+}
 /// Asks for one job.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct EnqueueRequest {
@@ -678,7 +1104,8 @@ pub struct EnqueueRequest {
     #[prost(message, optional, tag = "1")]
     pub spec: ::core::option::Option<JobSpec>,
     /// Makes a repeat of this call safe: within 10 minutes the same request_id with the same
-    /// content gets the same answer. 1..256 bytes. Empty: a repeat enqueues again.
+    /// content gets the same answer. 1..256 bytes, not beginning with "ingest/". Empty: a repeat
+    /// enqueues again.
     #[prost(string, tag = "2")]
     pub request_id: ::prost::alloc::string::String,
     /// Who asks, for the audit trail. At most 256 bytes.
@@ -981,6 +1408,11 @@ pub struct WatchRequest {
     /// a watch by ids always carries its result.
     #[prost(enumeration = "JobView", tag = "5")]
     pub view: i32,
+    /// Also a summary of queues, at once and then every second. With it there may be no selector,
+    /// and no cursor then: nothing but summaries and keepalives comes. A watch by ids ends with its
+    /// jobs all the same.
+    #[prost(message, optional, tag = "6")]
+    pub summary: ::core::option::Option<SummarySelection>,
     /// What to follow.
     #[prost(oneof = "watch_request::Selector", tags = "1, 2")]
     pub selector: ::core::option::Option<watch_request::Selector>,
@@ -998,6 +1430,14 @@ pub mod watch_request {
         Filter(super::JobFilter),
     }
 }
+/// Which queues a summary is about.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SummarySelection {
+    /// Any of these queues; one that is not declared is left out. At most 100. Empty: all that the
+    /// key reaches, the first 1,000 by name.
+    #[prost(string, repeated, tag = "1")]
+    pub queues: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+}
 /// Some jobs by id.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct JobIds {
@@ -1012,7 +1452,7 @@ pub struct WatchResponse {
     #[prost(string, tag = "7")]
     pub cursor: ::prost::alloc::string::String,
     /// What happened.
-    #[prost(oneof = "watch_response::Event", tags = "1, 2, 3, 4, 5, 6")]
+    #[prost(oneof = "watch_response::Event", tags = "1, 2, 3, 4, 5, 6, 8")]
     pub event: ::core::option::Option<watch_response::Event>,
 }
 /// Nested message and enum types in `WatchResponse`.
@@ -1038,6 +1478,9 @@ pub mod watch_response {
         /// Nothing happened for 10 s; the cursor moved on.
         #[prost(message, tag = "6")]
         Keepalive(super::WatchKeepalive),
+        /// What goes on in the selected queues. Conflated: a slow reader gets the newest. Without cursor.
+        #[prost(message, tag = "8")]
+        Summary(super::WatchSummary),
     }
 }
 /// What the selected jobs look like now.
@@ -1100,6 +1543,69 @@ pub struct WatchGap {
 /// Sent when nothing else was.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct WatchKeepalive {}
+/// What goes on in queues. A server computes it once a second for all who watch.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct WatchSummary {
+    /// Sorted by name.
+    #[prost(message, repeated, tag = "1")]
+    pub queues: ::prost::alloc::vec::Vec<QueueSummary>,
+    /// When it was computed.
+    #[prost(message, optional, tag = "2")]
+    pub as_of: ::core::option::Option<::prost_types::Timestamp>,
+    /// What rates and percentiles are over: the last 60 s, or less where this server has followed the
+    /// queues for less. It begins at zero with the first who watches.
+    #[prost(message, optional, tag = "3")]
+    pub window: ::core::option::Option<::prost_types::Duration>,
+}
+/// What goes on in one queue.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct QueueSummary {
+    /// Its name.
+    #[prost(string, tag = "1")]
+    pub queue: ::prost::alloc::string::String,
+    /// States with at least one job. SCHEDULED, BLOCKED, READY and RUNNING as of as_of; the final
+    /// ones from the ledger, read again every second, or less often where counting takes long.
+    #[prost(message, repeated, tag = "2")]
+    pub states: ::prost::alloc::vec::Vec<StateCount>,
+    /// Jobs enqueued per second of the window. Not retries.
+    #[prost(double, tag = "3")]
+    pub enqueued_per_second: f64,
+    /// Attempts that were handed to a worker, per second of the window.
+    #[prost(double, tag = "4")]
+    pub started_per_second: f64,
+    /// Jobs that became SUCCEEDED, per second of the window.
+    #[prost(double, tag = "5")]
+    pub succeeded_per_second: f64,
+    /// Jobs that ended otherwise, per second of the window: FAILED, CANCELLED or EXPIRED.
+    #[prost(double, tag = "6")]
+    pub failed_per_second: f64,
+    /// For how long the READY job that is ready longest has been. Not set where none is READY. May be
+    /// too little where more than 1,000 jobs of one kind and several priorities are READY.
+    #[prost(message, optional, tag = "7")]
+    pub oldest_ready_age: ::core::option::Option<::prost_types::Duration>,
+    /// From when a job was ready until it was handed to a worker, of the starts of the window.
+    #[prost(message, optional, tag = "8")]
+    pub wait: ::core::option::Option<Percentiles>,
+    /// From the start of an attempt to its end, of the attempts that ended in the window.
+    #[prost(message, optional, tag = "9")]
+    pub run: ::core::option::Option<Percentiles>,
+}
+/// How long something took. Not set where there are no samples.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Percentiles {
+    /// Half took at most this long. To the millisecond up to 32 ms, beyond that within 4 %.
+    #[prost(message, optional, tag = "1")]
+    pub p50: ::core::option::Option<::prost_types::Duration>,
+    /// 95 of 100 took at most this long.
+    #[prost(message, optional, tag = "2")]
+    pub p95: ::core::option::Option<::prost_types::Duration>,
+    /// 99 of 100 took at most this long.
+    #[prost(message, optional, tag = "3")]
+    pub p99: ::core::option::Option<::prost_types::Duration>,
+    /// How many there were.
+    #[prost(uint64, tag = "4")]
+    pub samples: u64,
+}
 /// Asks to end a job.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct CancelRequest {
@@ -1162,6 +1668,38 @@ pub struct RunNowRequest {
 /// The job, ready to start.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct RunNowResponse {
+    /// After the call, without payload.
+    #[prost(message, optional, tag = "1")]
+    pub job: ::core::option::Option<Job>,
+}
+/// Asks to change a job before its first start.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct UpdateRequest {
+    /// UUID.
+    #[prost(string, tag = "1")]
+    pub id: ::prost::alloc::string::String,
+    /// The new values, with the limits of an enqueue; all other fields are ignored.
+    #[prost(message, optional, tag = "2")]
+    pub spec: ::core::option::Option<JobSpec>,
+    /// Which of them to change: priority, run_at, labels, payload, content_type. At least one. One
+    /// that is named and not set gets its default: a job without run_at is due at once. Labels
+    /// are changed as a whole, but for those that index_paths of the queue made: they follow the
+    /// payload.
+    #[prost(message, optional, tag = "3")]
+    pub update_mask: ::core::option::Option<::prost_types::FieldMask>,
+    /// Only while the job has this version. 0: whatever it has.
+    #[prost(uint64, tag = "4")]
+    pub version: u64,
+    /// As in EnqueueRequest.
+    #[prost(string, tag = "5")]
+    pub request_id: ::prost::alloc::string::String,
+    /// Who asks, for the audit trail. At most 256 bytes.
+    #[prost(string, tag = "6")]
+    pub actor: ::prost::alloc::string::String,
+}
+/// The job with its new values.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct UpdateResponse {
     /// After the call, without payload.
     #[prost(message, optional, tag = "1")]
     pub job: ::core::option::Option<Job>,
@@ -1266,6 +1804,43 @@ pub struct ReadLogsResponse {
     /// Oldest first.
     #[prost(message, repeated, tag = "1")]
     pub lines: ::prost::alloc::vec::Vec<LogLine>,
+}
+/// Asks for the output of one attempt.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ReadOutputRequest {
+    /// UUID.
+    #[prost(string, tag = "1")]
+    pub id: ::prost::alloc::string::String,
+    /// The run. 0: the newest.
+    #[prost(uint32, tag = "2")]
+    pub run: u32,
+    /// The attempt of the run. 0: the one that runs, else the newest that left output, else,
+    /// with follow, the first to run.
+    #[prost(uint32, tag = "3")]
+    pub attempt: u32,
+    /// Bytes to step over.
+    #[prost(uint64, tag = "4")]
+    pub offset: u64,
+    /// Stays open until the attempt has ended.
+    #[prost(bool, tag = "5")]
+    pub follow: bool,
+}
+/// Some of the output, at most 64 KiB. An attempt that was snoozed or released and runs again
+/// under the same number starts its output anew; a reader that follows sees offset fall to 0.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ReadOutputResponse {
+    /// The run.
+    #[prost(uint32, tag = "1")]
+    pub run: u32,
+    /// The attempt of the run.
+    #[prost(uint32, tag = "2")]
+    pub attempt: u32,
+    /// Bytes before these.
+    #[prost(uint64, tag = "3")]
+    pub offset: u64,
+    /// In the order written.
+    #[prost(bytes = "bytes", tag = "4")]
+    pub data: ::prost::bytes::Bytes,
 }
 /// How an attempt ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
@@ -1745,7 +2320,7 @@ pub mod job_service_client {
                 .insert(GrpcMethod::new("sentinel.jobs.v1.JobService", "ListAttempts"));
             self.inner.unary(req, path, codec).await
         }
-        /// A snapshot, then every state change.
+        /// A snapshot, then every state change. Or, or besides, figures of queues every second.
         pub async fn watch(
             &mut self,
             request: impl tonic::IntoRequest<super::WatchRequest>,
@@ -1836,6 +2411,29 @@ pub mod job_service_client {
                 .insert(GrpcMethod::new("sentinel.jobs.v1.JobService", "RunNow"));
             self.inner.unary(req, path, codec).await
         }
+        /// Changes priority, run_at, labels, payload or content_type of a job that has not started. A
+        /// watch by a label that the job loses does not see it any more.
+        pub async fn update(
+            &mut self,
+            request: impl tonic::IntoRequest<super::UpdateRequest>,
+        ) -> std::result::Result<tonic::Response<super::UpdateResponse>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = crate::codec::BoundedCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/sentinel.jobs.v1.JobService/Update",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("sentinel.jobs.v1.JobService", "Update"));
+            self.inner.unary(req, path, codec).await
+        }
         /// Removes a job that does not run, with its attempts, labels and log lines, and frees its
         /// unique key. Watchers see it as a last change, reason DELETED. Jobs that wait for it go by
         /// their failure policy, unless it had succeeded. Its id is unknown from then on.
@@ -1909,6 +2507,31 @@ pub mod job_service_client {
                 .insert(GrpcMethod::new("sentinel.jobs.v1.JobService", "ReadLogs"));
             self.inner.server_streaming(req, path, codec).await
         }
+        /// The bytes that one attempt of a job handed out while it ran.
+        pub async fn read_output(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ReadOutputRequest>,
+        ) -> std::result::Result<
+            tonic::Response<tonic::codec::Streaming<super::ReadOutputResponse>>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = crate::codec::BoundedCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/sentinel.jobs.v1.JobService/ReadOutput",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("sentinel.jobs.v1.JobService", "ReadOutput"));
+            self.inner.server_streaming(req, path, codec).await
+        }
     }
 }
 /// Generated server implementations.
@@ -1975,7 +2598,7 @@ pub mod job_service_server {
             >
             + std::marker::Send
             + 'static;
-        /// A snapshot, then every state change.
+        /// A snapshot, then every state change. Or, or besides, figures of queues every second.
         async fn watch(
             &self,
             request: tonic::Request<super::WatchRequest>,
@@ -1995,6 +2618,12 @@ pub mod job_service_server {
             &self,
             request: tonic::Request<super::RunNowRequest>,
         ) -> std::result::Result<tonic::Response<super::RunNowResponse>, tonic::Status>;
+        /// Changes priority, run_at, labels, payload or content_type of a job that has not started. A
+        /// watch by a label that the job loses does not see it any more.
+        async fn update(
+            &self,
+            request: tonic::Request<super::UpdateRequest>,
+        ) -> std::result::Result<tonic::Response<super::UpdateResponse>, tonic::Status>;
         /// Removes a job that does not run, with its attempts, labels and log lines, and frees its
         /// unique key. Watchers see it as a last change, reason DELETED. Jobs that wait for it go by
         /// their failure policy, unless it had succeeded. Its id is unknown from then on.
@@ -2020,6 +2649,17 @@ pub mod job_service_server {
             &self,
             request: tonic::Request<super::ReadLogsRequest>,
         ) -> std::result::Result<tonic::Response<Self::ReadLogsStream>, tonic::Status>;
+        /// Server streaming response type for the ReadOutput method.
+        type ReadOutputStream: tonic::codegen::tokio_stream::Stream<
+                Item = std::result::Result<super::ReadOutputResponse, tonic::Status>,
+            >
+            + std::marker::Send
+            + 'static;
+        /// The bytes that one attempt of a job handed out while it ran.
+        async fn read_output(
+            &self,
+            request: tonic::Request<super::ReadOutputRequest>,
+        ) -> std::result::Result<tonic::Response<Self::ReadOutputStream>, tonic::Status>;
     }
     /// Enqueue jobs, look them up, follow them, cancel and retry them.
     ///
@@ -2585,6 +3225,49 @@ pub mod job_service_server {
                     };
                     Box::pin(fut)
                 }
+                "/sentinel.jobs.v1.JobService/Update" => {
+                    #[allow(non_camel_case_types)]
+                    struct UpdateSvc<T: JobService>(pub Arc<T>);
+                    impl<T: JobService> tonic::server::UnaryService<super::UpdateRequest>
+                    for UpdateSvc<T> {
+                        type Response = super::UpdateResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::UpdateRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as JobService>::update(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = UpdateSvc(inner);
+                        let codec = crate::codec::BoundedCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
                 "/sentinel.jobs.v1.JobService/Delete" => {
                     #[allow(non_camel_case_types)]
                     struct DeleteSvc<T: JobService>(pub Arc<T>);
@@ -2717,6 +3400,52 @@ pub mod job_service_server {
                     };
                     Box::pin(fut)
                 }
+                "/sentinel.jobs.v1.JobService/ReadOutput" => {
+                    #[allow(non_camel_case_types)]
+                    struct ReadOutputSvc<T: JobService>(pub Arc<T>);
+                    impl<
+                        T: JobService,
+                    > tonic::server::ServerStreamingService<super::ReadOutputRequest>
+                    for ReadOutputSvc<T> {
+                        type Response = super::ReadOutputResponse;
+                        type ResponseStream = T::ReadOutputStream;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::ResponseStream>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ReadOutputRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as JobService>::read_output(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ReadOutputSvc(inner);
+                        let codec = crate::codec::BoundedCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.server_streaming(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
                 _ => {
                     Box::pin(async move {
                         let mut response = http::Response::new(
@@ -2754,6 +3483,436 @@ pub mod job_service_server {
     /// Generated gRPC service name
     pub const SERVICE_NAME: &str = "sentinel.jobs.v1.JobService";
     impl<T> tonic::server::NamedService for JobServiceServer<T> {
+        const NAME: &'static str = SERVICE_NAME;
+    }
+}
+/// A kind of job.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct JobKind {
+    /// 1..128 characters of \[A-Za-z0-9._-\].
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    /// For people. At most 1024 bytes. Where workers differ, as for input_schema.
+    #[prost(string, tag = "2")]
+    pub description: ::prost::alloc::string::String,
+    /// JSON Schema of the payload: one JSON object, at most 16 KiB. Empty: none is declared. Where
+    /// workers differ, that of the worker whose session began last.
+    #[prost(string, tag = "3")]
+    pub input_schema: ::prost::alloc::string::String,
+    /// Live workers that have a handler for it, as of a second ago at most.
+    #[prost(uint32, tag = "4")]
+    pub workers: u32,
+    /// Different schemas that live workers declare. Over 1: they conflict, as while a new version of
+    /// a worker rolls out.
+    #[prost(uint32, tag = "5")]
+    pub schemas: u32,
+    /// When a live worker had it last, within a minute or so.
+    #[prost(message, optional, tag = "6")]
+    pub last_seen: ::core::option::Option<::prost_types::Timestamp>,
+    /// When the session began whose words these are.
+    #[prost(message, optional, tag = "7")]
+    pub declared_at: ::core::option::Option<::prost_types::Timestamp>,
+}
+/// Asks for a page of kinds.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListKindsRequest {
+    /// Default 50, range 1..1000. 0 means the default.
+    #[prost(int32, tag = "1")]
+    pub page_size: i32,
+    /// next_page_token of the page before.
+    #[prost(string, tag = "2")]
+    pub page_token: ::prost::alloc::string::String,
+}
+/// A page of kinds by name.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListKindsResponse {
+    /// At most page_size; fewer where they are large.
+    #[prost(message, repeated, tag = "1")]
+    pub kinds: ::prost::alloc::vec::Vec<JobKind>,
+    /// Empty on the last page.
+    #[prost(string, tag = "2")]
+    pub next_page_token: ::prost::alloc::string::String,
+}
+/// Asks for one kind.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetKindRequest {
+    /// Its name.
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+}
+/// One kind.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetKindResponse {
+    /// As known.
+    #[prost(message, optional, tag = "1")]
+    pub kind: ::core::option::Option<JobKind>,
+}
+/// Generated client implementations.
+pub mod kind_service_client {
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
+    use tonic::codegen::*;
+    use tonic::codegen::http::Uri;
+    /// What jobs can be of: the kinds that workers have handlers for, as they declare them.
+    #[derive(Debug, Clone)]
+    pub struct KindServiceClient<T> {
+        inner: tonic::client::Grpc<T>,
+    }
+    impl<T> KindServiceClient<T>
+    where
+        T: tonic::client::GrpcService<tonic::body::Body>,
+        T::Error: Into<StdError>,
+        T::ResponseBody: Body<Data = Bytes> + std::marker::Send + 'static,
+        <T::ResponseBody as Body>::Error: Into<StdError> + std::marker::Send,
+    {
+        pub fn new(inner: T) -> Self {
+            let inner = tonic::client::Grpc::new(inner);
+            Self { inner }
+        }
+        pub fn with_origin(inner: T, origin: Uri) -> Self {
+            let inner = tonic::client::Grpc::with_origin(inner, origin);
+            Self { inner }
+        }
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> KindServiceClient<InterceptedService<T, F>>
+        where
+            F: tonic::service::Interceptor,
+            T::ResponseBody: Default,
+            T: tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+                Response = http::Response<
+                    <T as tonic::client::GrpcService<tonic::body::Body>>::ResponseBody,
+                >,
+            >,
+            <T as tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+            >>::Error: Into<StdError> + std::marker::Send + std::marker::Sync,
+        {
+            KindServiceClient::new(InterceptedService::new(inner, interceptor))
+        }
+        /// Compress requests with the given encoding.
+        ///
+        /// This requires the server to support it otherwise it might respond with an
+        /// error.
+        #[must_use]
+        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.inner = self.inner.send_compressed(encoding);
+            self
+        }
+        /// Enable decompressing responses.
+        #[must_use]
+        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.inner = self.inner.accept_compressed(encoding);
+            self
+        }
+        /// Limits the maximum size of a decoded message.
+        ///
+        /// Default: `4MB`
+        #[must_use]
+        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
+            self.inner = self.inner.max_decoding_message_size(limit);
+            self
+        }
+        /// Limits the maximum size of an encoded message.
+        ///
+        /// Default: `usize::MAX`
+        #[must_use]
+        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
+            self.inner = self.inner.max_encoding_message_size(limit);
+            self
+        }
+        /// Kinds by name. One is listed about a second after its first worker said Hello, and for 90
+        /// days after its last one was seen.
+        pub async fn list_kinds(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListKindsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListKindsResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = crate::codec::BoundedCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/sentinel.jobs.v1.KindService/ListKinds",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("sentinel.jobs.v1.KindService", "ListKinds"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// One kind.
+        pub async fn get_kind(
+            &mut self,
+            request: impl tonic::IntoRequest<super::GetKindRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::GetKindResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = crate::codec::BoundedCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/sentinel.jobs.v1.KindService/GetKind",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("sentinel.jobs.v1.KindService", "GetKind"));
+            self.inner.unary(req, path, codec).await
+        }
+    }
+}
+/// Generated server implementations.
+pub mod kind_service_server {
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
+    use tonic::codegen::*;
+    /// Generated trait containing gRPC methods that should be implemented for use with KindServiceServer.
+    #[async_trait]
+    pub trait KindService: std::marker::Send + std::marker::Sync + 'static {
+        /// Kinds by name. One is listed about a second after its first worker said Hello, and for 90
+        /// days after its last one was seen.
+        async fn list_kinds(
+            &self,
+            request: tonic::Request<super::ListKindsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListKindsResponse>,
+            tonic::Status,
+        >;
+        /// One kind.
+        async fn get_kind(
+            &self,
+            request: tonic::Request<super::GetKindRequest>,
+        ) -> std::result::Result<tonic::Response<super::GetKindResponse>, tonic::Status>;
+    }
+    /// What jobs can be of: the kinds that workers have handlers for, as they declare them.
+    #[derive(Debug)]
+    pub struct KindServiceServer<T> {
+        inner: Arc<T>,
+        accept_compression_encodings: EnabledCompressionEncodings,
+        send_compression_encodings: EnabledCompressionEncodings,
+        max_decoding_message_size: Option<usize>,
+        max_encoding_message_size: Option<usize>,
+    }
+    impl<T> KindServiceServer<T> {
+        pub fn new(inner: T) -> Self {
+            Self::from_arc(Arc::new(inner))
+        }
+        pub fn from_arc(inner: Arc<T>) -> Self {
+            Self {
+                inner,
+                accept_compression_encodings: Default::default(),
+                send_compression_encodings: Default::default(),
+                max_decoding_message_size: None,
+                max_encoding_message_size: None,
+            }
+        }
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> InterceptedService<Self, F>
+        where
+            F: tonic::service::Interceptor,
+        {
+            InterceptedService::new(Self::new(inner), interceptor)
+        }
+        /// Enable decompressing requests with the given encoding.
+        #[must_use]
+        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.accept_compression_encodings.enable(encoding);
+            self
+        }
+        /// Compress responses with the given encoding, if the client supports it.
+        #[must_use]
+        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.send_compression_encodings.enable(encoding);
+            self
+        }
+        /// Limits the maximum size of a decoded message.
+        ///
+        /// Default: `4MB`
+        #[must_use]
+        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
+            self.max_decoding_message_size = Some(limit);
+            self
+        }
+        /// Limits the maximum size of an encoded message.
+        ///
+        /// Default: `usize::MAX`
+        #[must_use]
+        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
+            self.max_encoding_message_size = Some(limit);
+            self
+        }
+    }
+    impl<T, B> tonic::codegen::Service<http::Request<B>> for KindServiceServer<T>
+    where
+        T: KindService,
+        B: Body + std::marker::Send + 'static,
+        B::Error: Into<StdError> + std::marker::Send + 'static,
+    {
+        type Response = http::Response<tonic::body::Body>;
+        type Error = std::convert::Infallible;
+        type Future = BoxFuture<Self::Response, Self::Error>;
+        fn poll_ready(
+            &mut self,
+            _cx: &mut Context<'_>,
+        ) -> Poll<std::result::Result<(), Self::Error>> {
+            Poll::Ready(Ok(()))
+        }
+        fn call(&mut self, req: http::Request<B>) -> Self::Future {
+            match req.uri().path() {
+                "/sentinel.jobs.v1.KindService/ListKinds" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListKindsSvc<T: KindService>(pub Arc<T>);
+                    impl<
+                        T: KindService,
+                    > tonic::server::UnaryService<super::ListKindsRequest>
+                    for ListKindsSvc<T> {
+                        type Response = super::ListKindsResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListKindsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as KindService>::list_kinds(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListKindsSvc(inner);
+                        let codec = crate::codec::BoundedCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/sentinel.jobs.v1.KindService/GetKind" => {
+                    #[allow(non_camel_case_types)]
+                    struct GetKindSvc<T: KindService>(pub Arc<T>);
+                    impl<
+                        T: KindService,
+                    > tonic::server::UnaryService<super::GetKindRequest>
+                    for GetKindSvc<T> {
+                        type Response = super::GetKindResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::GetKindRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as KindService>::get_kind(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = GetKindSvc(inner);
+                        let codec = crate::codec::BoundedCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                _ => {
+                    Box::pin(async move {
+                        let mut response = http::Response::new(
+                            tonic::body::Body::default(),
+                        );
+                        let headers = response.headers_mut();
+                        headers
+                            .insert(
+                                tonic::Status::GRPC_STATUS,
+                                (tonic::Code::Unimplemented as i32).into(),
+                            );
+                        headers
+                            .insert(
+                                http::header::CONTENT_TYPE,
+                                tonic::metadata::GRPC_CONTENT_TYPE,
+                            );
+                        Ok(response)
+                    })
+                }
+            }
+        }
+    }
+    impl<T> Clone for KindServiceServer<T> {
+        fn clone(&self) -> Self {
+            let inner = self.inner.clone();
+            Self {
+                inner,
+                accept_compression_encodings: self.accept_compression_encodings,
+                send_compression_encodings: self.send_compression_encodings,
+                max_decoding_message_size: self.max_decoding_message_size,
+                max_encoding_message_size: self.max_encoding_message_size,
+            }
+        }
+    }
+    /// Generated gRPC service name
+    pub const SERVICE_NAME: &str = "sentinel.jobs.v1.KindService";
+    impl<T> tonic::server::NamedService for KindServiceServer<T> {
         const NAME: &'static str = SERVICE_NAME;
     }
 }

@@ -5,7 +5,7 @@ pub struct SessionRequest {
     /// One thing at a time; batches are inside.
     #[prost(
         oneof = "session_request::Frame",
-        tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11"
+        tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12"
     )]
     pub frame: ::core::option::Option<session_request::Frame>,
 }
@@ -47,13 +47,19 @@ pub mod session_request {
         /// The last frame of a worker that leaves in good order.
         #[prost(message, tag = "11")]
         Bye(super::Bye),
+        /// More of what an attempt hands out before it ends.
+        #[prost(message, tag = "12")]
+        Output(super::Output),
     }
 }
 /// A frame from the server.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct SessionResponse {
     /// One thing at a time; batches are inside.
-    #[prost(oneof = "session_response::Frame", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10")]
+    #[prost(
+        oneof = "session_response::Frame",
+        tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11"
+    )]
     pub frame: ::core::option::Option<session_response::Frame>,
 }
 /// Nested message and enum types in `SessionResponse`.
@@ -91,6 +97,9 @@ pub mod session_response {
         /// This server will leave: open a session elsewhere, then say Bye here.
         #[prost(message, tag = "10")]
         GoAway(super::GoAway),
+        /// Output is stored, or refused.
+        #[prost(message, tag = "11")]
+        OutputAck(super::OutputAck),
     }
 }
 /// The right to run one attempt. Compared for equality, never by order.
@@ -403,6 +412,37 @@ pub struct LogAck {
     /// The highest seq that is stored or dropped.
     #[prost(uint64, tag = "2")]
     pub seq: u64,
+}
+/// Bytes that an attempt hands out while it runs, in pieces: a worker sends the next one of an
+/// attempt after the acknowledgement of the one before.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Output {
+    /// As in its assignment.
+    #[prost(message, optional, tag = "1")]
+    pub lease: ::core::option::Option<Lease>,
+    /// Bytes of this lease before these: the next piece starts where the one before ended.
+    #[prost(uint64, tag = "2")]
+    pub offset: u64,
+    /// 1..64 KiB. All output of a lease is at most 10 MiB.
+    #[prost(bytes = "bytes", tag = "3")]
+    pub data: ::prost::bytes::Bytes,
+}
+/// Output is stored, or refused.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct OutputAck {
+    /// As sent.
+    #[prost(message, optional, tag = "1")]
+    pub lease: ::core::option::Option<Lease>,
+    /// As sent.
+    #[prost(uint64, tag = "2")]
+    pub offset: u64,
+    /// RECORDED, FENCED or RETRY_LATER.
+    #[prost(enumeration = "Verdict", tag = "3")]
+    pub verdict: i32,
+    /// With RECORDED: bytes of this lease that are stored. Less than offset and data together:
+    /// the piece was not taken, for it would go beyond 10 MiB, or bytes before it are missing.
+    #[prost(uint64, tag = "4")]
+    pub stored: u64,
 }
 /// Handlers to stop. Repeated with each Pong until CancelAck.
 #[derive(Clone, PartialEq, ::prost::Message)]

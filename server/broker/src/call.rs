@@ -70,13 +70,23 @@ pub enum Guard {
     },
     /// The queue is exactly this one.
     QueueIs(Queue),
+    /// This was answered under the id and is not forgotten: these bytes, or nothing.
+    Remembered {
+        id: Box<str>,
+        answer: Option<Bytes>,
+    },
 }
 
 /// What a group does. Every index follows from the job itself.
 #[derive(Clone, Debug)]
 pub enum Change {
-    /// A new job with its encoded spec, which is never encoded again.
+    /// A new job with its encoded spec.
     Create {
+        job: Arc<Job>,
+        spec: Bytes,
+    },
+    /// A job with another spec, encoded. It is there: the group guards its version.
+    Respec {
         job: Arc<Job>,
         spec: Bytes,
     },
@@ -94,7 +104,25 @@ pub enum Change {
     },
     PutQueue(Queue),
     PutSession(SessionRow),
+    /// With the session's card, and the note that it was drained.
     DropSession(SessionId),
+    /// What its worker says of itself, an encoded [`crate::Announcement`]. Kept while the
+    /// session has a row.
+    PutCard {
+        session: SessionId,
+        announcement: Bytes,
+    },
+    /// No claim of the session gets a job from now on. Kept while it has a row.
+    DrainSession(SessionId),
+    /// In place of what is remembered under its id.
+    Remember(RequestMemory),
+}
+
+impl Change {
+    /// It brings a spec: a store that is full refuses it, where reports and ends still pass.
+    pub fn grows(&self) -> bool {
+        matches!(self, Self::Create { .. } | Self::Respec { .. })
+    }
 }
 
 /// A worker session that some server owns.
@@ -105,7 +133,7 @@ pub struct SessionRow {
     pub expires_at: Millis,
 }
 
-/// What a request_id was answered.
+/// What is remembered of a request under its id.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RequestMemory {
     pub id: Box<str>,
@@ -113,6 +141,17 @@ pub struct RequestMemory {
     pub content_hash: u64,
     pub answer: Bytes,
     pub until: Millis,
+}
+
+/// How the ids begin under which it is remembered where producers stand: the ledger keeps those too,
+/// with the jobs up to there. No request_id begins so.
+pub const PRODUCER: &str = "ingest/";
+
+impl RequestMemory {
+    /// It says where a producer stands.
+    pub fn is_of_producer(&self) -> bool {
+        self.id.starts_with(PRODUCER)
+    }
 }
 
 /// A hash that stays the same across versions and machines, since it is stored.
@@ -174,6 +213,8 @@ pub enum Conflict {
     Session { session: SessionId, owner: Option<ServerId> },
     /// The queue as it is, or none.
     Queue(Option<Queue>),
+    /// What is remembered under the id, if anything.
+    Remembered { id: Box<str>, answer: Option<Bytes> },
     /// A queue has jobs of too many kinds waiting: the group's other kinds have a place, in
     /// the order of its changes, and these have none. Only [`Change::Create`] meets it: a job
     /// that comes back from an attempt always has a place.

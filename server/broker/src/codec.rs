@@ -210,6 +210,7 @@ pub fn from_status(status: &Status) -> s::Status {
             .recorded
             .map(|(epoch, session)| s::Recorded { epoch, session: Some(id(session.as_u128())) }),
         was_snoozed: status.was_snoozed,
+        revision: status.revision,
     }
 }
 
@@ -247,6 +248,7 @@ pub fn to_status(status: s::Status, names: &mut Names) -> Result<Status, CodecEr
         crashes: status.crashes,
         epoch: status.epoch,
         was_snoozed: status.was_snoozed,
+        revision: status.revision,
         ready_at: status.ready_at_ms,
         updated_at: status.updated_at_ms,
         started_at: status.started_at_ms,
@@ -333,6 +335,7 @@ fn from_queue(queue: &Queue) -> s::Queue {
         description: queue.description.to_string(),
         created_at_ms: queue.created_at,
         mode: code::from_mode_of_queue(queue.mode),
+        index_paths: queue.index_paths.iter().map(ToString::to_string).collect(),
     }
 }
 
@@ -344,6 +347,7 @@ fn to_queue(queue: s::Queue, names: &mut Names) -> Result<Queue, CodecError> {
         description: queue.description.into(),
         created_at: queue.created_at_ms,
         mode: code::to_mode_of_queue(queue.mode)?,
+        index_paths: queue.index_paths.into_iter().map(Into::into).collect(),
     })
 }
 

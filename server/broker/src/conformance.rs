@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use sentinel_domain::{Job, JobId, Millis, Queue, UniqueKey};
 
-use crate::{Broker, Position};
+use crate::{Broker, Position, RequestMemory};
 
 pub(crate) use walk::Dice;
 pub use walk::{Report, seed_from_env, walk};
@@ -27,6 +27,8 @@ pub struct Restart {
     pub queues: Vec<Queue>,
     /// Keys of other final jobs whose own time is not over.
     pub keys: Vec<(UniqueKey, JobId, Millis)>,
+    /// Where producers stand.
+    pub producers: Vec<RequestMemory>,
 }
 
 /// A store that was opened.

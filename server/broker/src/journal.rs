@@ -57,7 +57,7 @@ pub struct JobEvent {
     pub status: Status,
     /// There when the job is new, and where the store has it at hand.
     pub spec: Option<Arc<Spec>>,
-    /// The encoded spec of a job that is new, that a retry brought back from its end, or that is
+    /// The encoded spec of a job that is new, that has another spec, that a retry brought back from its end, or that is
     /// deleted. The ledger may know the job: it hands only live ones to a store that starts. And
     /// of a deleted one nobody else may know any more who was told of it.
     pub new: Option<Bytes>,

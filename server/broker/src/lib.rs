@@ -5,6 +5,7 @@
 //! `sentinel-domain`.
 
 mod call;
+mod card;
 pub mod codec;
 #[cfg(feature = "conformance")]
 pub mod conformance;
@@ -22,9 +23,10 @@ pub mod stored {
 }
 
 pub use call::{
-    Call, Change, Claim, Conflict, Group, Guard, Outcome, RequestMemory, ServerId, SessionRow,
-    Verdict, content_hash,
+    Call, Change, Claim, Conflict, Group, Guard, Outcome, PRODUCER, RequestMemory, ServerId,
+    SessionRow, Verdict, content_hash,
 };
+pub use card::{AnnouncedKind, Announcement, Card};
 pub use error::StoreError;
 pub use journal::{Entry, JobEvent, Position, Tail};
 pub use news::News;

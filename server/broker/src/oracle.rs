@@ -12,9 +12,9 @@ use tokio::sync::watch;
 
 use crate::conformance::Restart;
 use crate::{
-    Attention, Broker, Call, Change, Claim, Conflict, Depth, Entry, Group, Guard, JobEvent,
-    Outcome, Position, Reply, ServerId, SessionRow, StoreError, Tail, Trim, Trimmed, Unblocked,
-    Verdict, codec,
+    Attention, Broker, Call, Card, Change, Claim, Conflict, Depth, Entry, Group, Guard, JobEvent,
+    Outcome, Position, Reply, RequestMemory, ServerId, SessionRow, StoreError, Tail, Trim, Trimmed,
+    Unblocked, Verdict, codec,
 };
 
 const EPOCH: u64 = 1;
@@ -33,6 +33,9 @@ struct Naive {
     jobs: BTreeMap<JobId, (Arc<Job>, u64)>,
     queues: BTreeMap<Name, Queue>,
     sessions: BTreeMap<SessionId, SessionRow>,
+    /// What workers said of themselves.
+    cards: BTreeMap<SessionId, Bytes>,
+    drained: BTreeSet<SessionId>,
     /// Keys that outlive their evicted jobs.
     keys: Vec<(UniqueKey, JobId, Millis)>,
     replies: Vec<(ServerId, u64, Outcome)>,
@@ -60,6 +63,15 @@ impl Oracle {
     /// Keys that outlive their evicted jobs.
     pub fn kept_keys(&self) -> Vec<(UniqueKey, JobId, Millis)> {
         self.naive().keys.clone()
+    }
+
+    /// Where producers stand, each as it was said last.
+    pub fn producers(&self) -> Vec<RequestMemory> {
+        let naive = self.naive();
+        let memories = naive.entries.iter().flat_map(|entry| &entry.requests);
+        let of_producers = memories.filter(|memory| memory.is_of_producer());
+        let last: BTreeMap<_, _> = of_producers.map(|memory| (&memory.id, memory)).collect();
+        last.into_values().cloned().collect()
     }
 
     /// What a store is after it was opened again.
@@ -164,8 +176,7 @@ impl Naive {
 
     fn group(&mut self, group: Group, now: Millis) -> Verdict {
         if let Some(request) = &group.request {
-            let mut known = self.entries.iter().flat_map(|entry| &entry.requests);
-            match known.find(|r| r.id == request.id && r.until > now) {
+            match self.remembered(&request.id, now) {
                 Some(known) if known.content_hash == request.content_hash => {
                     return Verdict::Repeated(known.answer.clone());
                 }
@@ -228,7 +239,18 @@ impl Naive {
                 let current = self.queues.get(&known.name);
                 (current != Some(known)).then(|| Conflict::Queue(current.cloned()))
             }
+            Guard::Remembered { id, answer } => {
+                let there = self.remembered(id, now).map(|memory| &memory.answer);
+                (there != answer.as_ref())
+                    .then(|| Conflict::Remembered { id: id.clone(), answer: there.cloned() })
+            }
         }
+    }
+
+    /// The last that was remembered under the id, if its time is not over.
+    fn remembered(&self, id: &str, now: Millis) -> Option<&RequestMemory> {
+        let mut newest = self.entries.iter().rev().flat_map(|entry| entry.requests.iter().rev());
+        newest.find(|memory| &*memory.id == id).filter(|memory| memory.until > now)
     }
 
     fn unless_row(&self, id: SessionId, is: impl Fn(&SessionRow) -> bool) -> Option<Conflict> {
@@ -239,7 +261,9 @@ impl Naive {
 
     fn change(&mut self, change: Change) {
         match change {
-            Change::Create { job, spec } => self.put(job, Some(spec), None),
+            Change::Create { job, spec } | Change::Respec { job, spec } => {
+                self.put(job, Some(spec), None);
+            }
             Change::Update { job, end } => self.put(job, None, end),
             Change::Progress { id, epoch, progress } => {
                 let Some(job) = self.job(&id).map(|job| Job::clone(job)) else { return };
@@ -255,7 +279,22 @@ impl Naive {
                 self.entry().queues.push(queue);
             }
             Change::PutSession(row) => drop(self.sessions.insert(row.id, row)),
-            Change::DropSession(id) => drop(self.sessions.remove(&id)),
+            Change::DropSession(id) => {
+                self.sessions.remove(&id);
+                self.cards.remove(&id);
+                self.drained.remove(&id);
+            }
+            Change::PutCard { session, announcement } => {
+                if self.sessions.contains_key(&session) {
+                    self.cards.insert(session, announcement);
+                }
+            }
+            Change::DrainSession(id) => {
+                if self.sessions.contains_key(&id) {
+                    self.drained.insert(id);
+                }
+            }
+            Change::Remember(memory) => self.entry().requests.push(memory),
         }
     }
 
@@ -279,6 +318,9 @@ impl Naive {
     fn claim(&mut self, claim: &Claim, by: ServerId, now: Millis) -> Vec<Arc<Job>> {
         let (mut taken, mut bytes) = (Vec::new(), 0);
         if self.sessions.get(&claim.session).is_none_or(|s| s.owner != by || s.expires_at <= now) {
+            return taken;
+        }
+        if self.drained.contains(&claim.session) {
             return taken;
         }
         while taken.len() < claim.max_jobs && bytes < claim.max_bytes {
@@ -384,9 +426,36 @@ impl Broker for Oracle {
         answer(counts.into_iter().map(depth).collect())
     }
 
+    fn oldest_ready(&self, queues: Vec<Name>) -> Reply<'_, Vec<Option<Millis>>> {
+        let naive = self.naive();
+        let oldest = |queue: &Name| {
+            let is_its = |j: &&Arc<Job>| j.spec.queue == *queue && j.status.state == State::Ready;
+            naive.all().filter(is_its).map(|job| job.status.ready_at).min()
+        };
+        answer(queues.iter().map(oldest).collect())
+    }
+
     fn session_jobs(&self, session: SessionId) -> Reply<'_, Vec<Arc<Job>>> {
         let is_its = |j: &&Arc<Job>| j.status.lease.is_some_and(|l| l.session == session);
         answer(self.naive().all().filter(is_its).cloned().collect())
+    }
+
+    fn sessions(&self) -> Reply<'_, Vec<SessionRow>> {
+        answer(self.naive().sessions.values().copied().collect())
+    }
+
+    fn cards(&self, sessions: Vec<SessionId>) -> Reply<'_, Vec<Option<Card>>> {
+        let naive = self.naive();
+        let card = |id: SessionId| {
+            let its = |job: &&Arc<Job>| job.status.lease.is_some_and(|l| l.session == id);
+            naive.sessions.get(&id).map(|row| Card {
+                row: *row,
+                announcement: naive.cards.get(&id).cloned().unwrap_or_default(),
+                is_drained: naive.drained.contains(&id),
+                running: naive.all().filter(its).count() as u64,
+            })
+        };
+        answer(sessions.into_iter().map(card).collect())
     }
 
     fn extend_sessions(&self, until: Millis) -> Reply<'_, ()> {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use sentinel_domain::{Job, JobId, Millis, Name, Queue, SessionId, State, UniqueKey};
 use tokio::sync::watch;
 
-use crate::{Call, News, Outcome, Position, ServerId, SessionRow, StoreError, Tail};
+use crate::{Call, Card, News, Outcome, Position, ServerId, SessionRow, StoreError, Tail};
 
 /// The answer of a store. Boxed once per call, not per job, so that a fault layer can wrap any store.
 pub type Reply<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
@@ -31,8 +31,20 @@ pub trait Broker: Send + Sync + 'static {
     /// How many hot jobs are in each state, per queue.
     fn depths(&self) -> Reply<'_, Vec<Depth>>;
 
+    /// Since when the READY job of each queue that is ready longest has been, in the order asked;
+    /// none where none is READY. Looks at a bounded number of jobs and kinds: where a queue has
+    /// so many of several priorities that the oldest is not found, the answer is too late.
+    fn oldest_ready(&self, queues: Vec<Name>) -> Reply<'_, Vec<Option<Millis>>>;
+
     /// The RUNNING jobs of a session.
     fn session_jobs(&self, session: SessionId) -> Reply<'_, Vec<Arc<Job>>>;
+
+    /// The row of every session, in no order. Rows that have expired are there until they are
+    /// dropped.
+    fn sessions(&self) -> Reply<'_, Vec<SessionRow>>;
+
+    /// What is known of sessions, in the order asked; none where there is no row.
+    fn cards(&self, sessions: Vec<SessionId>) -> Reply<'_, Vec<Option<Card>>>;
 
     /// Lets no session expire before `until`: after an outage of servers nobody knows
     /// whether workers were silent or not heard.

@@ -6,7 +6,10 @@ use bytes::Bytes;
 
 use crate::limits as l;
 use crate::spec::{Ack, DependencyFailure, Label, OnLost, Spec, Unique, UniqueMode, UniqueScope};
-use crate::{Backoff, Jitter, Job, JobId, Millis, Reason, RetryPolicy, State, Status, Violation};
+use crate::{
+    Backoff, INDEXED_LABEL, Jitter, Job, JobId, Millis, Reason, RetryPolicy, State, Status,
+    Violation,
+};
 
 /// What a caller said, as it came: nothing checked, nothing filled in.
 #[derive(Clone, Debug, Default)]
@@ -230,6 +233,10 @@ impl NewJob {
             let field = label_field(key);
             check.name(&field, key);
             check.len(&field, value.len(), l::KEY_BYTES);
+            if key.starts_with(INDEXED_LABEL) {
+                let text = "labels payload.* are those of the queue's index_paths";
+                check.fail(&field, text.into());
+            }
             labels.push(Label { key: key.as_str().into(), value: value.as_str().into() });
         }
         labels.sort();
@@ -311,6 +318,7 @@ pub fn birth(id: JobId, spec: Arc<Spec>, dependencies: &[Dependency], now: Milli
         crashes: 0,
         epoch: 0,
         was_snoozed: false,
+        revision: 0,
         ready_at: spec.run_at,
         updated_at: now,
         started_at: None,

@@ -29,9 +29,13 @@ pub fn on_alarm(job: &Job, now: Millis, dice: Dice) -> Option<Command> {
 /// A deadline is for the first start: a job that ran once is no longer late, also when that
 /// attempt was snoozed and does not count. An attempt that was handed back is no start.
 pub(crate) fn start_deadline(job: &Job) -> Option<Millis> {
+    if has_started(job) { None } else { job.spec.start_deadline }
+}
+
+/// A handler had it, in this run or one before.
+pub(crate) fn has_started(job: &Job) -> bool {
     let status = &job.status;
-    let never_ran = status.run == 1 && status.attempt == 0 && !status.was_snoozed;
-    if never_ran { job.spec.start_deadline } else { None }
+    status.run > 1 || status.attempt > 0 || status.was_snoozed
 }
 
 pub(crate) fn timeout_at(job: &Job) -> Option<Millis> {

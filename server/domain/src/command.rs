@@ -1,8 +1,10 @@
 //! What can be asked of a job, and how it is refused.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 
-use crate::{Dice, JobError, JobId, Lease, Millis, Name, SessionId, State};
+use crate::{Dice, JobError, JobId, Lease, Millis, Name, SessionId, Spec, State};
 
 /// What can be asked of a job. Those with a lease come from the worker that holds it.
 #[derive(Clone, Debug, PartialEq)]
@@ -43,6 +45,8 @@ pub enum Command {
     Retry,
     /// A caller wants it started ahead of its time.
     RunNow,
+    /// A caller wants other values in its spec: this is the whole new one.
+    Update { spec: Arc<Spec> },
     /// A caller wants it gone.
     Delete,
 }
@@ -80,6 +84,8 @@ pub enum Refusal {
     CheckpointTooLarge,
     #[error("the job is not scheduled")]
     NotScheduled,
+    #[error("the job has started")]
+    Started,
     #[error("the job runs")]
     Running,
     #[error("the job was deleted")]

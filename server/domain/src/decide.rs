@@ -36,6 +36,7 @@ pub fn decide(job: &Job, command: &Command, now: Millis) -> Result<Decision, Ref
         Command::Replace => wait::replace(job, now),
         Command::Retry => retry(job, now),
         Command::RunNow => wait::run_now(job, now),
+        Command::Update { spec } => wait::update(job, spec, now),
         Command::Delete => delete(job, now),
         Command::Cancel { reason, actor } => cancel(job, reason, actor, now),
         Command::Revoke => revoke(job, now),

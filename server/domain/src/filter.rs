@@ -2,7 +2,7 @@
 //! compare the two.
 
 use crate::limits::{FILTER_LABELS, FILTER_NAMES};
-use crate::{Job, Label, Millis, Name, Spec, State, Violation};
+use crate::{Job, Label, Millis, Name, Scopes, Spec, State, Violation};
 
 /// All parts must hold; an empty part holds for every job.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -19,6 +19,8 @@ pub struct Filter {
     pub created_after: Option<Millis>,
     /// Enqueued before.
     pub created_before: Option<Millis>,
+    /// In the queues that the one who asks may see.
+    pub within: Scopes,
 }
 
 impl Filter {
@@ -44,6 +46,7 @@ impl Filter {
     /// Whether a job of this spec is one of them while it is in this state.
     pub fn admits(&self, spec: &Spec, state: State) -> bool {
         (self.queues.is_empty() || self.queues.contains(&spec.queue))
+            && self.within.has(&spec.queue)
             && (self.kinds.is_empty() || self.kinds.contains(&spec.kind))
             && (self.states.is_empty() || self.states.contains(&state))
             && self.labels.iter().all(|label| spec.labels.contains(label))

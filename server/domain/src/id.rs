@@ -100,6 +100,38 @@ impl SessionId {
     }
 }
 
+/// A worker session as people name it. It follows from the session's nonce and does not lead
+/// back to it, so it may be shown.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct WorkerId(Bits);
+
+impl WorkerId {
+    /// From the bits that stand for a session.
+    pub const fn from_u128(bits: u128) -> Self {
+        Self(Bits::new(bits))
+    }
+}
+
+impl fmt::Display for WorkerId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        Uuid::from_u128(self.0.get()).hyphenated().fmt(f)
+    }
+}
+
+impl fmt::Debug for WorkerId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl FromStr for WorkerId {
+    type Err = uuid::Error;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Uuid::parse_str(text).map(|id| Self::from_u128(id.as_u128()))
+    }
+}
+
 impl fmt::Display for SessionId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         Uuid::from_u128(self.0.get()).hyphenated().fmt(f)

@@ -147,6 +147,20 @@ fn starts(before: &Job, after: &Job) -> bool {
         && (a.run, a.attempt, a.epoch) == (b.run, b.attempt + 1, b.epoch + 1)
 }
 
+/// The same spec, or a new revision of one whose job waits for its first start.
+fn may_follow(before: &Job, after: &Job) -> bool {
+    let (b, a) = (&before.status, &after.status);
+    let (old, new) = (&before.spec, &after.spec);
+    let is_revised = a.revision == b.revision + 1
+        && a.state.is_waiting()
+        && b.state.is_waiting()
+        && a.attempt == 0
+        && a.run == 1
+        && (&old.queue, &old.kind, &old.unique, &old.depends_on)
+            == (&new.queue, &new.kind, &new.unique, &new.depends_on);
+    is_revised || (a.revision == b.revision && old == new)
+}
+
 /// What is true of every step from one record of a job to the next.
 pub fn broken_step(before: &Job, after: &Job) -> Vec<&'static str> {
     let (b, a) = (&before.status, &after.status);
@@ -154,7 +168,7 @@ pub fn broken_step(before: &Job, after: &Job) -> Vec<&'static str> {
     let deleted =
         a.is_deleted() && a.state.is_final() && (a.state == b.state || !b.state.is_final());
     let rules: [(&'static str, bool); 12] = [
-        ("same-job", before.id == after.id && before.spec == after.spec),
+        ("same-job", before.id == after.id && may_follow(before, after)),
         ("version-dense", a.version == b.version + 1),
         ("epoch-never-falls", a.epoch >= b.epoch),
         ("lease-never-reused", a.lease.is_none() || a.lease == b.lease || a.epoch > b.epoch),

@@ -1,4 +1,4 @@
-//! A job as stores keep it: an immutable spec and a small status.
+//! A job as stores keep it: a spec that hardly ever changes and a small status.
 
 use std::sync::Arc;
 
@@ -117,6 +117,8 @@ pub struct Status {
     pub epoch: u64,
     /// An attempt of this run was snoozed: it began and does not count.
     pub was_snoozed: bool,
+    /// How often the spec was changed: tells copies of it apart.
+    pub revision: u32,
     /// When it may start. Means something in SCHEDULED, READY and BLOCKED.
     pub ready_at: Millis,
     pub updated_at: Millis,

@@ -11,6 +11,7 @@ mod command;
 mod decide;
 mod filter;
 mod id;
+mod identity;
 pub mod invariant;
 mod job;
 pub mod limits;
@@ -20,6 +21,7 @@ mod restore;
 mod retry;
 mod spec;
 mod unique;
+mod update;
 mod violation;
 
 pub use admit::{Dependency, NewJob, birth, check_name};
@@ -28,14 +30,17 @@ pub use attempt::{AttemptEnd, AttemptOutcome};
 pub use command::{Command, Failure, Refusal};
 pub use decide::{Decision, decide, promote, start};
 pub use filter::Filter;
-pub use id::{JobId, MAX_SHARD, SessionId};
+pub use id::{JobId, MAX_SHARD, SessionId, WorkerId};
+pub use identity::{ApiKey, AuditEntry, KeyEnd, KeyId, NotAKeyId, NotARole, Role, Scopes, actor};
 pub use job::{Cancel, Job, JobError, Lease, Millis, Progress, Reason, State, Status};
 pub use order::ready_score;
 pub use queue::{Queue, QueueMode, QueueOrder};
 pub use restore::{on_restore, raise_epoch, stand_in};
 pub use retry::{Backoff, Dice, Jitter, RetryPolicy};
 pub use spec::{
-    Ack, DependencyFailure, Label, Name, OnLost, Spec, Unique, UniqueMode, UniqueScope,
+    Ack, DependencyFailure, INDEXED_LABEL, Label, Name, OnLost, Spec, Unique, UniqueMode,
+    UniqueScope,
 };
 pub use unique::{KeyClash, UniqueKey, held_key, on_clash, unique_key};
+pub use update::NewValues;
 pub use violation::Violation;

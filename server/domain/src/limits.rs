@@ -59,6 +59,12 @@ limits! {
     LOG_LINE_BYTES: 64 << 10, "bytes", "split";
     /// Logs of one attempt.
     LOG_ATTEMPT_BYTES: 10 << 20, "bytes", "the oldest lines are dropped, a gap in seq shows it";
+    /// One piece of output.
+    OUTPUT_PIECE_BYTES: 64 << 10, "bytes", "the stream ends with INVALID_ARGUMENT";
+    /// Output of one lease of an attempt.
+    OUTPUT_ATTEMPT_BYTES: 10 << 20, "bytes", "what goes beyond is not taken";
+    /// Pieces of output of one lease of an attempt.
+    OUTPUT_PIECES: 10_000, "pieces", "what goes beyond is not taken";
     /// Queues, kinds, label keys: `[A-Za-z0-9._-]`.
     NAME_BYTES: 128, "bytes", "INVALID_ARGUMENT";
     /// Unique keys, request ids, label values, actors, traceparent.
@@ -81,6 +87,12 @@ limits! {
     BATCH_JOBS: 1_000, "jobs", "INVALID_ARGUMENT";
     /// Payloads of one batch together.
     BATCH_BYTES: 4 << 20, "bytes", "INVALID_ARGUMENT";
+    /// Items of a producer's stream on the way; of so many committed ones refusals are told again.
+    INGEST_WINDOW_ITEMS: 1_000, "items", "the stream ends with INVALID_ARGUMENT";
+    /// Encoded specs of a producer's items on the way together, unless it is a single item.
+    INGEST_WINDOW_BYTES: 8 << 20, "bytes", "the stream ends with INVALID_ARGUMENT";
+    /// How long the position of a producer is remembered after its last commit or Start.
+    INGEST_POSITION_TTL_MS: 7 * DAY, "ms", "the producer stands at 0";
     /// Jobs of one step of a bulk action when page_size is 0.
     BULK_DEFAULT: 100, "jobs", "-";
     /// Jobs that the preview of a bulk action looks at.
@@ -89,6 +101,10 @@ limits! {
     WATCH_JOBS: 100, "jobs", "INVALID_ARGUMENT";
     /// Jobs in the snapshot of a watch by filter.
     WATCH_SNAPSHOT_JOBS: 1_000, "jobs", "truncated is set";
+    /// Queues that one summary of a watch names.
+    SUMMARY_QUEUES: 100, "queues", "INVALID_ARGUMENT";
+    /// Queues in a summary that names none.
+    SUMMARY_SHOWN: 1_000, "queues", "the first by name";
     /// The largest page of a list.
     PAGE_MAX: 1_000, "items", "INVALID_ARGUMENT";
     /// A page of jobs when page_size is 0.
@@ -101,6 +117,12 @@ limits! {
     WORKER_QUEUES: 100, "queues", "INVALID_ARGUMENT";
     /// Kinds that one worker serves.
     WORKER_KINDS: 1_000, "kinds", "INVALID_ARGUMENT";
+    /// Capabilities of a worker that ListWorkers shows, of at most 128 bytes each.
+    WORKER_CAPABILITIES: 32, "names", "dropped from the list";
+    /// Kinds that are remembered.
+    KINDS_MAX: 10_000, "kinds", "those that were not seen for longest are forgotten";
+    /// How long a kind is remembered that no live worker has.
+    KIND_KEEP_MS: 90 * DAY, "ms", "forgotten; then NOT_FOUND";
     /// Slots that one worker may grant in all.
     WORKER_CREDIT: 100_000, "jobs", "INVALID_ARGUMENT";
     /// The highest priority; 0 is the lowest.
@@ -135,7 +157,7 @@ limits! {
     UNIQUE_TTL_MAX_MS: 30 * DAY, "ms", "INVALID_ARGUMENT";
     /// How long a request_id is remembered.
     REQUEST_TTL_MS: 10 * MINUTE, "ms", "the call is carried out again";
-    /// Request ids that are remembered.
+    /// Request ids and positions of producers that are remembered.
     REQUESTS_MAX: 1_000_000, "requests", "the oldest are forgotten";
     /// Answers to request ids that are remembered, together.
     REQUESTS_BYTES: 256 << 20, "bytes", "the oldest are forgotten";
@@ -143,8 +165,24 @@ limits! {
     PRIORITY_BOOST_MS: MINUTE, "ms", "-";
     /// The highest priority_boost.
     PRIORITY_BOOST_MAX_MS: DAY, "ms", "INVALID_ARGUMENT";
+    /// Paths into the payload that one queue indexes.
+    INDEX_PATHS: 8, "paths", "INVALID_ARGUMENT";
+    /// One path into the payload: with `payload.` before it, it is the key of a label.
+    INDEX_PATH_BYTES: 120, "bytes", "INVALID_ARGUMENT";
     /// Queues of one installation.
     QUEUES_MAX: 10_000, "queues", "RESOURCE_EXHAUSTED";
+    /// API keys of one installation, those that ended in the last 90 days included.
+    KEYS_MAX: 10_000, "keys", "RESOURCE_EXHAUSTED";
+    /// Queues or prefixes of one API key.
+    KEY_QUEUES: 20, "queues", "INVALID_ARGUMENT";
+    /// Entries of the audit trail, and up to 10,000 more for each server.
+    AUDIT_MAX: 1_000_000, "entries", "the oldest entries are removed";
+    /// Entries of one key in a minute about calls that were refused.
+    AUDIT_REFUSALS: 60, "entries", "one more says NOT_ALL_NOTED, and no others are written";
+    /// How long the audit trail is kept.
+    AUDIT_KEEP_MS: 366 * DAY, "ms", "the oldest entries are removed";
+    /// How long a key that ended is still listed.
+    KEY_KEEP_MS: 90 * DAY, "ms", "removed when a key is made";
     /// How long the history keeps a SUCCEEDED job, unless the server is configured otherwise.
     KEEP_SUCCEEDED_MS: 30 * DAY, "ms", "removed; then NOT_FOUND";
     /// How long the history keeps a FAILED, CANCELLED or EXPIRED job, unless configured otherwise.

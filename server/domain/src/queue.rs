@@ -1,6 +1,8 @@
 //! A queue as declared.
 
-use crate::limits::{DESCRIPTION_BYTES, PRIORITY_BOOST_MAX_MS, PRIORITY_BOOST_MS};
+use crate::limits::{
+    DESCRIPTION_BYTES, INDEX_PATH_BYTES, INDEX_PATHS, PRIORITY_BOOST_MAX_MS, PRIORITY_BOOST_MS,
+};
 use crate::{Millis, Name, Violation};
 
 /// In which order ready jobs start.
@@ -33,6 +35,8 @@ pub struct Queue {
     pub description: Box<str>,
     pub mode: QueueMode,
     pub created_at: Millis,
+    /// Members of a JSON payload whose values become labels: their names, joined by dots.
+    pub index_paths: Box<[Box<str>]>,
 }
 
 impl Queue {
@@ -45,6 +49,7 @@ impl Queue {
             description: "".into(),
             mode: QueueMode::Open,
             created_at: now,
+            index_paths: Box::default(),
         }
     }
 
@@ -67,12 +72,43 @@ impl Queue {
             self.description.len(),
             DESCRIPTION_BYTES,
         );
+        self.index_violations(&mut found);
         found
+    }
+
+    fn index_violations(&self, found: &mut Vec<Violation>) {
+        let count = self.index_paths.len();
+        if count as u64 > INDEX_PATHS {
+            let text = format!("{count} paths is too many: at most {INDEX_PATHS}");
+            found.push(Violation::new("queue.index_paths", text));
+            return;
+        }
+        for (at, path) in self.index_paths.iter().enumerate() {
+            let field = format!("queue.index_paths[{at}]");
+            let is_allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
+            let is_name = |name: &str| !name.is_empty() && name.chars().all(is_allowed);
+            let length = path.len();
+            if length as u64 > INDEX_PATH_BYTES {
+                let text = format!("{length} bytes is too long: at most {INDEX_PATH_BYTES} bytes");
+                found.push(Violation::new(field, text));
+            } else if !path.split('.').all(is_name) {
+                let text = "is not a path: names of [A-Za-z0-9_-] with dots between";
+                found.push(Violation::new(field, text));
+            } else if self.index_paths[..at].contains(path) {
+                found.push(Violation::new(field, "is there twice"));
+            }
+        }
     }
 
     /// Declared the same way; when it was declared, and what it does now, does not matter.
     pub fn same_settings(&self, other: &Self) -> bool {
-        (&self.name, self.order, self.priority_boost_ms, &self.description)
-            == (&other.name, other.order, other.priority_boost_ms, &other.description)
+        (&self.name, self.order, self.priority_boost_ms, &self.description, &self.index_paths)
+            == (
+                &other.name,
+                other.order,
+                other.priority_boost_ms,
+                &other.description,
+                &other.index_paths,
+            )
     }
 }

@@ -1,4 +1,5 @@
-//! What a caller said about a job. Immutable from enqueue on.
+//! What a caller said about a job. Only [`crate::NewValues`] makes another one of it, before the
+//! job has started.
 
 use std::sync::Arc;
 
@@ -14,6 +15,16 @@ pub type Name = Arc<str>;
 pub struct Label {
     pub key: Name,
     pub value: Name,
+}
+
+/// What the keys of labels begin with that were copied from payloads. No caller may use it.
+pub const INDEXED_LABEL: &str = "payload.";
+
+impl Label {
+    /// It was copied from the payload by an index path of the queue.
+    pub fn is_indexed(&self) -> bool {
+        self.key.starts_with(INDEXED_LABEL)
+    }
 }
 
 /// All that a caller said, with defaults filled in and checked by [`crate::NewJob::admit`].

@@ -14,6 +14,7 @@ use sentinel_domain::{
 
 use crate::epoch;
 use crate::requests::{Recall, Requests};
+use crate::sessions::Notes;
 use crate::state::{Hot, QueueIndex};
 
 const CLASSES_MAX: usize = limits::CLASSES_PER_QUEUE as usize;
@@ -23,7 +24,8 @@ enum Undo {
     Job(JobId, Option<Arc<Job>>),
     Queue(Name, Option<Queue>),
     Session(SessionId, Option<SessionRow>),
-    Request(Box<str>),
+    Notes(SessionId, Notes),
+    Request(Box<str>, Option<RequestMemory>),
     Key(UniqueKey, JobId, Option<Millis>),
 }
 
@@ -81,7 +83,13 @@ impl<'a> Work<'a> {
                 Undo::Session(id, old) => {
                     self.hot.sessions.set_row(id, old);
                 }
-                Undo::Request(id) => self.requests.forget(&id),
+                Undo::Notes(id, old) => {
+                    self.hot.sessions.note(id, |notes| *notes = old);
+                }
+                Undo::Request(id, old) => {
+                    self.requests.forget(&id);
+                    old.map(|old| self.requests.remember(&old));
+                }
                 Undo::Key(key, id, until) => self.hot.keys.hold(key, id, until),
             }
         }
@@ -117,11 +125,15 @@ impl<'a> Work<'a> {
             self.change(change);
         }
         if let Some(request) = group.request {
-            self.requests.remember(&request);
-            self.undo.push(Undo::Request(request.id.clone()));
-            self.memories.push(request);
+            self.remember(request);
         }
         Verdict::Committed
+    }
+
+    fn remember(&mut self, memory: RequestMemory) {
+        let old = self.requests.remember(&memory);
+        self.undo.push(Undo::Request(memory.id.clone(), old));
+        self.memories.push(memory);
     }
 
     /// What is there instead, where a guard does not hold.
@@ -164,6 +176,11 @@ impl<'a> Work<'a> {
                 let current = self.hot.queues.get(&known.name).and_then(QueueIndex::declared);
                 (current != Some(known)).then(|| Conflict::Queue(current.cloned()))
             }
+            Guard::Remembered { id, answer } => {
+                let there = self.requests.answer(id, self.now);
+                (there != answer.as_ref())
+                    .then(|| Conflict::Remembered { id: id.clone(), answer: there.cloned() })
+            }
         }
     }
 
@@ -195,7 +212,9 @@ impl<'a> Work<'a> {
 
     fn change(&mut self, change: Change) {
         match change {
-            Change::Create { job, spec } => self.put(job, Some(spec), None),
+            Change::Create { job, spec } | Change::Respec { job, spec } => {
+                self.put(job, Some(spec), None);
+            }
             Change::Update { job, end } => self.put(job, None, end),
             Change::Progress { id, epoch, progress } => self.progress(id, epoch, progress),
             Change::PutQueue(queue) => {
@@ -208,10 +227,22 @@ impl<'a> Work<'a> {
                 self.undo.push(Undo::Session(row.id, old));
             }
             Change::DropSession(id) => {
-                let old = self.hot.sessions.set_row(id, None);
-                self.undo.push(Undo::Session(id, old));
+                let (row, notes) = self.hot.sessions.drop_row(id);
+                // Undone in the other order: there are notes only beside a row.
+                self.undo.push(Undo::Notes(id, notes));
+                self.undo.push(Undo::Session(id, row));
             }
+            Change::PutCard { session, announcement } => {
+                self.note(session, |notes| notes.announcement = announcement);
+            }
+            Change::DrainSession(id) => self.note(id, |notes| notes.is_drained = true),
+            Change::Remember(memory) => self.remember(memory),
         }
+    }
+
+    fn note(&mut self, session: SessionId, note: impl FnOnce(&mut Notes)) {
+        let old = self.hot.sessions.note(session, note);
+        self.undo.extend(old.map(|old| Undo::Notes(session, old)));
     }
 
     /// Puts the job after a change, with the event of it.

@@ -1,9 +1,12 @@
 //! What needs a decision though nobody asked. Reading changes nothing.
 
 use sentinel_broker::{Attention, Unblocked};
-use sentinel_domain::{Millis, State};
+use sentinel_domain::{Millis, Name, State};
 
 use crate::state::Hot;
+
+/// Ready jobs that one search for the oldest looks at, of all queues: some milliseconds.
+const LOOKS_MAX: usize = 20_000;
 
 impl Hot {
     /// At most `limit` jobs in all, and as many sessions.
@@ -41,6 +44,14 @@ impl Hot {
         let alarm = self.alarms.first().map(|(at, _)| *at);
         let loss = self.sessions.next_loss();
         [released, due, alarm, loss].into_iter().flatten().min().map(|at| at.max(now))
+    }
+
+    /// Since when the oldest ready job of each queue has been.
+    pub(crate) fn oldest_ready(&self, queues: &[Name]) -> Vec<Option<Millis>> {
+        let mut looks = LOOKS_MAX;
+        let ready_at = |id| self.jobs.get(&id).map(|job| job.status.ready_at);
+        let oldest = |name| self.queues.get(name)?.oldest_ready(ready_at, &mut looks);
+        queues.iter().map(oldest).collect()
     }
 
     /// How many hot jobs are in each state, by queue; without those of zero.

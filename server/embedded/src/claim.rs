@@ -17,7 +17,10 @@ impl Work<'_> {
     /// The jobs with the lowest places among all classes that the claim may take.
     pub(crate) fn claim(&mut self, claim: &Claim) -> Vec<Arc<Job>> {
         let mut taken = Vec::new();
-        if !self.hot.sessions.is_live(claim.session, self.writer, self.now) {
+        let sessions = &self.hot.sessions;
+        if !sessions.is_live(claim.session, self.writer, self.now)
+            || sessions.is_drained(claim.session)
+        {
             return taken;
         }
         let classes = self.candidates(claim);

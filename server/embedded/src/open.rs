@@ -70,6 +70,8 @@ pub struct Seed {
     pub queues: Vec<Queue>,
     /// Unique keys of other final jobs whose own time is not over, with that time.
     pub keys: Vec<(UniqueKey, JobId, Millis)>,
+    /// Where producers stand; the journal knows better where it has them.
+    pub producers: Vec<RequestMemory>,
 }
 
 /// Only the requests of an entry: most of the journal is read for them alone.
@@ -155,6 +157,9 @@ impl Replay<'_> {
         }
         for (key, id, until) in seed.keys {
             self.hot.keys.hold(key, id, Some(until));
+        }
+        for producer in seed.producers {
+            self.remember(producer);
         }
         for job in seed.jobs {
             self.hot.set(job.id, Some(Arc::new(job)));

@@ -44,8 +44,15 @@ impl Requests {
         }
     }
 
-    pub(crate) fn remember(&mut self, request: &RequestMemory) {
-        self.forget(&request.id);
+    /// What was answered under the id and is not over.
+    pub(crate) fn answer(&self, id: &str, now: Millis) -> Option<&Bytes> {
+        let memory = self.by_id.get(id).filter(|memory| memory.until > now)?;
+        Some(&memory.answer)
+    }
+
+    /// Gives back what it takes the place of.
+    pub(crate) fn remember(&mut self, request: &RequestMemory) -> Option<RequestMemory> {
+        let old = self.forget(&request.id);
         let id: Arc<str> = Arc::from(&*request.id);
         let order = self.next_order;
         self.next_order += 1;
@@ -54,6 +61,7 @@ impl Requests {
         self.answer_bytes += request.answer.len() as u64;
         self.by_id
             .insert(id, Memory { content_hash, answer: request.answer.clone(), until, order });
+        old
     }
 
     /// By their end.
@@ -66,11 +74,11 @@ impl Requests {
         self.by_end.values().filter_map(memory).collect()
     }
 
-    pub(crate) fn forget(&mut self, id: &str) {
-        if let Some(memory) = self.by_id.remove(id) {
-            self.by_end.remove(&(memory.until, memory.order));
-            self.answer_bytes -= memory.answer.len() as u64;
-        }
+    pub(crate) fn forget(&mut self, id: &str) -> Option<RequestMemory> {
+        let Memory { content_hash, answer, until, order } = self.by_id.remove(id)?;
+        self.by_end.remove(&(until, order));
+        self.answer_bytes -= answer.len() as u64;
+        Some(RequestMemory { id: id.into(), content_hash, answer, until })
     }
 
     /// Forgets at most `limit` of what is over or too much.

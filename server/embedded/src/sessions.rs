@@ -2,8 +2,9 @@
 
 use std::collections::BTreeSet;
 
+use bytes::Bytes;
 use foldhash::HashMap;
-use sentinel_broker::{ServerId, SessionRow};
+use sentinel_broker::{Card, ServerId, SessionRow};
 use sentinel_domain::{JobId, Millis, SessionId};
 
 #[derive(Default)]
@@ -11,6 +12,14 @@ struct Session {
     /// None: jobs run under a session that nobody knows.
     row: Option<SessionRow>,
     jobs: BTreeSet<JobId>,
+    notes: Notes,
+}
+
+/// What is kept with a row and goes with it.
+#[derive(Clone, Default)]
+pub(crate) struct Notes {
+    pub(crate) announcement: Bytes,
+    pub(crate) is_drained: bool,
 }
 
 /// All sessions. Not in the journal: a restart rebuilds them from the leases.
@@ -30,6 +39,35 @@ impl Sessions {
     /// Owned by this server and not expired.
     pub(crate) fn is_live(&self, id: SessionId, owner: ServerId, now: Millis) -> bool {
         self.row(id).is_some_and(|row| row.owner == owner && row.expires_at > now)
+    }
+
+    /// No claim of it gets a job.
+    pub(crate) fn is_drained(&self, id: SessionId) -> bool {
+        self.all.get(&id).is_some_and(|session| session.notes.is_drained)
+    }
+
+    pub(crate) fn rows(&self) -> impl Iterator<Item = SessionRow> + '_ {
+        self.all.values().filter_map(|session| session.row)
+    }
+
+    pub(crate) fn card(&self, id: SessionId) -> Option<Card> {
+        let Session { row, jobs, notes } = self.all.get(&id)?;
+        let Notes { announcement, is_drained } = notes.clone();
+        Some(Card { row: (*row)?, announcement, is_drained, running: jobs.len() as u64 })
+    }
+
+    /// Of a session with a row. Gives what was there.
+    pub(crate) fn note(&mut self, id: SessionId, note: impl FnOnce(&mut Notes)) -> Option<Notes> {
+        let session = self.all.get_mut(&id).filter(|session| session.row.is_some())?;
+        let old = session.notes.clone();
+        note(&mut session.notes);
+        Some(old)
+    }
+
+    /// Takes a row away with what was noted beside it. Gives what was there.
+    pub(crate) fn drop_row(&mut self, id: SessionId) -> (Option<SessionRow>, Notes) {
+        let notes = self.all.get_mut(&id).map(|s| std::mem::take(&mut s.notes));
+        (self.set_row(id, None), notes.unwrap_or_default())
     }
 
     /// Puts a row, or takes it away. Gives what was there.

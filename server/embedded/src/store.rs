@@ -137,7 +137,7 @@ impl Store {
 }
 
 fn is_create(change: &Change) -> bool {
-    matches!(change, Change::Create { .. })
+    change.grows()
 }
 
 impl From<AppendError> for StoreError {

@@ -4,10 +4,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use sentinel_broker::{
-    Attention, Broker, Call, Depth, Outcome, Position, Reply, RequestMemory, StoreError, Tail,
-    Trim, Trimmed,
+    Attention, Broker, Call, Card, Depth, Outcome, Position, Reply, RequestMemory, SessionRow,
+    StoreError, Tail, Trim, Trimmed,
 };
-use sentinel_domain::{Job, JobId, Millis, Queue, SessionId, UniqueKey};
+use sentinel_domain::{Job, JobId, Millis, Name, Queue, SessionId, UniqueKey};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::DirLock;
@@ -122,8 +122,24 @@ impl Broker for Embedded {
         Box::pin(self.run(|store| store.hot.depths()))
     }
 
+    fn oldest_ready(&self, queues: Vec<Name>) -> Reply<'_, Vec<Option<Millis>>> {
+        Box::pin(self.run(move |store| store.hot.oldest_ready(&queues)))
+    }
+
     fn session_jobs(&self, session: SessionId) -> Reply<'_, Vec<Arc<Job>>> {
         Box::pin(self.run(move |store| store.hot.session_jobs(session)))
+    }
+
+    fn sessions(&self) -> Reply<'_, Vec<SessionRow>> {
+        Box::pin(self.run(|store| store.hot.sessions.rows().collect()))
+    }
+
+    fn cards(&self, sessions: Vec<SessionId>) -> Reply<'_, Vec<Option<Card>>> {
+        Box::pin(
+            self.run(move |store| {
+                sessions.into_iter().map(|id| store.hot.sessions.card(id)).collect()
+            }),
+        )
     }
 
     fn extend_sessions(&self, until: Millis) -> Reply<'_, ()> {

@@ -98,9 +98,16 @@ impl Engine {
     /// How safe a group must be: as its most careful job asks.
     pub(crate) fn level_of_group(&self, group: &Group) -> Ack {
         let of_change = |change: &Change| match change {
-            Change::Create { job, .. } | Change::Update { job, .. } => self.level_of(&job.spec),
+            Change::Create { job, .. }
+            | Change::Respec { job, .. }
+            | Change::Update { job, .. } => self.level_of(&job.spec),
             Change::PutQueue(_) => self.settings.ack,
-            Change::Progress { .. } | Change::PutSession(_) | Change::DropSession(_) => Ack::Hot,
+            Change::Progress { .. }
+            | Change::PutSession(_)
+            | Change::DropSession(_)
+            | Change::PutCard { .. }
+            | Change::DrainSession(_)
+            | Change::Remember(_) => Ack::Hot,
         };
         group.changes.iter().map(of_change).max().unwrap_or_default()
     }
@@ -157,6 +164,10 @@ impl Engine {
     }
 
     async fn wait_for_ledger(&self, entry: Position) -> Result<(), EngineError> {
+        // Before the first entry there is nothing that the ledger could record.
+        if entry.seq == 0 {
+            return Ok(());
+        }
         let most = Duration::from_millis(self.settings.ledger_ack_ms);
         let why = match tokio::time::timeout(most, self.recorded.wait(entry)).await {
             Ok(true) => return Ok(()),

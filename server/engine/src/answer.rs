@@ -53,13 +53,13 @@ pub(crate) fn decode(mut bytes: &[u8]) -> Option<Vec<Answer>> {
     Some(answers)
 }
 
-fn take<'a, const N: usize>(bytes: &mut &'a [u8]) -> Option<&'a [u8; N]> {
+pub(crate) fn take<'a, const N: usize>(bytes: &mut &'a [u8]) -> Option<&'a [u8; N]> {
     let (head, rest) = bytes.split_first_chunk()?;
     *bytes = rest;
     Some(head)
 }
 
-fn text(bytes: &mut &[u8]) -> Option<String> {
+pub(crate) fn text(bytes: &mut &[u8]) -> Option<String> {
     let len = u32::from_be_bytes(*take(bytes)?) as usize;
     let (head, rest) = bytes.split_at_checked(len)?;
     *bytes = rest;

@@ -1,15 +1,16 @@
 //! EnqueueBatch: many jobs in one commit.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use sentinel_broker::{Conflict, Group, Verdict};
 use sentinel_domain::limits::{BATCH_BYTES, BATCH_JOBS, CLASSES_PER_QUEUE};
-use sentinel_domain::{Job, NewJob, UniqueKey, Violation};
+use sentinel_domain::{Ack, Job, Name, NewJob, UniqueKey, Violation};
 
 use crate::answer::{self, Answer};
 use crate::enqueue::Draft;
-use crate::{Engine, EngineError, RequestKey, TRIES};
+use crate::ingest::Standing;
+use crate::{Engine, EngineError, RequestKey, TRIES, index};
 
 /// What became of one item.
 pub type BatchItem = Result<(Arc<Job>, bool), ItemRefused>;
@@ -30,6 +31,36 @@ impl From<Violation> for ItemRefused {
             reason: "INVALID_FIELD".into(),
             message: violation.description,
             field: violation.field,
+        }
+    }
+}
+
+/// An item of a batch on its way to be a job.
+pub(crate) type Drafted = Result<Draft, ItemRefused>;
+
+/// What is remembered of a batch with its jobs.
+#[derive(Clone, Copy)]
+pub(crate) enum Trace<'a> {
+    /// What its request was answered, if there is a request_id.
+    Answer(Option<&'a RequestKey>),
+    /// That its producer has come so much further.
+    Position(&'a Standing),
+}
+
+impl Trace<'_> {
+    /// Where an item stands in what its caller sent.
+    fn path(self, at: usize) -> String {
+        match self {
+            Self::Answer(_) => format!("specs[{at}]"),
+            Self::Position(_) => "spec".to_owned(),
+        }
+    }
+
+    /// The least level that its caller asks for.
+    fn least(self) -> Ack {
+        match self {
+            Self::Answer(_) => Ack::Hot,
+            Self::Position(standing) => standing.least,
         }
     }
 }
@@ -61,14 +92,30 @@ impl Engine {
         actor: &str,
         request: Option<&RequestKey>,
     ) -> Result<Vec<BatchItem>, EngineError> {
-        let mut drafts = self.drafts(items, atomic, actor).await?;
+        let trace = Trace::Answer(request);
+        let items = items.into_iter().map(Ok).collect();
+        let mut drafts = self.drafts(items, atomic, actor, trace).await?;
+        self.commit_drafts(&mut drafts, atomic, trace).await
+    }
+
+    /// Makes jobs of what was drafted, and looks at it anew as long as others are in the way.
+    pub(crate) async fn commit_drafts(
+        &self,
+        drafts: &mut [Drafted],
+        atomic: bool,
+        trace: Trace<'_>,
+    ) -> Result<Vec<BatchItem>, EngineError> {
         for _ in 0..TRIES {
-            let (mut group, items) = self.group_for_all(&mut drafts, atomic)?;
-            if let Some(request) = request {
-                group.request = Some(self.memory(request, &answers(&items)));
+            let (mut group, items) = self.group_for_all(drafts, atomic)?;
+            let level = self.level_of_items(&items).max(trace.least());
+            match trace {
+                Trace::Answer(request) => {
+                    group.request = request.map(|r| self.memory(r, &answers(&items)));
+                }
+                Trace::Position(standing) => {
+                    standing.advance(&mut group, &standing.after(&items, level), self.now());
+                }
             }
-            let of_items = items.iter().flatten().map(|(job, _)| self.level_of(&job.spec));
-            let level = of_items.max().unwrap_or_default();
             if group.changes.is_empty() && group.request.is_none() {
                 self.acknowledge_all_known(level).await?;
                 return Ok(items);
@@ -82,6 +129,9 @@ impl Engine {
                 }
                 Verdict::Repeated(bytes) => return self.repeated_batch(&bytes).await,
                 Verdict::RequestReused => return Err(EngineError::RequestReused),
+                Verdict::Conflict(Conflict::Remembered { .. }) => {
+                    return Err(EngineError::ProducerMoved);
+                }
                 Verdict::Conflict(Conflict::TooManyKinds { queue, kinds }) => {
                     let refusal = || EngineError::TooManyKinds {
                         queue: queue.clone(),
@@ -90,7 +140,7 @@ impl Engine {
                     if atomic {
                         return Err(refusal());
                     }
-                    let has_no_place = |d: &&mut Result<Draft, _>| {
+                    let has_no_place = |d: &&mut Drafted| {
                         d.as_ref().is_ok_and(|Draft { spec, .. }| {
                             spec.queue == queue && kinds.contains(&spec.kind)
                         })
@@ -108,25 +158,50 @@ impl Engine {
         Err(EngineError::Contended)
     }
 
+    /// How safe the most careful job of a batch must be.
+    pub(crate) fn level_of_items(&self, items: &[BatchItem]) -> Ack {
+        let levels = items.iter().flatten().map(|(job, _)| self.level_of(&job.spec));
+        levels.max().unwrap_or_default()
+    }
+
     /// Checks every item; all that is wrong with an atomic batch is told at once.
-    async fn drafts(
+    pub(crate) async fn drafts(
         &self,
-        items: Vec<NewJob>,
+        items: Vec<Result<NewJob, ItemRefused>>,
         atomic: bool,
         actor: &str,
-    ) -> Result<Vec<Result<Draft, ItemRefused>>, EngineError> {
+        trace: Trace<'_>,
+    ) -> Result<Vec<Drafted>, EngineError> {
         let mut drafts = Vec::with_capacity(items.len());
         let mut violations = Vec::new();
         let mut keys: HashMap<UniqueKey, usize> = HashMap::new();
+        // Each look for a queue that is not there reads all queues of the store.
+        let mut missing: HashSet<Name> = HashSet::new();
         for (at, item) in items.into_iter().enumerate() {
-            let path = format!("specs[{at}]");
+            let path = trace.path(at);
+            let item = match item {
+                Ok(item) => item,
+                Err(refused) => {
+                    drafts.push(Err(refused));
+                    continue;
+                }
+            };
             let drafted = match self.admit(item, &path, actor) {
                 Err(error) => Err(error),
-                Ok(spec) => match self.know_queue(&spec.queue).await {
-                    Ok(()) => self.draft(spec).await,
+                Ok(spec) if missing.contains(&spec.queue) => {
+                    Err(EngineError::QueueNotFound(spec.queue))
+                }
+                Ok(mut spec) => match self.know_queue(&spec.queue).await {
+                    Ok(queue) => {
+                        index::add_labels(&mut spec, &queue);
+                        self.draft(spec).await
+                    }
                     Err(error) => Err(error),
                 },
             };
+            if let Err(EngineError::QueueNotFound(name)) = &drafted {
+                missing.insert(name.clone());
+            }
             let drafted = drafted.and_then(|draft| {
                 let Some(key) = draft.key.clone() else { return Ok(draft) };
                 match keys.insert(key, at) {
@@ -149,7 +224,7 @@ impl Engine {
 
     fn group_for_all(
         &self,
-        drafts: &mut [Result<Draft, ItemRefused>],
+        drafts: &mut [Drafted],
         atomic: bool,
     ) -> Result<(Group, Vec<BatchItem>), EngineError> {
         let mut all = Group::default();

@@ -87,12 +87,13 @@ pub(crate) fn channel() -> (Committer, Submissions) {
 
 fn weight(groups: &[Group]) -> usize {
     let of_change = |change: &Change| match change {
-        Change::Create { spec, .. } => CHANGE_BYTES + spec.len(),
+        Change::Create { spec, .. } | Change::Respec { spec, .. } => CHANGE_BYTES + spec.len(),
         Change::Update { job, .. } => {
             let status = &job.status;
             let kept = [&status.result, &status.checkpoint];
             CHANGE_BYTES + kept.iter().filter_map(|b| b.as_ref()).map(|b| b.len()).sum::<usize>()
         }
+        Change::Remember(memory) => CHANGE_BYTES + memory.answer.len(),
         _ => CHANGE_BYTES,
     };
     groups.iter().flat_map(|group| &group.changes).map(of_change).sum()

@@ -1,6 +1,6 @@
 //! Who could take jobs: the credits of the sessions, and whether asking makes sense.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use sentinel_broker::Claim;
@@ -227,6 +227,14 @@ impl Demand {
             return;
         }
         self.lock().wake(|asker| ready.iter().any(|(queue, kind)| asker.serves(queue, kind)));
+    }
+
+    /// Kinds that any session has a handler for.
+    pub(crate) fn kinds(&self) -> Vec<Name> {
+        let askers = self.lock();
+        let all: BTreeSet<Name> =
+            askers.by_session.values().flat_map(|asker| asker.kinds.iter().cloned()).collect();
+        all.into_iter().collect()
     }
 
     /// Jobs that all sessions together have room for.

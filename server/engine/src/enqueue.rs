@@ -9,7 +9,7 @@ use sentinel_domain::{
     on_clash, unique_key,
 };
 
-use crate::{Engine, EngineError, TRIES, answer};
+use crate::{Engine, EngineError, TRIES, answer, index};
 
 /// Makes a repeat of a request safe.
 #[derive(Clone, Debug)]
@@ -61,8 +61,9 @@ impl Engine {
         actor: &str,
         request: Option<&RequestKey>,
     ) -> Result<Enqueued, EngineError> {
-        let spec = self.admit(new, "spec", actor)?;
-        self.know_queue(&spec.queue).await?;
+        let mut spec = self.admit(new, "spec", actor)?;
+        let queue = self.know_queue(&spec.queue).await?;
+        index::add_labels(&mut spec, &queue);
         let mut draft = self.draft(spec).await?;
         for _ in 0..TRIES {
             let (mut group, enqueued) = self.group_for(&draft)?;
@@ -223,7 +224,9 @@ impl Engine {
             Conflict::TooManyKinds { queue, .. } => {
                 Err(EngineError::TooManyKinds { queue, max: CLASSES_PER_QUEUE })
             }
-            Conflict::Session { .. } | Conflict::Queue(_) => Err(EngineError::Contended),
+            Conflict::Session { .. } | Conflict::Queue(_) | Conflict::Remembered { .. } => {
+                Err(EngineError::Contended)
+            }
         }
     }
 

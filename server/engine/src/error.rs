@@ -1,7 +1,7 @@
 //! Why a use-case did not do what was asked. The service turns each into one status.
 
 use sentinel_broker::StoreError;
-use sentinel_domain::{Ack, JobId, Name, State, Violation};
+use sentinel_domain::{Ack, JobId, Name, State, Violation, WorkerId};
 use sentinel_ledger::LedgerError;
 
 /// Why a use-case did not do what was asked.
@@ -13,6 +13,10 @@ pub enum EngineError {
     JobNotFound(JobId),
     #[error("no queue is named {0:?}: create it first, or check the spelling")]
     QueueNotFound(Name),
+    #[error("no kind is named {0:?}: no worker had it lately")]
+    KindNotFound(Name),
+    #[error("no worker has the id {0}: its session may have ended")]
+    WorkerNotFound(WorkerId),
     #[error("the queue {0:?} exists with other settings")]
     QueueExists(Name),
     #[error("the queue {0:?} is draining: it takes no new jobs until it is resumed")]
@@ -31,6 +35,12 @@ pub enum EngineError {
     Running(JobId),
     #[error("the job {id} is {state:?}, not SCHEDULED")]
     NotScheduled { id: JobId, state: State },
+    #[error("the job {id} is {state:?} or has started before: its values stay")]
+    Started { id: JobId, state: State },
+    #[error("the job {id} has the version {found}, not {wanted}")]
+    OtherVersion { id: JobId, wanted: u64, found: u64 },
+    #[error("another stream of this producer was opened: nothing more of this one is committed")]
+    ProducerMoved,
     #[error("the job changed again and again while the request was decided")]
     Contended,
     #[error("too much waits to be committed")]

@@ -129,12 +129,14 @@ struct Watchers {
     /// Watchers by ids, found without asking every one of them.
     by_job: HashMap<JobId, Vec<Arc<Watcher>>, foldhash::fast::FixedState>,
     by_filter: Vec<Arc<Watcher>>,
+    /// The entries are counted for summaries.
+    are_counted: bool,
     position: Position,
 }
 
 impl Watchers {
     fn are_none(&self) -> bool {
-        self.by_job.is_empty() && self.by_filter.is_empty()
+        self.by_job.is_empty() && self.by_filter.is_empty() && !self.are_counted
     }
 }
 
@@ -180,11 +182,7 @@ impl Fanout {
             Selector::Filter(_) => HashSet::new(),
         };
         let mut watchers = self.lock();
-        if watchers.are_none() {
-            watchers.position = watchers.position.max(head);
-            self.wanted.notify_one();
-        }
-        let position = watchers.position;
+        let position = self.begin(&mut watchers, head);
         let ring = Mutex::new(Ring { seen: position, ..Ring::default() });
         let watcher = Arc::new(Watcher { selector, ids, wants_logs, ring, filled: Notify::new() });
         match &watcher.selector {
@@ -196,6 +194,27 @@ impl Fanout {
             }
         }
         (watcher, position)
+    }
+
+    /// Where the journal is read from, which is the head when nobody has watched so far.
+    fn begin(&self, watchers: &mut Watchers, head: Position) -> Position {
+        if watchers.are_none() {
+            watchers.position = watchers.position.max(head);
+            self.wanted.notify_one();
+        }
+        watchers.position
+    }
+
+    /// From now on entries are read for summaries too.
+    pub(crate) fn follow(&self, head: Position) {
+        let mut watchers = self.lock();
+        self.begin(&mut watchers, head);
+        watchers.are_counted = true;
+    }
+
+    /// They are not any more.
+    pub(crate) fn unfollow(&self) {
+        self.lock().are_counted = false;
     }
 
     pub(crate) fn leave(&self, watcher: &Arc<Watcher>) {
@@ -327,8 +346,15 @@ pub(crate) async fn run(engine: Engine, closing: CancellationToken) {
                     () = closing.cancelled() => return,
                 }
             }
-            Ok(Tail::Entries(entries)) => engine.fanout.offer(entries),
-            Ok(Tail::Trimmed | Tail::OtherEpoch) => engine.fanout.skip(*head.borrow()),
+            Ok(Tail::Entries(entries)) => {
+                engine.tally(&entries).await;
+                engine.fanout.offer(entries);
+            }
+            Ok(Tail::Trimmed | Tail::OtherEpoch) => {
+                let to = *head.borrow();
+                engine.summing.skip(to, engine.now());
+                engine.fanout.skip(to);
+            }
             Err(error) => {
                 tracing::warn!(%error, "the journal could not be read for watchers");
                 tokio::select! {

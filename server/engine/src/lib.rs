@@ -18,24 +18,31 @@ mod demand;
 mod enqueue;
 mod error;
 mod fanout;
+mod index;
+mod ingest;
+mod kinds;
 mod lead;
 mod list;
 mod logs;
 mod lookup;
 mod news;
 mod observer;
+mod output;
 mod parts;
 mod project;
 mod queue;
 mod reach;
+mod registry;
 mod retain;
 mod retry;
 mod roster;
 mod run_now;
 pub mod session;
 mod settings;
+mod summary;
 mod sweep;
 mod task;
+mod update;
 mod watch;
 
 use std::sync::Arc;
@@ -53,12 +60,17 @@ pub use chance::Chance;
 pub use clock::Clock;
 pub use enqueue::{Enqueued, RequestKey};
 pub use error::EngineError;
+pub use ingest::{Ingest, IngestItem, IngestProgress, Producer, RefusedItem};
+pub use kinds::{DeclaredKind, Kind, KindsPage};
 pub use list::{CountsPage, JobsPage};
 pub use logs::LogFeed;
 pub use observer::{NoObserver, Observer};
+pub use output::{OutputFeed, OutputPage};
 use parts::Shared;
+pub use registry::{WorkerCard, WorkersPage};
 pub use retain::Forgotten;
 pub use settings::Settings;
+pub use summary::{Flow, Percentiles, QueueSummary, Summaries, Summary, SummarySelection};
 pub use task::Tasks;
 pub use watch::{Cursor, GapReason, Selector, Snapshot, Watch, WatchEvent};
 
@@ -99,6 +111,7 @@ impl Engine {
         let demand = Arc::new(demand::Demand::default());
         let (commits, submissions) = commit::channel();
         let (logs, log_rows) = logs::channel();
+        let (kinds, declarations) = kinds::channel();
         let fanout = Arc::new(fanout::Fanout::new(*broker.head().borrow(), settings.watch_ring));
         let engine = Self {
             shared: Arc::new(Shared {
@@ -115,9 +128,11 @@ impl Engine {
                 queues,
                 fanout,
                 logs,
+                kinds,
                 recorded: ack::Recorded::default(),
                 leads: AtomicBool::new(false),
                 reach: reach::Reach::default(),
+                summing: summary::Summing::default(),
             }),
         };
         engine.broker.extend_sessions(engine.now() + engine.settings.session_ttl_ms).await?;
@@ -126,9 +141,11 @@ impl Engine {
         tasks.spawn("project", project::run(engine.clone(), tasks.closing()));
         tasks.spawn("retain", retain::run(engine.clone(), tasks.closing()));
         tasks.spawn("fanout", fanout::run(engine.clone(), tasks.closing()));
+        tasks.spawn("summary", summary::run(engine.clone(), tasks.closing()));
         tasks.spawn("recorded", ack::run(engine.clone(), tasks.closing()));
         tasks.spawn("news", news::run(engine.clone(), tasks.closing()));
         tasks.spawn("logs", logs::run(engine.clone(), log_rows, tasks.closing()));
+        tasks.spawn("kinds", kinds::run(engine.clone(), declarations, tasks.closing()));
         Ok(engine)
     }
 

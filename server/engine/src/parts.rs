@@ -10,10 +10,12 @@ use crate::ack::Recorded;
 use crate::commit::Committer;
 use crate::demand::Demand;
 use crate::fanout::Fanout;
+use crate::kinds::Kinds;
 use crate::logs::LogWriter;
 use crate::queue::Queues;
 use crate::reach::Reach;
 use crate::roster::Roster;
+use crate::summary::Summing;
 use crate::{Chance, Clock, Observer, Settings};
 
 /// The shared parts; only this crate sees them.
@@ -31,8 +33,10 @@ pub struct Shared {
     pub(crate) queues: Queues,
     pub(crate) fanout: Arc<Fanout>,
     pub(crate) logs: LogWriter,
+    pub(crate) kinds: Kinds,
     pub(crate) recorded: Recorded,
     /// This server is the one that carries the journal over and lets go of what is old.
     pub(crate) leads: AtomicBool,
     pub(crate) reach: Reach,
+    pub(crate) summing: Summing,
 }

@@ -1,13 +1,13 @@
 //! Queues: declared once, then known to every enqueue without a look at the store.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use sentinel_broker::{Broker, Change, Conflict, Group, Guard, Verdict};
 use sentinel_domain::limits::QUEUES_MAX;
-use sentinel_domain::{Name, Queue, QueueMode};
+use sentinel_domain::{Name, Queue, QueueMode, Scopes};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
@@ -62,6 +62,10 @@ impl Queues {
 
     fn get(&self, name: &str) -> Option<Arc<Queue>> {
         self.by_name.read().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
+    }
+
+    pub(crate) fn names(&self) -> BTreeSet<Name> {
+        self.by_name.read().unwrap_or_else(PoisonError::into_inner).keys().cloned().collect()
     }
 
     fn put(&self, queue: Queue) -> Arc<Queue> {
@@ -146,21 +150,22 @@ impl Engine {
         self.queues.get(name).ok_or_else(|| EngineError::QueueNotFound(name.into()))
     }
 
-    /// Queues by name, after one, at most `limit`.
+    /// Queues by name within some, after one, at most `limit`.
     pub async fn list_queues(
         &self,
+        within: &Scopes,
         after: Option<&str>,
         limit: usize,
     ) -> Result<Vec<Queue>, EngineError> {
         let mut queues = self.broker.queues().await?;
-        queues.retain(|q| after.is_none_or(|after| *q.name > *after));
+        queues.retain(|q| within.has(&q.name) && after.is_none_or(|after| *q.name > *after));
         queues.sort_by(|a, b| a.name.cmp(&b.name));
         queues.truncate(limit);
         Ok(queues)
     }
 
-    /// Makes sure that a job's queue is declared and takes jobs.
-    pub(crate) async fn know_queue(&self, name: &Name) -> Result<(), EngineError> {
+    /// A job's queue, which is declared and takes jobs.
+    pub(crate) async fn know_queue(&self, name: &Name) -> Result<Arc<Queue>, EngineError> {
         match self.get_queue(name).await {
             Ok(queue) if queue.mode == QueueMode::Draining => {
                 Err(EngineError::QueueDraining(name.clone()))
@@ -168,11 +173,12 @@ impl Engine {
             Err(EngineError::QueueNotFound(_)) if self.settings.auto_create_queues => {
                 match self.create_queue(Queue::with_defaults(name.clone(), self.now())).await {
                     // Somebody created it meanwhile, with settings of their own.
-                    Ok(_) | Err(EngineError::QueueExists(_)) => Ok(()),
+                    Ok((queue, _)) => Ok(queue),
+                    Err(EngineError::QueueExists(_)) => self.get_queue(name).await,
                     Err(error) => Err(error),
                 }
             }
-            found => found.map(drop),
+            found => found,
         }
     }
 }

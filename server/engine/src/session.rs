@@ -4,6 +4,7 @@
 //! stream, so that a stream may break and come back, here or at another server.
 
 mod cancels;
+mod card;
 mod chores;
 mod close;
 mod frame;
@@ -23,13 +24,14 @@ use foldhash::fast::FixedState;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use futures_util::{Stream, StreamExt};
+use sentinel_broker::Announcement;
 use sentinel_domain::{Job, JobId, Millis, Name, SessionId};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 pub use frame::{
-    Ended, FromWorker, Held, HeldVerdict, Hello, LogLine, ReportItem, ReportVerdict, ToWorker,
-    Welcome, failure,
+    About, Ended, FromWorker, Held, HeldVerdict, Hello, LogLine, ReportItem, ReportVerdict,
+    ToWorker, Welcome, failure,
 };
 pub use lanes::{Lanes, Outgoing, lanes};
 
@@ -92,6 +94,12 @@ enum Done {
         held: Held,
         seq: u64,
     },
+    Handed {
+        held: Held,
+        offset: u64,
+        verdict: ReportVerdict,
+        stored: u64,
+    },
     /// Jobs that another server changed, as they are now.
     Read(Vec<(Held, Option<Arc<Job>>)>),
     /// They could not be read.
@@ -99,6 +107,8 @@ enum Done {
     Renewed {
         is_ours: bool,
     },
+    /// The session gets no more jobs, because somebody said so at some server.
+    Drained,
     Nothing,
 }
 
@@ -117,6 +127,8 @@ struct Session {
     heard_at: Millis,
     renewed_at: Millis,
     is_draining: bool,
+    /// As it stands beside the row of the session.
+    announcement: Announcement,
     in_flight: FuturesUnordered<BoxFuture<'static, Done>>,
     /// Dropped last: the next stream of the session waits for it.
     _presence: Presence,
@@ -235,6 +247,7 @@ impl Session {
         self.on_cancels(cancels).await?;
         if is_doubted {
             self.renew();
+            self.look_at_card();
         }
         self.look_at(look, looks_at_all);
         Ok(())
@@ -277,6 +290,7 @@ impl Session {
             }
             FromWorker::Checkpoint { held, seq, data } => self.on_checkpoint(held, seq, data),
             FromWorker::Log { held, lines } => self.on_log(held, lines),
+            FromWorker::Output { held, offset, data } => self.on_output(held, offset, data),
             FromWorker::CancelAck(held) => self.on_cancel_ack(held),
             FromWorker::Ping { nonce } => {
                 let cancels = self.unacknowledged();
@@ -285,6 +299,8 @@ impl Session {
             FromWorker::Drain => {
                 self.engine.demand.close(self.id);
                 self.is_draining = true;
+                self.announcement.is_leaving = true;
+                self.put_card();
                 self.barrier().await;
                 self.on_inbox().await?;
                 self.on_suspects().await?;
@@ -337,12 +353,20 @@ impl Session {
                 self.send(ToWorker::CheckpointAck { held, seq, verdict }).await
             }
             Done::Logged { held, seq } => self.send(ToWorker::LogAck { held, seq }).await,
+            Done::Handed { held, offset, verdict, stored } => {
+                self.send(ToWorker::OutputAck { held, offset, verdict, stored }).await
+            }
             Done::Read(found) => self.on_read(found).await,
             Done::Unread(held) => {
                 self.on_unread(held);
                 Ok(())
             }
             Done::Renewed { is_ours: false } => Err(Ended::Superseded),
+            Done::Drained => {
+                self.engine.demand.close(self.id);
+                self.is_draining = true;
+                Ok(())
+            }
             Done::Renewed { is_ours: true } | Done::Nothing => Ok(()),
         }
     }

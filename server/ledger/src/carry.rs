@@ -122,8 +122,11 @@ impl Ledger {
         carry::<row::Attempt>(server, history, tell).await?;
         carry::<row::Queue>(server, history, tell).await?;
         carry::<row::Key>(server, history, tell).await?;
+        carry::<row::Kind>(server, history, tell).await?;
+        carry::<row::Producer>(server, history, tell).await?;
         carry::<row::Log>(server, logs, tell).await?;
-        carry::<row::LogSize>(server, logs, tell).await
+        carry::<row::LogSize>(server, logs, tell).await?;
+        carry::<row::Output>(server, logs, tell).await
     }
 
     fn files(&self) -> Result<(&Arc<Database>, &Arc<Database>), LedgerError> {

@@ -3,17 +3,20 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use bytes::Bytes;
 use diesel::SqliteConnection;
-use sentinel_broker::{Entry, Position};
-use sentinel_domain::limits::PAYLOAD_MAX_BYTES;
-use sentinel_domain::{AttemptEnd, Filter, Job, JobId, Millis, Name, Queue, UniqueKey};
+use sentinel_broker::{Entry, Position, RequestMemory};
+use sentinel_domain::limits::{KEYS_MAX, KINDS_MAX, PAYLOAD_MAX_BYTES};
+use sentinel_domain::{
+    ApiKey, AttemptEnd, AuditEntry, Filter, Job, JobId, KeyId, Millis, Name, Queue, UniqueKey,
+};
 
 use crate::mysql::{self, Migrated, MigrationState, Server, within};
 use crate::rows::at_once;
 use crate::sqlite::{Database, Kind};
 use crate::{
-    Expiry, LedgerError, LogQuery, LogRow, Page, PageRequest, Place, QueueCount, Removed, Stale,
-    StalePage, work,
+    Expiry, KeyPut, Keys, KnownKind, LedgerError, LogQuery, LogRow, OutputPiece, OutputPlace,
+    OutputQuery, Page, PageRequest, Place, QueueCount, Removed, Stale, StalePage, work,
 };
 
 /// How a ledger is opened.
@@ -208,6 +211,14 @@ impl Ledger {
         ask!(self.history.read, |rows| work::counts(rows, &queues))
     }
 
+    /// How many jobs of some queues ended, sorted by queue and state, zeroes left out.
+    ///
+    /// # Errors
+    /// Only those of the file.
+    pub async fn finals(&self, queues: Vec<Name>) -> Result<Vec<QueueCount>, LedgerError> {
+        ask!(self.history.read, |rows| work::finals(rows, &queues))
+    }
+
     /// At most `limit` jobs that are not final, by rising id, after `after`. Fewer than
     /// `limit` means that these were the last.
     ///
@@ -234,6 +245,14 @@ impl Ledger {
         now: Millis,
     ) -> Result<Vec<(UniqueKey, JobId, Millis)>, LedgerError> {
         ask!(self.history.read, |rows| work::held_keys(rows, now))
+    }
+
+    /// Where producers stand, of those that are remembered beyond `now`.
+    ///
+    /// # Errors
+    /// Only those of the file.
+    pub async fn producers(&self, now: Millis) -> Result<Vec<RequestMemory>, LedgerError> {
+        ask!(self.history.read, |rows| work::producers(rows, now))
     }
 
     /// The attempts of a job that ended without success, newest first: those below an epoch,
@@ -273,6 +292,33 @@ impl Ledger {
     /// Only those of the file.
     pub async fn log_bytes(&self, job: JobId, run: u32, attempt: u32) -> Result<u64, LedgerError> {
         ask!(self.logs.read, |rows| work::log_bytes(rows, job, run, attempt))
+    }
+
+    /// Records a piece of output where it goes on from what is there. Answers the bytes of its
+    /// lease that are there afterwards: more or fewer than the piece ends at when it does not
+    /// go on there, or when it would go beyond
+    /// [`sentinel_domain::limits::OUTPUT_ATTEMPT_BYTES`].
+    ///
+    /// # Errors
+    /// Only those of the file.
+    pub async fn append_output(&self, at: OutputPlace, data: Bytes) -> Result<u64, LedgerError> {
+        ask!(self.logs.write, |rows| work::append_output(rows, &at, &data))
+    }
+
+    /// The next output of an attempt, about 1 MiB: that of its newest lease.
+    ///
+    /// # Errors
+    /// Only those of the file.
+    pub async fn read_output(&self, query: OutputQuery) -> Result<Vec<OutputPiece>, LedgerError> {
+        ask!(self.logs.read, |rows| work::read_output(rows, query))
+    }
+
+    /// The newest attempt of a run that left output.
+    ///
+    /// # Errors
+    /// Only those of the file.
+    pub async fn last_with_output(&self, job: JobId, run: u32) -> Result<Option<u32>, LedgerError> {
+        ask!(self.logs.read, |rows| work::last_with_output(rows, job, run))
     }
 
     /// Finished jobs that are old enough to go, in the order of queue, state and id. Looks at
@@ -323,13 +369,113 @@ impl Ledger {
         ask!(self.history.write, |rows| work::remove(rows, &stale))
     }
 
-    /// Deletes log lines of jobs, a bounded number. Answers how many of the jobs, from the
+    /// Deletes log lines and output of jobs, a bounded number. Answers how many of the jobs, from the
     /// first on, have none left.
     ///
     /// # Errors
     /// Only those of the file.
     pub async fn remove_logs(&self, ids: Vec<JobId>) -> Result<usize, LedgerError> {
         ask!(self.logs.write, |rows| work::remove_logs(rows, &ids))
+    }
+
+    /// All keys, unless nothing changed since [`Keys::seq`] of an answer before.
+    ///
+    /// # Errors
+    /// Only those of the file.
+    pub async fn keys(&self, known: Option<u64>) -> Result<Option<Keys>, LedgerError> {
+        ask!(self.history.read, |rows| work::keys(rows, known))
+    }
+
+    /// Adds a key.
+    ///
+    /// # Errors
+    /// Only those of the file.
+    pub async fn put_key(&self, key: ApiKey) -> Result<KeyPut, LedgerError> {
+        ask!(self.history.write, |rows| work::put_key(rows, &key, KEYS_MAX))
+    }
+
+    /// Revokes a key, unless it is; answers it, or none when there is no such key.
+    ///
+    /// # Errors
+    /// Only those of the file.
+    pub async fn revoke_key(&self, id: KeyId, at: Millis) -> Result<Option<ApiKey>, LedgerError> {
+        ask!(self.history.write, |rows| work::revoke_key(rows, id, at))
+    }
+
+    /// Notes when keys were used last.
+    ///
+    /// # Errors
+    /// Only those of the file.
+    pub async fn touch_keys(&self, used: Vec<(KeyId, Millis)>) -> Result<(), LedgerError> {
+        ask!(self.history.write, |rows| work::touch_keys(rows, &used))
+    }
+
+    /// Takes in what workers declare; the words of a session that began later stay.
+    ///
+    /// # Errors
+    /// Only those of the file.
+    pub async fn declare_kinds(&self, kinds: Vec<KnownKind>) -> Result<(), LedgerError> {
+        ask!(self.history.write, |rows| work::declare_kinds(rows, &kinds, KINDS_MAX))
+    }
+
+    /// Notes that live workers have kinds.
+    ///
+    /// # Errors
+    /// Only those of the file.
+    pub async fn see_kinds(&self, names: Vec<Name>, at: Millis) -> Result<(), LedgerError> {
+        ask!(self.history.write, |rows| work::see_kinds(rows, &names, at))
+    }
+
+    /// Forgets kinds that no worker had since a time.
+    ///
+    /// # Errors
+    /// Only those of the file.
+    pub async fn drop_unseen_kinds(&self, before: Millis) -> Result<(), LedgerError> {
+        ask!(self.history.write, |rows| work::drop_unseen_kinds(rows, before))
+    }
+
+    /// Kinds by name, behind one.
+    ///
+    /// # Errors
+    /// Only those of the file.
+    pub async fn kinds(&self, after: String, limit: usize) -> Result<Vec<KnownKind>, LedgerError> {
+        ask!(self.history.read, |rows| work::kinds(rows, &after, limit))
+    }
+
+    /// One kind.
+    ///
+    /// # Errors
+    /// Only those of the file.
+    pub async fn kind(&self, name: String) -> Result<Option<KnownKind>, LedgerError> {
+        ask!(self.history.read, |rows| work::kind(rows, &name))
+    }
+
+    /// Adds to the audit trail. A repeat adds nothing twice.
+    ///
+    /// # Errors
+    /// Only those of the file.
+    pub async fn put_audit(&self, entries: Vec<AuditEntry>) -> Result<(), LedgerError> {
+        ask!(self.history.write, |rows| work::put_audit(rows, &entries))
+    }
+
+    /// Removes all of the audit trail but the newest entries.
+    ///
+    /// # Errors
+    /// Only those of the file.
+    pub async fn trim_audit(&self, max: u64) -> Result<(), LedgerError> {
+        ask!(self.history.write, |rows| work::trim_audit(rows, max))
+    }
+
+    /// Entries of the audit trail below an id, the newest first.
+    ///
+    /// # Errors
+    /// Only those of the file.
+    pub async fn audit(
+        &self,
+        below: Option<JobId>,
+        limit: usize,
+    ) -> Result<Vec<AuditEntry>, LedgerError> {
+        ask!(self.history.read, |rows| work::audit(rows, below, limit))
     }
 }
 

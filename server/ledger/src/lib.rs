@@ -13,6 +13,8 @@
 mod backup;
 mod carry;
 mod error;
+mod identity;
+mod kind;
 mod ledger;
 mod mysql;
 mod query;
@@ -25,7 +27,12 @@ mod work;
 pub use backup::{begin_ledger_epoch, check_ledger, copy_ledger, ledger_checkpoint};
 pub use carry::{Move, MoveStep};
 pub use error::LedgerError;
+pub use identity::{KeyPut, Keys};
+pub use kind::KnownKind;
 pub use ledger::{Ledger, LedgerOptions};
 pub use mysql::{Migrated, MigrationState};
-pub use query::{LogCursor, LogQuery, LogRow, Page, PageRequest, QueueCount};
+pub use query::{
+    LogCursor, LogQuery, LogRow, OutputPiece, OutputPlace, OutputQuery, Page, PageRequest,
+    QueueCount,
+};
 pub use retention::{Expiry, Place, Removed, Stale, StalePage};

@@ -4,6 +4,8 @@
 mod address;
 pub(crate) mod arrival;
 mod fault;
+mod identity;
+mod kind;
 mod migrate;
 mod rows;
 mod server;

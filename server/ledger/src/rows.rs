@@ -1,6 +1,12 @@
 //! What a database must be able to do for the ledger. Each call is one statement or a few of
 //! one kind; what they are for is decided in `work`, once for all databases.
 
+mod identity;
+mod kind;
+
+pub(crate) use identity::IdentityRows;
+pub(crate) use kind::KindRows;
+
 use std::collections::VecDeque;
 
 use sentinel_broker::{Entry, Position};
@@ -57,12 +63,19 @@ pub(crate) struct Stored {
     pub(crate) spec: Vec<u8>,
 }
 
-/// Whose log lines.
+/// Whose log lines or output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Attempt {
     pub(crate) job: JobId,
     pub(crate) run: i64,
     pub(crate) attempt: i64,
+}
+
+/// One lease of an attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Leased {
+    pub(crate) of: Attempt,
+    pub(crate) epoch: i64,
 }
 
 /// What the lines of an attempt add up to in bytes, and the first seq that was not dropped
@@ -86,6 +99,15 @@ pub(crate) struct Line {
 pub(crate) enum Lock {
     Free,
     Held,
+}
+
+/// What is deleted of a job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Extent {
+    /// All that belongs to it but log lines and output.
+    All,
+    /// What its spec made: its row, its labels.
+    Spec,
 }
 
 /// What jobs that are read at once may have, unless one alone has more.
@@ -116,6 +138,8 @@ pub(crate) trait Rows: Send {
     /// A number that the jobs can not exceed, where that costs nothing to know.
     fn jobs_at_most(&mut self) -> impl Answer<Option<u64>>;
     fn held_keys(&mut self, now: Millis) -> impl Answer<Vec<(Vec<u8>, JobId, Millis)>>;
+    /// Id, answer and end of those whose time is not over, by that end.
+    fn producers(&mut self, now: Millis) -> impl Answer<Vec<(String, Vec<u8>, Millis)>>;
     /// Declarations by name.
     fn queues(&mut self) -> impl Answer<Vec<Vec<u8>>>;
     /// The newest first, below an epoch.
@@ -124,10 +148,10 @@ pub(crate) trait Rows: Send {
     /// False when the checkpoint is not `from`.
     fn move_checkpoint(&mut self, from: Position, last: &Entry) -> impl Answer<bool>;
     fn drop_keys(&mut self, until: Millis) -> impl Answer<()>;
+    fn drop_producers(&mut self, until: Millis) -> impl Answer<()>;
     fn write(&mut self, batch: &Batch<'_>) -> impl Answer<()>;
-    /// Deletes jobs with all that belongs to them but log lines; at most [`Rows::STEP`].
-    /// Answers how many rows.
-    fn delete(&mut self, jobs: &[Job]) -> impl Answer<usize>;
+    /// Deletes jobs; at most [`Rows::STEP`]. Answers how many rows.
+    fn delete(&mut self, jobs: &[Job], extent: Extent) -> impl Answer<usize>;
 
     fn log_size(&mut self, of: Attempt, lock: Lock) -> impl Answer<Option<LogSize>>;
     /// Run and attempt, rising, from a run on.
@@ -143,4 +167,24 @@ pub(crate) trait Rows: Send {
     fn drop_lines(&mut self, of: Attempt, below: Option<i64>) -> impl Answer<usize>;
     fn put_log_size(&mut self, of: Attempt, size: LogSize) -> impl Answer<()>;
     fn drop_log_size(&mut self, of: Attempt) -> impl Answer<()>;
+
+    /// The last piece of a lease's output, and where it ends.
+    fn output_end(&mut self, of: Leased) -> impl Answer<Option<(i64, i64)>>;
+    /// Adds a piece, its number and its first byte given, unless it is there.
+    fn put_output(&mut self, of: Leased, at: (i64, i64), data: &[u8]) -> impl Answer<()>;
+    /// The epoch of the newest lease of an attempt that has output.
+    fn newest_output(&mut self, of: Attempt) -> impl Answer<Option<i64>>;
+    /// The newest attempt of a run that has output.
+    fn last_with_output(&mut self, job: JobId, run: i64) -> impl Answer<Option<i64>>;
+    /// Number, first byte and bytes of the next pieces after one that end beyond a byte.
+    fn outputs(
+        &mut self,
+        of: Leased,
+        after: i64,
+        beyond: i64,
+    ) -> impl Answer<Vec<(i64, i64, Vec<u8>)>>;
+    /// The first piece that there is of a job.
+    fn first_output(&mut self, job: JobId) -> impl Answer<Option<(Leased, i64)>>;
+    /// Deletes the pieces below one. Answers how many.
+    fn drop_outputs(&mut self, of: Leased, below: i64) -> impl Answer<usize>;
 }

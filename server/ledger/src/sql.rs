@@ -2,6 +2,8 @@
 //! go wrong.
 
 mod fault;
+pub(crate) mod identity;
+pub(crate) mod kind;
 pub(crate) mod query;
 pub(crate) mod schema;
 

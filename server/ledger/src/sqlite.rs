@@ -3,6 +3,8 @@
 mod backup;
 mod fault;
 mod file;
+mod identity;
+mod kind;
 mod rows;
 mod statement;
 

@@ -120,6 +120,7 @@ impl Program {
             Guard::KeyHeldBy { id, .. } => self.op(b'H', *id, 1),
             Guard::SessionOwner { .. } | Guard::SessionRow(_) => self.plain(b'O', 2),
             Guard::QueueAbsent { .. } | Guard::QueueIs(_) => self.plain(b'Q', 2),
+            Guard::Remembered { .. } => self.plain(b'M', 2),
         }
     }
 
@@ -141,7 +142,9 @@ impl Program {
     fn change(&mut self, change: &Change, group: &Group) {
         let arguments = arguments_of(change, group);
         match change {
-            Change::Create { job, .. } => self.op(b'C', job.id, arguments),
+            Change::Create { job, .. } | Change::Respec { job, .. } => {
+                self.op(b'C', job.id, arguments);
+            }
             Change::Update { job, .. } if arguments == 3 => self.op(b'W', job.id, arguments),
             Change::Update { job, end: Some(_) } => self.op(b'E', job.id, arguments),
             Change::Update { job, end: None } => self.op(b'U', job.id, arguments),
@@ -149,6 +152,9 @@ impl Program {
             Change::PutQueue(_) => self.plain(b'q', arguments),
             Change::PutSession(_) => self.plain(b's', arguments),
             Change::DropSession(_) => self.plain(b'd', arguments),
+            Change::PutCard { .. } => self.plain(b'c', arguments),
+            Change::DrainSession(_) => self.plain(b'x', arguments),
+            Change::Remember(_) => self.plain(b'm', arguments),
         }
     }
 }
@@ -158,12 +164,15 @@ fn arguments_of(change: &Change, group: &Group) -> usize {
     match change {
         // Where nothing says that the job is there, its spec goes along.
         Change::Update { job, .. } if !is_guarded(group, job.id) => 3,
-        Change::Update { end: None, .. } | Change::DropSession(_) => 1,
+        Change::Update { end: None, .. } | Change::DropSession(_) | Change::DrainSession(_) => 1,
         Change::Update { end: Some(_), .. }
         | Change::Create { .. }
+        | Change::Respec { .. }
         | Change::Progress { .. }
         | Change::PutQueue(_)
-        | Change::PutSession(_) => 2,
+        | Change::PutSession(_)
+        | Change::PutCard { .. }
+        | Change::Remember(_) => 2,
     }
 }
 
@@ -225,6 +234,10 @@ fn write_guard(command: &mut Cmd, guard: &Guard) {
         Guard::QueueIs(queue) => {
             command.arg(&*queue.name).arg(queue_row(queue));
         }
+        Guard::Remembered { id, answer } => {
+            let known = answer.as_ref().map(|answer| [&[1], &answer[..]].concat());
+            command.arg(&**id).arg(known.unwrap_or_default());
+        }
     }
 }
 
@@ -235,7 +248,9 @@ fn is_guarded(group: &Group, job: JobId) -> bool {
 
 fn write_change(command: &mut Cmd, change: &Change, group: &Group) {
     match change {
-        Change::Create { job, spec } => command.arg(record::encode(job)).arg(&spec[..]),
+        Change::Create { job, spec } | Change::Respec { job, spec } => {
+            command.arg(record::encode(job)).arg(&spec[..])
+        }
         Change::Update { job, end } => {
             let end = end.as_ref().map(|end| prost::Message::encode_to_vec(&codec::from_end(end)));
             command.arg(record::encode(job));
@@ -251,7 +266,11 @@ fn write_change(command: &mut Cmd, change: &Change, group: &Group) {
         }
         Change::PutQueue(queue) => command.arg(&*queue.name).arg(queue_row(queue)),
         Change::PutSession(row) => command.arg(&session_bytes(row.id)).arg(&session_row(row)),
-        Change::DropSession(id) => command.arg(&session_bytes(*id)),
+        Change::DropSession(id) | Change::DrainSession(id) => command.arg(&session_bytes(*id)),
+        Change::PutCard { session, announcement } => {
+            command.arg(&session_bytes(*session)).arg(&announcement[..])
+        }
+        Change::Remember(memory) => command.arg(&*memory.id).arg(request_row(memory)),
     };
 }
 

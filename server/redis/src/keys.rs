@@ -1,6 +1,7 @@
 //! Names of keys. The scripts make the others from the name of `meta`.
 
 use sentinel_broker::ServerId;
+use sentinel_domain::SessionId;
 
 /// All keys of one shard. They share a hash tag, so that one script may touch them all.
 #[derive(Clone, Debug)]
@@ -43,8 +44,39 @@ impl Keys {
         self.key("keys")
     }
 
+    pub(crate) fn sessions(&self) -> String {
+        self.key("sessions")
+    }
+
+    /// What workers say of themselves, by session.
+    pub(crate) fn cards(&self) -> String {
+        self.key("cards")
+    }
+
+    /// Sessions that get no more jobs.
+    pub(crate) fn drained(&self) -> String {
+        self.key("drained")
+    }
+
+    /// The RUNNING jobs of a session.
+    pub(crate) fn running_of(&self, session: SessionId) -> Vec<u8> {
+        let mut key = self.key("running:").into_bytes();
+        key.extend(session.as_u128().to_be_bytes());
+        key
+    }
+
     pub(crate) fn depths(&self) -> String {
         self.key("depths")
+    }
+
+    /// Kinds with waiting jobs of a queue.
+    pub(crate) fn classes_of(&self, queue: &str) -> String {
+        self.key(&format!("classes:{queue}"))
+    }
+
+    /// The ready jobs of a queue, a kind and a priority.
+    pub(crate) fn lane(&self, queue: &str, kind: &str, priority: u16) -> String {
+        self.key(&format!("ready:{priority}:{queue}\0{kind}"))
     }
 
     /// Written so that replicas can be asked for something.

@@ -14,6 +14,7 @@ mod journal;
 mod keys;
 mod link;
 mod news;
+mod oldest;
 mod open;
 mod options;
 mod pulse;

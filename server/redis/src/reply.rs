@@ -179,6 +179,11 @@ fn verdict(reply: &mut Bytes, names: &mut Names) -> Result<Verdict, StoreError> 
             let queue = queue.map(|queue| codec::decode_queue(queue, names)).transpose();
             Conflict::Queue(queue.map_err(damaged)?)
         }
+        b'm' => {
+            let id = text(&take_sized(reply)?)?.into();
+            let answer = if is_there(reply)? { Some(take_sized(reply)?) } else { None };
+            Conflict::Remembered { id, answer }
+        }
         b't' => {
             let queue = names.share(text(&take_sized(reply)?)?);
             let count = take_u32(reply)?;

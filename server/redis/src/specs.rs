@@ -12,21 +12,21 @@ use sentinel_domain::{JobId, Spec};
 const JOBS_MAX: usize = 16_384;
 const BYTES_MAX: usize = 64 << 20;
 
-/// Specs by job, bounded. Never wrong: a spec is immutable.
+/// Specs by job with their revision, bounded. Another server may have changed one since.
 #[derive(Default)]
 pub(crate) struct RecentSpecs {
-    by_id: HashMap<JobId, Arc<Spec>>,
+    by_id: HashMap<JobId, (u32, Arc<Spec>)>,
     /// Also of jobs that were taken since.
     by_age: VecDeque<(JobId, usize)>,
     bytes: usize,
 }
 
 impl RecentSpecs {
-    /// Keeps the specs of the jobs that a group made.
+    /// Keeps the specs that a group brought.
     pub(crate) fn note(&mut self, group: &Group) {
         for change in &group.changes {
-            if let Change::Create { job, spec } = change {
-                self.by_id.insert(job.id, job.spec.clone());
+            if let Change::Create { job, spec } | Change::Respec { job, spec } = change {
+                self.by_id.insert(job.id, (job.status.revision, job.spec.clone()));
                 self.by_age.push_back((job.id, spec.len()));
                 self.bytes += spec.len();
             }
@@ -38,8 +38,9 @@ impl RecentSpecs {
         }
     }
 
-    /// The spec of a job, which is not kept any longer.
-    pub(crate) fn take(&mut self, id: JobId) -> Option<Arc<Spec>> {
-        self.by_id.remove(&id)
+    /// The spec of a job in a revision, which is not kept any longer.
+    pub(crate) fn take(&mut self, id: JobId, revision: u32) -> Option<Arc<Spec>> {
+        let (kept, spec) = self.by_id.remove(&id)?;
+        (kept == revision).then_some(spec)
     }
 }

@@ -8,10 +8,10 @@ use bytes::{Buf, Bytes};
 use redis::Value;
 use sentinel_broker::codec::{self, code};
 use sentinel_broker::{
-    Attention, Broker, Call, Depth, Entry, News, Outcome, Position, Reply, ServerId, SessionRow,
-    StoreError, Tail, Trim, Trimmed, Unblocked,
+    Attention, Broker, Call, Card, Depth, Entry, News, Outcome, Position, Reply, ServerId,
+    SessionRow, StoreError, Tail, Trim, Trimmed, Unblocked,
 };
-use sentinel_domain::{Job, JobId, Millis, Queue, SessionId, UniqueKey};
+use sentinel_domain::{Job, JobId, Millis, Name, Queue, SessionId, UniqueKey};
 use tokio::sync::{Mutex, watch};
 use tokio::task::JoinHandle;
 
@@ -24,6 +24,7 @@ use crate::journal;
 use crate::keys::Keys;
 use crate::link::{Connector, Patience};
 use crate::news::Board;
+use crate::oldest;
 use crate::open;
 use crate::options::{OpenOptions, Replicas};
 use crate::pulse::{Condition, Pulse};
@@ -274,6 +275,46 @@ impl Redis {
         Ok(jobs)
     }
 
+    async fn rows(&self) -> Result<Vec<SessionRow>, StoreError> {
+        let rows = self.hash("HGETALL", self.keys.sessions()).await?;
+        rows.chunks_exact(2).map(|row| session_of(row[0].clone(), row[1].clone())).collect()
+    }
+
+    async fn cards_of(&self, sessions: Vec<SessionId>) -> Result<Vec<Option<Card>>, StoreError> {
+        if sessions.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut pipeline = self.reads.begin();
+        for key in [self.keys.sessions(), self.keys.cards(), self.keys.drained()] {
+            let read = pipeline.cmd("HMGET").arg(key);
+            for session in &sessions {
+                read.arg(&session_bytes(*session));
+            }
+        }
+        for session in &sessions {
+            pipeline.cmd("SCARD").arg(self.keys.running_of(*session));
+        }
+        let (_, values) = self.reads.all(&pipeline).await?;
+        let mut values = values.into_iter();
+        let mut list = || reply::array(values.next().unwrap_or_default());
+        let (rows, cards, drained) = (list()?, list()?, list()?);
+        let notes = cards.into_iter().zip(drained).zip(values);
+        let mut found = Vec::with_capacity(sessions.len());
+        for ((id, row), ((card, drained), running)) in sessions.iter().zip(rows).zip(notes) {
+            let Some(row) = reply::maybe_bytes(row)? else {
+                found.push(None);
+                continue;
+            };
+            found.push(Some(Card {
+                row: session_of(Bytes::copy_from_slice(&session_bytes(*id)), row)?,
+                announcement: reply::maybe_bytes(card)?.unwrap_or_default(),
+                is_drained: reply::maybe_bytes(drained)?.is_some(),
+                running: reply::number(running)?,
+            }));
+        }
+        Ok(found)
+    }
+
     async fn extend(&self, until: Millis) -> Result<(), StoreError> {
         loop {
             let args = |command: &mut redis::Cmd| {
@@ -415,8 +456,10 @@ fn holder_of(mut row: Bytes) -> Result<(JobId, Millis), StoreError> {
 }
 
 fn session_row(row: &[Value]) -> Result<SessionRow, StoreError> {
-    let mut id = reply::bytes(row[0].clone())?;
-    let mut row = reply::bytes(row[1].clone())?;
+    session_of(reply::bytes(row[0].clone())?, reply::bytes(row[1].clone())?)
+}
+
+fn session_of(mut id: Bytes, mut row: Bytes) -> Result<SessionRow, StoreError> {
     let id = SessionId::from_u128(take(&mut id, 16)?.get_u128());
     let mut row = take(&mut row, 16)?;
     Ok(SessionRow { id, owner: ServerId(row.get_u64()), expires_at: row.get_i64() })
@@ -443,8 +486,20 @@ impl Broker for Redis {
         Box::pin(self.counts())
     }
 
+    fn oldest_ready(&self, queues: Vec<Name>) -> Reply<'_, Vec<Option<Millis>>> {
+        Box::pin(oldest::ready(&self.reads, &self.keys, queues))
+    }
+
     fn session_jobs(&self, session: SessionId) -> Reply<'_, Vec<Arc<Job>>> {
         Box::pin(self.held_by(session))
+    }
+
+    fn sessions(&self) -> Reply<'_, Vec<SessionRow>> {
+        Box::pin(self.rows())
+    }
+
+    fn cards(&self, sessions: Vec<SessionId>) -> Reply<'_, Vec<Option<Card>>> {
+        Box::pin(self.cards_of(sessions))
     }
 
     fn extend_sessions(&self, until: Millis) -> Reply<'_, ()> {

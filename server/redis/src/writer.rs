@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use foldhash::HashMap;
 use redis::{RedisError, Value};
 use sentinel_broker::codec::{self, Names};
-use sentinel_broker::{Call, Change, Outcome, Position, ServerId, StoreError, Verdict};
+use sentinel_broker::{Call, Outcome, Position, ServerId, StoreError, Verdict};
 use sentinel_domain::{Job, JobId, Spec, Status};
 
 use crate::args;
@@ -203,14 +203,14 @@ impl Writer {
                 self.specs.note(group);
             }
         }
-        let statuses = if is_repeat {
+        let statuses: Vec<Status> = if is_repeat {
             self.statuses_at(told.position, ids.len()).await?
         } else {
             let values = values.map(reply::bytes);
             let decoded = values.map(|stored| record::decode_status(stored?, &mut self.names));
             decoded.collect::<Result<_, _>>()?
         };
-        let specs = self.specs_of(&ids).await?;
+        let specs = self.specs_of(&ids, &statuses).await?;
         let jobs = ids.into_iter().zip(specs).zip(statuses);
         let jobs = jobs.map(|((id, spec), status)| Arc::new(Job { id, spec, status }));
         Ok(told.with(jobs.collect()))
@@ -218,8 +218,14 @@ impl Writer {
 
     /// The specs of jobs that were just claimed. Nothing is lost when that fails: the call is
     /// repeated under its number.
-    async fn specs_of(&mut self, ids: &[JobId]) -> Result<Vec<Arc<Spec>>, StoreError> {
-        let mut found: Vec<Option<Arc<Spec>>> = ids.iter().map(|id| self.specs.take(*id)).collect();
+    async fn specs_of(
+        &mut self,
+        ids: &[JobId],
+        statuses: &[Status],
+    ) -> Result<Vec<Arc<Spec>>, StoreError> {
+        let claimed = ids.iter().zip(statuses);
+        let mut found: Vec<Option<Arc<Spec>>> =
+            claimed.map(|(id, status)| self.specs.take(*id, status.revision)).collect();
         let mut read = redis::cmd("HMGET");
         read.arg(self.keys.spec());
         let mut is_all = true;
@@ -267,5 +273,5 @@ fn forgotten() -> StoreError {
 /// The call makes jobs.
 pub(crate) fn has_new(call: &Call) -> bool {
     let changes = call.groups.iter().flat_map(|group| &group.changes);
-    changes.into_iter().any(|change| matches!(change, Change::Create { .. }))
+    changes.into_iter().any(|change| change.grows())
 }

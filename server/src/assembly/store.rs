@@ -127,5 +127,5 @@ async fn seed(ledger: &Ledger, now: Millis) -> Result<Seed, LedgerError> {
         }
     }
     let (queues, keys) = (ledger.queues().await?, ledger.held_keys(now).await?);
-    Ok(Seed { checkpoint, jobs, queues, keys })
+    Ok(Seed { checkpoint, jobs, queues, keys, producers: ledger.producers(now).await? })
 }

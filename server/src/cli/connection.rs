@@ -1,11 +1,14 @@
 //! What every client verb shares: which server, how to answer, and the runtime.
 
 use std::future::Future;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Args;
-use sentinel_client::{Client, DEFAULT_ENDPOINT, Error};
+use sentinel_client::{
+    Access, CA_ENV, CERT_ENV, CREDENTIAL_ENV, Client, DEFAULT_ENDPOINT, Error, KEY_ENV,
+};
 
 use super::failure::{self, Failure};
 use super::out::{self, Out};
@@ -18,6 +21,18 @@ pub(super) struct Connection {
     /// The server.
     #[arg(long, global = true, value_name = "URL", env = "SENTINEL_SERVER", hide_env_values = true, default_value = DEFAULT_ENDPOINT)]
     server: String,
+    /// The key to call with, or @FILE that holds one, so that no list of processes shows it.
+    #[arg(long, global = true, value_name = "KEY", env = CREDENTIAL_ENV, hide_env_values = true)]
+    credential: Option<String>,
+    /// The certificate that an https:// server is checked against [default: the system's].
+    #[arg(long, global = true, value_name = "FILE", env = CA_ENV, hide_env_values = true)]
+    ca: Option<PathBuf>,
+    /// The certificate to show to a server that asks clients for one, in PEM.
+    #[arg(long, global = true, value_name = "FILE", env = CERT_ENV, hide_env_values = true)]
+    cert: Option<PathBuf>,
+    /// Its private key, in PEM.
+    #[arg(long, global = true, value_name = "FILE", env = KEY_ENV, hide_env_values = true)]
+    key: Option<PathBuf>,
     /// Answer with one JSON object a line: the field names of the protocol, lowerCamelCase.
     #[arg(long, global = true)]
     json: bool,
@@ -70,10 +85,18 @@ impl Dial {
         &self.0.server
     }
 
+    /// What it goes with.
+    pub(super) fn access(&self) -> Result<Access, Failure> {
+        let Connection { server, credential, ca, cert, key, .. } = &self.0;
+        let access = Access::find(server, credential.as_deref(), ca.as_deref())?;
+        Ok(access.with_certificate_files(cert.as_deref(), key.as_deref())?)
+    }
+
     /// Connects now, so that a missing server is told before anything waits for it.
     pub(super) async fn client(&self) -> Result<Client, Failure> {
         let Connection { server, timeout, actor, .. } = &self.0;
-        let client = Client::connect(server).await.map_err(|error| match error {
+        let access = self.access()?;
+        let client = Client::connect_with(server, &access).await.map_err(|error| match error {
             Error::Transport { message } => Failure::NoServer { server: server.clone(), message },
             other => Failure::Call(other),
         })?;

@@ -49,7 +49,7 @@ pub(super) fn run(command: Doctor) -> ExitCode {
             [("data_dir", data_dir), ("broker_url", broker_url), ("ledger_url", ledger_url)];
         let values = named.into_iter().filter_map(|(name, text)| Some((name.to_owned(), text?)));
         let flags = Flags { values: values.collect(), file: config, ..Flags::default() };
-        let findings = doctor::examine(&load(flags)?, dial.server()).await;
+        let findings = doctor::examine(&load(flags)?, dial.server(), &dial.access()?).await;
         tell(&mut out, &findings)?;
         let is_bad = findings.iter().any(|finding| finding.verdict == Verdict::Bad);
         Ok(if is_bad { failure::REFUSED } else { 0 })

@@ -13,6 +13,8 @@ use crate::ops::rpc::code_name;
 
 /// A watched job ended other than SUCCEEDED.
 pub(super) const JOB_FAILED: u8 = 1;
+/// Lines of a file became no jobs.
+pub(super) const LINES_REFUSED: u8 = 1;
 /// A flag or a value is wrong.
 pub(super) const USAGE: u8 = 2;
 /// There is no such thing.
@@ -60,6 +62,9 @@ pub(super) enum Failure {
     /// The store in Redis was not rebuilt.
     #[error(transparent)]
     Rebuild(#[from] crate::rebuild::Failed),
+    /// A key was not made beside the data.
+    #[error(transparent)]
+    Key(#[from] crate::identity::NotMade),
     /// An installation was not moved.
     #[error(transparent)]
     Move(#[from] crate::moving::MoveError),
@@ -79,6 +84,7 @@ impl Failure {
             Failure::Flag { .. } | Failure::File { .. } => USAGE,
             Failure::Backup(error) if error.is_refusal() => REFUSED,
             Failure::Move(error) if error.is_refusal() => REFUSED,
+            Failure::Key(_) => REFUSED,
             Failure::Ledger(error) | Failure::Move(MoveError::Ledger(error)) => match error {
                 LedgerError::Unfit { .. } => USAGE,
                 LedgerError::Unavailable { .. } => UNAVAILABLE,
@@ -105,6 +111,12 @@ impl Failure {
             Some("QUEUE_NOT_FOUND") => Some(
                 "list the queues with `sentinel queue list`, declare one with `sentinel queue create NAME`",
             ),
+            Some("KIND_NOT_FOUND") => Some("list the kinds with `sentinel kind list`"),
+            Some("WORKER_NOT_FOUND") => Some("list the workers with `sentinel worker list`"),
+            Some("CREDENTIAL_MISSING") => Some(
+                "give a key by --credential @FILE or SENTINEL_CREDENTIAL; the first one is made by `sentinel key create --role admin --data-dir DIR`",
+            ),
+            Some("KEY_NOT_FOUND") => Some("find its id with `sentinel key list`"),
             Some("JOB_NOT_FOUND") => Some("find its id with `sentinel job list`"),
             Some(_) => None,
             None => match error {
@@ -146,7 +158,11 @@ fn exit_code_of(error: &Error) -> u8 {
             Code::InvalidArgument | Code::OutOfRange => USAGE,
             Code::NotFound => NOT_FOUND,
             Code::Unavailable | Code::DeadlineExceeded | Code::ResourceExhausted => UNAVAILABLE,
-            Code::AlreadyExists | Code::FailedPrecondition | Code::Aborted => REFUSED,
+            Code::AlreadyExists
+            | Code::FailedPrecondition
+            | Code::Aborted
+            | Code::Unauthenticated
+            | Code::PermissionDenied => REFUSED,
             _ => OTHER,
         },
         _ => OTHER,

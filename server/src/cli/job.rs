@@ -3,7 +3,9 @@
 mod attempts;
 mod bulk;
 mod enqueue;
+mod ingest;
 mod show;
+mod update;
 mod watch;
 
 use std::collections::BTreeMap;
@@ -11,7 +13,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 use sentinel_client::Client;
-use sentinel_client::proto::jobs::v1::{CancelOutcome, JobFilter, JobState};
+use sentinel_client::proto::jobs::v1::{CancelOutcome, JobFilter, JobState, ReadOutputRequest};
 use serde_json::json;
 
 use super::connection::Connection;
@@ -41,6 +43,9 @@ enum Verb {
     /// Enqueue a job, or many of the same.
     #[command(after_help = enqueue::EXAMPLES)]
     Enqueue(Box<enqueue::EnqueueFlags>),
+    /// Enqueue the lines of a file, each once, also when it is killed and run again.
+    #[command(after_help = ingest::EXAMPLES)]
+    Ingest(ingest::IngestFlags),
     /// Follow jobs until they end, or all of a queue until you stop it.
     #[command(after_help = watch::EXAMPLES)]
     Watch(watch::WatchFlags),
@@ -85,6 +90,9 @@ enum Verb {
         #[arg(required = true)]
         ids: Vec<String>,
     },
+    /// Change the values of a job that has not started.
+    #[command(after_help = update::EXAMPLES)]
+    Update(Box<update::UpdateFlags>),
     /// Remove jobs that do not run, with their attempts, labels and logs.
     #[command(after_help = "Example:\n  sentinel job delete 0190a5c2-...")]
     Delete {
@@ -107,6 +115,26 @@ enum Verb {
         #[arg(long, short)]
         follow: bool,
     },
+    /// Write what an attempt of a job handed out while it ran.
+    #[command(
+        after_help = "Examples:\n  sentinel job output 0190a5c2-... > report.csv\n  sentinel job output 0190a5c2-... --follow"
+    )]
+    Output {
+        /// The job.
+        id: String,
+        /// Of this run. 0: of the newest.
+        #[arg(long, default_value_t = 0)]
+        run: u32,
+        /// Of this attempt. 0: of the one that runs, or else the newest that left something.
+        #[arg(long, default_value_t = 0)]
+        attempt: u32,
+        /// Bytes to step over.
+        #[arg(long, default_value_t = 0)]
+        offset: u64,
+        /// Stay until the attempt has ended.
+        #[arg(long, short)]
+        follow: bool,
+    },
     /// Count the jobs of each queue by state.
     #[command(after_help = "Example:\n  sentinel job counts --queue mail")]
     Counts {
@@ -126,6 +154,7 @@ pub(super) fn run(command: JobCommand) -> ExitCode {
                 let enqueue = flags.checked(out.now)?;
                 enqueue.run(&dial.client().await?, out).await
             }
+            Verb::Ingest(flags) => ingest::run(flags, &dial.client().await?, out).await,
             Verb::Watch(flags) => {
                 let watch = flags.checked(out.json)?;
                 watch::follow(watch, &dial.client().await?, out).await
@@ -136,11 +165,17 @@ pub(super) fn run(command: JobCommand) -> ExitCode {
             Verb::Cancel { ids, reason } => cancel(&ids, &reason, &dial.client().await?, out).await,
             Verb::Retry { ids } => retry(&ids, &dial.client().await?, out).await,
             Verb::RunNow { ids } => run_now(&ids, &dial.client().await?, out).await,
+            Verb::Update(flags) => update::run(*flags, &dial.client().await?, out).await,
             Verb::Delete { ids } => delete(&ids, &dial.client().await?, out).await,
             Verb::Bulk(flags) => bulk::run(flags, &dial.client().await?, out).await,
             Verb::Logs { id, attempt, follow } => {
                 let client = dial.client().await?;
                 show::logs(client.read_logs(&id, attempt, follow).await?, out).await
+            }
+            Verb::Output { id, run, attempt, offset, follow } => {
+                let request = ReadOutputRequest { id, run, attempt, offset, follow };
+                let client = dial.client().await?;
+                show::output(client.read_output(request).await?, out).await
             }
             Verb::Counts { queues } => show::counts(queues, &dial.client().await?, out).await,
         }

@@ -8,10 +8,11 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use prost_types::Timestamp;
-use sentinel_client::proto::admin::v1::Queue;
+use sentinel_client::proto::admin::v1::{Queue, Worker};
 use sentinel_client::proto::jobs::v1::{
-    Attempt, Job, JobError, JobSpec, LogLine, Progress, QueueCounts, RetryPolicy, StateReason,
-    Unique, watch_response::Event,
+    Attempt, Job, JobError, JobKind, JobSpec, LogLine, Percentiles, Progress, QueueCounts,
+    QueueSummary, ReadOutputResponse, RetryPolicy, StateCount, StateReason, Unique, WatchSummary,
+    watch_response::Event,
 };
 use serde_json::{Map, Value, json};
 
@@ -162,6 +163,16 @@ pub(super) fn log_line(line: &LogLine) -> Value {
         .end()
 }
 
+/// A piece of output.
+pub(super) fn output(piece: &ReadOutputResponse) -> Value {
+    Object::new()
+        .put("run", piece.run)
+        .put("attempt", piece.attempt)
+        .put("offset", piece.offset)
+        .put("dataBase64", STANDARD.encode(&piece.data))
+        .end()
+}
+
 /// An attempt.
 pub(super) fn attempt(attempt: &Attempt) -> Value {
     Object::new()
@@ -186,9 +197,41 @@ fn error(error: &JobError) -> Value {
 
 /// The counts of one queue.
 pub(super) fn counts(counts: &QueueCounts) -> Value {
-    let state = |one: &sentinel_client::proto::jobs::v1::StateCount| json!({ "state": one.state().as_str_name(), "count": one.count, "capped": one.capped });
-    let states: Vec<Value> = counts.states.iter().map(state).collect();
-    json!({ "queue": counts.queue, "states": states })
+    json!({ "queue": counts.queue, "states": states(&counts.states) })
+}
+
+fn states(counts: &[StateCount]) -> Vec<Value> {
+    let state = |one: &StateCount| json!({ "state": one.state().as_str_name(), "count": one.count, "capped": one.capped });
+    counts.iter().map(state).collect()
+}
+
+fn summary(summary: &WatchSummary) -> Value {
+    let percentiles = |of: &Percentiles| {
+        Object::new()
+            .span("p50", of.p50.as_ref())
+            .span("p95", of.p95.as_ref())
+            .span("p99", of.p99.as_ref())
+            .put("samples", of.samples)
+            .end()
+    };
+    let queue = |one: &QueueSummary| {
+        Object::new()
+            .put("queue", one.queue.as_str())
+            .put("states", states(&one.states))
+            .put("enqueuedPerSecond", one.enqueued_per_second)
+            .put("startedPerSecond", one.started_per_second)
+            .put("succeededPerSecond", one.succeeded_per_second)
+            .put("failedPerSecond", one.failed_per_second)
+            .span("oldestReadyAge", one.oldest_ready_age.as_ref())
+            .some("wait", one.wait.as_ref().map(percentiles))
+            .some("run", one.run.as_ref().map(percentiles))
+            .end()
+    };
+    Object::new()
+        .put("queues", summary.queues.iter().map(queue).collect::<Vec<_>>())
+        .time("asOf", summary.as_of.as_ref())
+        .span("window", summary.window.as_ref())
+        .end()
 }
 
 /// A queue.
@@ -199,7 +242,43 @@ pub(super) fn queue(queue: &Queue) -> Value {
         .put("order", queue.order().as_str_name())
         .span("priorityBoost", queue.priority_boost.as_ref())
         .text("description", &queue.description)
+        .some("indexPaths", (!queue.index_paths.is_empty()).then(|| queue.index_paths.clone()))
         .time("createdAt", queue.created_at.as_ref())
+        .end()
+}
+
+/// A kind; its schema as JSON.
+pub(super) fn kind(kind: &JobKind) -> Value {
+    let schema = serde_json::from_str::<Value>(&kind.input_schema).ok();
+    Object::new()
+        .put("name", kind.name.as_str())
+        .text("description", &kind.description)
+        .some("inputSchema", schema)
+        .put("workers", kind.workers)
+        .put("schemas", kind.schemas)
+        .time("lastSeen", kind.last_seen.as_ref())
+        .time("declaredAt", kind.declared_at.as_ref())
+        .end()
+}
+
+/// A worker.
+pub(super) fn worker(worker: &Worker) -> Value {
+    let labels: Map<String, Value> =
+        worker.labels.iter().map(|(key, value)| (key.clone(), value.as_str().into())).collect();
+    Object::new()
+        .put("id", worker.id.as_str())
+        .put("instance", worker.instance.as_str())
+        .text("build", &worker.build)
+        .put("queues", worker.queues.clone())
+        .put("kinds", worker.kinds.clone())
+        .some("labels", (!labels.is_empty()).then_some(labels))
+        .put("capabilities", worker.capabilities.clone())
+        .text("server", &worker.server)
+        .time("since", worker.since.as_ref())
+        .time("lastSeen", worker.last_seen.as_ref())
+        .put("draining", worker.draining)
+        .put("runningJobs", worker.running_jobs)
+        .put("slots", worker.slots)
         .end()
 }
 
@@ -233,6 +312,7 @@ pub(super) fn event(event: &Event, cursor: &str) -> Value {
         }
         Event::Gap(gap) => ("gap", json!({ "reason": gap.reason().as_str_name() })),
         Event::Keepalive(_) => ("keepalive", json!({})),
+        Event::Summary(one) => ("summary", summary(one)),
     };
     Object::new().put(name, value).text("cursor", cursor).end()
 }

@@ -26,7 +26,7 @@ When: one machine is no longer enough. Stop the server first, by SIGTERM; worker
 Redis must be empty, and the database as `sentinel migrate` makes it.
 
 What it does: what the journal of the directory still has goes into its ledger. The ledger is copied
-to the database: jobs, attempts, labels, log lines, queues. Then the jobs that have not ended, the
+to the database: jobs, attempts, labels, log lines, queues, kinds, keys, the audit trail. Then the jobs that have not ended, the
 unique keys and the answers to request_ids are put into Redis. Jobs that were running go back to
 their queues, the attempt not counted, or fail where they must not run twice. Watches get a gap.
 

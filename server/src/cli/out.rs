@@ -47,6 +47,13 @@ impl Out {
         Ok(())
     }
 
+    /// Writes bytes as they are.
+    pub(super) fn bytes(&mut self, bytes: &[u8]) -> Result<(), Failure> {
+        self.sink.write_all(bytes)?;
+        self.sink.flush()?;
+        Ok(())
+    }
+
     /// Writes one JSON object on a line.
     pub(super) fn object(&mut self, value: &Value) -> Result<(), Failure> {
         self.line(value)

@@ -19,6 +19,7 @@ pub(super) const EXAMPLES: &str = "\
 Examples:
   sentinel queue create mail
   sentinel queue create urgent --order strict --description 'what people wait for'
+  sentinel queue create orders --index-path customer_id --index-path shop.country
   sentinel queue pause mail
   sentinel queue list";
 
@@ -47,12 +48,16 @@ enum Verb {
         /// For people.
         #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
         description: String,
+        /// A member of JSON payloads to search by, such as order.customer_id; also more than
+        /// once. Jobs are found by `job list --label payload.order.customer_id=7`.
+        #[arg(long = "index-path", value_name = "PATH")]
+        index_paths: Vec<String>,
     },
     /// Change settings of a queue; what is not said stays.
     #[command(
         after_help = "Example:\n  sentinel queue update mail --priority-boost 5m",
         group = ArgGroup::new("setting")
-            .args(["order", "priority_boost", "description"]).required(true).multiple(true),
+            .args(["order", "priority_boost", "description", "index_paths", "no_index_paths"]).required(true).multiple(true),
     )]
     Update {
         /// Its name.
@@ -66,6 +71,13 @@ enum Verb {
         /// For people.
         #[arg(long, value_name = "TEXT")]
         description: Option<String>,
+        /// A member of JSON payloads to search by; also more than once. Takes the place of
+        /// all former ones, for jobs that are enqueued from now on.
+        #[arg(long = "index-path", value_name = "PATH")]
+        index_paths: Vec<String>,
+        /// Search by no member of payloads.
+        #[arg(long, conflicts_with = "index_paths")]
+        no_index_paths: bool,
     },
     /// Start none of its jobs from now on. What runs goes on, and new jobs wait.
     #[command(after_help = "Example:\n  sentinel queue pause mail")]
@@ -125,16 +137,32 @@ pub(super) fn run(command: QueueCommand) -> ExitCode {
         let out = &mut out;
         let client = dial.client().await?;
         match verb {
-            Verb::Create { name, order, priority_boost, description } => {
+            Verb::Create { name, order, priority_boost, description, index_paths } => {
                 let (order, priority_boost) = (order.into(), priority_boost.and_then(span));
-                let queue = Queue { name, order, priority_boost, description, ..Queue::default() };
+                let queue = Queue {
+                    name,
+                    order,
+                    priority_boost,
+                    description,
+                    index_paths,
+                    ..Queue::default()
+                };
                 create(queue, &client, out).await
             }
-            Verb::Update { name, order, priority_boost, description } => {
+            Verb::Update {
+                name,
+                order,
+                priority_boost,
+                description,
+                index_paths,
+                no_index_paths,
+            } => {
+                let says_paths = no_index_paths || !index_paths.is_empty();
                 let said = [
                     order.map(|_| "order"),
                     priority_boost.map(|_| "priority_boost"),
                     description.as_ref().map(|_| "description"),
+                    says_paths.then_some("index_paths"),
                 ];
                 let said: Vec<&str> = said.into_iter().flatten().collect();
                 let queue = Queue {
@@ -142,6 +170,7 @@ pub(super) fn run(command: QueueCommand) -> ExitCode {
                     order: order.unwrap_or_default().into(),
                     priority_boost: priority_boost.and_then(span),
                     description: description.unwrap_or_default(),
+                    index_paths,
                     ..Queue::default()
                 };
                 show(&[client.update_queue(queue, &said).await?], out)

@@ -7,11 +7,16 @@ use std::time::Duration;
 use super::StoreUrl;
 use super::amount::{self, NotAnAmount};
 
+/// What turns a listener off.
+pub(super) const OFF: &str = "off";
+
 /// What a setting may hold.
 #[derive(Debug, Clone, Copy)]
 pub enum Kind {
     /// An IP address and a port.
     Address,
+    /// An IP address and a port, or `off`.
+    Listener,
     /// A path of the file system.
     Path,
     /// `true` or `false`.
@@ -39,6 +44,8 @@ pub enum Kind {
 pub enum Value {
     /// Of [`Kind::Address`].
     Address(SocketAddr),
+    /// Of [`Kind::Listener`]; none when it is off.
+    Listener(Option<SocketAddr>),
     /// Of [`Kind::Path`].
     Path(PathBuf),
     /// Of [`Kind::Switch`].
@@ -92,6 +99,11 @@ impl Kind {
                 .parse()
                 .map(Value::Address)
                 .map_err(|_| form("an IP address and a port, such as 127.0.0.1:7070")),
+            Kind::Listener if text == OFF => Ok(Value::Listener(None)),
+            Kind::Listener => text
+                .parse()
+                .map(|address| Value::Listener(Some(address)))
+                .map_err(|_| form("an IP address and a port, such as 127.0.0.1:7080, or off")),
             Kind::Path if text.is_empty() => Err(form("a path")),
             Kind::Path => Ok(Value::Path(text.into())),
             Kind::Switch => text.parse().map(Value::Switch).map_err(|_| form("true or false")),
@@ -151,14 +163,19 @@ impl Kind {
             Kind::Text(max) => Some(format!("1..{max} bytes")),
             Kind::Choice(words) => Some(words.join(", ")),
             Kind::Switch => Some("true, false".to_owned()),
-            Kind::Address | Kind::Path | Kind::Url | Kind::Store(_) | Kind::Filter => None,
+            Kind::Address
+            | Kind::Listener
+            | Kind::Path
+            | Kind::Url
+            | Kind::Store(_)
+            | Kind::Filter => None,
         }
     }
 
     /// The placeholder in `--help`.
     pub fn placeholder(&self) -> &'static str {
         match self {
-            Kind::Address => "IP:PORT",
+            Kind::Address | Kind::Listener => "IP:PORT",
             Kind::Path => "PATH",
             Kind::Switch => "BOOL",
             Kind::Bytes(..) => "BYTES",
@@ -193,7 +210,8 @@ impl Value {
         let text = match self {
             Value::Switch(on) => return Some(on.to_string()),
             Value::Count(count) => return Some(count.to_string()),
-            Value::Address(address) => address.to_string(),
+            Value::Address(address) | Value::Listener(Some(address)) => address.to_string(),
+            Value::Listener(None) => OFF.to_owned(),
             Value::Path(path) => path.display().to_string(),
             Value::Bytes(bytes) => amount::show_bytes(*bytes),
             Value::Span(span) => amount::show_span(*span),
@@ -223,6 +241,7 @@ macro_rules! from_value {
 
 from_value! {
     SocketAddr: Value::Address(address) => Some(address);
+    Option<SocketAddr>: Value::Listener(address) => Some(address);
     PathBuf: Value::Path(path) => Some(path);
     bool: Value::Switch(on) => Some(on);
     u64: Value::Bytes(number) | Value::Count(number) => Some(number);
@@ -230,6 +249,7 @@ from_value! {
     String: Value::Text(text) => Some(text);
     super::LogFormat: Value::Text(text) => super::LogFormat::from_word(&text);
     super::AckLevel: Value::Text(text) => super::AckLevel::from_word(&text);
+    super::Credentials: Value::Text(text) => super::Credentials::from_word(&text);
     super::Color: Value::Text(text) => super::Color::from_word(&text);
 }
 
@@ -237,6 +257,16 @@ impl FromValue for Option<StoreUrl> {
     fn from_value(value: Value) -> Option<Self> {
         match value {
             Value::Store(url) => Some(Some(url)),
+            Value::Unset => Some(None),
+            _ => None,
+        }
+    }
+}
+
+impl FromValue for Option<PathBuf> {
+    fn from_value(value: Value) -> Option<Self> {
+        match value {
+            Value::Path(path) => Some(Some(path)),
             Value::Unset => Some(None),
             _ => None,
         }

@@ -8,7 +8,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::kind::{Bad, Value};
 use super::table::{Config, Setting, TABLE};
-use super::{AckLevel, Mode, near};
+use super::{AckLevel, Credentials, Mode, near};
 
 /// Where settings may come from. Plain data, so that a test can say what a machine would.
 #[derive(Debug, Default, Clone)]
@@ -102,14 +102,22 @@ pub enum Fault {
 pub enum Contradiction {
     /// Beyond loopback without credentials.
     #[error(
-        "listen = {listen} can be reached from other machines, and this server does not ask for \
-         credentials. Listen on 127.0.0.1 and put a proxy in front, or set insecure = true \
+        "{setting} = {listen} can be reached from other machines, and this server does not ask for \
+         credentials. Set credentials = required, or listen on 127.0.0.1, or set insecure = true \
          (--insecure) where the network keeps others out"
     )]
     Exposed {
+        /// Which of the listeners.
+        setting: &'static str,
         /// The address.
         listen: std::net::SocketAddr,
     },
+    /// The gateway in this process speaks to it without TLS.
+    #[error(
+        "gateway_listen does not go with tls_cert: run sentinel-gateway --server https://.. --ca .. \
+         beside this server, and set gateway_listen = off"
+    )]
+    GatewayWithTls,
     /// Two listeners on one address.
     #[error("listen and ops_listen are both {listen}; give ops_listen another port")]
     SameAddress {
@@ -127,6 +135,17 @@ pub enum Contradiction {
         /// The setting that is missing.
         unset: &'static str,
     },
+    /// A certificate without its key, or the other way round.
+    #[error("{set} needs {unset}: TLS takes a certificate and its key; set both or neither")]
+    HalfTls {
+        /// The setting that is there.
+        set: &'static str,
+        /// The setting that is missing.
+        unset: &'static str,
+    },
+    /// The worker in `sentinel dev`, and who tries it out, know no certificate.
+    #[error("tls_cert is for `sentinel serve`: `sentinel dev` listens on this machine alone")]
+    TlsInDev,
     /// Replicas of nothing.
     #[error("ack = replicated needs broker_url: only Redis has replicas. Use ack = hot or ledger")]
     NoReplicas,
@@ -193,7 +212,7 @@ impl Config {
         }
         let plain = values.iter().map(|(value, _)| value.clone()).collect();
         let config = Config::from_values(plain).expect("each kind of the table fits its field");
-        for (names, contradiction) in contradictions(&config) {
+        for (names, contradiction) in contradictions(&config, mode) {
             // Somebody wrote one of them; a default is not to blame.
             let origins = TABLE.iter().zip(&values).map(|(setting, (_, origin))| (setting, origin));
             let mut of_these = origins.filter(|(setting, _)| names.contains(&setting.name));
@@ -286,11 +305,20 @@ fn one_value(value: &DeValue<'_>) -> Option<String> {
 }
 
 /// With the settings that each is about.
-fn contradictions(config: &Config) -> Vec<(&'static [&'static str], Contradiction)> {
+fn contradictions(config: &Config, mode: Mode) -> Vec<(&'static [&'static str], Contradiction)> {
     let mut found: Vec<(&[&str], Contradiction)> = Vec::new();
     let listen = config.listen;
-    if !config.insecure && !listen.ip().is_loopback() {
-        found.push((&["listen"], Contradiction::Exposed { listen }));
+    let is_open = config.credentials == Credentials::Off && !config.insecure;
+    let of_gateway = config.gateway_listen.map(|address| ("gateway_listen", address));
+    for (setting, listen) in [("listen", listen)].into_iter().chain(of_gateway) {
+        if is_open && !listen.ip().is_loopback() {
+            let names: &[&str] =
+                if setting == "listen" { &["listen"] } else { &["gateway_listen"] };
+            found.push((names, Contradiction::Exposed { setting, listen }));
+        }
+    }
+    if config.gateway_listen.is_some() && config.tls_cert.is_some() {
+        found.push((&["gateway_listen", "tls_cert"], Contradiction::GatewayWithTls));
     }
     // Port 0 asks the system for a free port, so two of them never meet.
     if listen.port() != 0 && listen == config.ops_listen {
@@ -303,6 +331,7 @@ fn contradictions(config: &Config) -> Vec<(&'static [&'static str], Contradictio
             found.push((&["broker_url", "ledger_url"], contradiction));
         }
     }
+    found.extend(tls_contradictions(config, mode));
     if config.ack == AckLevel::Replicated && config.broker_url.is_none() {
         found.push((&["ack"], Contradiction::NoReplicas));
     }
@@ -314,8 +343,30 @@ fn contradictions(config: &Config) -> Vec<(&'static [&'static str], Contradictio
     found
 }
 
+fn tls_contradictions(
+    config: &Config,
+    mode: Mode,
+) -> Option<(&'static [&'static str], Contradiction)> {
+    let has = [&config.tls_cert, &config.tls_key, &config.tls_client_ca].map(Option::is_some);
+    let half = |set, unset| Contradiction::HalfTls { set, unset };
+    Some(match has {
+        [true, false, _] => (&["tls_cert"], half("tls_cert", "tls_key")),
+        [false, true, _] => (&["tls_key"], half("tls_key", "tls_cert")),
+        [false, false, true] => (&["tls_client_ca"], half("tls_client_ca", "tls_cert")),
+        [true, true, _] if mode == Mode::Dev => (&["tls_cert"], Contradiction::TlsInDev),
+        _ => return None,
+    })
+}
+
 /// Read by the client verbs or before the settings are.
-const OTHER_ENV: [&str; 2] = ["SENTINEL_CONFIG", "SENTINEL_SERVER"];
+const OTHER_ENV: [&str; 6] = [
+    "SENTINEL_CONFIG",
+    "SENTINEL_SERVER",
+    "SENTINEL_CREDENTIAL",
+    "SENTINEL_CA",
+    "SENTINEL_CLIENT_CERT",
+    "SENTINEL_CLIENT_KEY",
+];
 
 fn warnings(sources: &Sources) -> Vec<String> {
     let known: Vec<String> = TABLE.iter().map(Setting::env).collect();

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::kind::{FromValue, Kind, Value};
-use super::{AckLevel, Color, LogFormat, Mode, StoreUrl};
+use super::{AckLevel, Color, Credentials, LogFormat, Mode, StoreUrl};
 
 /// One setting.
 #[derive(Debug)]
@@ -126,9 +126,20 @@ const LEDGERS: &[&str] = &["mysql"];
 settings! {
     "Network" {
         listen: SocketAddr, Kind::Address, Default::Both("127.0.0.1:7070"),
-            "Address of the gRPC services. Beyond loopback it needs insecure";
+            "Address of the gRPC services. Beyond loopback it needs credentials = required, or insecure";
         ops_listen: SocketAddr, Kind::Address, Default::Both("127.0.0.1:7071"),
             "Address of /metrics, /healthz and /readyz";
+        gateway_listen: Option<SocketAddr>, Kind::Listener,
+            Default::ByMode { serve: "off", dev: "127.0.0.1:7080" },
+            "Address of the panel, REST and gRPC-Web, or off. A sentinel-gateway beside the servers can be told more: other origins, limits, TLS towards servers";
+        credentials: Credentials, Kind::Choice(Credentials::WORDS), Default::Both("off"),
+            "Whether a call needs a key. With off, whoever reaches the port may do everything but manage keys; a key that is sent is checked all the same";
+        tls_cert: Option<PathBuf>, Kind::Path, Default::Unset,
+            "PEM file with the certificate of this server, then those that signed it. With it the gRPC services speak TLS alone. Files that change are taken within 2 s, for new connections. Needs tls_key";
+        tls_key: Option<PathBuf>, Kind::Path, Default::Unset,
+            "PEM file with the private key of tls_cert, without a passphrase";
+        tls_client_ca: Option<PathBuf>, Kind::Path, Default::Unset,
+            "PEM file with the certificates that those of clients must come from. A client without one is refused, whatever its key. Needs tls_cert";
         insecure: bool, Kind::Switch, Default::Both("false"),
             "Allows to listen beyond loopback without credentials: whoever reaches the port may enqueue and cancel";
         server_name: String, Kind::Text(128), Default::HostName,

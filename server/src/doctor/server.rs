@@ -2,9 +2,10 @@
 
 use std::time::{Duration, Instant};
 
+use sentinel_client::{Access, Connection};
 use sentinel_proto::admin::v1::ListQueuesRequest;
 use sentinel_proto::admin::v1::queue_service_client::QueueServiceClient;
-use tonic::transport::{Channel, Endpoint};
+use tonic::{Code, Request};
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
@@ -19,8 +20,8 @@ const SERVICES: [&str; 3] = [
 
 const PATIENCE: Duration = Duration::from_secs(5);
 
-pub(super) async fn examine(url: &str) -> Vec<Finding> {
-    let channel = match connect(url).await {
+pub(super) async fn examine(url: &str, access: &Access) -> Vec<Finding> {
+    let channel = match access.connect(url).await {
         Ok(channel) => channel,
         Err(error) => {
             let found = format!("{url}: {error}");
@@ -35,18 +36,16 @@ pub(super) async fn examine(url: &str) -> Vec<Finding> {
     findings
 }
 
-async fn connect(url: &str) -> Result<Channel, tonic::transport::Error> {
-    Endpoint::from_shared(url.to_owned())?
-        .connect_timeout(PATIENCE)
-        .timeout(PATIENCE)
-        .connect()
-        .await
+fn patient<T>(message: T) -> Request<T> {
+    let mut request = Request::new(message);
+    request.set_timeout(PATIENCE);
+    request
 }
 
-async fn health(channel: Channel, service: &str) -> Finding {
+async fn health(channel: Connection, service: &str) -> Finding {
     let request = HealthCheckRequest { service: service.to_owned() };
     let remedy = "read the server's log; it drains, or its stores are away";
-    match HealthClient::new(channel).check(request).await {
+    match HealthClient::new(channel).check(patient(request)).await {
         Ok(answer) if answer.get_ref().status() == ServingStatus::Serving => {
             Finding::ok("server", format!("{service} is SERVING"))
         }
@@ -59,15 +58,24 @@ async fn health(channel: Channel, service: &str) -> Finding {
 }
 
 /// A read that passes through the whole server.
-async fn answers(channel: Channel) -> Finding {
+async fn answers(channel: Connection) -> Finding {
     let began = Instant::now();
-    match QueueServiceClient::new(channel).list_queues(ListQueuesRequest::default()).await {
+    let request = patient(ListQueuesRequest::default());
+    match QueueServiceClient::new(channel).list_queues(request).await {
         Ok(answer) => {
             let count = answer.get_ref().queues.len();
             let (ms, noun) =
                 (began.elapsed().as_millis(), if count == 1 { "queue" } else { "queues" });
             Finding::ok("server", format!("answers with {count} {noun} in {ms} ms"))
         }
-        Err(status) => Finding::bad("server", status.message().to_owned(), "read the server's log"),
+        Err(status) => {
+            let remedy = match status.code() {
+                Code::Unauthenticated | Code::PermissionDenied => {
+                    "give a key that may look, of role viewer or above, with --credential"
+                }
+                _ => "read the server's log",
+            };
+            Finding::bad("server", status.message().to_owned(), remedy)
+        }
     }
 }

@@ -60,6 +60,11 @@ pub(crate) enum MoveError {
          and Redis, run `sentinel migrate`, and move again", dir.display()
     )]
     Incomplete { dir: PathBuf, rows: u64, moved: u64 },
+    #[error(
+        "the database has keys of its own, and not room for all of the directory's: revoke some; \
+         they are forgotten after 90 days"
+    )]
+    TooManyKeys,
     #[error("the journal of {} ends at {head}, and only {at} can be reached", dir.display())]
     Apart { dir: PathBuf, head: Position, at: Position },
     #[error(transparent)]

@@ -2,11 +2,11 @@
 //! refused here with the field's name; ranges are the domain's business.
 
 use prost_types::{Duration, FieldMask, Timestamp};
-use sentinel_broker::content_hash;
+use sentinel_broker::{PRODUCER, content_hash};
 use sentinel_domain::limits::{KEY_BYTES, TIME_RANGE_MS};
 use sentinel_domain::{
-    Ack, Backoff, DependencyFailure, Filter, Jitter, JobId, Label, Millis, NewJob, OnLost, Queue,
-    QueueOrder, State, UniqueMode, UniqueScope,
+    Ack, Backoff, DependencyFailure, Filter, Jitter, JobId, Label, Millis, NewJob, NewValues,
+    OnLost, Queue, QueueOrder, Scopes, State, UniqueMode, UniqueScope,
 };
 use sentinel_engine::{BulkAction, RequestKey};
 use sentinel_proto::admin::v1 as admin;
@@ -14,6 +14,7 @@ use sentinel_proto::jobs::v1 as wire;
 use tonic::Status;
 
 use super::status::invalid_field;
+use crate::identity::Caller;
 
 const NANOS: i32 = 1_000_000_000;
 
@@ -24,7 +25,7 @@ fn millis(at: Timestamp) -> Millis {
 
 /// Milliseconds of a caller's timestamp. One that no Timestamp may be is refused here; how
 /// far it may lie ahead is the domain's business.
-fn time(field: &str, at: Option<Timestamp>) -> Result<Option<Millis>, Status> {
+pub(super) fn time(field: &str, at: Option<Timestamp>) -> Result<Option<Millis>, Status> {
     let Some(at) = at else { return Ok(None) };
     if !(0..NANOS).contains(&at.nanos) {
         let text = format!("nanos {} is out of range: 0..=999999999", at.nanos);
@@ -106,6 +107,10 @@ pub(super) fn request_key(
         let text = format!("{} bytes is too long: at most {KEY_BYTES} bytes", id.len());
         return Err(invalid_field("request_id", text));
     }
+    if id.starts_with(PRODUCER) {
+        let text = format!("begins with {PRODUCER:?}, which no request_id does");
+        return Err(invalid_field("request_id", text));
+    }
     Ok((!id.is_empty()).then(|| RequestKey {
         id: id.to_owned(),
         content_hash: content_hash(&bare.encode_to_vec()),
@@ -171,18 +176,23 @@ pub(super) fn new_job(path: &str, spec: Option<wire::JobSpec>) -> Result<NewJob,
         },
         traceparent: spec.traceparent,
         cancel_grace_ms: span(&field("cancel_grace"), spec.cancel_grace)?,
-        ack: match known(&field("ack"), spec.ack)? {
-            wire::AckLevel::Unspecified => None,
-            wire::AckLevel::Hot => Some(Ack::Hot),
-            wire::AckLevel::Replicated => Some(Ack::Replicated),
-            wire::AckLevel::Ledger => Some(Ack::Ledger),
-        },
+        ack: ack(&field("ack"), spec.ack)?,
         ..NewJob::default()
     };
     if let Some(unique) = spec.unique {
         set_unique(path, &mut new, unique)?;
     }
     Ok(new)
+}
+
+/// How safe a change must be; none where that is for the server to say.
+pub(super) fn ack(field: &str, number: i32) -> Result<Option<Ack>, Status> {
+    Ok(match known(field, number)? {
+        wire::AckLevel::Unspecified => None,
+        wire::AckLevel::Hot => Some(Ack::Hot),
+        wire::AckLevel::Replicated => Some(Ack::Replicated),
+        wire::AckLevel::Ledger => Some(Ack::Ledger),
+    })
 }
 
 fn set_unique(path: &str, new: &mut NewJob, unique: wire::Unique) -> Result<(), Status> {
@@ -230,7 +240,20 @@ pub(super) fn filter(filter: Option<wire::JobFilter>) -> Result<Filter, Status> 
         labels: filter.labels.into_iter().map(label).collect(),
         created_after: time("filter.created_after", filter.created_after)?,
         created_before: time("filter.created_before", filter.created_before)?,
+        within: Scopes::ALL,
     })
+}
+
+/// The same, of what the caller may see. A queue that is named must be within.
+pub(super) fn filter_of(
+    filter: Option<wire::JobFilter>,
+    caller: &Caller,
+) -> Result<Filter, Status> {
+    let filter = self::filter(filter)?;
+    for queue in &filter.queues {
+        caller.may_use(queue)?;
+    }
+    Ok(Filter { within: caller.scopes().clone(), ..filter })
 }
 
 /// What is done to each job of a filter.
@@ -249,6 +272,30 @@ pub(super) fn bulk_action(action: i32, reason: &str) -> Result<BulkAction, Statu
     })
 }
 
+/// What a bulk action is about, for the audit trail.
+pub(super) fn bulk_target(request: &wire::BulkRequest) -> String {
+    let action = request.action().as_str_name().trim_start_matches("BULK_ACTION_");
+    let filter = request.filter.clone().unwrap_or_default();
+    let states = filter.states().map(|state| state.as_str_name().trim_start_matches("JOB_STATE_"));
+    let labels: Vec<String> =
+        filter.labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
+    let mut target = action.to_lowercase();
+    if request.dry_run {
+        target.push_str(" (dry run)");
+    }
+    for (word, names) in [
+        ("queues", filter.queues.join(",")),
+        ("kinds", filter.kinds.join(",")),
+        ("states", states.collect::<Vec<_>>().join(",")),
+        ("labels", labels.join(",")),
+    ] {
+        if !names.is_empty() {
+            target.push_str(&format!(" {word}={names}"));
+        }
+    }
+    target
+}
+
 /// A page size with its default for 0.
 pub(super) fn page_size(asked: i32, default: u64) -> Result<usize, Status> {
     let max = sentinel_domain::limits::PAGE_MAX;
@@ -265,19 +312,23 @@ pub(super) struct QueueMask {
     pub(super) order: bool,
     pub(super) priority_boost: bool,
     pub(super) description: bool,
+    pub(super) index_paths: bool,
 }
 
 pub(super) fn queue_mask(mask: Option<FieldMask>) -> Result<QueueMask, Status> {
     let paths = mask.unwrap_or_default().paths;
     let all = paths.is_empty() || paths == ["*"];
-    let mut named = QueueMask { order: all, priority_boost: all, description: all };
+    let mut named =
+        QueueMask { order: all, priority_boost: all, description: all, index_paths: all };
     for path in paths.iter().filter(|_| !all) {
         match path.as_str() {
             "order" => named.order = true,
             "priority_boost" => named.priority_boost = true,
             "description" => named.description = true,
+            "index_paths" => named.index_paths = true,
             other => {
-                let text = format!("{other:?} is none of order, priority_boost, description");
+                let text =
+                    format!("{other:?} is none of order, priority_boost, description, index_paths");
                 return Err(invalid_field("update_mask", text));
             }
         }
@@ -285,10 +336,39 @@ pub(super) fn queue_mask(mask: Option<FieldMask>) -> Result<QueueMask, Status> {
     Ok(named)
 }
 
+/// The fields of a spec that a mask names.
+pub(super) fn new_values(
+    spec: Option<wire::JobSpec>,
+    mask: Option<FieldMask>,
+) -> Result<NewValues, Status> {
+    let Some(spec) = spec else { return Err(invalid_field("spec", "is not set")) };
+    let paths = mask.unwrap_or_default().paths;
+    let all = "priority, run_at, labels, payload, content_type";
+    if paths.is_empty() {
+        return Err(invalid_field("update_mask", format!("is empty: name some of {all}")));
+    }
+    let mut values = NewValues::default();
+    for path in &paths {
+        match path.as_str() {
+            "priority" => values.priority = Some(spec.priority),
+            "run_at" => values.run_at = Some(time("spec.run_at", spec.run_at)?),
+            "labels" => values.labels = Some(spec.labels.clone().into_iter().collect()),
+            "payload" => values.payload = Some(bytes::Bytes::copy_from_slice(&spec.payload)),
+            "content_type" => values.content_type = Some(spec.content_type.clone()),
+            other => {
+                let text = format!("{other:?} is none of {all}");
+                return Err(invalid_field("update_mask", text));
+            }
+        }
+    }
+    Ok(values)
+}
+
 pub(super) fn queue(queue: Option<admin::Queue>) -> Result<Queue, Status> {
     let queue = queue.ok_or_else(|| invalid_field("queue", "is not set"))?;
     let mut declared = Queue::with_defaults(queue.name.into(), 0);
     declared.description = queue.description.into();
+    declared.index_paths = queue.index_paths.into_iter().map(Into::into).collect();
     declared.order = match known("queue.order", queue.order)? {
         admin::QueueOrder::Unspecified | admin::QueueOrder::Aging => QueueOrder::Aging,
         admin::QueueOrder::Strict => QueueOrder::Strict,

@@ -2,10 +2,10 @@
 
 use futures_util::Stream;
 use futures_util::stream::{self, BoxStream, StreamExt, TryStreamExt};
-use sentinel_domain::JobId;
-use sentinel_domain::limits::{BULK_DEFAULT, FILTER_NAMES, PAGE_DEFAULT};
-use sentinel_engine::{CancelOutcome, Engine, EngineError};
-use sentinel_ledger::PageRequest;
+use sentinel_domain::limits::{BULK_DEFAULT, DEPENDENCIES, FILTER_NAMES, PAGE_DEFAULT};
+use sentinel_domain::{JobId, NewJob, UniqueScope};
+use sentinel_engine::{CancelOutcome, Engine, EngineError, OutputPage};
+use sentinel_ledger::{OutputPiece, PageRequest};
 use sentinel_proto::jobs::v1 as wire;
 use sentinel_proto::jobs::v1::job_service_server::JobService;
 use tokio_util::sync::CancellationToken;
@@ -15,6 +15,7 @@ use tracing::Instrument;
 use super::status::{answer, invalid_field, shutting_down};
 use super::to_wire::{self, Parts};
 use super::{from_wire, watch};
+use crate::identity::Caller;
 use crate::telemetry::span::{JobSpan, batch_span, enqueue_span, record_job_id, traceparent_for};
 
 /// JobService on an engine.
@@ -52,9 +53,43 @@ fn until_closing<T: Send + 'static>(
     .boxed()
 }
 
-fn caller_trace<T>(request: &Request<T>) -> String {
+pub(super) fn caller_trace<T>(request: &Request<T>) -> String {
     let header = request.metadata().get("traceparent");
     header.and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned()
+}
+
+/// Refuses a job in a queue that the caller does not reach, one that could meet a job of such a
+/// queue by its unique key, and one that waits for such a job: that would tell when it ends. A
+/// job that is not there is refused in the same way.
+pub(super) async fn may_enqueue(
+    engine: &Engine,
+    caller: &Caller,
+    path: &str,
+    new: &NewJob,
+) -> Result<(), Status> {
+    caller.may_use(&new.queue)?;
+    if caller.scopes().is_all() {
+        return Ok(());
+    }
+    if new.unique_key.is_some() && new.unique_scope != Some(UniqueScope::Queue) {
+        // The job that has the key may be anywhere: it would be shown, or replaced.
+        let text = "must be UNIQUE_SCOPE_QUEUE: the key of the caller does not reach all queues";
+        return Err(invalid_field(&format!("{path}.unique.scope"), text));
+    }
+    if new.depends_on.is_empty() {
+        return Ok(());
+    }
+    let field = format!("{path}.depends_on");
+    let max = DEPENDENCIES as usize;
+    let ids = new.depends_on.iter().take(max).map(|id| from_wire::job_id(&field, id));
+    let ids = ids.collect::<Result<Vec<JobId>, Status>>()?;
+    let parents = engine.get_many(&ids).await.map_err(answer)?;
+    for (id, parent) in ids.iter().zip(parents) {
+        if !parent.is_some_and(|parent| caller.sees(&parent)) {
+            return Err(invalid_field(&field, format!("no job has the id {id}")));
+        }
+    }
+    Ok(())
 }
 
 #[tonic::async_trait]
@@ -64,16 +99,19 @@ impl JobService for Jobs {
         request: Request<wire::EnqueueRequest>,
     ) -> Result<Response<wire::EnqueueResponse>, Status> {
         let trace = caller_trace(&request);
+        let caller = Caller::of(&request)?;
         let mut request = request.into_inner();
         let request_id = std::mem::take(&mut request.request_id);
         let key = from_wire::request_key(&request_id, &request)?;
         from_wire::actor(&request.actor)?;
         let mut new = from_wire::new_job("spec", request.spec)?;
+        may_enqueue(&self.engine, &caller, "spec", &new).await?;
         let span = enqueue_span(JobSpan { queue: &new.queue, kind: &new.kind, job_id: "" });
         if new.traceparent.is_empty() {
             new.traceparent = traceparent_for(&span, &trace);
         }
-        let enqueued = self.engine.enqueue(new, &request.actor, key).instrument(span.clone());
+        let actor = caller.actor(&request.actor);
+        let enqueued = self.engine.enqueue(new, &actor, key).instrument(span.clone());
         let enqueued = enqueued.await.map_err(answer)?;
         record_job_id(&span, &enqueued.job.id.to_string());
         Ok(Response::new(wire::EnqueueResponse {
@@ -87,20 +125,27 @@ impl JobService for Jobs {
         request: Request<wire::EnqueueBatchRequest>,
     ) -> Result<Response<wire::EnqueueBatchResponse>, Status> {
         let trace = caller_trace(&request);
+        let caller = Caller::of(&request)?;
         let mut request = request.into_inner();
         let request_id = std::mem::take(&mut request.request_id);
         let key = from_wire::request_key(&request_id, &request)?;
         from_wire::actor(&request.actor)?;
         let mut items = Vec::with_capacity(request.specs.len());
         for (at, spec) in request.specs.into_iter().enumerate() {
-            items.push(from_wire::new_job(&format!("specs[{at}]"), Some(spec))?);
+            let path = format!("specs[{at}]");
+            let new = from_wire::new_job(&path, Some(spec))?;
+            may_enqueue(&self.engine, &caller, &path, &new).await?;
+            items.push(new);
         }
+        // An empty batch asked for no queue.
+        caller.scopes();
         let span = batch_span(items.iter().map(|new| new.queue.as_str()));
         let trace = traceparent_for(&span, &trace);
         for new in items.iter_mut().filter(|new| new.traceparent.is_empty()) {
             new.traceparent.clone_from(&trace);
         }
-        let enqueued = self.engine.enqueue_batch(items, request.atomic, &request.actor, key);
+        let actor = caller.actor(&request.actor);
+        let enqueued = self.engine.enqueue_batch(items, request.atomic, &actor, key);
         let results = enqueued.instrument(span).await.map_err(answer)?;
         let results = results.into_iter().map(to_wire::batch_result).collect();
         Ok(Response::new(wire::EnqueueBatchResponse { results }))
@@ -110,9 +155,13 @@ impl JobService for Jobs {
         &self,
         request: Request<wire::GetRequest>,
     ) -> Result<Response<wire::GetResponse>, Status> {
+        let caller = Caller::of(&request)?;
         let request = request.into_inner();
         let id = from_wire::job_id("id", &request.id)?;
         let job = self.engine.get(id).await.map_err(answer)?;
+        if !caller.sees(&job) {
+            return Err(answer(EngineError::JobNotFound(id)));
+        }
         let parts = Parts::of(request.view, Parts::Full);
         Ok(Response::new(wire::GetResponse { job: Some(to_wire::job(&job, parts)) }))
     }
@@ -121,11 +170,13 @@ impl JobService for Jobs {
         &self,
         request: Request<wire::BatchGetRequest>,
     ) -> Result<Response<wire::BatchGetResponse>, Status> {
+        let caller = Caller::of(&request)?;
         let request = request.into_inner();
         let ids = from_wire::job_ids("ids", &request.ids)?;
         let parts = Parts::of(request.view, Parts::Basic);
         let found = self.engine.batch_get(&ids, parts == Parts::Full).await.map_err(answer)?;
-        let results = ids.iter().zip(found).map(|(id, job)| to_wire::found(*id, job, parts));
+        let seen = found.into_iter().map(|job| job.filter(|job| caller.sees(job)));
+        let results = ids.iter().zip(seen).map(|(id, job)| to_wire::found(*id, job, parts));
         Ok(Response::new(wire::BatchGetResponse { results: results.collect() }))
     }
 
@@ -133,9 +184,11 @@ impl JobService for Jobs {
         &self,
         request: Request<wire::ListAttemptsRequest>,
     ) -> Result<Response<wire::ListAttemptsResponse>, Status> {
+        let caller = Caller::of(&request)?;
         let request = request.into_inner();
         let id = from_wire::job_id("id", &request.id)?;
         let size = from_wire::page_size(request.page_size, PAGE_DEFAULT)?;
+        caller.may_see(&self.engine, id).await?;
         let below = from_wire::page_token::<u64>(&request.page_token)?;
         let page = self.engine.list_attempts(id, below, size).await.map_err(answer)?;
         Ok(Response::new(wire::ListAttemptsResponse {
@@ -149,8 +202,9 @@ impl JobService for Jobs {
         &self,
         request: Request<wire::ListRequest>,
     ) -> Result<Response<wire::ListResponse>, Status> {
+        let caller = Caller::of(&request)?;
         let request = request.into_inner();
-        let filter = from_wire::filter(request.filter)?;
+        let filter = from_wire::filter_of(request.filter, &caller)?;
         let size = from_wire::page_size(request.page_size, PAGE_DEFAULT)?;
         let before = from_wire::page_token::<JobId>(&request.page_token)?;
         let page = self.engine.list(filter, before, size).await.map_err(answer)?;
@@ -166,14 +220,19 @@ impl JobService for Jobs {
         &self,
         request: Request<wire::CountsRequest>,
     ) -> Result<Response<wire::CountsResponse>, Status> {
+        let caller = Caller::of(&request)?;
         let queues = request.into_inner().queues;
         let max = 5 * FILTER_NAMES as usize;
         if queues.len() > max {
             let text = format!("{} queues is too many: at most {max}", queues.len());
             return Err(invalid_field("queues", text));
         }
+        for queue in &queues {
+            caller.may_use(queue)?;
+        }
         let queues = queues.into_iter().map(Into::into).collect();
-        let page = self.engine.counts(queues).await.map_err(answer)?;
+        let mut page = self.engine.counts(queues).await.map_err(answer)?;
+        page.counts.retain(|count| caller.scopes().has(&count.queue));
         Ok(Response::new(wire::CountsResponse {
             queues: to_wire::counts(page.counts),
             as_of: Some(to_wire::timestamp(page.as_of)),
@@ -183,7 +242,8 @@ impl JobService for Jobs {
     type WatchStream = BoxStream<'static, Result<wire::WatchResponse, Status>>;
 
     async fn watch(&self, request: Request<wire::WatchRequest>) -> Streamed<wire::WatchResponse> {
-        let events = watch::open(&self.engine, request.into_inner()).await?;
+        let caller = Caller::of(&request)?;
+        let events = watch::open(&self.engine, &caller, request.into_inner()).await?;
         Ok(Response::new(until_closing(events, self.closing.clone())))
     }
 
@@ -191,12 +251,16 @@ impl JobService for Jobs {
         &self,
         request: Request<wire::CancelRequest>,
     ) -> Result<Response<wire::CancelResponse>, Status> {
+        let caller = Caller::of(&request)?;
         let request = request.into_inner();
+        caller.is_about(&request.id, &request.request_id, &request.actor);
         let id = from_wire::job_id("id", &request.id)?;
         from_wire::actor(&request.actor)?;
         // A cancel is safe to repeat by itself; its request_id is checked all the same.
         from_wire::request_key(&request.request_id, &())?;
-        let cancelled = self.engine.cancel(id, &request.reason, &request.actor);
+        caller.may_see(&self.engine, id).await?;
+        let actor = caller.actor(&request.actor);
+        let cancelled = self.engine.cancel(id, &request.reason, &actor);
         let cancelled = cancelled.await.map_err(answer)?;
         let outcome = match cancelled.outcome {
             CancelOutcome::Cancelled => wire::CancelOutcome::Cancelled,
@@ -211,11 +275,14 @@ impl JobService for Jobs {
         &self,
         request: Request<wire::RetryRequest>,
     ) -> Result<Response<wire::RetryResponse>, Status> {
+        let caller = Caller::of(&request)?;
         let mut request = request.into_inner();
+        caller.is_about(&request.id, &request.request_id, &request.actor);
         let request_id = std::mem::take(&mut request.request_id);
         let key = from_wire::request_key(&request_id, &request)?;
         from_wire::actor(&request.actor)?;
         let id = from_wire::job_id("id", &request.id)?;
+        caller.may_see(&self.engine, id).await?;
         let job = self.engine.retry(id, key).await.map_err(answer)?;
         Ok(Response::new(wire::RetryResponse { job: Some(to_wire::job(&job, Parts::Basic)) }))
     }
@@ -224,25 +291,49 @@ impl JobService for Jobs {
         &self,
         request: Request<wire::RunNowRequest>,
     ) -> Result<Response<wire::RunNowResponse>, Status> {
+        let caller = Caller::of(&request)?;
         let mut request = request.into_inner();
+        caller.is_about(&request.id, &request.request_id, &request.actor);
         let request_id = std::mem::take(&mut request.request_id);
         let key = from_wire::request_key_of("RunNow", &request_id, &request)?;
         from_wire::actor(&request.actor)?;
         let id = from_wire::job_id("id", &request.id)?;
+        caller.may_see(&self.engine, id).await?;
         let job = self.engine.run_now(id, key).await.map_err(answer)?;
         Ok(Response::new(wire::RunNowResponse { job: Some(to_wire::job(&job, Parts::Basic)) }))
+    }
+
+    async fn update(
+        &self,
+        request: Request<wire::UpdateRequest>,
+    ) -> Result<Response<wire::UpdateResponse>, Status> {
+        let caller = Caller::of(&request)?;
+        let mut request = request.into_inner();
+        caller.is_about(&request.id, &request.request_id, &request.actor);
+        let request_id = std::mem::take(&mut request.request_id);
+        let key = from_wire::request_key_of("Update", &request_id, &request)?;
+        from_wire::actor(&request.actor)?;
+        let id = from_wire::job_id("id", &request.id)?;
+        caller.may_see(&self.engine, id).await?;
+        let values = from_wire::new_values(request.spec, request.update_mask)?;
+        let version = (request.version != 0).then_some(request.version);
+        let job = self.engine.update(id, &values, version, key).await.map_err(answer)?;
+        Ok(Response::new(wire::UpdateResponse { job: Some(to_wire::job(&job, Parts::Basic)) }))
     }
 
     async fn delete(
         &self,
         request: Request<wire::DeleteRequest>,
     ) -> Result<Response<wire::DeleteResponse>, Status> {
+        let caller = Caller::of(&request)?;
         let mut request = request.into_inner();
+        caller.is_about(&request.id, &request.request_id, &request.actor);
         let request_id = std::mem::take(&mut request.request_id);
         let key = from_wire::request_key_of("Delete", &request_id, &request)?;
         from_wire::actor(&request.actor)?;
         let id = from_wire::job_id("id", &request.id)?;
-        self.engine.delete(id, &request.actor, key).await.map_err(answer)?;
+        caller.may_see(&self.engine, id).await?;
+        self.engine.delete(id, &caller.actor(&request.actor), key).await.map_err(answer)?;
         Ok(Response::new(wire::DeleteResponse {}))
     }
 
@@ -250,10 +341,12 @@ impl JobService for Jobs {
         &self,
         request: Request<wire::BulkRequest>,
     ) -> Result<Response<wire::BulkResponse>, Status> {
+        let caller = Caller::of(&request)?;
         let request = request.into_inner();
+        caller.is_about(&from_wire::bulk_target(&request), "", &request.actor);
         from_wire::actor(&request.actor)?;
         let action = from_wire::bulk_action(request.action, &request.reason)?;
-        let filter = from_wire::filter(request.filter)?;
+        let filter = from_wire::filter_of(request.filter, &caller)?;
         if request.dry_run {
             let (matched, capped) =
                 self.engine.bulk_preview(&action, &filter).await.map_err(answer)?;
@@ -265,7 +358,8 @@ impl JobService for Jobs {
         }
         let size = from_wire::page_size(request.page_size, BULK_DEFAULT)?;
         let before = from_wire::page_token::<JobId>(&request.page_token)?;
-        let step = self.engine.bulk(&action, &filter, PageRequest { size, before }, &request.actor);
+        let actor = caller.actor(&request.actor);
+        let step = self.engine.bulk(&action, &filter, PageRequest { size, before }, &actor);
         Ok(Response::new(to_wire::bulk_step(step.await.map_err(answer)?)))
     }
 
@@ -275,8 +369,10 @@ impl JobService for Jobs {
         &self,
         request: Request<wire::ReadLogsRequest>,
     ) -> Streamed<wire::ReadLogsResponse> {
+        let caller = Caller::of(&request)?;
         let request = request.into_inner();
         let id = from_wire::job_id("id", &request.id)?;
+        caller.may_see(&self.engine, id).await?;
         let attempt = (request.attempt != 0).then_some(request.attempt);
         let feed = self.engine.read_logs(id, attempt, request.follow).await.map_err(answer)?;
         let pages = stream::try_unfold(feed, |mut feed| async move {
@@ -285,6 +381,33 @@ impl JobService for Jobs {
             let parts = to_wire::in_parts(lines, rows.len()).into_iter();
             let parts = parts.map(|lines| Ok(wire::ReadLogsResponse { lines }));
             Ok(Some((stream::iter(parts), feed)))
+        });
+        let pages = pages.try_flatten().map(|page| page.map_err(answer));
+        Ok(Response::new(until_closing(pages, self.closing.clone())))
+    }
+
+    type ReadOutputStream = BoxStream<'static, Result<wire::ReadOutputResponse, Status>>;
+
+    async fn read_output(
+        &self,
+        request: Request<wire::ReadOutputRequest>,
+    ) -> Streamed<wire::ReadOutputResponse> {
+        let caller = Caller::of(&request)?;
+        let request = request.into_inner();
+        let id = from_wire::job_id("id", &request.id)?;
+        caller.may_see(&self.engine, id).await?;
+        let named = |number: u32| (number != 0).then_some(number);
+        let of = (named(request.run), named(request.attempt));
+        let feed = self.engine.read_output(id, of, request.offset, request.follow);
+        let pages = stream::try_unfold(feed.await.map_err(answer)?, |mut feed| async move {
+            let Some(page) = feed.next().await? else { return Ok::<_, EngineError>(None) };
+            let OutputPage { run, attempt, pieces } = page;
+            let pieces = pieces.into_iter().map(move |piece| {
+                let OutputPiece { offset, data, .. } = piece;
+                let data = data.into();
+                Ok(wire::ReadOutputResponse { run, attempt, offset, data })
+            });
+            Ok(Some((stream::iter(pieces), feed)))
         });
         let pages = pages.try_flatten().map(|page| page.map_err(answer));
         Ok(Response::new(until_closing(pages, self.closing.clone())))

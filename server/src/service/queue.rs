@@ -8,6 +8,7 @@ use tonic::{Request, Response, Status};
 
 use super::status::{answer, invalid_field};
 use super::{from_wire, to_wire};
+use crate::identity::Caller;
 
 /// Queues of a page when page_size is 0.
 const PAGE_DEFAULT: u64 = 100;
@@ -26,11 +27,13 @@ impl QueuesService {
 
     async fn turn(
         &self,
-        name: &str,
-        actor: &str,
+        caller: &Caller,
+        (name, actor): (&str, &str),
         mode: QueueMode,
     ) -> Result<Option<wire::Queue>, Status> {
+        caller.is_about(name, "", actor);
         from_wire::actor(actor)?;
+        caller.may_use(name)?;
         let queue = self.engine.update_queue(name, |queue| queue.mode = mode).await;
         Ok(Some(to_wire::queue(&*queue.map_err(answer)?)))
     }
@@ -42,9 +45,13 @@ impl QueueService for QueuesService {
         &self,
         request: Request<wire::CreateQueueRequest>,
     ) -> Result<Response<wire::CreateQueueResponse>, Status> {
+        let caller = Caller::of(&request)?;
         let request = request.into_inner();
+        let name = request.queue.as_ref().map(|queue| queue.name.as_str()).unwrap_or_default();
+        caller.is_about(name, "", &request.actor);
         from_wire::actor(&request.actor)?;
         let queue = from_wire::queue(request.queue)?;
+        caller.may_use(&queue.name)?;
         let (queue, existed) = self.engine.create_queue(queue).await.map_err(answer)?;
         let queue = Some(to_wire::queue(&queue));
         Ok(Response::new(wire::CreateQueueResponse { queue, existed }))
@@ -54,7 +61,10 @@ impl QueueService for QueuesService {
         &self,
         request: Request<wire::GetQueueRequest>,
     ) -> Result<Response<wire::GetQueueResponse>, Status> {
-        let queue = self.engine.get_queue(&request.into_inner().name).await.map_err(answer)?;
+        let caller = Caller::of(&request)?;
+        let name = request.into_inner().name;
+        caller.may_use(&name)?;
+        let queue = self.engine.get_queue(&name).await.map_err(answer)?;
         Ok(Response::new(wire::GetQueueResponse { queue: Some(to_wire::queue(&queue)) }))
     }
 
@@ -62,6 +72,7 @@ impl QueueService for QueuesService {
         &self,
         request: Request<wire::ListQueuesRequest>,
     ) -> Result<Response<wire::ListQueuesResponse>, Status> {
+        let caller = Caller::of(&request)?;
         let request = request.into_inner();
         let size = from_wire::page_size(request.page_size, PAGE_DEFAULT)?;
         let after = Some(request.page_token.as_str()).filter(|token| !token.is_empty());
@@ -71,7 +82,8 @@ impl QueueService for QueuesService {
             return Err(invalid_field("page_token", "is not the next_page_token of a page"));
         }
         // One more than asked for tells whether there is another page.
-        let mut queues = self.engine.list_queues(after, size + 1).await.map_err(answer)?;
+        let mut queues =
+            self.engine.list_queues(caller.scopes(), after, size + 1).await.map_err(answer)?;
         let has_more = queues.len() > size;
         queues.truncate(size);
         let last = queues.last().filter(|_| has_more);
@@ -84,8 +96,12 @@ impl QueueService for QueuesService {
         &self,
         request: Request<wire::UpdateQueueRequest>,
     ) -> Result<Response<wire::UpdateQueueResponse>, Status> {
+        let caller = Caller::of(&request)?;
         let request = request.into_inner();
+        let name = request.queue.as_ref().map(|queue| queue.name.as_str()).unwrap_or_default();
+        caller.is_about(name, "", &request.actor);
         from_wire::actor(&request.actor)?;
+        caller.may_use(name)?;
         let mask = from_wire::queue_mask(request.update_mask)?;
         let to = from_wire::queue(request.queue)?;
         let change = |queue: &mut Queue| {
@@ -98,6 +114,9 @@ impl QueueService for QueuesService {
             if mask.description {
                 queue.description = to.description.clone();
             }
+            if mask.index_paths {
+                queue.index_paths.clone_from(&to.index_paths);
+            }
         };
         let queue = self.engine.update_queue(&to.name, change).await.map_err(answer)?;
         Ok(Response::new(wire::UpdateQueueResponse { queue: Some(to_wire::queue(&queue)) }))
@@ -107,8 +126,9 @@ impl QueueService for QueuesService {
         &self,
         request: Request<wire::PauseQueueRequest>,
     ) -> Result<Response<wire::PauseQueueResponse>, Status> {
+        let caller = Caller::of(&request)?;
         let wire::PauseQueueRequest { name, actor } = request.into_inner();
-        let queue = self.turn(&name, &actor, QueueMode::Paused).await?;
+        let queue = self.turn(&caller, (&name, &actor), QueueMode::Paused).await?;
         Ok(Response::new(wire::PauseQueueResponse { queue }))
     }
 
@@ -116,8 +136,9 @@ impl QueueService for QueuesService {
         &self,
         request: Request<wire::DrainQueueRequest>,
     ) -> Result<Response<wire::DrainQueueResponse>, Status> {
+        let caller = Caller::of(&request)?;
         let wire::DrainQueueRequest { name, actor } = request.into_inner();
-        let queue = self.turn(&name, &actor, QueueMode::Draining).await?;
+        let queue = self.turn(&caller, (&name, &actor), QueueMode::Draining).await?;
         Ok(Response::new(wire::DrainQueueResponse { queue }))
     }
 
@@ -125,8 +146,9 @@ impl QueueService for QueuesService {
         &self,
         request: Request<wire::ResumeQueueRequest>,
     ) -> Result<Response<wire::ResumeQueueResponse>, Status> {
+        let caller = Caller::of(&request)?;
         let wire::ResumeQueueRequest { name, actor } = request.into_inner();
-        let queue = self.turn(&name, &actor, QueueMode::Open).await?;
+        let queue = self.turn(&caller, (&name, &actor), QueueMode::Open).await?;
         Ok(Response::new(wire::ResumeQueueResponse { queue }))
     }
 }

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use sentinel_broker::StoreError;
-use sentinel_domain::Violation;
+use sentinel_domain::{KeyEnd, KeyId, Role, Violation};
 use sentinel_engine::EngineError;
 use sentinel_ledger::LedgerError;
 use tonic::{Code, Status};
@@ -57,6 +57,12 @@ catalogue! {
     QUEUE_NOT_FOUND: NotFound, "",
         "No queue has this name, and the server does not create queues by itself.",
         "Create the queue, or correct the name.";
+    KIND_NOT_FOUND: NotFound, "",
+        "No worker had this kind in the last 90 days.",
+        "Check the name, and that a worker with a handler for it runs.";
+    WORKER_NOT_FOUND: NotFound, "",
+        "No live worker has this id.",
+        "List the workers again: an id is that of one session.";
     QUEUE_EXISTS: AlreadyExists, "",
         "A queue of this name exists with other settings.",
         "Read the queue and decide whose settings are right.";
@@ -84,6 +90,15 @@ catalogue! {
     JOB_NOT_SCHEDULED: FailedPrecondition, "",
         "Only a SCHEDULED job can be started ahead of its time; the metadata say in which `state` the job is.",
         "Nothing, if it is READY or RUNNING. Retry a final job.";
+    JOB_STARTED: FailedPrecondition, "",
+        "Values of a job can be changed before its first start only; the metadata say in which `state` the job is.",
+        "Enqueue another job, or retry this one as it is.";
+    JOB_VERSION: Aborted, "",
+        "The job has another version than the call asked for; the metadata say which `version`.",
+        "Read the job again, and decide again.";
+    PRODUCER_MOVED: Aborted, "",
+        "Another Ingest stream of this producer was opened, and this one commits nothing more.",
+        "Nothing, if that is the program's next instance; else give each program a producer_id of its own.";
     CONTENDED: Aborted, "",
         "The job changed again and again while the call was decided.",
         "Repeat the call.";
@@ -108,6 +123,33 @@ catalogue! {
     STORE_DAMAGED: DataLoss, "",
         "A stored record can not be read.",
         "Read the server's log; restore from a backup if it says so.";
+    CREDENTIAL_MISSING: Unauthenticated, "",
+        "The call has no `authorization: Bearer <key>`, and the server asks for one.",
+        "Send a key: `SENTINEL_CREDENTIAL` for the command line, workers and SDKs.";
+    CREDENTIAL_INVALID: Unauthenticated, "",
+        "The credential is no key, or no key of this installation.",
+        "Check that the whole key was copied, and which installation it is of.";
+    CREDENTIAL_EXPIRED: Unauthenticated, "",
+        "The time of the key is over. A stream that was opened with it ends with this too.",
+        "Ask for a new key.";
+    CREDENTIAL_REVOKED: Unauthenticated, "",
+        "The key was revoked. A stream that was opened with it ends with this too.",
+        "Ask for a new key.";
+    ROLE_NOT_ALLOWED: PermissionDenied, "",
+        "The role of the key does not make this call.",
+        "Use a key of another role; docs/security.md has the table.";
+    QUEUE_NOT_ALLOWED: PermissionDenied, "",
+        "The key does not reach the queue, or the call concerns all queues and the key does not.",
+        "Use a key of this queue. A job of another queue is JOB_NOT_FOUND.";
+    KEYS_UNKNOWN: Unavailable, "RetryInfo",
+        "The server has not reached its ledger for a day, and trusts no key that long.",
+        "Bring the ledger back.";
+    KEY_NOT_FOUND: NotFound, "",
+        "No key has this id.",
+        "Check the id. A key that ended is forgotten after 90 days.";
+    TOO_MANY_KEYS: ResourceExhausted, "",
+        "The installation has as many keys as it can have.",
+        "Revoke keys that are not used; they are forgotten after 90 days.";
     SESSION_PROTOCOL: InvalidArgument, "",
         "A worker sent a frame that the protocol does not allow there.",
         "Update the worker's SDK.";
@@ -177,6 +219,66 @@ pub fn protocol(message: impl Into<String>) -> Status {
     simple(&SESSION_PROTOCOL, message.into())
 }
 
+/// No credential where there must be one.
+pub fn credential_missing() -> Status {
+    simple(&CREDENTIAL_MISSING, "this call needs a key: authorization: Bearer <key>".to_owned())
+}
+
+/// A credential of nobody.
+pub fn credential_invalid() -> Status {
+    simple(&CREDENTIAL_INVALID, "the credential is no key of this installation".to_owned())
+}
+
+/// A key that was taken once.
+pub fn credential_ended(how: Option<KeyEnd>) -> Status {
+    match how {
+        Some(KeyEnd::Expired) => simple(&CREDENTIAL_EXPIRED, "the key has expired".to_owned()),
+        Some(KeyEnd::Revoked) | None => {
+            simple(&CREDENTIAL_REVOKED, "the key was revoked".to_owned())
+        }
+    }
+}
+
+/// Nobody can tell whether the key still holds.
+pub fn keys_unknown() -> Status {
+    let message = "the ledger has not told of keys for a day".to_owned();
+    later(&KEYS_UNKNOWN, message, Duration::from_secs(5))
+}
+
+/// A call that the role does not make.
+pub fn role_not_allowed(role: Role, call: &str) -> Status {
+    simple(&ROLE_NOT_ALLOWED, format!("a key of role {role} does not call {call}"))
+}
+
+/// A queue that the key does not reach.
+pub fn queue_not_allowed(queue: &str) -> Status {
+    let queue = cut(queue.to_owned(), 128);
+    simple(&QUEUE_NOT_ALLOWED, format!("the key does not reach the queue {queue:?}"))
+}
+
+/// A call about all queues, by a key of some.
+pub fn installation_not_allowed(call: &str) -> Status {
+    simple(&QUEUE_NOT_ALLOWED, format!("{call} needs a key that reaches all queues"))
+}
+
+/// No key has the id.
+pub fn key_not_found(id: KeyId) -> Status {
+    simple(&KEY_NOT_FOUND, format!("no key has the id {id}"))
+}
+
+/// No room for another key.
+pub fn too_many_keys(message: String) -> Status {
+    simple(&TOO_MANY_KEYS, message)
+}
+
+/// The reason of an error made here; the name of its code for one of the transport.
+pub fn reason_of(status: &Status) -> String {
+    match status.get_details_error_info() {
+        Some(info) => info.reason,
+        None => crate::ops::rpc::code_name(status.code()).to_owned(),
+    }
+}
+
 /// The server closes its streams.
 pub fn shutting_down() -> Status {
     answer(EngineError::ShuttingDown)
@@ -190,6 +292,8 @@ pub fn answer(error: EngineError) -> Status {
         EngineError::Invalid(violations) => invalid(violations),
         EngineError::JobNotFound(_) => simple(&JOB_NOT_FOUND, message),
         EngineError::QueueNotFound(_) => simple(&QUEUE_NOT_FOUND, message),
+        EngineError::KindNotFound(_) => simple(&KIND_NOT_FOUND, message),
+        EngineError::WorkerNotFound(_) => simple(&WORKER_NOT_FOUND, message),
         EngineError::QueueExists(_) => simple(&QUEUE_EXISTS, message),
         EngineError::QueueDraining(_) => simple(&QUEUE_DRAINING, message),
         EngineError::TooManyQueues { .. } => simple(&TOO_MANY_QUEUES, message),
@@ -206,6 +310,16 @@ pub fn answer(error: EngineError) -> Status {
             let (code, details) = begin(&JOB_NOT_SCHEDULED, &[("state", state)]);
             status(code, message, details)
         }
+        EngineError::Started { state, .. } => {
+            let state = to_wire::state(state).as_str_name().to_owned();
+            let (code, details) = begin(&JOB_STARTED, &[("state", state)]);
+            status(code, message, details)
+        }
+        EngineError::OtherVersion { found, .. } => {
+            let (code, details) = begin(&JOB_VERSION, &[("version", found.to_string())]);
+            status(code, message, details)
+        }
+        EngineError::ProducerMoved => simple(&PRODUCER_MOVED, message),
         EngineError::Contended => simple(&CONTENDED, message),
         EngineError::Overloaded => later(&OVERLOADED, message, pause),
         EngineError::ShuttingDown | EngineError::Store(StoreError::Closed) => {

@@ -7,7 +7,9 @@ use sentinel_domain::{
     Ack, AttemptOutcome, Backoff, DependencyFailure, Jitter, Job, JobError, JobId, Millis, OnLost,
     Progress, Queue, QueueMode, QueueOrder, Reason, Spec, State, UniqueMode, UniqueScope,
 };
-use sentinel_engine::{Attempt, BatchItem, BulkOutcome, BulkStep, CameOfIt, ItemRefused};
+use sentinel_engine::{
+    Attempt, BatchItem, BulkOutcome, BulkStep, CameOfIt, ItemRefused, Kind, WorkerCard,
+};
 use sentinel_ledger::{LogRow, QueueCount};
 use sentinel_proto::admin::v1 as admin;
 use sentinel_proto::jobs::v1 as wire;
@@ -304,20 +306,20 @@ pub(super) fn counts(counts: Vec<QueueCount>) -> Vec<wire::QueueCounts> {
             queues.push(wire::QueueCounts { queue: count.queue.to_string(), states: Vec::new() });
         }
         if let Some(queue) = queues.last_mut() {
-            queue.states.push(wire::StateCount {
-                state: state(count.state).into(),
-                count: count.count,
-                capped: count.capped,
-            });
+            queue.states.push(state_count(&count));
         }
     }
     queues
 }
 
+pub(super) fn state_count(count: &QueueCount) -> wire::StateCount {
+    wire::StateCount { state: state(count.state).into(), count: count.count, capped: count.capped }
+}
+
 pub(super) fn log_line(row: &LogRow) -> wire::LogLine {
     wire::LogLine {
         attempt: row.attempt,
-        seq: row.seq,
+        seq: row.line(),
         time: Some(timestamp(row.at)),
         level: i32::from(row.level),
         text: row.text.clone(),
@@ -340,7 +342,40 @@ pub(super) fn queue(queue: &Queue) -> admin::Queue {
         order: order.into(),
         priority_boost: Some(duration(queue.priority_boost_ms)),
         description: queue.description.to_string(),
+        index_paths: queue.index_paths.iter().map(ToString::to_string).collect(),
         created_at: Some(timestamp(queue.created_at)),
         mode: mode.into(),
+    }
+}
+
+pub(super) fn worker(worker: WorkerCard) -> admin::Worker {
+    let WorkerCard { id, about, is_draining, heard_at, running } = worker;
+    admin::Worker {
+        id: id.to_string(),
+        instance: about.instance.into(),
+        build: about.build.into(),
+        queues: about.queues.iter().map(ToString::to_string).collect(),
+        kinds: about.kinds.iter().map(|kind| kind.name.to_string()).collect(),
+        labels: about.labels.iter().map(|l| (l.key.to_string(), l.value.to_string())).collect(),
+        capabilities: about.capabilities.into_iter().map(Into::into).collect(),
+        server: about.server.into(),
+        since: Some(timestamp(about.since)),
+        last_seen: Some(timestamp(heard_at)),
+        draining: is_draining,
+        running_jobs: u32::try_from(running).unwrap_or(u32::MAX),
+        slots: about.slots,
+    }
+}
+
+pub(super) fn kind(kind: Kind) -> wire::JobKind {
+    let Kind { known, workers, schemas } = kind;
+    wire::JobKind {
+        name: known.name.to_string(),
+        description: known.description.into(),
+        input_schema: known.input_schema.into(),
+        workers: u32::try_from(workers).unwrap_or(u32::MAX),
+        schemas: u32::try_from(schemas).unwrap_or(u32::MAX),
+        last_seen: Some(timestamp(known.seen_at)),
+        declared_at: Some(timestamp(known.declared_at)),
     }
 }

@@ -1,11 +1,18 @@
 //! Watch frames: large snapshots in parts, a cursor where a resume is possible.
 
-use std::collections::VecDeque;
+mod summary;
 
-use futures_util::Stream;
-use futures_util::stream;
-use sentinel_domain::Job;
-use sentinel_engine::{Cursor, Engine, GapReason, Selector, Snapshot, Watch, WatchEvent};
+use std::collections::VecDeque;
+use std::future::ready;
+use std::sync::Arc;
+
+use futures_util::stream::{self, BoxStream};
+use futures_util::{Stream, StreamExt};
+use sentinel_domain::limits::WATCH_JOBS;
+use sentinel_domain::{Job, JobId};
+use sentinel_engine::{
+    Cursor, Engine, EngineError, GapReason, Selector, Snapshot, Watch, WatchEvent,
+};
 use sentinel_proto::jobs::v1 as wire;
 use sentinel_proto::jobs::v1::watch_request::Selector as WireSelector;
 use sentinel_proto::jobs::v1::watch_response::Event;
@@ -14,6 +21,7 @@ use tonic::Status;
 use super::from_wire;
 use super::status::{answer, invalid_field};
 use super::to_wire::{self, Parts};
+use crate::identity::Caller;
 
 /// Jobs of one part of a snapshot.
 const PART: usize = 100;
@@ -22,32 +30,76 @@ struct Frames {
     watch: Watch,
     parts: Parts,
     is_by_ids: bool,
+    /// Jobs of a watch by ids that are not there for the one who asks.
+    hidden: Vec<JobId>,
     ready: VecDeque<wire::WatchResponse>,
 }
+
+type Answers = BoxStream<'static, Result<wire::WatchResponse, Status>>;
 
 /// Opens a watch; errors before the first frame are the answer of the call.
 pub(super) async fn open(
     engine: &Engine,
+    caller: &Caller,
+    mut request: wire::WatchRequest,
+) -> Result<Answers, Status> {
+    let Some(selection) = request.summary.take() else {
+        return Ok(jobs(engine, caller, request).await?.boxed());
+    };
+    let is_alone = request.selector.is_none();
+    if is_alone && !request.cursor.is_empty() {
+        return Err(invalid_field("cursor", "needs the selector that it was made for"));
+    }
+    let summaries = summary::open(engine, caller, selection, is_alone)?;
+    if is_alone {
+        return Ok(summaries.boxed());
+    }
+    // Each goes on by itself: one that is waited for is not dropped because the other has news.
+    let jobs = jobs(engine, caller, request).await?.map(Some).chain(stream::iter([None]));
+    let both = stream::select(jobs, summaries.map(Some));
+    // The end of the jobs is the end of both.
+    Ok(both.take_while(|frame| ready(frame.is_some())).filter_map(ready).boxed())
+}
+
+async fn jobs(
+    engine: &Engine,
+    caller: &Caller,
     request: wire::WatchRequest,
 ) -> Result<impl Stream<Item = Result<wire::WatchResponse, Status>> + Send + use<>, Status> {
+    let mut hidden = Vec::new();
     let selector = match request.selector {
-        None => return Err(invalid_field("selector", "is not set: jobs or filter")),
+        None => {
+            return Err(invalid_field(
+                "selector",
+                "is not set: jobs or filter, unless a summary is asked for",
+            ));
+        }
         Some(WireSelector::Jobs(jobs)) => Selector::Jobs(
             jobs.ids
                 .iter()
                 .map(|id| from_wire::job_id("jobs.ids", id))
                 .collect::<Result<_, _>>()?,
         ),
-        Some(WireSelector::Filter(filter)) => Selector::Filter(from_wire::filter(Some(filter))?),
+        Some(WireSelector::Filter(filter)) => {
+            Selector::Filter(from_wire::filter_of(Some(filter), caller)?)
+        }
     };
     let cursor = match request.cursor.as_str() {
         "" => None,
         cursor => Some(cursor.parse::<Cursor>().map_err(answer)?),
     };
+    let selector = match selector {
+        Selector::Jobs(ids) if !caller.scopes().is_all() => {
+            let (seen, others) = seen(engine, caller, ids).await?;
+            hidden = others;
+            Selector::Jobs(seen)
+        }
+        selector => selector,
+    };
     let is_by_ids = matches!(selector, Selector::Jobs(_));
     let watch = engine.watch(selector, cursor, request.include_logs).await.map_err(answer)?;
     let parts = Parts::of(request.view, Parts::Basic);
-    let frames = Frames { watch, parts, is_by_ids, ready: VecDeque::new() };
+    let frames = Frames { watch, parts, is_by_ids, hidden, ready: VecDeque::new() };
     Ok(stream::try_unfold(frames, |mut frames| async move {
         loop {
             if let Some(frame) = frames.ready.pop_front() {
@@ -59,6 +111,29 @@ pub(super) async fn open(
             }
         }
     }))
+}
+
+/// The ids that the caller may follow, and the others. An id of no job is one of the others.
+async fn seen(
+    engine: &Engine,
+    caller: &Caller,
+    ids: Vec<JobId>,
+) -> Result<(Vec<JobId>, Vec<JobId>), Status> {
+    // Before the look-up, which costs a read an id.
+    let max = WATCH_JOBS as usize;
+    if ids.is_empty() || ids.len() > max {
+        return Ok((ids, Vec::new()));
+    }
+    let jobs = engine.get_many(&ids).await.map_err(answer)?;
+    let is_seen = |job: &Option<Arc<Job>>| job.as_ref().is_some_and(|job| caller.sees(job));
+    let (seen, others): (Vec<_>, Vec<_>) =
+        ids.into_iter().zip(jobs).partition(|(_, job)| is_seen(job));
+    let bare = |pairs: Vec<(JobId, _)>| pairs.into_iter().map(|(id, _)| id).collect();
+    let (seen, others): (Vec<JobId>, Vec<JobId>) = (bare(seen), bare(others));
+    match (seen.first(), others.first()) {
+        (None, Some(other)) => Err(answer(EngineError::JobNotFound(*other))),
+        _ => Ok((seen, others)),
+    }
 }
 
 impl Frames {
@@ -125,7 +200,8 @@ impl Frames {
         let last = parts.len() - 1;
         parts[last].continues = false;
         parts[last].truncated = is_truncated;
-        parts[last].unknown_ids = unknown.iter().map(ToString::to_string).collect();
+        parts[last].unknown_ids =
+            unknown.iter().chain(&self.hidden).map(ToString::to_string).collect();
         parts[last].counts = to_wire::counts(counts);
         for (at, part) in parts.into_iter().enumerate() {
             let cursor = if at == last { cursor.to_string() } else { String::new() };

@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::{Code, Request, Response, Status, Streaming};
 
 use super::status::{answer, protocol};
+use crate::identity::Caller;
 
 /// A stream that does not begin with Hello in this time is closed.
 const HELLO_WITHIN: Duration = Duration::from_secs(5);
@@ -38,6 +39,7 @@ impl Workers {
     /// From the first frame to the end of the stream. The error is the last thing that is sent.
     async fn session(
         self,
+        caller: Caller,
         mut frames: Streaming<SessionRequest>,
         lanes: session::Lanes,
     ) -> Result<(), Status> {
@@ -45,13 +47,22 @@ impl Workers {
         let hello = match first {
             Err(_) => return Err(protocol("no Hello came within 5 s")),
             Ok(frame) => match frame.map_err(unreadable)?.and_then(|frame| frame.frame) {
-                Some(session_request::Frame::Hello(hello)) => wire::hello(hello)?,
+                Some(session_request::Frame::Hello(hello)) => wire::hello(hello, &self.server)?,
                 Some(_) => return Err(protocol("the first frame is not Hello")),
                 None => return Err(protocol("the stream ended before Hello")),
             },
         };
+        for queue in &hello.queues {
+            caller.may_use(queue)?;
+        }
         let fault = Arc::new(Mutex::new(None));
-        let incoming = incoming(frames, fault.clone()).boxed();
+        // The layer ends what goes out; what comes in under a key that is over ends here.
+        let incoming = incoming(frames, fault.clone());
+        let over = {
+            let caller = caller.clone();
+            async move { caller.ended().await }
+        };
+        let incoming = incoming.take_until(over).boxed();
         let ended = self.engine.run_session(hello, incoming, lanes, self.closing.clone());
         ended.await.map_err(answer)?;
         let fault = fault.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -121,7 +132,7 @@ fn outgoing(
 #[cfg(test)]
 pub(super) fn from_any_frame(frame: SessionRequest) -> Result<Option<FromWorker>, Status> {
     match frame.frame {
-        Some(session_request::Frame::Hello(hello)) => wire::hello(hello).map(|_| None),
+        Some(session_request::Frame::Hello(hello)) => wire::hello(hello, "").map(|_| None),
         _ => wire::from_worker(frame).map(Some),
     }
 }
@@ -134,9 +145,10 @@ impl WorkerService for Workers {
         &self,
         request: Request<Streaming<SessionRequest>>,
     ) -> Result<Response<Self::SessionStream>, Status> {
+        let caller = Caller::of(&request)?;
         let (lanes, frames) = session::lanes();
         let (ended, end) = oneshot::channel();
-        let session = self.clone().session(request.into_inner(), lanes);
+        let session = self.clone().session(caller, request.into_inner(), lanes);
         self.tasks.spawn("session", async move {
             // Nobody listens when the worker has gone: then there is nobody to tell.
             let _ = ended.send(session.await);

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use futures_util::TryStreamExt;
 use sentinel_client::proto::jobs::v1::{
     BackoffKind, Jitter, JobState, LostPolicy, RetryPolicy, StateReason,
 };
@@ -66,6 +67,10 @@ async fn a_snooze_uses_up_no_attempt_and_keeps_the_checkpoint() {
     assert_eq!((job.state(), job.attempt), (JobState::Succeeded, 1));
     assert_eq!(job.result, "3");
     assert!(start.elapsed() >= Duration::from_millis(450), "{:?}", start.elapsed());
+    // Each lease counts its lines anew; none of them takes the place of another's.
+    let lines: Vec<_> = client.read_logs(&id, 1, false).await.unwrap().try_collect().await.unwrap();
+    let said: Vec<_> = lines.iter().map(|line| (line.seq, line.text.as_str())).collect();
+    assert_eq!(said, [(1, "snooze 1 of 3"), (1, "snooze 2 of 3"), (1, "snooze 3 of 3")]);
 }
 
 #[tokio::test]

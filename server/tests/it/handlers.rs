@@ -1,7 +1,7 @@
 //! The kinds that are built into the fleet binary, end to end: enqueued at a server, run by a
 //! worker process, against an HTTP endpoint and with programs of this machine.
 
-mod endpoint;
+pub(crate) mod endpoint;
 mod exec;
 mod http;
 mod tls;

@@ -32,7 +32,7 @@ pub(crate) fn binary(name: &str) -> PathBuf {
     let path = sentinel.with_file_name(name);
     assert!(
         path.exists(),
-        "{} is missing: run cargo build --workspace --bins first",
+        "{} is missing: run cargo build --workspace --bins --example side_effects first",
         path.display()
     );
     path

@@ -14,13 +14,45 @@ use crate::raw::Raw;
 /// reaches each from below: file and function.
 const BELOW: &[(&str, &str, &str)] = &[
     ("COUNT_CAP", "server/ledger/src/sqlite/tests.rs", "a_count_stops_at_its_cap"),
+    ("SUMMARY_SHOWN", "server/engine/tests/it/summary.rs", "of_all_queues_the_first_are_shown"),
     ("BULK_LOOKS", "server/ledger/tests/it/model.rs", "a_preview_stops_at_its_looks"),
     ("REQUEST_TTL_MS", "server/broker/src/conformance/cases/requests.rs", "forgotten_in_time"),
     ("REQUESTS_MAX", "server/embedded/src/requests/tests.rs", "the_oldest_requests_are_forgotten"),
     ("REQUESTS_BYTES", "server/embedded/src/requests/tests.rs", "the_oldest_answers_are_forgotten"),
+    (
+        "INGEST_WINDOW_ITEMS",
+        "server/tests/it/ingest/protocol.rs",
+        "the_window_holds_and_is_freed_by_what_is_told",
+    ),
+    (
+        "INGEST_WINDOW_BYTES",
+        "server/tests/it/ingest/protocol.rs",
+        "the_window_holds_and_is_freed_by_what_is_told",
+    ),
+    (
+        "INGEST_POSITION_TTL_MS",
+        "server/broker/src/conformance/cases/requests.rs",
+        "remembered_anew",
+    ),
     ("KEEP_SUCCEEDED_MS", "server/engine/tests/it/retain.rs", "each_state_goes_at_its_age"),
     ("KEEP_UNSUCCESSFUL_MS", "server/engine/tests/it/retain.rs", "each_state_goes_at_its_age"),
     ("KEEP_FINISHED_MAX", "server/engine/tests/it/retain.rs", "a_queue_keeps_the_newest"),
+    ("KEYS_MAX", "server/ledger/src/sqlite/tests.rs", "keys_stop_at_their_cap"),
+    ("KEY_QUEUES", "server/domain/src/identity/tests.rs", "a_scope_is_checked"),
+    ("AUDIT_MAX", "server/ledger/tests/it/identity.rs", "the_trail_keeps_the_newest"),
+    (
+        "AUDIT_REFUSALS",
+        "server/tests/it/identity/audit.rs",
+        "who_is_refused_in_a_loop_fills_no_trail",
+    ),
+    ("KEY_KEEP_MS", "server/ledger/tests/it/identity.rs", "old_keys_make_room"),
+    (
+        "AUDIT_KEEP_MS",
+        "server/ledger/tests/it/identity.rs",
+        "the_trail_is_read_in_pages_and_forgets_in_time",
+    ),
+    ("KINDS_MAX", "server/ledger/tests/it/kinds.rs", "those_not_seen_for_longest_make_room"),
+    ("KIND_KEEP_MS", "server/engine/tests/it/kinds.rs", "a_kind_that_nobody_has_is_forgotten"),
     ("CRASHES_MAX", "server/engine/tests/it/lost.rs", "three_crashes_are_poison"),
 ];
 
@@ -59,4 +91,4 @@ fn not_names() -> Vec<String> {
     found
 }
 
-const NAME_RANGE: &str = "1 to 128 characters of [A-Za-z0-9._-]";
+pub(crate) const NAME_RANGE: &str = "1 to 128 characters of [A-Za-z0-9._-]";

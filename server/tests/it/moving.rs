@@ -6,11 +6,11 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use futures_util::TryStreamExt;
-use sentinel_client::proto::admin::v1::Queue;
+use sentinel_client::proto::admin::v1::{Key, Queue};
 use sentinel_client::proto::jobs::v1::{
-    AckLevel, Job, JobFilter, JobState, JobView, LogLine, Unique,
+    AckLevel, Job, JobFilter, JobKind, JobState, JobView, LogLine, Unique,
 };
-use sentinel_client::{BatchOptions, Client, NewJob};
+use sentinel_client::{Access, BatchOptions, Client, NewJob};
 use sentinel_faults::{MariaDb, RedisServer};
 use serde_json::{Value, json};
 use tokio::process::Command;
@@ -21,6 +21,7 @@ use crate::harness::{
     sentinel, until,
 };
 use crate::history::effects;
+use crate::identity::{id_of, offline_key};
 
 /// Jobs that a move is killed over.
 const MANY: usize = 20_000;
@@ -132,6 +133,13 @@ async fn told(client: &Client) -> Told {
     Told { got, listed, logs, counts, queues: client.list_queues().await.expect("queues") }
 }
 
+/// The words of workers.
+async fn kinds(client: &Client) -> Vec<(String, String, String, Option<prost_types::Timestamp>)> {
+    let kinds = client.list_kinds().await.expect("kinds");
+    let words = |kind: JobKind| (kind.name, kind.description, kind.input_schema, kind.declared_at);
+    kinds.into_iter().map(words).collect()
+}
+
 /// The same from the hot store and from the ledger, once that has all of it.
 async fn settled(client: &Client, jobs: usize) -> Told {
     until("the history has come to rest", PATIENCE, || async {
@@ -210,6 +218,8 @@ async fn every_job_is_as_it_was_and_the_work_goes_on() {
     let asked = demo("noop", json!({})).delay(Duration::from_secs(100_000)).request_id("asked");
     let once = enqueue(&client, asked.clone()).await;
     let before = settled(&client, jobs + 2).await;
+    let kinds = kinds(&client).await;
+    assert!(kinds.iter().any(|(name, ..)| name == "demo.effect"), "{kinds:?}");
     println!("{} jobs, {} log lines", before.listed.len(), before.logs.values().flatten().count());
     let data = data_of(&world);
     let stores = Stores::start().await;
@@ -226,6 +236,7 @@ async fn every_job_is_as_it_was_and_the_work_goes_on() {
     let client = Client::lazy(server.url()).expect("the address of a server");
     let after = settled(&client, jobs + 2).await;
     is_the_same(before, after, &running, &waits.scheduled);
+    assert_eq!(self::kinds(&client).await, kinds, "no worker has said them again");
 
     // Answers, keys and the order of things are those of before.
     let again = client.enqueue(asked).await.expect("is answered");
@@ -257,6 +268,46 @@ async fn every_job_is_as_it_was_and_the_work_goes_on() {
     assert!(said.contains("was moved to redis://") && said.contains("moved.json"), "{said}");
     let again = answer(&stores.move_from(&data).await);
     assert_eq!(again["jobs"], Value::Null, "nothing was left to do: {again}");
+}
+
+#[tokio::test]
+async fn keys_and_the_audit_trail_go_along() {
+    let mut world = World::with(&FLAGS).await;
+    let data = data_of(&world);
+    let root = offline_key(&data, &["--name", "root", "--role", "admin"]).await;
+    let over = offline_key(&data, &["--name", "over", "--role", "viewer"]).await;
+    let with = |url: String, key: &str| {
+        let access = Access::default().with_credential(key).expect("a key");
+        Client::lazy_with(url, &access).expect("the address of a server")
+    };
+    let client = with(world.server.url(), &root);
+    until("the server knows the keys", PATIENCE, || async {
+        (client.list_keys().await.ok()?.len() == 2).then_some(())
+    })
+    .await;
+    client.revoke_key(id_of(&over)).await.expect("revoked");
+    client.create_queue(Queue { name: "made".into(), ..Queue::default() }).await.expect("made");
+    let before = until("both are in the trail", PATIENCE, || async {
+        let entries = client.list_audit_entries(10).await.expect("entries");
+        (entries.len() == 2).then_some(entries)
+    })
+    .await;
+    let told = |keys: Vec<Key>| {
+        let of = |key: Key| (key.id, key.name, key.role, key.created_at, key.revoked_at);
+        let mut told: Vec<_> = keys.into_iter().map(of).collect();
+        told.sort_by(|a, b| a.0.cmp(&b.0));
+        told
+    };
+    let keys = told(client.list_keys().await.expect("keys"));
+    world.server.kill().await;
+    let stores = Stores::start().await;
+    answer(&stores.move_from(&data).await);
+    let server = stores.serve(&["--auto-create-queues", "--credentials", "required"]).await;
+    let client = with(server.url(), &root);
+    assert_eq!(client.list_audit_entries(10).await.expect("entries"), before);
+    assert_eq!(told(client.list_keys().await.expect("keys")), keys);
+    let refused = with(server.url(), &over).list_queues().await.expect_err("revoked");
+    assert_eq!(refused.reason(), Some("CREDENTIAL_REVOKED"));
 }
 
 /// A server with many scheduled jobs that was killed.

@@ -20,13 +20,18 @@ use collector::Collector;
 
 /// Status line and body.
 pub(crate) async fn http_get(address: &str, path: &str) -> (String, String) {
-    let mut stream = TcpStream::connect(address).await.expect("connect to the ops listener");
+    try_http_get(address, path).await.expect("an answer of the ops listener")
+}
+
+/// The same where the listener may begin anew at any moment.
+pub(crate) async fn try_http_get(address: &str, path: &str) -> std::io::Result<(String, String)> {
+    let mut stream = TcpStream::connect(address).await?;
     let request = format!("GET {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n");
-    stream.write_all(request.as_bytes()).await.expect("send a request");
+    stream.write_all(request.as_bytes()).await?;
     let mut answer = String::new();
-    stream.read_to_string(&mut answer).await.expect("read an answer");
-    let (head, body) = answer.split_once("\r\n\r\n").expect("a head and a body");
-    (head.to_owned(), body.to_owned())
+    stream.read_to_string(&mut answer).await?;
+    let (head, body) = answer.split_once("\r\n\r\n").ok_or(std::io::ErrorKind::UnexpectedEof)?;
+    Ok((head.to_owned(), body.to_owned()))
 }
 
 /// The samples of an OpenMetrics text, by name and labels; panics where it is not one.
@@ -93,10 +98,15 @@ async fn the_counters_move_with_the_jobs() {
     }
     let failing = enqueue(&client, demo("fail", json!({})).max_attempts(1)).await;
     end_of(&client, &failing).await;
-    let after = scrape(&world).await;
     let queue = r#"queue="default""#;
-    assert_eq!(sum(&after, "sentinel_jobs_enqueued_total", &[queue]), 4.0, "{after:#?}");
     let finished = "sentinel_jobs_finished_total";
+    // An end is counted after it is told.
+    let after = until("all ends are counted", PATIENCE, || async {
+        let now = scrape(&world).await;
+        (sum(&now, finished, &[queue]) >= 4.0).then_some(now)
+    })
+    .await;
+    assert_eq!(sum(&after, "sentinel_jobs_enqueued_total", &[queue]), 4.0, "{after:#?}");
     assert_eq!(sum(&after, finished, &[queue, r#"outcome="succeeded""#]), 3.0, "{after:#?}");
     assert_eq!(sum(&after, finished, &[queue, r#"outcome="failed""#]), 1.0, "{after:#?}");
     // Levels are measured every few seconds.

@@ -14,7 +14,7 @@ fn root() -> &'static Path {
 }
 
 /// By its variable, else where the test tools are installed, else on the PATH.
-fn tool(variable: &str, name: &str) -> PathBuf {
+pub(crate) fn tool(variable: &str, name: &str) -> PathBuf {
     let installed = root().join("target/tools/venv/bin").join(name);
     let paths = std::env::var_os("PATH").unwrap_or_default();
     let on_path = std::env::split_paths(&paths).map(|dir| dir.join(name)).find(|p| p.exists());
@@ -96,6 +96,7 @@ async fn generate(python: &Path, into: &Path) {
     let mut protoc = Command::new(python);
     let path = |path: &Path| path.display().to_string();
     protoc.args(["-m", "grpc_tools.protoc", "--proto_path"]).arg(root().join("proto"));
+    protoc.arg("--proto_path").arg(root().join("target/tools/googleapis"));
     protoc.arg(format!("--python_out={}", path(into)));
     protoc.arg(format!("--grpc_python_out={}", path(into)));
     protoc.args(["sentinel/jobs/v1/job.proto", "sentinel/jobs/v1/job_service.proto"]);

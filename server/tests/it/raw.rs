@@ -1,8 +1,11 @@
 //! Clients that say anything: the generated ones, without the checks of the SDK.
 
+pub(crate) mod ingest;
 pub(crate) mod session;
 
 use sentinel_proto::admin::v1::queue_service_client::QueueServiceClient;
+use sentinel_proto::admin::v1::worker_registry_service_client::WorkerRegistryServiceClient;
+use sentinel_proto::jobs::v1::ingest_service_client::IngestServiceClient;
 use sentinel_proto::jobs::v1::job_service_client::JobServiceClient;
 use sentinel_proto::jobs::v1::{EnqueueRequest, JobSpec};
 use sentinel_proto::workers::v1::worker_service_client::WorkerServiceClient;
@@ -19,23 +22,31 @@ const MESSAGE_MAX_BYTES: usize = 64 << 20;
 #[derive(Clone)]
 pub(crate) struct Raw {
     pub(crate) jobs: JobServiceClient<Channel>,
+    pub(crate) ingest: IngestServiceClient<Channel>,
     pub(crate) queues: QueueServiceClient<Channel>,
     pub(crate) workers: WorkerServiceClient<Channel>,
+    pub(crate) registry: WorkerRegistryServiceClient<Channel>,
 }
 
 impl Raw {
     pub(crate) async fn connect(world: &World) -> Self {
-        let endpoint = Endpoint::from_shared(world.server.url()).expect("an address");
+        Self::at(world.server.url()).await
+    }
+
+    pub(crate) async fn at(url: String) -> Self {
+        let endpoint = Endpoint::from_shared(url).expect("an address");
         let channel = endpoint.connect().await.expect("connect");
         let max = MESSAGE_MAX_BYTES;
         Self {
             jobs: JobServiceClient::new(channel.clone())
                 .max_decoding_message_size(max)
                 .max_encoding_message_size(max),
+            ingest: IngestServiceClient::new(channel.clone()).max_encoding_message_size(max),
             queues: QueueServiceClient::new(channel.clone()).max_encoding_message_size(max),
-            workers: WorkerServiceClient::new(channel)
+            workers: WorkerServiceClient::new(channel.clone())
                 .max_decoding_message_size(max)
                 .max_encoding_message_size(max),
+            registry: WorkerRegistryServiceClient::new(channel),
         }
     }
 

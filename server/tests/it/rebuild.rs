@@ -16,7 +16,8 @@ use crate::harness::{
     PATIENCE, Process, Worker, World, binary, demo, enqueue, run, sentinel, until,
 };
 use crate::history::effects;
-use crate::ops::http_get;
+use crate::ingest::once::{is_each_once, numbered, numbers};
+use crate::ops::try_http_get;
 
 /// Jobs that a rebuild is killed over.
 const MANY: usize = 20_000;
@@ -60,8 +61,10 @@ impl Site {
         serde_json::from_str(&ended.out).expect("one JSON object")
     }
 
+    /// Empty while the server begins anew.
     async fn readiness(&self) -> String {
-        http_get(&self.world.server.ops_address, "/readyz").await.1
+        let answer = try_http_get(&self.world.server.ops_address, "/readyz").await;
+        answer.map(|(_, body)| body).unwrap_or_default()
     }
 
     /// The server has found out, and says so to whoever asks.
@@ -121,6 +124,33 @@ async fn an_emptied_redis_loses_nothing_that_the_ledger_acknowledged() {
     load.acknowledges(100).await;
     load.stop().await;
     all_end(&site.world.client(), &load.acknowledged(), &file).await;
+}
+
+/// Where a producer stands is in the ledger with the jobs up to there, so a store that was made
+/// out of it takes no item twice.
+#[tokio::test]
+async fn a_producer_goes_on_over_an_emptied_redis() {
+    const HALF: u64 = 700;
+    let site = Site::start(&["--ack", "ledger"]).await;
+    let client = site.world.client();
+    let ingest = client.ingest("orders").await.expect("opened");
+    for n in 1..=HALF {
+        assert_eq!(ingest.send(numbered(n)).await, Ok(n));
+    }
+    assert_eq!(ingest.flush().await, Ok(HALF));
+    site.redis.ask("FLUSHALL").expect("it answers");
+    site.is_shut().await;
+    site.rebuild().await;
+    site.is_open().await;
+    // The stream, and one that a new process opens.
+    for n in HALF + 1..=HALF + 10 {
+        assert_eq!(ingest.send(numbered(n)).await, Ok(n));
+    }
+    let done = ingest.finish().await.expect("goes on");
+    assert_eq!((done.committed_offset, done.refused_count), (HALF + 10, 0));
+    let ingest = client.ingest("orders").await.expect("opened again");
+    assert_eq!(ingest.committed(), HALF + 10);
+    is_each_once(&numbers(&client).await, HALF + 10);
 }
 
 #[tokio::test]

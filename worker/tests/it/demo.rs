@@ -12,7 +12,7 @@ async fn open() -> ((Peer, Running), Stream) {
     let mut peer = Peer::listen().await;
     let running = Running::start(sentinel_worker::register(peer.worker()));
     let (stream, hello) = peer.greet().await;
-    assert_eq!(hello.kinds.len(), 11);
+    assert_eq!(hello.kinds.len(), 12);
     ((peer, running), stream)
 }
 

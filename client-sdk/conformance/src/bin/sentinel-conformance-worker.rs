@@ -5,8 +5,10 @@ use std::io::Write;
 use std::time::{Duration, Instant};
 
 use clap::Parser;
-use sentinel_client::Error;
-use sentinel_client::worker::{CheckpointError, Context, HandlerError, LogLevel, Outcome, Worker};
+use sentinel_client::worker::{
+    CheckpointError, Context, HandlerError, LogLevel, Outcome, OutputError, Worker,
+};
+use sentinel_client::{Access, Error};
 use serde::Deserialize;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -20,6 +22,8 @@ struct Args {
     drain_timeout_ms: u64,
     #[arg(long, default_value = "conformance")]
     instance: String,
+    #[arg(long)]
+    credential: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -54,6 +58,11 @@ struct Data {
 #[derive(Deserialize)]
 struct Lines {
     lines: Vec<String>,
+}
+
+#[derive(Deserialize)]
+struct Parts {
+    parts: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -112,6 +121,21 @@ async fn checkpoint(job: Context) -> Result<String, HandlerError> {
     }
 }
 
+async fn output(job: Context) -> Result<&'static str, HandlerError> {
+    let Parts { parts } = job.payload_json()?;
+    for part in parts {
+        match job.output(part).await {
+            Ok(()) => {}
+            Err(OutputError::Fenced) => return Ok("fenced"),
+            Err(OutputError::TooLarge { .. }) => return Ok("too_large"),
+            Err(OutputError::NotTaken { .. }) => return Ok("not_taken"),
+            Err(OutputError::Unsupported) => return Ok("unsupported"),
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok("stored")
+}
+
 async fn log(job: Context) -> Result<&'static str, HandlerError> {
     let Lines { lines } = job.payload_json()?;
     for line in lines {
@@ -144,6 +168,9 @@ async fn main() -> Result<(), Error> {
     for endpoint in &args.endpoints[1..] {
         builder = builder.endpoint(endpoint);
     }
+    if let Some(key) = &args.credential {
+        builder = builder.access(Access::default().with_credential(key)?);
+    }
     let worker = builder
         .queue("default")
         .instance(args.instance)
@@ -164,6 +191,7 @@ async fn main() -> Result<(), Error> {
         .handler("spin", spin)
         .handler("progress", progress)
         .handler("checkpoint", checkpoint)
+        .handler("output", output)
         .handler("log", log)
         .handler("snooze", async |job: Context| -> Result<Outcome, HandlerError> {
             Ok(Outcome::Snooze(Pause::of(&job)?))

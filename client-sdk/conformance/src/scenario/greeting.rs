@@ -31,6 +31,7 @@ pub(super) async fn hello(runtime: Runtime) {
         "echo",
         "fail",
         "log",
+        "output",
         "progress",
         "release",
         "sleep",

@@ -1,9 +1,11 @@
-//! Progress, log lines and checkpoints.
+//! Progress, log lines, checkpoints and output.
 
 use sentinel_proto::jobs::v1::{LogLevel, LogLine};
 use sentinel_proto::workers::v1::session_request::Frame as Up;
 use sentinel_proto::workers::v1::session_response::Frame as Down;
-use sentinel_proto::workers::v1::{Checkpoint, CheckpointAck, HeldVerdict, LogAck, Verdict};
+use sentinel_proto::workers::v1::{
+    Checkpoint, CheckpointAck, HeldVerdict, LogAck, Output, OutputAck, Verdict,
+};
 use serde_json::json;
 
 use super::{job, lease, result};
@@ -167,4 +169,87 @@ pub(super) async fn logs_are_resent(runtime: Runtime) {
         })
         .await;
     assert_eq!(texts, ["two", "three"]);
+}
+
+async fn sent_output(stream: &mut Stream) -> Output {
+    stream
+        .until(|frame| match frame {
+            Up::Output(sent) => Some(sent),
+            Up::Report(report) => panic!("reported before its output was stored: {report:?}"),
+            _ => None,
+        })
+        .await
+}
+
+async fn ack_output(stream: &Stream, sent: &Output, verdict: Verdict, stored: u64) {
+    let (lease, verdict) = (sent.lease.clone(), verdict.into());
+    let ack = OutputAck { lease, offset: sent.offset, verdict, stored };
+    stream.send(Down::OutputAck(ack)).await;
+}
+
+async fn ack_all(stream: &Stream, sent: &Output) {
+    ack_output(stream, sent, Verdict::Recorded, sent.offset + sent.data.len() as u64).await;
+}
+
+/// Piece by piece, each after the acknowledgement of the one before, and again until it comes.
+pub(super) async fn output(runtime: Runtime) {
+    let mut peer = Peer::listen().await;
+    let _worker = runtime.start(&peer, &[]);
+    let (mut stream, _) = peer.greet().await;
+    let long = "€".repeat(50_000);
+    stream.assign(vec![job("j1", "output", json!({"parts": ["one", long, "two"]}))]).await;
+    let sent = sent_output(&mut stream).await;
+    assert_eq!((sent.offset, sent.data.as_ref()), (0, b"one".as_slice()));
+    assert_eq!(sent.lease, Some(lease("j1")));
+    // Not stored yet: sent again.
+    ack_output(&stream, &sent, Verdict::RetryLater, 0).await;
+    assert_eq!(sent_output(&mut stream).await, sent);
+    // Not acknowledged when the stream broke: sent again.
+    stream.cut().await;
+    let (mut stream, _) = peer.hello().await;
+    stream.welcome("s1", &[HeldVerdict::Keep]).await;
+    assert_eq!(sent_output(&mut stream).await, sent);
+    ack_all(&stream, &sent).await;
+    // Acknowledged twice: changes nothing.
+    ack_all(&stream, &sent).await;
+    let mut all = sent.data.to_vec();
+    while all.len() < 3 + 150_000 + 3 {
+        let sent = sent_output(&mut stream).await;
+        assert_eq!(sent.offset, all.len() as u64, "goes on where the piece before ended");
+        assert!((1..=64 * 1024).contains(&sent.data.len()), "{} bytes", sent.data.len());
+        all.extend_from_slice(&sent.data);
+        ack_all(&stream, &sent).await;
+    }
+    assert_eq!(String::from_utf8(all).unwrap(), format!("one{long}two"));
+    assert_eq!(result(&stream.report_item().await), "stored");
+}
+
+/// What is over the bound never leaves; a server that can not take a piece is believed; FENCED
+/// ends the attempt.
+pub(super) async fn output_is_refused(runtime: Runtime) {
+    let mut peer = Peer::listen().await;
+    let _worker = runtime.start(&peer, &["--concurrency", "1"]);
+    let (mut stream, _) = peer.greet().await;
+    let part = "x".repeat(64 * 1024);
+    let parts: Vec<&str> = std::iter::repeat_n(part.as_str(), 10 * 16).chain(["y"]).collect();
+    stream.assign(vec![job("j1", "output", json!({ "parts": parts }))]).await;
+    for _ in 0..10 * 16 {
+        let sent = sent_output(&mut stream).await;
+        ack_all(&stream, &sent).await;
+    }
+    assert_eq!(result(&stream.report_item().await), "too_large");
+    stream.ack(&lease("j1"), Verdict::Recorded).await;
+    stream.assign(vec![job("j2", "output", json!({"parts": ["one", "two"]}))]).await;
+    let sent = sent_output(&mut stream).await;
+    ack_output(&stream, &sent, Verdict::Recorded, 2).await;
+    assert_eq!(result(&stream.report_item().await), "not_taken");
+    stream.ack(&lease("j2"), Verdict::Recorded).await;
+    stream.assign(vec![job("j3", "output", json!({"parts": ["one"]}))]).await;
+    let sent = sent_output(&mut stream).await;
+    ack_output(&stream, &sent, Verdict::Fenced, 0).await;
+    let credit = stream.until(|frame| match frame {
+        Up::Received(_) | Up::Progress(_) | Up::Log(_) => None,
+        frame => Some(frame),
+    });
+    assert!(matches!(credit.await, Up::Credit(_)), "only the slot is free");
 }

@@ -29,7 +29,6 @@ mod node {
     }
 
     sentinel_conformance::for_each_scenario!(tests);
-    tests!(credential);
 }
 
 mod python {
@@ -42,7 +41,6 @@ mod python {
     }
 
     sentinel_conformance::for_each_scenario!(tests);
-    tests!(credential);
 }
 
 use std::path::{Path, PathBuf};

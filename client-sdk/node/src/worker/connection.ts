@@ -4,6 +4,7 @@
  */
 import * as http2 from "node:http2";
 import type { GrpcTransportOptions } from "@connectrpc/connect-node";
+import type { Tls } from "../endpoint.js";
 import { TransportError } from "../errors.js";
 import { TUNING } from "./tuning.js";
 
@@ -19,10 +20,10 @@ export class Connection implements SessionManager {
     private readonly session: http2.ClientHttp2Session,
   ) {}
 
-  static open(url: string, signal: AbortSignal): Promise<Connection> {
+  static open(url: string, tls: Tls | undefined, signal: AbortSignal): Promise<Connection> {
     return new Promise((resolve, reject) => {
       const settings = { initialWindowSize: STREAM_WINDOW_BYTES, enablePush: false };
-      const session = http2.connect(url, { settings });
+      const session = http2.connect(url, { settings, ...tls });
       const fail = (why: string) => {
         clearTimeout(timer);
         session.destroy();

@@ -2,9 +2,17 @@
 import { LogLevel } from "../gen/sentinel/jobs/v1/job_pb.js";
 import { SentinelError } from "../errors.js";
 import { cut, split } from "../text.js";
-import type { CheckpointAnswer, Line, NewProgress, Start, ToSession } from "./messages.js";
+import type { CheckpointAnswer, Line, NewProgress, OutputAnswer, Start, ToSession } from "./messages.js";
 import { HandlerError, toBytes } from "./outcome.js";
-import { LOG_WINDOW_LINES, MAX_CHECKPOINT_BYTES, MAX_LINE_BYTES, MAX_WAITING_LOG_BYTES, TUNING } from "./tuning.js";
+import {
+  LOG_WINDOW_LINES,
+  MAX_CHECKPOINT_BYTES,
+  MAX_LINE_BYTES,
+  MAX_OUTPUT_BYTES,
+  MAX_PIECE_BYTES,
+  MAX_WAITING_LOG_BYTES,
+  TUNING,
+} from "./tuning.js";
 
 const MAX_PROGRESS_MESSAGE_BYTES = 4 * 1024;
 
@@ -15,6 +23,19 @@ export class CheckpointError extends SentinelError {
   constructor(
     /** The lease was lost; over 64 KiB; the attempt ended or a later checkpoint took its place. */
     readonly why: "fenced" | "too_large" | "ended",
+    message: string,
+  ) {
+    super(message);
+  }
+}
+
+/** Why output was not stored. What was handed out before stays. */
+export class OutputError extends SentinelError {
+  override name = "OutputError";
+
+  constructor(
+    /** The lease was lost; over 10 MiB; the attempt ended; the server has another place; it is too old. */
+    readonly why: "fenced" | "too_large" | Exclude<OutputAnswer, "stored">,
     message: string,
   ) {
     super(message);
@@ -43,6 +64,9 @@ export class Job {
   #linesAreAway = false;
   #checkpointSeq = 0;
   #waiting: Waiting | undefined;
+  #outputBytes = 0;
+  #outputTurn: Promise<unknown> = Promise.resolve();
+  #handing: ((answer: OutputAnswer) => void) | undefined;
 
   /** @internal */
   constructor(
@@ -197,6 +221,44 @@ export class Job {
     return stored;
   }
 
+  /**
+   * Hands out bytes before the job ends, behind those of the calls before; resolves once the
+   * server has them. Whoever wants them reads them with `readOutput`, also while the job runs.
+   * An attempt may hand out 10 MiB, in at most 10,000 calls; the next attempt starts anew.
+   *
+   * @throws OutputError
+   */
+  output(data: Uint8Array | string): Promise<void> {
+    const bytes = toBytes(data);
+    const stored = this.#outputTurn.then(() => this.#handOut(bytes));
+    // A handler that does not wait for it must not bring the process down.
+    this.#outputTurn = stored.catch(() => {});
+    return stored;
+  }
+
+  async #handOut(bytes: Uint8Array): Promise<void> {
+    for (let start = 0; start < bytes.length; start += MAX_PIECE_BYTES) {
+      // A copy: the bytes cross to the thread of the session.
+      const data = bytes.slice(start, start + MAX_PIECE_BYTES);
+      const offset = this.#outputBytes;
+      if (offset + data.length > MAX_OUTPUT_BYTES) throw notTaken("too_large");
+      if (this.#isEnded) throw notTaken("ended");
+      const answer = await new Promise<OutputAnswer>((resolve) => {
+        this.#handing = resolve;
+        this.#send({ type: "output", no: this.#start.no, offset, data });
+      });
+      if (answer !== "stored") throw notTaken(answer);
+      this.#outputBytes += data.length;
+    }
+  }
+
+  /** @internal */
+  handed(offset: number, answer: OutputAnswer): void {
+    if (offset !== this.#outputBytes) return;
+    this.#handing?.(answer);
+    this.#handing = undefined;
+  }
+
   /** @internal */
   cancel(): void {
     this.#abort.abort(new SentinelError("the handler should stop"));
@@ -225,6 +287,8 @@ export class Job {
     this.#isEnded = true;
     this.#waiting?.reject(notStored("ended"));
     this.#waiting = undefined;
+    this.#handing?.("ended");
+    this.#handing = undefined;
   }
 
   #flushProgress(): void {
@@ -262,6 +326,17 @@ function notStored(why: "fenced" | "ended"): CheckpointError {
       ? "the lease of this attempt was lost"
       : "the attempt ended, or a later checkpoint came, before this one was stored";
   return new CheckpointError(why, message);
+}
+
+function notTaken(why: OutputError["why"]): OutputError {
+  const messages = {
+    fenced: "the lease of this attempt was lost",
+    too_large: `an attempt hands out at most ${MAX_OUTPUT_BYTES} bytes`,
+    ended: "the attempt ended before the output was stored",
+    not_taken: "the server does not have the output before this, or has too many pieces of it",
+    unsupported: "the server is too old to take output",
+  };
+  return new OutputError(why, messages[why]);
 }
 
 /** Counts are whole and not negative; a handler's arithmetic may not be. */

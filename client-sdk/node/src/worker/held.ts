@@ -17,6 +17,13 @@ interface PendingCheckpoint {
   isSent: boolean;
 }
 
+/** A piece of output that its handler waits for. */
+interface PendingOutput {
+  readonly offset: number;
+  readonly data: Uint8Array;
+  isSent: boolean;
+}
+
 export class Held {
   readonly log: AttemptLog;
   isRunning: boolean;
@@ -33,6 +40,7 @@ export class Held {
   brokeWhileLingering = false;
   progress: NewProgress | undefined;
   checkpoint: PendingCheckpoint | undefined;
+  output: PendingOutput | undefined;
 
   constructor(
     readonly no: number,
@@ -45,8 +53,15 @@ export class Held {
     this.isRunning = startedAtMs !== undefined;
   }
 
-  hasCheckpointToSend(): boolean {
-    return this.checkpoint !== undefined && !this.checkpoint.isSent;
+  hasSideToSend(): boolean {
+    const isUnsent = (pending: { isSent: boolean } | undefined): boolean => pending?.isSent === false;
+    return isUnsent(this.checkpoint) || isUnsent(this.output) || this.log.hasUnsent();
+  }
+
+  /** What was sent and not acknowledged goes out again. */
+  unsend(): void {
+    if (this.checkpoint !== undefined) this.checkpoint.isSent = false;
+    if (this.output !== undefined) this.output.isSent = false;
   }
 
   /** The stream is gone: what it had not acknowledged goes out again. */
@@ -55,7 +70,7 @@ export class Held {
     this.isInSide = false;
     this.isInProgress = false;
     this.log.rewind();
-    if (this.checkpoint !== undefined) this.checkpoint.isSent = false;
+    this.unsend();
   }
 }
 

@@ -27,6 +27,8 @@ function progressItem(lease: Lease, progress: NewProgress): ProgressItem {
 
 export class Link {
   isUp = false;
+  /** The server takes output. */
+  takesOutput = false;
   /** The attempts named in Hello.held, in its order: the verdicts refer to it. */
   helloHeld: number[] = [];
   creditOut = 0;
@@ -103,10 +105,10 @@ export class Link {
     this.queueReport(held);
   }
 
-  /** Checkpoint, log lines and progress of an attempt, as far as there are any. */
+  /** Checkpoint, output, log lines and progress of an attempt, as far as there are any. */
   queueSide(held: Held): void {
     if (!this.isUp) return;
-    if ((held.hasCheckpointToSend() || held.log.hasUnsent()) && !held.isInSide) {
+    if (held.hasSideToSend() && !held.isInSide) {
       held.isInSide = true;
       this.#side.push(held.no);
     }
@@ -184,7 +186,7 @@ export class Link {
     return items.length === 0 ? undefined : { case: "progress", value: { items } };
   }
 
-  /** A checkpoint or a batch of log lines; attempts take turns. */
+  /** A checkpoint, a piece of output or a batch of log lines; attempts take turns. */
   sideFrame(tookLines: (no: number) => void): Frame | undefined {
     const side = this.#side;
     for (let no = side.shift(); no !== undefined; no = side.shift()) {
@@ -195,6 +197,12 @@ export class Link {
         side.unshift(no);
         const { data, seq } = held.checkpoint;
         return { case: "checkpoint", value: { lease: held.lease, data, seq: BigInt(seq) } };
+      }
+      if (held.output !== undefined && !held.output.isSent) {
+        held.output.isSent = true;
+        side.push(no);
+        const { data, offset } = held.output;
+        return { case: "output", value: { lease: held.lease, data, offset: BigInt(offset) } };
       }
       const lines = held.log.take(false);
       if (!held.log.hasUnsent() && held.isRunning) tookLines(no);

@@ -2,6 +2,7 @@
  * What the handlers' thread and the session's thread tell each other. The session has a thread of
  * its own, so that a handler that never yields can not delay a ping.
  */
+import type { Tls } from "../endpoint.js";
 import type { LogLevel } from "../gen/sentinel/jobs/v1/job_pb.js";
 import type { Assignment, Lease } from "../gen/sentinel/workers/v1/worker_service_pb.js";
 
@@ -9,6 +10,7 @@ import type { Assignment, Lease } from "../gen/sentinel/workers/v1/worker_servic
 export interface Setup {
   readonly endpoints: readonly string[];
   readonly credential: string | undefined;
+  readonly tls: Tls | undefined;
   readonly instance: string;
   readonly build: string;
   readonly queues: readonly string[];
@@ -69,11 +71,14 @@ export interface NewProgress {
 
 export type CheckpointAnswer = "stored" | "fenced" | "ended";
 
+export type OutputAnswer = "stored" | "fenced" | "ended" | "not_taken" | "unsupported";
+
 export type ToSession =
   | { readonly type: "finished"; readonly no: number; readonly startedAtMs: number; readonly ended: Ended }
   | { readonly type: "progress"; readonly no: number; readonly progress: NewProgress }
   | { readonly type: "log"; readonly no: number; readonly lines: readonly Line[] }
   | { readonly type: "checkpoint"; readonly no: number; readonly seq: number; readonly data: Uint8Array }
+  | { readonly type: "output"; readonly no: number; readonly offset: number; readonly data: Uint8Array }
   | { readonly type: "drain" }
   | { readonly type: "stop" };
 
@@ -91,6 +96,7 @@ export type FromSession =
       readonly seq: number;
       readonly answer: CheckpointAnswer;
     }
+  | { readonly type: "handed"; readonly no: number; readonly offset: number; readonly answer: OutputAnswer }
   | { readonly type: "event"; readonly text: string; readonly isWarning: boolean }
   | { readonly type: "over"; readonly error: SessionFailure | undefined };
 
@@ -110,4 +116,5 @@ export interface Handlers {
   abandon(no: number): void;
   tookLines(no: number): void;
   checkpointed(no: number, seq: number, answer: CheckpointAnswer): void;
+  handed(no: number, offset: number, answer: OutputAnswer): void;
 }

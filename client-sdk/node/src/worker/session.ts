@@ -56,6 +56,7 @@ export class Session {
         abandon: (no) => tell({ type: "abandon", no }),
         tookLines: (no) => tell({ type: "tookLines", no }),
         checkpointed: (no, seq, answer) => tell({ type: "checkpointed", no, seq, answer }),
+        handed: (no, offset, answer) => tell({ type: "handed", no, offset, answer }),
       },
       now(),
     );
@@ -76,6 +77,9 @@ export class Session {
           break;
         case "checkpoint":
           this.#state.checkpoint(message.no, message.seq, message.data);
+          break;
+        case "output":
+          this.#state.output(message.no, message.offset, message.data);
           break;
         case "drain":
           this.#state.drain.begin(now(), now() + this.setup.drainTimeoutMs);
@@ -108,7 +112,7 @@ export class Session {
     if (this.#quit.signal.aborted) return undefined;
     let openedAtMs: number | undefined;
     try {
-      const wire = await this.#open(await Connection.open(this.#endpoint(), this.#quit.signal));
+      const wire = await this.#open(await Connection.open(this.#endpoint(), this.setup.tls, this.#quit.signal));
       openedAtMs = now();
       const end = await this.#serve(wire);
       if (end === undefined) return undefined;
@@ -251,7 +255,7 @@ export class Session {
     for (let failures = 0; connection === undefined && !isOver(); failures += 1) {
       this.#nextEndpoint += 1;
       try {
-        connection = await Connection.open(this.#endpoint(), this.#stop.signal);
+        connection = await Connection.open(this.#endpoint(), this.setup.tls, this.#stop.signal);
       } catch {
         await sleep(pauseMs(TUNING.redial, failures, Math.random()), this.#stop.signal);
       }

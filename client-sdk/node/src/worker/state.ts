@@ -19,6 +19,7 @@ import {
   HeldVerdict,
   type Lease,
   type LogAck,
+  type OutputAck,
   type ReportAck,
   type Revoked,
   type SessionRequest,
@@ -108,6 +109,7 @@ export class SessionState {
     if (welcome.session === "") throw new ProtocolError("Welcome without a session");
     this.#session = welcome.session;
     this.#link.open(nowMs, welcome.ping && durationMs(welcome.ping));
+    this.#link.takesOutput = welcome.capabilities.includes("output");
     asked.forEach((no, index) => {
       const held = this.#held.get(no);
       if (held === undefined) return;
@@ -144,6 +146,8 @@ export class SessionState {
         return this.reportAck(nowMs, frame.value);
       case "checkpointAck":
         return this.#checkpointAck(nowMs, frame.value);
+      case "outputAck":
+        return this.#outputAck(nowMs, frame.value);
       case "logAck":
         return this.#logAck(frame.value);
       case "cancel":
@@ -251,6 +255,24 @@ export class SessionState {
     }
   }
 
+  #outputAck(nowMs: number, ack: OutputAck): void {
+    const held = this.#find(ack.lease);
+    const pending = held?.output;
+    if (held === undefined || pending === undefined || BigInt(pending.offset) !== ack.offset) return;
+    switch (ack.verdict) {
+      case Verdict.RECORDED:
+      case Verdict.DUPLICATE: {
+        held.output = undefined;
+        const isTaken = ack.stored >= BigInt(pending.offset + pending.data.length);
+        return this.handlers.handed(held.no, pending.offset, isTaken ? "stored" : "not_taken");
+      }
+      case Verdict.FENCED:
+        return this.#lose(nowMs, held);
+      default:
+        return this.#resendLater(nowMs, held);
+    }
+  }
+
   #logAck(ack: LogAck): void {
     const held = this.#find(ack.lease);
     if (held === undefined) return;
@@ -290,6 +312,7 @@ export class SessionState {
     if (startedAtMs !== undefined) held.startedAtMs = startedAtMs;
     held.isRunning = false;
     held.checkpoint = undefined;
+    held.output = undefined;
     this.#running -= 1;
     this.#runningBytes -= held.payloadBytes;
     this.#timers.clear(no, "runTimeout");
@@ -321,6 +344,14 @@ export class SessionState {
     this.#link.queueSide(held);
   }
 
+  output(no: number, offset: number, data: Uint8Array): void {
+    const held = this.#writer(no);
+    if (held === undefined) return this.handlers.handed(no, offset, "fenced");
+    if (this.#link.isUp && !this.#link.takesOutput) return this.handlers.handed(no, offset, "unsupported");
+    held.output = { offset, data, isSent: false };
+    this.#link.queueSide(held);
+  }
+
   #writer(no: number): Held | undefined {
     const held = this.#held.get(no);
     return held?.isRunning && held.isLeaseLive ? held : undefined;
@@ -342,6 +373,8 @@ export class SessionState {
     held.log.clear();
     if (held.checkpoint !== undefined) this.handlers.checkpointed(held.no, held.checkpoint.seq, "fenced");
     held.checkpoint = undefined;
+    if (held.output !== undefined) this.handlers.handed(held.no, held.output.offset, "fenced");
+    held.output = undefined;
     if (held.report !== undefined) this.#unacked -= 1;
     held.report = undefined;
     this.#timers.clear(held.no, "runTimeout");
@@ -409,7 +442,7 @@ export class SessionState {
   #resend(held: Held): void {
     if (!this.#link.isUp) return;
     if (held.report !== undefined && !held.isReporting) this.#link.queueReport(held);
-    if (held.checkpoint !== undefined) held.checkpoint.isSent = false;
+    held.unsend();
     this.#link.queueSide(held);
   }
 

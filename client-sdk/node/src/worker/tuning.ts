@@ -43,3 +43,7 @@ export const MAX_LINGERING = 1_000;
 export const MAX_CANCEL_ACKS = 100_000;
 export const MAX_RESULT_BYTES = 1024 * 1024;
 export const MAX_CHECKPOINT_BYTES = 64 * 1024;
+/** Output travels in pieces of this size. */
+export const MAX_PIECE_BYTES = 64 * 1024;
+/** All output of an attempt. */
+export const MAX_OUTPUT_BYTES = 10 * 1024 * 1024;

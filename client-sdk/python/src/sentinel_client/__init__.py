@@ -1,5 +1,6 @@
 """Client and worker runtime of the Sentinel job orchestrator."""
 
+from ._wire import Tls
 from .client import Client, Enqueued
 from .errors import (
     ApiError,
@@ -12,7 +13,7 @@ from .errors import (
 )
 from .job import NewJob, RetryPolicy, Unique, is_final, result_json
 from .watch import Watch
-from .worker import Cancelled, CheckpointError, Handler, HandlerError, Job, Release, Snooze, Worker
+from .worker import Cancelled, CheckpointError, Handler, HandlerError, Job, OutputError, Release, Snooze, Worker
 
 __all__ = [
     "ApiError",
@@ -28,10 +29,12 @@ __all__ = [
     "Job",
     "NewJob",
     "ProtocolError",
+    "OutputError",
     "Release",
     "RetryPolicy",
     "SentinelError",
     "Snooze",
+    "Tls",
     "TransportError",
     "Unique",
     "Watch",

@@ -1,10 +1,13 @@
 """What every connection shares: addresses, sizes, headers, times."""
 
 import math
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
+import grpc
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
@@ -29,18 +32,54 @@ CHANNEL_OPTIONS: list[tuple[str, Any]] = [
 ]
 
 
-def parse_endpoint(text: str) -> str:
-    """Accepts `http://host:port` and `host:port`; answers `host:port`."""
+@dataclass(frozen=True)
+class Tls:
+    """Whom to trust over `https://`, and who this program is. Each in PEM."""
+
+    ca: str | None = None
+    """Who signed the certificate of the server. Default: those that come with grpcio."""
+    cert: str | None = None
+    """A certificate for a server that lets in only who has one. Needs `key`."""
+    key: str | None = None
+
+
+class Endpoint(NamedTuple):
+    address: str
+    """`host:port`"""
+    is_secure: bool
+
+
+def parse_endpoints(texts: Sequence[str], tls: Tls | None) -> list[Endpoint]:
+    """The servers, when they fit what is said of TLS."""
+    if tls is not None and (tls.cert is None) != (tls.key is None):
+        raise InvalidArgumentError("tls: cert and key belong together")
+    endpoints = [parse_endpoint(text) for text in texts]
+    for text, endpoint in zip(texts, endpoints, strict=True):
+        if tls is not None and not endpoint.is_secure:
+            raise InvalidArgumentError(f"tls is said, but {text!r} is in the clear; expected https://")
+    return endpoints
+
+
+def channel_credentials(tls: Tls | None) -> grpc.ChannelCredentials:
+    def pem(text: str | None) -> bytes | None:
+        return None if text is None else text.encode()
+
+    tls = tls or Tls()
+    return grpc.ssl_channel_credentials(pem(tls.ca), pem(tls.key), pem(tls.cert))
+
+
+def parse_endpoint(text: str) -> Endpoint:
+    """Accepts `http://host:port`, `https://host:port` and `host:port`, which is in the clear."""
     trimmed = text.strip()
     scheme, found, _ = trimmed.partition("://")
-    if found and scheme == "https":
-        raise InvalidArgumentError(f"invalid endpoint {text!r}: TLS is not built in; end it in front of the server, use http://")
-    if found and scheme != "http":
-        raise InvalidArgumentError(f"invalid endpoint {text!r}: scheme {scheme} is not known; expected http://")
+    if found and scheme not in ("http", "https"):
+        raise InvalidArgumentError(f"invalid endpoint {text!r}: scheme {scheme} is not known; expected http:// or https://")
     parts = urlsplit(trimmed if found else f"http://{trimmed}")
     if not parts.hostname:
         raise InvalidArgumentError(f"invalid endpoint {text!r}: it names no host; expected http://host:port")
-    return parts.netloc if parts.port is not None else f"{parts.netloc}:80"
+    is_secure = parts.scheme == "https"
+    address = parts.netloc if parts.port is not None else f"{parts.netloc}:{443 if is_secure else 80}"
+    return Endpoint(address, is_secure)
 
 
 def metadata(credential: str | None) -> list[tuple[str, str]]:

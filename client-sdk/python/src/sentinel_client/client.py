@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import time
 import uuid
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
@@ -10,16 +11,15 @@ from typing import Any, Self, TypeVar
 import grpc
 import grpc.aio
 
-from ._backoff import Backoff
 from ._proto.sentinel.jobs.v1 import job_pb2, job_service_pb2 as pb
-from ._wire import CHANNEL_OPTIONS, metadata, parse_endpoint
-from .errors import ApiError, ProtocolError, from_wire, is_unavailable
+from ._tries import Budget, Tries
+from ._wire import CHANNEL_OPTIONS, Tls, channel_credentials, metadata, parse_endpoints
+from .errors import ApiError, ProtocolError, from_wire
 from .job import NewJob, is_final
 from .watch import Watch
 
-# Tries of one call, the first included.
-_MAX_TRIES = 4
-_RETRY = Backoff(0.1, 2.0)
+# Of one BatchGet.
+_MAX_IDS = 1_000
 
 Answer = TypeVar("Answer")
 
@@ -40,19 +40,33 @@ class Client:
 
     Calls that got no answer are repeated, at most 4 tries in all, where the server said UNAVAILABLE
     or could not be reached: reads always; enqueue and retry under a request id, so that a repeat
-    changes nothing twice; cancel, because it is idempotent.
+    changes nothing twice; cancel, because it is idempotent. When many tries fail, calls get one try
+    until enough of them are answered again.
     """
 
     def __init__(
-        self, endpoint: str, *, credential: str | None = None, actor: str = "", timeout_s: float = 30.0
+        self,
+        endpoint: str,
+        *,
+        credential: str | None = None,
+        tls: Tls | None = None,
+        actor: str = "",
+        timeout_s: float = 30.0,
+        deadline_s: float = 60.0,
     ) -> None:
-        """`endpoint` is `http://host:port` or `host:port`. `credential` is sent as `authorization:
-        Bearer <credential>`; `actor` says who asks, for the audit trail; `timeout_s` is the longest
-        that one try of a call may take."""
-        self._channel = grpc.aio.insecure_channel(parse_endpoint(endpoint), options=CHANNEL_OPTIONS)
+        """`endpoint` is `https://host:port`, `http://host:port` or `host:port`. `credential` is sent as
+        `authorization: Bearer <credential>`; `tls` is for `https://`; `actor` says who asks, for the audit trail; `timeout_s` is the longest
+        that one try of a call may take, `deadline_s` that all its tries may."""
+        [(address, is_secure)] = parse_endpoints([endpoint], tls)
+        if is_secure:
+            self._channel = grpc.aio.secure_channel(address, channel_credentials(tls), options=CHANNEL_OPTIONS)
+        else:
+            self._channel = grpc.aio.insecure_channel(address, options=CHANNEL_OPTIONS)
         self._metadata = metadata(credential)
         self._actor = actor
         self._timeout_s = timeout_s
+        self._deadline_s = deadline_s
+        self._budget = Budget()
 
     async def __aenter__(self) -> Self:
         return self
@@ -91,6 +105,33 @@ class Client:
         """One job, with payload and result."""
         return (await self._repeat("Get", pb.GetRequest(id=id, view=view), pb.GetResponse)).job  # type: ignore[arg-type]
 
+    async def batch_get(self, ids: Sequence[str], *, view: int = job_pb2.JOB_VIEW_FULL) -> list[job_pb2.Job | None]:
+        """Many jobs in the order of the ids, `None` where no server knows one. Asks as often as it takes."""
+        found: list[job_pb2.Job | None] = []
+        while len(found) < len(ids):
+            step = ids[len(found) : len(found) + _MAX_IDS]
+            request = pb.BatchGetRequest(ids=step, view=view)  # type: ignore[arg-type]
+            results = (await self._repeat("BatchGet", request, pb.BatchGetResponse)).results
+            if not 0 < len(results) <= len(step):
+                raise ProtocolError("BatchGetResponse of another length")
+            found += [result.job if result.HasField("job") else None for result in results]
+        return found
+
+    async def counts(self, queues: Sequence[str] = ()) -> pb.CountsResponse:
+        """How many jobs are in each state. Without queues: of all. At most 100 queues."""
+        return await self._repeat("Counts", pb.CountsRequest(queues=queues), pb.CountsResponse)
+
+    async def list_attempts(self, id: str, *, page_size: int = 0) -> AsyncIterator[pb.Attempt]:
+        """The attempts of a job, newest first, read page by page."""
+        request = pb.ListAttemptsRequest(id=id, page_size=page_size)
+        while True:
+            page = await self._repeat("ListAttempts", request, pb.ListAttemptsResponse)
+            for attempt in page.attempts:
+                yield attempt
+            if not page.next_page_token:
+                return
+            request.page_token = page.next_page_token
+
     async def list_page(self, request: pb.ListRequest) -> pb.ListResponse:
         """One page of jobs, newest first."""
         return await self._repeat("List", request, pb.ListResponse)
@@ -116,20 +157,44 @@ class Client:
         request = pb.RetryRequest(id=id, request_id=request_id or str(uuid.uuid4()), actor=self._who(actor))
         return (await self._repeat("Retry", request, pb.RetryResponse)).job
 
+    async def run_now(self, id: str, *, request_id: str | None = None, actor: str | None = None) -> job_pb2.Job:
+        """Makes a SCHEDULED job ready to start now."""
+        request = pb.RunNowRequest(id=id, request_id=request_id or str(uuid.uuid4()), actor=self._who(actor))
+        return (await self._repeat("RunNow", request, pb.RunNowResponse)).job
+
+    async def update(self, request: pb.UpdateRequest) -> job_pb2.Job:
+        """Changes the values that `update_mask` names of a job that has not started."""
+        asked = pb.UpdateRequest()
+        asked.CopyFrom(request)
+        asked.request_id = request.request_id or str(uuid.uuid4())
+        asked.actor = request.actor or self._actor
+        return (await self._repeat("Update", asked, pb.UpdateResponse)).job
+
+    async def delete(self, id: str, *, request_id: str | None = None, actor: str | None = None) -> None:
+        """Removes a job that does not run, with all that belongs to it."""
+        request = pb.DeleteRequest(id=id, request_id=request_id or str(uuid.uuid4()), actor=self._who(actor))
+        await self._repeat("Delete", request, pb.DeleteResponse)
+
+    async def bulk(self, request: pb.BulkRequest) -> pb.BulkResponse:
+        """One step through the jobs of a filter; `next_page_token` of the answer says whether and where to
+        go on. Safe to repeat."""
+        asked = pb.BulkRequest()
+        asked.CopyFrom(request)
+        asked.actor = request.actor or self._actor
+        return await self._repeat("Bulk", asked, pb.BulkResponse)
+
     async def read_logs(self, id: str, *, attempt: int = 0, follow: bool = False) -> AsyncIterator[job_pb2.LogLine]:
         """What the handlers of a job logged, oldest first."""
         request = pb.ReadLogsRequest(id=id, attempt=attempt, follow=follow)
-        read = self._channel.unary_stream(
-            _method("ReadLogs"),
-            request_serializer=pb.ReadLogsRequest.SerializeToString,
-            response_deserializer=pb.ReadLogsResponse.FromString,
-        )
-        try:
-            async for response in read(request, metadata=self._metadata):
-                for line in response.lines:
-                    yield line
-        except grpc.RpcError as error:
-            raise from_wire(error) from error
+        async for response in self._stream("ReadLogs", request, pb.ReadLogsResponse):
+            for line in response.lines:
+                yield line
+
+    async def read_output(self, request: pb.ReadOutputRequest) -> AsyncIterator[pb.ReadOutputResponse]:
+        """The bytes that an attempt handed out, in pieces of at most 64 KiB; `run` and `attempt` 0: the
+        newest. It ends with the connection: `offset` goes on where it ended."""
+        async for response in self._stream("ReadOutput", request, pb.ReadOutputResponse):
+            yield response
 
     def watch(
         self,
@@ -171,6 +236,18 @@ class Client:
     def _who(self, actor: str | None) -> str:
         return self._actor if actor is None else actor
 
+    async def _stream(self, verb: str, request: Any, answer: type[Answer]) -> AsyncIterator[Answer]:
+        read = self._channel.unary_stream(
+            _method(verb),
+            request_serializer=type(request).SerializeToString,
+            response_deserializer=answer.FromString,  # type: ignore[attr-defined]
+        )
+        try:
+            async for response in read(request, metadata=self._metadata):
+                yield response
+        except grpc.RpcError as error:
+            raise from_wire(error) from error
+
     async def _repeat(
         self, verb: str, request: Any, answer: type[Answer], headers: Sequence[tuple[str, str]] = ()
     ) -> Answer:
@@ -180,18 +257,19 @@ class Client:
             request_serializer=type(request).SerializeToString,
             response_deserializer=answer.FromString,  # type: ignore[attr-defined]
         )
-        failures = 0
+        tries = Tries(self._budget, time.monotonic() + self._deadline_s)
         while True:
+            timeout_s = min(self._timeout_s, tries.left_s(time.monotonic()))
             try:
-                done: Answer = await call(request, timeout=self._timeout_s, metadata=[*self._metadata, *headers])
+                done: Answer = await call(request, timeout=timeout_s, metadata=[*self._metadata, *headers])
+                tries.answered()
                 return done
             except grpc.RpcError as cause:
-                failures += 1
                 error = from_wire(cause)
-                if not is_unavailable(error) or failures >= _MAX_TRIES:
+                pause_s = tries.failed(error, time.monotonic(), random.random())
+                if pause_s is None:
                     raise error from cause
-            asked = error.retry_after_s or 0.0 if isinstance(error, ApiError) else 0.0
-            await asyncio.sleep(max(_RETRY.pause_s(failures - 1, random.random()), min(asked, _RETRY.cap_s)))
+            await asyncio.sleep(pause_s)
 
 
 def _method(verb: str) -> str:

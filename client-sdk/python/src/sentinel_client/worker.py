@@ -14,14 +14,24 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 from ._proto.sentinel.workers.v1 import worker_service_pb2 as pb
-from ._wire import parse_endpoint, split_text
-from ._worker.context import CheckpointError, Job
+from ._wire import Tls, parse_endpoints, split_text
+from ._worker.context import CheckpointError, Job, OutputError
 from ._worker.outcome import Cancelled, Ended, Failed, HandlerError, Release, Snooze, raised, returned
 from ._worker.session import Session
-from ._worker.state import CheckpointAnswer, Setup
+from ._worker.state import CheckpointAnswer, OutputAnswer, Setup
 from .errors import InvalidArgumentError, SentinelError
 
-__all__ = ["Cancelled", "CheckpointError", "Handler", "HandlerError", "Job", "Release", "Snooze", "Worker"]
+__all__ = [
+    "Cancelled",
+    "CheckpointError",
+    "Handler",
+    "HandlerError",
+    "Job",
+    "OutputError",
+    "Release",
+    "Snooze",
+    "Worker",
+]
 
 _MAX_NAME_BYTES = 128
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,128}")
@@ -50,14 +60,16 @@ class Worker:
         build: str = "",
         drain_timeout: timedelta = timedelta(seconds=30),
         credential: str | None = None,
+        tls: Tls | None = None,
     ) -> None:
-        """`endpoint` is `http://host:port` or `host:port`; several are servers of one installation,
+        """`endpoint` is `https://host:port`, `http://host:port` or `host:port`; several are servers of one installation,
         tried in turn. `handlers` by kind, 1..1000, `descriptions` of them for people. `queues`
         1..100. `concurrency` 1..100,000 jobs at the same time. `payload_budget_bytes` bounds the
         payloads of the running jobs, softly: one job at most goes beyond; 0: no bound. `labels`, at
         most 16, are for jobs that require some. `instance` names the process for people, by default
         `<host>-<pid>`. `drain_timeout` is how long running jobs may go on after the shutdown was
-        asked for. `credential` is sent as `authorization: Bearer <credential>`.
+        asked for. `credential` is sent as `authorization: Bearer <credential>`; `tls` is for
+        `https://`.
 
         Raises `InvalidArgumentError`.
         """
@@ -65,8 +77,9 @@ class Worker:
         suffix = f"-{os.getpid()}"
         host = split_text(socket.gethostname() or "worker", _MAX_NAME_BYTES - len(suffix))[0]
         self._setup = Setup(
-            endpoints=[parse_endpoint(one) for one in endpoints],
+            endpoints=parse_endpoints(endpoints, tls),
             credential=credential,
+            tls=tls,
             instance=host + suffix if instance is None else instance,
             build=build,
             queues=list(dict.fromkeys(queues)),
@@ -161,6 +174,9 @@ class _Running:
 
     def checkpointed(self, no: int, seq: int, answer: CheckpointAnswer) -> None:
         self._post(lambda: self._jobs[no]._checkpointed(seq, answer) if no in self._jobs else None)
+
+    def handed(self, no: int, offset: int, answer: OutputAnswer) -> None:
+        self._post(lambda: self._jobs[no]._handed(offset, answer) if no in self._jobs else None)
 
     # On the caller's loop.
 

@@ -3,10 +3,11 @@
 
 use std::time::Instant;
 
+use super::super::output::OutputError;
 use super::SessionState;
 use crate::proto::workers::v1::{
-    CancelAck, Checkpoint, Drain, LogBatch, Ping, ProgressItem, ProgressReport, Received, Report,
-    ReportItem, SessionRequest, report_item, session_request::Frame,
+    CancelAck, Checkpoint, Drain, LogBatch, Output, Ping, ProgressItem, ProgressReport, Received,
+    Report, ReportItem, SessionRequest, report_item, session_request::Frame,
 };
 
 const MAX_ITEMS: usize = 1000;
@@ -133,7 +134,7 @@ impl SessionState {
         (!items.is_empty()).then_some(Frame::Progress(ProgressReport { items }))
     }
 
-    /// A checkpoint or a batch of log lines; attempts take turns.
+    /// A checkpoint, a piece of output or a batch of log lines; attempts take turns.
     fn side_frame(&mut self) -> Option<Frame> {
         while let Some(no) = self.link.side.pop_front() {
             let Some(held) = self.held.get_mut(&no) else { continue };
@@ -141,6 +142,12 @@ impl SessionState {
             if let Some((seq, data)) = held.attempt.take_checkpoint() {
                 self.link.side.push_front(no);
                 return Some(Frame::Checkpoint(Checkpoint { lease, data, seq }));
+            }
+            if !self.link.takes_output {
+                held.attempt.refuse_output(OutputError::Unsupported);
+            } else if let Some((offset, data)) = held.attempt.take_output() {
+                self.link.side.push_back(no);
+                return Some(Frame::Output(Output { lease, offset, data }));
             }
             let lines = held.attempt.take_log_lines(false);
             if lines.is_empty() {

@@ -8,10 +8,13 @@ use super::super::attempt::Attempt;
 use super::timers::Timer;
 use super::{ByLease, Held, SessionState, Violation, payload_bytes, queue_side};
 use crate::proto::workers::v1::{
-    Assign, Assignment, CancelItem, CheckpointAck, HeldVerdict, LogAck, Released, ReportAck,
-    Revoked, SessionResponse, Verdict, Welcome, report_item, session_response::Frame,
+    Assign, Assignment, CancelItem, CheckpointAck, HeldVerdict, LogAck, OutputAck, Released,
+    ReportAck, Revoked, SessionResponse, Verdict, Welcome, report_item, session_response::Frame,
 };
 use crate::time::std_duration;
+
+/// The capability of a server that takes Output.
+const OUTPUT: &str = "output";
 
 const DEFAULT_PING: Duration = Duration::from_secs(2);
 /// A server that asks for pings more often than this is answered at this pace.
@@ -34,6 +37,7 @@ impl SessionState {
         let ping = welcome.ping.as_ref().map_or(DEFAULT_PING, std_duration);
         self.ping_interval = ping.clamp(MIN_PING, MAX_PING);
         self.link.is_up = true;
+        self.link.takes_output = welcome.capabilities.iter().any(|name| name == OUTPUT);
         self.link.last_heard = now;
         self.link.next_ping = now + self.ping_interval;
         for (no, verdict) in asked.into_iter().zip(&welcome.held) {
@@ -82,6 +86,7 @@ impl SessionState {
             Some(Frame::ReportAck(ack)) => self.report_ack(now, ack),
             Some(Frame::CheckpointAck(ack)) => self.checkpoint_ack(now, &ack),
             Some(Frame::LogAck(ack)) => self.log_ack(&ack),
+            Some(Frame::OutputAck(ack)) => self.output_ack(now, &ack),
             Some(Frame::Cancel(cancel)) => self.cancel(cancel.items),
             Some(Frame::Pong(pong)) => self.cancel(pong.cancels),
             Some(Frame::Revoked(revoked)) => self.revoked(now, &revoked),
@@ -211,6 +216,19 @@ impl SessionState {
         if !held.attempt.ack_checkpoint(ack.seq, verdict) {
             self.resend_later(now, no);
         } else if verdict == Verdict::Fenced {
+            self.lose(now, no);
+        }
+    }
+
+    fn output_ack(&mut self, now: Instant, ack: &OutputAck) {
+        let Some(no) = ack.lease.as_ref().and_then(|lease| self.by_lease.get(lease)).copied()
+        else {
+            return;
+        };
+        let Some(held) = self.held.get(&no) else { return };
+        if !held.attempt.ack_output(ack) {
+            self.resend_later(now, no);
+        } else if ack.verdict() == Verdict::Fenced {
             self.lose(now, no);
         }
     }

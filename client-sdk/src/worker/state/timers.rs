@@ -16,7 +16,7 @@ pub(super) enum Timer {
     RunTimeout,
     /// A handler that was told to stop is dropped.
     Abandon,
-    /// A report or checkpoint goes out again.
+    /// A report, checkpoint or piece of output goes out again.
     Resend,
 }
 
@@ -140,7 +140,7 @@ impl SessionState {
         if held.report.is_some() && !std::mem::replace(&mut held.is_reporting, true) {
             self.link.reports.push_back(no);
         }
-        held.attempt.unsend_checkpoint();
+        held.attempt.unsend();
         queue_side(held, &mut self.link);
     }
 }

@@ -3,6 +3,9 @@
 use sentinel_testing::TestServer;
 
 #[expect(dead_code, reason = "its main is not called here")]
+#[path = "../../../examples/ingest.rs"]
+mod ingest;
+#[expect(dead_code, reason = "its main is not called here")]
 #[path = "../../../examples/quick_start.rs"]
 mod quick_start;
 #[expect(dead_code, reason = "its main is not called here")]
@@ -20,4 +23,15 @@ async fn quick_start_greets() {
 async fn side_effects_are_fenced() {
     let server = TestServer::start().await;
     assert_eq!(side_effects::run(server.url()).await.unwrap(), "tea costs 350");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn lines_are_enqueued_once() {
+    let server = TestServer::start().await;
+    let file = std::env::temp_dir().join(format!("sentinel-lines-{}", std::process::id()));
+    std::fs::write(&file, "a\nb\n").unwrap();
+    assert_eq!(ingest::run(server.url(), &file).await.unwrap(), "0 lines before, 2 now");
+    std::fs::write(&file, "a\nb\nc\n").unwrap();
+    assert_eq!(ingest::run(server.url(), &file).await.unwrap(), "2 lines before, 3 now");
+    std::fs::remove_file(&file).unwrap();
 }

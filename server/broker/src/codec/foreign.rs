@@ -10,7 +10,7 @@ use prost::encoding::{DecodeContext, decode_key, skip_field};
 
 /// The highest field that this version knows. Numbers rise and are never given anew.
 pub(super) const SPEC: u32 = 19;
-pub(super) const STATUS: u32 = 21;
+pub(super) const STATUS: u32 = 22;
 
 /// The fields above `last`, as they are; none where there are none.
 pub(super) fn above(last: u32, message: &[u8]) -> Result<Option<Box<[u8]>>, DecodeError> {

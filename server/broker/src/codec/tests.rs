@@ -121,7 +121,7 @@ prop_compose! {
         state in prop::sample::select(State::ALL.to_vec()),
         reason in prop::sample::select(REASONS.to_vec()),
         (version, epoch) in any::<(u64, u64)>(),
-        (run, attempt, crashes, was_snoozed) in any::<(u32, u32, u32, bool)>(),
+        (run, attempt, crashes, was_snoozed, revision) in any::<(u32, u32, u32, bool, u32)>(),
         (ready_at, updated_at) in any::<(i64, i64)>(),
         (started_at, finished_at) in (of(any::<i64>()), of(any::<i64>())),
         lease in of((session_id(), any::<i64>())),
@@ -132,7 +132,7 @@ prop_compose! {
         (waiting_for, worker) in (vec(job_id(), 0..3), of(name())),
     ) -> Status {
         Status {
-            state, reason, version, run, attempt, crashes, epoch, was_snoozed, ready_at, updated_at,
+            state, reason, version, run, attempt, crashes, epoch, was_snoozed, revision, ready_at, updated_at,
             started_at, finished_at, error, result, checkpoint, worker,
             lease: lease.map(|(session, granted_at)| {
                 Lease { run, attempt, epoch, session, granted_at }
@@ -168,8 +168,10 @@ prop_compose! {
         description in text(),
         mode in prop::sample::select(vec![QueueMode::Open, QueueMode::Paused, QueueMode::Draining]),
         created_at in any::<i64>(),
+        paths in prop::collection::vec(text(), 0..3),
     ) -> Queue {
-        Queue { name, order, priority_boost_ms, description, mode, created_at }
+        let index_paths = paths.into();
+        Queue { name, order, priority_boost_ms, description, mode, created_at, index_paths }
     }
 }
 

@@ -1,6 +1,7 @@
 //! The cases by name, one file per noun.
 
 mod attention;
+mod cards;
 mod claims;
 mod deletion;
 mod dependencies;
@@ -13,6 +14,7 @@ mod replies;
 mod requests;
 mod sessions;
 mod trim;
+mod update;
 
 use std::sync::Arc;
 
@@ -119,14 +121,16 @@ cases! {
     claims: by_age by_priority strict_order a_paused_queue_starts_nothing across_classes unknown_kinds_stay bounded_by_bytes
         past_deadlines_are_skipped one_commit_from_enqueue_to_assignment;
     keys: held_until_final ttl_outlives_its_job replaced_in_one_group held_by_another;
-    requests: repeated_and_reused forgotten_in_time;
+    requests: repeated_and_reused forgotten_in_time remembered_anew;
     sessions: owners_fence a_row_that_lives_longer_is_another unknown_and_expired_get_nothing only_the_owner_claims extended;
+    cards: kept_beside_the_row gone_with_the_row a_drained_session_gets_nothing drained_until_dropped;
     replies: asked_for_again old_numbers_are_refused;
     promotion: in_order_and_bounded;
     dependencies: children_are_reported_until_released final_parents_release_one_by_one
         parents_stay_hot;
     deletion: gone_with_its_key_and_told_with_its_spec children_hear_of_it
         of_a_job_that_is_not_hot evicted_and_reopened;
+    update: new_values_take_a_new_place a_claim_gets_the_new_payload kept_over_a_reopen;
     attention: alarms lost_jobs_and_expired_sessions lost_jobs_behind_idle_sessions wake_at_says_when
         orphans_wake_nobody_twice;
     journal: dense_and_complete other_epoch head_moves reading_nothing_writes_nothing reopened;

@@ -44,11 +44,14 @@ pub fn create(job: &Arc<Job>) -> Group {
 
 /// A group that applies a decision on a job as it was read.
 pub fn update(read: &Job, decision: Decision) -> Group {
-    Group {
-        guards: vec![Guard::JobVersion { id: read.id, version: read.status.version }],
-        changes: vec![Change::Update { job: Arc::new(decision.job), end: decision.end }],
-        request: None,
-    }
+    let job = Arc::new(decision.job);
+    let change = if job.status.revision == read.status.revision {
+        Change::Update { job, end: decision.end }
+    } else {
+        Change::Respec { spec: codec::encode_spec(&job.spec), job }
+    };
+    let guards = vec![Guard::JobVersion { id: read.id, version: read.status.version }];
+    Group { guards, changes: vec![change], request: None }
 }
 
 /// A group that puts a session of an owner.
@@ -64,13 +67,17 @@ pub fn put_queue(queue: Queue) -> Group {
 
 /// The same group under a request_id.
 pub fn under_request(group: Group, id: &str, content: &[u8], until: Millis) -> Group {
-    let request = RequestMemory {
+    Group { request: Some(memory(id, content, until)), ..group }
+}
+
+/// Content that is its own answer.
+pub fn memory(id: &str, content: &[u8], until: Millis) -> RequestMemory {
+    RequestMemory {
         id: id.into(),
         content_hash: crate::content_hash(content),
         answer: Bytes::copy_from_slice(content),
         until,
-    };
-    Group { request: Some(request), ..group }
+    }
 }
 
 /// Names, sorted.

@@ -31,7 +31,9 @@ pub struct Report {
 impl Report {
     /// Panics if the walk missed what it is for.
     pub fn assert_wide(&self) {
-        for what in ["committed", "conflict", "repeated", "reused", "claimed", "promoted", "due"] {
+        for what in
+            ["committed", "conflict", "repeated", "reused", "claimed", "promoted", "due", "updated"]
+        {
             assert!(self.reached.contains_key(what), "the walk never reached {what}: {self:?}");
         }
     }
@@ -174,6 +176,7 @@ impl Walk {
         }
         restart.keys.extend(self.oracle.kept_keys());
         restart.queues = self.oracle.queues().await.expect("answers");
+        restart.producers = self.oracle.producers();
         self.checkpoint = Some(restart);
     }
 

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use sentinel_domain::{Job, JobId, Millis, Queue, SessionId, UniqueKey};
+use sentinel_domain::{Job, JobId, Millis, Name, Queue, SessionId, UniqueKey};
 use tokio::sync::watch;
 
 use super::{Fault, Faulty};
 use crate::{
-    Attention, Broker, Call, Change, Depth, Group, Guard, News, Outcome, Position, Reply, ServerId,
-    StoreError, Tail, Trim, Trimmed,
+    Attention, Broker, Call, Card, Change, Depth, Group, Guard, News, Outcome, Position, Reply,
+    ServerId, SessionRow, StoreError, Tail, Trim, Trimmed,
 };
 
 fn told() -> String {
@@ -18,7 +18,7 @@ fn told() -> String {
 
 fn creates(call: &Call) -> bool {
     let changes = call.groups.iter().flat_map(|group| &group.changes);
-    changes.into_iter().any(|change| matches!(change, Change::Create { .. }))
+    changes.into_iter().any(|change| change.grows())
 }
 
 impl Faulty {
@@ -144,8 +144,20 @@ impl Broker for Faulty {
         self.ask(move |inner| inner.depths())
     }
 
+    fn oldest_ready(&self, queues: Vec<Name>) -> Reply<'_, Vec<Option<Millis>>> {
+        self.ask(move |inner| inner.oldest_ready(queues))
+    }
+
     fn session_jobs(&self, session: SessionId) -> Reply<'_, Vec<Arc<Job>>> {
         self.ask(move |inner| inner.session_jobs(session))
+    }
+
+    fn sessions(&self) -> Reply<'_, Vec<SessionRow>> {
+        self.ask(move |inner| inner.sessions())
+    }
+
+    fn cards(&self, sessions: Vec<SessionId>) -> Reply<'_, Vec<Option<Card>>> {
+        self.ask(move |inner| inner.cards(sessions))
     }
 
     fn extend_sessions(&self, until: Millis) -> Reply<'_, ()> {

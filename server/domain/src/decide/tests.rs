@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::*;
 use crate::limits::{CHECKPOINT_BYTES, RESULT_BYTES};
-use crate::{JobId, NewJob, alarm_at, birth};
+use crate::{JobId, NewJob, Spec, alarm_at, birth};
 
 const SESSION: SessionId = SessionId::from_u128(1);
 
@@ -52,6 +52,21 @@ fn a_job_that_was_handed_back_has_not_started_and_expires() {
     let job = after(&job, Command::NotReceived { lease }, 20);
     assert_eq!((job.status.started_at, alarm_at(&job)), (None, Some(100)));
     assert_eq!(after(&job, Command::Expire, 100).status.state, State::Expired);
+}
+
+#[test]
+fn a_job_that_was_handed_back_and_put_off_waits_for_its_time() {
+    let (job, lease) = run(&ready(|_| ()), 10);
+    let job = after(&job, Command::NotReceived { lease }, 20);
+    let put = |edit: &dyn Fn(&mut Spec)| {
+        let mut spec = (*job.spec).clone();
+        edit(&mut spec);
+        after(&job, Command::Update { spec: Arc::new(spec) }, 30).status
+    };
+    let off = put(&|spec| spec.run_at = 500);
+    assert_eq!((off.state, off.reason), (State::Scheduled, Reason::None));
+    let urgent = put(&|spec| spec.priority = 9);
+    assert_eq!((urgent.state, urgent.reason), (State::Ready, Reason::Released));
 }
 
 #[test]

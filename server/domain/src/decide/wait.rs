@@ -1,8 +1,10 @@
 //! Commands to a job that has not started.
 
+use std::sync::Arc;
+
 use super::{changed, finish, plain, with};
-use crate::alarm::start_deadline;
-use crate::{Decision, DependencyFailure, Job, JobId, Millis, Reason, Refusal, State};
+use crate::alarm::{has_started, start_deadline};
+use crate::{Decision, DependencyFailure, Job, JobId, Millis, Reason, Refusal, Spec, State};
 
 pub(super) fn expire(job: &Job, now: Millis) -> Result<Decision, Refusal> {
     if !job.status.state.is_waiting() {
@@ -51,6 +53,30 @@ pub(super) fn run_now(job: &Job, now: Millis) -> Result<Decision, Refusal> {
     status.reason = job.status.reason;
     status.ready_at = job.status.ready_at.min(now);
     Ok(plain(with(job, status)))
+}
+
+/// Only before its first run: an attempt that began shows what it was given. It takes its place
+/// among the waiting anew where the new values ask for another one.
+pub(super) fn update(job: &Job, spec: &Arc<Spec>, now: Millis) -> Result<Decision, Refusal> {
+    if job.is_deleted() {
+        return Err(Refusal::Deleted);
+    }
+    if !job.status.state.is_waiting() || has_started(job) {
+        return Err(Refusal::Started);
+    }
+    let mut status = changed(job, now);
+    status.revision += 1;
+    if spec.run_at != job.spec.run_at {
+        status.ready_at = spec.run_at;
+        if status.state != State::Blocked {
+            status.state = if spec.run_at > now { State::Scheduled } else { State::Ready };
+        }
+    }
+    // One that was handed back and waits for a new time now waits for that alone.
+    if status.state == job.status.state {
+        status.reason = job.status.reason;
+    }
+    Ok(plain(Job { id: job.id, spec: spec.clone(), status }))
 }
 
 pub(super) fn replace(job: &Job, now: Millis) -> Result<Decision, Refusal> {

@@ -1,9 +1,12 @@
 //! Every situation of a job crossed with everything that can be asked of it: the data of
 //! the golden file and of docs/state-machine.md.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use sentinel_domain::{
-    Command, Job, JobId, Lease, Millis, NewJob, OnLost, Refusal, SessionId, State, decide, limits,
+    Command, Job, JobId, Lease, Millis, NewJob, NewValues, OnLost, Refusal, SessionId, State,
+    decide, limits,
 };
 
 use crate::fixture::{
@@ -113,10 +116,11 @@ pub(crate) struct Question {
     pub command: Command,
 }
 
-/// All commands, with the lease that the situation gave.
-pub(crate) fn questions(lease: Lease) -> Vec<Question> {
+/// All commands, with the lease and the spec that the situation gave.
+pub(crate) fn questions(lease: Lease, job: &Job) -> Vec<Question> {
     let ask = |name, command| Question { name, command };
     let mut all = from_outside();
+    all.extend(updates(job));
     all.extend([
         ask("NotReceived", Command::NotReceived { lease }),
         ask("Succeed", succeed(lease)),
@@ -173,6 +177,26 @@ fn from_outside() -> Vec<Question> {
     ]
 }
 
+fn updates(job: &Job) -> [Question; 3] {
+    let with = |values: NewValues| {
+        let spec = values.apply(&job.spec, "spec", NOW, limits::PAYLOAD_MAX_BYTES);
+        // Some have a start deadline that lies before the new time.
+        Command::Update { spec: spec.map_or_else(|_| job.spec.clone(), Arc::new) }
+    };
+    let at = |run_at| NewValues { run_at: Some(run_at), ..NewValues::default() };
+    let other = NewValues {
+        payload: Some("other".into()),
+        priority: Some(7),
+        labels: Some(vec![("shop".into(), "42".into())]),
+        ..NewValues::default()
+    };
+    [
+        Question { name: "Update", command: with(other) },
+        Question { name: "Update, due now", command: with(at(None)) },
+        Question { name: "Update, due later", command: with(at(Some(NOW + 60_000))) },
+    ]
+}
+
 fn with_failure(lease: Lease, failure: sentinel_domain::Failure) -> Command {
     Command::Fail { lease, started_at: None, failure }
 }
@@ -199,7 +223,7 @@ pub(crate) struct Cell {
 pub(crate) fn cells() -> Vec<Cell> {
     let mut cells = Vec::new();
     for Situation { name: situation, job, lease } in situations() {
-        for Question { name: question, command } in questions(lease) {
+        for Question { name: question, command } in questions(lease, &job) {
             cells.push(Cell {
                 situation,
                 from: job.status.state,

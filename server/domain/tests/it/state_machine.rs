@@ -71,6 +71,7 @@ fn command_name(command: &Command) -> &'static str {
         Command::Replace => "Replace",
         Command::Retry => "Retry",
         Command::RunNow => "RunNow",
+        Command::Update { .. } => "Update",
         Command::Delete => "Delete",
     }
 }
@@ -80,16 +81,16 @@ fn the_table_has_every_state_command_and_refusal() {
     let all = situations();
     let states: BTreeSet<State> = all.iter().map(|s| s.job.status.state).collect();
     assert_eq!(states.len(), State::ALL.len());
-    let asked = questions(all[0].lease);
+    let asked = questions(all[0].lease, &all[0].job);
     let names: BTreeSet<&str> = asked.iter().map(|q| command_name(&q.command)).collect();
-    assert_eq!(names.len(), 19);
+    assert_eq!(names.len(), 20);
     assert!(asked.iter().all(|q| q.name.starts_with(command_name(&q.command))));
     let refused: BTreeSet<String> =
         cells().iter().filter_map(|c| c.answer.as_ref().err()).map(|r| format!("{r:?}")).collect();
     assert_eq!(refused, REFUSALS.iter().map(|r| format!("{r:?}")).collect());
 }
 
-const REFUSALS: [Refusal; 12] = [
+const REFUSALS: [Refusal; 13] = [
     Refusal::Fenced,
     Refusal::Duplicate,
     Refusal::AlreadyFinal,
@@ -100,6 +101,7 @@ const REFUSALS: [Refusal; 12] = [
     Refusal::WrongState,
     Refusal::CheckpointTooLarge,
     Refusal::NotScheduled,
+    Refusal::Started,
     Refusal::Running,
     Refusal::Deleted,
 ];

@@ -6,7 +6,11 @@ use std::ops::Bound;
 use std::sync::Arc;
 
 use foldhash::HashMap;
-use sentinel_domain::{Job, JobId, Name, Queue, QueueMode, State, ready_score};
+use sentinel_domain::limits::PRIORITY_MAX;
+use sentinel_domain::{Job, JobId, Millis, Name, Queue, QueueMode, QueueOrder, State, ready_score};
+
+/// Ready jobs of one kind that a search for the oldest looks at.
+const LEVEL_LOOKS: usize = 1_000;
 
 /// A place in the order of start. Two words for the id, since one of 128 bits would pad it.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -129,6 +133,47 @@ impl QueueIndex {
         }
         if class.waiting == 0 {
             self.classes.remove(&job.spec.kind);
+        }
+    }
+
+    /// Since when the ready job that is ready longest has been. Counts down the jobs looked at.
+    pub(crate) fn oldest_ready(
+        &self,
+        ready_at: impl Fn(JobId) -> Option<Millis>,
+        looks: &mut usize,
+    ) -> Option<Millis> {
+        let is_strict = self.queue.order == QueueOrder::Strict;
+        let mut oldest = None;
+        for class in self.classes.values() {
+            for from in self.levels() {
+                let above = ReadyKey { score: from, high: 0, low: 0 };
+                for key in class.lane.jobs.range(above..).take(LEVEL_LOOKS) {
+                    // From here on all became ready later.
+                    let is_later = !is_strict && oldest.is_some_and(|oldest| key.score > oldest);
+                    if *looks == 0 || is_later {
+                        break;
+                    }
+                    *looks -= 1;
+                    let at = ready_at(key.id());
+                    oldest = [oldest, at].into_iter().flatten().min();
+                    if is_strict {
+                        break;
+                    }
+                }
+            }
+        }
+        oldest
+    }
+
+    /// Scores at which ready jobs begin that are sorted by their time. With aging a score is never
+    /// above the time itself, so all are one level that is read as far as it may hold an older one.
+    fn levels(&self) -> Vec<i64> {
+        match self.queue.order {
+            QueueOrder::Aging => vec![i64::MIN],
+            QueueOrder::Strict => {
+                let priorities = 0..=u8::try_from(PRIORITY_MAX).unwrap_or(u8::MAX);
+                priorities.map(|priority| ready_score(&self.queue, priority, 0)).collect()
+            }
         }
     }
 

@@ -19,8 +19,9 @@ fn open(dir: PathBuf, restart: Restart) -> Arc<dyn Broker> {
         ballast_bytes: 0,
         ..OpenOptions::new(lock, restart.now)
     };
-    let Restart { checkpoint, jobs, queues, keys, .. } = restart;
-    Arc::new(Embedded::open(options, Seed { checkpoint, jobs, queues, keys }).expect("opens"))
+    let Restart { checkpoint, jobs, queues, keys, producers, .. } = restart;
+    let seed = Seed { checkpoint, jobs, queues, keys, producers };
+    Arc::new(Embedded::open(options, seed).expect("opens"))
 }
 
 const START: Millis = 1_700_000_000_000;

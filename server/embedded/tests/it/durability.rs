@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use sentinel_broker::conformance::make;
-use sentinel_broker::{Broker, Position, Tail, Verdict};
+use sentinel_broker::{Broker, Change, Group, Guard, Position, Tail, Verdict};
 use sentinel_domain::{Command, State, decide};
 use sentinel_embedded::{DirLock, Embedded, OpenError, OpenOptions, Seed};
 
@@ -47,6 +47,33 @@ async fn a_job_lives_through_restarts() {
     let store = Embedded::open(options(dir.path(), 3_000), Seed::default()).expect("opens again");
     let there = store.read(vec![job.id]).await.expect("answers");
     assert_eq!(there[0].as_ref().expect("finals stay hot").status.state, State::Succeeded);
+}
+
+/// The ledger knows where a producer stands whose entries the journal let go; of one that the
+/// journal has, it may know less.
+#[tokio::test]
+async fn producers_go_on_where_they_stood() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let store = Embedded::open(options(dir.path(), 1_000), Seed::default()).expect("opens");
+    let mut writer = make::Writer::new(1);
+    let at = |id: &str, offset: &str| make::memory(id, offset.as_bytes(), 9_000);
+    let stand = |memory| Group { changes: vec![Change::Remember(memory)], ..Group::default() };
+    let call = writer.call(1_000).group(stand(at("ingest/orders", "5")));
+    store.commit(call.done()).await.expect("commits");
+    drop(store);
+
+    let producers = vec![at("ingest/orders", "4"), at("ingest/returns", "7")];
+    let seed = Seed { producers, ..Seed::default() };
+    let store = Embedded::open(options(dir.path(), 2_000), seed).expect("opens again");
+    let stands = |id: &str, offset: &'static str| Group {
+        guards: vec![Guard::Remembered { id: id.into(), answer: Some(offset.into()) }],
+        ..Group::default()
+    };
+    let mut writer = make::Writer::new(2);
+    let call = writer.call(2_000).group(stands("ingest/orders", "5"));
+    let call = call.group(stands("ingest/returns", "7"));
+    let outcome = store.commit(call.done()).await.expect("commits");
+    assert_eq!(outcome.verdicts, [Verdict::Committed, Verdict::Committed]);
 }
 
 #[test]

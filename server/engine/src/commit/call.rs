@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sentinel_broker::{Call, Change, Claim, Group, Outcome, Position, StoreError};
+use sentinel_broker::{Call, Claim, Group, Outcome, Position, StoreError};
 use sentinel_domain::{Ack, SessionId};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -106,7 +106,7 @@ pub(super) async fn one(
 }
 
 fn creates(group: &Group) -> bool {
-    group.changes.iter().any(|change| matches!(change, Change::Create { .. }))
+    group.changes.iter().any(|change| change.grows())
 }
 
 impl Flight<'_> {

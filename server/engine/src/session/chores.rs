@@ -60,11 +60,14 @@ impl Session {
 
     pub(super) fn row_until(&self, expires_at: Millis) -> Group {
         let owner = self.engine.server;
-        Group {
-            request: None,
-            guards: vec![Guard::SessionOwner { session: self.id, owner }],
-            changes: vec![Change::PutSession(SessionRow { id: self.id, owner, expires_at })],
-        }
+        let row = SessionRow { id: self.id, owner, expires_at };
+        Group { changes: vec![Change::PutSession(row)], ..self.owned() }
+    }
+
+    /// A group that is applied while the session is this server's.
+    pub(super) fn owned(&self) -> Group {
+        let guard = Guard::SessionOwner { session: self.id, owner: self.engine.server };
+        Group { guards: vec![guard], ..Group::default() }
     }
 
     fn take_back_unreceived(&mut self, now: Millis) {

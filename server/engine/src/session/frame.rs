@@ -5,8 +5,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use sentinel_domain::{
-    Command, Dice, Job, JobError, JobId, Lease, Millis, Name, Progress, SessionId,
+    Command, Dice, Job, JobError, JobId, Label, Lease, Millis, Name, Progress, SessionId,
 };
+
+use crate::DeclaredKind;
 
 /// A lease with its job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -21,12 +23,25 @@ pub struct Hello {
     pub instance: String,
     pub queues: Vec<Name>,
     pub kinds: Vec<Name>,
+    pub about: About,
     /// The session before, when its stream was lost.
     pub session: Option<SessionId>,
     pub held: Vec<Held>,
     pub credit_jobs: usize,
     /// None: no bound.
     pub credit_bytes: Option<i64>,
+}
+
+/// What a worker says of itself for people; nothing is scheduled by it.
+#[derive(Clone, Debug, Default)]
+pub struct About {
+    pub build: Box<str>,
+    /// Name of the server that it came to.
+    pub server: Box<str>,
+    pub labels: Vec<Label>,
+    pub capabilities: Vec<Box<str>>,
+    /// What it says of its kinds; those that it says nothing of may be left out.
+    pub kinds: Vec<DeclaredKind>,
 }
 
 /// The terms of the session.
@@ -56,6 +71,7 @@ pub enum FromWorker {
     Progress(Vec<(Held, Progress)>),
     Checkpoint { held: Held, seq: u64, data: Bytes },
     Log { held: Held, lines: Vec<LogLine> },
+    Output { held: Held, offset: u64, data: Bytes },
     CancelAck(Vec<Held>),
     Ping { nonce: u64 },
     Drain,
@@ -86,6 +102,7 @@ pub enum ToWorker {
     ReportAck(Vec<(Held, ReportVerdict)>),
     CheckpointAck { held: Held, seq: u64, verdict: ReportVerdict },
     LogAck { held: Held, seq: u64 },
+    OutputAck { held: Held, offset: u64, verdict: ReportVerdict, stored: u64 },
     Cancel(Vec<Arc<Job>>),
     Pong { nonce: u64, cancels: Vec<Arc<Job>> },
     Revoked(Vec<Held>),

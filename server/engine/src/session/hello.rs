@@ -44,6 +44,10 @@ impl Hello {
     }
 }
 
+fn slots(jobs: usize) -> u32 {
+    u32::try_from(jobs).unwrap_or(u32::MAX)
+}
+
 impl Engine {
     /// Adopts the session, judges what the worker still holds, and says Welcome.
     pub(super) async fn open_session(
@@ -69,11 +73,23 @@ impl Engine {
         let now = self.now();
         let expires_at = now + self.settings.session_ttl_ms;
         let row = SessionRow { id, owner: self.server, expires_at };
-        let adopt = Group { changes: vec![Change::PutSession(row)], ..Group::default() };
+        let mut announcement = hello.announcement(now);
+        let mut changes = vec![Change::PutSession(row)];
+        if hello.session.is_none() {
+            // One that comes back is noted below, when it is known since when it is there.
+            announcement.slots = slots(hello.credit_jobs);
+            let announcement = announcement.encode();
+            changes.push(Change::PutCard { session: id, announcement });
+        }
+        let adopt = Group { changes, ..Group::default() };
         self.commits.group(adopt).await?;
+        let mut is_drained = false;
         let mut known: HashMap<_, _, foldhash::fast::FixedState> = HashMap::default();
         if hello.session.is_some() {
             mailbox.take();
+            let (since, is_its_end) = self.known_session(id).await?;
+            announcement.since = since.unwrap_or(now);
+            is_drained = is_its_end;
             for job in self.broker.session_jobs(id).await? {
                 known.insert(job.id, job);
             }
@@ -94,12 +110,18 @@ impl Engine {
             cancels: HashMap::default(),
             heard_at: now,
             renewed_at: now,
-            is_draining: false,
+            is_draining: is_drained,
+            announcement,
             in_flight: FuturesUnordered::new(),
             _presence: presence,
         };
         for job in kept {
             session.running.insert(job.id, Running::new(job, true));
+        }
+        if hello.session.is_some() {
+            let slots = slots(session.running.len() + hello.credit_jobs);
+            session.announcement.slots = slots;
+            session.put_card();
         }
         session.welcome(held, hello).await;
         Ok(session)
@@ -142,6 +164,7 @@ impl Engine {
 
 impl Session {
     async fn welcome(&mut self, held: Vec<HeldVerdict>, hello: Hello) {
+        self.engine.kinds.declare(self.announcement.since, hello.about.kinds);
         let duration = |ms: Millis| Duration::from_millis(ms.cast_unsigned());
         let welcome = Welcome {
             session: self.id,
@@ -159,7 +182,9 @@ impl Session {
         let asker = Asker::new(self.worker.clone(), hello.queues.into(), kinds.into());
         self.engine.demand.join(self.id, asker);
         self.pause_for_suspects();
-        self.engine.demand.grant(self.id, hello.credit_jobs, hello.credit_bytes);
+        if !self.is_draining {
+            self.engine.demand.grant(self.id, hello.credit_jobs, hello.credit_bytes);
+        }
         tracing::info!(session = %self.id, worker = %self.worker, held = self.running.len(), "a worker session began");
     }
 }

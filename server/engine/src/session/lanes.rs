@@ -33,7 +33,10 @@ impl Lanes {
     pub(super) async fn send(&self, frame: ToWorker, patience: Duration) -> Result<(), Ended> {
         let lane = match frame {
             // Revoked follows the assignment that it takes back, or it would go to waste.
-            ToWorker::Assign { .. } | ToWorker::Revoked(_) | ToWorker::LogAck { .. } => &self.bulk,
+            ToWorker::Assign { .. }
+            | ToWorker::Revoked(_)
+            | ToWorker::LogAck { .. }
+            | ToWorker::OutputAck { .. } => &self.bulk,
             _ => &self.control,
         };
         match tokio::time::timeout(patience, lane.send(frame)).await {

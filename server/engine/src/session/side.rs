@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use sentinel_domain::{Command, Job, decide};
-use sentinel_ledger::LogRow;
+use sentinel_ledger::{LogRow, OutputPlace};
 
 use super::{Done, Held, LogLine, ReportVerdict, Session};
 use crate::cancel::Applied;
@@ -43,7 +43,7 @@ impl Session {
                 job: held.id,
                 run: held.lease.run,
                 attempt: held.lease.attempt,
-                seq: line.seq,
+                seq: LogRow::seq_of(held.lease.epoch, line.seq),
                 at: line.at,
                 level: line.level,
                 text: line.text,
@@ -63,6 +63,18 @@ impl Session {
             Done::Logged { held, seq }
         }));
     }
+
+    pub(super) fn on_output(&mut self, held: Held, offset: u64, data: Bytes) {
+        let is_held = self.running(&held).is_some();
+        let engine = self.engine.clone();
+        self.in_flight.push(Box::pin(async move {
+            let (verdict, stored) = match is_held {
+                true => engine.store_output(&held, offset, data).await,
+                false => (ReportVerdict::Fenced, 0),
+            };
+            Done::Handed { held, offset, verdict, stored }
+        }));
+    }
 }
 
 impl Engine {
@@ -76,6 +88,19 @@ impl Engine {
             }
         }
         Appended::Failed
+    }
+
+    async fn store_output(&self, held: &Held, offset: u64, data: Bytes) -> (ReportVerdict, u64) {
+        let Held { id: job, lease } = *held;
+        let (run, attempt, epoch) = (lease.run, lease.attempt, lease.epoch);
+        let place = OutputPlace { job, run, attempt, epoch, offset };
+        match self.ledger.append_output(place, data).await {
+            Ok(stored) => (ReportVerdict::Recorded, stored),
+            Err(error) => {
+                tracing::warn!(%error, job = %job, "output was not stored");
+                (ReportVerdict::RetryLater, 0)
+            }
+        }
     }
 
     /// Stores a checkpoint under its lease.

@@ -54,9 +54,11 @@ impl Watch {
         checkpoint.epoch = self.live_from.epoch;
         let size = WATCH_SNAPSHOT_JOBS as usize;
         let is_counted = filter.kinds.is_empty() && filter.labels.is_empty();
-        let queues = filter.queues.clone();
+        let (queues, within) = (filter.queues.clone(), filter.within.clone());
         let page = self.engine.list(filter, None, size).await?;
-        let counts = if is_counted { self.engine.counts(queues).await?.counts } else { Vec::new() };
+        let mut counts =
+            if is_counted { self.engine.counts(queues).await?.counts } else { Vec::new() };
+        counts.retain(|count| within.has(&count.queue));
         if checkpoint.seq < self.live_from.seq {
             self.catch_up = Some(Cursor::after(checkpoint));
         }

@@ -1,6 +1,6 @@
 //! Enqueue: queues, unique keys, and what is refused.
 
-use sentinel_domain::{NewJob, Reason, State, UniqueMode};
+use sentinel_domain::{NewJob, Reason, Scopes, State, UniqueMode};
 use sentinel_engine::EngineError;
 
 use crate::house::{House, new_job};
@@ -21,7 +21,7 @@ async fn a_queue_is_created_once_by_all_who_need_it() {
         async move { engine.enqueue(new, "test", None).await.expect("is taken") }
     };
     futures_util::future::join_all((0..60).map(enqueue)).await;
-    let names: Vec<_> = house.engine.list_queues(None, 10).await.expect("answers");
+    let names: Vec<_> = house.engine.list_queues(&Scopes::ALL, None, 10).await.expect("answers");
     assert_eq!(names.iter().map(|q| &*q.name).collect::<Vec<_>>(), ["q0", "q1", "q2"]);
     house.close().await;
 }

@@ -49,7 +49,7 @@ async fn who_follows_a_log_gets_its_last_line() {
         worker.send(FromWorker::Report(vec![success(&jobs[0])])).await;
         let mut lines = Vec::new();
         while let Some(rows) = bounded("lines", feed.next()).await.expect("goes on") {
-            lines.extend(rows.into_iter().map(|row| row.seq));
+            lines.extend(rows.into_iter().map(|row| row.line()));
         }
         assert_eq!(lines, (1..=20).collect::<Vec<_>>());
         assert_eq!(worker.acked().await, [ReportVerdict::Recorded]);

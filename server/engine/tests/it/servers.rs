@@ -3,9 +3,12 @@
 mod adopt;
 mod cancel;
 mod clock;
+mod drain;
+mod kinds;
 mod lead;
 mod queues;
 mod ready;
+mod summary;
 mod watch;
 
 use std::sync::Arc;

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use sentinel_domain::{Command, Job, JobError, Lease};
 use sentinel_engine::session::{
-    Ended, FromWorker, Held, HeldVerdict, Hello, Outgoing, ReportItem, ReportVerdict, ToWorker,
-    Welcome, failure, lanes,
+    About, Ended, FromWorker, Held, HeldVerdict, Hello, Outgoing, ReportItem, ReportVerdict,
+    ToWorker, Welcome, failure, lanes,
 };
 use sentinel_engine::{Engine, EngineError};
 use tokio::sync::mpsc;
@@ -28,6 +28,7 @@ pub(crate) fn hello(jobs: usize) -> Hello {
         instance: "w".into(),
         queues: vec!["q".into()],
         kinds: vec!["k".into()],
+        about: About::default(),
         session: None,
         held: Vec::new(),
         credit_jobs: jobs,

@@ -8,7 +8,8 @@ use diesel::sqlite::{Sqlite, SqliteConnection};
 use diesel_async::RunQueryDsl as _;
 
 use crate::mysql::write::{
-    ATTEMPTS, JOBS, KEYS, LABELS, LOG_SIZES, LOGS as LINES, QUEUES, SPECS, put,
+    ATTEMPTS, JOBS, KEYS, KINDS, LABELS, LOG_SIZES, LOGS as LINES, OUTPUTS, PRODUCERS, QUEUES,
+    SPECS, put,
 };
 use crate::mysql::{Session, Value};
 use crate::rows::Answer;
@@ -19,8 +20,9 @@ const ROWS_MAX: usize = 2_000;
 const BYTES_MAX: usize = 4 << 20;
 
 /// The tables of each file.
-pub(super) const HISTORY: &[&str] = &["jobs", "specs", "labels", "attempts", "queues", "keys"];
-pub(super) const LOGS: &[&str] = &["logs", "log_sizes"];
+pub(super) const HISTORY: &[&str] =
+    &["jobs", "specs", "labels", "attempts", "queues", "keys", "kinds", "producers"];
+pub(super) const LOGS: &[&str] = &["logs", "log_sizes", "outputs"];
 
 /// A row of one table.
 pub(super) trait Carried: Send + Sync + Sized + 'static {
@@ -162,6 +164,21 @@ table! { Key: "keys", KEYS,
     rest { job: Binary => Vec<u8>, until_ms: BigInt => i64, }
 }
 
+table! { Kind: "kinds", KINDS,
+    key { name: Text => String, }
+    rest {
+        description: Text => String,
+        input_schema: Text => String,
+        declared_at_ms: BigInt => i64,
+        seen_at_ms: BigInt => i64,
+    }
+}
+
+table! { Producer: "producers", PRODUCERS,
+    key { id: Text => String, }
+    rest { answer: Binary => Vec<u8>, until_ms: BigInt => i64, }
+}
+
 table! { Log: "logs", LINES,
     key { job: Binary => Vec<u8>, run: BigInt => i64, attempt: BigInt => i64, seq: BigInt => i64, }
     rest { at_ms: BigInt => i64, level: Integer => i32, text: Text => String, }
@@ -170,6 +187,17 @@ table! { Log: "logs", LINES,
 table! { LogSize: "log_sizes", LOG_SIZES,
     key { job: Binary => Vec<u8>, run: BigInt => i64, attempt: BigInt => i64, }
     rest { bytes: BigInt => i64, first_seq: BigInt => i64, }
+}
+
+table! { Output: "outputs", OUTPUTS,
+    key {
+        job: Binary => Vec<u8>,
+        run: BigInt => i64,
+        attempt: BigInt => i64,
+        epoch: BigInt => i64,
+        piece: BigInt => i64,
+    }
+    rest { start_byte: BigInt => i64, end_byte: BigInt => i64, data: Binary => Vec<u8>, }
 }
 
 fn quoted(names: &[&str], after: &str) -> String {

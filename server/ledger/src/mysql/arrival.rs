@@ -7,7 +7,7 @@ use sentinel_domain::Millis;
 
 use super::session::Session;
 use crate::carry::{Move, MoveStep};
-use crate::rows::Rows;
+use crate::rows::{KindRows, Rows};
 use crate::sql::Fault;
 use crate::sql::schema::{log_sizes, moves};
 
@@ -90,6 +90,8 @@ async fn refuse_rows(session: &mut Session) -> Result<(), Fault> {
         "queues".to_owned()
     } else if !session.held_keys(0).await?.is_empty() {
         "unique keys".to_owned()
+    } else if session.count_kinds().await? > 0 {
+        "kinds of jobs".to_owned()
     } else if of_logs.get_result::<i64>(&mut session.connection).await.optional()?.is_some() {
         "log lines".to_owned()
     } else {

@@ -27,6 +27,22 @@ struct Step {
 const STEPS: &[Step] = &[
     Step { version: 1, readable_by: 1, sql: include_str!("../../migrations/mysql/001_ledger.sql") },
     Step { version: 2, readable_by: 1, sql: include_str!("../../migrations/mysql/002_moves.sql") },
+    Step {
+        version: 3,
+        readable_by: 1,
+        sql: include_str!("../../migrations/mysql/003_identity.sql"),
+    },
+    Step {
+        version: 4,
+        readable_by: 1,
+        sql: include_str!("../../migrations/mysql/004_outputs.sql"),
+    },
+    Step { version: 5, readable_by: 1, sql: include_str!("../../migrations/mysql/005_kinds.sql") },
+    Step {
+        version: 6,
+        readable_by: 1,
+        sql: include_str!("../../migrations/mysql/006_producers.sql"),
+    },
 ];
 
 /// The format of this version.

@@ -13,9 +13,12 @@ use super::statement::Value;
 use super::{union, write};
 use crate::LogRow;
 use crate::rows::{
-    Attempt, Candidate, Direction, Line, Lock, LogSize, Rows, STORED_BYTES, Source, Stored,
+    Attempt, Candidate, Direction, Extent, Leased, Line, Lock, LogSize, Rows, STORED_BYTES, Source,
+    Stored,
 };
-use crate::sql::schema::{checkpoints, jobs, keys, labels, log_sizes, logs, specs};
+use crate::sql::schema::{
+    checkpoints, jobs, keys, labels, log_sizes, logs, outputs, producers, specs,
+};
 use crate::sql::{Fault, job_id, key, of_all, of_ids, of_kinds, of_states, query, state_code};
 use crate::work::batch::Batch;
 
@@ -145,6 +148,10 @@ impl Rows for Session {
         rows.into_iter().map(|(key, job, until)| Ok((key, job_id(&job)?, until))).collect()
     }
 
+    async fn producers(&mut self, now: Millis) -> Result<Vec<(String, Vec<u8>, Millis)>, Fault> {
+        Ok(query::producers_at(now).load(&mut self.connection).await?)
+    }
+
     async fn queues(&mut self) -> Result<Vec<Vec<u8>>, Fault> {
         Ok(query::declarations().load(&mut self.connection).await?)
     }
@@ -181,12 +188,18 @@ impl Rows for Session {
         Ok(())
     }
 
+    async fn drop_producers(&mut self, until: Millis) -> Result<(), Fault> {
+        let over = diesel::delete(producers::table.filter(producers::until_ms.le(until)));
+        over.execute(&mut self.connection).await?;
+        Ok(())
+    }
+
     async fn write(&mut self, batch: &Batch<'_>) -> Result<(), Fault> {
         write::write(self, batch).await
     }
 
-    async fn delete(&mut self, jobs: &[Job]) -> Result<usize, Fault> {
-        write::delete(self, jobs).await
+    async fn delete(&mut self, jobs: &[Job], extent: Extent) -> Result<usize, Fault> {
+        write::delete(self, jobs, extent).await
     }
 
     async fn log_size(&mut self, of: Attempt, lock: Lock) -> Result<Option<LogSize>, Fault> {
@@ -275,6 +288,78 @@ impl Rows for Session {
         let size = log_sizes::table.find((&job[..], of.run, of.attempt));
         diesel::delete(size).execute(&mut self.connection).await?;
         Ok(())
+    }
+
+    async fn output_end(
+        &mut self,
+        Leased { of, epoch }: Leased,
+    ) -> Result<Option<(i64, i64)>, Fault> {
+        let job = key(of.job);
+        let end = query::output_end(&job, of.run, of.attempt, epoch);
+        Ok(end.get_result(&mut self.connection).await.optional()?)
+    }
+
+    async fn put_output(
+        &mut self,
+        Leased { of, epoch }: Leased,
+        (piece, start): (i64, i64),
+        data: &[u8],
+    ) -> Result<(), Fault> {
+        let job = key(of.job);
+        let row = [
+            Value::Bytes(&job),
+            Value::Long(of.run),
+            Value::Long(of.attempt),
+            Value::Long(epoch),
+            Value::Long(piece),
+            Value::Long(start),
+            Value::Long(start + data.len() as i64),
+            Value::Bytes(data),
+        ];
+        write::put(self, write::OUTPUTS, &[row]).await
+    }
+
+    async fn newest_output(&mut self, of: Attempt) -> Result<Option<i64>, Fault> {
+        let job = key(of.job);
+        let epoch = query::newest_output(&job, of.run, of.attempt);
+        Ok(epoch.get_result(&mut self.connection).await.optional()?)
+    }
+
+    async fn last_with_output(&mut self, job: JobId, run: i64) -> Result<Option<i64>, Fault> {
+        let job = key(job);
+        let last = query::last_with_output(&job, run);
+        Ok(last.get_result(&mut self.connection).await.optional()?)
+    }
+
+    async fn outputs(
+        &mut self,
+        Leased { of, epoch }: Leased,
+        after: i64,
+        beyond: i64,
+    ) -> Result<Vec<(i64, i64, Vec<u8>)>, Fault> {
+        let job = key(of.job);
+        let pieces = query::outputs_after(&job, of.run, of.attempt, epoch, after)
+            .filter(outputs::end_byte.gt(beyond));
+        Ok(pieces.load(&mut self.connection).await?)
+    }
+
+    async fn first_output(&mut self, job: JobId) -> Result<Option<(Leased, i64)>, Fault> {
+        let first: Option<(i64, i64, i64, i64)> =
+            query::first_output(&key(job)).get_result(&mut self.connection).await.optional()?;
+        Ok(first.map(|(run, attempt, epoch, piece)| {
+            (Leased { of: Attempt { job, run, attempt }, epoch }, piece)
+        }))
+    }
+
+    async fn drop_outputs(
+        &mut self,
+        Leased { of, epoch }: Leased,
+        below: i64,
+    ) -> Result<usize, Fault> {
+        let job = key(of.job);
+        let of = query::outputs_of(&job, of.run, of.attempt).filter(outputs::epoch.eq(epoch));
+        let below = of.filter(outputs::piece.lt(below));
+        Ok(diesel::delete(below).execute(&mut self.connection).await?)
     }
 }
 

@@ -8,7 +8,7 @@ use sentinel_domain::{AttemptEnd, Job, Label};
 use super::session::Session;
 use super::statement::{Put, Target, Value};
 use crate::LogRow;
-use crate::rows::Attempt;
+use crate::rows::{Attempt, Extent};
 use crate::sql::schema::{attempts, jobs, keys, labels, specs};
 use crate::sql::{Fault, key};
 use crate::work::batch::{Batch, Born, Changed};
@@ -44,6 +44,10 @@ pub(crate) const QUEUES: Target = Target {
     into: "`queues` (`name`, `declaration`)",
     on_duplicate: "`declaration` = VALUES(`declaration`)",
 };
+pub(crate) const PRODUCERS: Target = Target {
+    into: "`producers` (`id`, `answer`, `until_ms`)",
+    on_duplicate: "`answer` = VALUES(`answer`), `until_ms` = VALUES(`until_ms`)",
+};
 pub(crate) const LOGS: Target = Target {
     into: "`logs` (`job`, `run`, `attempt`, `seq`, `at_ms`, `level`, `text`)",
     on_duplicate: "`seq` = VALUES(`seq`)",
@@ -51,6 +55,16 @@ pub(crate) const LOGS: Target = Target {
 pub(crate) const LOG_SIZES: Target = Target {
     into: "`log_sizes` (`job`, `run`, `attempt`, `bytes`, `first_seq`)",
     on_duplicate: "`job` = VALUES(`job`)",
+};
+
+pub(crate) const OUTPUTS: Target = Target {
+    into: "`outputs` (`job`, `run`, `attempt`, `epoch`, `piece`, `start_byte`, `end_byte`, `data`)",
+    on_duplicate: "`piece` = VALUES(`piece`)",
+};
+
+pub(crate) const KINDS: Target = Target {
+    into: "`kinds` (`name`, `description`, `input_schema`, `declared_at_ms`, `seen_at_ms`)",
+    on_duplicate: "`name` = VALUES(`name`)",
 };
 
 /// Writes a batch, kind by kind.
@@ -72,7 +86,12 @@ pub(super) async fn write(session: &mut Session, batch: &Batch<'_>) -> Result<()
         .map(|(key, (job, until))| [Value::Bytes(key), Value::Bytes(job), Value::Long(*until)]);
     put(session, KEYS, &keys.collect::<Vec<_>>()).await?;
     let queues = batch.queues.iter().map(|(name, row)| [Value::Text(name), Value::Bytes(row)]);
-    put(session, QUEUES, &queues.collect::<Vec<_>>()).await
+    put(session, QUEUES, &queues.collect::<Vec<_>>()).await?;
+    let producers = batch
+        .producers
+        .iter()
+        .map(|(id, (answer, until))| [Value::Text(id), Value::Bytes(answer), Value::Long(*until)]);
+    put(session, PRODUCERS, &producers.collect::<Vec<_>>()).await
 }
 
 /// Puts rows, as many a statement as fit.
@@ -167,7 +186,11 @@ fn chunks<'a, T>(
 }
 
 /// Deletes jobs with all that belongs to them but log lines.
-pub(super) async fn delete(session: &mut Session, gone: &[Job]) -> Result<usize, Fault> {
+pub(super) async fn delete(
+    session: &mut Session,
+    gone: &[Job],
+    extent: Extent,
+) -> Result<usize, Fault> {
     let connection = &mut session.connection;
     let ids: Vec<[u8; 16]> = gone.iter().map(|job| key(job.id)).collect();
     let ids: Vec<&[u8]> = ids.iter().map(|id| &id[..]).collect();
@@ -185,16 +208,19 @@ pub(super) async fn delete(session: &mut Session, gone: &[Job]) -> Result<usize,
         }
         rows += of.execute(connection).await?;
     }
+    rows += diesel::delete(specs::table.filter(specs::id.eq_any(&ids))).execute(connection).await?;
+    rows += diesel::delete(jobs::table.filter(jobs::id.eq_any(&ids))).execute(connection).await?;
+    if extent == Extent::Spec {
+        return Ok(rows);
+    }
     let ends = attempts::table.filter(attempts::job.eq_any(&ids));
     rows += diesel::delete(ends).execute(connection).await?;
-    rows += diesel::delete(specs::table.filter(specs::id.eq_any(&ids))).execute(connection).await?;
     for (job, id) in gone.iter().zip(&ids) {
         if let Some(unique) = sentinel_domain::unique_key(&job.spec) {
             let held = keys::table.find(unique.as_bytes()).filter(keys::job.eq(*id));
             rows += diesel::delete(held).execute(connection).await?;
         }
     }
-    rows += diesel::delete(jobs::table.filter(jobs::id.eq_any(&ids))).execute(connection).await?;
     Ok(rows)
 }
 

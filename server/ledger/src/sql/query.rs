@@ -5,7 +5,9 @@ use diesel::prelude::*;
 use sentinel_domain::{AttemptEnd, JobError};
 
 use super::Fault;
-use super::schema::{attempts, checkpoints, jobs, keys, labels, log_sizes, logs, queues};
+use super::schema::{
+    attempts, checkpoints, jobs, keys, labels, log_sizes, logs, outputs, producers, queues,
+};
 use sentinel_broker::codec::code;
 
 #[auto_type]
@@ -110,6 +112,11 @@ pub(crate) fn held_keys(now: i64) -> _ {
 }
 
 #[auto_type]
+pub(crate) fn producers_at(now: i64) -> _ {
+    producers::table.filter(producers::until_ms.gt(now)).order(producers::until_ms)
+}
+
+#[auto_type]
 pub(crate) fn declarations() -> _ {
     queues::table.order(queues::name).select(queues::declaration)
 }
@@ -181,6 +188,74 @@ pub(crate) fn lines<'a>(job: &'a [u8], run: i64, attempt: i64, after: i64, limit
         logs::level,
         logs::text,
     ))
+}
+
+#[auto_type]
+pub(crate) fn outputs_of<'a>(job: &'a [u8], run: i64, attempt: i64) -> _ {
+    outputs::table
+        .filter(outputs::job.eq(job))
+        .filter(outputs::run.eq(run))
+        .filter(outputs::attempt.eq(attempt))
+}
+
+/// Of all leases of an attempt, the newest.
+#[auto_type]
+pub(crate) fn newest_output<'a>(job: &'a [u8], run: i64, attempt: i64) -> _ {
+    let of: outputs_of<'a> = outputs_of(job, run, attempt);
+    of.order((outputs::epoch.desc(), outputs::piece.desc())).limit(1_i64).select(outputs::epoch)
+}
+
+/// Of all attempts of a run, the newest.
+#[auto_type]
+pub(crate) fn last_with_output<'a>(job: &'a [u8], run: i64) -> _ {
+    outputs::table
+        .filter(outputs::job.eq(job))
+        .filter(outputs::run.eq(run))
+        .order((outputs::attempt.desc(), outputs::epoch.desc(), outputs::piece.desc()))
+        .limit(1_i64)
+        .select(outputs::attempt)
+}
+
+/// The last piece of a lease and where it ends.
+#[auto_type]
+pub(crate) fn output_end<'a>(job: &'a [u8], run: i64, attempt: i64, epoch: i64) -> _ {
+    let of: outputs_of<'a> = outputs_of(job, run, attempt);
+    of.filter(outputs::epoch.eq(epoch))
+        .order(outputs::piece.desc())
+        .limit(1_i64)
+        .select((outputs::piece, outputs::end_byte))
+}
+
+/// The next pieces of a lease after one: 1 MiB at the most.
+#[auto_type]
+pub(crate) fn outputs_after<'a>(
+    job: &'a [u8],
+    run: i64,
+    attempt: i64,
+    epoch: i64,
+    after: i64,
+) -> _ {
+    let of: outputs_of<'a> = outputs_of(job, run, attempt);
+    of.filter(outputs::epoch.eq(epoch))
+        .filter(outputs::piece.gt(after))
+        .order(outputs::piece.asc())
+        .limit(16_i64)
+        .select((outputs::piece, outputs::start_byte, outputs::data))
+}
+
+/// The first piece that there is of a job.
+#[auto_type]
+pub(crate) fn first_output<'a>(job: &'a [u8]) -> _ {
+    outputs::table
+        .filter(outputs::job.eq(job))
+        .order((
+            outputs::run.asc(),
+            outputs::attempt.asc(),
+            outputs::epoch.asc(),
+            outputs::piece.asc(),
+        ))
+        .limit(1_i64)
+        .select((outputs::run, outputs::attempt, outputs::epoch, outputs::piece))
 }
 
 /// A row of [`attempts_of`].

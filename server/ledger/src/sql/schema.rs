@@ -58,6 +58,14 @@ diesel::table! {
 }
 
 diesel::table! {
+    producers (id) {
+        id -> Text,
+        answer -> Binary,
+        until_ms -> BigInt,
+    }
+}
+
+diesel::table! {
     checkpoints (shard) {
         shard -> Integer,
         epoch -> BigInt,
@@ -89,6 +97,19 @@ diesel::table! {
 }
 
 diesel::table! {
+    outputs (job, run, attempt, epoch, piece) {
+        job -> Binary,
+        run -> BigInt,
+        attempt -> BigInt,
+        epoch -> BigInt,
+        piece -> BigInt,
+        start_byte -> BigInt,
+        end_byte -> BigInt,
+        data -> Binary,
+    }
+}
+
+diesel::table! {
     /// Only where a ledger can be carried to.
     moves (shard) {
         shard -> Integer,
@@ -101,3 +122,48 @@ diesel::table! {
 }
 
 diesel::allow_tables_to_appear_in_same_query!(jobs, labels);
+
+diesel::table! {
+    api_keys (id) {
+        id -> BigInt,
+        secret_hash -> Binary,
+        name -> Text,
+        role -> Integer,
+        queues -> Text,
+        created_at_ms -> BigInt,
+        created_by -> Text,
+        expires_at_ms -> Nullable<BigInt>,
+        revoked_at_ms -> Nullable<BigInt>,
+        last_used_at_ms -> Nullable<BigInt>,
+    }
+}
+
+diesel::table! {
+    key_changes (shard) {
+        shard -> Integer,
+        seq -> BigInt,
+    }
+}
+
+diesel::table! {
+    audit (id) {
+        id -> Binary,
+        actor -> Text,
+        key_id -> Nullable<BigInt>,
+        action -> Text,
+        target -> Text,
+        peer -> Text,
+        request_id -> Text,
+        outcome -> Text,
+    }
+}
+
+diesel::table! {
+    kinds (name) {
+        name -> Text,
+        description -> Text,
+        input_schema -> Text,
+        declared_at_ms -> BigInt,
+        seen_at_ms -> BigInt,
+    }
+}

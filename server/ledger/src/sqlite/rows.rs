@@ -13,9 +13,11 @@ use sentinel_domain::{AttemptEnd, Job, JobId, Label, Millis, Name, State};
 
 use super::statement::{PutJob, PutLabel, SetStatus};
 use crate::LogRow;
-use crate::rows::{Attempt, Candidate, Direction, Line, Lock, LogSize, Rows, Source, Stored};
-use crate::sql::schema::{attempts, checkpoints, jobs, keys, labels, log_sizes, logs};
-use crate::sql::schema::{queues, specs};
+use crate::rows::{
+    Attempt, Candidate, Direction, Extent, Leased, Line, Lock, LogSize, Rows, Source, Stored,
+};
+use crate::sql::schema::{attempts, checkpoints, jobs, keys, labels, log_sizes, logs, outputs};
+use crate::sql::schema::{producers, queues, specs};
 use crate::sql::{Fault, job_id, key, of_all, of_ids, of_kinds, of_states, query, state_code};
 use crate::work::batch::{Batch, Born, Changed};
 
@@ -100,6 +102,10 @@ impl Rows for SqliteConnection {
         rows.into_iter().map(|(key, job, until)| Ok((key, job_id(&job)?, until))).collect()
     }
 
+    async fn producers(&mut self, now: Millis) -> Result<Vec<(String, Vec<u8>, Millis)>, Fault> {
+        Ok(query::producers_at(now).load(self)?)
+    }
+
     async fn queues(&mut self) -> Result<Vec<Vec<u8>>, Fault> {
         Ok(query::declarations().load(self)?)
     }
@@ -132,14 +138,19 @@ impl Rows for SqliteConnection {
         Ok(())
     }
 
+    async fn drop_producers(&mut self, until: Millis) -> Result<(), Fault> {
+        diesel::delete(producers::table.filter(producers::until_ms.le(until))).execute(self)?;
+        Ok(())
+    }
+
     async fn write(&mut self, batch: &Batch<'_>) -> Result<(), Fault> {
         write(self, batch)
     }
 
-    async fn delete(&mut self, jobs: &[Job]) -> Result<usize, Fault> {
+    async fn delete(&mut self, jobs: &[Job], extent: Extent) -> Result<usize, Fault> {
         let mut rows = 0;
         for job in jobs {
-            rows += delete(self, job)?;
+            rows += delete(self, job, extent)?;
         }
         Ok(rows)
     }
@@ -235,6 +246,76 @@ impl Rows for SqliteConnection {
         diesel::delete(size).execute(self)?;
         Ok(())
     }
+
+    async fn output_end(
+        &mut self,
+        Leased { of, epoch }: Leased,
+    ) -> Result<Option<(i64, i64)>, Fault> {
+        Ok(query::output_end(&key(of.job), of.run, of.attempt, epoch)
+            .get_result(self)
+            .optional()?)
+    }
+
+    async fn put_output(
+        &mut self,
+        Leased { of, epoch }: Leased,
+        (piece, start): (i64, i64),
+        data: &[u8],
+    ) -> Result<(), Fault> {
+        diesel::insert_into(outputs::table)
+            .values((
+                outputs::job.eq(&key(of.job)[..]),
+                outputs::run.eq(of.run),
+                outputs::attempt.eq(of.attempt),
+                outputs::epoch.eq(epoch),
+                outputs::piece.eq(piece),
+                outputs::start_byte.eq(start),
+                outputs::end_byte.eq(start + data.len() as i64),
+                outputs::data.eq(data),
+            ))
+            .on_conflict_do_nothing()
+            .execute(self)?;
+        Ok(())
+    }
+
+    async fn newest_output(&mut self, of: Attempt) -> Result<Option<i64>, Fault> {
+        let epoch = query::newest_output(&key(of.job), of.run, of.attempt).get_result(self);
+        Ok(epoch.optional()?)
+    }
+
+    async fn last_with_output(&mut self, job: JobId, run: i64) -> Result<Option<i64>, Fault> {
+        Ok(query::last_with_output(&key(job), run).get_result(self).optional()?)
+    }
+
+    async fn outputs(
+        &mut self,
+        Leased { of, epoch }: Leased,
+        after: i64,
+        beyond: i64,
+    ) -> Result<Vec<(i64, i64, Vec<u8>)>, Fault> {
+        let job = key(of.job);
+        let pieces = query::outputs_after(&job, of.run, of.attempt, epoch, after)
+            .filter(outputs::end_byte.gt(beyond));
+        Ok(pieces.load(self)?)
+    }
+
+    async fn first_output(&mut self, job: JobId) -> Result<Option<(Leased, i64)>, Fault> {
+        let first: Option<(i64, i64, i64, i64)> =
+            query::first_output(&key(job)).get_result(self).optional()?;
+        Ok(first.map(|(run, attempt, epoch, piece)| {
+            (Leased { of: Attempt { job, run, attempt }, epoch }, piece)
+        }))
+    }
+
+    async fn drop_outputs(
+        &mut self,
+        Leased { of, epoch }: Leased,
+        below: i64,
+    ) -> Result<usize, Fault> {
+        let job = key(of.job);
+        let of = query::outputs_of(&job, of.run, of.attempt).filter(outputs::epoch.eq(epoch));
+        Ok(diesel::delete(of.filter(outputs::piece.lt(below))).execute(self)?)
+    }
 }
 
 fn rising(
@@ -325,6 +406,15 @@ fn write(connection: &mut SqliteConnection, batch: &Batch<'_>) -> Result<(), Fau
             .set(queues::declaration.eq(excluded(queues::declaration)))
             .execute(connection)?;
     }
+    for (id, (answer, until)) in &batch.producers {
+        diesel::replace_into(producers::table)
+            .values((
+                producers::id.eq(id),
+                producers::answer.eq(answer),
+                producers::until_ms.eq(until),
+            ))
+            .execute(connection)?;
+    }
     Ok(())
 }
 
@@ -353,20 +443,23 @@ fn insert_attempt(
     Ok(())
 }
 
-fn delete(connection: &mut SqliteConnection, job: &Job) -> Result<usize, Fault> {
+fn delete(connection: &mut SqliteConnection, job: &Job, extent: Extent) -> Result<usize, Fault> {
     let id = key(job.id);
     let mut rows = 0;
     for label in &job.spec.labels {
         let row = labels::table.find((&*label.key, &*label.value, &id[..]));
         rows += diesel::delete(row).execute(connection)?;
     }
+    rows += diesel::delete(specs::table.find(&id[..])).execute(connection)?;
+    rows += diesel::delete(jobs::table.find(&id[..])).execute(connection)?;
+    if extent == Extent::Spec {
+        return Ok(rows);
+    }
     rows +=
         diesel::delete(attempts::table.filter(attempts::job.eq(&id[..]))).execute(connection)?;
-    rows += diesel::delete(specs::table.find(&id[..])).execute(connection)?;
     if let Some(unique) = sentinel_domain::unique_key(&job.spec) {
         let held = keys::table.find(unique.as_bytes()).filter(keys::job.eq(&id[..]));
         rows += diesel::delete(held).execute(connection)?;
     }
-    rows += diesel::delete(jobs::table.find(&id[..])).execute(connection)?;
     Ok(rows)
 }

@@ -1,12 +1,13 @@
 use diesel::connection::SimpleConnection;
 
 use diesel::{Connection, SqliteConnection};
-use sentinel_domain::State;
 use sentinel_domain::limits::COUNT_CAP;
+use sentinel_domain::{ApiKey, KeyId, Role, Scopes, State};
 
+use crate::KeyPut;
 use crate::rows::at_once;
 use crate::sql::state_code;
-use crate::work::counts;
+use crate::work::{counts, put_key};
 
 /// Only what is counted, of the table that the migrations make.
 const TABLE: &str = "CREATE TABLE jobs (id BLOB PRIMARY KEY, queue TEXT, kind TEXT, state INTEGER);
@@ -36,5 +37,31 @@ fn a_count_stops_at_its_cap() {
         let found = at_once(counts(&mut connection, &["q".into()])).map_err(|_| "an error");
         let found = found.expect("counts");
         assert_eq!((found[0].count, found[0].capped), (counted, is_capped));
+    }
+}
+
+#[test]
+fn keys_stop_at_their_cap() {
+    let mut connection = SqliteConnection::establish(":memory:").expect("a database");
+    let tables = include_str!("../../migrations/ledger/00000000000003_identity/up.sql");
+    connection.batch_execute(tables).expect("tables");
+    let key = |id| ApiKey {
+        id: KeyId(id),
+        secret_hash: [0; 32],
+        name: "n".into(),
+        role: Role::Viewer,
+        scopes: Scopes::ALL,
+        created_at: 1,
+        created_by: String::new(),
+        expires_at: None,
+        revoked_at: None,
+        last_used_at: None,
+    };
+    let max = 3;
+    for (id, expected) in
+        [(1, KeyPut::Done), (2, KeyPut::Done), (3, KeyPut::Done), (4, KeyPut::Full)]
+    {
+        let put = at_once(put_key(&mut connection, &key(id), max)).map_err(|_| "an error");
+        assert_eq!(put, Ok(expected), "{id}");
     }
 }

@@ -20,6 +20,8 @@ const INLINE_SPEC_BYTES: usize = 1024;
 pub(crate) struct Batch<'a> {
     /// Jobs that were deleted: nothing of them is written.
     pub(crate) gone: Vec<JobId>,
+    /// Jobs whose spec changed: what was written of it before goes first.
+    pub(crate) respecced: Vec<JobId>,
     /// Jobs that are new here. A store that was rebuilt tells of its jobs anew.
     pub(crate) born: Vec<Born<'a>>,
     /// New states of jobs that are here.
@@ -30,6 +32,8 @@ pub(crate) struct Batch<'a> {
     pub(crate) ends: Vec<([u8; 16], &'a AttemptEnd)>,
     pub(crate) keys: BTreeMap<Vec<u8>, ([u8; 16], Millis)>,
     pub(crate) queues: BTreeMap<&'a str, Vec<u8>>,
+    /// Where they stand, and until when that is remembered.
+    pub(crate) producers: BTreeMap<&'a str, (&'a [u8], Millis)>,
 }
 
 /// A row of `jobs`.
@@ -69,6 +73,10 @@ impl<'a> Batch<'a> {
         for queue in entries.iter().flat_map(|entry| &entry.queues) {
             batch.queues.insert(&queue.name, codec::encode_queue(queue));
         }
+        let memories = entries.iter().flat_map(|entry| &entry.requests);
+        for memory in memories.filter(|memory| memory.is_of_producer()) {
+            batch.producers.insert(&memory.id, (&memory.answer, memory.until));
+        }
         batch.labels.sort_by(|a, b| (&a.0.key, &a.0.value, a.1).cmp(&(&b.0.key, &b.0.value, b.1)));
         Ok(batch)
     }
@@ -89,7 +97,9 @@ impl<'a> Batch<'a> {
         let change = Changed { id, state, status, position };
         let ends = events.iter().filter_map(|(_, event)| event.end.as_ref());
         self.ends.extend(ends.map(|end| (id, end)));
-        let new = events.iter().find_map(|(_, event)| Some((event.new.as_ref()?, &event.spec)));
+        // The newest: it may have changed since the job was made.
+        let mut newest = events.iter().rev();
+        let new = newest.find_map(|(_, event)| Some((event.new.as_ref()?, &event.spec)));
         let Some((bytes, spec)) = new else {
             self.changed.push(change);
             return Ok(());
@@ -98,6 +108,9 @@ impl<'a> Batch<'a> {
             Some(spec) => spec.clone(),
             None => Arc::new(codec::decode_spec(bytes.clone(), names)?),
         };
+        if last.status.revision > 0 {
+            self.respecced.push(last.id);
+        }
         self.add_spec(last, &spec, bytes, change);
         Ok(())
     }

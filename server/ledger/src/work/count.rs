@@ -14,12 +14,29 @@ pub(crate) async fn counts<R: Rows>(
     rows: &mut R,
     queues: &[Name],
 ) -> Result<Vec<QueueCount>, Fault> {
-    let mut queues = if queues.is_empty() { queue_names(rows).await? } else { queues.to_vec() };
+    let queues = if queues.is_empty() { queue_names(rows).await? } else { queues.to_vec() };
+    counts_of(rows, queues, &State::ALL).await
+}
+
+/// How many jobs of some queues ended, by queue and state; what is zero is left out.
+pub(crate) async fn finals<R: Rows>(
+    rows: &mut R,
+    queues: &[Name],
+) -> Result<Vec<QueueCount>, Fault> {
+    let states = State::ALL.into_iter().filter(|state| state.is_final());
+    counts_of(rows, queues.to_vec(), &states.collect::<Vec<_>>()).await
+}
+
+async fn counts_of<R: Rows>(
+    rows: &mut R,
+    mut queues: Vec<Name>,
+    states: &[State],
+) -> Result<Vec<QueueCount>, Fault> {
     queues.sort();
     queues.dedup();
     let mut found = Vec::new();
     for queue in queues {
-        for state in State::ALL {
+        for &state in states {
             let count = rows.count(&queue, state, Some(COUNT_CAP)).await?;
             if count > 0 {
                 let capped = count > COUNT_CAP;

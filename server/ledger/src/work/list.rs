@@ -124,14 +124,16 @@ async fn sources<R: Rows>(rows: &mut R, filter: &Filter) -> Result<Vec<Source>, 
     if let Some(label) = filter.labels.first() {
         return Ok(vec![Source::Label(label.clone())]);
     }
-    if filter.queues.is_empty() && !filter.kinds.is_empty() {
+    let is_anywhere = filter.queues.is_empty() && filter.within.is_all();
+    if is_anywhere && !filter.kinds.is_empty() {
         return Ok(distinct(&filter.kinds).into_iter().map(Source::Kind).collect());
     }
-    if filter.queues.is_empty() && filter.states.is_empty() {
+    if is_anywhere && filter.states.is_empty() {
         return Ok(vec![Source::All]);
     }
-    let queues =
+    let mut queues =
         if filter.queues.is_empty() { queue_names(rows).await? } else { distinct(&filter.queues) };
+    queues.retain(|queue| filter.within.has(queue));
     let wanted = |state: &State| filter.states.is_empty() || filter.states.contains(state);
     let states: Vec<State> = State::ALL.into_iter().filter(wanted).collect();
     let pairs = queues.iter().flat_map(|queue| states.iter().map(move |state| (queue, state)));
@@ -176,5 +178,9 @@ fn allows(filter: &Filter, candidate: &Candidate) -> bool {
         Some(state) => filter.states.is_empty() || filter.states.contains(&state),
         None => true,
     };
-    state_fits && names(&filter.queues, &candidate.queue) && names(&filter.kinds, &candidate.kind)
+    let is_within = candidate.queue.as_ref().is_none_or(|queue| filter.within.has(queue));
+    state_fits
+        && is_within
+        && names(&filter.queues, &candidate.queue)
+        && names(&filter.kinds, &candidate.kind)
 }

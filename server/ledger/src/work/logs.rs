@@ -3,6 +3,7 @@
 use sentinel_domain::JobId;
 use sentinel_domain::limits::{LOG_ATTEMPT_BYTES, PAGE_MAX};
 
+use super::outputs::remove_output;
 use crate::rows::{Attempt, Lock, LogSize, Rows};
 use crate::sql::Fault;
 use crate::{LogQuery, LogRow};
@@ -10,7 +11,7 @@ use crate::{LogQuery, LogRow};
 /// Lines that are dropped at once to make room.
 const DROP_STEP: i64 = 256;
 
-/// Lines of logs that one transaction deletes at the most.
+/// Lines of logs and pieces of output that one transaction deletes at the most.
 const LINES_MAX: i64 = 2_048;
 
 /// Writes lines. A line that is there stays as it is; the oldest lines of
@@ -112,7 +113,7 @@ pub(crate) async fn read_logs<R: Rows>(
     Ok(found)
 }
 
-/// Deletes log lines of jobs. Answers how many of the jobs have none left.
+/// Deletes log lines and output of jobs. Answers how many of the jobs have none left.
 pub(crate) async fn remove_logs<R: Rows>(rows: &mut R, ids: &[JobId]) -> Result<usize, Fault> {
     let mut left = LINES_MAX;
     for (done, job) in ids.iter().enumerate() {
@@ -125,6 +126,10 @@ pub(crate) async fn remove_logs<R: Rows>(rows: &mut R, ids: &[JobId]) -> Result<
             }
             left -= dropped as i64;
             rows.drop_log_size(of).await?;
+        }
+        left -= remove_output(rows, *job, left.max(1)).await?;
+        if left <= 0 {
+            return Ok(done);
         }
     }
     Ok(ids.len())

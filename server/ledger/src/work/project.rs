@@ -8,7 +8,7 @@ use sentinel_domain::{Job, JobId};
 
 use super::batch::Batch;
 use super::read;
-use crate::rows::{Lock, Rows};
+use crate::rows::{Extent, Lock, Rows};
 use crate::sql::Fault;
 
 /// Writes the entries that follow `from` and moves the checkpoint.
@@ -26,19 +26,23 @@ pub(crate) async fn project<R: Rows>(
     }
     rows.drop_keys(last.at).await?;
     let batch = Batch::of(entries)?;
-    take_out(rows, &batch.gone).await?;
+    if !batch.producers.is_empty() {
+        rows.drop_producers(last.at).await?;
+    }
+    take_out(rows, &batch.gone, Extent::All).await?;
+    take_out(rows, &batch.respecced, Extent::Spec).await?;
     rows.write(&batch).await?;
     Ok(last.position)
 }
 
-/// Deletes jobs with all that belongs to them but log lines.
-async fn take_out<R: Rows>(rows: &mut R, ids: &[JobId]) -> Result<(), Fault> {
+/// Deletes jobs, or their specs and labels alone.
+async fn take_out<R: Rows>(rows: &mut R, ids: &[JobId], extent: Extent) -> Result<(), Fault> {
     let mut names = Names::default();
     for step in ids.chunks(R::STEP) {
         let there = read::jobs(rows, step, Lock::Held, &mut names).await?;
         let there: Vec<Job> = there.into_iter().flatten().collect();
         if !there.is_empty() {
-            rows.delete(&there).await?;
+            rows.delete(&there, extent).await?;
         }
     }
     Ok(())

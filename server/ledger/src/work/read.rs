@@ -1,8 +1,8 @@
 //! Look-ups by key, and what a start needs.
 
 use bytes::Bytes;
-use sentinel_broker::Position;
 use sentinel_broker::codec::{self, Names};
+use sentinel_broker::{Position, RequestMemory, content_hash};
 use sentinel_domain::limits::PAGE_MAX;
 use sentinel_domain::{AttemptEnd, Job, JobId, Millis, Queue, State, UniqueKey};
 
@@ -67,6 +67,21 @@ pub(crate) async fn held_keys<R: Rows>(
         .into_iter()
         .map(|(key, job, until)| (UniqueKey::from_bytes(&key), job, until))
         .collect())
+}
+
+/// Where producers stand, of those that are remembered beyond `now`.
+pub(crate) async fn producers<R: Rows>(
+    rows: &mut R,
+    now: Millis,
+) -> Result<Vec<RequestMemory>, Fault> {
+    let found = rows.producers(now).await?;
+    let memories = found.into_iter().map(|(id, answer, until)| RequestMemory {
+        content_hash: content_hash(&answer),
+        id: id.into(),
+        answer: answer.into(),
+        until,
+    });
+    Ok(memories.collect())
 }
 
 /// Jobs that are not final, by rising id. Every queue and state has its own sorted range

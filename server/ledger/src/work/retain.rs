@@ -10,7 +10,7 @@ use sentinel_domain::{Job, JobId, Name, State};
 
 use super::read;
 use super::scan::{Merge, queue_names};
-use crate::rows::{Direction, Lock, Rows, Source};
+use crate::rows::{Direction, Extent, Lock, Rows, Source};
 use crate::sql::Fault;
 use crate::{Expiry, Place, Removed, Stale, StalePage};
 
@@ -130,7 +130,7 @@ pub(crate) async fn remove<R: Rows>(rows: &mut R, stale: &[Stale]) -> Result<Rem
         let same: Vec<Job> =
             same.filter_map(|(job, one)| job.filter(|job| is_same(job, one))).collect();
         if !same.is_empty() {
-            deleted += rows.delete(&same).await?;
+            deleted += rows.delete(&same, Extent::All).await?;
             removed.jobs += same.len();
         }
     }

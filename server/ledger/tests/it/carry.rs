@@ -12,6 +12,7 @@ use sentinel_ledger::{
 
 use crate::home::{Home, Place, fresh};
 use crate::journal::{Journal, START};
+use crate::kinds::kind;
 
 const ENTRIES: usize = 300;
 
@@ -27,6 +28,8 @@ async fn filled() -> (Place, Ledger, Journal) {
         };
         ledger.append_logs((0..3).map(line).collect()).await.expect("written");
     }
+    let kinds = (0..3_000).map(|nth| kind(&format!("kind{nth}"), START, START + nth)).collect();
+    ledger.declare_kinds(kinds).await.expect("taken");
     (place, ledger, journal)
 }
 
@@ -73,8 +76,18 @@ async fn answers(ledger: &Ledger, journal: &Journal) -> String {
     let (counts, queues) = (ledger.counts(Vec::new()).await, ledger.queues().await);
     let mut keys = ledger.held_keys(0).await.expect("keys");
     keys.sort_by_key(|(_, job, until)| (*until, *job));
+    let mut kinds = ledger.kinds(String::new(), 1_000).await.expect("kinds");
+    while let Some(last) = kinds.last().filter(|_| kinds.len() % 1_000 == 0) {
+        let more = ledger.kinds(last.name.to_string(), 1_000).await.expect("kinds");
+        if more.is_empty() {
+            break;
+        }
+        kinds.extend(more);
+    }
+    let mut producers = ledger.producers(0).await.expect("producers");
+    producers.sort_by_key(|producer| producer.id.clone());
     let at = (ledger.checkpoint().await, ledger.as_of().await);
-    told + &format!("{labelled:?} {counts:?} {queues:?} {keys:?} {at:?}")
+    told + &format!("{labelled:?} {counts:?} {queues:?} {keys:?} {kinds:?} {producers:?} {at:?}")
 }
 
 #[tokio::test]
@@ -125,6 +138,11 @@ async fn what_is_there_is_not_written_over() {
     assert!(matches!(refused, Some(LedgerError::NotEmpty { .. })), "{refused:?}");
     assert_eq!(target.current_move().await, Ok(None));
     place.open().await;
+
+    let (_other, target) = fresh(Home::MariaDb).await;
+    target.declare_kinds(vec![kind("mail", START, START)]).await.expect("taken");
+    let refused = begin(&source, &target).await.err();
+    assert!(matches!(refused, Some(LedgerError::NotEmpty { .. })), "{refused:?}");
 
     let (other, target) = fresh(Home::MariaDb).await;
     begin(&source, &target).await.expect("begun");

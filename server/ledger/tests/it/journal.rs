@@ -9,10 +9,10 @@ use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 use rand::{RngExt, SeedableRng};
 use sentinel_broker::codec::{self, Names};
-use sentinel_broker::{Entry, JobEvent, Position};
+use sentinel_broker::{Entry, JobEvent, PRODUCER, Position, RequestMemory, content_hash};
 use sentinel_domain::{
-    AttemptEnd, Command, Decision, Failure, Job, JobError, JobId, Millis, Name, NewJob, Queue,
-    SessionId, birth, decide,
+    AttemptEnd, Command, Decision, Failure, Job, JobError, JobId, Millis, Name, NewJob, NewValues,
+    Queue, SessionId, birth, decide,
 };
 
 pub(crate) const QUEUES: [&str; 3] = ["images", "mail", "reports"];
@@ -27,6 +27,7 @@ pub(crate) struct Journal {
     pub(crate) jobs: BTreeMap<JobId, Job>,
     pub(crate) ends: HashMap<JobId, Vec<AttemptEnd>>,
     pub(crate) queues: BTreeMap<Name, Queue>,
+    pub(crate) producers: BTreeMap<Box<str>, RequestMemory>,
 }
 
 impl Journal {
@@ -38,6 +39,7 @@ impl Journal {
             jobs: BTreeMap::new(),
             ends: HashMap::new(),
             queues: BTreeMap::new(),
+            producers: BTreeMap::new(),
         }
     }
 
@@ -89,9 +91,22 @@ impl Journal {
             (None, 0) => cancel,
             (None, 1) if self.rng.random_bool(0.3) => Command::Delete,
             (None, 1) => Command::Retry,
-            (None, 2..=3) => Command::Promote,
+            (None, 2) => self.new_values(job),
+            (None, 3) => Command::Promote,
             (None, _) => Command::Start { session, worker: "w1".into() },
         }
+    }
+
+    fn new_values(&mut self, job: &Job) -> Command {
+        let is_large = self.rng.random_bool(0.3);
+        let value = ["a", "b"].choose(&mut self.rng).expect("not empty").to_string();
+        let values = NewValues {
+            payload: Some(vec![b'y'; if is_large { 3_000 } else { 10 }].into()),
+            labels: self.rng.random_bool(0.7).then(|| vec![("shop".to_owned(), value)]),
+            ..NewValues::default()
+        };
+        let spec = values.apply(&job.spec, "spec", self.now, 1 << 20).expect("valid values");
+        Command::Update { spec: Arc::new(spec) }
     }
 
     /// One more group commit with `changes` attempts at a change.
@@ -106,7 +121,8 @@ impl Journal {
                     let job = self.jobs[id].clone();
                     let command = self.command(&job);
                     if let Ok(Decision { job, end }) = decide(&job, &command, self.now) {
-                        let spec = job.is_deleted().then(|| codec::encode_spec(&job.spec));
+                        let tells = job.is_deleted() || matches!(command, Command::Update { .. });
+                        let spec = tells.then(|| codec::encode_spec(&job.spec));
                         events.push(self.record(job, spec, end));
                     }
                 }
@@ -140,10 +156,24 @@ impl Journal {
         event
     }
 
+    /// Of applications, which a ledger does not keep, and of producers, which it does.
+    fn requests(&mut self) -> Vec<RequestMemory> {
+        let seq = self.position.seq;
+        let of_whom = ["request".to_owned(), format!("{PRODUCER}{}", seq % 4)];
+        let memories = of_whom.map(|id| {
+            let answer = Bytes::from(seq.to_string());
+            let until = self.now + 500 * (seq % 7).cast_signed();
+            RequestMemory { id: id.into(), content_hash: content_hash(&answer), answer, until }
+        });
+        let [_, of_producer] = memories.clone();
+        self.producers.insert(of_producer.id.clone(), of_producer);
+        memories.into()
+    }
+
     /// The entry as it comes out of a store: encoded and decoded.
-    fn seal(&self, jobs: Vec<JobEvent>, queues: Vec<Queue>) -> Arc<Entry> {
-        let entry =
-            Entry { position: self.position, at: self.now, jobs, queues, requests: Vec::new() };
+    fn seal(&mut self, jobs: Vec<JobEvent>, queues: Vec<Queue>) -> Arc<Entry> {
+        let requests = self.requests();
+        let entry = Entry { position: self.position, at: self.now, jobs, queues, requests };
         let bytes = Bytes::from(codec::encode_entry(&entry));
         let mut names = Names::default();
         Arc::new(codec::decode_entry(self.position, bytes, &mut names).expect("what was encoded"))

@@ -3,8 +3,8 @@
 use rand::RngExt;
 use rand::seq::IndexedRandom;
 use sentinel_broker::Position;
-use sentinel_domain::{AttemptEnd, Filter, Job, JobId, Label, State, held_key};
-use sentinel_ledger::{Ledger, PageRequest};
+use sentinel_domain::{AttemptEnd, Filter, Job, JobId, Label, Scopes, State, held_key};
+use sentinel_ledger::{Ledger, PageRequest, QueueCount};
 
 use crate::home::{Home, fresh, on_every_home};
 use crate::journal::{Journal, KINDS, QUEUES, START};
@@ -16,6 +16,7 @@ on_every_home!(
     counts_equal_the_fold,
     a_page_visits_each_job_once_while_jobs_are_added,
     keys_are_held_until_their_time,
+    producers_are_known_until_their_time,
 );
 
 /// Projects a random journal in batches of random size.
@@ -60,6 +61,12 @@ fn random_filter(journal: &mut Journal) -> Filter {
     }
     if rng.random_bool(0.3) {
         filter.created_before = Some(START + rng.random_range(-10..span));
+    }
+    if rng.random_bool(0.3) {
+        let queue = QUEUES.choose(rng).copied().unwrap_or("none");
+        let prefix = format!("{}*", &queue[..1]);
+        filter.within =
+            Scopes::of([if rng.random_bool(0.5) { queue.into() } else { prefix.into() }]);
     }
     filter
 }
@@ -171,10 +178,16 @@ async fn counts_equal_the_fold(home: Home) {
                 *expected.entry((job.spec.queue.clone(), job.status.state)).or_insert(0) += 1;
             }
         }
-        let found = ledger.counts(queues).await.expect("counts");
-        assert!(found.iter().all(|count| !count.capped));
-        let found: Vec<_> = found.into_iter().map(|c| ((c.queue, c.state), c.count)).collect();
-        assert_eq!(found, expected.into_iter().collect::<Vec<_>>());
+        let pairs = |counts: Vec<QueueCount>| {
+            assert!(counts.iter().all(|count| !count.capped));
+            counts.into_iter().map(|c| ((c.queue, c.state), c.count)).collect::<Vec<_>>()
+        };
+        let found = ledger.counts(queues.clone()).await.expect("counts");
+        assert_eq!(pairs(found), expected.clone().into_iter().collect::<Vec<_>>());
+        let named = !queues.is_empty();
+        expected.retain(|(_, state), _| named && state.is_final());
+        let found = ledger.finals(queues).await.expect("counts of what ended");
+        assert_eq!(pairs(found), expected.into_iter().collect::<Vec<_>>());
     }
 }
 
@@ -216,4 +229,20 @@ async fn keys_are_held_until_their_time(home: Home) {
         assert_eq!(found, expected);
     }
     assert!(ledger.held_keys(journal.now + 10_000).await.expect("keys").is_empty());
+}
+
+async fn producers_are_known_until_their_time(home: Home) {
+    let (_directory, ledger) = fresh(home).await;
+    let mut journal = Journal::new(9);
+    for _ in 0..20 {
+        grow(&mut journal, &ledger, 5).await;
+        let now = journal.now;
+        let known = journal.producers.values().filter(|producer| producer.until > now);
+        let mut expected: Vec<_> = known.cloned().collect();
+        expected.sort_by_key(|producer| (producer.until, producer.id.clone()));
+        let mut found = ledger.producers(now).await.expect("producers");
+        found.sort_by_key(|producer| (producer.until, producer.id.clone()));
+        assert_eq!(found, expected);
+    }
+    assert!(ledger.producers(journal.now + 10_000).await.expect("producers").is_empty());
 }

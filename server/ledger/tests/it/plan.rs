@@ -6,9 +6,10 @@ use std::path::PathBuf;
 
 use sentinel_broker::Position;
 use sentinel_faults::MariaDb;
-use sentinel_ledger::{Ledger, LedgerOptions, MigrationState};
+use sentinel_ledger::{KnownKind, Ledger, LedgerOptions, MigrationState};
 
 use crate::journal::Journal;
+use crate::kinds::kind;
 use crate::sql::{ask_lists, ask_logs, retain};
 
 /// Jobs beside those that are asked for, so that reading all of them is never the best plan.
@@ -64,7 +65,8 @@ impl SlowLog {
 
 impl Runs {
     fn add(&mut self, entry: &str) {
-        let is_insert = entry.contains("\nINSERT INTO ");
+        let inserts = ["\nINSERT INTO ", "\nINSERT IGNORE INTO "];
+        let is_insert = inserts.iter().any(|start| entry.contains(start));
         let explained = entry.lines().filter_map(|line| line.strip_prefix("# explain: "));
         // What is inserted is not looked for.
         for line in explained.skip(1).filter(|_| !is_insert) {
@@ -161,7 +163,10 @@ async fn every_question_uses_an_index_on_mariadb() {
         "INSERT IGNORE INTO attempts (job, epoch, run, attempt, outcome, ended_at_ms) \
          SELECT id, n, 1, n, 1, 1 FROM jobs, (SELECT 1 AS n UNION SELECT 2 UNION SELECT 3) AS times",
     );
-    database.ask("ANALYZE TABLE jobs, labels, attempts, specs, `keys`");
+    database.ask("ANALYZE TABLE jobs, labels, attempts, specs, `keys`, producers");
+    let kinds: Vec<_> = (0..3_000).map(|nth| kind(&format!("kind{nth}"), 1, nth)).collect();
+    filling.declare_kinds(kinds.clone()).await.expect("taken");
+    database.ask("ANALYZE TABLE kinds");
     database.ask("SET GLOBAL long_query_time = 0; SET GLOBAL slow_query_log = ON");
     // New connections: a session keeps the bound that it began with.
     let ledger = Ledger::connect(&database.url(), LedgerOptions::default()).await;
@@ -183,10 +188,11 @@ async fn every_question_uses_an_index_on_mariadb() {
     sections.push(("live", log.taken()));
     ledger.queues().await.expect("queues");
     ledger.held_keys(journal.now).await.expect("keys");
+    ledger.producers(journal.now).await.expect("producers");
     ledger.attempts(ids[0], None, 10).await.expect("attempts");
     ledger.checkpoint().await.expect("a checkpoint");
     ledger.as_of().await.expect("a time");
-    sections.push(("queues, held_keys, attempts, checkpoint, as_of", log.taken()));
+    sections.push(("queues, held_keys, producers, attempts, checkpoint, as_of", log.taken()));
     ask_logs(&ledger, &journal).await;
     sections.push(("logs", log.taken()));
     retain(&ledger, &journal).await;
@@ -194,7 +200,19 @@ async fn every_question_uses_an_index_on_mariadb() {
     let logged = *journal.jobs.keys().next().expect("a job");
     ledger.remove_logs(vec![logged]).await.expect("removed");
     sections.push(("retention of logs", log.taken()));
+    ask_kinds(&ledger, &kinds).await;
+    sections.push(("kinds", log.taken()));
     judge(sections);
+}
+
+async fn ask_kinds(ledger: &Ledger, kinds: &[KnownKind]) {
+    ledger.declare_kinds(kinds[..200].to_vec()).await.expect("taken");
+    let names = kinds[..200].iter().map(|kind| kind.name.clone()).collect();
+    ledger.see_kinds(names, 5_000).await.expect("noted");
+    ledger.kinds(String::new(), 50).await.expect("a page");
+    ledger.kinds("kind5".to_owned(), 50).await.expect("a page");
+    ledger.kind("kind5".to_owned()).await.expect("an answer");
+    ledger.drop_unseen_kinds(300).await.expect("dropped");
 }
 
 /// What reads a whole table or sorts is wrong; the rest is compared with the golden file.
@@ -209,12 +227,14 @@ fn judge(sections: Vec<(&str, Statements)>) {
                 golden += &format!("--   {step}\n");
             }
             let is_allowed = |step: &&String| {
-                // Every queue is asked for, and at a start every key that is held.
-                ["queues index", "keys ALL"].iter().any(|known| step.starts_with(known))
+                // Every queue is asked for, and at a start every key that is held and every producer.
+                ["queues index", "keys ALL", "producers ALL"].iter().any(|known| step.starts_with(known))
                     // A page that begins at an end of the table stops after its limit.
                     || (step.starts_with("jobs index") && sql.contains("LIMIT ?"))
                     // What a session looks at has a row a format.
                     || section == "connect"
+                    // Ten thousand at the most are counted.
+                    || (step.starts_with("kinds index") && sql.starts_with("SELECT COUNT(*)"))
             };
             for step in runs.costly.iter().filter(|step| !is_allowed(step)) {
                 wrong.push(format!("{section}: {sql}: {step}"));

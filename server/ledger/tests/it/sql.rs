@@ -3,12 +3,15 @@
 use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
 
+use bytes::Bytes;
 use diesel::connection::{Instrumentation, InstrumentationEvent, set_default_instrumentation};
 use diesel::prelude::*;
 use diesel::sql_types::Text;
 use sentinel_broker::Position;
-use sentinel_domain::{Filter, Label, State};
-use sentinel_ledger::{Expiry, Ledger, LogCursor, LogQuery, LogRow, PageRequest};
+use sentinel_domain::{Filter, Label, Scopes, State};
+use sentinel_ledger::{
+    Expiry, Ledger, LogCursor, LogQuery, LogRow, OutputPlace, OutputQuery, PageRequest,
+};
 
 use crate::journal::Journal;
 
@@ -58,6 +61,7 @@ pub(crate) async fn ask_lists(ledger: &Ledger) {
             labels: if has(8) { vec![label("region"), label("shop")] } else { vec![] },
             created_after: Some(1),
             created_before: None,
+            within: Scopes::ALL,
         };
         ledger.list(filter, PageRequest { size: 5, before: None }).await.expect("a page");
     }
@@ -72,6 +76,11 @@ pub(crate) async fn ask_logs(ledger: &Ledger, journal: &Journal) {
     }
     let after = Some(LogCursor { run: 1, attempt: 1, seq: 0 });
     ledger.read_logs(LogQuery { job, attempt: None, after, limit: 5 }).await.expect("lines");
+    let place = OutputPlace { job, run: 1, attempt: 1, epoch: 1, offset: 0 };
+    ledger.append_output(place, Bytes::from_static(b"some")).await.expect("written");
+    ledger.last_with_output(job, 1).await.expect("an attempt");
+    let query = OutputQuery { job, run: 1, attempt: 1, after: None, offset: 0 };
+    ledger.read_output(query).await.expect("pieces");
     ledger.log_bytes(job, 1, 1).await.expect("a size");
 }
 
@@ -111,10 +120,11 @@ async fn every_question_uses_an_index_and_its_sql_is_known() {
     sections.push(("live", taken()));
     ledger.queues().await.expect("queues");
     ledger.held_keys(journal.now).await.expect("keys");
+    ledger.producers(journal.now).await.expect("producers");
     ledger.attempts(ids[0], None, 10).await.expect("attempts");
     ledger.checkpoint().await.expect("a checkpoint");
     ledger.as_of().await.expect("a time");
-    sections.push(("queues, held_keys, attempts, checkpoint, as_of", taken()));
+    sections.push(("queues, held_keys, producers, attempts, checkpoint, as_of", taken()));
     ask_logs(&ledger, &journal).await;
     sections.push(("logs", taken()));
     retain(&ledger, &journal).await;
@@ -134,7 +144,11 @@ async fn every_question_uses_an_index_and_its_sql_is_known() {
             if !["SELECT", "UPDATE", "DELETE"].iter().any(|verb| sql.starts_with(verb)) {
                 continue;
             }
-            let file = if sql.contains("`log") { &mut logs } else { &mut history };
+            let file = if sql.contains("`log") || sql.contains("`outputs`") {
+                &mut logs
+            } else {
+                &mut history
+            };
             for step in plan(file, &sql) {
                 golden += &format!("--   {step}\n");
                 // Every queue is asked for, in the order of its key: a walk is the answer.

@@ -195,6 +195,15 @@ local function heap_of(lanes, batch)
   return heap
 end
 
+-- Asked of the store once a call at most, and by session only where any is drained.
+function beside.is_drained(session)
+  local drained = beside.drained
+  if beside.any_drained == nil then
+    beside.any_drained = next(drained.dirty) ~= nil or call('EXISTS', KEY.DRAINED) == 1
+  end
+  return beside.any_drained and row(drained, session)
+end
+
 local function is_live(session)
   local there = row(sessions, session)
   return there and sub(there, 1, 8) == writer and (parse('>i8', there, 9)) > now
@@ -240,7 +249,8 @@ end
 -- Fills `taken` with ids, the first to start first.
 local function claim(wish, lists)
   local taken = {}
-  if wish.max_jobs == 0 or wish.max_bytes == 0 or not is_live(wish.session) then
+  if wish.max_jobs == 0 or wish.max_bytes == 0 or not is_live(wish.session)
+    or beside.is_drained(wish.session) then
     return taken
   end
   local lanes = candidates_of(lists, wish.queues, wish.kinds)

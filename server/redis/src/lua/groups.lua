@@ -11,9 +11,11 @@ local ids, data = {}, 10
 
 -- Letters.
 local VERSION, ABSENT, CLASS, RECALL, FREE, HELD = byte('VAKRFH', 1, 6)
-local OWNER, QUEUE = byte('OQ', 1, 2)
+local OWNER, QUEUE, REMEMBERED = byte('OQM', 1, 3)
 local CREATE, UPDATE, ENDED, UNGUARDED, KEEP = byte('CUEWP', 1, 5)
-local SESSION, GONE, REMEMBER = byte('sdm', 1, 3)
+local ROW = {
+  SESSION = byte('s'), GONE = byte('d'), REMEMBER = byte('m'), CARD = byte('c'), DRAIN = byte('x'),
+}
 
 -- By queue: kinds with waiting jobs.
 local kinds_there = {}
@@ -39,10 +41,16 @@ local function maybe(value)
   return value and '\1' .. value or '\0'
 end
 
+-- What was answered under the id, while its time is not over.
+local function memory_of(id)
+  local known = row(requests, id)
+  return known and (parse('>i8', known)) > now and known
+end
+
 -- The request was answered before: the verdict. Otherwise nothing.
 local function recalled(id, hash)
-  local known = row(requests, id)
-  if not known or (parse('>i8', known)) <= now then
+  local known = memory_of(id)
+  if not known then
     return nil
   end
   return sub(known, 9, 16) == hash and 'r' .. sized(sub(known, 17)) or 'u'
@@ -79,6 +87,11 @@ local function broken_row(op, at)
     local there = row(queues, A[data])
     -- Nothing, or all of the row.
     return 2, (there or '') ~= A[data + 1] and 'q' .. maybe(there and sized(sub(there, 10)))
+  elseif op == REMEMBERED then
+    local known = memory_of(A[data])
+    -- Nothing, or what was answered.
+    local is_so = (known and '\1' .. sub(known, 17) or '') == A[data + 1]
+    return 2, not is_so and 'm' .. sized(A[data]) .. maybe(known and sized(sub(known, 17)))
   elseif op == RECALL then
     return 2, recalled(A[data], A[data + 1])
   end
@@ -108,7 +121,8 @@ local function check(at, stop)
     elseif op == CLASS then
       crowd(A[data + (parse('>I3', program, at + 1))], crowded)
       at = at + 4
-    elseif op == OWNER or op == QUEUE or op == RECALL or op == FREE or op == HELD then
+    elseif op == OWNER or op == QUEUE or op == REMEMBERED or op == RECALL
+      or op == FREE or op == HELD then
       local count, conflict = broken_row(op, at + 1)
       if conflict then
         return conflict
@@ -157,16 +171,29 @@ end
 
 -- Changes of things that are not jobs: how many arguments they have.
 local function change_row(op)
-  if op == SESSION or op == GONE then
+  if op == ROW.SESSION or op == ROW.GONE or op == ROW.DRAIN then
     tell_owner(A[data], 's' .. A[data])
   end
-  if op == SESSION then
+  if op == ROW.SESSION then
     set_row(sessions, A[data], A[data + 1])
     return 2
-  elseif op == GONE then
+  elseif op == ROW.GONE then
     set_row(sessions, A[data], false)
+    set_row(beside.cards, A[data], false)
+    set_row(beside.drained, A[data], false)
     return 1
-  elseif op == REMEMBER then
+  elseif op == ROW.CARD then
+    -- Nothing is noted of a session that is not there.
+    if row(sessions, A[data]) then
+      set_row(beside.cards, A[data], A[data + 1])
+    end
+    return 2
+  elseif op == ROW.DRAIN then
+    if row(sessions, A[data]) then
+      set_row(beside.drained, A[data], '1')
+    end
+    return 1
+  elseif op == ROW.REMEMBER then
     local old = row(requests, A[data])
     answer_bytes = answer_bytes + #A[data + 1] - (old and #old or 0)
     set_row(requests, A[data], A[data + 1])

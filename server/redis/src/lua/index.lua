@@ -96,14 +96,12 @@ local function reindex(id, old, new)
       count_depth(queue, is, 1)
     end
   end
-  if was == READY or is == READY then
-    local lane = lane_of(class_of(class_name(s)), byte(s, AT_PRIORITY))
-    if was == READY then
-      drop(lane, id)
-    end
-    if is == READY then
-      add(lane, text(sub(new, AT_READY, AT_READY + 7)), id)
-    end
+  if was == READY then
+    drop(lane_of(class_of(class_name(s)), byte(old, AT_PRIORITY)), id)
+  end
+  if is == READY then
+    local lane = lane_of(class_of(class_name(s)), byte(new, AT_PRIORITY))
+    add(lane, text(sub(new, AT_READY, AT_READY + 7)), id)
   end
   if was == SCHEDULED then
     drop(due, id)
@@ -244,6 +242,8 @@ end
 
 local function write_sessions()
   write_rows(sessions)
+  write_rows(beside.cards)
+  write_rows(beside.drained)
   write_ends(sessions, KEY.EXPIRY, 9)
   for session in pairs(sessions.dirty) do
     local is_orphaned = not row(sessions, session)

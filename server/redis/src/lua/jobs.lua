@@ -6,7 +6,7 @@
 local jobs = {}
 -- By id: the stored job that the indexes know, for the jobs that changed since.
 local indexed, changed = {}, {}
--- By id: specs of new jobs.
+-- By id: specs of new jobs, and new ones of others.
 local specs = {}
 -- Every job that changed in this call, for the write at the end.
 local written = {}
@@ -92,7 +92,7 @@ local function note_event(field, value)
   event_count = event_count + 2
 end
 
--- A job after a change: `spec` if it is new, `unguarded` its spec in case it is not there.
+-- A job after a change: `spec` if that is new, `unguarded` its spec in case it is not there.
 local function put(id, stored, spec, ending, unguarded)
   local old = jobs[id]
   if indexed[id] == nil then

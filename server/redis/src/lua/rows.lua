@@ -36,6 +36,9 @@ end
 
 -- Owner and expiry, 8 bytes each.
 local sessions = rows_of(KEY.SESSIONS)
+-- Beside the rows of sessions: what workers say of themselves, opaque here, never read, only
+-- written; and which sessions get no more jobs.
+local beside = { cards = rows_of(KEY.CARDS), drained = rows_of(KEY.DRAINED) }
 -- Order (1 byte), boost (8 bytes), then the encoded queue.
 local queues = rows_of(KEY.QUEUES)
 -- Holder (16 bytes) and until when (8 bytes).

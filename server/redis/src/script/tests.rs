@@ -36,7 +36,9 @@ const MISTAKES: &[Mistake] = &[
     ("return declared and byte(declared, 1) >= PAUSED", "return false"),
     ("return 1, there ~= wanted and 'k'", "return 1, there and not wanted and 'k'"),
     ("if held and (parse('>i8', held, 17)) > now then", "if held then"),
-    ("if not known or (parse('>i8', known)) <= now then", "if not known then"),
+    ("return known and (parse('>i8', known)) > now and known", "return known"),
+    ("return 2, not is_so and 'm'", "return 2, known and A[data + 1] == '' and 'm'"),
+    ("return 2, not is_so and 'm'", "return 2, not known and not is_so and 'm'"),
     ("return sub(known, 9, 16) == hash and 'r'", "return 'r'"),
     ("> KINDS_MAX then", "> KINDS_MAX + 1 then"),
     ("if crowded.queue == queue then", "if #crowded == 0 then"),
@@ -65,7 +67,12 @@ const MISTAKES: &[Mistake] = &[
         "if is == READY then",
     ),
     // Indexes.
-    ("if was == READY then\n      drop(lane, id)", "if false then\n      drop(lane, id)"),
+    ("if was == READY then\n    drop(lane_of", "if false then\n    drop(lane_of"),
+    ("byte(old, AT_PRIORITY)), id)", "byte(s, AT_PRIORITY)), id)"),
+    (
+        "    if spec or was == 0 then\n      specs[id] = new",
+        "    if was == 0 then\n      specs[id] = new",
+    ),
     ("if was == SCHEDULED then\n    drop(due, id)", "if false then\n    drop(due, id)"),
     (
         "if was == BLOCKED then\n    note_edges(id, old, false)",
@@ -143,6 +150,19 @@ const MISTAKES: &[Mistake] = &[
         "answer_bytes = answer_bytes + #A[data + 1]",
     ),
     ("answer_bytes = answer_bytes - (there and #there or 0)", ""),
+    // Cards of sessions.
+    ("set_row(beside.cards, A[data], false)", ""),
+    ("set_row(beside.drained, A[data], false)", ""),
+    ("return beside.any_drained and row(drained, session)", "return false"),
+    ("next(drained.dirty) ~= nil or", "false or"),
+    (
+        "if row(sessions, A[data]) then\n      set_row(beside.cards",
+        "if true then\n      set_row(beside.cards",
+    ),
+    (
+        "if row(sessions, A[data]) then\n      set_row(beside.drained",
+        "if true then\n      set_row(beside.drained",
+    ),
     // The other scripts.
     ("if (parse('>I8', found[at], 17)) <= projected then", "if true then"),
     ("if not awaited[at] and #gone < limit then", "if #gone < limit then"),

@@ -71,8 +71,10 @@ async fn forget(store: &dyn Broker, url: &str, installation: &str, restart: &Res
     let mut group = Group::default();
     let found = store.attention(Millis::MAX, 99_999).await.expect("answers");
     group.changes.extend(found.expired.iter().map(|row| Change::DropSession(row.id)));
-    for job in &found.lost {
-        let session = job.status.lease.expect("it runs").session;
+    // With what stands beside their rows.
+    let lost = found.lost.iter().filter_map(|job| Some(job.status.lease?.session));
+    for session in lost.collect::<std::collections::BTreeSet<_>>() {
+        group.changes.push(Change::DropSession(session));
         let row = make::put_session(session, 0, restart.sessions_expire_at);
         group.changes.extend(row.changes);
     }

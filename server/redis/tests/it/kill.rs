@@ -2,6 +2,7 @@
 //! a store that lost it comes back by itself and repeats what it does not know the fate of.
 
 use std::sync::mpsc;
+use std::time::Duration;
 
 use sentinel_broker::conformance::make;
 use sentinel_broker::{Broker, Call, Outcome, Position, StoreError, Tail};
@@ -86,7 +87,11 @@ async fn check(store: &Redis, acked: &[JobId]) {
     }
     let depths = store.depths().await.expect("answers");
     let count = |state| depths.iter().filter(|d| d.state == state).map(|d| d.count).sum::<u64>();
-    let entries = store.head().borrow().seq;
+    // It is told of an entry a moment after the one who wrote it.
+    let mut head = store.head();
+    let told = head.wait_for(|at| at.seq * GROUP >= acked.len() as u64);
+    let told = tokio::time::timeout(Duration::from_secs(10), told).await.expect("is told in time");
+    let entries = told.expect("the store lives").seq;
     assert_eq!(count(State::Ready) + count(State::Running), entries * GROUP, "whole calls");
     assert_eq!(count(State::Running), entries, "a claim with each, and once");
     assert_eq!(acked.len() as u64, entries * GROUP, "no call twice");

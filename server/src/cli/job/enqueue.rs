@@ -347,18 +347,29 @@ fn unique(relations: &Relations) -> Option<Unique> {
 }
 
 fn payload(flags: &EnqueueFlags) -> Result<Vec<u8>, Failure> {
-    let (flag, bytes) = match (&flags.payload, &flags.payload_file) {
-        (Some(text), _) if text == "-" => ("--payload", stdin()?),
-        (Some(text), _) => ("--payload", text.clone().into_bytes()),
-        (None, Some(path)) if path.as_os_str() == "-" => ("--payload-file", stdin()?),
+    match (&flags.payload, &flags.payload_file) {
+        (Some(text), _) => checked_payload(text, &flags.content_type),
         (None, Some(path)) => {
-            let bytes = std::fs::read(path);
-            let failed = |source| Failure::File { path: path.clone(), source };
-            ("--payload-file", bytes.map_err(failed)?)
+            let bytes = if path.as_os_str() == "-" {
+                stdin()?
+            } else {
+                let failed = |source| Failure::File { path: path.clone(), source };
+                std::fs::read(path).map_err(failed)?
+            };
+            checked("--payload-file", bytes, &flags.content_type)
         }
-        (None, None) => return Ok(Vec::new()),
-    };
-    if json::is_json(&flags.content_type)
+        (None, None) => Ok(Vec::new()),
+    }
+}
+
+/// The value of `--payload`.
+pub(super) fn checked_payload(text: &str, content_type: &str) -> Result<Vec<u8>, Failure> {
+    let bytes = if text == "-" { stdin()? } else { text.as_bytes().to_vec() };
+    checked("--payload", bytes, content_type)
+}
+
+fn checked(flag: &'static str, bytes: Vec<u8>, content_type: &str) -> Result<Vec<u8>, Failure> {
+    if json::is_json(content_type)
         && let Err(error) = serde_json::from_slice::<serde::de::IgnoredAny>(&bytes)
     {
         let reason = format!("is not JSON: {error}; quote it, or name another --content-type");

@@ -4,7 +4,7 @@ use clap::Args;
 use futures_util::{StreamExt, TryStreamExt};
 use prost_types::Timestamp;
 use sentinel_client::proto::jobs::v1::{Job, JobView, LogLevel, LogLine, QueueCounts};
-use sentinel_client::{Client, LogStream};
+use sentinel_client::{Client, LogStream, OutputStream};
 
 use super::super::failure::{Failure, NOT_FOUND};
 use super::super::look::{Hue, STATES, look};
@@ -171,6 +171,18 @@ pub(super) async fn logs(mut lines: LogStream, out: &mut Out) -> Result<u8, Fail
             out.object(&json::log_line(&line))?;
         } else {
             out.line(log_text(&line, out.colors))?;
+        }
+    }
+    Ok(0)
+}
+
+/// The bytes as they are; as JSON, piece by piece.
+pub(super) async fn output(mut pieces: OutputStream, out: &mut Out) -> Result<u8, Failure> {
+    while let Some(piece) = pieces.try_next().await? {
+        if out.json {
+            out.object(&json::output(&piece))?;
+        } else {
+            out.bytes(&piece.data)?;
         }
     }
     Ok(0)

@@ -178,7 +178,8 @@ pub(super) fn lines(event: &WatchEvent, out: &Out) -> Vec<String> {
             log.lines.iter().map(line).collect()
         }
         WatchEvent::Gap(gap) => vec![gap_words(gap.reason().as_str_name())],
-        WatchEvent::Keepalive(_) => Vec::new(),
+        // Not asked for.
+        WatchEvent::Keepalive(_) | WatchEvent::Summary(_) => Vec::new(),
     }
 }
 

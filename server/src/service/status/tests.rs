@@ -17,6 +17,8 @@ fn every_answer_has_a_reason_of_the_catalogue_with_its_code() {
         EngineError::invalid("spec.kind", "is empty"),
         EngineError::JobNotFound(id),
         EngineError::QueueNotFound("q".into()),
+        EngineError::KindNotFound("k".into()),
+        EngineError::WorkerNotFound(sentinel_domain::WorkerId::from_u128(1)),
         EngineError::QueueExists("q".into()),
         EngineError::QueueDraining("q".into()),
         EngineError::TooManyQueues { max: 1 },
@@ -26,6 +28,9 @@ fn every_answer_has_a_reason_of_the_catalogue_with_its_code() {
         EngineError::NotFinal(id),
         EngineError::Running(id),
         EngineError::NotScheduled { id, state: sentinel_domain::State::Ready },
+        EngineError::Started { id, state: sentinel_domain::State::Running },
+        EngineError::OtherVersion { id, wanted: 1, found: 2 },
+        EngineError::ProducerMoved,
         EngineError::Contended,
         EngineError::Overloaded,
         EngineError::NotYetSafe { level: sentinel_domain::Ack::Ledger, why: "x".into() },
@@ -37,9 +42,21 @@ fn every_answer_has_a_reason_of_the_catalogue_with_its_code() {
         EngineError::Store(StoreError::Damaged("x".into())),
         EngineError::Store(StoreError::Closed),
     ];
-    let mut seen = vec!["SESSION_PROTOCOL".to_owned()];
-    for error in errors {
-        let status = answer(error);
+    let others = [
+        protocol("x"),
+        credential_missing(),
+        credential_invalid(),
+        credential_ended(Some(KeyEnd::Expired)),
+        credential_ended(Some(KeyEnd::Revoked)),
+        role_not_allowed(Role::Viewer, "x"),
+        queue_not_allowed("x"),
+        installation_not_allowed("x"),
+        keys_unknown(),
+        key_not_found(KeyId(1)),
+        too_many_keys("x".into()),
+    ];
+    let mut seen = Vec::new();
+    for status in errors.map(answer).into_iter().chain(others) {
         let info = status.get_details_error_info().expect("every error has one");
         let reason = CATALOGUE.iter().find(|r| r.name == info.reason).expect("in the catalogue");
         assert_eq!((status.code(), info.domain.as_str()), (reason.code, DOMAIN));

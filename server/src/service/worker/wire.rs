@@ -6,12 +6,16 @@ use bytes::Bytes;
 use prost_types::Duration;
 use sentinel_domain::limits::{
     DELAY_MAX_MS, DESCRIPTION_BYTES, ERROR_BYTES, ERROR_CODE_BYTES, KEY_BYTES, KIND_SCHEMA_BYTES,
-    LABELS, LOG_LINE_BYTES, NAME_BYTES, PROGRESS_BYTES, RETRY_CAP_MAX_MS, WORKER_CREDIT,
+    LABELS, LOG_LINE_BYTES, NAME_BYTES, OUTPUT_PIECE_BYTES, PROGRESS_BYTES, RETRY_CAP_MAX_MS,
+    WORKER_CAPABILITIES, WORKER_CREDIT,
 };
-use sentinel_domain::{Command, Job, JobError, Lease, Progress, SessionId, Violation, check_name};
+use sentinel_domain::{
+    Command, Job, JobError, Label, Lease, Progress, SessionId, Violation, check_name,
+};
+use sentinel_engine::DeclaredKind;
 use sentinel_engine::session::{
-    FromWorker, Held, HeldVerdict, Hello, LogLine, ReportItem, ReportVerdict, ToWorker, Welcome,
-    failure,
+    About, FromWorker, Held, HeldVerdict, Hello, LogLine, ReportItem, ReportVerdict, ToWorker,
+    Welcome, failure,
 };
 use sentinel_proto::jobs::v1 as jobs;
 use sentinel_proto::workers::v1 as wire;
@@ -70,8 +74,8 @@ fn bytes_bound(bytes: u64) -> Option<i64> {
     (bytes != 0).then(|| i64::try_from(bytes).unwrap_or(i64::MAX))
 }
 
-/// What the engine does not get: nobody schedules by it yet, and a worker that is refused
-/// once it counts would stop working at an upgrade of the server.
+/// What is wrong with what nobody schedules by: kept and shown as it is said, so it is bounded
+/// here.
 fn unscheduled(hello: &wire::Hello) -> Vec<Violation> {
     let mut found = Vec::new();
     let mut bytes = |field: String, len: usize, max: u64| {
@@ -113,17 +117,43 @@ fn is_object_or_empty(schema: &str) -> bool {
         || serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(schema).is_ok()
 }
 
-pub(super) fn hello(hello: wire::Hello) -> Result<Hello, Status> {
+fn label((key, value): (String, String)) -> Label {
+    Label { key: key.into(), value: value.into() }
+}
+
+/// `server` is the name of this one.
+pub(super) fn hello(hello: wire::Hello, server: &str) -> Result<Hello, Status> {
     let found = unscheduled(&hello);
     if !found.is_empty() {
         return Err(invalid(found));
     }
     let credit = hello.credit.unwrap_or_default();
+    let kinds = hello.kinds.iter().map(|kind| kind.name.as_str().into()).collect();
+    let declared = |kind: wire::Kind| DeclaredKind {
+        name: kind.name.into(),
+        description: kind.description.into(),
+        input_schema: kind.input_schema.into(),
+    };
+    let about = About {
+        kinds: hello.kinds.into_iter().map(declared).collect(),
+        build: hello.build.into(),
+        server: server.into(),
+        labels: hello.labels.into_iter().map(label).collect(),
+        // Unknown ones belong to newer workers: too many or too long ones are no reason to
+        // turn a worker away.
+        capabilities: hello
+            .capabilities
+            .into_iter()
+            .take(WORKER_CAPABILITIES as usize)
+            .map(|name| cut(name, NAME_BYTES))
+            .collect(),
+    };
     let known = Some(hello.session.as_str()).filter(|id| !id.is_empty());
     Ok(Hello {
         instance: hello.instance,
         queues: hello.queues.into_iter().map(Into::into).collect(),
-        kinds: hello.kinds.into_iter().map(|kind| kind.name.into()).collect(),
+        kinds,
+        about,
         session: known.map(|id| session("hello.session", id)).transpose()?,
         held: hello.held.into_iter().map(held).collect::<Result<_, _>>()?,
         credit_jobs: credit.jobs as usize,
@@ -200,6 +230,14 @@ fn log_line(line: jobs::LogLine) -> LogLine {
     }
 }
 
+fn piece(data: &[u8]) -> Result<Bytes, Status> {
+    let is_allowed = (1..=OUTPUT_PIECE_BYTES as usize).contains(&data.len());
+    is_allowed.then(|| Bytes::copy_from_slice(data)).ok_or_else(|| {
+        let text = format!("{} bytes are out of range: 1..={OUTPUT_PIECE_BYTES}", data.len());
+        invalid_field("output.data", text)
+    })
+}
+
 pub(super) fn from_worker(frame: wire::SessionRequest) -> Result<FromWorker, Status> {
     let frame = frame.frame.ok_or_else(|| protocol("a frame is empty or of a newer protocol"))?;
     Ok(match frame {
@@ -230,6 +268,11 @@ pub(super) fn from_worker(frame: wire::SessionRequest) -> Result<FromWorker, Sta
         In::Log(log) => FromWorker::Log {
             held: some_held(log.lease)?,
             lines: bounded(log.lines, "log lines")?.into_iter().map(log_line).collect(),
+        },
+        In::Output(output) => FromWorker::Output {
+            held: some_held(output.lease)?,
+            offset: output.offset,
+            data: piece(&output.data)?,
         },
         In::CancelAck(ack) => {
             let leases = bounded(ack.leases, "leases")?.into_iter().map(held);
@@ -290,7 +333,7 @@ fn welcome(welcome: Welcome, server: &str) -> wire::Welcome {
         ping: Some(millis(welcome.ping)),
         ttl: Some(millis(welcome.ttl)),
         held: held.collect(),
-        capabilities: Vec::new(),
+        capabilities: vec!["output".to_owned()],
         server: server.to_owned(),
     }
 }
@@ -318,6 +361,14 @@ pub(super) fn to_worker(frame: ToWorker, server: &str) -> wire::SessionResponse 
         }
         ToWorker::LogAck { held, seq } => {
             Out::LogAck(wire::LogAck { lease: Some(lease(&held)), seq })
+        }
+        ToWorker::OutputAck { held, offset, verdict: v, stored } => {
+            Out::OutputAck(wire::OutputAck {
+                lease: Some(lease(&held)),
+                offset,
+                verdict: verdict(v).into(),
+                stored,
+            })
         }
         ToWorker::Cancel(jobs) => {
             Out::Cancel(wire::CancelJobs { items: jobs.iter().filter_map(cancel_item).collect() })

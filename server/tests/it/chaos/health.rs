@@ -25,10 +25,13 @@ const WELL_WITHIN: Duration = Duration::from_secs(10);
 /// carries over what has piled up.
 const MANY_WELL_WITHIN: Duration = Duration::from_secs(20);
 
-const SERVICES: [&str; 3] = [
+const SERVICES: [&str; 6] = [
+    "sentinel.jobs.v1.IngestService",
+    "sentinel.jobs.v1.KindService",
     "sentinel.jobs.v1.JobService",
     "sentinel.workers.v1.WorkerService",
     "sentinel.admin.v1.QueueService",
+    "sentinel.admin.v1.WorkerRegistryService",
 ];
 
 /// What was found.

@@ -14,16 +14,16 @@ use tokio::task::JoinHandle;
 
 /// A request as it arrived.
 #[derive(Clone, Debug)]
-pub(super) struct Seen {
-    pub(super) method: Method,
-    pub(super) path: String,
-    pub(super) headers: HeaderMap,
-    pub(super) body: Bytes,
+pub(crate) struct Seen {
+    pub(crate) method: Method,
+    pub(crate) path: String,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
 }
 
 impl Seen {
     /// One header; empty when it is missing.
-    pub(super) fn header(&self, name: &str) -> &str {
+    pub(crate) fn header(&self, name: &str) -> &str {
         self.headers.get(name).map_or("", |value| value.to_str().expect("text"))
     }
 }
@@ -35,8 +35,8 @@ struct Shared {
 }
 
 /// Listens until it is dropped.
-pub(super) struct Endpoint {
-    pub(super) address: SocketAddr,
+pub(crate) struct Endpoint {
+    pub(crate) address: SocketAddr,
     shared: Shared,
     serving: JoinHandle<()>,
 }
@@ -48,7 +48,7 @@ impl Drop for Endpoint {
 }
 
 impl Endpoint {
-    pub(super) async fn listen() -> Self {
+    pub(crate) async fn listen() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("its address");
         let shared = Shared::default();
@@ -66,17 +66,17 @@ impl Endpoint {
         Self { address, shared, serving }
     }
 
-    pub(super) fn url(&self, path: &str) -> String {
+    pub(crate) fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)
     }
 
     /// All that arrived so far.
-    pub(super) fn seen(&self) -> Vec<Seen> {
+    pub(crate) fn seen(&self) -> Vec<Seen> {
         self.shared.seen.lock().expect("no panic inside").clone()
     }
 
     /// Requests whose senders went away before the answer.
-    pub(super) fn dropped(&self) -> u32 {
+    pub(crate) fn dropped(&self) -> u32 {
         *self.shared.dropped.lock().expect("no panic inside")
     }
 }

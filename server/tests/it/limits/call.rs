@@ -8,7 +8,7 @@ use sentinel_proto::jobs::v1::watch_request::Selector;
 use sentinel_proto::jobs::v1::watch_response::Event;
 use sentinel_proto::jobs::v1::{
     BatchGetRequest, BulkAction, BulkRequest, CancelRequest, CountsRequest, EnqueueBatchRequest,
-    EnqueueBatchResult, JobFilter, JobIds, JobSpec, ListRequest, WatchRequest,
+    EnqueueBatchResult, JobFilter, JobIds, JobSpec, ListRequest, SummarySelection, WatchRequest,
     enqueue_batch_result,
 };
 use tonic::{Code, Status};
@@ -18,6 +18,67 @@ use crate::harness::{PATIENCE, until};
 use crate::raw::{Raw, reason, refuses, spec};
 
 pub(super) async fn prove(raw: &Raw, limit: &Limit) -> bool {
+    let max = limit.value;
+    match limit.name {
+        "FILTER_NAMES" => {
+            let names = |n: u64| (0..n).map(|at| format!("n{at}")).collect::<Vec<_>>();
+            let range = format!("at most {max}");
+            let queues = |n| JobFilter { queues: names(n), ..JobFilter::default() };
+            let kinds = |n| JobFilter { kinds: names(n), ..JobFilter::default() };
+            filter_edge(raw, ("filter.queues", &range), queues, max).await;
+            filter_edge(raw, ("filter.kinds", &range), kinds, max).await;
+            let counted = |n| {
+                let request = CountsRequest { queues: names(n) };
+                let mut jobs = raw.jobs.clone();
+                async move { jobs.counts(request).await }
+            };
+            assert!(counted(5 * max).await.is_ok());
+            refuses(counted(5 * max + 1).await, "queues", "at most 100");
+        }
+        "FILTER_LABELS" => {
+            let labels = |n: u64| (0..n).map(|at| (format!("k{at}"), text(1))).collect();
+            let filter = |n| JobFilter { labels: labels(n), ..JobFilter::default() };
+            filter_edge(raw, ("filter.labels", &format!("at most {max}")), filter, max).await;
+        }
+        "BATCH_JOBS" => batch_jobs(raw, max).await,
+        "BATCH_BYTES" => batch_bytes(raw, max).await,
+        "WATCH_JOBS" => watch_jobs(raw, max).await,
+        "SUMMARY_QUEUES" => {
+            let summed = |queues| {
+                let summary = Some(SummarySelection { queues });
+                let request = WatchRequest { summary, ..WatchRequest::default() };
+                let mut jobs = raw.jobs.clone();
+                async move { jobs.watch(request).await.map(|_| ()) }
+            };
+            let names = |n: u64| (0..n).map(|at| format!("n{at}")).collect::<Vec<_>>();
+            assert!(summed(names(max)).await.is_ok());
+            refuses(summed(names(max + 1)).await, "summary.queues", &format!("at most {max}"));
+            for name in not_names() {
+                refuses(summed(vec![name]).await, "summary.queues", NAME_RANGE);
+            }
+        }
+        "WATCH_SNAPSHOT_JOBS" => watch_snapshot(raw, max).await,
+        "BULK_DEFAULT" => {
+            let filter = many(raw, "bulk", max + 1).await;
+            let cancel = BulkAction::Cancel.into();
+            let request = BulkRequest { action: cancel, filter, ..BulkRequest::default() };
+            let step = raw.jobs.clone().bulk(request).await.expect("a step").into_inner();
+            assert_eq!(step.counts.iter().map(|one| one.count).sum::<u64>(), max);
+            assert!(!step.next_page_token.is_empty());
+        }
+        "PAGE_MAX" => page_max(raw, max).await,
+        "PAGE_DEFAULT" => {
+            let filter = many(raw, "pages", max + 1).await;
+            let page = listed(raw, ListRequest { filter, ..ListRequest::default() }).await;
+            assert_eq!(page.expect("a page").0 as u64, max);
+        }
+        _ => return of_queue(raw, limit).await,
+    }
+    true
+}
+
+/// Those of what a queue is declared with.
+async fn of_queue(raw: &Raw, limit: &Limit) -> bool {
     let max = limit.value;
     match limit.name {
         "DESCRIPTION_BYTES" => {
@@ -42,43 +103,26 @@ pub(super) async fn prove(raw: &Raw, limit: &Limit) -> bool {
             let boost = queue.await.expect("is taken").priority_boost.expect("filled in");
             assert_eq!(boost.seconds as u64 * 1_000, max);
         }
-        "FILTER_NAMES" => {
-            let names = |n: u64| (0..n).map(|at| format!("n{at}")).collect::<Vec<_>>();
-            let range = format!("at most {max}");
-            let queues = |n| JobFilter { queues: names(n), ..JobFilter::default() };
-            let kinds = |n| JobFilter { kinds: names(n), ..JobFilter::default() };
-            filter_edge(raw, ("filter.queues", &range), queues, max).await;
-            filter_edge(raw, ("filter.kinds", &range), kinds, max).await;
-            let counted = |n| {
-                let request = CountsRequest { queues: names(n) };
-                let mut jobs = raw.jobs.clone();
-                async move { jobs.counts(request).await }
+        "INDEX_PATHS" => {
+            let set = |queue: &mut Queue, count| {
+                queue.index_paths = (0..count).map(|n| format!("path.n{n}")).collect();
             };
-            assert!(counted(5 * max).await.is_ok());
-            refuses(counted(5 * max + 1).await, "queues", "at most 100");
+            let range = format!("at most {max}");
+            queue_edge(raw, ("queue.index_paths", &range), set, &[0, max - 1, max], &[max + 1])
+                .await;
         }
-        "FILTER_LABELS" => {
-            let labels = |n: u64| (0..n).map(|at| (format!("k{at}"), text(1))).collect();
-            let filter = |n| JobFilter { labels: labels(n), ..JobFilter::default() };
-            filter_edge(raw, ("filter.labels", &format!("at most {max}")), filter, max).await;
-        }
-        "BATCH_JOBS" => batch_jobs(raw, max).await,
-        "BATCH_BYTES" => batch_bytes(raw, max).await,
-        "WATCH_JOBS" => watch_jobs(raw, max).await,
-        "WATCH_SNAPSHOT_JOBS" => watch_snapshot(raw, max).await,
-        "BULK_DEFAULT" => {
-            let filter = many(raw, "bulk", max + 1).await;
-            let cancel = BulkAction::Cancel.into();
-            let request = BulkRequest { action: cancel, filter, ..BulkRequest::default() };
-            let step = raw.jobs.clone().bulk(request).await.expect("a step").into_inner();
-            assert_eq!(step.counts.iter().map(|one| one.count).sum::<u64>(), max);
-            assert!(!step.next_page_token.is_empty());
-        }
-        "PAGE_MAX" => page_max(raw, max).await,
-        "PAGE_DEFAULT" => {
-            let filter = many(raw, "pages", max + 1).await;
-            let page = listed(raw, ListRequest { filter, ..ListRequest::default() }).await;
-            assert_eq!(page.expect("a page").0 as u64, max);
+        "INDEX_PATH_BYTES" => {
+            let set = |queue: &mut Queue, len| queue.index_paths = vec!["ok".into(), text(len)];
+            let range = format!("at most {max} bytes");
+            let field = "queue.index_paths[1]";
+            for (at, len) in [1, max - 1, max].into_iter().enumerate() {
+                let mut queue = Queue { name: format!("path{at}"), ..Queue::default() };
+                set(&mut queue, len);
+                create(raw, queue).await.expect("is taken");
+            }
+            let mut queue = Queue { name: "path".into(), ..Queue::default() };
+            set(&mut queue, max + 1);
+            refuses(create(raw, queue).await, field, &range);
         }
         "CLASSES_PER_QUEUE" => classes(raw, max).await,
         "QUEUES_MAX" => queues_max(max).await,

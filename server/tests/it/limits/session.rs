@@ -4,14 +4,18 @@ use std::time::{Duration, Instant};
 
 use futures_util::StreamExt;
 use sentinel_domain::limits::{self as l, Limit};
+use sentinel_proto::admin::v1::ListWorkersRequest;
 use sentinel_proto::jobs::v1::{
-    GetRequest, Job, JobError, JobState, JobView, LogLine, Progress, ReadLogsRequest, StateReason,
+    GetRequest, Job, JobError, JobState, JobView, LogLine, Progress, ReadLogsRequest,
+    ReadOutputRequest, StateReason,
 };
 use sentinel_proto::workers::v1::session_request::Frame as Up;
 use sentinel_proto::workers::v1::session_response::Frame as Down;
 use sentinel_proto::workers::v1::{
-    Checkpoint, Credit, Hello, Lease, LogBatch, ProgressItem, ProgressReport, Verdict,
+    Checkpoint, Credit, Hello, Lease, LogBatch, Output, ProgressItem, ProgressReport, Verdict,
 };
+
+use tonic::Status;
 
 use super::{NAME_RANGE, not_names, text};
 use crate::harness::{PATIENCE, until};
@@ -34,6 +38,9 @@ pub(super) async fn prove(raw: &Raw, limit: &Limit) -> bool {
         "CHECKPOINT_BYTES" => checkpoint(raw, max).await,
         "LOG_LINE_BYTES" => log_line(raw, max).await,
         "LOG_ATTEMPT_BYTES" => log_attempt(raw, max).await,
+        "OUTPUT_PIECE_BYTES" => output_piece(raw, max).await,
+        "OUTPUT_PIECES" => output_pieces(raw, max).await,
+        "OUTPUT_ATTEMPT_BYTES" => output_attempt(raw, max).await,
         "WORKER_QUEUES" => {
             let set =
                 |hello: &mut Hello, n| hello.queues = (0..n).map(|n| format!("q{n}")).collect();
@@ -56,12 +63,39 @@ pub(super) async fn prove(raw: &Raw, limit: &Limit) -> bool {
             hello_edge(raw, ("hello.kinds", &range), set, &[1, max - 1, max], &[0, max + 1, 9_999])
                 .await;
         }
+        "WORKER_CAPABILITIES" => capabilities(raw, max).await,
         "KIND_SCHEMA_BYTES" => kind_schema(raw, max).await,
         "WORKER_CREDIT" => credit(raw, max).await,
         "RUN_TIMEOUT_SLACK_MS" => run_timeout_slack(raw, max).await,
         _ => return false,
     }
     true
+}
+
+/// More or longer ones are no reason to turn a worker away.
+async fn capabilities(raw: &Raw, max: u64) {
+    for (count, len) in [(max, 127), (max, 128), (max + 1, 129)] {
+        let instance = format!("capable-{count}-{len}");
+        let greeting = hello(|hello| {
+            hello.instance.clone_from(&instance);
+            hello.capabilities = (0..count).map(|_| text(len)).collect();
+        });
+        let (_session, _) = Session::join(raw, greeting).await.expect("is taken");
+        let mut page_token = String::new();
+        let its = loop {
+            // Workers of the other limits may fill pages.
+            let request = ListWorkersRequest { page_token, ..ListWorkersRequest::default() };
+            let page = raw.registry.clone().list_workers(request).await.expect("answers");
+            let page = page.into_inner();
+            if let Some(its) = page.workers.into_iter().find(|w| w.instance == instance) {
+                break its;
+            }
+            assert!(!page.next_page_token.is_empty(), "{instance} is listed");
+            page_token = page.next_page_token;
+        };
+        assert_eq!(its.capabilities.len() as u64, count.min(max));
+        assert!(its.capabilities.iter().all(|name| name.len() as u64 == len.min(128)));
+    }
 }
 
 async fn hello_edge<T: Copy>(
@@ -270,6 +304,63 @@ async fn log_attempt(raw: &Raw, max: u64) {
     let bytes: usize = kept.iter().map(|line| line.text.len()).sum();
     assert!(bytes as u64 <= max && kept[0].seq > 1, "the oldest made room");
     assert_eq!(kept.last().expect("a line").seq, fit + 1);
+}
+
+/// Sends a piece; answers the bytes that are stored, or the end of the stream.
+async fn hand_out(
+    session: &mut Session,
+    lease: &Option<Lease>,
+    offset: u64,
+    len: u64,
+) -> Result<u64, Status> {
+    let data = vec![b'o'; len as usize].into();
+    session.say(Up::Output(Output { lease: lease.clone(), offset, data })).await;
+    loop {
+        if let Some(Down::OutputAck(ack)) = session.next().await?
+            && ack.offset == offset
+        {
+            assert_eq!(ack.verdict(), Verdict::Recorded);
+            return Ok(ack.stored);
+        }
+    }
+}
+
+async fn output_piece(raw: &Raw, max: u64) {
+    let range = format!("1..={max}");
+    for len in [0, max + 1, 1 << 20] {
+        let (mut session, _, lease) = working(raw, &format!("output-{len}")).await;
+        refuses(hand_out(&mut session, &lease, 0, len).await.map(|_| ()), "output.data", &range);
+    }
+    let (mut session, _, lease) = working(raw, "output").await;
+    assert_eq!(hand_out(&mut session, &lease, 0, 1).await.ok(), Some(1));
+    assert_eq!(hand_out(&mut session, &lease, 1, max).await.ok(), Some(1 + max));
+}
+
+async fn output_pieces(raw: &Raw, max: u64) {
+    let (mut session, _, lease) = working(raw, "output-pieces").await;
+    for end in 0..max {
+        assert_eq!(hand_out(&mut session, &lease, end, 1).await.ok(), Some(end + 1));
+    }
+    assert_eq!(hand_out(&mut session, &lease, max, 1).await.ok(), Some(max), "is not taken");
+}
+
+async fn output_attempt(raw: &Raw, max: u64) {
+    let (mut session, id, lease) = working(raw, "output-attempt").await;
+    let mut end = 0;
+    while end < max {
+        let len = l::OUTPUT_PIECE_BYTES.min(max - end);
+        end = hand_out(&mut session, &lease, end, len).await.expect("is taken");
+    }
+    assert_eq!(hand_out(&mut session, &lease, end, 1).await.ok(), Some(max), "is not taken");
+    let request = ReadOutputRequest { id, offset: 1, ..ReadOutputRequest::default() };
+    let mut pieces = raw.jobs.clone().read_output(request).await.expect("output").into_inner();
+    let mut at = 1;
+    while let Some(piece) = pieces.next().await {
+        let piece = piece.expect("a piece");
+        assert_eq!((piece.run, piece.attempt, piece.offset), (1, 1, at));
+        at += piece.data.len() as u64;
+    }
+    assert_eq!(at, max);
 }
 
 async fn run_timeout_slack(raw: &Raw, slack_ms: u64) {

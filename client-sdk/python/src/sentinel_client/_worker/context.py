@@ -12,11 +12,11 @@ from .._proto.sentinel.workers.v1 import worker_service_pb2 as pb
 from .._wire import split_text
 from ..errors import SentinelError
 from .outcome import HandlerError, to_bytes
-from .tuning import MAX_CHECKPOINT_BYTES
+from .tuning import MAX_CHECKPOINT_BYTES, MAX_OUTPUT_BYTES, MAX_PIECE_BYTES
 
 if TYPE_CHECKING:
     from .session import Session
-    from .state import CheckpointAnswer
+    from .state import CheckpointAnswer, OutputAnswer
 
 _MAX_PROGRESS_MESSAGE_BYTES = 4 * 1024
 _LEVELS = {
@@ -36,6 +36,16 @@ class CheckpointError(SentinelError):
         self.why = why
 
 
+class OutputError(SentinelError):
+    """Why output was not stored; what was handed out before stays. The lease was lost (`fenced`), it
+    would be over 10 MiB (`too_large`), the server does not have what came before or has too many
+    pieces (`not_taken`), or it is of a version that takes none (`unsupported`)."""
+
+    def __init__(self, why: Literal["fenced", "too_large", "not_taken", "unsupported"]) -> None:
+        super().__init__(f"the output was not stored: {why}")
+        self.why = why
+
+
 class Job:
     """One attempt of a job, as its handler sees it."""
 
@@ -50,6 +60,9 @@ class Job:
         self._is_cancelled = threading.Event()
         self._checkpoint_seq = 0
         self._waiting: tuple[int, asyncio.Future[None]] | None = None
+        self._output_bytes = 0
+        self._output_turn = asyncio.Lock()
+        self._handing: tuple[asyncio.Future[OutputAnswer], int] | None = None
         self.instance = instance
         """Name of the worker process."""
 
@@ -166,6 +179,46 @@ class Job:
     def checkpoint_blocking(self, data: bytes | str) -> None:
         """As `checkpoint`, for handlers that are no coroutines."""
         asyncio.run_coroutine_threadsafe(self.checkpoint(data), self._loop).result()
+
+    async def output(self, data: bytes | str) -> None:
+        """Hands out bytes before the job ends, behind those of the calls before; returns once the
+        server has them. Whoever wants them reads them with `read_output`, also while the job runs. An
+        attempt may hand out 10 MiB, in at most 10,000 calls; the next attempt starts anew. Raises
+        `OutputError`."""
+        content = to_bytes(data)
+        async with self._output_turn:
+            # Of a call before that stopped waiting: this one goes on behind its piece.
+            await self._settled()
+            for start in range(0, len(content), MAX_PIECE_BYTES):
+                piece = content[start : start + MAX_PIECE_BYTES]
+                self._hand(piece)
+                await self._settled()
+
+    def output_blocking(self, data: bytes | str) -> None:
+        """As `output`, for handlers that are no coroutines."""
+        asyncio.run_coroutine_threadsafe(self.output(data), self._loop).result()
+
+    def _hand(self, piece: bytes) -> None:
+        offset = self._output_bytes
+        if offset + len(piece) > MAX_OUTPUT_BYTES:
+            raise OutputError("too_large")
+        self._handing = (self._loop.create_future(), len(piece))
+        self._session.tell(lambda state: state.output(self._no, offset, piece))
+
+    async def _settled(self) -> None:
+        """The piece on its way, if there is one, is stored."""
+        if self._handing is None:
+            return
+        answered, size = self._handing
+        answer = await asyncio.shield(answered)
+        self._handing = None
+        if answer != "stored":
+            raise OutputError(answer)
+        self._output_bytes += size
+
+    def _handed(self, offset: int, answer: "OutputAnswer") -> None:
+        if self._handing is not None and offset == self._output_bytes and not self._handing[0].done():
+            self._handing[0].set_result(answer)
 
     def _cancel(self) -> None:
         self._is_cancelled.set()

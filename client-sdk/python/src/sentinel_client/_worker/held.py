@@ -87,6 +87,13 @@ class PendingCheckpoint:
     is_sent: bool = False
 
 
+@dataclass
+class PendingOutput:
+    offset: int
+    data: bytes
+    is_sent: bool = False
+
+
 class Held:
     def __init__(self, no: int, lease: pb.Lease, payload_bytes: int, run_timeout_s: float | None) -> None:
         self.no = no
@@ -110,13 +117,20 @@ class Held:
         self.progress: job_pb2.Progress | None = None
         self.log = AttemptLog()
         self.checkpoint: PendingCheckpoint | None = None
+        self.output: PendingOutput | None = None
 
-    def has_checkpoint_to_send(self) -> bool:
-        return self.checkpoint is not None and not self.checkpoint.is_sent
+    def has_side_to_send(self) -> bool:
+        waiting = (self.checkpoint, self.output)
+        return self.log.has_unsent() or any(one is not None and not one.is_sent for one in waiting)
+
+    def unsend(self) -> None:
+        """What was sent and not acknowledged goes out again."""
+        for one in (self.checkpoint, self.output):
+            if one is not None:
+                one.is_sent = False
 
     def rewind(self) -> None:
         """The stream is gone: what it had not acknowledged goes out again."""
         self.is_reporting = self.is_in_side = self.is_in_progress = False
         self.log.rewind()
-        if self.checkpoint is not None:
-            self.checkpoint.is_sent = False
+        self.unsend()

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 
 from .._proto.sentinel.workers.v1 import worker_service_pb2 as pb
+from .._wire import Endpoint
 from ..errors import SentinelError, TransportError, ends_streams, from_wire
 from .state import Handlers, SessionState, Setup
 from .tuning import HEALTHY_AFTER_S, REDIAL
@@ -75,13 +76,13 @@ class Session:
     def _until_wake(self) -> float:
         return min(60.0, max(0.001, self._state.next_wake() - time.monotonic()))
 
-    def _endpoint(self) -> str:
+    def _endpoint(self) -> Endpoint:
         return self._setup.endpoints[self._next_endpoint % len(self._setup.endpoints)]
 
-    def _open(self, endpoint: str) -> Wire:
+    def _open(self, endpoint: Endpoint) -> Wire:
         """Greets on a new connection, which is the session's from its Welcome on."""
         hello = self._state.hello(time.monotonic())
-        wire = Wire(endpoint, self._setup.credential, hello, self._changed)
+        wire = Wire(endpoint, self._setup, hello, self._changed)
         try:
             welcome = wire.open(lambda: self._is_stopped)
             self._state.welcome(time.monotonic(), welcome)

@@ -15,10 +15,10 @@ from typing import Literal, Protocol
 
 from .._proto.sentinel.jobs.v1 import job_pb2
 from .._proto.sentinel.workers.v1 import worker_service_pb2 as pb
-from .._wire import seconds_of, wire_timestamp
+from .._wire import Endpoint, Tls, seconds_of, wire_timestamp
 from ..errors import ProtocolError
 from .drain import Drain
-from .held import Held, LeaseKey, PendingCheckpoint, lease_key
+from .held import Held, LeaseKey, PendingCheckpoint, PendingOutput, lease_key
 from .outcome import Cancelled, Ended, Release, fill, timed_out, to_report
 from .timers import Timers
 from .tuning import (
@@ -38,14 +38,16 @@ _MIN_PING_S = 0.01
 _MAX_PING_S = 60.0
 
 CheckpointAnswer = Literal["stored", "fenced", "ended"]
+OutputAnswer = Literal["stored", "fenced", "not_taken", "unsupported"]
 
 
 @dataclass(frozen=True)
 class Setup:
     """Who this worker is, and how much it runs."""
 
-    endpoints: Sequence[str]
+    endpoints: Sequence[Endpoint]
     credential: str | None
+    tls: Tls | None
     instance: str
     build: str
     queues: Sequence[str]
@@ -69,6 +71,8 @@ class Handlers(Protocol):
 
     def checkpointed(self, no: int, seq: int, answer: CheckpointAnswer) -> None: ...
 
+    def handed(self, no: int, offset: int, answer: OutputAnswer) -> None: ...
+
 
 @dataclass
 class _Link:
@@ -77,6 +81,8 @@ class _Link:
     last_heard: float
     waits_since: float
     is_up: bool = False
+    # The server takes output.
+    takes_output: bool = False
     # The attempts named in Hello.held, in its order: the verdicts refer to it.
     hello_held: list[int] = field(default_factory=list)
     credit_out: int = 0
@@ -86,7 +92,7 @@ class _Link:
     received_due: bool = False
     cancel_acks: deque[pb.Lease] = field(default_factory=deque)
     reports: deque[int] = field(default_factory=deque)
-    # Attempts with log lines or a checkpoint to send.
+    # Attempts with log lines, a checkpoint or output to send.
     side: deque[int] = field(default_factory=deque)
     # Attempts that ended and whose last words go out before their reports.
     last_words: deque[int] = field(default_factory=deque)
@@ -164,6 +170,7 @@ class SessionState:
         self._ping_interval = min(max(ping, _MIN_PING_S), _MAX_PING_S)
         link = self._link
         link.is_up = True
+        link.takes_output = "output" in welcome.capabilities
         link.last_heard = now
         link.next_ping = now + self._ping_interval
         for no, verdict in zip(asked, welcome.held, strict=True):
@@ -197,6 +204,8 @@ class SessionState:
                 self.report_ack(now, response.report_ack)
             case "checkpoint_ack":
                 self._checkpoint_ack(now, response.checkpoint_ack)
+            case "output_ack":
+                self._output_ack(now, response.output_ack)
             case "log_ack":
                 self._log_ack(response.log_ack)
             case "cancel":
@@ -295,6 +304,19 @@ class SessionState:
         else:
             self._resend_later(now, held)
 
+    def _output_ack(self, now: float, ack: pb.OutputAck) -> None:
+        held = self._find(ack.lease)
+        if held is None or held.output is None or held.output.offset != ack.offset:
+            return
+        if ack.verdict in (pb.VERDICT_RECORDED, pb.VERDICT_DUPLICATE):
+            is_taken = ack.stored >= ack.offset + len(held.output.data)
+            held.output = None
+            self._handlers.handed(held.no, ack.offset, "stored" if is_taken else "not_taken")
+        elif ack.verdict == pb.VERDICT_FENCED:
+            self._lose(now, held)
+        else:
+            self._resend_later(now, held)
+
     def _log_ack(self, ack: pb.LogAck) -> None:
         held = self._find(ack.lease)
         if held is not None:
@@ -331,6 +353,7 @@ class SessionState:
         held.started_at_s = started_at_s or held.started_at_s
         held.is_running = False
         held.checkpoint = None
+        held.output = None
         self._running -= 1
         self._running_bytes -= held.payload_bytes
         self._timers.clear(no, "run_timeout", "abandon")
@@ -363,6 +386,16 @@ class SessionState:
         held.checkpoint = PendingCheckpoint(seq, data)
         self._queue_side(held)
 
+    def output(self, no: int, offset: int, data: bytes) -> None:
+        held = self._writer(no)
+        if held is None:
+            self._handlers.handed(no, offset, "fenced")
+        elif self._link.is_up and not self._link.takes_output:
+            self._handlers.handed(no, offset, "unsupported")
+        else:
+            held.output = PendingOutput(offset, data)
+            self._queue_side(held)
+
     def _writer(self, no: int) -> Held | None:
         held = self._held.get(no)
         return held if held is not None and held.is_running and held.is_lease_live else None
@@ -393,6 +426,9 @@ class SessionState:
         if held.checkpoint is not None:
             self._handlers.checkpointed(held.no, held.checkpoint.seq, "fenced")
         held.checkpoint = None
+        if held.output is not None:
+            self._handlers.handed(held.no, held.output.offset, "fenced")
+        held.output = None
         if held.report is not None:
             self._unacked -= 1
         held.report = None
@@ -460,8 +496,7 @@ class SessionState:
         if held.report is not None and not held.is_reporting:
             held.is_reporting = True
             self._link.reports.append(held.no)
-        if held.checkpoint is not None:
-            held.checkpoint.is_sent = False
+        held.unsend()
         self._queue_side(held)
 
     def dead(self, now: float) -> str | None:
@@ -601,7 +636,7 @@ class SessionState:
         return pb.SessionRequest(progress=pb.ProgressReport(items=items)) if items else None
 
     def _side_frame(self) -> pb.SessionRequest | None:
-        """A checkpoint or a batch of log lines; attempts take turns."""
+        """A checkpoint, a piece of output or a batch of log lines; attempts take turns."""
         side = self._link.side
         while side:
             no = side.popleft()
@@ -614,6 +649,11 @@ class SessionState:
                 pending = held.checkpoint
                 made = pb.Checkpoint(lease=held.lease, data=pending.data, seq=pending.seq)
                 return pb.SessionRequest(checkpoint=made)
+            if held.output is not None and not held.output.is_sent:
+                held.output.is_sent = True
+                side.append(no)
+                piece = pb.Output(lease=held.lease, offset=held.output.offset, data=held.output.data)
+                return pb.SessionRequest(output=piece)
             lines = held.log.take(False)
             if lines:
                 side.append(no)
@@ -625,7 +665,7 @@ class SessionState:
         link = self._link
         if not link.is_up:
             return
-        if (held.has_checkpoint_to_send() or held.log.has_unsent()) and not held.is_in_side:
+        if held.has_side_to_send() and not held.is_in_side:
             held.is_in_side = True
             link.side.append(held.no)
         if held.progress is not None and not held.is_in_progress:

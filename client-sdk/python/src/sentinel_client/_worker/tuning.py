@@ -41,3 +41,7 @@ MAX_LINGERING = 1_000
 MAX_CANCEL_ACKS = 100_000
 MAX_RESULT_BYTES = 1024 * 1024
 MAX_CHECKPOINT_BYTES = 64 * 1024
+# Output travels in pieces of this size.
+MAX_PIECE_BYTES = 64 * 1024
+# All output of an attempt.
+MAX_OUTPUT_BYTES = 10 * 1024 * 1024

@@ -8,8 +8,9 @@ from collections.abc import Callable, Iterator
 import grpc
 
 from .._proto.sentinel.workers.v1 import worker_service_pb2 as pb
-from .._wire import CHANNEL_OPTIONS, metadata
+from .._wire import CHANNEL_OPTIONS, Endpoint, channel_credentials, metadata
 from ..errors import ProtocolError, SentinelError, TransportError, from_wire
+from .state import Setup
 from .tuning import BYE_PATIENCE_S, HELLO_TIMEOUT_S
 
 _METHOD = "/sentinel.workers.v1.WorkerService/Session"
@@ -17,11 +18,14 @@ _METHOD = "/sentinel.workers.v1.WorkerService/Session"
 
 class Wire:
     def __init__(
-        self, endpoint: str, credential: str | None, hello: pb.Hello, changed: threading.Condition
+        self, endpoint: Endpoint, setup: Setup, hello: pb.Hello, changed: threading.Condition
     ) -> None:
         # Not shared with an earlier stream: a redial is a new connection.
         options = [*CHANNEL_OPTIONS, ("grpc.use_local_subchannel_pool", 1)]
-        self._channel = grpc.insecure_channel(endpoint, options=options)
+        if endpoint.is_secure:
+            self._channel = grpc.secure_channel(endpoint.address, channel_credentials(setup.tls), options=options)
+        else:
+            self._channel = grpc.insecure_channel(endpoint.address, options=options)
         self._changed = changed
         self._hello = hello
         self._next: Callable[[], pb.SessionRequest | None] | None = None
@@ -36,7 +40,7 @@ class Wire:
             request_serializer=pb.SessionRequest.SerializeToString,
             response_deserializer=pb.SessionResponse.FromString,
         )
-        self._call = stream(self._frames(), metadata=metadata(credential))
+        self._call = stream(self._frames(), metadata=metadata(setup.credential))
 
     def open(self, is_stopped: Callable[[], bool]) -> pb.Welcome:
         """The server's answer to Hello. Called with the lock, which it lets go of while it waits."""

@@ -2,7 +2,7 @@
 
 use super::{Case, T0};
 use crate::conformance::{Restart, make};
-use crate::{Group, Verdict};
+use crate::{Change, Conflict, Group, Guard, RequestMemory, Verdict};
 
 fn ask(random: u64, content: &[u8]) -> Group {
     let job = make::job("q", "k", T0, random);
@@ -33,4 +33,47 @@ pub(super) async fn forgotten_in_time(mut case: Case) {
     assert_eq!(case.apply(T0, vec![ask(1, b"one")]).await, [Verdict::Committed]);
     let later = case.apply(T0 + 1_000, vec![ask(2, b"other")]).await;
     assert_eq!(later, [Verdict::Committed], "its time is over");
+}
+
+/// One step of a producer: a job, and where it stands from then on.
+fn step(random: u64, known: Option<&'static [u8]>, memory: RequestMemory) -> Group {
+    let answer = known.map(bytes::Bytes::from_static);
+    let guard = Guard::Remembered { id: memory.id.clone(), answer };
+    let mut group = make::create(&make::job("q", "k", T0, random));
+    group.guards.push(guard);
+    group.changes.push(Change::Remember(memory));
+    group
+}
+
+pub(super) async fn remembered_anew(mut case: Case) {
+    let memory = |content, until| make::memory("ingest/orders", content, T0 + until);
+    let other = |content: &'static [u8]| {
+        let answer = Some(bytes::Bytes::from_static(content));
+        Verdict::Conflict(Conflict::Remembered { id: "ingest/orders".into(), answer })
+    };
+    let groups = vec![
+        step(1, None, memory(b"1", 1_000)),
+        step(2, None, memory(b"2", 1_000)),
+        step(3, Some(b"2"), memory(b"3", 1_000)),
+        step(4, Some(b"1"), memory(b"4", 2_000)),
+        step(5, Some(b"1"), memory(b"5", 2_000)),
+    ];
+    let expected = [Verdict::Committed, other(b"1"), other(b"1"), Verdict::Committed, other(b"4")];
+    assert_eq!(case.apply(T0, groups).await, expected);
+    for random in [2, 3, 5] {
+        assert_eq!(case.read(make::job("q", "k", T0, random).id).await, None, "nothing changed");
+    }
+    if case.harness.can_reopen() {
+        drop(case.store);
+        case.harness.reopen(Restart { now: T0 + 500, ..Restart::default() }).await;
+        case.store = case.harness.store();
+    }
+    // The end is that of the newer one.
+    let late =
+        vec![step(6, Some(b"1"), memory(b"6", 3_000)), step(7, Some(b"4"), memory(b"7", 3_000))];
+    assert_eq!(case.apply(T0 + 1_999, late).await, [other(b"4"), Verdict::Committed]);
+    let over = vec![step(8, Some(b"7"), memory(b"8", 9_000)), step(9, None, memory(b"9", 9_000))];
+    let nothing = Conflict::Remembered { id: "ingest/orders".into(), answer: None };
+    let expected = [Verdict::Conflict(nothing), Verdict::Committed];
+    assert_eq!(case.apply(T0 + 3_000, over).await, expected);
 }

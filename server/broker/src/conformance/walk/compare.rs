@@ -72,9 +72,18 @@ pub(super) async fn everything(walk: &mut Walk, store: &dyn Broker) {
     }
     assert_eq!(oracle.queues().await, store.queues().await);
     assert_eq!(oracle.depths().await, store.depths().await);
+    let mut queues: Vec<_> =
+        oracle.depths().await.expect("answers").into_iter().map(|depth| depth.queue).collect();
+    queues.push("nowhere".into());
+    assert_eq!(oracle.oldest_ready(queues.clone()).await, store.oldest_ready(queues).await);
     for session in super::step::sessions() {
         assert_eq!(oracle.session_jobs(session).await, store.session_jobs(session).await);
     }
+    let ids: Vec<_> = super::step::sessions().collect();
+    assert_eq!(oracle.cards(ids.clone()).await, store.cards(ids).await);
+    let mut rows = store.sessions().await.expect("answers");
+    rows.sort_by_key(|row| row.id);
+    assert_eq!(oracle.sessions().await.expect("answers"), rows);
     walk.reached("compared");
 }
 

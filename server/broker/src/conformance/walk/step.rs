@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use sentinel_domain::{
-    Command, Dependency, Failure, Job, JobError, JobId, Lease, Millis, NewJob, Progress, Queue,
-    QueueMode, QueueOrder, SessionId, UniqueMode, birth, decide, held_key, on_alarm, unique_key,
+    Command, Dependency, Failure, Job, JobError, JobId, Lease, Millis, NewJob, NewValues, Progress,
+    Queue, QueueMode, QueueOrder, SessionId, Spec, UniqueMode, birth, decide, held_key,
+    limits::PAYLOAD_MAX_BYTES, on_alarm, unique_key,
 };
 
 use super::Walk;
 use crate::conformance::make;
-use crate::{Broker, Call, Change, Group, Guard, ServerId, SessionRow};
+use crate::{Broker, Call, Change, Group, Guard, PRODUCER, ServerId, SessionRow};
 
 const QUEUES: [&str; 3] = ["aging", "strict", "undeclared"];
 const KINDS: [&str; 3] = ["mail", "image", "report"];
@@ -148,6 +149,14 @@ impl Walk {
             let until = self.now + self.dice.below(3_000) as Millis;
             group = make::under_request(group, &id, &content, until);
         }
+        if self.dice.one_in(8) {
+            let id = format!("{PRODUCER}{}", self.dice.below(3));
+            let [known, next] = [self.dice.below(3) as u8, self.dice.below(3) as u8];
+            let answer = (known > 0).then(|| bytes::Bytes::copy_from_slice(&[known]));
+            group.guards.push(Guard::Remembered { id: id.clone().into(), answer });
+            let until = self.now + self.dice.below(3_000) as Millis;
+            group.changes.push(Change::Remember(make::memory(&id, &[next], until)));
+        }
         group
     }
 
@@ -195,6 +204,9 @@ impl Walk {
             self.stale.push(job.clone());
             let mut group = make::update(&job, decision);
             let is_retry = matches!(command, Command::Retry);
+            if matches!(command, Command::Update { .. }) {
+                self.reached("updated");
+            }
             if let Some(key) =
                 unique_key(&job.spec).filter(|_| is_retry && held_key(&job).is_none())
             {
@@ -214,12 +226,29 @@ impl Walk {
             return match self.dice.below(3) {
                 _ if self.dice.one_in(8) => Command::Delete,
                 _ if self.dice.one_in(8) => Command::RunNow,
+                _ if self.dice.one_in(4) => self.new_values(job),
                 0 if job.status.state.is_final() => Command::Retry,
                 0 | 1 => Command::Expire,
                 _ => Command::Cancel { reason: "walk".into(), actor: "walk".into() },
             };
         };
         self.report_of(lease)
+    }
+
+    fn new_values(&mut self, job: &Job) -> Command {
+        let label = ("shop".to_owned(), self.dice.below(3).to_string());
+        let later = self.now + self.dice.below(2_000) as Millis;
+        let values = NewValues {
+            payload: self.dice.one_in(2).then(|| vec![b'x'; self.dice.below(40) as usize].into()),
+            priority: self.dice.one_in(2).then(|| self.dice.below(10) as u32),
+            run_at: self.dice.one_in(3).then(|| self.dice.one_in(2).then_some(later)),
+            labels: self.dice.one_in(2).then(|| vec![label]),
+            content_type: None,
+        };
+        let spec = values.apply(&job.spec, "spec", self.now, PAYLOAD_MAX_BYTES);
+        // A start deadline may lie before the new time.
+        let spec = spec.unwrap_or_else(|_| Spec::clone(&job.spec));
+        Command::Update { spec: Arc::new(spec) }
     }
 
     fn report_of(&mut self, lease: Lease) -> Command {
@@ -267,10 +296,17 @@ impl Walk {
         if self.dice.one_in(12) {
             return Group { changes: vec![Change::DropSession(id)], ..Group::default() };
         }
+        if self.dice.one_in(40) {
+            return Group { changes: vec![Change::DrainSession(id)], ..Group::default() };
+        }
         let expires_at = self.now + self.dice.below(6_000) as Millis;
         let owner = if self.dice.one_in(4) { self.any_server() } else { server };
         let row = SessionRow { id, owner, expires_at };
         let mut group = Group { changes: vec![Change::PutSession(row)], ..Group::default() };
+        if self.dice.one_in(2) {
+            let announcement = self.dice.below(1_000).to_string().into();
+            group.changes.push(Change::PutCard { session: id, announcement });
+        }
         if self.dice.one_in(4) {
             let owner = self.any_server();
             group.guards.push(Guard::SessionOwner { session: id, owner });

@@ -62,7 +62,7 @@ async fn log_lines_of_a_job_elsewhere_are_shown() {
     let events = async {
         while let Some(event) = watch.next().await.expect("goes on") {
             if let WatchEvent::Logs { rows, .. } = &event {
-                shown.extend(rows.iter().map(|row| row.seq));
+                shown.extend(rows.iter().map(|row| row.line()));
             }
             // The next ones when the ones before were seen, the last ones just before the end.
             if shown.len() == sent && sent < 6 {

@@ -11,8 +11,8 @@ use rand::rngs::StdRng;
 use sentinel_domain::{Command, Failure, Job, JobError, JobId, Progress, SessionId};
 use sentinel_engine::Engine;
 use sentinel_engine::session::{
-    FromWorker, Held, HeldVerdict, Hello, Outgoing, ReportItem, ReportVerdict, ToWorker, Welcome,
-    lanes,
+    About, FromWorker, Held, HeldVerdict, Hello, Outgoing, ReportItem, ReportVerdict, ToWorker,
+    Welcome, lanes,
 };
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -100,6 +100,7 @@ impl Worker {
             instance: "w".into(),
             queues: vec![QUEUE.into()],
             kinds: vec![KIND.into()],
+            about: About::default(),
             session: self.session,
             held: self.offered.clone(),
             credit_jobs: self.granted,

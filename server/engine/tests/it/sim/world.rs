@@ -178,6 +178,7 @@ impl World {
             jobs,
             queues: self.outside.ledger.queues().await.expect("answers"),
             keys: self.outside.ledger.held_keys(now).await.expect("answers"),
+            producers: self.outside.ledger.producers(now).await.expect("answers"),
         }
     }
 

@@ -62,7 +62,7 @@ impl Bars {
                     self.screen.println(line)?;
                 }
             }
-            WatchEvent::Keepalive(_) => {}
+            WatchEvent::Keepalive(_) | WatchEvent::Summary(_) => {}
         }
         Ok(())
     }

@@ -1,0 +1,17 @@
+/** What a test program is told of TLS: files in PEM, by its environment. */
+import { readFileSync } from "node:fs";
+import type { Tls } from "../src/index.js";
+
+const { TEST_CA, TEST_CERT, TEST_KEY } = process.env;
+
+/** Options for a client or a worker. */
+export const tlsOptions: { tls?: Tls } =
+  TEST_CA === undefined
+    ? {}
+    : {
+        tls: {
+          ca: readFileSync(TEST_CA, "utf8"),
+          ...(TEST_CERT === undefined ? {} : { cert: readFileSync(TEST_CERT, "utf8") }),
+          ...(TEST_KEY === undefined ? {} : { key: readFileSync(TEST_KEY, "utf8") }),
+        },
+      };

@@ -1,0 +1,75 @@
+//! The gateway process: flags, logging, signals; all else is the library's.
+
+use std::io::IsTerminal;
+use std::net::SocketAddr;
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use clap::Parser;
+use sentinel_gateway::flags::{Flags, LogFormat};
+use sentinel_gateway::{Gateway, has_panel, ops};
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+use tracing_subscriber::EnvFilter;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let flags = Flags::parse();
+    start_logging(&flags);
+    match run(&flags).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!("{error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(flags: &Flags) -> anyhow::Result<()> {
+    let mut terminate = signal(SignalKind::terminate()).context("listen for SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("listen for SIGINT")?;
+    let gateway = Gateway::new(flags.settings()?)?;
+    let listener = bind("listen", flags.listen).await?;
+    let ops_listener = bind("ops-listen", flags.ops_listen).await?;
+    let (address, ops_address) = (listener.local_addr()?, ops_listener.local_addr()?);
+    let stop = CancellationToken::new();
+    let side = axum::serve(ops_listener, ops::router(gateway.clone()));
+    tracing::info!(%address, %ops_address, server = flags.server, panel = has_panel(), "serving");
+    let serving = gateway.serve(listener, stop.clone());
+    tokio::pin!(serving);
+    tokio::select! {
+        ended = &mut serving => return ended.context("the listener failed"),
+        ended = async { side.await } => return ended.context("the ops listener failed"),
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    tracing::info!("stopping; a second signal stops at once");
+    stop.cancel();
+    tokio::select! {
+        ended = serving => ended.context("the listener failed"),
+        _ = terminate.recv() => Ok(()),
+        _ = interrupt.recv() => Ok(()),
+    }
+}
+
+async fn bind(flag: &str, address: SocketAddr) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address)
+        .await
+        .with_context(|| format!("--{flag}: can not listen on {address}; set another address"))
+}
+
+fn start_logging(flags: &Flags) {
+    let filter = EnvFilter::try_new(&flags.log).unwrap_or_else(|_| EnvFilter::new("info"));
+    let logging = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(std::io::stderr);
+    match flags.log_format {
+        LogFormat::Pretty => logging.with_target(false).init(),
+        LogFormat::Json => logging.json().flatten_event(true).init(),
+    }
+}

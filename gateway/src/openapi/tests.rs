@@ -1,0 +1,58 @@
+//! The document says of every route what there is, and nothing that is not.
+
+use serde_json::Value;
+
+use super::*;
+
+#[test]
+fn every_route_is_an_operation_with_words_and_a_name_of_its_own() {
+    let mut names = Vec::new();
+    for route in routes::all() {
+        let method = route.method.as_str().to_ascii_lowercase();
+        let operation = &DOCUMENT["paths"][&route.template.shown()][method];
+        let name = operation["operationId"].as_str().expect(&route.path).to_owned();
+        assert!(!names.contains(&name), "{name} twice");
+        assert!(!operation["summary"].as_str().unwrap().is_empty(), "{name} has no comment");
+        names.push(name);
+    }
+    assert!(names.len() > 30, "{names:?}");
+}
+
+#[test]
+fn every_reference_leads_somewhere_and_every_schema_is_referred_to() {
+    let mut found = Vec::new();
+    references(&DOCUMENT, &mut found);
+    let schemas = DOCUMENT["components"]["schemas"].as_object().unwrap();
+    for reference in &found {
+        let path = reference.strip_prefix('#').unwrap();
+        assert!(DOCUMENT.pointer(path).is_some_and(|there| there.is_object()), "{reference}");
+    }
+    for name in schemas.keys() {
+        let own = format!("#/components/schemas/{name}");
+        assert!(found.contains(&own), "nothing refers to {name}");
+    }
+}
+
+#[test]
+fn the_page_has_no_script_no_style_and_nothing_of_other_origins() {
+    let page = std::str::from_utf8(&PAGE).unwrap();
+    for refused in ["<script", "<style", " style=", "src=", "//cdn", "onclick"] {
+        assert!(!page.contains(refused), "{refused}");
+    }
+    assert!(page.contains("POST /v1/jobs/{id}:cancel"));
+}
+
+fn references(value: &Value, found: &mut Vec<String>) {
+    match value {
+        Value::Object(members) => {
+            for (name, value) in members {
+                match value.as_str() {
+                    Some(path) if name == "$ref" => found.push(path.to_owned()),
+                    _ => references(value, found),
+                }
+            }
+        }
+        Value::Array(items) => items.iter().for_each(|item| references(item, found)),
+        _ => {}
+    }
+}

@@ -1,0 +1,57 @@
+//! Scopes, ids and ends of keys.
+
+use super::*;
+
+fn scopes(patterns: &[&str]) -> Scopes {
+    Scopes::of(patterns.iter().map(|one| Name::from(*one)))
+}
+
+#[test]
+fn a_scope_is_a_name_or_a_prefix() {
+    let some = scopes(&["mail", "shop.*"]);
+    for queue in ["mail", "shop.", "shop.a", "shop.a.b"] {
+        assert!(some.has(queue), "{queue}");
+    }
+    for queue in ["", "mai", "mail2", "shop", "shopX", "Shop.a"] {
+        assert!(!some.has(queue), "{queue}");
+    }
+    assert!(Scopes::ALL.has("anything") && scopes(&[]).is_all());
+}
+
+#[test]
+fn a_scope_is_checked() {
+    assert_eq!(scopes(&["a", "b.*"]).violations("queues"), []);
+    for bad in ["", "*", "a*b", "a**", "a b", "ä"] {
+        assert!(!scopes(&[bad]).violations("queues").is_empty(), "{bad:?}");
+    }
+    let many: Vec<Name> = (0..=KEY_QUEUES).map(|n| format!("q{n}").into()).collect();
+    assert_eq!(Scopes::of(many[1..].to_vec()).violations("queues"), []);
+    assert_eq!(Scopes::of(many).violations("queues").len(), 1);
+}
+
+#[test]
+fn ids_read_back_what_they_write() {
+    for id in [0, 1, 0xdead_beef, u64::MAX] {
+        assert_eq!(KeyId(id).to_string().parse(), Ok(KeyId(id)));
+    }
+    for bad in ["", "0", "00000000000000000", "000000000000000g", "+00000000000000f"] {
+        assert_eq!(bad.parse::<KeyId>(), Err(NotAKeyId), "{bad}");
+    }
+}
+
+#[test]
+fn roles_read_back_what_they_write() {
+    for role in Role::ALL {
+        assert_eq!(role.as_str().parse(), Ok(role));
+    }
+    assert!("root".parse::<Role>().is_err());
+}
+
+#[test]
+fn an_actor_is_bounded() {
+    assert_eq!(actor("panel", ""), "panel");
+    assert_eq!(actor("panel", "panel"), "panel");
+    assert_eq!(actor("panel", "ann"), "panel:ann");
+    let long = actor(&"n".repeat(128), &"ü".repeat(200));
+    assert!(long.len() <= 256, "{}", long.len());
+}

@@ -1,0 +1,49 @@
+use super::*;
+
+/// As a person would do it: sort and count.
+fn exact(sorted: &[u64], percent: usize) -> u64 {
+    sorted[(sorted.len() * percent).div_ceil(100) - 1]
+}
+
+fn is_near(found: u64, exact: u64) -> bool {
+    found == exact || (exact >= 32 && found.abs_diff(exact) as f64 <= exact as f64 * 0.04)
+}
+
+#[test]
+fn each_time_is_near_the_middle_of_its_bin() {
+    let mut last = 0;
+    let near_powers =
+        (0..37).flat_map(|power| [-1, 0, 1].map(|by| (1_u64 << power).saturating_add_signed(by)));
+    let mut times: Vec<u64> = (0..70_000).chain(near_powers).chain([MAX_MS]).collect();
+    times.sort_unstable();
+    for ms in times {
+        let bin = bin(ms);
+        assert!(bin >= last && usize::from(bin) < BINS, "{ms}: {last} -> {bin}");
+        assert!(is_near(middle_ms(bin), ms), "{ms}: {}", middle_ms(bin));
+        last = bin;
+    }
+    assert_eq!(bin(u64::MAX), bin(MAX_MS));
+}
+
+#[test]
+fn percentiles_are_those_of_the_sorted_times() {
+    // Fixed, of many sizes: squares of a walk through the residues of a prime.
+    for count in [1_u64, 2, 3, 19, 20, 21, 99, 100, 101, 5_000] {
+        let mut times: Vec<u64> = (0..count).map(|n| (n * 7_919 % 10_007).pow(2) / 50).collect();
+        let mut spread = Spread::new();
+        for some in times.chunks(7) {
+            let mut few = Few::default();
+            some.iter().for_each(|ms| few.add(*ms));
+            spread.add(&few);
+        }
+        times.sort_unstable();
+        let found = spread.percentiles().expect("there are samples");
+        assert_eq!(found.samples, count);
+        for (found, percent) in [(found.p50_ms, 50), (found.p95_ms, 95), (found.p99_ms, 99)] {
+            let exact = exact(&times, percent);
+            assert!(is_near(found, exact), "{percent} of {count}: {found}, not {exact}");
+        }
+        spread.clear();
+        assert_eq!(spread.percentiles(), None);
+    }
+}

@@ -1,0 +1,99 @@
+//! Kinds as workers declare them, on every home.
+
+use sentinel_domain::Millis;
+use sentinel_domain::limits::KINDS_MAX;
+use sentinel_ledger::{KnownKind, Ledger};
+
+use crate::home::{Home, fresh, on_every_home};
+
+const NOW: Millis = 1_790_000_000_000;
+
+on_every_home!(
+    the_words_of_the_session_that_began_last_stay,
+    a_kind_is_kept_while_it_is_seen,
+    pages_follow_each_other_by_name,
+    those_not_seen_for_longest_make_room,
+);
+
+pub(crate) fn kind(name: &str, since: Millis, seen_at: Millis) -> KnownKind {
+    KnownKind {
+        name: name.into(),
+        description: format!("{name} \u{1F980} of {since}").into(),
+        input_schema: format!(r#"{{"title":"{name} of {since}"}}"#).into(),
+        declared_at: since,
+        seen_at,
+    }
+}
+
+async fn names(ledger: &Ledger) -> Vec<String> {
+    let kinds = ledger.kinds(String::new(), 100).await.expect("kinds");
+    kinds.iter().map(|kind| kind.name.to_string()).collect()
+}
+
+async fn the_words_of_the_session_that_began_last_stay(home: Home) {
+    let (place, ledger) = fresh(home).await;
+    let declare = async |kinds: Vec<KnownKind>| ledger.declare_kinds(kinds).await.expect("taken");
+    declare(vec![kind("mail", NOW, NOW), kind("Mail", NOW, NOW)]).await;
+    declare(vec![kind("mail", NOW - 1, NOW + 5)]).await;
+    let other = place.open().await;
+    let seen = KnownKind { seen_at: NOW + 5, ..kind("mail", NOW, NOW) };
+    assert_eq!(other.kind("mail".into()).await, Ok(Some(seen)), "an older worker was seen");
+    assert_eq!(other.kind("Mail".into()).await, Ok(Some(kind("Mail", NOW, NOW))));
+    let bare =
+        KnownKind { description: "".into(), input_schema: "".into(), ..kind("mail", NOW, NOW) };
+    declare(vec![bare.clone()]).await;
+    let seen = KnownKind { seen_at: NOW + 5, ..bare };
+    assert_eq!(other.kind("mail".into()).await, Ok(Some(seen)), "of two of one time the last");
+    assert_eq!(other.kind("mai".into()).await, Ok(None));
+}
+
+async fn a_kind_is_kept_while_it_is_seen(home: Home) {
+    let (_place, ledger) = fresh(home).await;
+    let kinds = ["a", "b", "c"].map(|name| kind(name, NOW, NOW));
+    ledger.declare_kinds(kinds.into()).await.expect("taken");
+    let all = ["b".into(), "c".into(), "unknown".into()];
+    ledger.see_kinds(all.into(), NOW + 2).await.expect("noted");
+    ledger.see_kinds(vec!["c".into()], NOW + 1).await.expect("noted");
+    ledger.drop_unseen_kinds(NOW).await.expect("dropped");
+    assert_eq!(names(&ledger).await, ["a", "b", "c"]);
+    ledger.drop_unseen_kinds(NOW + 2).await.expect("dropped");
+    assert_eq!(names(&ledger).await, ["b", "c"], "what was seen is never seen earlier");
+}
+
+async fn pages_follow_each_other_by_name(home: Home) {
+    let (_place, ledger) = fresh(home).await;
+    // In the order of their bytes.
+    let sorted = ["-", ".a", "B", "a", "a-b", "a.b", "a_b", "aa", "z"];
+    let mut kinds = sorted.map(|name| kind(name, NOW, NOW));
+    kinds.reverse();
+    ledger.declare_kinds(kinds.into()).await.expect("taken");
+    let mut found = Vec::new();
+    loop {
+        let after = found.last().cloned().unwrap_or_default();
+        let page = ledger.kinds(after, 2).await.expect("a page");
+        if page.is_empty() {
+            break;
+        }
+        assert!(page.len() <= 2);
+        found.extend(page.into_iter().map(|kind| kind.name.to_string()));
+    }
+    assert_eq!(found, sorted);
+}
+
+async fn those_not_seen_for_longest_make_room(home: Home) {
+    let (_place, ledger) = fresh(home).await;
+    let max = KINDS_MAX as usize;
+    let all: Vec<_> =
+        (0..max).map(|nth| kind(&format!("k{nth:05}"), NOW, NOW + nth as Millis)).collect();
+    for some in all.chunks(1_000) {
+        ledger.declare_kinds(some.to_vec()).await.expect("taken");
+    }
+    assert_eq!(names(&ledger).await.first().map(String::as_str), Some("k00000"), "all have room");
+    let new = ["new1", "new2"].map(|name| kind(name, NOW, NOW + max as Millis));
+    ledger.declare_kinds(new.into()).await.expect("taken");
+    for (name, is_there) in [("k00000", false), ("k00001", false), ("k00002", true), ("new2", true)]
+    {
+        let found = ledger.kind(name.into()).await.expect("an answer");
+        assert_eq!(found.is_some(), is_there, "{name}");
+    }
+}

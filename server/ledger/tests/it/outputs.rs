@@ -1,0 +1,118 @@
+//! Output is kept once, in order, within its bound, lease by lease, and goes with its job.
+
+use bytes::Bytes;
+use sentinel_domain::JobId;
+use sentinel_domain::limits::{OUTPUT_ATTEMPT_BYTES, OUTPUT_PIECE_BYTES};
+use sentinel_ledger::{Ledger, OutputPlace, OutputQuery};
+
+use crate::home::{Home, fresh, on_every_home};
+use crate::journal::START;
+
+on_every_home!(
+    pieces_come_once_and_only_where_the_output_goes_on,
+    a_new_lease_of_an_attempt_starts_its_output_anew,
+    an_attempt_hands_out_no_more_than_its_bound,
+    output_goes_with_its_job_in_bounded_steps,
+);
+
+fn job(number: u16) -> JobId {
+    JobId::new(START, 0, u64::from(number) << 2)
+}
+
+fn place(job: JobId, epoch: u64, offset: u64) -> OutputPlace {
+    OutputPlace { job, run: 1, attempt: 1, epoch, offset }
+}
+
+fn all(job: JobId) -> OutputQuery {
+    OutputQuery { job, run: 1, attempt: 1, after: None, offset: 0 }
+}
+
+async fn put(ledger: &Ledger, at: OutputPlace, data: &[u8]) -> u64 {
+    ledger.append_output(at, Bytes::copy_from_slice(data)).await.expect("written")
+}
+
+/// What a reader gets, page by page.
+async fn read(ledger: &Ledger, mut query: OutputQuery) -> Vec<u8> {
+    let mut found = Vec::new();
+    loop {
+        let pieces = ledger.read_output(query).await.expect("pieces");
+        let Some(last) = pieces.last() else { return found };
+        query.after = Some(last.place);
+        for piece in pieces {
+            assert_eq!(piece.offset, query.offset + found.len() as u64, "no gap");
+            found.extend(piece.data);
+        }
+    }
+}
+
+async fn pieces_come_once_and_only_where_the_output_goes_on(home: Home) {
+    let (_directory, ledger) = fresh(home).await;
+    let id = job(1);
+    assert_eq!(ledger.last_with_output(id, 1).await, Ok(None));
+    assert_eq!(put(&ledger, place(id, 7, 5), b"early").await, 0, "nothing is before it");
+    assert_eq!(put(&ledger, place(id, 7, 0), b"one ").await, 4);
+    assert_eq!(put(&ledger, place(id, 7, 0), b"one ").await, 4, "again");
+    assert_eq!(put(&ledger, place(id, 7, 4), b"").await, 4, "nothing");
+    assert_eq!(put(&ledger, place(id, 7, 9), b"far").await, 4, "bytes between are missing");
+    let text: Vec<u8> = (0..100_000_u32).flat_map(u32::to_le_bytes).collect();
+    let mut end = 4;
+    for piece in text.chunks(1_000) {
+        end = put(&ledger, place(id, 7, end), piece).await;
+    }
+    let whole = [b"one ".as_slice(), &text].concat();
+    assert_eq!(read(&ledger, all(id)).await, whole);
+    for offset in [1, 4, 5, 1_004, 399_999, whole.len() as u64, u64::MAX] {
+        let rest = whole.get(usize::try_from(offset).unwrap_or(usize::MAX)..).unwrap_or_default();
+        assert!(read(&ledger, OutputQuery { offset, ..all(id) }).await == rest, "from {offset}");
+    }
+    assert_eq!(ledger.last_with_output(id, 1).await, Ok(Some(1)));
+    assert_eq!(ledger.last_with_output(id, 2).await, Ok(None));
+    assert_eq!(read(&ledger, OutputQuery { attempt: 2, ..all(id) }).await, b"");
+}
+
+async fn a_new_lease_of_an_attempt_starts_its_output_anew(home: Home) {
+    let (_directory, ledger) = fresh(home).await;
+    let id = job(1);
+    put(&ledger, place(id, 1, 0), b"of the first").await;
+    let first = ledger.read_output(all(id)).await.expect("pieces");
+    put(&ledger, place(id, 2, 0), b"second").await;
+    // The first lease is over; what it still brings changes nothing that a reader sees.
+    put(&ledger, place(id, 1, 12), b" and late").await;
+    assert_eq!(read(&ledger, all(id)).await, b"second");
+    let query = OutputQuery { after: Some(first[0].place), ..all(id) };
+    assert_eq!(read(&ledger, query).await, b"second", "one who followed the first starts anew");
+}
+
+async fn an_attempt_hands_out_no_more_than_its_bound(home: Home) {
+    let (_directory, ledger) = fresh(home).await;
+    let id = job(1);
+    let piece = vec![b'x'; OUTPUT_PIECE_BYTES as usize];
+    let mut end = 0;
+    while end < OUTPUT_ATTEMPT_BYTES {
+        end = put(&ledger, place(id, 1, end), &piece).await;
+    }
+    assert_eq!(end, OUTPUT_ATTEMPT_BYTES);
+    assert_eq!(put(&ledger, place(id, 1, end), b"y").await, end, "not taken");
+    assert_eq!(put(&ledger, place(id, 2, 0), b"y").await, 1, "another lease has its own");
+}
+
+async fn output_goes_with_its_job_in_bounded_steps(home: Home) {
+    let (_directory, ledger) = fresh(home).await;
+    let (gone, stays) = (job(1), job(2));
+    for id in [gone, stays] {
+        for epoch in [1, 2] {
+            let mut end = 0;
+            for _ in 0..1_500 {
+                end = put(&ledger, place(id, epoch, end), b"z").await;
+            }
+        }
+    }
+    let mut steps = 0;
+    while ledger.remove_logs(vec![gone]).await == Ok(0) {
+        steps += 1;
+        assert!(steps < 10, "it comes to an end");
+    }
+    assert!(steps > 0, "3,000 pieces are more than one transaction deletes");
+    assert_eq!(read(&ledger, all(gone)).await, b"");
+    assert_eq!(read(&ledger, all(stays)).await.len(), 1_500);
+}

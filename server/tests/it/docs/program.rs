@@ -1,0 +1,192 @@
+//! Programs of a page, in an empty project into which the packed SDK was installed.
+
+use std::path::{Path, PathBuf};
+
+use sentinel_client::NewJob;
+use sentinel_client::proto::jobs::v1::JobState;
+use serde_json::json;
+use tokio::process::Command;
+
+use super::page::Block;
+use crate::handlers::endpoint::Endpoint;
+use crate::harness::{PATIENCE, Process, Worker, World, binary, demo, end_of, enqueue, run, until};
+use crate::languages::program::{built, python, root};
+
+#[derive(Clone, Copy)]
+enum Language {
+    Node,
+    Python,
+}
+
+/// What the programs of the pages reach.
+pub(super) struct Stage {
+    _worker: Worker,
+    endpoint: Endpoint,
+    world: World,
+}
+
+impl Stage {
+    pub(super) async fn start() -> Self {
+        let world = World::start().await;
+        let flags = ["--queues", "default,tasks", "--http-allow", "127.0.0.1"];
+        let worker = world.worker("w1", &flags).await;
+        Self { _worker: worker, endpoint: Endpoint::listen().await, world }
+    }
+}
+
+/// What a page of another site showed, in which the block is. It brings servers of its own.
+pub(super) async fn run_in_browser(block: &Block) -> String {
+    let file = tempfile::NamedTempFile::new().expect("a temporary file");
+    std::fs::write(file.path(), &block.code).expect("a file");
+    built("gateway/tests/web/node_modules/playwright-core", "browser");
+    built("client-sdk/node/dist/src/proto.js", "node");
+    let mut node = Command::new("node");
+    node.arg(root().join("gateway/tests/web/docs/run-block.js"));
+    node.arg(&block.language).arg(file.path());
+    let programs = binary("sentinel-gateway");
+    node.arg(programs.parent().expect("a folder"));
+    let ended = run(node).await;
+    assert_eq!(ended.code, 0, "{block}: {ended:?}");
+    ended.out
+}
+
+pub(super) struct Project {
+    language: Language,
+    dir: tempfile::TempDir,
+}
+
+impl Project {
+    /// `npm pack`, and the package that it makes installed from its file.
+    pub(super) async fn node() -> Self {
+        built("client-sdk/node/dist/src/index.js", "node");
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let mut pack = npm(&root().join("client-sdk/node"), &["pack", "--json"]);
+        pack.arg("--pack-destination").arg(dir.path());
+        let packed: serde_json::Value = serde_json::from_str(&run(pack).await.ok()).expect("JSON");
+        let files = packed[0]["files"].to_string();
+        assert!(files.contains("dist/src/worker/session-thread.js"), "{files}");
+        assert!(!files.contains("dist/test"), "{files}");
+        let package = format!("./{}", packed[0]["filename"].as_str().expect("a file"));
+        std::fs::write(dir.path().join("package.json"), "{\"type\": \"module\"}").expect("a file");
+        let mut install = npm(dir.path(), &["install", "--prefer-offline", "--ignore-scripts"]);
+        install.args(["--no-audit", "--no-fund", &package]);
+        run(install).await.ok();
+        Self { language: Language::Node, dir }
+    }
+
+    /// The wheel, without the copy that the tests of the SDK have.
+    pub(super) async fn python() -> Self {
+        let wheels = built("target/python/wheels", "python");
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let mut pip = python();
+        pip.args(["-m", "pip", "install", "--disable-pip-version-check", "--quiet", "--no-index"]);
+        pip.args(["--no-deps", "--find-links"]).arg(wheels).arg("--target").arg(dir.path());
+        pip.arg("sentinel-client");
+        run(pip).await.ok();
+        let project = Self { language: Language::Python, dir };
+        let mut asked = project.command(Path::new("-c"));
+        asked.arg("import sentinel_client; print(sentinel_client.__file__)");
+        let file = run(asked).await.ok();
+        assert!(file.starts_with(&project.dir.path().display().to_string()), "{file}");
+        project
+    }
+
+    /// What a whole program prints.
+    pub(super) async fn run(&self, stage: &Stage, block: &Block) -> String {
+        let file = self.write(&at(stage, &block.code)).await;
+        run(self.command(&file)).await.ok()
+    }
+
+    /// A piece goes on until it is stopped: it prints a line when a job ends.
+    pub(super) async fn run_piece(&self, stage: &Stage, block: &Block) {
+        let around = match self.language {
+            Language::Node => format!(
+                "import {{ Client }} from \"@sentinel/client\";\n\
+                 const client = new Client(\"127.0.0.1:7070\");\n{}",
+                block.code
+            ),
+            Language::Python => format!(
+                "import asyncio\nfrom sentinel_client import Client\n\
+                 async def main():\n  async with Client(\"127.0.0.1:7070\") as client:\n{}\
+                 asyncio.run(main())\n",
+                block.code.lines().map(|line| format!("    {line}\n")).collect::<String>()
+            ),
+        };
+        let file = self.write(&at(stage, &around)).await;
+        let mut command = self.command(&file);
+        command.env("PYTHONUNBUFFERED", "1");
+        let process = Process::start(command, &self.dir.path().join("piece.log"));
+        let client = stage.world.client();
+        until(&format!("{block} prints a job"), PATIENCE, || async {
+            let id = enqueue(&client, demo("noop", json!({}))).await;
+            end_of(&client, &id).await;
+            process.log().contains(&id).then_some(())
+        })
+        .await;
+    }
+
+    /// A worker goes on until it is stopped.
+    pub(super) async fn run_worker(&self, stage: &Stage, block: &Block, kind: &str, json: &str) {
+        let file = self.write(&at(stage, &block.code)).await;
+        let log = self.dir.path().join(format!("worker-{}.log", block.number));
+        let _process = Process::start(self.command(&file), &log);
+        let client = stage.world.client();
+        let job = NewJob::new("tasks", kind).content_type("application/json");
+        let job = job.payload(json.to_owned());
+        let end = end_of(&client, &enqueue(&client, job).await).await;
+        assert_eq!(end.state(), JobState::Succeeded, "{block}: {end:?}");
+        assert_eq!(String::from_utf8_lossy(&end.result), json, "{block}");
+    }
+
+    /// As a file that the language runs; TypeScript is checked against the types of the package.
+    async fn write(&self, code: &str) -> PathBuf {
+        match self.language {
+            Language::Python => {
+                let file = self.dir.path().join("program.py");
+                std::fs::write(&file, code).expect("a program");
+                file
+            }
+            Language::Node => {
+                let file = self.dir.path().join("program.mts");
+                std::fs::write(&file, code).expect("a program");
+                let modules = built("client-sdk/node/node_modules", "node");
+                let mut tsc = Command::new("node");
+                tsc.arg(modules.join("typescript/bin/tsc")).arg(&file).current_dir(self.dir.path());
+                tsc.args([
+                    "--target",
+                    "es2022",
+                    "--module",
+                    "nodenext",
+                    "--noImplicitAny",
+                    "false",
+                ]);
+                tsc.args(["--strict", "--types", "node", "--typeRoots"])
+                    .arg(modules.join("@types"));
+                let ended = run(tsc).await;
+                assert_eq!(ended.code, 0, "{}\n{code}", ended.out);
+                file.with_extension("mjs")
+            }
+        }
+    }
+
+    fn command(&self, program: &Path) -> Command {
+        let mut command = match self.language {
+            Language::Node => Command::new("node"),
+            Language::Python => python(),
+        };
+        command.arg(program).current_dir(self.dir.path()).env("PYTHONPATH", self.dir.path());
+        command
+    }
+}
+
+fn at(stage: &Stage, code: &str) -> String {
+    assert!(code.contains("127.0.0.1:7070"), "{code}");
+    let code = code.replace("127.0.0.1:7070", &stage.world.server.address);
+    code.replace("ENDPOINT", &stage.endpoint.address.to_string())
+}
+
+fn npm(dir: &Path, args: &[&str]) -> Command {
+    let mut npm = Command::new("npm");
+    npm.args(args).current_dir(dir);
+    npm
+}
