@@ -6,7 +6,7 @@ use std::process::{Command, ExitCode};
 
 use anyhow::{Context, Result};
 
-use crate::{paint, proto, repo, shell};
+use crate::{paint, proto, repo, shell, tools};
 
 /// Where generated files live, relative to the root.
 const FOLDERS: [&str; 2] = ["proto/src/gen", "server/broker/src/gen"];
@@ -24,6 +24,7 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     let root = repo::root();
+    tools::ensure(&root)?;
     if args.check {
         return check(&root);
     }

@@ -5,9 +5,10 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 
-use crate::{paint, repo, shell};
+use crate::{paint, panel, repo, shell};
 
 pub(crate) fn run(args: &[OsString]) -> Result<ExitCode> {
+    panel::ensure_for_dev(&repo::root());
     eprintln!(
         "{}",
         paint::faint("building sentinel and sentinel-worker (a first build is minutes)")

@@ -6,17 +6,10 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 
+use crate::npm::{SDK, WEB_TESTS, ensure};
 use crate::shell;
 
-const NODE: &str = "client-sdk/node";
 const PYTHON: &str = "client-sdk/python";
-
-/// `npm <args>` in the folder of the package.
-pub(crate) fn npm(root: &Path, args: &[&str]) -> Command {
-    let mut npm = shell::command("npm");
-    npm.args(args).current_dir(root.join(NODE));
-    npm
-}
 
 /// The Python that has the wheel.
 pub(crate) fn python(root: &Path) -> Command {
@@ -25,19 +18,7 @@ pub(crate) fn python(root: &Path) -> Command {
     python
 }
 
-/// Installs what the package is built with, unless it was installed from this very lock file.
-pub(crate) fn ensure_node_modules(root: &Path) -> Result<()> {
-    let stamp = root.join(NODE).join("node_modules/.built-from");
-    let lock = std::fs::read_to_string(root.join(NODE).join("package-lock.json"))?;
-    let wanted = shell::output(shell::command("node").arg("--version"))? + &lock;
-    ensure(&stamp, &wanted, || {
-        let install = ["ci", "--ignore-scripts", "--no-audit", "--no-fund"];
-        shell::output(&mut npm(root, &install)).context("install the npm packages")?;
-        Ok(())
-    })
-}
-
-/// As [`ensure_node_modules`], of the virtual environment.
+/// Makes the virtual environment, unless it was made from these very requirements.
 pub(crate) fn ensure_environment(root: &Path) -> Result<()> {
     let requirements = root.join(PYTHON).join("requirements.txt");
     let pins = std::fs::read_to_string(&requirements)?;
@@ -73,18 +54,18 @@ pub(crate) fn install_wheel(root: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Builds both where that was not done yet. What is there is left as it is: the steps `node` and
+/// Builds both where that was not done yet, and installs what drives a browser. What is there is left as it is: the steps `node` and
 /// `python` bring it up to date.
 pub(crate) fn ensure_built(root: &Path) -> Result<()> {
-    if !root.join(NODE).join("dist/test/conformance-worker.js").exists() {
-        ensure_node_modules(root)?;
-        shell::output(&mut npm(root, &["run", "--silent", "build"]))?;
+    if !root.join(SDK.0).join("dist/test/conformance-worker.js").exists() {
+        SDK.ensure_modules(root)?;
+        shell::output(&mut SDK.npm(root, &["run", "--silent", "build"]))?;
     }
     if !environment(root).join("bin/python").exists() {
         ensure_environment(root)?;
         install_wheel(root)?;
     }
-    Ok(())
+    WEB_TESTS.ensure_modules(root)
 }
 
 fn environment(root: &Path) -> PathBuf {
@@ -95,14 +76,4 @@ fn pip(root: &Path, verb: &str) -> Command {
     let mut pip = python(root);
     pip.args(["-m", "pip", verb, "--disable-pip-version-check", "--no-input", "--quiet"]);
     pip
-}
-
-/// The stamp is written last and holds what it was built from, so a broken-off install is done
-/// again.
-fn ensure(stamp: &Path, wanted: &str, build: impl FnOnce() -> Result<()>) -> Result<()> {
-    if std::fs::read_to_string(stamp).is_ok_and(|built| built == wanted) {
-        return Ok(());
-    }
-    build()?;
-    std::fs::write(stamp, wanted).with_context(|| format!("write {}", stamp.display()))
 }

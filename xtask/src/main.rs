@@ -6,7 +6,9 @@ mod codegen;
 mod dev;
 mod languages;
 mod lint;
+mod npm;
 mod paint;
+mod panel;
 mod proto;
 mod repo;
 mod shell;
@@ -42,7 +44,7 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// Build the server and the worker, then run `sentinel dev`.
+    /// Build the panel, the server and the worker, then run `sentinel dev`.
     Dev {
         /// Passed to `sentinel dev` as they are, for example `--help`.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]

@@ -17,20 +17,35 @@ pub(crate) struct Module {
 }
 
 pub(crate) const MODULES: [Module; 2] = [
-    Module { folder: "proto", baseline: "proto/baseline.binpb", config: "proto/buf.yaml" },
+    Module { folder: "proto/sentinel", baseline: "proto/baseline.binpb", config: "proto/buf.yaml" },
     Module {
-        folder: "server/broker/proto",
+        folder: "server/broker/proto/sentinel",
         baseline: "proto/baseline-store.binpb",
         config: "proto/buf.store.yaml",
     },
 ];
 
-/// `buf <verb>` on a module. It runs inside of the folder, since buf reads the paths of its
-/// rules from there.
+/// `buf <verb>` on the files of a module, without those that it imports. It runs in the root,
+/// since buf reads the paths of its rules from there.
 pub(crate) fn buf(root: &Path, verb: &str, module: &Module) -> Command {
+    let mut command = bare(root, verb, module);
+    command.args(["--path", module.folder]);
+    command
+}
+
+/// `buf breaking` of a module against its baseline. It compares one image with another: given a
+/// folder, buf would ask for a baseline of the imported files, too.
+pub(crate) fn breaking(root: &Path, module: &Module) -> Result<Command> {
+    let image = root.join("target/tools/contract.binpb");
+    shell::output(buf(root, "build", module).arg("-o").arg(&image))?;
+    let mut command = bare(root, "breaking", module);
+    command.arg(image).arg("--against").arg(module.baseline);
+    Ok(command)
+}
+
+fn bare(root: &Path, verb: &str, module: &Module) -> Command {
     let mut command = shell::command(tools::program(root, "buf"));
-    command.current_dir(root.join(module.folder));
-    command.arg(verb).arg("--config").arg(root.join(module.config));
+    command.current_dir(root).args([verb, "--config", module.config]);
     command
 }
 

@@ -1,6 +1,7 @@
 //! `cargo xtask soak`: the tests that are worth hours, and a file that says on what machine
 //! and from which commit they passed.
 
+mod browser;
 mod other;
 
 use std::collections::BTreeMap;
@@ -36,7 +37,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     tools::ensure(&root)?;
     let seed = args.seed.unwrap_or_else(|| u64::from(std::process::id()));
     let date = said("date", &["-u", "+%Y-%m-%dT%H-%M-%SZ"]);
-    shell::run(&mut shell::cargo(&["build", "--workspace", "--bins"]))?;
+    shell::run(&mut shell::cargo(&repo::BUILD))?;
     // Compiled ahead, so that the duration in the result is that of the tests.
     shell::run(&mut shell::cargo(&["test", "--workspace", "--no-run"]))?;
     let mixes = args.only.as_deref().is_none_or(|only| other::DOSE.contains(only));
@@ -52,7 +53,12 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     runner.env("SENTINEL_SOAK_MINUTES", args.minutes.to_string());
     runner.env("SENTINEL_TEST_SEED", seed.to_string()).envs(tools::variables(&root));
     let started = Instant::now();
-    let (output, success) = tee(&mut runner)?;
+    let (mut output, mut success) = tee(&mut runner)?;
+    if browser::is_wanted(args.only.as_deref()) {
+        let (said, passed) = tee(&mut browser::runner(&root, args.minutes)?)?;
+        output.push_str(&said);
+        success &= passed;
+    }
     let count = Count::parse(&output, success);
     if count.passed + count.failed == 0 {
         bail!("no ignored test has soak in its name; a dose that ran nothing proves nothing");

@@ -1,4 +1,4 @@
-//! The programs that tests drive from outside (buf, grpcurl, a Python with grpcio), in a
+//! The programs that tests drive from outside (buf, grpcurl, Envoy, a Python with grpcio), in a
 //! virtual environment under target/ so that nothing is installed on the machine.
 
 use std::path::{Path, PathBuf};
@@ -9,6 +9,9 @@ use crate::shell;
 
 const REQUIREMENTS: &str = "xtask/requirements.txt";
 
+/// The files that the contract imports and that no compiler brings along.
+const IMPORTED: [&str; 2] = ["google/api/annotations.proto", "google/api/http.proto"];
+
 fn folder(root: &Path) -> PathBuf {
     root.join("target/tools/venv")
 }
@@ -18,11 +21,18 @@ pub(crate) fn program(root: &Path, name: &str) -> PathBuf {
     folder(root).join("bin").join(name)
 }
 
+/// Where the files lie that the contract imports: an include path for whoever compiles it.
+fn googleapis(root: &Path) -> PathBuf {
+    root.join("target/tools/googleapis")
+}
+
 /// What tests find the programs by.
-pub(crate) fn variables(root: &Path) -> [(&'static str, PathBuf); 2] {
+pub(crate) fn variables(root: &Path) -> [(&'static str, PathBuf); 4] {
     [
         ("SENTINEL_TEST_GRPCURL", program(root, "grpcurl")),
         ("SENTINEL_TEST_PYTHON", program(root, "python")),
+        ("SENTINEL_TEST_ENVOY", program(root, "envoy")),
+        ("SENTINEL_TEST_SCHEMATHESIS", program(root, "schemathesis")),
     ]
 }
 
@@ -43,7 +53,22 @@ pub(crate) fn ensure(root: &Path) -> Result<()> {
     pip.args(install).args(["--retries=5", "--requirement", REQUIREMENTS]);
     shell::output(&mut pip).context("install the test tools (this needs the network once)")?;
     check(root)?;
+    copy_imported(root)?;
     std::fs::write(stamp, wanted).context("write the stamp of target/tools/venv")
+}
+
+/// Copies what the contract imports out of the package that carries it, without the rest of that
+/// package: a compiler that is given a folder compiles all of it.
+fn copy_imported(root: &Path) -> Result<()> {
+    let places = "import sysconfig; print(sysconfig.get_path('purelib'))";
+    let places = shell::output(shell::command(program(root, "python")).args(["-c", places]))?;
+    for name in IMPORTED {
+        let copy = googleapis(root).join(name);
+        std::fs::create_dir_all(copy.parent().context("a file in a folder")?)?;
+        std::fs::copy(Path::new(places.trim()).join(name), &copy)
+            .with_context(|| format!("copy {name} to {}", copy.display()))?;
+    }
+    Ok(())
 }
 
 /// The requirements, and the Python they were installed for.
@@ -60,6 +85,7 @@ fn check(root: &Path) -> Result<()> {
     if !shell::succeeds(shell::command(program(root, "grpcurl")).arg("-version")) {
         bail!("{} does not run on this machine", program(root, "grpcurl").display());
     }
+    shell::output(shell::command(program(root, "envoy")).arg("--version"))?;
     let import = "import grpc, grpc_tools.protoc";
     shell::output(shell::command(program(root, "python")).args(["-c", import]))?;
     Ok(())

@@ -7,19 +7,27 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use prost::Message;
+use protox::Compiler;
 
 fn main() -> Result<()> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize()?;
     let out = std::env::args_os().nth(1).map_or_else(|| root.clone(), PathBuf::from);
-    public(&root.join("proto"), &folder(&out, "proto/src/gen")?)?;
+    public(&root, &folder(&out, "proto/src/gen")?)?;
     store(&root.join("server/broker/proto"), &folder(&out, "server/broker/src/gen")?)
 }
 
-/// The wire contract, with clients, servers and the descriptors for reflection.
-fn public(include: &Path, out: &Path) -> Result<()> {
-    let descriptors = protox::compile(sources(include)?, [include]).context("compile proto/")?;
-    std::fs::write(out.join("descriptors.bin"), descriptors.encode_to_vec())?;
+/// The wire contract, with clients, servers and the descriptors for reflection and the gateway.
+fn public(root: &Path, out: &Path) -> Result<()> {
+    let include = root.join("proto");
+    // `cargo xtask codegen` puts the files of google/api there.
+    let mut compiler = Compiler::new([include.clone(), root.join("target/tools/googleapis")])?;
+    compiler.include_source_info(true).include_imports(true);
+    compiler.open_files(sources(&include)?).context("compile proto/")?;
+    // Encoded by the compiler: its types keep options that are extensions, such as
+    // google.api.http; those of prost drop them.
+    std::fs::write(out.join("descriptors.bin"), compiler.encode_file_descriptor_set())?;
+    let mut descriptors = compiler.file_descriptor_set();
+    descriptors.file.retain(|file| file.package() != "google.api");
     tonic_prost_build::configure()
         .out_dir(out)
         .bytes(".")

@@ -39,9 +39,18 @@ const NEEDS: &[Need] = &[
             "process.exit(process.versions.node.split('.')[0] < 20 ? 1 : 0)",
         ],
         source: Source::Apt("nodejs"),
-        why: "runs the Node SDK (20 or later)",
+        why: "runs the Node SDK, builds the panel (20 or later)",
     },
-    Need { probe: &["npm", "--version"], source: Source::Apt("npm"), why: "builds the Node SDK" },
+    Need {
+        probe: &["npm", "--version"],
+        source: Source::Apt("npm"),
+        why: "builds the Node SDK and the panel",
+    },
+    Need {
+        probe: &["chromium", "--version"],
+        source: Source::Apt("chromium"),
+        why: "the panel is tested in it",
+    },
     Need {
         probe: &["redis-server", "--version"],
         source: Source::Apt("redis-server"),

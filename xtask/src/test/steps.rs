@@ -7,8 +7,9 @@ use std::time::Duration;
 use anyhow::bail;
 
 use super::{Context, Count, Outcome, capture::capture, preflight};
-use crate::proto::{self, MODULES};
-use crate::{languages, repo, shell, tidy, tools};
+use crate::npm::{PANEL, SDK, WEB_TESTS};
+use crate::proto::{self, MODULES, Module};
+use crate::{languages, panel, repo, shell, tidy, tools};
 
 #[derive(Debug)]
 pub(crate) struct Step {
@@ -35,16 +36,22 @@ pub(crate) const STEPS: &[Step] = &[
         preflight::run,
     ),
     step("fmt", "cargo fmt --check", 2, fmt),
-    step("tools", "buf, grpcurl and grpcio, pinned, in target/tools/venv", 10, install_tools),
+    step(
+        "tools",
+        "buf, grpcurl, grpcio, Envoy and schemathesis, pinned, in target/tools/venv",
+        10,
+        install_tools,
+    ),
     step("buf-lint", "the .proto files keep the style of their rules", 2, buf_lint),
     step("buf-format", "the .proto files are formatted", 2, buf_format),
     step("buf-breaking", "the contract breaks nothing that the baseline promised", 2, buf_breaking),
     step("tidy", "cargo xtask tidy: arrows, budgets, licences, links", 5, run_tidy),
     step("clippy", "cargo clippy on all targets, warnings are errors", 20, clippy),
     step("codegen", "the committed generated code is what the .proto files give", 10, codegen),
-    step("build", "every binary builds", 20, build),
+    step("build", "what tests start as processes builds", 20, build),
     step("node", "the Node SDK builds from its lock file, and its own tests", 10, node),
     step("python", "the Python SDK builds as a wheel, and its own tests", 10, python),
+    step("panel", "the panel's types, its own tests, its build and the size of it", 10, run_panel),
     step("unit", "tests inside the crates", 20, unit),
     step(
         "integration",
@@ -52,6 +59,7 @@ pub(crate) const STEPS: &[Step] = &[
         30,
         integration,
     ),
+    step("browser", "the gateway and the panel, driven by Node, Chromium and Envoy", 10, browser),
     step("doctest", "the examples in the documentation run", 15, doctest),
     step("rustdoc", "the documentation builds without a broken link", 10, rustdoc),
 ];
@@ -71,7 +79,7 @@ fn codegen(context: &Context, step: &Step) -> Outcome {
 }
 
 fn build(context: &Context, step: &Step) -> Outcome {
-    check(context, step, &mut shell::cargo(&["build", "--workspace", "--bins"]))
+    check(context, step, &mut shell::cargo(&repo::BUILD))
 }
 
 fn rustdoc(context: &Context, step: &Step) -> Outcome {
@@ -94,19 +102,19 @@ fn install_tools(context: &Context, _: &Step) -> Outcome {
 }
 
 fn buf_lint(context: &Context, step: &Step) -> Outcome {
-    each_module(context, step, |_, _| {})
+    each_module(context, step, |root, module| Ok(proto::buf(root, "lint", module)))
 }
 
 fn buf_format(context: &Context, step: &Step) -> Outcome {
-    each_module(context, step, |command, _| {
-        command.args(["--diff", "--exit-code"]);
+    each_module(context, step, |root, module| {
+        let mut format = proto::buf(root, "format", module);
+        format.args(["--diff", "--exit-code"]);
+        Ok(format)
     })
 }
 
 fn buf_breaking(context: &Context, step: &Step) -> Outcome {
-    let count = each_module(context, step, |command, baseline| {
-        command.arg("--against").arg(baseline);
-    })?;
+    let count = each_module(context, step, proto::breaking)?;
     if count.failed > 0 {
         bail!(
             "the contract breaks its baseline. Before the first release a break may be meant: \
@@ -116,14 +124,15 @@ fn buf_breaking(context: &Context, step: &Step) -> Outcome {
     Ok(count)
 }
 
-/// Runs `buf <verb>` (the step's name without `buf-`) on each module; both are one case.
-fn each_module(context: &Context, step: &Step, adapt: fn(&mut Command, &Path)) -> Outcome {
+/// Runs a command of buf on each module; both are one case.
+fn each_module(
+    context: &Context,
+    step: &Step,
+    command: fn(&Path, &Module) -> anyhow::Result<Command>,
+) -> Outcome {
     tools::ensure(&context.root)?;
-    let verb = step.name.trim_start_matches("buf-");
     for module in &MODULES {
-        let mut command = proto::buf(&context.root, verb, module);
-        adapt(&mut command, &context.root.join(module.baseline));
-        let count = check(context, step, &mut command)?;
+        let count = check(context, step, &mut command(&context.root, module)?)?;
         if count.failed > 0 {
             return Ok(count);
         }
@@ -132,9 +141,9 @@ fn each_module(context: &Context, step: &Step, adapt: fn(&mut Command, &Path)) -
 }
 
 fn node(context: &Context, step: &Step) -> Outcome {
-    languages::ensure_node_modules(&context.root)?;
-    let build = languages::npm(&context.root, &["run", "--silent", "build"]);
-    chain(context, step, build, languages::npm(&context.root, &["--silent", "test"]))
+    SDK.ensure_modules(&context.root)?;
+    let build = SDK.npm(&context.root, &["run", "--silent", "build"]);
+    chain(context, step, build, SDK.npm(&context.root, &["--silent", "test"]))
 }
 
 fn python(context: &Context, step: &Step) -> Outcome {
@@ -143,6 +152,30 @@ fn python(context: &Context, step: &Step) -> Outcome {
     let mut tests = languages::python(&context.root);
     tests.args(["-m", "unittest", "discover", "--start-directory", "tests"]);
     counted(context, step, &mut tests)
+}
+
+fn run_panel(context: &Context, step: &Step) -> Outcome {
+    PANEL.ensure_modules(&context.root)?;
+    panel::ensure_built(&context.root)?;
+    let types = PANEL.npm(&context.root, &["run", "--silent", "check"]);
+    let mut count = chain(context, step, types, PANEL.npm(&context.root, &["--silent", "test"]))?;
+    if count.failed == 0 {
+        count +=
+            &check(context, step, &mut PANEL.npm(&context.root, &["run", "--silent", "size"]))?;
+    }
+    Ok(count)
+}
+
+fn browser(context: &Context, step: &Step) -> Outcome {
+    tools::ensure(&context.root)?;
+    WEB_TESTS.ensure_modules(&context.root)?;
+    panel::ensure_built(&context.root)?;
+    let built = build(context, step)?;
+    if built.failed > 0 {
+        return Ok(built);
+    }
+    let mut tests = WEB_TESTS.npm(&context.root, &["--silent", "test"]);
+    counted(context, step, tests.env("SENTINEL_TEST_PROGRAMS", repo::target_dir()?.join("debug")))
 }
 
 /// A build, and the tests of what it built.

@@ -52,6 +52,8 @@ const ROOMS: &[Room] = &[
             "sentinel-domain",
             "sentinel-embedded",
             "sentinel-engine",
+            // Mounted where one process is to be all there is.
+            "sentinel-gateway",
             "sentinel-ledger",
             "sentinel-proto",
             "sentinel-redis",
@@ -65,6 +67,7 @@ const ROOMS: &[Room] = &[
     room("sentinel-conformance", &["sentinel-client", "sentinel-proto"], &[]),
     // For the tests of those who use the SDK; nothing else may depend on it.
     room("sentinel-testing", &["sentinel-client", "sentinel-server"], &[]),
+    room("sentinel-gateway", &["sentinel-client", "sentinel-proto"], &["sentinel-testing"]),
     room("sentinel-worker", &["sentinel-client", "sentinel-proto"], &["sentinel-server"]),
     room(
         "sentinel-bench",
@@ -91,15 +94,17 @@ const FENCES: &[Fence] = &[
             "sentinel-proto",
             "sentinel-client",
             "sentinel-conformance",
+            "sentinel-gateway",
             "sentinel-server",
             "sentinel-bench",
         ],
-        reason: "the wire ends at the server's services and at the SDK",
+        reason: "the wire ends at the server's services, at the gateway and at the SDK",
     },
     Fence {
         library: "tonic-types",
-        crates: &["sentinel-client", "sentinel-server"],
-        reason: "one table turns errors into statuses, one reads them back",
+        crates: &["sentinel-client", "sentinel-gateway", "sentinel-server"],
+        reason: "one table turns errors into statuses, one reads them back, and the gateway has \
+                 refusals of its own",
     },
     Fence {
         library: "prost",
@@ -149,10 +154,21 @@ const FENCES: &[Fence] = &[
         crates: &["sentinel-redis"],
         reason: "Redis types never leave the store built on it",
     },
-    Fence { library: "axum", crates: &["sentinel-server"], reason: "only the assembly listens" },
+    Fence {
+        library: "axum",
+        crates: &["sentinel-gateway", "sentinel-server"],
+        reason: "only the assembly and the gateway listen",
+    },
     Fence {
         library: "anyhow",
-        crates: &["sentinel-server", "sentinel-worker", "sentinel-bench", "xtask", "xtask-codegen"],
+        crates: &[
+            "sentinel-server",
+            "sentinel-gateway",
+            "sentinel-worker",
+            "sentinel-bench",
+            "xtask",
+            "xtask-codegen",
+        ],
         reason: "libraries give errors that can be matched; only a main may drop the type",
     },
 ];

@@ -21,6 +21,28 @@ pub(super) fn check(tree: &Tree, packages: &Value) -> Vec<Problem> {
             found.extend(manifest(path, &source.text));
         }
     }
+    found.extend(oldest_rust(tree));
+    found
+}
+
+/// Where the oldest Rust is promised, and where the promise is kept.
+const PROMISES: [(&str, &str, &str); 2] =
+    [("README.md", "Needs Rust ", " "), ("client-sdk/README.md", "Needs Rust ", " ")];
+
+/// `rust-version` of the workspace, and what else speaks of it.
+fn oldest_rust(tree: &Tree) -> Vec<Problem> {
+    let Some(manifest) = tree.get("Cargo.toml") else { return Vec::new() };
+    let version = manifest.text.lines().find_map(|line| line.strip_prefix("rust-version = \""));
+    let Some(version) = version.and_then(|line| line.split('"').next()) else {
+        return vec![Problem::failure("Cargo.toml", "lacks `rust-version`")];
+    };
+    let mut found = Vec::new();
+    for (path, before, after) in PROMISES {
+        let promise = format!("{before}{version}{after}");
+        if !tree.get(path).is_some_and(|source| source.text.contains(&promise)) {
+            found.push(Problem::failure(path, format!("lacks `{promise}`, as in Cargo.toml")));
+        }
+    }
     found
 }
 

@@ -11,6 +11,7 @@ const ALLOWED: &[(&str, &str)] = &[
     ("client-sdk/conformance/src/main.rs", "one scenario at a time, joined at once"),
     ("client-sdk/conformance/src/peer.rs", "the listener of a peer; aborted with it"),
     ("client-sdk/conformance/src/runtime.rs", "reads what a worker says; ends with the worker"),
+    ("client-sdk/src/client/ingest.rs", "the stream of a producer; aborted with its handle"),
     ("client-sdk/src/worker/execute.rs", "one task an attempt; its end is told when it is dropped"),
     ("client-sdk/src/worker/session.rs", "the farewell on a stream that was left, bounded in time"),
     ("client-sdk/testing/src/server.rs", "a worker beside a test; it ends with its `Working`"),

@@ -31,3 +31,14 @@ fn finds_the_manifests_of_the_workspace() {
     });
     assert_eq!(check(&tree, &packages).len(), 5);
 }
+
+#[test]
+fn the_oldest_rust_is_the_same_everywhere() {
+    let tree = Tree::of(&[
+        ("Cargo.toml", "rust-version = \"1.95\"\n"),
+        ("README.md", "Needs Rust 1.95 and"),
+        ("client-sdk/README.md", "Needs Rust 1.94 (`rust-version`"),
+    ]);
+    let whats: Vec<String> = oldest_rust(&tree).into_iter().map(|problem| problem.what).collect();
+    assert_eq!(whats, ["lacks `Needs Rust 1.95 `, as in Cargo.toml"]);
+}

@@ -1,0 +1,34 @@
+// The services, over gRPC-Web to the origin that served the page. The key is in a cookie that
+// no script can read, so nothing here knows it.
+import { type Client, createClient, type Transport } from "@connectrpc/connect";
+import { createGrpcWebTransport } from "@connectrpc/connect-web";
+import { AuditService } from "../gen/sentinel/admin/v1/audit_service_pb";
+import { KeyService } from "../gen/sentinel/admin/v1/key_service_pb";
+import { QueueService } from "../gen/sentinel/admin/v1/queue_service_pb";
+import { WorkerRegistryService } from "../gen/sentinel/admin/v1/worker_registry_service_pb";
+import { JobService } from "../gen/sentinel/jobs/v1/job_service_pb";
+import { KindService } from "../gen/sentinel/jobs/v1/kind_service_pb";
+
+export interface Clients {
+  jobs: Client<typeof JobService>;
+  kinds: Client<typeof KindService>;
+  queues: Client<typeof QueueService>;
+  workers: Client<typeof WorkerRegistryService>;
+  audit: Client<typeof AuditService>;
+  keys: Client<typeof KeyService>;
+}
+
+export function overTransport(transport: Transport): Clients {
+  return {
+    jobs: createClient(JobService, transport),
+    kinds: createClient(KindService, transport),
+    queues: createClient(QueueService, transport),
+    workers: createClient(WorkerRegistryService, transport),
+    audit: createClient(AuditService, transport),
+    keys: createClient(KeyService, transport),
+  };
+}
+
+export function overHttp(baseUrl: string): Clients {
+  return overTransport(createGrpcWebTransport({ baseUrl, useBinaryFormat: true }));
+}
