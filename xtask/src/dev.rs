@@ -8,13 +8,14 @@ use anyhow::Result;
 use crate::{paint, panel, repo, shell};
 
 pub(crate) fn run(args: &[OsString]) -> Result<ExitCode> {
-    panel::ensure_for_dev(&repo::root());
-    eprintln!(
-        "{}",
-        paint::faint("building sentinel and sentinel-worker (a first build is minutes)")
-    );
-    let packages = ["build", "--package", "sentinel-server", "--package", "sentinel-worker"];
-    shell::run(shell::cargo(&packages).arg("--bins"))?;
+    let about = "building sentinel and sentinel-worker (a first build is minutes)";
+    eprintln!("{}", paint::faint(about));
+    std::thread::scope(|scope| {
+        // Beside cargo: its first build is mostly packages on their way here.
+        scope.spawn(|| panel::ensure_for_dev(&repo::root()));
+        let packages = ["build", "--package", "sentinel-server", "--package", "sentinel-worker"];
+        shell::run(shell::cargo(&packages).arg("--bins"))
+    })?;
     let mut sentinel = std::process::Command::new(repo::target_dir()?.join("debug/sentinel"));
     sentinel.arg("dev").args(args);
     Err(shell::become_program(&mut sentinel))

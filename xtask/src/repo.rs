@@ -10,8 +10,10 @@ use crate::shell;
 /// Directories that hold nothing a person wrote.
 const NOT_OURS: [&str; 6] = ["target", "node_modules", ".git", ".sentinel", "dist", "__pycache__"];
 
-/// Builds what tests start as processes: every binary, and the example that is one.
-pub(crate) const BUILD: [&str; 5] = ["build", "--workspace", "--bins", "--example", "side_effects"];
+/// Builds what tests start as processes, as the tests themselves are built: every binary, and the
+/// example that is one.
+pub(crate) const BUILD: [&str; 7] =
+    ["build", "--profile", "test", "--workspace", "--bins", "--example", "side_effects"];
 
 /// The root of the checkout. Compiled in, so every verb works from any folder.
 pub(crate) fn root() -> PathBuf {
