@@ -17,6 +17,12 @@ struct Eyes {
 }
 
 impl Eyes {
+    /// A snapshot reads the ledger after it noted where to go on from: a job that was deleted in
+    /// between is in no snapshot, and its deletion comes all the same.
+    fn heard_of(&self, id: JobId) -> bool {
+        self.versions.contains_key(&id)
+    }
+
     /// The version before a hole.
     fn see(&mut self, id: JobId, version: u64) -> Option<u64> {
         let last = self.versions.get(&id).copied().unwrap_or(0);
@@ -29,6 +35,12 @@ impl Eyes {
 
 pub(super) fn check(history: &History, found: &mut BTreeSet<Violation>) {
     let mut all: Vec<Eyes> = history.watches.iter().map(|_| Eyes::default()).collect();
+    let deletions: BTreeSet<(JobId, u64)> = history
+        .journal
+        .iter()
+        .filter(|event| event.status.is_deleted())
+        .map(|event| (event.id, event.status.version))
+        .collect();
     for note in &history.notes {
         let Note::Watched { watch, seen } = note else { continue };
         let (watch, eyes) = (*watch, &mut all[*watch]);
@@ -40,7 +52,10 @@ pub(super) fn check(history: &History, found: &mut BTreeSet<Violation>) {
                 eyes.versions = jobs.iter().copied().collect();
             }
             Seen::Change { id, version, .. } => {
-                if let Some(after) = eyes.see(*id, *version) {
+                let is_late = !eyes.heard_of(*id) && deletions.contains(&(*id, *version));
+                if let Some(after) = eyes.see(*id, *version)
+                    && !is_late
+                {
                     found.insert(Violation::WatchHole { watch, id: *id, after });
                 }
             }
