@@ -24,9 +24,9 @@ export async function scene({ isLocked = false, worker = [], gateway = [] } = {}
   const jobs = webClient(JobService, world.url, { headers });
   const queues = webClient(QueueService, world.url, { headers });
   await until("the server answers", () => jobs.counts({}));
-  await world.startWorker(worker, credential ? { SENTINEL_CREDENTIAL: credential } : {});
+  const fleet = await world.startWorker(worker, credential ? { SENTINEL_CREDENTIAL: credential } : {});
   const open = (path = "/", options = {}) => openPage(browser, `${world.url}${path}`, options);
-  return { world, browser, jobs, queues, credential, open };
+  return { world, browser, jobs, queues, credential, open, worker: fleet };
 }
 
 /** Enqueues one job of a demo kind; answers its id. */

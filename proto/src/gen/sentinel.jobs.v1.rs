@@ -1503,7 +1503,8 @@ pub struct WatchSnapshot {
     pub continues: bool,
 }
 /// A job after a change; its version is one above the version before. After a resume a
-/// version that was seen before may come again.
+/// version that was seen before may come again, and soon after a snapshot the deletion of a job
+/// that the snapshot does not show.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct JobChange {
     /// After the change.
@@ -1556,6 +1557,9 @@ pub struct WatchSummary {
     /// queues for less. It begins at zero with the first who watches.
     #[prost(message, optional, tag = "3")]
     pub window: ::core::option::Option<::prost_types::Duration>,
+    /// Live workers of all servers, those that drain too. Not set for a key that reaches some queues only.
+    #[prost(uint32, optional, tag = "4")]
+    pub workers: ::core::option::Option<u32>,
 }
 /// What goes on in one queue.
 #[derive(Clone, PartialEq, ::prost::Message)]

@@ -85,7 +85,9 @@ impl Engine {
         self.worker_of(id, card.ok_or(EngineError::WorkerNotFound(id))?)
     }
 
-    async fn live_sessions(&self) -> Result<impl Iterator<Item = SessionId>, EngineError> {
+    pub(crate) async fn live_sessions(
+        &self,
+    ) -> Result<impl Iterator<Item = SessionId>, EngineError> {
         let now = self.now();
         let is_live = move |row: &SessionRow| row.expires_at > now;
         Ok(self.broker.sessions().await?.into_iter().filter(is_live).map(|row| row.id))

@@ -80,6 +80,8 @@ pub struct Summary {
     pub as_of: Millis,
     /// What rates and times are over.
     pub window_ms: u64,
+    /// Live ones of all servers; none for whom it does not concern.
+    pub workers: Option<usize>,
 }
 
 /// One computation, for all readers.
@@ -90,6 +92,7 @@ struct Board {
     selections: Vec<SummarySelection>,
     names: BTreeSet<Name>,
     rows: HashMap<Name, Arc<QueueSummary>>,
+    workers: usize,
 }
 
 impl Board {
@@ -99,7 +102,8 @@ impl Board {
 
     fn summary(&self, selection: &SummarySelection) -> Summary {
         let rows = selection.of(&self.names).filter_map(|name| self.rows.get(name)).cloned();
-        Summary { queues: rows.collect(), as_of: self.as_of, window_ms: self.window_ms }
+        let workers = selection.within.is_all().then_some(self.workers);
+        Summary { queues: rows.collect(), as_of: self.as_of, window_ms: self.window_ms, workers }
     }
 }
 
@@ -344,6 +348,7 @@ impl Engine {
         let wanted: BTreeSet<Name> =
             selections.iter().flat_map(|selection| selection.of(&names)).cloned().collect();
         let oldest = self.oldest_ready(&depths, &wanted).await?;
+        let workers = self.live_sessions().await?.count();
         finals.bring(self, &wanted).await;
         let as_of = self.now();
         let (window_ms, flows) = match &mut *lock(&self.summing.tally) {
@@ -362,7 +367,7 @@ impl Engine {
             (queue.clone(), Arc::new(QueueSummary { queue, states, oldest_ready_ms, flow }))
         };
         let rows = wanted.into_iter().zip(flows).map(row).collect();
-        Ok(Board { computed_at, as_of, window_ms, selections, names, rows })
+        Ok(Board { computed_at, as_of, window_ms, selections, names, rows, workers })
     }
 
     /// Since when, of those queues that have ready jobs.

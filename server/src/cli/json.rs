@@ -231,6 +231,7 @@ fn summary(summary: &WatchSummary) -> Value {
         .put("queues", summary.queues.iter().map(queue).collect::<Vec<_>>())
         .time("asOf", summary.as_of.as_ref())
         .span("window", summary.window.as_ref())
+        .some("workers", summary.workers)
         .end()
 }
 

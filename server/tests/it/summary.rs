@@ -70,6 +70,7 @@ async fn a_page_shows_what_goes_on() {
     let first = next(&mut events).await;
     assert_eq!(names(&first), ["slow"], "the other queue is not there yet");
     assert!(first.as_of.is_some() && first.queues[0].wait.is_none());
+    assert_eq!(first.workers, Some(0));
     let _worker = world.worker("w1", &[]).await;
     for nth in 0..6 {
         let job = match nth {
@@ -84,7 +85,7 @@ async fn a_page_shows_what_goes_on() {
             break summary;
         }
     };
-    assert_eq!(names(&summary), ["default", "slow"]);
+    assert_eq!((names(&summary), summary.workers), (vec!["default", "slow"], Some(1)));
     let (one, slow) = (&summary.queues[0], &summary.queues[1]);
     let (wait, run) = (one.wait.expect("six starts"), one.run.expect("six ends"));
     assert_eq!((wait.samples, run.samples), (6, 6));
@@ -145,11 +146,12 @@ async fn a_key_sees_the_figures_of_its_queues() {
     let scoped = guarded.client(&guarded.key(Role::Viewer, &["ours.*"]).await);
     let shown = async |client: &Client, queues: &[&str]| {
         let mut events = client.watch(Watch::summary(queues.iter().copied()));
-        names(&next(&mut events).await).join(" ")
+        let summary = next(&mut events).await;
+        (names(&summary).join(" "), summary.workers)
     };
-    assert_eq!(shown(&root, &[]).await, "ours.a ours.b theirs");
-    assert_eq!(shown(&scoped, &[]).await, "ours.a ours.b");
-    assert_eq!(shown(&scoped, &["ours.b"]).await, "ours.b");
+    assert_eq!(shown(&root, &[]).await, ("ours.a ours.b theirs".to_owned(), Some(0)));
+    assert_eq!(shown(&scoped, &[]).await, ("ours.a ours.b".to_owned(), None));
+    assert_eq!(shown(&scoped, &["ours.b"]).await, ("ours.b".to_owned(), None));
     let refused = scoped.raw_jobs().watch(request(&["ours.a", "theirs"])).await;
     let not_allowed = (Code::PermissionDenied, "QUEUE_NOT_ALLOWED".to_owned());
     assert_eq!(reason(refused.map(|_| ())), not_allowed);

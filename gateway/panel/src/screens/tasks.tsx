@@ -5,7 +5,7 @@ import { useCallback, useEffect, useMemo } from "react";
 import { JobState } from "../gen/sentinel/jobs/v1/job_pb";
 import { millisOf, useFormat } from "../i18n/format";
 import { useWords } from "../i18n/index";
-import { useFollow, useHub } from "../live/hooks";
+import { useFollow, useHub, useSummary } from "../live/hooks";
 import { tasksRoute } from "../router";
 import { useClients } from "../rpc/context";
 import { Empty, Failure, Loading } from "../ui/feedback";
@@ -65,6 +65,7 @@ export function Tasks() {
           {words.nav.newJob}
         </Link>
       </div>
+      <NoWorkers />
       <FilterBar search={search} />
       {list.isPending && <Loading />}
       {list.isError && <Failure error={list.error} again={() => void refetch()} />}
@@ -83,5 +84,17 @@ export function Tasks() {
           <TaskTable ids={ids} label={words.tasks.title} />
         ))}
     </>
+  );
+}
+
+/** Whoever enqueues the first job and sees nothing move is told why. */
+function NoWorkers() {
+  const words = useWords();
+  return (
+    useSummary()?.workers === 0 && (
+      <p className="card notice" role="status">
+        {words.workers.empty} <code>{words.workers.emptyHint}</code>
+      </p>
+    )
   );
 }

@@ -64,6 +64,7 @@ export function Shell() {
               </svg>
               <span>{words.nav[name]}</span>
               {name === "tasks" && <Running />}
+              {name === "workers" && <Fleet />}
             </Link>
           ))}
         </nav>
@@ -99,4 +100,11 @@ function Running() {
       {format.number(count)}
     </span>
   );
+}
+
+/** How many workers there are; a key of some queues is not told. */
+function Fleet() {
+  const format = useFormat();
+  const count = useSummary()?.workers;
+  return count !== undefined && <span className="badge">{format.number(count)}</span>;
 }

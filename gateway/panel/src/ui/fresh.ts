@@ -6,9 +6,9 @@ import { useSummary } from "../live/hooks";
 
 const EVERY_MS = 2_000;
 
-/** All that changes when a job is enqueued, starts or ends. */
+/** All that changes when a job is enqueued, starts or ends, or a worker comes or goes. */
 function figures(summary: WatchSummary | undefined): string {
-  const parts: string[] = [];
+  const parts = summary ? [`${summary.workers}`] : [];
   for (const queue of summary?.queues ?? []) {
     for (const one of queue.states) parts.push(`${queue.queue} ${one.state} ${one.count}`);
     const ended = queue.succeededPerSecond + queue.failedPerSecond;

@@ -63,9 +63,10 @@ export class World {
     return `http://${this.gatewayAddress}`;
   }
 
-  /** A worker for the queue `default`, once its session has begun. */
+  /** A worker for the queue `default` that is called `web`, once its session has begun. */
   async startWorker(flags = [], env = {}) {
-    const args = ["--server", `http://${this.address}`, "--instance", "web", "--json", ...flags];
+    const name = flags.includes("--instance") ? [] : ["--instance", "web"];
+    const args = ["--server", `http://${this.address}`, "--json", ...name, ...flags];
     const worker = new Process(program("sentinel-worker"), args, this.path("worker.log"), env);
     this.onEnd(() => worker.kill());
     await this.server.line(/a worker session began/);

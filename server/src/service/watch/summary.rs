@@ -48,6 +48,7 @@ fn to_summary(summary: &Summary) -> wire::WatchSummary {
         queues: summary.queues.iter().map(|queue| to_queue(queue)).collect(),
         as_of: Some(to_wire::timestamp(summary.as_of)),
         window: Some(to_wire::duration(summary.window_ms)),
+        workers: summary.workers.map(|count| count.try_into().unwrap_or(u32::MAX)),
     }
 }
 
