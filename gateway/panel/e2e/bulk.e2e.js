@@ -59,6 +59,18 @@ async function cancelled() {
   return Number(queues[0]?.states.find(({ state }) => state === State.CANCELLED)?.count ?? 0);
 }
 
+test("rows that were chosen one by one are deleted, and no others", async () => {
+  await page.goto(`${here.world.url}/search?queue=mail`);
+  await until("rows are shown", async () => (await rows().count()) > 5);
+  const before = await cancelled();
+  for (const row of [1, 3]) await rows().nth(row).getByRole("checkbox").check();
+  const chosen = page.getByRole("group", { name: "2 selected" });
+  await chosen.getByRole("button", { name: "Delete" }).click();
+  await page.getByRole("dialog").getByRole("button", { name: "Delete" }).click();
+  await page.getByText(/Delete: 2 jobs/).waitFor();
+  await until("two are gone", async () => (await cancelled()) === before - 2);
+});
+
 test("without a filter nothing is done to all jobs of the server", async () => {
   await page.goto(`${here.world.url}/search`);
   await page.getByRole("button", { name: "Delete many jobs" }).click();

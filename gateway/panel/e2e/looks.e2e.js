@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { folder } from "../../tests/web/harness/browser.js";
 import { ROOT } from "../../tests/web/harness/process.js";
-import { inEveryState, scene } from "./scene.js";
+import { enqueue, inEveryState, scene } from "./scene.js";
 
 const resolve = createRequire(join(ROOT, "gateway/tests/web/package.json")).resolve;
 const AXE = readFileSync(resolve("axe-core/axe.min.js"), "utf8");
@@ -19,6 +19,9 @@ const LANGUAGES = { en: "en-GB", fr: "fr-FR" };
 const here = await scene();
 const locked = await scene({ isLocked: true });
 const ids = await inEveryState(here);
+const first = await enqueue(here, "echo", {}, { dependsOn: [ids.running] });
+const second = await enqueue(here, "noop", {}, { dependsOn: [ids.running, ids.succeeded] });
+ids.blocked = await enqueue(here, "progress", { steps: 3 }, { dependsOn: [first, second, ids.succeeded] });
 // For the audit trail.
 await locked.queues.createQueue({ queue: { name: "mail" } });
 
@@ -29,6 +32,7 @@ const SCREENS = {
   running: `/jobs/${ids.running}`,
   succeeded: `/jobs/${ids.succeeded}`,
   failed: `/jobs/${ids.failed}`,
+  blocked: `/jobs/${ids.blocked}`,
   "no-job": "/jobs/0198c0de-0000-7000-8000-000000000000",
   search: "/search",
   "search-nothing": "/search?queue=nothing",

@@ -162,6 +162,8 @@ export const en = {
     moreLogs: "Lines before these are not shown.",
     output: "Output",
     waitsFor: "Depends on",
+    dependencyGone: "gone, or out of reach of this key",
+    graphCut: (count: string) => `The ${count} nearest are shown.`,
     why: "Why it waits",
     because: {
       due: (when: string) => `It is due at ${when}.`,

@@ -163,6 +163,8 @@ export const fr: Words = {
     moreLogs: "Les lignes précédentes ne sont pas affichées.",
     output: "Sortie",
     waitsFor: "Dépend de",
+    dependencyGone: "disparue, ou hors de portée de cette clé",
+    graphCut: (count) => `Les ${count} plus proches sont affichées.`,
     why: "Pourquoi elle attend",
     because: {
       due: (when) => `Elle est prévue à ${when}.`,

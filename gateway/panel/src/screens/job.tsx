@@ -15,6 +15,7 @@ import { useCalm } from "../ui/phase";
 import { nameOf } from "../ui/states";
 import { JobActions } from "./job/actions";
 import { Attempts } from "./job/attempts";
+import { Dependencies } from "./job/dependencies";
 import { Facts } from "./job/facts";
 import { Log } from "./job/log";
 import { Output } from "./job/output";
@@ -84,6 +85,7 @@ function OneJob({ id }: { id: string }) {
               {job.error.code !== "" && <p className="quiet mono">{job.error.code}</p>}
             </section>
           )}
+          <Dependencies job={job} />
           <Bytes title={words.fields.payload} bytes={spec?.payload} type={spec?.contentType} />
           <Bytes title={words.fields.result} bytes={job.result} type="" />
           <Bytes title={words.fields.checkpoint} bytes={job.checkpoint} type="" />

@@ -56,6 +56,7 @@ function numbers(name, prefix) {
 }
 
 export const State = numbers("JobState", "JOB_STATE_");
+export const DependencyFailurePolicy = numbers("DependencyFailurePolicy", "DEPENDENCY_FAILURE_POLICY_");
 
 /** A client as a page has it; `headers` are sent with each call. */
 export function webClient(service, baseUrl, { headers = {}, ...options } = {}) {

@@ -94,20 +94,6 @@ export function Facts({ job }: { job: Job }) {
           </p>
         </section>
       )}
-      {spec.dependsOn.length > 0 && (
-        <section className="card">
-          <h2>{words.job.waitsFor}</h2>
-          <ul className="plain">
-            {spec.dependsOn.map((id) => (
-              <li key={id}>
-                <Link className="mono" to="/jobs/$id" params={{ id }}>
-                  {id}
-                </Link>
-              </li>
-            ))}
-          </ul>
-        </section>
-      )}
     </div>
   );
 }

@@ -30,10 +30,17 @@ export function Selected({
   const notes = useNotes();
   const [bulk, setBulk] = useState<BulkName>();
   const [asksDelete, setAsksDelete] = useState(false);
-  const [isBusy, setBusy] = useState(false);
+  const [done, setDone] = useState<number>();
   const [exported, setExported] = useState<number>();
-  const stop = useRef<AbortController>(undefined);
-  useEffect(() => () => stop.current?.abort(), []);
+  const stopChosen = useRef<AbortController>(undefined);
+  const stopExport = useRef<AbortController>(undefined);
+  useEffect(
+    () => () => {
+      stopChosen.current?.abort();
+      stopExport.current?.abort();
+    },
+    [],
+  );
 
   async function one(name: BulkName, id: string): Promise<void> {
     const own = requestId();
@@ -45,28 +52,32 @@ export function Selected({
   }
 
   async function each(name: BulkName) {
-    setBusy(true);
+    const own = new AbortController();
+    stopChosen.current = own;
     const left = [...selected];
-    let [failed, first]: [number, unknown] = [0, undefined];
+    let [ended, failed, first]: [number, number, unknown] = [0, 0, undefined];
+    setDone(ended);
     const work = async () => {
-      for (let id = left.shift(); id !== undefined; id = left.shift()) {
+      for (let id = left.shift(); id !== undefined && !own.signal.aborted; id = left.shift()) {
         await one(name, id).catch((error: unknown) => {
           failed += 1;
           first ??= error;
         });
+        ended += 1;
+        setDone(ended);
       }
     };
     await Promise.all(Array.from({ length: AT_A_TIME }, work));
-    const good = selected.size - failed;
+    const good = ended - failed;
     if (good > 0) notes.good(`${words.actions[name]}: ${words.common.jobs(good, format.number(good))}`);
     if (first !== undefined) notes.bad(first, failed > 1 ? words.bulk.failed(format.number(failed)) : undefined);
-    setBusy(false);
+    setDone(undefined);
     onDone();
   }
 
   async function save(as: ExportFormat) {
     const own = new AbortController();
-    stop.current = own;
+    stopExport.current = own;
     setExported(0);
     try {
       const count = await exportAll(jobs, filterOf(search), as, { signal: own.signal, onCount: setExported });
@@ -89,12 +100,20 @@ export function Selected({
               key={name}
               type="button"
               className={name === "delete" ? "small danger" : "small"}
-              disabled={isBusy}
+              disabled={done !== undefined}
               onClick={() => (name === "delete" ? setAsksDelete(true) : void each(name))}
             >
               {words.actions[name]}
             </button>
           ))}
+          {done !== undefined && (
+            <span role="status">
+              {words.common.of(format.number(done), format.number(selected.size))}{" "}
+              <button type="button" className="link" onClick={() => stopChosen.current?.abort()}>
+                {words.bulk.stop}
+              </button>
+            </span>
+          )}
         </div>
       )}
       <div className="buttons" role="group" aria-label={words.search.matching}>
@@ -113,7 +132,7 @@ export function Selected({
         ) : (
           <span role="status">
             {words.search.exporting(format.number(exported))}{" "}
-            <button type="button" className="link" onClick={() => stop.current?.abort()}>
+            <button type="button" className="link" onClick={() => stopExport.current?.abort()}>
               {words.bulk.stop}
             </button>
           </span>
