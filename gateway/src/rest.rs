@@ -4,6 +4,8 @@
 mod call;
 pub(crate) mod contract;
 mod fault;
+#[cfg(test)]
+mod fuzz;
 mod query;
 mod read;
 mod request;

@@ -1,11 +1,12 @@
 //! What REST answers when a call did not succeed: an HTTP status, and one JSON object that says
 //! all that the status of gRPC says.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use axum::response::{IntoResponse, Response};
-use http::{HeaderValue, StatusCode, header};
+use http::{HeaderValue, Method, StatusCode, header};
 use serde::Serialize;
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
@@ -47,6 +48,16 @@ struct Envelope<'a> {
     error: &'a Told,
 }
 
+/// Of what a request named, so much is repeated: characters.
+pub(super) const FIELD_MAX: usize = 256;
+
+fn shortened(text: &str) -> Cow<'_, str> {
+    match text.char_indices().nth(FIELD_MAX) {
+        Some((end, _)) => Cow::Owned(format!("{}…", &text[..end])),
+        None => Cow::Borrowed(text),
+    }
+}
+
 impl Fault {
     fn new(status: StatusCode, code: Code, reason: &str, message: String) -> Self {
         let told = Told {
@@ -68,22 +79,25 @@ impl Fault {
 
     /// The request is not one that the contract knows; nothing was asked of the server.
     pub(crate) fn invalid(field: &str, description: impl Into<String>) -> Self {
-        let description = description.into();
+        let (field, description) = (shortened(field), description.into());
         let message =
             if field.is_empty() { description.clone() } else { format!("{field}: {description}") };
         let mut fault =
             Self::new(StatusCode::BAD_REQUEST, Code::InvalidArgument, "INVALID_REQUEST", message);
         if !field.is_empty() {
-            fault.told.field_violations.push(Violation { field: field.to_owned(), description });
+            fault.told.field_violations.push(Violation { field: field.into_owned(), description });
         }
         fault
     }
 
-    pub(crate) fn no_route(message: String) -> Self {
+    pub(crate) fn no_route(path: &str) -> Self {
+        let message = format!("nothing is at {}; /openapi.json lists what is", shortened(path));
         Self::new(StatusCode::NOT_FOUND, Code::NotFound, "NO_SUCH_ROUTE", message)
     }
 
-    pub(crate) fn wrong_method(allow: String, message: String) -> Self {
+    pub(crate) fn wrong_method(method: &Method, path: &str, allow: String) -> Self {
+        let (method, path) = (shortened(method.as_str()), shortened(path));
+        let message = format!("{method} is not for {path}, which takes {allow}");
         let status = StatusCode::METHOD_NOT_ALLOWED;
         let mut fault = Self::new(status, Code::Unimplemented, "METHOD_NOT_ALLOWED", message);
         fault.allow = Some(allow);
@@ -103,6 +117,11 @@ impl Fault {
     /// An answer of the server that this gateway can not read.
     pub(crate) fn unreadable(message: String) -> Self {
         Self::new(StatusCode::BAD_GATEWAY, Code::Internal, "ANSWER_UNREADABLE", message)
+    }
+
+    #[cfg(test)]
+    pub(super) fn status(&self) -> StatusCode {
+        self.status
     }
 
     /// Whether the same request may succeed in a moment.

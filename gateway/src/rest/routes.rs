@@ -57,15 +57,11 @@ pub(crate) fn find(
         others.push(route.method.as_str());
     }
     if others.is_empty() {
-        return Err(Fault::no_route(format!("nothing is at {path}; /openapi.json lists what is")));
+        return Err(Fault::no_route(path));
     }
     others.sort_unstable();
     others.dedup();
-    let allow = others.join(", ");
-    Err(Fault::wrong_method(
-        allow.clone(),
-        format!("{method} is not for {path}, which takes {allow}"),
-    ))
+    Err(Fault::wrong_method(method, path, others.join(", ")))
 }
 
 fn routes_of(call: &MethodDescriptor) -> Vec<Route> {
