@@ -22,7 +22,7 @@ test("what a job waits for is drawn, and goes on before the eyes", async () => {
   const across = async (id) => (await box(id).boundingBox()).x;
   const [a, b, c] = [await across(first), await across(second), await across(last)];
   assert.ok(a < b && b < c, `${a}, ${b}, ${c}`);
-  assert.equal(await graph.locator("path").count(), 3);
+  assert.equal(await graph.locator("div > svg > path").count(), 3);
   await mark(page);
   await here.jobs.cancel({ id: first });
   await box(first).filter({ hasText: "Cancelled" }).waitFor();

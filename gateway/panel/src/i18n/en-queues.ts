@@ -15,6 +15,7 @@ export const enQueues = {
     spark: (name: string, enqueued: string, ended: string) => `${name}: ${enqueued} enqueued, ${ended} ended a second`,
     enqueued: "enqueued",
     ended: "ended",
+    first: (count: string) => `The first ${count} by name are shown. All of them: sentinel queue list`,
     newQueue: "New queue",
     name: "Name",
     description: "Description",

@@ -17,6 +17,7 @@ export const frQueues: typeof enQueues = {
     spark: (name, enqueued, ended) => `${name} : ${enqueued} ajoutées, ${ended} finies par seconde`,
     enqueued: "ajoutées",
     ended: "finies",
+    first: (count) => `Les ${count} premières par nom sont affichées. Toutes : sentinel queue list`,
     newQueue: "Nouvelle file",
     name: "Nom",
     description: "Description",

@@ -129,6 +129,9 @@ export function Queues() {
           </table>
         </div>
       )}
+      {list.data && list.data.length >= QUEUES_MAX && (
+        <p className="quiet after">{words.queues.first(format.number(list.data.length))}</p>
+      )}
       {isNew && (
         <Dialog
           title={words.queues.newQueue}

@@ -25,7 +25,7 @@ export function LostBanner() {
   const hub = useHub();
   const notes = useNotes();
   const format = useFormat();
-  const now = useNow();
+  const away = useNow() - (line.is === "lost" ? line.since : 0);
   const wasLost = useRef(false);
   useEffect(() => {
     if (line.is === "live" && wasLost.current) notes.good(words.line.back);
@@ -37,7 +37,7 @@ export function LostBanner() {
     <div className="lost" role="status">
       <p>
         <span className="strong">{words.line.lost}</span>{" "}
-        <span className="quiet">{format.span(Math.max(0, now - line.since))}</span>
+        {away >= 1_000 && <span className="quiet">{format.span(away)}</span>}
         <br />
         {isAway ? words.line.lostLong : line.error.rawMessage}
       </p>

@@ -106,5 +106,5 @@ function Running() {
 function Fleet() {
   const format = useFormat();
   const count = useSummary()?.workers;
-  return count !== undefined && <span className="badge">{format.number(count)}</span>;
+  return count !== undefined && <span className="badge calm">{format.number(count)}</span>;
 }

@@ -18,6 +18,8 @@ export function Attempts({ job }: { job: Job }) {
     queryKey: ["attempts", id, phaseOf(job)],
     queryFn: ({ signal }) => jobs.listAttempts({ id, pageSize: SHOWN_MAX }, { signal }),
     placeholderData: (before) => before,
+    // A job that was handed back is in a phase that it was in before, with fewer attempts.
+    gcTime: 0,
   });
   return (
     <section className="card">

@@ -13,7 +13,7 @@ import { type Edge, layersOf, type Place } from "./layers";
 const BOXES_MAX = 60;
 
 /** Pixels; the style sheet says the same of `.graph li`. */
-const BOX = { width: 208, height: 76, across: 48, down: 12 } as const;
+const BOX = { width: 160, height: 76, across: 40, down: 12 } as const;
 
 const left = ({ column }: Place) => column * (BOX.width + BOX.across);
 const top = ({ row }: Place) => row * (BOX.height + BOX.down);
@@ -76,10 +76,10 @@ function Box({ id }: { id: string }) {
     <>
       {job && <StateMark state={nameOf(job.state)} />}
       {isUnknown && <span className="quiet">{words.job.dependencyGone}</span>}
-      <Link to="/jobs/$id" params={{ id }}>
-        <span className="strong">{job?.spec?.kind}</span> <span className="mono quiet">{id.slice(-8)}</span>
+      <Link className="strong" to="/jobs/$id" params={{ id }} title={id}>
+        {job?.spec?.kind ?? id.slice(-8)}
       </Link>
-      {job && <JobProgress job={job} />}
+      {job?.progress ? <JobProgress job={job} /> : <span className="mono quiet">{id.slice(-8)}</span>}
     </>
   );
 }

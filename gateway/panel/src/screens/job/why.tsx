@@ -1,4 +1,5 @@
 // Why a job does not run, in words, from what is known of it, its queue and the fleet.
+import { Code, ConnectError } from "@connectrpc/connect";
 import { useQuery } from "@tanstack/react-query";
 import type { Job } from "../../gen/sentinel/jobs/v1/job_pb";
 import { StateReason } from "../../gen/sentinel/jobs/v1/job_pb";
@@ -49,7 +50,8 @@ function useReasons(job: Job): string[] {
   }
   if (job.cancelRequested) lines.push(because.cancelling);
   if (queue.data?.queue?.mode === QueueMode.PAUSED) lines.push(because.paused);
-  if (waits && (known.isError || known.data?.kind?.workers === 0)) lines.push(because.noWorker);
+  const isKnownToNone = known.isError && ConnectError.from(known.error).code === Code.NotFound;
+  if (waits && (isKnownToNone || known.data?.kind?.workers === 0)) lines.push(because.noWorker);
   if (state === "blocked") lines.push(because.blocked(format.number(job.pendingDependencies)));
   if (state === "scheduled" && ready !== undefined) {
     const when = format.moment(ready);
