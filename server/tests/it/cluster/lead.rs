@@ -16,11 +16,11 @@ const DEATHS: usize = 3;
 /// what a loaded machine takes.
 const GOES_ON_WITHIN: Duration = Duration::from_secs(8);
 
-/// What the log of a server said last about the lead, since its start.
+/// What the log of a server said last about the lead, since its start. It may lead before it serves.
 fn leads(server: &Server) -> bool {
     let log = server.log();
     let is_about = |line: &&str| {
-        line.contains("the lead among servers") || line.contains("\"message\":\"serving\"")
+        line.contains("the lead among servers") || line.contains("\"message\":\"stores opened\"")
     };
     log.lines().rev().find(is_about).is_some_and(|line| line.contains("\"holds\":true"))
 }
