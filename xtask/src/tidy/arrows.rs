@@ -67,7 +67,11 @@ const ROOMS: &[Room] = &[
     room("sentinel-conformance", &["sentinel-client", "sentinel-proto"], &[]),
     // For the tests of those who use the SDK; nothing else may depend on it.
     room("sentinel-testing", &["sentinel-client", "sentinel-server"], &[]),
-    room("sentinel-gateway", &["sentinel-client", "sentinel-proto"], &["sentinel-fuzz", "sentinel-testing"]),
+    room(
+        "sentinel-gateway",
+        &["sentinel-client", "sentinel-proto"],
+        &["sentinel-fuzz", "sentinel-testing"],
+    ),
     room("sentinel-worker", &["sentinel-client", "sentinel-proto"], &["sentinel-server"]),
     room(
         "sentinel-bench",
