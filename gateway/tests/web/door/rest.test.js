@@ -358,9 +358,9 @@ test("what is too much is refused, and costs the gateway nothing", async () => {
   assert.equal((await rest("POST", "/v1/jobs", deep)).status, 400);
   const closed = `{"spec":{"labels":{"a":${"[".repeat(200_000)}${"]".repeat(200_000)}}}}`;
   assert.equal((await rest("POST", "/v1/jobs", closed)).status, 400);
-  const large = await rest("POST", "/v1/jobs", " ".repeat(21 << 20)).catch((error) => error);
-  if (!(large instanceof Error)) assert.deepEqual([large.status, large.json.error.reason], [413, "BODY_TOO_LARGE"]);
-  assert.equal(await chunked(21 << 20), 413);
+  // Answered before anything is read, which a client that still writes may not hear.
+  assert.ok([413, undefined].includes(await flood({ "content-length": 21 << 20 })));
+  assert.equal(await flood({ "transfer-encoding": "chunked" }), 413);
   const query = await rest("GET", `/v1/counts?queues=${"a".repeat(1 << 20)}`).catch((error) => error);
   if (!(query instanceof Error)) assert.ok(query.status >= 400 && query.status < 500, String(query.status));
   const many = await rest("GET", `/v1/counts?${"queues=a&".repeat(6_000)}`);
@@ -368,17 +368,18 @@ test("what is too much is refused, and costs the gateway nothing", async () => {
   assert.equal((await ok("GET", "/v1/counts?queues=none")).queues.length, 0);
 });
 
-/** The status of a body that does not say how long it will be. */
-function chunked(size) {
-  return new Promise((resolve, reject) => {
-    const headers = { "content-type": "application/json", "transfer-encoding": "chunked" };
-    const sent = httpRequest(`${world.url}/v1/jobs`, { method: "POST", headers }, (answer) => {
-      answer.resume();
+/** The status for a body that is too large, if one is heard: the gateway may close before it has
+ * read all of it, so what can not be written any more is no error here. */
+function flood(length) {
+  return new Promise((resolve) => {
+    const headers = { "content-type": "application/json", ...length };
+    const sent = httpRequest(`${world.url}/v1/jobs`, { method: "POST", headers, agent: false }, (answer) => {
+      answer.on("error", () => undefined).resume();
       resolve(answer.statusCode);
     });
-    // The gateway may close before it has read all of it; by then it has answered.
-    sent.on("error", (error) => (error.code === "EPIPE" || error.code === "ECONNRESET" ? undefined : reject(error)));
-    sent.end(Buffer.alloc(size, " "));
+    sent.on("socket", (socket) => socket.on("error", () => undefined));
+    sent.on("error", () => undefined).on("close", () => resolve(undefined));
+    sent.end(Buffer.alloc(21 << 20, " "));
   });
 }
 
