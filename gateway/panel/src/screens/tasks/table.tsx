@@ -1,6 +1,6 @@
 // Jobs as rows. Each row draws itself anew when its own job changes, and nothing else does.
 import { Link } from "@tanstack/react-router";
-import { memo } from "react";
+import { memo, useDeferredValue } from "react";
 import { useWords } from "../../i18n/index";
 import { useKnownJob } from "../../live/hooks";
 import { mayCancel, mayRetry, short, useActions } from "../../ui/act";
@@ -8,9 +8,16 @@ import { JobProgress, StateMark } from "../../ui/marks";
 import { nameOf } from "../../ui/states";
 import { Age } from "../../ui/time";
 
+/** As many as a tall screen shows at once, and how high each is there, in pixels. */
+const FIRST_ROWS = 25;
+const ROW = 41;
+
 export function TaskTable({ ids, label }: { ids: readonly string[]; label: string }) {
   const words = useWords();
   const { fields } = words;
+  // Whoever comes here waits for what is in view, not for all of it.
+  const shown = useDeferredValue(ids, ids.slice(0, FIRST_ROWS));
+  const left = Math.max(0, ids.length - shown.length);
   return (
     <div className="scroll">
       <table className="cards" aria-label={label}>
@@ -30,9 +37,15 @@ export function TaskTable({ ids, label }: { ids: readonly string[]; label: strin
           </tr>
         </thead>
         <tbody>
-          {ids.map((id) => (
+          {shown.map((id) => (
             <TaskRow key={id} id={id} />
           ))}
+          {left > 0 && (
+            // Whoever comes back finds the place again.
+            <tr aria-hidden="true">
+              <td colSpan={7} style={{ height: left * ROW }} />
+            </tr>
+          )}
         </tbody>
       </table>
     </div>
