@@ -50,7 +50,7 @@ pub(super) fn build(root: &Path, named: Option<&str>) -> Result<Other> {
         let add = ["worktree", "add", "--quiet", "--detach"];
         shell::run(shell::command("git").args(add).arg(&source).arg(&commit))?;
     }
-    let mut cargo = shell::cargo(&["build", "--workspace", "--bins"]);
+    let mut cargo = shell::cargo(&["build", "--profile", "test", "--workspace", "--bins"]);
     shell::run(cargo.current_dir(&source).env("CARGO_TARGET_DIR", &target))?;
     Ok(Other { programs: target.join("debug"), commit })
 }

@@ -359,8 +359,9 @@ test("what is too much is refused, and costs the gateway nothing", async () => {
   const closed = `{"spec":{"labels":{"a":${"[".repeat(200_000)}${"]".repeat(200_000)}}}}`;
   assert.equal((await rest("POST", "/v1/jobs", closed)).status, 400);
   // Answered before anything is read, which a client that still writes may not hear.
-  assert.ok([413, undefined].includes(await flood({ "content-length": 21 << 20 })));
-  assert.equal(await flood({ "transfer-encoding": "chunked" }), 413);
+  const known = await flood({ "content-length": 21 << 20 });
+  assert.ok(known === undefined || known === "413 BODY_TOO_LARGE", known);
+  assert.equal(await flood({ "transfer-encoding": "chunked" }), "413 BODY_TOO_LARGE");
   const query = await rest("GET", `/v1/counts?queues=${"a".repeat(1 << 20)}`).catch((error) => error);
   if (!(query instanceof Error)) assert.ok(query.status >= 400 && query.status < 500, String(query.status));
   const many = await rest("GET", `/v1/counts?${"queues=a&".repeat(6_000)}`);
@@ -368,14 +369,15 @@ test("what is too much is refused, and costs the gateway nothing", async () => {
   assert.equal((await ok("GET", "/v1/counts?queues=none")).queues.length, 0);
 });
 
-/** The status for a body that is too large, if one is heard: the gateway may close before it has
+/** The answer to a body that is too large, if one is heard: the gateway may close before it has
  * read all of it, so what can not be written any more is no error here. */
 function flood(length) {
   return new Promise((resolve) => {
     const headers = { "content-type": "application/json", ...length };
     const sent = httpRequest(`${world.url}/v1/jobs`, { method: "POST", headers, agent: false }, (answer) => {
-      answer.on("error", () => undefined).resume();
-      resolve(answer.statusCode);
+      let text = "";
+      answer.on("error", () => undefined).on("data", (data) => (text += data));
+      answer.on("end", () => resolve(`${answer.statusCode} ${JSON.parse(text).error.reason}`));
     });
     sent.on("socket", (socket) => socket.on("error", () => undefined));
     sent.on("error", () => undefined).on("close", () => resolve(undefined));

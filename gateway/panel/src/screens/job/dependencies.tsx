@@ -12,11 +12,12 @@ import { type Edge, layersOf, type Place } from "./layers";
 /** With the job itself, and room for others that the tab follows: a stream takes 100. */
 const BOXES_MAX = 60;
 
-/** Pixels; the style sheet says the same of `.graph li`. */
+/** Pixels. */
 const BOX = { width: 160, height: 76, across: 40, down: 12 } as const;
 
 const left = ({ column }: Place) => column * (BOX.width + BOX.across);
 const top = ({ row }: Place) => row * (BOX.height + BOX.down);
+const spot = (place: Place) => ({ left: left(place), top: top(place), width: BOX.width, height: BOX.height });
 
 export function Dependencies({ job }: { job: Job }) {
   return (job.spec?.dependsOn.length ?? 0) > 0 && <Graph job={job} />;
@@ -44,7 +45,7 @@ function Graph({ job }: { job: Job }) {
           </svg>
           <ul className="plain">
             {places.map((place) => (
-              <li key={place.id} style={{ left: left(place), top: top(place) }} data-self={place.id === job.id || undefined}>
+              <li key={place.id} style={spot(place)} data-self={place.id === job.id || undefined}>
                 <Box id={place.id} />
               </li>
             ))}
@@ -79,7 +80,8 @@ function Box({ id }: { id: string }) {
       <Link className="strong" to="/jobs/$id" params={{ id }} title={id}>
         {job?.spec?.kind ?? id.slice(-8)}
       </Link>
-      {job?.progress ? <JobProgress job={job} /> : <span className="mono quiet">{id.slice(-8)}</span>}
+      {job?.progress && <JobProgress job={job} />}
+      {job && !job.progress && <span className="mono quiet">{id.slice(-8)}</span>}
     </>
   );
 }

@@ -14,7 +14,7 @@ export function Why({ job }: { job: Job }) {
   const lines = useReasons(job);
   if (lines.length === 0) return null;
   return (
-    <section className="card why" aria-label={words.job.why}>
+    <section className="card notice" aria-label={words.job.why}>
       {lines.map((line) => (
         <p key={line}>{line}</p>
       ))}

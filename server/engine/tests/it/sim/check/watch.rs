@@ -17,8 +17,6 @@ struct Eyes {
 }
 
 impl Eyes {
-    /// A snapshot reads the ledger after it noted where to go on from: a job that was deleted in
-    /// between is in no snapshot, and its deletion comes all the same.
     fn heard_of(&self, id: JobId) -> bool {
         self.versions.contains_key(&id)
     }
@@ -52,6 +50,8 @@ pub(super) fn check(history: &History, found: &mut BTreeSet<Violation>) {
                 eyes.versions = jobs.iter().copied().collect();
             }
             Seen::Change { id, version, .. } => {
+                // A snapshot reads the ledger after it noted where to go on from: a job that was
+                // deleted in between is not in it, and its deletion comes all the same.
                 let is_late = !eyes.heard_of(*id) && deletions.contains(&(*id, *version));
                 if let Some(after) = eyes.see(*id, *version)
                     && !is_late
