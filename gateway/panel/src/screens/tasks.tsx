@@ -58,7 +58,7 @@ export function Tasks() {
     <>
       <div className="head">
         <h1>{words.tasks.title}</h1>
-        {list.data?.asOf !== undefined && (
+        {list.data?.asOf !== undefined && list.data.asOf > 0 && (
           <span className="quiet nowrap">{words.common.asOf(format.clock(list.data.asOf))}</span>
         )}
         <Link className="button primary" to="/new">
