@@ -163,9 +163,10 @@ async fn output(job: Context) -> Result<Outcome, HandlerError> {
 
 async fn stubborn(job: Context) -> Result<(), HandlerError> {
     let mut fields = Fields::of(&job)?;
-    let total = Duration::from_millis(fields.number("ms", None, MAX_MS)?);
+    let total_ms = fields.number("ms", None, MAX_MS)?;
     fields.end()?;
-    tokio::time::sleep(total).await;
+    job.progress(0, total_ms, "");
+    tokio::time::sleep(Duration::from_millis(total_ms)).await;
     Ok(())
 }
 

@@ -9,7 +9,7 @@ use sentinel_client::proto::jobs::v1::{
 use sentinel_client::{NewJob, is_final};
 use serde_json::json;
 
-use crate::harness::{PATIENCE, World, demo, end_of, enqueue, in_state, until};
+use crate::harness::{PATIENCE, World, begun, demo, end_of, enqueue, until};
 
 fn quick(job: NewJob, max_attempts: u32) -> NewJob {
     let pause = prost_types::Duration { seconds: 0, nanos: 20_000_000 };
@@ -183,7 +183,7 @@ async fn work_that_must_not_run_twice_fails_with_its_worker() {
     let mut first = world.worker("w1", &[]).await;
     let job = demo("sleep", json!({"ms": 60_000})).on_lost(LostPolicy::Fail);
     let id = enqueue(&client, job).await;
-    in_state(&client, &id, JobState::Running).await;
+    begun(&client, &id).await;
     first.kill().await;
     let job = end_of(&client, &id).await;
     assert_eq!((job.state(), job.reason()), (JobState::Failed, StateReason::WorkerLost));

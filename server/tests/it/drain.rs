@@ -6,7 +6,7 @@ use rustix::process::Signal;
 use sentinel_client::proto::jobs::v1::JobState;
 use serde_json::json;
 
-use crate::harness::{PATIENCE, World, demo, end_of, enqueue, in_state, sentinel, until};
+use crate::harness::{PATIENCE, World, begun, demo, end_of, enqueue, in_state, sentinel, until};
 
 #[tokio::test]
 async fn a_stopped_server_leaves_the_running_job_to_its_worker() {
@@ -39,7 +39,7 @@ async fn a_stopped_worker_finishes_what_it_runs_and_takes_no_more() {
     let client = world.client();
     let mut worker = world.worker("w1", &[]).await;
     let running = enqueue(&client, demo("sleep", json!({"ms": 1_500}))).await;
-    in_state(&client, &running, JobState::Running).await;
+    begun(&client, &running).await;
     worker.signal(Signal::TERM);
     until("the worker drains", PATIENCE, || async {
         worker.log().contains("draining").then_some(())
@@ -59,7 +59,7 @@ async fn a_worker_that_runs_out_of_patience_hands_its_job_back() {
     let client = world.client();
     let mut first = world.worker("w1", &["--drain-timeout", "300ms"]).await;
     let id = enqueue(&client, demo("sleep", json!({"ms": 60_000}))).await;
-    in_state(&client, &id, JobState::Running).await;
+    begun(&client, &id).await;
     let _second = world.worker("w2", &[]).await;
     first.signal(Signal::TERM);
     first.end(Duration::from_secs(10)).await;
@@ -77,7 +77,7 @@ async fn a_second_signal_stops_a_worker_at_once() {
     let client = world.client();
     let mut worker = world.worker("w1", &[]).await;
     let id = enqueue(&client, demo("stubborn", json!({"ms": 60_000}))).await;
-    in_state(&client, &id, JobState::Running).await;
+    begun(&client, &id).await;
     worker.signal(Signal::TERM);
     until("the worker drains", PATIENCE, || async {
         worker.log().contains("draining").then_some(())
@@ -95,7 +95,7 @@ async fn a_silent_worker_loses_its_jobs_after_the_ttl_and_its_report_counts_for_
     let client = world.client();
     let silent = world.worker("w1", &[]).await;
     let id = enqueue(&client, demo("sleep", json!({"ms": 1_500}))).await;
-    in_state(&client, &id, JobState::Running).await;
+    begun(&client, &id).await;
     silent.signal(Signal::STOP);
     let _second = world.worker("w2", &[]).await;
     let job = until("the job runs elsewhere", PATIENCE, || async {

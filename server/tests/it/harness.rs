@@ -105,6 +105,15 @@ pub(crate) async fn in_state(client: &Client, id: &str, state: JobState) -> Job 
     .await
 }
 
+/// Waits until the handler of a job has said something. RUNNING says that the job was given to a
+/// worker, which may not have heard of it yet.
+pub(crate) async fn begun(client: &Client, id: &str) -> Job {
+    until(&format!("the handler of job {id} has begun"), PATIENCE, || async {
+        client.get(id).await.ok().filter(|job| job.progress.is_some())
+    })
+    .await
+}
+
 /// Waits until a job is final, by its watch.
 pub(crate) async fn end_of(client: &Client, id: &str) -> Job {
     tokio::time::timeout(PATIENCE, client.wait(id))

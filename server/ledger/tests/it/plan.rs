@@ -18,6 +18,11 @@ const JOBS: usize = 20_000;
 /// What one statement may look at, unless it counts: some steps of 1,024 jobs.
 const ROWS_MAX: u64 = 4_096;
 
+/// What a start asks for nearly whole: with or without the index costs the same, so which of them
+/// is taken hangs on what was purged by then.
+const READ_WHOLE: [(&str, &str); 2] =
+    [("SELECT `keys`.", "keys, any way"), ("SELECT `producers`.", "producers, any way")];
+
 /// How a statement was run, each time.
 #[derive(Default)]
 struct Runs {
@@ -145,7 +150,12 @@ async fn every_question_uses_an_index_on_mariadb() {
     let directory = tempfile::tempdir().expect("a directory");
     let path = directory.path().join("slow.log");
     let log = format!("--slow-query-log-file={}", path.display());
-    let database = MariaDb::start_with(&["--log-slow-verbosity=explain,query_plan", &log]);
+    let database = MariaDb::start_with(&[
+        "--log-slow-verbosity=explain,query_plan",
+        // Else the server counts anew in the background, whenever it comes to it.
+        "--innodb-stats-auto-recalc=OFF",
+        &log,
+    ]);
     let done = Ledger::migrate(&database.url(), MigrationState::Applied).await;
     done.expect("migrated");
     let mut journal = Journal::new(1);
@@ -224,6 +234,8 @@ fn judge(sections: Vec<(&str, Statements)>) {
         for (sql, runs) in statements {
             golden += &format!("{sql}\n");
             for step in &runs.steps {
+                let whole = READ_WHOLE.iter().find(|(start, _)| sql.starts_with(start));
+                let step = whole.map_or(step.as_str(), |(_, table)| table);
                 golden += &format!("--   {step}\n");
             }
             let is_allowed = |step: &&String| {
