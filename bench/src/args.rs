@@ -20,6 +20,8 @@ Rows and what they count:
            one call at a time, 64 in flight, 100 jobs per call. And an append of 4 KiB with fdatasync.
   enqueue  Enqueue, one job per call. A job counts when its call returned: it is durable.
   batch    EnqueueBatch of 100 jobs per call, 8 calls in flight. Counted in jobs.
+  ingest   8 streams of producers by the SDK, one job per item. An item counts when the server
+           has told that it is committed.
   burn     Jobs stored before any worker runs, then one worker process. A job counts when
            the server has recorded its report durably. The ledger's catch-up is apart.
   due      As burn, but the worker waits, and all jobs are due in the same second.
@@ -121,6 +123,7 @@ pub(crate) enum Row {
     Ceiling,
     Enqueue,
     Batch,
+    Ingest,
     Burn,
     Due,
     Start,
@@ -136,6 +139,7 @@ impl Row {
             Row::Ceiling => "ceiling",
             Row::Enqueue => "enqueue",
             Row::Batch => "batch",
+            Row::Ingest => "ingest",
             Row::Burn => "burn",
             Row::Due => "due",
             Row::Start => "start",

@@ -50,6 +50,9 @@ measures! {
         "durable; the ledger writes meanwhile", "echo_batch_per_s";
     "batch_share", "  share of the echo", "%", "of the same round, alternating";
     "batch_cpu_us", "  CPU of the server", "us/job", "user and system, ledger included";
+    "ingest_per_s", "Ingest, 8 streams", "jobs/s",
+        "by the SDK; items told as committed, durable", "echo_batch_per_s";
+    "ingest_cpu_us", "  CPU of the server", "us/job", "user and system, ledger included";
     "preload_per_s", "preload of burn", "jobs/s", "EnqueueBatch of 100, 8 in flight";
     "burn_per_s", "burn-down", "jobs/s",
         "preloaded; start of 1 worker process to the last durable record", "echo_batch_per_s";

@@ -2,6 +2,7 @@
 
 mod burn;
 mod calls;
+mod ingest;
 mod latency;
 mod steady;
 
@@ -37,6 +38,7 @@ impl Bench {
             Row::Ceiling => calls::ceiling(self).await,
             Row::Enqueue => calls::enqueue(self).await,
             Row::Batch => calls::batch(self).await,
+            Row::Ingest => ingest::ingest(self).await,
             Row::Burn => burn::burn(self).await,
             Row::Due => burn::due(self).await,
             Row::Start => latency::start(self).await,

@@ -8,13 +8,16 @@ export function durationMs(duration: Duration): number {
 }
 
 export function wireDuration(ms: number): Duration {
-  const seconds = Math.floor(ms / 1000);
-  const nanos = Math.round((ms - seconds * 1000) * 1e6);
-  return create(DurationSchema, { seconds: BigInt(seconds), nanos });
+  return create(DurationSchema, split(ms));
 }
 
 export function wireTimestamp(ms: number): Timestamp {
+  return create(TimestampSchema, split(ms));
+}
+
+function split(ms: number): { seconds: bigint; nanos: number } {
   const seconds = Math.floor(ms / 1000);
   const nanos = Math.round((ms - seconds * 1000) * 1e6);
-  return create(TimestampSchema, { seconds: BigInt(seconds), nanos });
+  // What is just below a second may be rounded up to it.
+  return nanos < 1e9 ? { seconds: BigInt(seconds), nanos } : { seconds: BigInt(seconds + 1), nanos: 0 };
 }

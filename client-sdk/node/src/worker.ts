@@ -112,6 +112,7 @@ export class Worker {
       for (const job of this.#jobs.values()) job.cancel();
       this.#jobs.clear();
       this.#thread = undefined;
+      this.#outbox = [];
       await thread.terminate();
     }
   }
@@ -140,13 +141,20 @@ export class Worker {
   }
 
   async #handle(start: Start): Promise<void> {
-    const job = new Job(start, this.#setup.instance, (message, atOnce) => this.#send(message, atOnce));
+    // A handler may outlive its run, and numbers begin anew with each.
+    const thread = this.#thread;
+    const send = (message: ToSession, atOnce?: boolean) => {
+      if (this.#thread === thread) this.#send(message, atOnce);
+    };
+    const job = new Job(start, this.#setup.instance, send);
     this.#jobs.set(start.no, job);
     const startedAtMs = Date.now();
     const handler = this.#handlers.get(start.kind);
     const ended = handler === undefined ? noHandler(start.kind) : await settle(handler, job);
     job.end();
-    if (this.#jobs.delete(start.no)) this.#send({ type: "finished", no: start.no, startedAtMs, ended });
+    if (this.#jobs.get(start.no) !== job) return;
+    this.#jobs.delete(start.no);
+    this.#send({ type: "finished", no: start.no, startedAtMs, ended });
   }
 
   /** What is said in one turn crosses to the session's thread together. */

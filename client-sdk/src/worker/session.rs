@@ -233,7 +233,8 @@ impl Session {
             () = sleep_until(wake) => {}
             () = self.shutdown.cancelled(), if !self.state.is_draining() => {
                 let now = Instant::now();
-                self.state.begin_drain(now, now + self.drain_timeout);
+                let until = now.checked_add(self.drain_timeout).unwrap_or_else(|| now + FAR);
+                self.state.begin_drain(now, until);
             }
             () = self.stop.cancelled() => {}
         }
@@ -312,6 +313,9 @@ impl Session {
         }
     }
 }
+
+/// In place of a time that can not be told.
+const FAR: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
 
 impl From<Violation> for Error {
     fn from(violation: Violation) -> Self {

@@ -45,6 +45,7 @@ pub struct Faulty {
     /// Met by everything else that answers. What is not a reply is told as `Unavailable`.
     pub reads: Script,
     is_cut: watch::Sender<bool>,
+    is_held: watch::Sender<bool>,
     /// The last number that each writer got applied: a repeat of it is never told that there
     /// was no room.
     applied: Mutex<HashMap<ServerId, u64>>,
@@ -63,6 +64,7 @@ impl Faulty {
             commits: Script::default(),
             reads: Script::default(),
             is_cut: watch::Sender::new(false),
+            is_held: watch::Sender::new(false),
             applied: Mutex::default(),
             competitor: tokio::sync::Mutex::new(Writer::new(COMPETITOR)),
         }
@@ -77,6 +79,15 @@ impl Faulty {
     /// call is answered any more, those on their way included.
     pub fn cut(&self) {
         self.is_cut.send_replace(true);
+    }
+
+    /// From now on commits wait on their way there, until they are let go.
+    pub fn hold(&self) {
+        self.is_held.send_replace(true);
+    }
+
+    pub fn let_go(&self) {
+        self.is_held.send_replace(false);
     }
 
     fn applied(&self) -> MutexGuard<'_, HashMap<ServerId, u64>> {

@@ -91,6 +91,10 @@ limits! {
     INGEST_WINDOW_ITEMS: 1_000, "items", "the stream ends with INVALID_ARGUMENT";
     /// Encoded specs of a producer's items on the way together, unless it is a single item.
     INGEST_WINDOW_BYTES: 8 << 20, "bytes", "the stream ends with INVALID_ARGUMENT";
+    /// Streams of producers on one server.
+    INGEST_STREAMS: 1_000, "streams", "RESOURCE_EXHAUSTED";
+    /// Items of all producers' streams of one server that wait to be committed.
+    INGEST_BYTES: 256 << 20, "bytes", "the streams wait";
     /// How long the position of a producer is remembered after its last commit or Start.
     INGEST_POSITION_TTL_MS: 7 * DAY, "ms", "the producer stands at 0";
     /// Jobs of one step of a bulk action when page_size is 0.

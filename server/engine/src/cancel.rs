@@ -49,7 +49,6 @@ impl Engine {
                 }
                 Ok(decision) => match self.apply(&job, decision, Vec::new()).await? {
                     Applied::Done(job) => {
-                        self.push_cancel(&job);
                         let outcome = match job.status.state {
                             State::Running => CancelOutcome::Requested,
                             _ => CancelOutcome::Cancelled,

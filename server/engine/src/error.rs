@@ -1,6 +1,7 @@
 //! Why a use-case did not do what was asked. The service turns each into one status.
 
 use sentinel_broker::StoreError;
+use sentinel_domain::limits::INGEST_STREAMS;
 use sentinel_domain::{Ack, JobId, Name, State, Violation, WorkerId};
 use sentinel_ledger::LedgerError;
 
@@ -45,6 +46,8 @@ pub enum EngineError {
     Contended,
     #[error("too much waits to be committed")]
     Overloaded,
+    #[error("{INGEST_STREAMS} producers have streams to this server already")]
+    TooManyProducers,
     /// Applied: a repeat waits again.
     #[error("the change is applied, but not yet as safe as asked: {why}")]
     NotYetSafe { level: Ack, why: String },

@@ -12,9 +12,11 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, Stream, StreamExt};
 use sentinel_broker::{Conflict, Group, PRODUCER, Verdict};
-use sentinel_domain::limits::{BATCH_BYTES, BATCH_JOBS, INGEST_WINDOW_BYTES, INGEST_WINDOW_ITEMS};
+use sentinel_domain::limits::{
+    BATCH_BYTES, BATCH_JOBS, INGEST_BYTES, INGEST_STREAMS, INGEST_WINDOW_BYTES, INGEST_WINDOW_ITEMS,
+};
 use sentinel_domain::{Ack, NewJob, check_name};
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
@@ -40,6 +42,27 @@ const RENEW_EVERY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// A producer that reads nothing for so long is gone.
 const READ_WITHIN: Duration = Duration::from_secs(30);
+
+/// What all streams of a server share.
+pub(crate) struct Producing {
+    streams: Arc<Semaphore>,
+    bytes: Arc<Semaphore>,
+}
+
+impl Default for Producing {
+    fn default() -> Self {
+        Self {
+            streams: Arc::new(Semaphore::new(INGEST_STREAMS as usize)),
+            bytes: Arc::new(Semaphore::new(INGEST_BYTES as usize)),
+        }
+    }
+}
+
+/// An item that has its room among all that wait.
+struct Waiting {
+    item: IngestItem,
+    room: Option<OwnedSemaphorePermit>,
+}
 
 /// Who opens a stream of items.
 #[derive(Clone, Debug)]
@@ -76,7 +99,8 @@ pub struct Ingest {
     engine: Engine,
     standing: Arc<Standing>,
     actor: Arc<str>,
-    waiting: VecDeque<IngestItem>,
+    waiting: VecDeque<Waiting>,
+    _stream: OwnedSemaphorePermit,
     /// Of the next item that was not seen yet.
     next: u64,
     /// Items, and bytes of them, of which the producer was not told that they are committed.
@@ -100,6 +124,8 @@ impl Engine {
             return Err(EngineError::invalid("start.ack", text));
         }
         self.refuse_if_cut_off()?;
+        let streams = self.producing.streams.clone();
+        let stream = streams.try_acquire_owned().map_err(|_| EngineError::TooManyProducers)?;
         let realm = realm.map_or_else(String::new, |realm| format!("/{realm:016x}"));
         let mut standing = Standing {
             id: format!("{PRODUCER}{id}{realm}").into(),
@@ -113,7 +139,9 @@ impl Engine {
             standing.advance(&mut group, &place, self.now());
             // What it reads may have been kept from the producer until it was safe.
             match self.acknowledge(group, standing.least.max(place.level)).await? {
-                Verdict::Committed => return Ok(Ingest::new(self, standing.at(place), &actor)),
+                Verdict::Committed => {
+                    return Ok(Ingest::new(self, stream, standing.at(place), &actor));
+                }
                 Verdict::Conflict(Conflict::Remembered { answer, .. }) => {
                     standing.place =
                         answer.as_deref().map(Place::read).transpose()?.unwrap_or_default();
@@ -127,9 +155,10 @@ impl Engine {
 }
 
 impl Ingest {
-    fn new(engine: &Engine, standing: Standing, actor: &str) -> Self {
+    fn new(engine: &Engine, stream: OwnedSemaphorePermit, standing: Standing, actor: &str) -> Self {
         Self {
             engine: engine.clone(),
+            _stream: stream,
             next: standing.place.committed + 1,
             standing: Arc::new(standing),
             actor: actor.into(),
@@ -152,7 +181,9 @@ impl Ingest {
         told: mpsc::Sender<IngestProgress>,
         stop: CancellationToken,
     ) -> Result<(), EngineError> {
-        let mut items = pin!(items);
+        // Nothing is read from a stream whose last item has no room yet.
+        let room = self.engine.producing.bytes.clone();
+        let mut items = pin!(items.then(|item| wait_for_room(room.clone(), item)));
         let mut commit: Option<Commit> = None;
         let mut end: Option<Result<(), EngineError>> = None;
         let mut renew_at = Instant::now() + RENEW_EVERY;
@@ -197,7 +228,8 @@ impl Ingest {
         }
     }
 
-    fn take(&mut self, item: IngestItem) -> Result<(), EngineError> {
+    fn take(&mut self, waiting: Waiting) -> Result<(), EngineError> {
+        let item = &waiting.item;
         if item.offset < self.next && item.offset > 0 {
             return Ok(());
         }
@@ -220,7 +252,7 @@ impl Ingest {
         }
         self.untold = (count + 1, bytes);
         self.next += 1;
-        self.waiting.push_back(item);
+        self.waiting.push_back(waiting);
         Ok(())
     }
 
@@ -229,7 +261,7 @@ impl Ingest {
     fn next_commit(&mut self) -> Option<Commit> {
         let (mut count, mut payload, mut bytes) = (0, 0, 0);
         let mut keys = HashSet::new();
-        for item in self.waiting.iter().take(BATCH_JOBS as usize) {
+        for Waiting { item, .. } in self.waiting.iter().take(BATCH_JOBS as usize) {
             if let Ok(new) = &item.new {
                 payload += new.payload.len() as u64;
                 let is_new = new.unique_key.as_ref().is_none_or(|key| keys.insert(key));
@@ -244,11 +276,13 @@ impl Ingest {
 
     /// The commit of the first items that wait, with their bytes.
     fn commit(&mut self, count: usize, bytes: u64) -> Commit {
-        let items = self.waiting.drain(..count).map(|item| item.new).collect();
+        let waiting = self.waiting.drain(..count).map(|Waiting { item, room }| (item.new, room));
+        let (items, rooms): (Vec<_>, Vec<_>) = waiting.unzip();
         let (engine, standing) = (self.engine.clone(), self.standing.clone());
         let actor = self.actor.clone();
         let commit = async move {
             let place = engine.commit_items(&standing, items, &actor).await;
+            drop(rooms);
             ((count as u64, bytes), place)
         };
         commit.boxed()
@@ -262,6 +296,14 @@ impl Ingest {
         self.standing = Arc::new(self.standing.at(place));
         progress
     }
+}
+
+/// An item that is larger than all the room takes all of it.
+async fn wait_for_room(room: Arc<Semaphore>, item: IngestItem) -> Waiting {
+    let bytes = u32::try_from(item.bytes.min(INGEST_BYTES)).unwrap_or(u32::MAX);
+    // No room at all: the semaphore is closed, which it never is.
+    let room = room.acquire_many_owned(bytes).await.ok();
+    Waiting { item, room }
 }
 
 /// The end of the commit under way; never where there is none.
@@ -280,7 +322,7 @@ impl Engine {
         items: Vec<Result<NewJob, ItemRefused>>,
         actor: &str,
     ) -> Result<Place, EngineError> {
-        self.wait_for_room().await?;
+        self.wait_for_load().await?;
         let trace = Trace::Position(standing);
         let mut drafts = self.drafts(items, false, actor, trace).await?;
         for _ in 1..TURNS {
@@ -304,7 +346,7 @@ impl Engine {
     }
 
     /// Items of a stream are not turned away when too much waits: the stream waits.
-    async fn wait_for_room(&self) -> Result<(), EngineError> {
+    async fn wait_for_load(&self) -> Result<(), EngineError> {
         let until = Instant::now() + OVERLOADED_MAX;
         while Instant::now() < until {
             if self.commits.has_room() {

@@ -133,6 +133,7 @@ impl Engine {
                 leads: AtomicBool::new(false),
                 reach: reach::Reach::default(),
                 summing: summary::Summing::default(),
+                producing: ingest::Producing::default(),
             }),
         };
         engine.broker.extend_sessions(engine.now() + engine.settings.session_ttl_ms).await?;

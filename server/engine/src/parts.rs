@@ -10,6 +10,7 @@ use crate::ack::Recorded;
 use crate::commit::Committer;
 use crate::demand::Demand;
 use crate::fanout::Fanout;
+use crate::ingest::Producing;
 use crate::kinds::Kinds;
 use crate::logs::LogWriter;
 use crate::queue::Queues;
@@ -39,4 +40,5 @@ pub struct Shared {
     pub(crate) leads: AtomicBool,
     pub(crate) reach: Reach,
     pub(crate) summing: Summing,
+    pub(crate) producing: Producing,
 }

@@ -68,7 +68,7 @@ impl Queues {
         self.by_name.read().unwrap_or_else(PoisonError::into_inner).keys().cloned().collect()
     }
 
-    fn put(&self, queue: Queue) -> Arc<Queue> {
+    pub(crate) fn put(&self, queue: Queue) -> Arc<Queue> {
         let queue = Arc::new(queue);
         let mut by_name = self.by_name.write().unwrap_or_else(PoisonError::into_inner);
         by_name.insert(queue.name.clone(), queue.clone());
@@ -103,7 +103,7 @@ impl Engine {
                 Ok((self.queues.put(current), true))
             }
             Verdict::Conflict(_) => Err(EngineError::QueueExists(queue.name)),
-            _ => Ok((self.queues.put(queue), false)),
+            _ => Ok((Arc::new(queue), false)),
         }
     }
 
@@ -127,12 +127,7 @@ impl Engine {
                 changes: vec![Change::PutQueue(queue.clone())],
             };
             match self.acknowledge(group, self.settings.ack).await? {
-                Verdict::Committed => {
-                    let queue = self.queues.put(queue);
-                    // Its ready jobs may have been held back.
-                    self.demand.hear_all();
-                    return Ok(queue);
-                }
+                Verdict::Committed => return Ok(Arc::new(queue)),
                 Verdict::Conflict(Conflict::Queue(Some(current))) => known = current,
                 _ => return Err(EngineError::QueueNotFound(name.into())),
             }

@@ -5,9 +5,10 @@ use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
+use sentinel_broker::content_hash;
 use sentinel_domain::limits::KEY_BYTES;
 use sentinel_domain::{Job, JobId, Scopes};
-use sentinel_engine::{Engine, EngineError};
+use sentinel_engine::{Engine, EngineError, RequestKey};
 use tonic::{Request, Status};
 
 use super::keyring::Held;
@@ -53,6 +54,25 @@ impl Caller {
             note.has_asked.store(true, Ordering::Relaxed);
         }
         self.held.as_ref().map_or(&Scopes::ALL, |held| &held.key.scopes)
+    }
+
+    /// Keys that do not reach all queues share neither producers nor request ids with others: who
+    /// takes those of another one would keep its jobs from being made.
+    pub(crate) fn realm(&self) -> Option<u64> {
+        let scopes = &self.held.as_ref()?.key.scopes;
+        if scopes.is_all() {
+            return None;
+        }
+        let mut patterns: Vec<&str> = scopes.patterns().iter().map(|name| &**name).collect();
+        patterns.sort_unstable();
+        // No name has a comma.
+        Some(content_hash(patterns.join(",").as_bytes()))
+    }
+
+    /// A request as its realm knows it.
+    pub(crate) fn own(&self, request: Option<RequestKey>) -> Option<RequestKey> {
+        let Some(realm) = self.realm() else { return request };
+        request.map(|key| RequestKey { id: format!("{realm:016x}/{}", key.id), ..key })
     }
 
     /// Refuses a queue that the call names and the caller does not reach. The answer is the

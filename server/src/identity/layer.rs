@@ -15,6 +15,7 @@ use tonic::Status;
 use tonic::body::Body;
 use tonic::transport::server::TcpConnectInfo;
 use tower::{Layer, Service};
+use tracing::{Instrument, Span};
 
 use super::caller::{Caller, Note};
 use super::keyring::{Held, Keyring, Refused};
@@ -130,8 +131,20 @@ where
             return Box::pin(answer);
         }
         let trail = rule.is_audited().then(|| self.identify.trail.clone());
-        Box::pin(async move { Ok(finish(answer.await?, caller, rule, trail)) })
+        let is_audited = trail.is_some();
+        let noted = async move { Ok(finish(answer.await?, caller, rule, trail)) };
+        if is_audited { to_its_end(noted) } else { Box::pin(noted) }
     }
+}
+
+/// A call whose caller leaves goes on, so that the trail has what came of it.
+fn to_its_end<E: Send + 'static>(
+    call: impl Future<Output = Result<Response<Body>, E>> + Send + 'static,
+) -> Answer<E> {
+    Box::pin(async move {
+        let ended = tokio::spawn(call.instrument(Span::current())).await;
+        ended.unwrap_or_else(|_| Ok(Status::internal("the call has panicked").into_http()))
+    })
 }
 
 fn refuse<E: Send + 'static>(status: Status) -> Answer<E> {

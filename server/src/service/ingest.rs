@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use futures_util::stream::{self, BoxStream, StreamExt};
 use prost::Message;
-use sentinel_broker::content_hash;
 use sentinel_domain::limits::{INGEST_WINDOW_BYTES, INGEST_WINDOW_ITEMS};
 use sentinel_engine::{
     Engine, IngestItem, IngestProgress, ItemRefused, Producer, RefusedItem, Tasks,
@@ -70,7 +69,7 @@ impl Producers {
         let producer = Producer {
             ack: from_wire::ack("start.ack", start.ack)?,
             actor: caller.actor(&start.actor).into_owned(),
-            realm: realm(&caller),
+            realm: caller.realm(),
             id: start.producer_id,
         };
         let ingest = self.engine.ingest(producer).await.map_err(answer)?;
@@ -93,19 +92,6 @@ impl Producers {
         let fault = fault.lock().unwrap_or_else(PoisonError::into_inner).take();
         fault.map_or(Ok(()), Err)
     }
-}
-
-/// Keys that do not reach all queues do not share producers with others: who could move the
-/// position of another one would make its items be passed over.
-fn realm(caller: &Caller) -> Option<u64> {
-    let scopes = caller.scopes();
-    if scopes.is_all() {
-        return None;
-    }
-    let mut patterns: Vec<&str> = scopes.patterns().iter().map(|name| &**name).collect();
-    patterns.sort_unstable();
-    // No name has a comma.
-    Some(content_hash(patterns.join(",").as_bytes()))
 }
 
 async fn start(frames: &mut Streaming<wire::IngestRequest>) -> Result<wire::IngestStart, Status> {

@@ -102,7 +102,7 @@ impl JobService for Jobs {
         let caller = Caller::of(&request)?;
         let mut request = request.into_inner();
         let request_id = std::mem::take(&mut request.request_id);
-        let key = from_wire::request_key(&request_id, &request)?;
+        let key = caller.own(from_wire::request_key(&request_id, &request)?);
         from_wire::actor(&request.actor)?;
         let mut new = from_wire::new_job("spec", request.spec)?;
         may_enqueue(&self.engine, &caller, "spec", &new).await?;
@@ -128,7 +128,7 @@ impl JobService for Jobs {
         let caller = Caller::of(&request)?;
         let mut request = request.into_inner();
         let request_id = std::mem::take(&mut request.request_id);
-        let key = from_wire::request_key(&request_id, &request)?;
+        let key = caller.own(from_wire::request_key(&request_id, &request)?);
         from_wire::actor(&request.actor)?;
         let mut items = Vec::with_capacity(request.specs.len());
         for (at, spec) in request.specs.into_iter().enumerate() {
@@ -279,7 +279,7 @@ impl JobService for Jobs {
         let mut request = request.into_inner();
         caller.is_about(&request.id, &request.request_id, &request.actor);
         let request_id = std::mem::take(&mut request.request_id);
-        let key = from_wire::request_key(&request_id, &request)?;
+        let key = caller.own(from_wire::request_key(&request_id, &request)?);
         from_wire::actor(&request.actor)?;
         let id = from_wire::job_id("id", &request.id)?;
         caller.may_see(&self.engine, id).await?;
@@ -295,7 +295,7 @@ impl JobService for Jobs {
         let mut request = request.into_inner();
         caller.is_about(&request.id, &request.request_id, &request.actor);
         let request_id = std::mem::take(&mut request.request_id);
-        let key = from_wire::request_key_of("RunNow", &request_id, &request)?;
+        let key = caller.own(from_wire::request_key_of("RunNow", &request_id, &request)?);
         from_wire::actor(&request.actor)?;
         let id = from_wire::job_id("id", &request.id)?;
         caller.may_see(&self.engine, id).await?;
@@ -311,7 +311,7 @@ impl JobService for Jobs {
         let mut request = request.into_inner();
         caller.is_about(&request.id, &request.request_id, &request.actor);
         let request_id = std::mem::take(&mut request.request_id);
-        let key = from_wire::request_key_of("Update", &request_id, &request)?;
+        let key = caller.own(from_wire::request_key_of("Update", &request_id, &request)?);
         from_wire::actor(&request.actor)?;
         let id = from_wire::job_id("id", &request.id)?;
         caller.may_see(&self.engine, id).await?;
@@ -329,7 +329,7 @@ impl JobService for Jobs {
         let mut request = request.into_inner();
         caller.is_about(&request.id, &request.request_id, &request.actor);
         let request_id = std::mem::take(&mut request.request_id);
-        let key = from_wire::request_key_of("Delete", &request_id, &request)?;
+        let key = caller.own(from_wire::request_key_of("Delete", &request_id, &request)?);
         from_wire::actor(&request.actor)?;
         let id = from_wire::job_id("id", &request.id)?;
         caller.may_see(&self.engine, id).await?;

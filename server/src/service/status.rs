@@ -105,6 +105,9 @@ catalogue! {
     OVERLOADED: ResourceExhausted, "RetryInfo",
         "Too much waits to be committed; new jobs are turned away first.",
         "Repeat the call after the pause of RetryInfo.";
+    TOO_MANY_PRODUCERS: ResourceExhausted, "RetryInfo",
+        "So many producers have streams to this server that it takes no other one.",
+        "End streams that send nothing, or begin again on another server.";
     SHUTTING_DOWN: Unavailable, "RetryInfo",
         "The server shuts down.",
         "Repeat the call; it reaches another server, or this one when it is back.";
@@ -322,6 +325,7 @@ pub fn answer(error: EngineError) -> Status {
         EngineError::ProducerMoved => simple(&PRODUCER_MOVED, message),
         EngineError::Contended => simple(&CONTENDED, message),
         EngineError::Overloaded => later(&OVERLOADED, message, pause),
+        EngineError::TooManyProducers => later(&TOO_MANY_PRODUCERS, message, pause),
         EngineError::ShuttingDown | EngineError::Store(StoreError::Closed) => {
             later(&SHUTTING_DOWN, message, pause)
         }

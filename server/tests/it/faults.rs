@@ -14,6 +14,8 @@ use tonic_types::StatusExt;
 use crate::harness::{
     Ended, PATIENCE, Server, World, demo, end_of, enqueue, in_state, sentinel, until,
 };
+use crate::raw::ingest::{Producer, item};
+use crate::raw::{Raw, reason};
 
 /// A job that no worker here runs.
 fn large() -> NewJob {
@@ -51,10 +53,23 @@ async fn a_server_whose_disk_is_full_records_reports_and_goes_on_when_there_is_r
     let details = refusal.get_error_details();
     assert_eq!(details.error_info().expect("a reason").reason, "STORE_FULL");
     assert!(details.retry_info().is_some_and(|info| info.retry_delay.is_some()), "{details:?}");
+    let raw = Raw::connect(&world).await;
+    let (mut producer, _) = Producer::start(&raw, "numbered").await;
+    producer.send(item(1, large().into())).await;
+    let (reached, end) = producer.end().await;
+    assert_eq!((reached, reason(end)), (0, (Code::ResourceExhausted, "STORE_FULL".to_owned())));
+    let patient = client.ingest("patient").await.expect("the start of a stream has room");
+    patient.send(large()).await.expect("is on its way");
     for id in &running {
         assert_eq!(end_of(&client, id).await.state(), JobState::Succeeded, "reports have room");
     }
     disk.free();
+    let report = tokio::time::timeout(PATIENCE, patient.finish()).await.expect("in time");
+    assert_eq!(report.expect("it goes on").committed_offset, 1, "the SDK waits for room");
+    let (mut producer, started) = Producer::start(&raw, "numbered").await;
+    assert_eq!(started.committed_offset, 0);
+    producer.send(item(1, large().into())).await;
+    producer.committed(1).await;
     let after = until("there is room again", PATIENCE, || async {
         client.enqueue(demo("echo", json!({"x": 1}))).await.ok()
     })

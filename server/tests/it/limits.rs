@@ -29,6 +29,8 @@ const BELOW: &[(&str, &str, &str)] = &[
         "server/tests/it/ingest/protocol.rs",
         "the_window_holds_and_is_freed_by_what_is_told",
     ),
+    ("INGEST_STREAMS", "server/engine/tests/it/ingest.rs", "a_server_takes_so_many_streams"),
+    ("INGEST_BYTES", "server/engine/tests/it/ingest.rs", "what_waits_of_all_streams_is_bounded"),
     (
         "INGEST_POSITION_TTL_MS",
         "server/broker/src/conformance/cases/requests.rs",

@@ -2,10 +2,12 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
 use sentinel_client::worker::HandlerError;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
+use tokio::time::timeout;
 use url::{Host, Url};
 
 use super::Shared;
@@ -13,6 +15,9 @@ use super::guard::Allowed;
 
 /// Addresses of one name that are tried.
 const MAX_ADDRESSES: usize = 4;
+
+/// An address that does not answer leaves time for the others.
+const DIAL_WITHIN: Duration = Duration::from_secs(5);
 
 /// Why there is no connection.
 #[derive(Debug, thiserror::Error)]
@@ -118,7 +123,8 @@ async fn dial(
 ) -> Result<(TcpStream, SocketAddr), ConnectError> {
     let mut failure = ConnectError::NoAddress { host: host.to_owned() };
     for address in addresses.iter().take(MAX_ADDRESSES) {
-        match TcpStream::connect(address).await {
+        let dialed = timeout(DIAL_WITHIN, TcpStream::connect(address)).await;
+        match dialed.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())) {
             Ok(stream) => {
                 // Only latency is at stake.
                 let _ = stream.set_nodelay(true);

@@ -26,6 +26,7 @@ export class Connection implements SessionManager {
       const session = http2.connect(url, { settings, ...tls });
       const fail = (why: string) => {
         clearTimeout(timer);
+        signal.removeEventListener("abort", abort);
         session.destroy();
         reject(new TransportError(`can not reach ${url}: ${why}`));
       };

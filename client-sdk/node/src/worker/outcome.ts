@@ -49,9 +49,14 @@ export class HandlerError extends Error {
   }
 }
 
+const DAY_MS = 24 * 60 * 60 * 1000;
+
 /** Bytes and text as they are, nothing as nothing, all else as JSON. */
 export function succeeded(value: unknown): Ended {
-  if (value instanceof Outcome) return value.ended;
+  if (value instanceof Outcome) {
+    const { ended } = value;
+    return ended.type === "snooze" ? withDelay(ended, "delayMs of Outcome.snooze", ended.delayMs, 366) : ended;
+  }
   return { type: "succeed", result: toBytes(value) };
 }
 
@@ -65,10 +70,21 @@ export function toBytes(value: unknown): Uint8Array {
 export function failed(cause: unknown): Ended {
   if (cause instanceof HandlerError) {
     const { message, code, retryable, nextDelayMs } = cause;
-    return { type: "fail", message: chain(cause) || message, code, retryable, nextDelayMs };
+    // A caller without types may have given anything.
+    const failure = { message: chain(cause) || message, code: String(code), retryable: Boolean(retryable), nextDelayMs };
+    const ended: Ended = { type: "fail", ...failure };
+    return nextDelayMs === undefined ? ended : withDelay(ended, "nextDelayMs of HandlerError", nextDelayMs, 30);
   }
   const message = cause instanceof Error ? chain(cause) : String(cause);
   return { type: "fail", message, code: "", retryable: true, nextDelayMs: undefined };
+}
+
+/** A wrong delay is the handler's mistake: it ends this attempt, and would be the same in the next. */
+function withDelay(ended: Ended, field: string, delayMs: number, maxDays: number): Ended {
+  if (delayMs >= 0 && delayMs <= maxDays * DAY_MS) return ended;
+  const told = ended.type === "fail" ? `; it failed with: ${ended.message}` : "";
+  const message = `${field} is ${String(delayMs)}; allowed are 0..${maxDays * DAY_MS}${told}`;
+  return { type: "fail", message, code: "BAD_OUTCOME", retryable: false, nextDelayMs: undefined };
 }
 
 /** The error and what caused it. */

@@ -95,24 +95,29 @@ class Worker:
     async def run(self, *, drain_on: Iterable[signal.Signals] = (signal.SIGTERM, signal.SIGINT)) -> None:
         """Runs jobs until one of the signals comes, or the task is cancelled, and the drain is over:
         no new jobs are taken, running ones get `drain_timeout`, the rest is handed back. A server
-        that can not be reached is dialled for ever. A second signal ends the process as usual.
+        that can not be reached is dialled for ever. A second signal ends the process as usual. On
+        a loop outside the main thread, and on Windows, signals are not heard: cancel the task.
 
         Raises `ApiError` when a server refuses the first Hello, such as an unknown queue.
         """
         loop = asyncio.get_running_loop()
         fleet = _Running(self._setup, self._handlers, loop)
         ended: asyncio.Future[None] = loop.create_future()
-        threading.Thread(target=fleet.session_thread, args=(ended,), name="sentinel-session", daemon=True).start()
-        signals = list(drain_on)
+        signals: list[signal.Signals] = []
 
         def drain() -> None:
             for one in signals:
                 loop.remove_signal_handler(one)
             fleet.session.drain()
 
-        for one in signals:
-            loop.add_signal_handler(one, drain)
         try:
+            for one in drain_on:
+                # Only the main thread of a process, and not on Windows: there the task is cancelled.
+                with contextlib.suppress(RuntimeError, ValueError, NotImplementedError):
+                    loop.add_signal_handler(one, drain)
+                    signals.append(one)
+            name = "sentinel-session"
+            threading.Thread(target=fleet.session_thread, args=(ended,), name=name, daemon=True).start()
             try:
                 await asyncio.shield(ended)
             except asyncio.CancelledError:
@@ -198,6 +203,14 @@ class _Running:
         ended: Ended = Release()
         try:
             ended = await self._settle(job)
+        except asyncio.CancelledError as error:
+            task = asyncio.current_task()
+            # Nobody stopped this one: what the handler waited for was cancelled.
+            if task is None or not task.cancelling():
+                ended = raised(error)
+        except SystemExit as error:
+            # A job does not end its worker, nor the next one.
+            ended = Failed(f"the handler called sys.exit({error.code!r})", "SYSTEM_EXIT")
         finally:
             self._jobs.pop(no, None)
             self._tasks.pop(no, None)

@@ -101,7 +101,9 @@ fn touched(job: &Job) -> Group {
 impl Broker for Faulty {
     fn commit(&self, call: Call) -> Reply<'_, Outcome> {
         let fault = self.commits.next(!call.groups.is_empty() || !call.claims.is_empty());
+        let mut is_held = self.is_held.subscribe();
         self.unless_cut(Box::pin(async move {
+            let _ = is_held.wait_for(|is_held| !is_held).await;
             match fault {
                 Some(Fault::LostCall) => return Err(StoreError::Unknown(told())),
                 Some(Fault::Unavailable) => return Err(StoreError::Unavailable(told())),

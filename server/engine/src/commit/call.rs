@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sentinel_broker::{Call, Claim, Group, Outcome, Position, StoreError};
+use sentinel_broker::{Call, Change, Claim, Group, Outcome, Position, StoreError, Verdict};
 use sentinel_domain::{Ack, SessionId};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -109,6 +109,21 @@ fn creates(group: &Group) -> bool {
     group.changes.iter().any(|change| change.grows())
 }
 
+impl Engine {
+    /// What this server has to do about a change, whoever still waits for its answer.
+    fn act_on(&self, change: &Change) {
+        match change {
+            Change::Update { job, .. } if job.status.cancel.is_some() => self.push_cancel(job),
+            Change::PutQueue(queue) => {
+                self.queues.put(queue.clone());
+                // Its ready jobs may have been held back.
+                self.demand.hear_all();
+            }
+            _ => {}
+        }
+    }
+}
+
 impl Flight<'_> {
     /// Repeats a call whose fate is unknown under its own number: the store answers it
     /// once. It never gives up while the server lives, since jobs may have been claimed
@@ -187,6 +202,10 @@ impl Flight<'_> {
         let more_is_due = wake_at.is_some_and(|at| at <= self.call.now);
         if more_is_due && claimed.iter().any(|jobs| !jobs.is_empty()) {
             self.engine.demand.all_may_be_ready();
+        }
+        let committed = self.call.groups.iter().zip(&verdicts);
+        for (group, _) in committed.filter(|(_, verdict)| **verdict == Verdict::Committed) {
+            group.changes.iter().for_each(|change| self.engine.act_on(change));
         }
         let mut verdicts = verdicts.into_iter();
         for Waiting { groups, reply, .. } in self.waiting {

@@ -1,7 +1,7 @@
 //! Levels of acknowledgement: what is told is as safe as it was asked to be.
 
-use sentinel_domain::{Ack, JobId, State};
-use sentinel_engine::session::{ReportItem, ReportVerdict};
+use sentinel_domain::{Ack, JobId, QueueMode, State};
+use sentinel_engine::session::{ReportItem, ReportVerdict, ToWorker};
 use sentinel_engine::{EngineError, RequestKey};
 
 use crate::house::{House, eventually, new_job};
@@ -138,5 +138,49 @@ async fn a_report_is_repeated_until_it_is_safe() {
     assert_eq!(verdicts[0], ReportVerdict::RetryLater, "{verdicts:?}");
     assert_eq!(verdicts.last(), Some(&ReportVerdict::Duplicate), "{verdicts:?}");
     assert_eq!(recorded(&house, jobs[0].id).await, Some(State::Succeeded));
+    house.close().await;
+}
+
+#[tokio::test]
+async fn what_is_not_safe_yet_is_acted_on_all_the_same() {
+    let house = House::with(|settings| {
+        settings.project_linger_ms = 5_000;
+        settings.ledger_ack_ms = 20;
+    })
+    .await;
+    house.enqueue(|_| ()).await;
+    let mut worker = Worker::join(&house.engine, hello(2)).await;
+    worker.assigned(1).await;
+    let safe = new_job(|new| new.ack = Some(Ack::Ledger));
+    let told = house.engine.enqueue(safe, "test", None).await;
+    assert!(matches!(told, Err(EngineError::NotYetSafe { .. })), "{told:?}");
+    let running = worker.assigned(1).await[0].id;
+    let told = house.engine.cancel(running, "", "test").await;
+    assert!(matches!(told, Err(EngineError::NotYetSafe { .. })), "{told:?}");
+    let cancels = worker.until("Cancel", |frame| match frame {
+        ToWorker::Cancel(jobs) => Some(jobs),
+        _ => None,
+    });
+    assert_eq!(cancels.await[0].id, running);
+    worker.bye().await;
+    house.close().await;
+}
+
+#[tokio::test]
+async fn a_queue_is_at_once_what_its_change_made_of_it() {
+    let house = House::with(|settings| {
+        settings.project_linger_ms = 5_000;
+        settings.ledger_ack_ms = 20;
+        settings.ack = Ack::Ledger;
+    })
+    .await;
+    let told = house.engine.enqueue(new_job(|_| ()), "test", None).await;
+    assert!(matches!(told, Err(EngineError::NotYetSafe { .. })), "{told:?}");
+    let told = house.engine.update_queue("q", |queue| queue.mode = QueueMode::Draining).await;
+    assert!(matches!(told, Err(EngineError::NotYetSafe { .. })), "{told:?}");
+    let queue = house.engine.get_queue("q").await.expect("a queue");
+    assert_eq!(queue.mode, QueueMode::Draining);
+    let refused = house.engine.enqueue(new_job(|_| ()), "test", None).await;
+    assert!(matches!(refused, Err(EngineError::QueueDraining(_))), "{refused:?}");
     house.close().await;
 }

@@ -16,6 +16,7 @@ mod fuzz;
 mod hello;
 mod house;
 mod index;
+mod ingest;
 mod kinds;
 mod lost;
 mod progress;

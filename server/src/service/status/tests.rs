@@ -33,6 +33,7 @@ fn every_answer_has_a_reason_of_the_catalogue_with_its_code() {
         EngineError::ProducerMoved,
         EngineError::Contended,
         EngineError::Overloaded,
+        EngineError::TooManyProducers,
         EngineError::NotYetSafe { level: sentinel_domain::Ack::Ledger, why: "x".into() },
         EngineError::ShuttingDown,
         EngineError::Store(StoreError::Unknown("x".into())),

@@ -1,8 +1,12 @@
 //! The audit trail: what people did and tried, and nothing of what services do.
 
+use std::time::Duration;
+
 use sentinel_client::NewJob;
 use sentinel_client::proto::admin::v1::{ListAuditEntriesRequest, Queue, Role};
+use sentinel_client::proto::jobs::v1::JobState;
 use sentinel_domain::limits::AUDIT_REFUSALS;
+use tokio::time::timeout;
 
 use super::{Guarded, id_of};
 use crate::harness::{PATIENCE, run, sentinel, until};
@@ -153,4 +157,32 @@ async fn the_command_line_manages_keys_and_reads_the_trail() {
     let missing = sentinel(["key", "list", "--server", &url]).await;
     assert_eq!(missing.code, 5, "{missing:?}");
     assert!(missing.err.contains("sentinel key create --role admin"), "{missing:?}");
+}
+
+#[tokio::test]
+async fn what_was_done_for_a_caller_who_left_is_in_the_trail() {
+    let guarded = Guarded::start(&["--ack", "ledger"]).await;
+    let root = guarded.client(&guarded.root);
+    let operator = guarded.client(&guarded.key(Role::Operator, &[]).await);
+    let (mut jobs, mut left) = (Vec::new(), 0);
+    for patience_ms in 0..30 {
+        let id = root.enqueue(NewJob::new("mail", "raw")).await.expect("enqueued").job.id;
+        let cancel = operator.cancel(&id, "");
+        left += u32::from(timeout(Duration::from_millis(patience_ms), cancel).await.is_err());
+        jobs.push(id);
+    }
+    let mut cancelled = Vec::new();
+    for id in jobs {
+        if root.get(&id).await.expect("a job").state() == JobState::Cancelled {
+            cancelled.push(id);
+        }
+    }
+    println!("{left} callers left, {} jobs are cancelled", cancelled.len());
+    until("all that was done is in the trail", PATIENCE, || async {
+        let entries = root.list_audit_entries(1_000).await.expect("entries");
+        let noted =
+            |id: &String| entries.iter().any(|one| one.target == *id && one.outcome == "OK");
+        cancelled.iter().all(noted).then_some(())
+    })
+    .await;
 }

@@ -375,3 +375,16 @@ async fn items_for_another_queue_are_refused() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn keys_of_other_queues_have_request_ids_of_their_own() {
+    let guarded = Guarded::start(&[]).await;
+    let ours = guarded.client(&guarded.key(Role::Producer, &["ours.*"]).await);
+    let theirs = guarded.client(&guarded.key(Role::Producer, &[THEIRS]).await);
+    let job = |queue: &str| NewJob::new(queue, "raw").request_id("order-7");
+    let first = ours.enqueue(job(OURS)).await.expect("enqueued");
+    let other = theirs.enqueue(job(THEIRS)).await.expect("is another request");
+    assert!(!other.deduplicated && other.job.id != first.job.id);
+    let again = ours.enqueue(job(OURS)).await.expect("is answered");
+    assert!(again.deduplicated && again.job.id == first.job.id);
+}

@@ -4,6 +4,8 @@ import json
 from dataclasses import dataclass
 from datetime import timedelta
 
+from google.protobuf.duration_pb2 import Duration
+
 from .._proto.sentinel.workers.v1 import worker_service_pb2 as pb
 from .._wire import split_text, wire_duration
 from .tuning import MAX_RESULT_BYTES
@@ -77,7 +79,8 @@ def to_bytes(value: object) -> bytes:
 
 def raised(error: BaseException) -> Ended:
     if isinstance(error, HandlerError):
-        return Failed(_chain(error), error.code, error.retryable, error.next_delay)
+        # A caller without types may have given anything.
+        return Failed(_chain(error), str(error.code), bool(error.retryable), error.next_delay)
     return Failed(_chain(error))
 
 
@@ -110,7 +113,30 @@ def to_report(ended: Ended, is_cancelled: bool, is_releasing: bool) -> Ended:
 
 
 def fill(item: pb.ReportItem, ended: Ended) -> None:
-    """Writes the outcome into a report, within the limits of the wire."""
+    """Writes the outcome into a report, within the limits of the wire. What can not be written is the
+    handler's mistake: it ends this attempt, and would be the same in the next."""
+    written = pb.ReportItem()
+    try:
+        _write(written, ended)
+    except Exception as error:
+        message = f"the end of the handler can not be reported: {error}; it was: {ended!r}"
+        written = pb.ReportItem()
+        _write(written, Failed(message, "BAD_OUTCOME", retryable=False))
+    item.MergeFrom(written)
+
+
+def _text(text: str, max_bytes: int) -> str:
+    """Cut, and without halves of surrogate pairs, which have no encoding."""
+    return split_text(text.encode(errors="replace").decode(), max_bytes)[0]
+
+
+def _delay(delay: timedelta, field: str, most: timedelta) -> Duration:
+    if not timedelta() <= delay <= most:
+        raise ValueError(f"{field} is {delay}; allowed are 0..{most.days} d")
+    return wire_duration(delay)
+
+
+def _write(item: pb.ReportItem, ended: Ended) -> None:
     if isinstance(ended, Succeeded) and len(ended.result) > MAX_RESULT_BYTES:
         message = f"the result has {len(ended.result)} bytes; at most {MAX_RESULT_BYTES} are allowed"
         ended = Failed(message, "RESULT_TOO_LARGE", retryable=False)
@@ -119,14 +145,14 @@ def fill(item: pb.ReportItem, ended: Ended) -> None:
             item.succeeded.result = result
             item.succeeded.SetInParent()
         case Failed():
-            item.failed.error.message = split_text(ended.message, _MAX_MESSAGE_BYTES)[0]
-            item.failed.error.code = split_text(ended.code, _MAX_CODE_BYTES)[0]
+            item.failed.error.message = _text(ended.message, _MAX_MESSAGE_BYTES)
+            item.failed.error.code = _text(ended.code, _MAX_CODE_BYTES)
             item.failed.error.retryable = ended.retryable
             item.failed.timeout = ended.timeout
             if ended.next_delay is not None:
-                item.failed.next_delay.CopyFrom(wire_duration(ended.next_delay))
+                item.failed.next_delay.CopyFrom(_delay(ended.next_delay, "next_delay", timedelta(days=30)))
         case Snooze(delay):
-            item.snoozed.delay.CopyFrom(wire_duration(delay))
+            item.snoozed.delay.CopyFrom(_delay(delay, "the delay of Snooze", timedelta(days=366)))
         case Release():
             item.released.SetInParent()
         case Cancelled():

@@ -1,6 +1,6 @@
 //! How many jobs a second live from enqueue to report, and what a waiting job takes.
 //!
-//! `cargo run --release -p sentinel-embedded --example throughput [DIR]`
+//! `cargo run --release -p sentinel-embedded --example embedded_rate [DIR]`
 
 use std::sync::Arc;
 use std::time::Instant;

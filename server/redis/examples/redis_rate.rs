@@ -1,7 +1,7 @@
 //! How many jobs a second a Redis on this machine takes from enqueue to report, and what of
 //! it is time in scripts.
 //!
-//! `cargo run --release -p sentinel-redis --example throughput [DIR [BATCH [JOBS]]]`
+//! `cargo run --release -p sentinel-redis --example redis_rate [DIR [BATCH [JOBS]]]`
 //!
 //! Starts a redis-server of its own in DIR, with `appendonly yes` and `appendfsync always`.
 
