@@ -1,7 +1,15 @@
 //! Between `std::time` and the wire's Timestamp and Duration. Values that the wire can not hold
 //! are clamped: the server's range check then names the field.
 
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
+
+/// Ends no earlier than any program.
+const FAR: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
+
+/// A moment, far away where it can not be told: `Duration::MAX` is how callers say "without end".
+pub(crate) fn after(now: Instant, span: Duration) -> Instant {
+    now.checked_add(span).unwrap_or_else(|| now + FAR)
+}
 
 pub(crate) fn wire_duration(duration: Duration) -> prost_types::Duration {
     prost_types::Duration {

@@ -9,10 +9,10 @@ use std::time::{Duration, Instant};
 
 use crate::Error;
 use crate::backoff::Backoff;
+use crate::time::after;
 
 /// Tries of one call, the first included.
 const MAX_TRIES: u32 = 4;
-const FAR: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
 const PAUSE: Backoff = Backoff { base: Duration::from_millis(100), cap: Duration::from_secs(2) };
 
 /// Tenths of a token. A failed try takes a whole one, an answer gives a tenth back; below half of
@@ -59,9 +59,7 @@ pub(crate) struct Tries<'a> {
 
 impl<'a> Tries<'a> {
     pub(crate) fn new(budget: &'a Budget, now: Instant, deadline: Duration) -> Self {
-        // A deadline that can not be told ends no earlier than the program.
-        let ends_at = now.checked_add(deadline).unwrap_or_else(|| now + FAR);
-        Self { budget, ends_at, failures: 0 }
+        Self { budget, ends_at: after(now, deadline), failures: 0 }
     }
 
     /// How long the next try may take.

@@ -86,10 +86,10 @@ const MODE = {
   debounce: UniqueMode.DEBOUNCE,
 } as const;
 
-const span = <K extends string>(key: K, ms: number | undefined) =>
-  (ms === undefined ? {} : { [key]: wireDuration(ms) }) as Partial<Record<K, ReturnType<typeof wireDuration>>>;
+const span = <K extends string>(key: K, field: string, ms: number | undefined) =>
+  (ms === undefined ? {} : { [key]: wireDuration(field, ms) }) as Partial<Record<K, ReturnType<typeof wireDuration>>>;
 const moment = <K extends string>(key: K, date: Date | undefined) =>
-  (date === undefined ? {} : { [key]: wireTimestamp(date.getTime()) }) as Partial<
+  (date === undefined ? {} : { [key]: wireTimestamp(key, date.getTime()) }) as Partial<
     Record<K, ReturnType<typeof wireTimestamp>>
   >;
 
@@ -106,10 +106,10 @@ export function specOf(job: NewJob): JobSpec {
     dependsOn: [...(job.dependsOn ?? [])],
     traceparent: job.traceparent ?? "",
     ...moment("runAt", job.runAt),
-    ...span("delay", job.delayMs),
+    ...span("delay", "delayMs", job.delayMs),
     ...moment("startDeadline", job.startDeadline),
-    ...span("runTimeout", job.runTimeoutMs),
-    ...span("cancelGrace", job.cancelGraceMs),
+    ...span("runTimeout", "runTimeoutMs", job.runTimeoutMs),
+    ...span("cancelGrace", "cancelGraceMs", job.cancelGraceMs),
     ...(job.onLost && { onLost: job.onLost === "fail" ? LostPolicy.FAIL : LostPolicy.RETRY }),
     ...(job.onDependencyFailure && { onDependencyFailure: dependencyPolicy(job.onDependencyFailure) }),
     ...(job.ack && { ack: ACK[job.ack] }),
@@ -118,8 +118,8 @@ export function specOf(job: NewJob): JobSpec {
         maxAttempts: retry.maxAttempts ?? 0,
         backoff: retry.backoff ? BACKOFF[retry.backoff] : BackoffKind.UNSPECIFIED,
         jitter: retry.jitter ? JITTER[retry.jitter] : Jitter.UNSPECIFIED,
-        ...span("base", retry.baseMs),
-        ...span("cap", retry.capMs),
+        ...span("base", "retry.baseMs", retry.baseMs),
+        ...span("cap", "retry.capMs", retry.capMs),
       },
     }),
     ...(unique && {
@@ -127,7 +127,7 @@ export function specOf(job: NewJob): JobSpec {
         key: unique.key,
         scope: SCOPE[unique.scope ?? "kind"],
         mode: MODE[unique.mode ?? "return_existing"],
-        ...span("ttl", unique.ttlMs),
+        ...span("ttl", "unique.ttlMs", unique.ttlMs),
       },
     }),
   });

@@ -27,6 +27,8 @@ export interface DescribedHandler {
   readonly description: string;
 }
 
+type OnEvent = (text: string, isWarning: boolean) => void;
+
 export interface WorkerOptions {
   /** `https://host:port`, `http://host:port` or `host:port`; several are servers of one installation, tried in turn. */
   readonly endpoint: string | readonly string[];
@@ -51,7 +53,7 @@ export interface WorkerOptions {
   /** For `https://`. */
   readonly tls?: Tls;
   /** Told when sessions open and break. Default: warnings go to `console.warn`. */
-  readonly onEvent?: (text: string, isWarning: boolean) => void;
+  readonly onEvent?: OnEvent;
 }
 
 export interface RunOptions {
@@ -65,10 +67,8 @@ export interface RunOptions {
 export class Worker {
   readonly #setup: Setup;
   readonly #handlers = new Map<string, Handler>();
-  readonly #onEvent: (text: string, isWarning: boolean) => void;
-  readonly #jobs = new Map<number, Job>();
-  #thread: Thread | undefined;
-  #outbox: ToSession[] = [];
+  readonly #onEvent: OnEvent;
+  #run: Run | undefined;
 
   /** @throws InvalidArgumentError */
   constructor(options: WorkerOptions) {
@@ -87,34 +87,61 @@ export class Worker {
    * @throws ApiError when a server refuses the first Hello, such as an unknown queue.
    */
   async run(options: RunOptions = {}): Promise<void> {
-    if (this.#thread !== undefined) throw new SentinelError("the worker runs already");
-    const thread = new Thread(new URL("./worker/session-thread.js", import.meta.url), { workerData: this.#setup });
-    this.#thread = thread;
-    const drain = () => this.#send({ type: "drain" }, true);
+    if (this.#run !== undefined) throw new SentinelError("the worker runs already");
+    const run = new Run(this.#setup, this.#handlers, this.#onEvent);
+    this.#run = run;
+    const drain = () => run.drain();
     const signals = options.drainOn ?? ["SIGTERM", "SIGINT"];
     // Once: who sends a second one means it.
     for (const signal of signals) process.once(signal, drain);
     if (options.signal?.aborted) drain();
     else options.signal?.addEventListener("abort", drain, { once: true });
     try {
-      await new Promise<void>((resolve, reject) => {
-        thread.on("message", (message: FromSession) => {
-          if (message.type !== "over") this.#receive(message);
-          else if (message.error === undefined) resolve();
-          else reject(revive(message.error));
-        });
-        thread.on("error", reject);
-        thread.on("exit", () => reject(new SentinelError("the session's thread ended")));
-      });
+      await run.over();
     } finally {
       for (const signal of signals) process.off(signal, drain);
       options.signal?.removeEventListener("abort", drain);
-      for (const job of this.#jobs.values()) job.cancel();
-      this.#jobs.clear();
-      this.#thread = undefined;
-      this.#outbox = [];
-      await thread.terminate();
+      this.#run = undefined;
+      await run.end();
     }
+  }
+}
+
+/** A run has jobs and a thread of its own: a handler may outlive it, and numbers begin anew with each. */
+class Run {
+  readonly #jobs = new Map<number, Job>();
+  readonly #thread: Thread;
+  #outbox: ToSession[] = [];
+
+  constructor(
+    private readonly setup: Setup,
+    private readonly handlers: ReadonlyMap<string, Handler>,
+    private readonly onEvent: OnEvent,
+  ) {
+    this.#thread = new Thread(new URL("./worker/session-thread.js", import.meta.url), { workerData: setup });
+  }
+
+  /** Until the session has ended. */
+  over(): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#thread.on("message", (message: FromSession) => {
+        if (message.type !== "over") this.#receive(message);
+        else if (message.error === undefined) resolve();
+        else reject(revive(message.error));
+      });
+      this.#thread.on("error", reject);
+      this.#thread.on("exit", () => reject(new SentinelError("the session's thread ended")));
+    });
+  }
+
+  drain(): void {
+    this.#send({ type: "drain" }, true);
+  }
+
+  async end(): Promise<void> {
+    for (const job of this.#jobs.values()) job.cancel();
+    this.#jobs.clear();
+    await this.#thread.terminate();
   }
 
   #receive(message: Exclude<FromSession, { type: "over" }>): void {
@@ -136,20 +163,15 @@ export class Worker {
       case "handed":
         return this.#jobs.get(message.no)?.handed(message.offset, message.answer);
       case "event":
-        return this.#onEvent(message.text, message.isWarning);
+        return this.onEvent(message.text, message.isWarning);
     }
   }
 
   async #handle(start: Start): Promise<void> {
-    // A handler may outlive its run, and numbers begin anew with each.
-    const thread = this.#thread;
-    const send = (message: ToSession, atOnce?: boolean) => {
-      if (this.#thread === thread) this.#send(message, atOnce);
-    };
-    const job = new Job(start, this.#setup.instance, send);
+    const job = new Job(start, this.setup.instance, (message, atOnce) => this.#send(message, atOnce));
     this.#jobs.set(start.no, job);
     const startedAtMs = Date.now();
-    const handler = this.#handlers.get(start.kind);
+    const handler = this.handlers.get(start.kind);
     const ended = handler === undefined ? noHandler(start.kind) : await settle(handler, job);
     job.end();
     if (this.#jobs.get(start.no) !== job) return;
@@ -157,7 +179,7 @@ export class Worker {
     this.#send({ type: "finished", no: start.no, startedAtMs, ended });
   }
 
-  /** What is said in one turn crosses to the session's thread together. */
+  /** What is said in one turn crosses to the session's thread together; after its end it is lost. */
   #send(message: ToSession, atOnce = false): void {
     this.#outbox.push(message);
     if (atOnce) this.#flush();
@@ -165,7 +187,7 @@ export class Worker {
   }
 
   #flush(): void {
-    if (this.#outbox.length > 0) this.#thread?.postMessage(this.#outbox);
+    if (this.#outbox.length > 0) this.#thread.postMessage(this.#outbox);
     this.#outbox = [];
   }
 }

@@ -3,7 +3,6 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { toBinary } from "@bufbuild/protobuf";
 import { ReportItemSchema } from "../src/gen/sentinel/workers/v1/worker_service_pb.js";
-import { wireDuration } from "../src/time.js";
 import type { Held } from "../src/worker/held.js";
 import { failed, HandlerError, Outcome, succeeded } from "../src/worker/outcome.js";
 import { reportItem } from "../src/worker/report.js";
@@ -18,6 +17,8 @@ test("a wrong delay is told and can be reported", () => {
       assert.ok(toBinary(ReportItemSchema, reportItem(held, ended, false)).length > 0);
     }
   }
+  const text = succeeded(Outcome.snooze("5" as unknown as number));
+  assert.ok(text.type === "fail" && text.message === "delayMs of Outcome.snooze is of type string; allowed are 0..31622400000 ms");
   assert.equal(succeeded(Outcome.snooze(0)).type, "snooze");
   const pause = failed(new HandlerError("later", { nextDelayMs: 5 }));
   assert.ok(pause.type === "fail" && pause.retryable && pause.nextDelayMs === 5);
@@ -29,10 +30,25 @@ test("a code that is no text becomes one", () => {
   assert.ok(toBinary(ReportItemSchema, reportItem(held, ended, false)).length > 0);
 });
 
-test("nanoseconds stay below a second", () => {
-  for (const ms of [(0.7 + 0.1) * 10 * 1000, 999.9999999, 1, 0.000_001, 1500]) {
-    const { seconds, nanos } = wireDuration(ms);
-    assert.ok(nanos >= 0 && nanos < 1e9, `${ms} ms: ${nanos}`);
-    assert.ok(Math.abs(Number(seconds) * 1000 + nanos / 1e6 - ms) < 1e-5);
+test("what has no text is told", () => {
+  const unnamed = new Error("no");
+  Object.assign(unnamed, { message: Symbol("no") });
+  for (const thrown of [Object.create(null), unnamed, new HandlerError("no", { code: Object.create(null) as string })]) {
+    const ended = failed(thrown);
+    assert.ok(ended.type === "fail" && ended.code === "BAD_OUTCOME" && !ended.retryable);
+  }
+});
+
+test("an end that the wire does not hold is reported as such", () => {
+  const fail = { type: "fail", message: "no", code: "", retryable: true, nextDelayMs: undefined } as const;
+  const wrong = [
+    { ...fail, nextDelayMs: Number.NaN },
+    { ...fail, code: 503 as unknown as string },
+    { type: "snooze", delayMs: 1e300 } as const,
+  ];
+  for (const ended of wrong) {
+    const item = reportItem(held, ended, false);
+    assert.ok(item.outcome.case === "failed" && item.outcome.value.error?.code === "BAD_OUTCOME");
+    assert.ok(toBinary(ReportItemSchema, item).length > 0);
   }
 });

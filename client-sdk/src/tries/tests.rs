@@ -47,6 +47,13 @@ fn only_what_is_unavailable_is_repeated_and_after_the_pause_it_asks_for() {
 }
 
 #[test]
+fn a_deadline_may_be_without_end() {
+    let (budget, now) = (Budget::default(), Instant::now());
+    let mut tries = Tries::new(&budget, now, Duration::MAX);
+    assert!(tries.failed(&unavailable(None), now + 1_000 * MINUTE, 1.0).is_some());
+}
+
+#[test]
 fn nothing_begins_after_the_deadline() {
     let (budget, now) = (Budget::default(), Instant::now());
     let mut tries = Tries::new(&budget, now, Duration::from_millis(150));

@@ -16,6 +16,7 @@ use super::state::{Finished, SessionState, Violation};
 use super::tuning::Tuning;
 use super::wire::Wire;
 use crate::proto::workers::v1::{SessionResponse, session_response::Frame};
+use crate::time::after;
 use crate::{Access, Error};
 
 const BYE_PATIENCE: Duration = Duration::from_secs(1);
@@ -233,8 +234,7 @@ impl Session {
             () = sleep_until(wake) => {}
             () = self.shutdown.cancelled(), if !self.state.is_draining() => {
                 let now = Instant::now();
-                let until = now.checked_add(self.drain_timeout).unwrap_or_else(|| now + FAR);
-                self.state.begin_drain(now, until);
+                self.state.begin_drain(now, after(now, self.drain_timeout));
             }
             () = self.stop.cancelled() => {}
         }
@@ -313,9 +313,6 @@ impl Session {
         }
     }
 }
-
-/// In place of a time that can not be told.
-const FAR: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
 
 impl From<Violation> for Error {
     fn from(violation: Violation) -> Self {

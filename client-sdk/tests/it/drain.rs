@@ -39,7 +39,8 @@ async fn running_jobs_end_and_late_ones_are_handed_back() {
         let gate = gate.clone();
         async move { gate.notified().await }
     };
-    let mut worker = Running::start(peer.worker().handler("gated", gated));
+    let builder = peer.worker().handler("gated", gated);
+    let mut worker = Running::start(builder.drain_timeout(Duration::MAX));
     let (mut stream, _) = peer.greet().await;
     stream.assign(vec![job("j1", "gated")]).await;
     stream.until(|frame| matches!(frame, Up::Received(_)).then_some(())).await;

@@ -15,6 +15,7 @@ import {
 } from "./tuning.js";
 
 const MAX_PROGRESS_MESSAGE_BYTES = 4 * 1024;
+const MAX_COUNT = 2n ** 64n - 1n;
 
 /** Why a checkpoint was not stored. */
 export class CheckpointError extends SentinelError {
@@ -339,8 +340,9 @@ function notTaken(why: OutputError["why"]): OutputError {
   return new OutputError(why, messages[why]);
 }
 
-/** Counts are whole and not negative; a handler's arithmetic may not be. */
+/** Counts are whole, not negative and have 64 bits; a handler's arithmetic may not be. */
 function wireCount(count: number | bigint): bigint {
-  if (typeof count === "bigint") return count < 0n ? 0n : count;
-  return Number.isFinite(count) && count > 0 ? BigInt(Math.floor(count)) : 0n;
+  const whole = typeof count === "bigint" ? count : Number.isFinite(count) ? BigInt(Math.floor(count)) : 0n;
+  if (whole < 0n) return 0n;
+  return whole > MAX_COUNT ? MAX_COUNT : whole;
 }

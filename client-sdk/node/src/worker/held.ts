@@ -131,7 +131,7 @@ export class AttemptLog {
       run: this.lease.run,
       attempt: this.lease.attempt,
       seq: BigInt(line.seq),
-      time: wireTimestamp(line.timeMs),
+      time: wireTimestamp("time", line.timeMs),
       level: line.level,
       text: line.text,
     });

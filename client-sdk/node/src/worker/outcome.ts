@@ -45,7 +45,7 @@ export class HandlerError extends Error {
     super(message, options);
     this.code = options.code ?? "";
     this.retryable = options.retryable ?? true;
-    this.nextDelayMs = options.nextDelayMs;
+    this.nextDelayMs = options.nextDelayMs ?? undefined;
   }
 }
 
@@ -68,11 +68,20 @@ export function toBytes(value: unknown): Uint8Array {
 }
 
 export function failed(cause: unknown): Ended {
+  try {
+    return failure(cause);
+  } catch {
+    // Such as an object without a prototype, or a message that is a symbol.
+    return badOutcome("what the handler threw has no text");
+  }
+}
+
+function failure(cause: unknown): Ended {
   if (cause instanceof HandlerError) {
     const { message, code, retryable, nextDelayMs } = cause;
     // A caller without types may have given anything.
-    const failure = { message: chain(cause) || message, code: String(code), retryable: Boolean(retryable), nextDelayMs };
-    const ended: Ended = { type: "fail", ...failure };
+    const told = { message: chain(cause) || message, code: String(code), retryable: Boolean(retryable), nextDelayMs };
+    const ended: Ended = { type: "fail", ...told };
     return nextDelayMs === undefined ? ended : withDelay(ended, "nextDelayMs of HandlerError", nextDelayMs, 30);
   }
   const message = cause instanceof Error ? chain(cause) : String(cause);
@@ -81,9 +90,14 @@ export function failed(cause: unknown): Ended {
 
 /** A wrong delay is the handler's mistake: it ends this attempt, and would be the same in the next. */
 function withDelay(ended: Ended, field: string, delayMs: number, maxDays: number): Ended {
-  if (delayMs >= 0 && delayMs <= maxDays * DAY_MS) return ended;
+  const isNumber = typeof delayMs === "number";
+  if (isNumber && delayMs >= 0 && delayMs <= maxDays * DAY_MS) return ended;
   const told = ended.type === "fail" ? `; it failed with: ${ended.message}` : "";
-  const message = `${field} is ${String(delayMs)}; allowed are 0..${maxDays * DAY_MS}${told}`;
+  const given = isNumber ? String(delayMs) : `of type ${typeof delayMs}`;
+  return badOutcome(`${field} is ${given}; allowed are 0..${maxDays * DAY_MS} ms${told}`);
+}
+
+function badOutcome(message: string): Ended {
   return { type: "fail", message, code: "BAD_OUTCOME", retryable: false, nextDelayMs: undefined };
 }
 

@@ -27,12 +27,18 @@ export function timedOut(runTimeoutMs: number): Ended {
   return { type: "fail", message, code: "TIMEOUT", retryable: true, nextDelayMs: undefined };
 }
 
+/**
+ * What the wire does not hold ends its own attempt here; thrown from here it would end the session,
+ * and all other attempts with it.
+ */
 export function reportItem(held: Held, ended: Ended, isTimeout: boolean): ReportItem {
-  return create(ReportItemSchema, {
-    lease: held.lease,
-    ...(held.startedAtMs === undefined ? {} : { startedAt: wireTimestamp(held.startedAtMs) }),
-    outcome: outcome(ended, isTimeout),
-  });
+  const { lease, startedAtMs } = held;
+  try {
+    const startedAt = startedAtMs === undefined ? {} : { startedAt: wireTimestamp("startedAt", startedAtMs) };
+    return create(ReportItemSchema, { lease, ...startedAt, outcome: outcome(ended, isTimeout) });
+  } catch (error) {
+    return create(ReportItemSchema, { lease, outcome: failed(unreportable(error), false) });
+  }
 }
 
 function outcome(ended: Ended, timeout: boolean) {
@@ -43,7 +49,7 @@ function outcome(ended: Ended, timeout: boolean) {
     case "fail":
       return failed(ended, timeout);
     case "snooze":
-      return { case: "snoozed" as const, value: { delay: wireDuration(ended.delayMs) } };
+      return { case: "snoozed" as const, value: { delay: wireDuration("delayMs", ended.delayMs) } };
     case "release":
       return { case: "released" as const, value: create(ReleasedSchema) };
     case "cancelled":
@@ -58,9 +64,14 @@ function tooLarge(bytes: number): Failure {
   return { type: "fail", message, code: "RESULT_TOO_LARGE", retryable: false, nextDelayMs: undefined };
 }
 
+function unreportable(error: unknown): Failure {
+  const message = `the end of the handler can not be reported: ${String(error)}`;
+  return { type: "fail", message, code: "BAD_OUTCOME", retryable: false, nextDelayMs: undefined };
+}
+
 function failed(failure: Failure, timeout: boolean) {
   const { message, code, retryable, nextDelayMs } = failure;
   const error = { message: cut(message, MAX_MESSAGE_BYTES), code: cut(code, MAX_CODE_BYTES), retryable };
-  const delay = nextDelayMs === undefined ? {} : { nextDelay: wireDuration(nextDelayMs) };
+  const delay = nextDelayMs === undefined ? {} : { nextDelay: wireDuration("nextDelayMs", nextDelayMs) };
   return { case: "failed" as const, value: { error, timeout, ...delay } };
 }

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import contextvars
 import inspect
 import os
 import re
@@ -10,7 +11,6 @@ import socket
 import threading
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 from ._proto.sentinel.workers.v1 import worker_service_pb2 as pb
@@ -139,7 +139,6 @@ class _Running:
         self._loop = loop
         self._jobs: dict[int, Job] = {}
         self._tasks: dict[int, asyncio.Task[None]] = {}
-        self._threads = ThreadPoolExecutor(min(setup.slots, 1_000), "sentinel-handler")
         self.session = Session(setup, self)
 
     def session_thread(self, ended: "asyncio.Future[None]") -> None:
@@ -225,10 +224,39 @@ class _Running:
         try:
             if inspect.iscoroutinefunction(handler):
                 return returned(await handler(job))
-            value = await self._loop.run_in_executor(self._threads, handler, job)
+            value = await self._on_a_thread(handler, job)
             return returned(await value if inspect.isawaitable(value) else value)
         except Exception as error:
             return raised(error)
+
+    async def _on_a_thread(self, handler: Handler, job: Job) -> object:
+        """A thread of its own, which neither the next attempt nor the exit of the process waits for: a
+        function that ignores its cancel can not be stopped."""
+        done: asyncio.Future[object] = self._loop.create_future()
+        context = contextvars.copy_context()
+
+        def tell(value: object, error: BaseException | None) -> None:
+            if done.done():
+                return
+            if error is None:
+                done.set_result(value)
+            else:
+                done.set_exception(error)
+
+        def run() -> None:
+            value: object = None
+            error: BaseException | None = None
+            try:
+                value = context.run(handler, job)
+            except StopIteration:
+                # No future takes this one.
+                error = RuntimeError("the handler raised StopIteration")
+            except BaseException as raised_by_handler:
+                error = raised_by_handler
+            self._post(lambda: tell(value, error))
+
+        threading.Thread(target=run, name=f"sentinel {job.fence}", daemon=True).start()
+        return await done
 
     async def close(self) -> None:
         self.session.stop()
@@ -238,7 +266,6 @@ class _Running:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        self._threads.shutdown(wait=False, cancel_futures=True)
 
 
 def _check(setup: Setup) -> None:

@@ -2,6 +2,30 @@
 
 use super::*;
 
+/// An address whose connections are neither taken nor refused, as long as both are held.
+async fn silent() -> (SocketAddr, tokio::net::TcpListener, Vec<TcpStream>) {
+    let socket = tokio::net::TcpSocket::new_v4().expect("a socket");
+    socket.bind("127.0.0.1:0".parse().expect("an address")).expect("a port");
+    let address = socket.local_addr().expect("an address");
+    let listener = socket.listen(1).expect("listens");
+    let mut waiting = Vec::new();
+    while let Ok(stream) = timeout(Duration::from_millis(300), TcpStream::connect(address)).await {
+        waiting.push(stream.expect("connected"));
+    }
+    (address, listener, waiting)
+}
+
+#[tokio::test]
+async fn an_address_that_does_not_answer_leaves_time_for_the_next() {
+    let (dead, _listener, _waiting) = silent().await;
+    let alive = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let alive_at = alive.local_addr().expect("an address");
+    let dialed = timeout(3 * DIAL_WITHIN, dial("h", &[dead, alive_at])).await.expect("in time");
+    assert_eq!(dialed.expect("one answers").1, alive_at);
+    let error = dial("h", &[dead]).await.expect_err("nobody answers");
+    assert!(error.to_string().contains("timed out"), "{error}");
+}
+
 fn at(ips: &[&str]) -> Vec<SocketAddr> {
     ips.iter().map(|ip| SocketAddr::new(ip.parse().expect("an address"), 80)).collect()
 }
