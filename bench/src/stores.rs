@@ -47,7 +47,7 @@ impl Stores {
     /// What `sentinel serve` needs to find them.
     pub(crate) fn flags(&self) -> Vec<String> {
         let mut flags = vec![format!("--data-dir={}", self.dir.path().join("data").display())];
-        flags.extend(self.redis.iter().map(|redis| format!("--broker-url={}", redis.url())));
+        flags.extend(self.redis.iter().map(|redis| format!("--store-url={}", redis.url())));
         flags.extend(self.ledger.iter().map(|ledger| format!("--ledger-url={}", ledger.url())));
         flags
     }

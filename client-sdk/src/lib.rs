@@ -36,7 +36,7 @@ pub use sentinel_proto as proto;
 pub const DEFAULT_ENDPOINT: &str = "http://127.0.0.1:7070";
 
 /// Whether a job in this state stays there until someone retries it.
-pub fn is_final(state: proto::jobs::v1::JobState) -> bool {
+pub fn is_terminal(state: proto::jobs::v1::JobState) -> bool {
     use proto::jobs::v1::JobState;
     matches!(
         state,

@@ -16,7 +16,7 @@ use crate::proto::jobs::v1::{
     Job, JobFilter, JobIds, JobView, SummarySelection, WatchRequest, WatchResponse, watch_request,
     watch_response,
 };
-use crate::{Client, Error, is_final};
+use crate::{Client, Error, is_terminal};
 use followed::Followed;
 
 /// One thing that a watch saw. Keepalives are not shown.
@@ -157,13 +157,13 @@ impl Client {
                     if snapshot.unknown_ids.contains(&id) {
                         return Err(Error::UnknownJob { id });
                     }
-                    let ended = |job: &Job| job.id == id && is_final(job.state());
+                    let ended = |job: &Job| job.id == id && is_terminal(job.state());
                     if let Some(job) = snapshot.jobs.into_iter().find(ended) {
                         return Ok(job);
                     }
                 }
                 WatchEvent::Change(change) => {
-                    if let Some(job) = change.job.filter(|job| is_final(job.state())) {
+                    if let Some(job) = change.job.filter(|job| is_terminal(job.state())) {
                         return Ok(job);
                     }
                 }

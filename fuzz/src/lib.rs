@@ -1,6 +1,6 @@
 //! Throws bytes at what decodes them: a committed corpus, then mutations of it for a moment
 //! in every test run, and for as long as asked in a soak. It runs on stable under any test
-//! runner; the crates bring their targets, this one the dice.
+//! runner; the crates bring their targets, this one the entropy.
 //!
 //! A target lives beside the code that it fuzzes, its corpus in `tests/corpus/<target>`,
 //! one file an input, named for what it is. A file that starts with `crash` broke something.

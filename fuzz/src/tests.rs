@@ -21,7 +21,7 @@ fn a_fault_three_steps_away_is_found() {
     }
     let target = Target { manifest_dir: DIR, name: "self_test", check: depth, seeds };
     let found = catch_unwind(|| target.run(Duration::from_secs(20)));
-    assert!(found.is_err(), "the dice do not get there");
+    assert!(found.is_err(), "the entropy do not get there");
 }
 
 #[test]

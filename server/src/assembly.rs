@@ -11,7 +11,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use sentinel_broker::ServerId;
 use sentinel_domain::Ack;
 use sentinel_engine::{Chance, Engine, Parts, Settings, Tasks};
 use sentinel_ledger::Ledger;
@@ -23,7 +22,8 @@ use sentinel_proto::jobs::v1::ingest_service_server::IngestServiceServer;
 use sentinel_proto::jobs::v1::job_service_server::JobServiceServer;
 use sentinel_proto::jobs::v1::kind_service_server::KindServiceServer;
 use sentinel_proto::workers::v1::worker_service_server::WorkerServiceServer;
-use sentinel_redis::Condition;
+use sentinel_store::ServerId;
+use sentinel_store_redis::Condition;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
@@ -175,25 +175,25 @@ fn settings(config: &Config) -> Settings {
         session_ttl_ms: ms(config.session_ttl),
         ping_ms: ms(config.ping),
         receive_timeout_ms: ms(config.receive_timeout),
-        finals_hot_ms: ms(config.finals_hot),
+        finals_hot_ms: ms(config.store_retention),
         watch_window_ms: ms(config.watch_window),
         keep_succeeded_ms: ms(config.keep_succeeded),
         keep_unsuccessful_ms: ms(config.keep_unsuccessful),
         keep_finished_max: config.keep_finished_max,
         ack: match config.ack {
-            AckLevel::Hot => Ack::Hot,
+            AckLevel::Store => Ack::Store,
             AckLevel::Replicated => Ack::Replicated,
             AckLevel::Ledger => Ack::Ledger,
         },
-        has_replicas: config.broker_url.is_some(),
+        has_replicas: config.store_url.is_some(),
         ..Settings::default()
     }
 }
 
 fn parts(stores: Stores, settings: Settings, observe: Observe) -> Parts {
-    let Stores { broker, ledger, clock, .. } = stores;
+    let Stores { store, ledger, clock, .. } = stores;
     Parts {
-        broker,
+        store,
         ledger,
         clock,
         chance: Chance::system(),

@@ -64,7 +64,7 @@ words! {
     /// How safe a change is before it is acknowledged.
     AckLevel {
         /// The store has it.
-        Hot = "hot",
+        Store = "store",
         /// Replicas of Redis have it.
         Replicated = "replicated",
         /// The ledger has it.

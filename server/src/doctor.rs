@@ -1,9 +1,9 @@
 //! What a look at an installation finds, and what to do about it. Reads only.
 
-mod broker;
 mod disk;
 mod ledger;
 mod server;
+mod store;
 
 use sentinel_client::Access;
 use serde::Serialize;
@@ -52,9 +52,9 @@ impl Finding {
 
 /// Looks at the stores of a configuration and at the server of a URL.
 pub(crate) async fn examine(config: &Config, server: &str, access: &Access) -> Vec<Finding> {
-    let mut findings = match (&config.broker_url, &config.ledger_url) {
-        (Some(broker), Some(ledger)) => {
-            let mut findings = broker::examine(broker).await;
+    let mut findings = match (&config.store_url, &config.ledger_url) {
+        (Some(store), Some(ledger)) => {
+            let mut findings = store::examine(store).await;
             findings.extend(ledger::examine(ledger, config.payload_max_bytes).await);
             findings
         }

@@ -12,11 +12,11 @@ mod mark;
 use std::path::Path;
 use std::sync::Arc;
 
-use sentinel_broker::{Broker, Position, RequestMemory, ServerId, Tail};
 use sentinel_domain::{JobId, Millis};
-use sentinel_embedded::{DirLock, Embedded, OpenOptions};
 use sentinel_ledger::{Ledger, LedgerOptions, Move, MoveStep};
-use sentinel_redis::{Found, inspect};
+use sentinel_store::{IdempotencyRecord, JournalPage, Position, ServerId, Store};
+use sentinel_store_embedded::{DirLock, Embedded, OpenOptions};
+use sentinel_store_redis::{Found, inspect};
 
 use crate::assembly::open_stores;
 use crate::backup::{self, BackupError};
@@ -37,7 +37,7 @@ const FULL_PERCENT: u64 = 85;
 /// Where to.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Target<'a> {
-    pub(crate) broker_url: &'a StoreUrl,
+    pub(crate) store_url: &'a StoreUrl,
     pub(crate) ledger_url: &'a StoreUrl,
     /// The largest payload that its servers take.
     pub(crate) payload_bytes: u64,
@@ -86,8 +86,8 @@ pub(crate) async fn carry_over(
     }
     let lock = Arc::new(DirLock::acquire(dir).map_err(BackupError::from)?);
     backup::refuse_to_serve(dir)?;
-    let (broker_url, ledger_url) = (target.broker_url.to_string(), target.ledger_url.to_string());
-    let mark = Mark::new(State::Moving, broker_url, ledger_url);
+    let (store_url, ledger_url) = (target.store_url.to_string(), target.ledger_url.to_string());
+    let mark = Mark::new(State::Moving, store_url, ledger_url);
     if let Some(before) = Mark::read(dir)?
         && !before.is_to_same(&mark)
     {
@@ -111,7 +111,7 @@ struct Source {
     ledger: Ledger,
     at: Position,
     as_of: Millis,
-    requests: Vec<RequestMemory>,
+    requests: Vec<IdempotencyRecord>,
     rows: u64,
     /// Jobs that have not ended.
     jobs: u64,
@@ -122,12 +122,12 @@ struct Source {
 impl Source {
     async fn open(lock: Arc<DirLock>, now: Millis) -> Result<Self, MoveError> {
         let options = OpenOptions { ballast_bytes: 0, ..OpenOptions::new(lock.clone(), now) };
-        let (broker, ledger) = open_stores(options).await?;
-        let at = project(lock.dir(), &broker, &ledger).await?;
+        let (store, ledger) = open_stores(options).await?;
+        let at = project(lock.dir(), &store, &ledger).await?;
         // The ledger has those of producers.
-        let mut requests = broker.remembered().await?;
+        let mut requests = store.remembered().await?;
         requests.retain(|request| !request.is_of_producer());
-        drop(broker);
+        drop(store);
         let (as_of, rows) = (ledger.as_of().await?, ledger.row_count().await?);
         let (mut jobs, mut job_bytes) = (0, 0);
         let mut after: Option<JobId> = None;
@@ -144,12 +144,14 @@ impl Source {
 }
 
 /// Carries the journal into the ledger beside it, to its end.
-async fn project(dir: &Path, broker: &Embedded, ledger: &Ledger) -> Result<Position, MoveError> {
-    let head = *broker.head().borrow();
+async fn project(dir: &Path, store: &Embedded, ledger: &Ledger) -> Result<Position, MoveError> {
+    let head = *store.head().borrow();
     let mut at = ledger.checkpoint().await?;
     while at.seq < head.seq {
-        at = match broker.tail(at, ENTRIES).await? {
-            Tail::Entries(entries) if !entries.is_empty() => ledger.project(at, entries).await?,
+        at = match store.tail(at, ENTRIES).await? {
+            JournalPage::Entries(entries) if !entries.is_empty() => {
+                ledger.project(at, entries).await?
+            }
             _ => return Err(MoveError::Apart { dir: dir.to_owned(), head, at }),
         };
     }
@@ -204,8 +206,8 @@ impl Work<'_> {
         }
     }
 
-    fn options(&self) -> sentinel_redis::OpenOptions {
-        sentinel_redis::OpenOptions::new(self.target.broker_url.reveal(), self.now)
+    fn options(&self) -> sentinel_store_redis::OpenOptions {
+        sentinel_store_redis::OpenOptions::new(self.target.store_url.reveal(), self.now)
     }
 
     /// Makes sure of both stores, and shuts servers out of them.
@@ -242,11 +244,11 @@ impl Work<'_> {
     }
 
     fn taken(&self, at: Position, jobs: u64) -> MoveError {
-        MoveError::Taken { broker_url: self.mark.broker_url.clone(), at, jobs }
+        MoveError::Taken { store_url: self.mark.store_url.clone(), at, jobs }
     }
 
     /// No server begins a store in Redis while rows are copied.
-    async fn fence(&self, options: &sentinel_redis::OpenOptions) -> Result<(), MoveError> {
+    async fn fence(&self, options: &sentinel_store_redis::OpenOptions) -> Result<(), MoveError> {
         let owner = ServerId(rand::random());
         let fenced = rebuild::begin(options, owner, self.source.at.epoch).await?;
         let was = fenced.was();
@@ -257,7 +259,7 @@ impl Work<'_> {
 
     /// Of a Cluster nobody knows yet which node will have the jobs.
     async fn refuse_narrow(&self) -> Result<(), MoveError> {
-        let found = inspect(self.target.broker_url.reveal(), || self.now).await?;
+        let found = inspect(self.target.store_url.reveal(), || self.now).await?;
         let [node] = &found.nodes[..] else { return Ok(()) };
         let (needed, most) = (self.source.job_bytes, node.max_bytes);
         let free = (most / 100 * FULL_PERCENT).saturating_sub(node.used_bytes);

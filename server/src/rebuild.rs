@@ -9,10 +9,10 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sentinel_broker::{Entry, JobEvent, Position, RequestMemory, ServerId, Tail};
 use sentinel_domain::{Job, JobId, Millis, decide, on_restore, raise_epoch};
 use sentinel_ledger::{Ledger, LedgerError};
-use sentinel_redis::{Found, OpenOptions, Rebuild, RebuildError};
+use sentinel_store::{Entry, IdempotencyRecord, JobEvent, JournalPage, Position, ServerId};
+use sentinel_store_redis::{Found, OpenOptions, Rebuild, RebuildError};
 use tokio::time::Instant;
 
 /// Jobs of one read of the ledger, and entries of one projection.
@@ -70,7 +70,7 @@ pub(crate) async fn rebuild(
     options: &OpenOptions,
     ledger: &Ledger,
     owner: ServerId,
-    requests: &[RequestMemory],
+    requests: &[IdempotencyRecord],
     show: &impl Show,
 ) -> Result<Rebuilt, Failed> {
     let checkpoint = ledger.checkpoint().await?;
@@ -151,8 +151,8 @@ impl<S: Show> Work<'_, S> {
         }
         loop {
             let entries = match self.store.tail(self.at, ENTRIES).await? {
-                Tail::Entries(entries) => entries,
-                Tail::Trimmed | Tail::OtherEpoch => {
+                JournalPage::Entries(entries) => entries,
+                JournalPage::Trimmed | JournalPage::OtherEpoch => {
                     return Err(Failed::OtherLedger { checkpoint: self.at });
                 }
             };
@@ -190,7 +190,7 @@ impl<S: Show> Work<'_, S> {
             for job in page {
                 let (job, event) = self.taken_back(job);
                 events.extend(event);
-                if !job.status.state.is_final() {
+                if !job.status.state.is_terminal() {
                     waited_for.extend(job.status.waiting_for.iter().copied());
                     jobs.push(job);
                 }

@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 use crate::{paint, proto, repo, shell, tools};
 
 /// Where generated files live, relative to the root.
-const FOLDERS: [&str; 2] = ["proto/src/gen", "server/broker/src/gen"];
+const FOLDERS: [&str; 2] = ["proto/src/gen", "server/store/src/gen"];
 
 #[derive(Debug, Default, clap::Args)]
 pub(crate) struct Args {

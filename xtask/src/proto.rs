@@ -19,7 +19,7 @@ pub(crate) struct Module {
 pub(crate) const MODULES: [Module; 2] = [
     Module { folder: "proto/sentinel", baseline: "proto/baseline.binpb", config: "proto/buf.yaml" },
     Module {
-        folder: "server/broker/proto/sentinel",
+        folder: "server/store/proto/sentinel",
         baseline: "proto/baseline-store.binpb",
         config: "proto/buf.store.yaml",
     },

@@ -73,7 +73,7 @@ export interface NewJob {
   /** How long a running handler may go on after a cancel. Default 30 s. */
   readonly cancelGraceMs?: number;
   /** How safe a change must be before it is acknowledged. Default: as the server is set. */
-  readonly ack?: "hot" | "replicated" | "ledger";
+  readonly ack?: "store" | "replicated" | "ledger";
 }
 
 const BACKOFF = { fixed: BackoffKind.FIXED, exponential: BackoffKind.EXPONENTIAL } as const;
@@ -133,7 +133,7 @@ export function specOf(job: NewJob): JobSpec {
   });
 }
 
-const ACK = { hot: AckLevel.HOT, replicated: AckLevel.REPLICATED, ledger: AckLevel.LEDGER } as const;
+const ACK = { store: AckLevel.STORE, replicated: AckLevel.REPLICATED, ledger: AckLevel.LEDGER } as const;
 
 function dependencyPolicy(policy: "cancel" | "run"): DependencyFailurePolicy {
   return policy === "run" ? DependencyFailurePolicy.RUN : DependencyFailurePolicy.CANCEL;

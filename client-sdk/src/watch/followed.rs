@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{WatchEvent, is_final, watch_request};
+use super::{WatchEvent, is_terminal, watch_request};
 
 /// The jobs of a watch by ids. A watch by filter follows no fixed set and is never complete.
 pub(super) struct Followed {
@@ -29,7 +29,7 @@ impl Followed {
         match event {
             WatchEvent::Snapshot(snapshot) => {
                 for job in &snapshot.jobs {
-                    self.set(&job.id, !is_final(job.state()));
+                    self.set(&job.id, !is_terminal(job.state()));
                 }
                 for id in &snapshot.unknown_ids {
                     self.set(id, false);
@@ -38,7 +38,7 @@ impl Followed {
             WatchEvent::Change(change) => {
                 if let Some(job) = &change.job {
                     // A retry of a final job opens it again.
-                    self.set(&job.id, !is_final(job.state()));
+                    self.set(&job.id, !is_terminal(job.state()));
                 }
             }
             _ => {}

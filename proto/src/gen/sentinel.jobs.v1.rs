@@ -565,10 +565,10 @@ impl LostPolicy {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
 pub enum AckLevel {
-    /// As the setting `ack` of the server says, which is ACK_LEVEL_HOT by default.
+    /// As the setting `ack` of the server says, which is ACK_LEVEL_STORE by default.
     Unspecified = 0,
     /// The store of the server has it: the journal on its disk, or Redis as it is set up.
-    Hot = 1,
+    Store = 1,
     /// As many replicas of Redis have it as the server's setting `ack_replicas` says. Only a
     /// server on Redis takes it.
     Replicated = 2,
@@ -583,7 +583,7 @@ impl AckLevel {
     pub fn as_str_name(&self) -> &'static str {
         match self {
             Self::Unspecified => "ACK_LEVEL_UNSPECIFIED",
-            Self::Hot => "ACK_LEVEL_HOT",
+            Self::Store => "ACK_LEVEL_STORE",
             Self::Replicated => "ACK_LEVEL_REPLICATED",
             Self::Ledger => "ACK_LEVEL_LEDGER",
         }
@@ -592,7 +592,7 @@ impl AckLevel {
     pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
         match value {
             "ACK_LEVEL_UNSPECIFIED" => Some(Self::Unspecified),
-            "ACK_LEVEL_HOT" => Some(Self::Hot),
+            "ACK_LEVEL_STORE" => Some(Self::Store),
             "ACK_LEVEL_REPLICATED" => Some(Self::Replicated),
             "ACK_LEVEL_LEDGER" => Some(Self::Ledger),
             _ => None,

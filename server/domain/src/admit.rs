@@ -173,7 +173,7 @@ impl NewJob {
             cancel_grace_ms: cancel_grace_ms.unwrap_or(l::CANCEL_GRACE_MS),
             actor: filled(actor),
             ack: self.ack,
-            foreign: None,
+            unknown_fields: None,
         })
     }
 
@@ -295,11 +295,11 @@ pub struct Dependency {
 }
 
 /// The job in the state that it is born in. `dependencies` has every id of `depends_on`.
-pub fn birth(id: JobId, spec: Arc<Spec>, dependencies: &[Dependency], now: Millis) -> Job {
+pub fn initial_state(id: JobId, spec: Arc<Spec>, dependencies: &[Dependency], now: Millis) -> Job {
     let waiting_for: Box<[JobId]> =
-        dependencies.iter().filter(|d| !d.state.is_final()).map(|d| d.id).collect();
+        dependencies.iter().filter(|d| !d.state.is_terminal()).map(|d| d.id).collect();
     let spoiled = spec.on_dependency_failure == DependencyFailure::Cancel
-        && dependencies.iter().any(|d| d.state.is_final() && d.state != State::Succeeded);
+        && dependencies.iter().any(|d| d.state.is_terminal() && d.state != State::Succeeded);
     let (state, reason) = if spoiled {
         (State::Cancelled, Reason::DependencyFailed)
     } else if !waiting_for.is_empty() {
@@ -322,7 +322,7 @@ pub fn birth(id: JobId, spec: Arc<Spec>, dependencies: &[Dependency], now: Milli
         ready_at: spec.run_at,
         updated_at: now,
         started_at: None,
-        finished_at: state.is_final().then_some(now),
+        finished_at: state.is_terminal().then_some(now),
         lease: None,
         cancel: None,
         error: None,
@@ -332,7 +332,7 @@ pub fn birth(id: JobId, spec: Arc<Spec>, dependencies: &[Dependency], now: Milli
         waiting_for: if spoiled { Box::default() } else { waiting_for },
         worker: None,
         recorded: None,
-        foreign: None,
+        unknown_fields: None,
     };
     Job { id, spec, status }
 }

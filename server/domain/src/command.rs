@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::{Dice, JobError, JobId, Lease, Millis, Name, SessionId, Spec, State};
+use crate::{Entropy, JobError, JobId, Lease, Millis, Name, SessionId, Spec, State};
 
 /// What can be asked of a job. Those with a lease come from the worker that holds it.
 #[derive(Clone, Debug, PartialEq)]
@@ -26,7 +26,7 @@ pub enum Command {
     /// The worker hands it back without running it.
     Release { lease: Lease },
     /// The handler stopped because of a cancel.
-    Stop { lease: Lease, started_at: Option<Millis>, dice: Dice },
+    Stop { lease: Lease, started_at: Option<Millis>, entropy: Entropy },
     /// State for the next attempt.
     Checkpoint { lease: Lease, data: Bytes },
     /// A caller wants it ended.
@@ -36,7 +36,7 @@ pub enum Command {
     /// The worker of this session is lost.
     Lose { session: SessionId },
     /// The worker let run_timeout and its slack pass.
-    TimeOut { dice: Dice },
+    TimeOut { entropy: Entropy },
     /// A job that it waits for is final.
     Unblock { parent: JobId, outcome: State },
     /// A job under the same unique key takes its place.
@@ -58,7 +58,7 @@ pub struct Failure {
     /// Overrides the pause of the retry policy.
     pub next_delay_ms: Option<u64>,
     pub timed_out: bool,
-    pub dice: Dice,
+    pub entropy: Entropy,
 }
 
 /// Why a command changes nothing.

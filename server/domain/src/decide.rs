@@ -6,7 +6,7 @@ mod wait;
 
 use bytes::Bytes;
 
-use crate::alarm::{revoke_at, start_deadline, timeout_at};
+use crate::deadline::{revoke_at, start_deadline, timeout_at};
 use crate::limits::CHECKPOINT_BYTES;
 use crate::{
     AttemptEnd, AttemptOutcome, Cancel, Command, Job, Lease, Millis, Name, Reason, Refusal,
@@ -40,7 +40,7 @@ pub fn decide(job: &Job, command: &Command, now: Millis) -> Result<Decision, Ref
         Command::Delete => delete(job, now),
         Command::Cancel { reason, actor } => cancel(job, reason, actor, now),
         Command::Revoke => revoke(job, now),
-        Command::TimeOut { dice } => time_out(job, *dice, now),
+        Command::TimeOut { entropy } => time_out(job, *entropy, now),
         Command::Lose { session } => lose(job, *session, now),
         Command::Checkpoint { lease, data } => checkpoint(job, lease, data, now),
         Command::NotReceived { lease } => {
@@ -63,9 +63,9 @@ pub fn decide(job: &Job, command: &Command, now: Millis) -> Result<Decision, Ref
             let lease = held(job, lease)?;
             Ok(recorded(finish::snooze(job, &lease, *started_at, *delay_ms, now), &lease))
         }
-        Command::Stop { lease, started_at, dice } => {
+        Command::Stop { lease, started_at, entropy } => {
             let lease = held(job, lease)?;
-            Ok(recorded(finish::stop(job, &lease, *started_at, *dice, now), &lease))
+            Ok(recorded(finish::stop(job, &lease, *started_at, *entropy, now), &lease))
         }
     }
 }
@@ -164,14 +164,14 @@ fn revoke(job: &Job, now: Millis) -> Result<Decision, Refusal> {
     Ok(Decision { job: with(job, status), end: Some(end) })
 }
 
-fn time_out(job: &Job, dice: u32, now: Millis) -> Result<Decision, Refusal> {
+fn time_out(job: &Job, entropy: u32, now: Millis) -> Result<Decision, Refusal> {
     let (Some(lease), Some(at)) = (job.status.lease, timeout_at(job)) else {
         return Err(Refusal::WrongState);
     };
     if at > now {
         return Err(Refusal::NotDue);
     }
-    let failure = finish::silent_timeout(dice);
+    let failure = finish::silent_timeout(entropy);
     Ok(finish::fail(job, &lease, None, &failure, now))
 }
 
@@ -204,7 +204,7 @@ fn delete(job: &Job, now: Millis) -> Result<Decision, Refusal> {
     if !is.can_be_deleted() {
         return Err(Refusal::Running);
     }
-    let state = if is.is_final() { is } else { State::Cancelled };
+    let state = if is.is_terminal() { is } else { State::Cancelled };
     let mut status = changed(job, now);
     finish::end(&mut status, state, Reason::Deleted, now);
     status.result = None;

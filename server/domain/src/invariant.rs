@@ -18,7 +18,7 @@ pub const ALL: &[Invariant] = &[
     },
     Invariant {
         name: "finished-iff-final",
-        holds: |j| j.status.finished_at.is_some() == j.status.state.is_final(),
+        holds: |j| j.status.finished_at.is_some() == j.status.state.is_terminal(),
     },
     Invariant {
         name: "waits-for-jobs-iff-blocked",
@@ -114,7 +114,7 @@ pub const ALL: &[Invariant] = &[
 fn fits(state: State, reason: Reason) -> bool {
     use Reason as R;
     match state {
-        _ if reason == R::Deleted => state.is_final(),
+        _ if reason == R::Deleted => state.is_terminal(),
         State::Blocked | State::Running | State::Succeeded => reason == R::None,
         State::Scheduled => {
             matches!(reason, R::None | R::HandlerError | R::Timeout | R::Snoozed)
@@ -166,16 +166,16 @@ pub fn broken_step(before: &Job, after: &Job) -> Vec<&'static str> {
     let (b, a) = (&before.status, &after.status);
     let started = a.epoch > b.epoch;
     let deleted =
-        a.is_deleted() && a.state.is_final() && (a.state == b.state || !b.state.is_final());
+        a.is_deleted() && a.state.is_terminal() && (a.state == b.state || !b.state.is_terminal());
     let rules: [(&'static str, bool); 12] = [
         ("same-job", before.id == after.id && may_follow(before, after)),
         ("version-dense", a.version == b.version + 1),
         ("epoch-never-falls", a.epoch >= b.epoch),
         ("lease-never-reused", a.lease.is_none() || a.lease == b.lease || a.epoch > b.epoch),
-        ("final-only-left-by-retry", !b.state.is_final() || a.run == b.run + 1 || deleted),
+        ("final-only-left-by-retry", !b.state.is_terminal() || a.run == b.run + 1 || deleted),
         ("nothing-after-deletion", !b.is_deleted()),
         ("time-never-falls", a.updated_at >= b.updated_at),
-        ("run-changes-only-from-final", a.run == b.run || b.state.is_final()),
+        ("run-changes-only-from-final", a.run == b.run || b.state.is_terminal()),
         ("retry-starts-over", a.run == b.run || (a.state == State::Ready && a.attempt == 0)),
         ("epoch-rises-by-one-at-start", !started || starts(before, after)),
         ("no-attempt-after-cancel", !started || b.cancel.is_none()),

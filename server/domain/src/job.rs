@@ -37,18 +37,18 @@ impl State {
     ];
 
     /// Nothing but a retry moves a job out of a final state.
-    pub const fn is_final(self) -> bool {
+    pub const fn is_terminal(self) -> bool {
         matches!(self, Self::Succeeded | Self::Failed | Self::Cancelled | Self::Expired)
     }
 
     /// A cancel may end it, or ask its handler to.
     pub const fn can_be_cancelled(self) -> bool {
-        !self.is_final()
+        !self.is_terminal()
     }
 
     /// A retry may begin another run.
     pub const fn can_be_retried(self) -> bool {
-        self.is_final()
+        self.is_terminal()
     }
 
     /// No handler works on it.
@@ -138,7 +138,7 @@ pub struct Status {
     /// The last lease whose report is the record: tells a report that came twice from a stale one.
     pub recorded: Option<(u64, SessionId)>,
     /// Stored fields that only a newer version knows: they go along unread.
-    pub foreign: Option<Box<[u8]>>,
+    pub unknown_fields: Option<Box<[u8]>>,
 }
 
 impl Status {

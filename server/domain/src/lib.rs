@@ -1,13 +1,13 @@
 //! What a job is and what may happen to it.
 //!
-//! Pure: no IO, no async, no clock, no randomness. Time and dice are arguments, so every
+//! Pure: no IO, no async, no clock, no randomness. Time and entropy are arguments, so every
 //! rule can be walked exhaustively and replayed. Stores apply what is decided here; they
 //! never decide.
 
 mod admit;
-mod alarm;
 mod attempt;
 mod command;
+mod deadline;
 mod decide;
 mod filter;
 mod id;
@@ -24,10 +24,10 @@ mod unique;
 mod update;
 mod violation;
 
-pub use admit::{Dependency, NewJob, birth, check_name};
-pub use alarm::{alarm_at, on_alarm};
+pub use admit::{Dependency, NewJob, check_name, initial_state};
 pub use attempt::{AttemptEnd, AttemptOutcome};
 pub use command::{Command, Failure, Refusal};
+pub use deadline::{next_deadline, on_deadline};
 pub use decide::{Decision, decide, promote, start};
 pub use filter::Filter;
 pub use id::{JobId, MAX_SHARD, SessionId, WorkerId};
@@ -36,7 +36,7 @@ pub use job::{Cancel, Job, JobError, Lease, Millis, Progress, Reason, State, Sta
 pub use order::ready_score;
 pub use queue::{Queue, QueueMode, QueueOrder};
 pub use restore::{on_restore, raise_epoch, stand_in};
-pub use retry::{Backoff, Dice, Jitter, RetryPolicy};
+pub use retry::{Backoff, Entropy, Jitter, RetryPolicy};
 pub use spec::{
     Ack, DependencyFailure, INDEXED_LABEL, Label, Name, OnLost, Spec, Unique, UniqueMode,
     UniqueScope,

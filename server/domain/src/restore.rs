@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use crate::{Command, Job, JobId, Millis, OnLost, Reason, Spec, State, birth};
+use crate::{Command, Job, JobId, Millis, OnLost, Reason, Spec, State, initial_state};
 
 /// What to do about a job that was running when the backup was taken. The attempt may have done
 /// its work since, so a job that must not run twice ends; another one goes back to its queue,
@@ -34,7 +34,7 @@ pub fn raise_epoch(job: &Job, floor: u64) -> Option<Job> {
 /// of that was lost in a crash.
 pub fn stand_in(id: JobId, child: &Job, now: Millis) -> Job {
     let spec = Spec { depends_on: Box::default(), unique: None, ..Spec::clone(&child.spec) };
-    let mut job = birth(id, Arc::new(spec), &[], now);
+    let mut job = initial_state(id, Arc::new(spec), &[], now);
     job.status.state = State::Cancelled;
     job.status.reason = Reason::Deleted;
     job.status.finished_at = Some(now);

@@ -3,7 +3,7 @@
 use crate::limits::{ATTEMPTS_DEFAULT, RETRY_BASE_MS, RETRY_CAP_MS};
 
 /// A random number that the caller threw; the domain has none of its own.
-pub type Dice = u32;
+pub type Entropy = u32;
 
 /// How the pause grows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,7 +44,7 @@ impl Default for RetryPolicy {
 
 impl RetryPolicy {
     /// The pause after the `attempt`-th attempt failed (from 1), in milliseconds.
-    pub fn pause_ms(&self, attempt: u32, dice: Dice) -> u64 {
+    pub fn pause_ms(&self, attempt: u32, entropy: Entropy) -> u64 {
         let pause = match self.backoff {
             Backoff::Fixed => self.base_ms,
             Backoff::Exponential => {
@@ -56,7 +56,7 @@ impl RetryPolicy {
         match self.jitter {
             Jitter::None => pause,
             Jitter::Full => {
-                let share = ((u128::from(pause) + 1) * u128::from(dice)) >> 32;
+                let share = ((u128::from(pause) + 1) * u128::from(entropy)) >> 32;
                 share as u64
             }
         }

@@ -54,7 +54,7 @@ pub struct Spec {
     /// None: as the server is set at the time of a change.
     pub ack: Option<Ack>,
     /// Stored fields that only a newer version knows: they go along unread.
-    pub foreign: Option<Box<[u8]>>,
+    pub unknown_fields: Option<Box<[u8]>>,
 }
 
 /// How safe a change of a job must be before it is acknowledged, in rising order.
@@ -62,7 +62,7 @@ pub struct Spec {
 pub enum Ack {
     /// The hot store has it.
     #[default]
-    Hot,
+    Store,
     /// Replicas of the hot store have it.
     Replicated,
     /// The ledger has it.

@@ -52,7 +52,7 @@ pub fn held_key(job: &Job) -> Option<(UniqueKey, Option<Millis>)> {
             let until = job.spec.created_at.saturating_add_unsigned(ttl_ms);
             Some((scoped(&job.spec, unique), Some(until)))
         }
-        None if job.status.state.is_final() => None,
+        None if job.status.state.is_terminal() => None,
         None => Some((scoped(&job.spec, unique), None)),
     }
 }

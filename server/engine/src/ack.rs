@@ -5,8 +5,8 @@
 
 use std::time::Duration;
 
-use sentinel_broker::{Change, Group, Position, Verdict};
 use sentinel_domain::{Ack, Job, Millis, NewJob, Spec};
+use sentinel_store::{Mutation, Position, Transaction, TransactionResult};
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -96,18 +96,18 @@ impl Engine {
     }
 
     /// How safe a group must be: as its most careful job asks.
-    pub(crate) fn level_of_group(&self, group: &Group) -> Ack {
-        let of_change = |change: &Change| match change {
-            Change::Create { job, .. }
-            | Change::Respec { job, .. }
-            | Change::Update { job, .. } => self.level_of(&job.spec),
-            Change::PutQueue(_) => self.settings.ack,
-            Change::Progress { .. }
-            | Change::PutSession(_)
-            | Change::DropSession(_)
-            | Change::PutCard { .. }
-            | Change::DrainSession(_)
-            | Change::Remember(_) => Ack::Hot,
+    pub(crate) fn level_of_group(&self, group: &Transaction) -> Ack {
+        let of_change = |change: &Mutation| match change {
+            Mutation::Create { job, .. }
+            | Mutation::ReplaceSpec { job, .. }
+            | Mutation::Update { job, .. } => self.level_of(&job.spec),
+            Mutation::PutQueue(_) => self.settings.ack,
+            Mutation::Progress { .. }
+            | Mutation::PutSession(_)
+            | Mutation::DropSession(_)
+            | Mutation::PutWorkerInfo { .. }
+            | Mutation::DrainSession(_)
+            | Mutation::Remember(_) => Ack::Store,
         };
         group.changes.iter().map(of_change).max().unwrap_or_default()
     }
@@ -115,18 +115,18 @@ impl Engine {
     /// Commits groups and waits until what they did may be acknowledged.
     pub(crate) async fn acknowledged(
         &self,
-        groups: Vec<Group>,
+        groups: Vec<Transaction>,
         least: Ack,
-    ) -> Result<Vec<Verdict>, EngineError> {
+    ) -> Result<Vec<TransactionResult>, EngineError> {
         let level = groups.iter().map(|group| self.level_of_group(group)).max();
         let level = level.unwrap_or_default().max(least);
         let done = self.commits.submit(groups, level).await?;
         // What was repeated or refused is told by way of the job that it is about.
-        if !done.verdicts.is_empty() && !done.verdicts.contains(&Verdict::Committed) {
+        if !done.verdicts.is_empty() && !done.verdicts.contains(&TransactionResult::Committed) {
             return Ok(done.verdicts);
         }
         match level {
-            Ack::Hot => {}
+            Ack::Store => {}
             Ack::Replicated if done.is_replicated => {}
             Ack::Replicated => {
                 return Err(EngineError::NotYetSafe {
@@ -142,9 +142,9 @@ impl Engine {
     /// The same for one group.
     pub(crate) async fn acknowledge(
         &self,
-        group: Group,
+        group: Transaction,
         least: Ack,
-    ) -> Result<Verdict, EngineError> {
+    ) -> Result<TransactionResult, EngineError> {
         let mut verdicts = self.acknowledged(vec![group], least).await?;
         verdicts.pop().ok_or(EngineError::ShuttingDown)
     }
@@ -157,7 +157,7 @@ impl Engine {
 
     /// The same for everything that was committed until now.
     pub(crate) async fn acknowledge_all_known(&self, level: Ack) -> Result<(), EngineError> {
-        if level == Ack::Hot {
+        if level == Ack::Store {
             return Ok(());
         }
         self.acknowledged(Vec::new(), level).await.map(drop)

@@ -3,9 +3,9 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use sentinel_broker::{Conflict, Group, Verdict};
 use sentinel_domain::limits::{BATCH_BYTES, BATCH_JOBS, CLASSES_PER_QUEUE};
 use sentinel_domain::{Ack, Job, Name, NewJob, UniqueKey, Violation};
+use sentinel_store::{Conflict, Transaction, TransactionResult};
 
 use crate::answer::{self, Answer};
 use crate::enqueue::Draft;
@@ -59,7 +59,7 @@ impl Trace<'_> {
     /// The least level that its caller asks for.
     fn least(self) -> Ack {
         match self {
-            Self::Answer(_) => Ack::Hot,
+            Self::Answer(_) => Ack::Store,
             Self::Position(standing) => standing.least,
         }
     }
@@ -121,18 +121,18 @@ impl Engine {
                 return Ok(items);
             }
             match self.acknowledge(group, level).await? {
-                Verdict::Committed => {
+                TransactionResult::Committed => {
                     for (job, _) in items.iter().flatten().filter(|(_, dedup)| !dedup) {
                         self.observer.enqueued(job);
                     }
                     return Ok(items);
                 }
-                Verdict::Repeated(bytes) => return self.repeated_batch(&bytes).await,
-                Verdict::RequestReused => return Err(EngineError::RequestReused),
-                Verdict::Conflict(Conflict::Remembered { .. }) => {
+                TransactionResult::Repeated(bytes) => return self.repeated_batch(&bytes).await,
+                TransactionResult::RequestReused => return Err(EngineError::RequestReused),
+                TransactionResult::Conflict(Conflict::Remembered { .. }) => {
                     return Err(EngineError::ProducerMoved);
                 }
-                Verdict::Conflict(Conflict::TooManyKinds { queue, kinds }) => {
+                TransactionResult::Conflict(Conflict::TooManyKinds { queue, kinds }) => {
                     let refusal = || EngineError::TooManyKinds {
                         queue: queue.clone(),
                         max: CLASSES_PER_QUEUE,
@@ -150,7 +150,7 @@ impl Engine {
                     }
                 }
                 // The first conflict of many: all are looked at anew.
-                Verdict::Conflict(_) => {
+                TransactionResult::Conflict(_) => {
                     self.refresh(drafts.iter_mut().flatten().collect()).await?;
                 }
             }
@@ -226,8 +226,8 @@ impl Engine {
         &self,
         drafts: &mut [Drafted],
         atomic: bool,
-    ) -> Result<(Group, Vec<BatchItem>), EngineError> {
-        let mut all = Group::default();
+    ) -> Result<(Transaction, Vec<BatchItem>), EngineError> {
+        let mut all = Transaction::default();
         let mut items = Vec::with_capacity(drafts.len());
         for draft in drafts {
             let drafted = match draft {

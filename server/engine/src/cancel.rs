@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use sentinel_broker::{Change, Conflict, Group, Guard, Verdict};
 use sentinel_domain::limits::KEY_BYTES;
 use sentinel_domain::{Ack, Command, Decision, Job, JobId, Refusal, State, decide};
+use sentinel_store::{Conflict, Mutation, Precondition, Transaction, TransactionResult};
 
 use crate::{Engine, EngineError, TRIES};
 
@@ -67,27 +67,27 @@ impl Engine {
         &self,
         before: &Job,
         decision: Decision,
-        guards: Vec<Guard>,
+        guards: Vec<Precondition>,
     ) -> Result<Applied, EngineError> {
         let (group, after) = group(before, decision, guards);
-        match self.acknowledge(group, Ack::Hot).await? {
-            Verdict::Committed => Ok(Applied::Done(after)),
-            Verdict::Conflict(Conflict::Job { current: Some(current), .. }) => {
+        match self.acknowledge(group, Ack::Store).await? {
+            TransactionResult::Committed => Ok(Applied::Done(after)),
+            TransactionResult::Conflict(Conflict::Job { current: Some(current), .. }) => {
                 if current.is_deleted() {
                     return Err(EngineError::JobNotFound(current.id));
                 }
                 Ok(Applied::Changed(current))
             }
-            Verdict::Conflict(Conflict::Key { holder: Some(holder), .. }) => {
+            TransactionResult::Conflict(Conflict::Key { holder: Some(holder), .. }) => {
                 Err(EngineError::KeyHeld { holder })
             }
-            Verdict::Conflict(Conflict::TooManyKinds { queue, .. }) => {
+            TransactionResult::Conflict(Conflict::TooManyKinds { queue, .. }) => {
                 let max = sentinel_domain::limits::CLASSES_PER_QUEUE;
                 Err(EngineError::TooManyKinds { queue, max })
             }
-            Verdict::Conflict(_) | Verdict::Repeated(_) | Verdict::RequestReused => {
-                Ok(Applied::Changed(self.get(before.id).await?))
-            }
+            TransactionResult::Conflict(_)
+            | TransactionResult::Repeated(_)
+            | TransactionResult::RequestReused => Ok(Applied::Changed(self.get(before.id).await?)),
         }
     }
 }
@@ -101,9 +101,13 @@ pub(crate) enum Applied {
 }
 
 /// A decision as a group, and the job that it makes.
-pub(crate) fn group(before: &Job, decision: Decision, mut guards: Vec<Guard>) -> (Group, Arc<Job>) {
+pub(crate) fn group(
+    before: &Job,
+    decision: Decision,
+    mut guards: Vec<Precondition>,
+) -> (Transaction, Arc<Job>) {
     let job = Arc::new(decision.job);
-    guards.push(Guard::JobVersion { id: before.id, version: before.status.version });
-    let changes = vec![Change::Update { job: job.clone(), end: decision.end }];
-    (Group { request: None, guards, changes }, job)
+    guards.push(Precondition::JobVersion { id: before.id, version: before.status.version });
+    let changes = vec![Mutation::Update { job: job.clone(), end: decision.end }];
+    (Transaction { request: None, guards, changes }, job)
 }

@@ -1,9 +1,9 @@
-//! The one place that throws dice: ids, pauses, and whatever must not be guessed or must
+//! The one place that throws entropy: ids, pauses, and whatever must not be guessed or must
 //! not happen to all at once.
 
 use std::sync::Arc;
 
-/// Throws dice. Cheap to clone.
+/// Throws entropy. Cheap to clone.
 #[derive(Clone)]
 pub struct Chance(Arc<dyn Fn() -> u64 + Send + Sync>);
 
@@ -13,7 +13,7 @@ impl Chance {
         Self(Arc::new(rand::random))
     }
 
-    /// Dice of the caller's own, so that a life can be lived again.
+    /// Entropy of the caller's own, so that a life can be lived again.
     pub fn new(throw: impl Fn() -> u64 + Send + Sync + 'static) -> Self {
         Self(Arc::new(throw))
     }

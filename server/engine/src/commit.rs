@@ -9,8 +9,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use sentinel_broker::{Change, Group, Position, StoreError, Verdict};
 use sentinel_domain::{Ack, Name, State};
+use sentinel_store::{Mutation, Position, StoreError, Transaction, TransactionResult};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -49,7 +49,7 @@ const CHANGE_BYTES: usize = 256;
 /// What became of a submission.
 pub(crate) struct Done {
     /// One per group.
-    pub(crate) verdicts: Vec<Verdict>,
+    pub(crate) verdicts: Vec<TransactionResult>,
     /// The journal after the call.
     pub(crate) position: Position,
     /// Enough replicas have it. Only asked for where it matters.
@@ -60,7 +60,7 @@ type Reply = oneshot::Sender<Result<Done, StoreError>>;
 
 /// What one use-case hands in.
 pub(crate) struct Submission {
-    groups: Vec<Group>,
+    groups: Vec<Transaction>,
     bytes: usize,
     level: Ack,
     reply: Reply,
@@ -85,15 +85,17 @@ pub(crate) fn channel() -> (Committer, Submissions) {
     (Committer { waiting: sender, waiting_bytes }, submissions)
 }
 
-fn weight(groups: &[Group]) -> usize {
-    let of_change = |change: &Change| match change {
-        Change::Create { spec, .. } | Change::Respec { spec, .. } => CHANGE_BYTES + spec.len(),
-        Change::Update { job, .. } => {
+fn weight(groups: &[Transaction]) -> usize {
+    let of_change = |change: &Mutation| match change {
+        Mutation::Create { spec, .. } | Mutation::ReplaceSpec { spec, .. } => {
+            CHANGE_BYTES + spec.len()
+        }
+        Mutation::Update { job, .. } => {
             let status = &job.status;
             let kept = [&status.result, &status.checkpoint];
             CHANGE_BYTES + kept.iter().filter_map(|b| b.as_ref()).map(|b| b.len()).sum::<usize>()
         }
-        Change::Remember(memory) => CHANGE_BYTES + memory.answer.len(),
+        Mutation::Remember(memory) => CHANGE_BYTES + memory.answer.len(),
         _ => CHANGE_BYTES,
     };
     groups.iter().flat_map(|group| &group.changes).map(of_change).sum()
@@ -101,7 +103,7 @@ fn weight(groups: &[Group]) -> usize {
 
 impl Committer {
     fn submission(
-        groups: Vec<Group>,
+        groups: Vec<Transaction>,
         level: Ack,
     ) -> (Submission, oneshot::Receiver<Result<Done, StoreError>>) {
         let (reply, answer) = oneshot::channel();
@@ -109,12 +111,19 @@ impl Committer {
     }
 
     /// Commits groups of which nobody is told, in order, in one call. Waits for room.
-    pub(crate) async fn groups(&self, groups: Vec<Group>) -> Result<Vec<Verdict>, EngineError> {
-        Ok(self.submit(groups, Ack::Hot).await?.verdicts)
+    pub(crate) async fn groups(
+        &self,
+        groups: Vec<Transaction>,
+    ) -> Result<Vec<TransactionResult>, EngineError> {
+        Ok(self.submit(groups, Ack::Store).await?.verdicts)
     }
 
     /// The same, for somebody who is told what came of it at `level`.
-    pub(crate) async fn submit(&self, groups: Vec<Group>, level: Ack) -> Result<Done, EngineError> {
+    pub(crate) async fn submit(
+        &self,
+        groups: Vec<Transaction>,
+        level: Ack,
+    ) -> Result<Done, EngineError> {
         let (submission, answer) = Self::submission(groups, level);
         let permit = self.waiting.reserve().await.map_err(|_| EngineError::ShuttingDown)?;
         self.waiting_bytes.fetch_add(submission.bytes, Ordering::Relaxed);
@@ -123,18 +132,18 @@ impl Committer {
     }
 
     /// Commits one group.
-    pub(crate) async fn group(&self, group: Group) -> Result<Verdict, EngineError> {
+    pub(crate) async fn group(&self, group: Transaction) -> Result<TransactionResult, EngineError> {
         let mut verdicts = self.groups(vec![group]).await?;
         verdicts.pop().ok_or(EngineError::ShuttingDown)
     }
 
     /// Hands groups in, ahead of everything that is handed in later, if there is room at
     /// once. Nobody is told what became of them.
-    pub(crate) fn offer(&self, groups: Vec<Group>) {
+    pub(crate) fn offer(&self, groups: Vec<Transaction>) {
         if groups.is_empty() {
             return;
         }
-        let (submission, _) = Self::submission(groups, Ack::Hot);
+        let (submission, _) = Self::submission(groups, Ack::Store);
         if let Ok(permit) = self.waiting.try_reserve() {
             self.waiting_bytes.fetch_add(submission.bytes, Ordering::Relaxed);
             permit.send(submission);
@@ -177,11 +186,11 @@ impl Submissions {
 
 /// Queue and kind of the jobs that the batch creates ready to start: who waits for such jobs
 /// claims in the same call, so that one commit leads from an enqueue to its assignment.
-fn born_ready(batch: &[Submission]) -> Vec<(Name, Name)> {
+fn created_ready(batch: &[Submission]) -> Vec<(Name, Name)> {
     let mut classes: Vec<(Name, Name)> = Vec::new();
     let changes = batch.iter().flat_map(|s| &s.groups).flat_map(|group| &group.changes);
     for change in changes {
-        let Change::Create { job, .. } = change else { continue };
+        let Mutation::Create { job, .. } = change else { continue };
         let (queue, kind) = (&job.spec.queue, &job.spec.kind);
         if job.status.state != State::Ready || classes.iter().any(|c| c.0 == *queue && c.1 == *kind)
         {
@@ -230,7 +239,7 @@ pub(crate) async fn run(engine: Engine, mut submissions: Submissions, closing: C
             }
         }
         submissions.fill(&mut batch);
-        engine.demand.may_be_ready(&born_ready(&batch));
+        engine.demand.may_be_ready(&created_ready(&batch));
         let claims = if is_closing { Vec::new() } else { engine.demand.claims() };
         let answered = {
             let (submissions, closing) = (&mut submissions, &closing);

@@ -6,8 +6,8 @@
 
 use std::sync::Arc;
 
-use sentinel_broker::{Conflict, Verdict};
 use sentinel_domain::{Ack, Command, Job, JobId, Refusal, decide};
+use sentinel_store::{Conflict, TransactionResult};
 
 use crate::cancel::group;
 use crate::retry::{answers, brought_back};
@@ -57,14 +57,14 @@ impl Engine {
                 false => brought_back(decision.job, Vec::new()),
             };
             group.request = request.map(|r| self.memory(r, &[Ok((id, false))]));
-            match self.acknowledge(group, Ack::Hot).await? {
-                Verdict::Committed | Verdict::Repeated(_) => return Ok(()),
-                Verdict::RequestReused => return Err(EngineError::RequestReused),
-                Verdict::Conflict(Conflict::Job { current, .. }) => {
+            match self.acknowledge(group, Ack::Store).await? {
+                TransactionResult::Committed | TransactionResult::Repeated(_) => return Ok(()),
+                TransactionResult::RequestReused => return Err(EngineError::RequestReused),
+                TransactionResult::Conflict(Conflict::Job { current, .. }) => {
                     is_hot = current.is_some();
                     job = self.get(id).await?;
                 }
-                Verdict::Conflict(_) => job = self.get(id).await?,
+                TransactionResult::Conflict(_) => job = self.get(id).await?,
             }
         }
         Err(EngineError::Contended)

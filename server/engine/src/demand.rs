@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use sentinel_broker::Claim;
 use sentinel_domain::{Job, Name, SessionId};
+use sentinel_store::Claim;
 use tokio::sync::Notify;
 
 /// Jobs that all claims of one call may take together.

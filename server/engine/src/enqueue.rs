@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
-use sentinel_broker::{Change, Conflict, Group, Guard, RequestMemory, Verdict, codec};
 use sentinel_domain::limits::{CLASSES_PER_QUEUE, REQUEST_TTL_MS};
 use sentinel_domain::{
-    Command, Dependency, Job, KeyClash, NewJob, Spec, UniqueKey, UniqueMode, birth, decide,
+    Command, Dependency, Job, KeyClash, NewJob, Spec, UniqueKey, UniqueMode, decide, initial_state,
     on_clash, unique_key,
+};
+use sentinel_store::{
+    Conflict, IdempotencyRecord, Mutation, Precondition, Transaction, TransactionResult, codec,
 };
 
 use crate::{Engine, EngineError, TRIES, answer, index};
@@ -15,7 +17,7 @@ use crate::{Engine, EngineError, TRIES, answer, index};
 #[derive(Clone, Debug)]
 pub struct RequestKey {
     pub id: String,
-    /// By [`sentinel_broker::content_hash`].
+    /// By [`sentinel_store::content_hash`].
     pub content_hash: u64,
 }
 
@@ -75,15 +77,15 @@ impl Engine {
                 return Ok(enqueued);
             }
             match self.acknowledge(group, level).await? {
-                Verdict::Committed => {
+                TransactionResult::Committed => {
                     if !enqueued.deduplicated {
                         self.observer.enqueued(&enqueued.job);
                     }
                     return Ok(enqueued);
                 }
-                Verdict::Repeated(bytes) => return self.repeated(&bytes).await,
-                Verdict::RequestReused => return Err(EngineError::RequestReused),
-                Verdict::Conflict(conflict) => self.redraft(&mut draft, conflict).await?,
+                TransactionResult::Repeated(bytes) => return self.repeated(&bytes).await,
+                TransactionResult::RequestReused => return Err(EngineError::RequestReused),
+                TransactionResult::Conflict(conflict) => self.redraft(&mut draft, conflict).await?,
             }
         }
         Err(EngineError::Contended)
@@ -98,8 +100,12 @@ impl Engine {
         Err(EngineError::Overloaded)
     }
 
-    pub(crate) fn memory(&self, request: &RequestKey, answers: &[answer::Answer]) -> RequestMemory {
-        RequestMemory {
+    pub(crate) fn memory(
+        &self,
+        request: &RequestKey,
+        answers: &[answer::Answer],
+    ) -> IdempotencyRecord {
+        IdempotencyRecord {
             id: request.id.as_str().into(),
             content_hash: request.content_hash,
             answer: answer::encode(answers),
@@ -113,13 +119,13 @@ impl Engine {
         request: Option<&RequestKey>,
     ) -> Result<Option<bytes::Bytes>, EngineError> {
         let Some(request) = request else { return Ok(None) };
-        let never = Guard::JobVersion { id: self.new_id(), version: 0 };
+        let never = Precondition::JobVersion { id: self.new_id(), version: 0 };
         let memory = Some(self.memory(request, &[]));
-        let group = Group { request: memory, guards: vec![never], changes: Vec::new() };
+        let group = Transaction { request: memory, guards: vec![never], changes: Vec::new() };
         match self.commits.group(group).await? {
-            Verdict::Repeated(bytes) => Ok(Some(bytes)),
-            Verdict::RequestReused => Err(EngineError::RequestReused),
-            Verdict::Committed | Verdict::Conflict(_) => Ok(None),
+            TransactionResult::Repeated(bytes) => Ok(Some(bytes)),
+            TransactionResult::RequestReused => Err(EngineError::RequestReused),
+            TransactionResult::Committed | TransactionResult::Conflict(_) => Ok(None),
         }
     }
 
@@ -130,7 +136,7 @@ impl Engine {
         let parents: Vec<_> = parents.collect();
         let mut holders = match keys.is_empty() {
             true => Vec::new(),
-            false => self.broker.holders(keys, self.now()).await?,
+            false => self.store.holders(keys, self.now()).await?,
         }
         .into_iter();
         let mut found = match parents.is_empty() {
@@ -169,7 +175,7 @@ impl Engine {
         let key = unique_key(&spec);
         let mut draft = Draft { spec: Arc::new(spec), key, holder: None, parents };
         if let Some(key) = draft.key.clone() {
-            let holder = self.broker.holders(vec![key], self.now()).await?.pop().flatten();
+            let holder = self.store.holders(vec![key], self.now()).await?.pop().flatten();
             if let Some(holder) = holder {
                 self.clash(&mut draft, holder).await?;
             }
@@ -231,13 +237,13 @@ impl Engine {
     }
 
     /// The group that makes the draft a job, or that only remembers the holder as the answer.
-    pub(crate) fn group_for(&self, draft: &Draft) -> Result<(Group, Enqueued), EngineError> {
+    pub(crate) fn group_for(&self, draft: &Draft) -> Result<(Transaction, Enqueued), EngineError> {
         let now = self.now();
-        let mut group = Group::default();
+        let mut group = Transaction::default();
         let mut spec = draft.spec.clone();
         match (&draft.key, &draft.holder) {
             (None, _) => {}
-            (Some(key), None) => group.guards.push(Guard::KeyFree { key: key.clone() }),
+            (Some(key), None) => group.guards.push(Precondition::KeyFree { key: key.clone() }),
             (Some(_), Some((holder, KeyClash::Reject))) => {
                 return Err(EngineError::KeyHeld { holder: holder.id });
             }
@@ -248,10 +254,10 @@ impl Engine {
                 let replaced =
                     decide(holder, &Command::Replace, now).map_err(|_| EngineError::Contended)?;
                 let (id, version) = (holder.id, holder.status.version);
-                group.guards.push(Guard::KeyHeldBy { key: key.clone(), id });
-                group.guards.push(Guard::JobVersion { id, version });
+                group.guards.push(Precondition::KeyHeldBy { key: key.clone(), id });
+                group.guards.push(Precondition::JobVersion { id, version });
                 let job = Arc::new(replaced.job);
-                group.changes.push(Change::Update { job, end: replaced.end });
+                group.changes.push(Mutation::Update { job, end: replaced.end });
                 if let Some(due) = due {
                     Arc::make_mut(&mut spec).run_at = *due;
                 }
@@ -260,15 +266,15 @@ impl Engine {
         let mut dependencies = Vec::with_capacity(draft.parents.len());
         for parent in &draft.parents {
             let (id, state) = (parent.id, parent.status.state);
-            if !state.is_final() {
-                group.guards.push(Guard::JobVersion { id, version: parent.status.version });
+            if !state.is_terminal() {
+                group.guards.push(Precondition::JobVersion { id, version: parent.status.version });
             }
             dependencies.push(Dependency { id, state });
         }
         let bytes = codec::encode_spec(&spec);
-        let job = Arc::new(birth(self.new_id(), spec, &dependencies, now));
-        group.guards.push(Guard::JobAbsent { id: job.id });
-        group.changes.push(Change::Create { job: job.clone(), spec: bytes });
+        let job = Arc::new(initial_state(self.new_id(), spec, &dependencies, now));
+        group.guards.push(Precondition::JobAbsent { id: job.id });
+        group.changes.push(Mutation::Create { job: job.clone(), spec: bytes });
         Ok((group, Enqueued { job, deduplicated: false }))
     }
 

@@ -1,9 +1,9 @@
 //! Why a use-case did not do what was asked. The service turns each into one status.
 
-use sentinel_broker::StoreError;
 use sentinel_domain::limits::INGEST_STREAMS;
 use sentinel_domain::{Ack, JobId, Name, State, Violation, WorkerId};
 use sentinel_ledger::LedgerError;
+use sentinel_store::StoreError;
 
 /// Why a use-case did not do what was asked.
 #[derive(Debug, thiserror::Error)]

@@ -5,9 +5,9 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use sentinel_broker::{Entry, JobEvent, Position, Tail};
 use sentinel_domain::{Job, JobId, Progress};
 use sentinel_ledger::LogRow;
+use sentinel_store::{Entry, JobEvent, JournalPage, Position};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
@@ -333,24 +333,24 @@ impl Fanout {
 
 /// The loop: reads the journal as it grows, while somebody watches.
 pub(crate) async fn run(engine: Engine, closing: CancellationToken) {
-    let mut head = engine.broker.head();
+    let mut head = engine.store.head();
     loop {
         let after = tokio::select! {
             after = engine.fanout.position() => after,
             () = closing.cancelled() => return,
         };
-        match engine.broker.tail(after, ENTRIES_MAX).await {
-            Ok(Tail::Entries(entries)) if entries.is_empty() => {
+        match engine.store.tail(after, ENTRIES_MAX).await {
+            Ok(JournalPage::Entries(entries)) if entries.is_empty() => {
                 tokio::select! {
                     _ = head.changed() => {}
                     () = closing.cancelled() => return,
                 }
             }
-            Ok(Tail::Entries(entries)) => {
+            Ok(JournalPage::Entries(entries)) => {
                 engine.tally(&entries).await;
                 engine.fanout.offer(entries);
             }
-            Ok(Tail::Trimmed | Tail::OtherEpoch) => {
+            Ok(JournalPage::Trimmed | JournalPage::OtherEpoch) => {
                 let to = *head.borrow();
                 engine.summing.skip(to, engine.now());
                 engine.fanout.skip(to);

@@ -11,11 +11,11 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, Stream, StreamExt};
-use sentinel_broker::{Conflict, Group, PRODUCER, Verdict};
 use sentinel_domain::limits::{
     BATCH_BYTES, BATCH_JOBS, INGEST_BYTES, INGEST_STREAMS, INGEST_WINDOW_BYTES, INGEST_WINDOW_ITEMS,
 };
 use sentinel_domain::{Ack, NewJob, check_name};
+use sentinel_store::{Conflict, PRODUCER, Transaction, TransactionResult};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
@@ -135,14 +135,14 @@ impl Engine {
         };
         for _ in 0..TRIES {
             let place = Place { stream: self.chance.throw(), ..standing.place.clone() };
-            let mut group = Group::default();
+            let mut group = Transaction::default();
             standing.advance(&mut group, &place, self.now());
             // What it reads may have been kept from the producer until it was safe.
             match self.acknowledge(group, standing.least.max(place.level)).await? {
-                Verdict::Committed => {
+                TransactionResult::Committed => {
                     return Ok(Ingest::new(self, stream, standing.at(place), &actor));
                 }
-                Verdict::Conflict(Conflict::Remembered { answer, .. }) => {
+                TransactionResult::Conflict(Conflict::Remembered { answer, .. }) => {
                     standing.place =
                         answer.as_deref().map(Place::read).transpose()?.unwrap_or_default();
                     standing.known = answer;

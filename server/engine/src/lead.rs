@@ -36,7 +36,7 @@ impl Lead {
         if self.kept_at.is_some_and(|at| now - at < KEEP_EVERY) {
             return true;
         }
-        let held = engine.broker.lead(engine.server, LASTS).await;
+        let held = engine.store.lead(engine.server, LASTS).await;
         if let Err(error) = &held {
             tracing::debug!(%error, "the lead could not be asked for");
         }
@@ -54,7 +54,7 @@ impl Lead {
         self.kept_at = None;
         if engine.leads.swap(false, Ordering::Relaxed) {
             // Unless the store hears it, the lead ends by itself.
-            let _ = engine.broker.lead(engine.server, Duration::ZERO).await;
+            let _ = engine.store.lead(engine.server, Duration::ZERO).await;
         }
     }
 }

@@ -48,9 +48,9 @@ mod watch;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use sentinel_broker::{Broker, ServerId};
 use sentinel_domain::JobId;
 use sentinel_ledger::Ledger;
+use sentinel_store::{ServerId, Store};
 
 pub use attempts::{Attempt, AttemptsPage, CameOfIt};
 pub use batch::{BatchItem, ItemRefused};
@@ -79,7 +79,7 @@ pub(crate) const TRIES: usize = 5;
 
 /// What an engine runs on.
 pub struct Parts {
-    pub broker: Arc<dyn Broker>,
+    pub store: Arc<dyn Store>,
     pub ledger: Ledger,
     pub clock: Clock,
     pub chance: Chance,
@@ -106,16 +106,16 @@ impl std::ops::Deref for Engine {
 impl Engine {
     /// Starts the loops in `tasks`. They end when `tasks` is closed.
     pub async fn start(parts: Parts, tasks: &Tasks) -> Result<Self, EngineError> {
-        let Parts { broker, ledger, clock, chance, observer, settings, server } = parts;
-        let queues = queue::Queues::load(broker.as_ref()).await?;
+        let Parts { store, ledger, clock, chance, observer, settings, server } = parts;
+        let queues = queue::Queues::load(store.as_ref()).await?;
         let demand = Arc::new(demand::Demand::default());
         let (commits, submissions) = commit::channel();
         let (logs, log_rows) = logs::channel();
         let (kinds, declarations) = kinds::channel();
-        let fanout = Arc::new(fanout::Fanout::new(*broker.head().borrow(), settings.watch_ring));
+        let fanout = Arc::new(fanout::Fanout::new(*store.head().borrow(), settings.watch_ring));
         let engine = Self {
             shared: Arc::new(Shared {
-                broker,
+                store,
                 ledger,
                 clock,
                 chance,
@@ -136,7 +136,7 @@ impl Engine {
                 producing: ingest::Producing::default(),
             }),
         };
-        engine.broker.extend_sessions(engine.now() + engine.settings.session_ttl_ms).await?;
+        engine.store.extend_sessions(engine.now() + engine.settings.session_ttl_ms).await?;
         tasks.spawn("commit", commit::run(engine.clone(), submissions, tasks.closing()));
         tasks.spawn("sweep", sweep::run(engine.clone(), tasks.closing()));
         tasks.spawn("project", project::run(engine.clone(), tasks.closing()));
@@ -151,8 +151,8 @@ impl Engine {
     }
 
     /// How many hot jobs are in each state, per queue.
-    pub async fn depths(&self) -> Result<Vec<sentinel_broker::Depth>, EngineError> {
-        Ok(self.broker.depths().await?)
+    pub async fn depths(&self) -> Result<Vec<sentinel_store::Depth>, EngineError> {
+        Ok(self.store.depths().await?)
     }
 
     /// Worker sessions with a live stream here, and the jobs that they have room for.

@@ -146,7 +146,7 @@ impl LogFeed {
     /// before it and may still wait to be written.
     async fn has_ended(&self) -> Result<bool, EngineError> {
         match self.engine.get(self.job).await {
-            Ok(job) if !job.status.state.is_final() => Ok(false),
+            Ok(job) if !job.status.state.is_terminal() => Ok(false),
             Ok(_) | Err(EngineError::JobNotFound(_)) => {
                 self.engine.logs.append(Vec::new()).await;
                 Ok(true)

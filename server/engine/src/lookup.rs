@@ -30,14 +30,14 @@ impl Engine {
         &self,
         ids: &[JobId],
     ) -> Result<Vec<Option<Arc<Job>>>, EngineError> {
-        let mut found = self.broker.read(ids.to_vec()).await?;
+        let mut found = self.store.read(ids.to_vec()).await?;
         let missing = missing(ids, &found);
         if missing.is_empty() {
             return Ok(found);
         }
         let recorded = self.ledger.get(missing.clone()).await?;
         let mut recorded = recorded.into_iter().map(|job| job.map(Arc::new));
-        let mut again = self.broker.read(missing).await?.into_iter();
+        let mut again = self.store.read(missing).await?.into_iter();
         for slot in found.iter_mut().filter(|slot| slot.is_none()) {
             let from_ledger = recorded.next().flatten();
             *slot = again.next().flatten().or(from_ledger);

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use sentinel_broker::News;
 use sentinel_domain::Name;
+use sentinel_store::PeerEvents;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -32,7 +32,7 @@ struct Turn {
 }
 
 impl Turn {
-    fn add(&mut self, news: &mut News, chance: u64) {
+    fn add(&mut self, news: &mut PeerEvents, chance: u64) {
         for class in news.ready.drain(..) {
             if !self.ready.contains(&class) {
                 self.ready.push(class);
@@ -73,13 +73,13 @@ pub(crate) async fn run(engine: Engine, closing: CancellationToken) {
                 turn.quiet_until = Instant::now() + turn.apart;
                 continue;
             }
-            news = engine.broker.news(engine.server) => news,
+            news = engine.store.news(engine.server) => news,
         };
         let mut news = match news {
             Ok(news) => news,
             Err(error) => {
                 tracing::warn!(%error, "news from other servers could not be read");
-                News { is_incomplete: true, ..News::default() }
+                PeerEvents { is_incomplete: true, ..PeerEvents::default() }
             }
         };
         turn.add(&mut news, engine.chance.throw());
@@ -102,9 +102,9 @@ pub(crate) async fn run(engine: Engine, closing: CancellationToken) {
 
 impl Engine {
     /// Tells queues, credits and sessions. False when that must be tried again.
-    async fn take_in(&self, news: &News) -> bool {
+    async fn take_in(&self, news: &PeerEvents) -> bool {
         if (news.has_queues || news.is_incomplete)
-            && let Err(error) = self.queues.refresh(self.broker.as_ref()).await
+            && let Err(error) = self.queues.refresh(self.store.as_ref()).await
         {
             tracing::warn!(%error, "queues of other servers could not be read");
             return false;

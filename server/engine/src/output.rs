@@ -89,7 +89,7 @@ impl OutputFeed {
                 let status = &job.status;
                 let is_past = (status.run, status.attempt) > (self.run, self.attempt);
                 let is_waiting = status.state != State::Running && self.attempt > 0;
-                Ok(status.state.is_final() || is_past || is_waiting)
+                Ok(status.state.is_terminal() || is_past || is_waiting)
             }
             Err(EngineError::JobNotFound(_)) => Ok(true),
             Err(error) => Err(error),

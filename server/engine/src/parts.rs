@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use sentinel_broker::{Broker, ServerId};
 use sentinel_ledger::Ledger;
+use sentinel_store::{ServerId, Store};
 
 use crate::ack::Recorded;
 use crate::commit::Committer;
@@ -21,7 +21,7 @@ use crate::{Chance, Clock, Observer, Settings};
 
 /// The shared parts; only this crate sees them.
 pub struct Shared {
-    pub(crate) broker: Arc<dyn Broker>,
+    pub(crate) store: Arc<dyn Store>,
     pub(crate) ledger: Ledger,
     pub(crate) clock: Clock,
     pub(crate) chance: Chance,

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use sentinel_broker::{Position, Tail, Trim};
 use sentinel_ledger::LedgerError;
+use sentinel_store::{JournalPage, Position, Trim};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -30,7 +30,7 @@ const PAUSE: Duration = Duration::from_millis(500);
 /// The loop, in which only the server that has the lead does anything. At the end it carries
 /// over what is left.
 pub(crate) async fn run(engine: Engine, closing: CancellationToken) {
-    let mut head = engine.broker.head();
+    let mut head = engine.store.head();
     let mut trimmed_at = engine.now();
     let mut caught_up_at = engine.now();
     let mut lead = Lead::default();
@@ -98,9 +98,9 @@ async fn catch_up(engine: &Engine) -> Result<(Position, bool), EngineError> {
     engine.recorded.reached(position);
     let until = Instant::now() + ROUND;
     loop {
-        let entries = match engine.broker.tail(position, ENTRIES_MAX).await? {
-            Tail::Entries(entries) => entries,
-            Tail::Trimmed | Tail::OtherEpoch => {
+        let entries = match engine.store.tail(position, ENTRIES_MAX).await? {
+            JournalPage::Entries(entries) => entries,
+            JournalPage::Trimmed | JournalPage::OtherEpoch => {
                 position = moved_from(engine, position).await?;
                 continue;
             }
@@ -109,8 +109,7 @@ async fn catch_up(engine: &Engine) -> Result<(Position, bool), EngineError> {
             engine.observer.ledger_lag(0, 0);
             return Ok((position, true));
         };
-        let (behind, at) =
-            (engine.broker.head().borrow().seq.saturating_sub(position.seq), last.at);
+        let (behind, at) = (engine.store.head().borrow().seq.saturating_sub(position.seq), last.at);
         engine.observer.ledger_lag(behind, (engine.now() - at).max(0));
         position = match engine.ledger.project(position, entries).await {
             Err(LedgerError::Superseded { .. }) => moved_from(engine, position).await?,
@@ -128,7 +127,7 @@ async fn moved_from(engine: &Engine, position: Position) -> Result<Position, Eng
     let current = engine.ledger.checkpoint().await?;
     if current == position {
         // A store drops nothing unprojected, so the two do not belong together.
-        let found = *engine.broker.head().borrow();
+        let found = *engine.store.head().borrow();
         return Err(EngineError::Ledger(LedgerError::Superseded { expected: position, found }));
     }
     tracing::info!(from = %position, to = %current, "another server carried the journal over");
@@ -140,11 +139,11 @@ async fn trim(engine: &Engine, projected: Position) {
     loop {
         let trim = Trim {
             projected,
-            finals_before: now - engine.settings.finals_hot_ms,
+            terminal_before: now - engine.settings.finals_hot_ms,
             journal_before: now - engine.settings.watch_window_ms,
             limit: EVICT_MAX,
         };
-        match engine.broker.trim(trim).await {
+        match engine.store.trim(trim).await {
             Ok(trimmed) if trimmed.more => {}
             Ok(_) => return,
             Err(error) => {

@@ -5,9 +5,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use sentinel_broker::{Broker, Change, Conflict, Group, Guard, Verdict};
 use sentinel_domain::limits::QUEUES_MAX;
 use sentinel_domain::{Name, Queue, QueueMode, Scopes};
+use sentinel_store::{Conflict, Mutation, Precondition, Store, Transaction, TransactionResult};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
@@ -31,20 +31,20 @@ struct Reading {
 }
 
 impl Queues {
-    pub(crate) async fn load(broker: &dyn Broker) -> Result<Self, EngineError> {
+    pub(crate) async fn load(store: &dyn Store) -> Result<Self, EngineError> {
         let queues = Self {
             by_name: RwLock::default(),
             begun: AtomicU64::new(0),
             reading: Mutex::new(Reading { not_before: Instant::now(), done: 0 }),
         };
-        queues.refresh(broker).await?;
+        queues.refresh(store).await?;
         Ok(queues)
     }
 
     /// Takes in what other servers have declared by now. Those who ask at the same time share
     /// one read, and the next one waits a little: names that nobody knows cost the store
     /// nothing, however often they are asked for.
-    pub(crate) async fn refresh(&self, broker: &dyn Broker) -> Result<(), EngineError> {
+    pub(crate) async fn refresh(&self, store: &dyn Store) -> Result<(), EngineError> {
         let asked = self.begun.load(Ordering::SeqCst);
         let mut reading = self.reading.lock().await;
         if reading.done > asked {
@@ -53,7 +53,7 @@ impl Queues {
         tokio::time::sleep_until(reading.not_before).await;
         reading.not_before = Instant::now() + READ_EVERY;
         let nth = self.begun.fetch_add(1, Ordering::SeqCst) + 1;
-        for queue in broker.queues().await? {
+        for queue in store.queues().await? {
             self.put(queue);
         }
         reading.done = nth;
@@ -92,17 +92,19 @@ impl Engine {
         if is_new && self.queues.len() as u64 >= QUEUES_MAX {
             return Err(EngineError::TooManyQueues { max: QUEUES_MAX });
         }
-        let group = Group {
+        let group = Transaction {
             request: None,
-            guards: vec![Guard::QueueAbsent { name: queue.name.clone() }],
-            changes: vec![Change::PutQueue(queue.clone())],
+            guards: vec![Precondition::QueueAbsent { name: queue.name.clone() }],
+            changes: vec![Mutation::PutQueue(queue.clone())],
         };
         match self.acknowledge(group, self.settings.ack).await? {
-            Verdict::Conflict(Conflict::Queue(Some(current))) if current.same_settings(&queue) => {
+            TransactionResult::Conflict(Conflict::Queue(Some(current)))
+                if current.same_settings(&queue) =>
+            {
                 self.acknowledge_all_known(self.settings.ack).await?;
                 Ok((self.queues.put(current), true))
             }
-            Verdict::Conflict(_) => Err(EngineError::QueueExists(queue.name)),
+            TransactionResult::Conflict(_) => Err(EngineError::QueueExists(queue.name)),
             _ => Ok((Arc::new(queue), false)),
         }
     }
@@ -121,14 +123,14 @@ impl Engine {
             if !violations.is_empty() {
                 return Err(EngineError::Invalid(violations));
             }
-            let group = Group {
+            let group = Transaction {
                 request: None,
-                guards: vec![Guard::QueueIs(known)],
-                changes: vec![Change::PutQueue(queue.clone())],
+                guards: vec![Precondition::QueueIs(known)],
+                changes: vec![Mutation::PutQueue(queue.clone())],
             };
             match self.acknowledge(group, self.settings.ack).await? {
-                Verdict::Committed => return Ok(Arc::new(queue)),
-                Verdict::Conflict(Conflict::Queue(Some(current))) => known = current,
+                TransactionResult::Committed => return Ok(Arc::new(queue)),
+                TransactionResult::Conflict(Conflict::Queue(Some(current))) => known = current,
                 _ => return Err(EngineError::QueueNotFound(name.into())),
             }
         }
@@ -141,7 +143,7 @@ impl Engine {
             return Ok(queue);
         }
         // Another server may have created it.
-        self.queues.refresh(self.broker.as_ref()).await?;
+        self.queues.refresh(self.store.as_ref()).await?;
         self.queues.get(name).ok_or_else(|| EngineError::QueueNotFound(name.into()))
     }
 
@@ -152,7 +154,7 @@ impl Engine {
         after: Option<&str>,
         limit: usize,
     ) -> Result<Vec<Queue>, EngineError> {
-        let mut queues = self.broker.queues().await?;
+        let mut queues = self.store.queues().await?;
         queues.retain(|q| within.has(&q.name) && after.is_none_or(|after| *q.name > *after));
         queues.sort_by(|a, b| a.name.cmp(&b.name));
         queues.truncate(limit);

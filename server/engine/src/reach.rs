@@ -5,7 +5,7 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use sentinel_broker::StoreError;
+use sentinel_store::StoreError;
 use tokio::sync::watch;
 use tokio::time::Instant;
 

@@ -1,9 +1,11 @@
 //! The workers of all servers: who they are, and to give one no more jobs.
 
 use ring::digest::{SHA256, digest};
-use sentinel_broker::codec::Names;
-use sentinel_broker::{Announcement, Card, Change, Group, SessionRow, StoreError, Verdict};
 use sentinel_domain::{Millis, SessionId, WorkerId};
+use sentinel_store::codec::Names;
+use sentinel_store::{
+    Mutation, SessionInfo, SessionRow, StoreError, Transaction, TransactionResult, WorkerInfo,
+};
 
 use crate::{Engine, EngineError};
 
@@ -17,7 +19,7 @@ const PAGE_BYTES: usize = 2 << 20;
 #[derive(Clone, Debug)]
 pub struct WorkerCard {
     pub id: WorkerId,
-    pub about: Announcement,
+    pub about: WorkerInfo,
     /// It gets no more jobs, because it was told to or because it said so.
     pub is_draining: bool,
     /// As of the last time that its server noted it.
@@ -75,10 +77,10 @@ impl Engine {
     pub async fn drain_worker(&self, id: WorkerId) -> Result<WorkerCard, EngineError> {
         let session = self.live_sessions().await?.find(|session| worker_id(*session) == id);
         let session = session.ok_or(EngineError::WorkerNotFound(id))?;
-        let changes = vec![Change::DrainSession(session)];
-        let group = Group { changes, ..Group::default() };
+        let changes = vec![Mutation::DrainSession(session)];
+        let group = Transaction { changes, ..Transaction::default() };
         let verdict = self.acknowledge(group, self.settings.ack).await?;
-        debug_assert_eq!(verdict, Verdict::Committed, "nothing guards it");
+        debug_assert_eq!(verdict, TransactionResult::Committed, "nothing guards it");
         // Another server is told by the store.
         self.roster.doubt(session);
         let card = self.read_cards(&[(id, session)]).await?.into_iter().next().flatten();
@@ -90,17 +92,17 @@ impl Engine {
     ) -> Result<impl Iterator<Item = SessionId>, EngineError> {
         let now = self.now();
         let is_live = move |row: &SessionRow| row.expires_at > now;
-        Ok(self.broker.sessions().await?.into_iter().filter(is_live).map(|row| row.id))
+        Ok(self.store.sessions().await?.into_iter().filter(is_live).map(|row| row.id))
     }
 
     /// Every live session, one after another.
     pub(crate) async fn each_card(
         &self,
-        mut look: impl FnMut(&Card) -> Result<(), EngineError>,
+        mut look: impl FnMut(&SessionInfo) -> Result<(), EngineError>,
     ) -> Result<(), EngineError> {
         let live: Vec<SessionId> = self.live_sessions().await?.collect();
         for some in live.chunks(READ) {
-            for card in self.broker.cards(some.to_vec()).await?.iter().flatten() {
+            for card in self.store.cards(some.to_vec()).await?.iter().flatten() {
                 look(card)?;
             }
         }
@@ -110,12 +112,12 @@ impl Engine {
     async fn read_cards(
         &self,
         workers: &[(WorkerId, SessionId)],
-    ) -> Result<Vec<Option<Card>>, EngineError> {
+    ) -> Result<Vec<Option<SessionInfo>>, EngineError> {
         let sessions = workers.iter().map(|(_, session)| *session).collect();
-        Ok(self.broker.cards(sessions).await?)
+        Ok(self.store.cards(sessions).await?)
     }
 
-    fn worker_of(&self, id: WorkerId, card: Card) -> Result<WorkerCard, EngineError> {
+    fn worker_of(&self, id: WorkerId, card: SessionInfo) -> Result<WorkerCard, EngineError> {
         let about = decoded(&card)?;
         // A row lives for one session_ttl after its worker was heard.
         let heard_at = card.row.expires_at - self.settings.session_ttl_ms;
@@ -130,7 +132,7 @@ impl Engine {
 }
 
 /// What a card says.
-pub(crate) fn decoded(card: &Card) -> Result<Announcement, StoreError> {
-    Announcement::decode(card.announcement.clone(), &mut Names::default())
+pub(crate) fn decoded(card: &SessionInfo) -> Result<WorkerInfo, StoreError> {
+    WorkerInfo::decode(card.announcement.clone(), &mut Names::default())
         .map_err(|error| StoreError::Damaged(error.to_string()))
 }

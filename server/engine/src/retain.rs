@@ -114,7 +114,7 @@ impl Engine {
             return Ok(0);
         }
         let ids: Vec<_> = stale.iter().map(|one| one.id).collect();
-        let hot = self.broker.read(ids).await?;
+        let hot = self.store.read(ids).await?;
         let mut hot = hot.into_iter();
         stale.retain(|_| hot.next().flatten().is_none());
         let mut ids: Vec<_> = stale.iter().map(|one| one.id).collect();

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use sentinel_broker::{Change, Conflict, Group, Guard, Verdict, codec};
 use sentinel_domain::limits::CLASSES_PER_QUEUE;
 use sentinel_domain::{Ack, Command, Job, JobId, decide, held_key};
+use sentinel_store::{Conflict, Mutation, Precondition, Transaction, TransactionResult, codec};
 
 use crate::cancel::group;
 use crate::{Engine, EngineError, RequestKey, TRIES, answer};
@@ -25,7 +25,7 @@ impl Engine {
                 Err(_) => return self.retried_before(&job, request).await,
             };
             let guards = match held_key(&decision.job) {
-                Some((key, _)) if held_key(&job).is_none() => vec![Guard::KeyFree { key }],
+                Some((key, _)) if held_key(&job).is_none() => vec![Precondition::KeyFree { key }],
                 _ => Vec::new(),
             };
             let (mut group, after) = match is_hot {
@@ -33,21 +33,21 @@ impl Engine {
                 false => brought_back(decision.job, guards),
             };
             group.request = request.as_ref().map(|r| self.memory(r, &[Ok((id, false))]));
-            match self.acknowledge(group, Ack::Hot).await? {
-                Verdict::Committed => return Ok(after),
-                Verdict::Repeated(_) => return self.known(id).await,
-                Verdict::RequestReused => return Err(EngineError::RequestReused),
-                Verdict::Conflict(Conflict::Key { holder: Some(holder), .. }) => {
+            match self.acknowledge(group, Ack::Store).await? {
+                TransactionResult::Committed => return Ok(after),
+                TransactionResult::Repeated(_) => return self.known(id).await,
+                TransactionResult::RequestReused => return Err(EngineError::RequestReused),
+                TransactionResult::Conflict(Conflict::Key { holder: Some(holder), .. }) => {
                     return Err(EngineError::KeyHeld { holder });
                 }
-                Verdict::Conflict(Conflict::TooManyKinds { queue, .. }) => {
+                TransactionResult::Conflict(Conflict::TooManyKinds { queue, .. }) => {
                     return Err(EngineError::TooManyKinds { queue, max: CLASSES_PER_QUEUE });
                 }
-                Verdict::Conflict(Conflict::Job { current, .. }) => {
+                TransactionResult::Conflict(Conflict::Job { current, .. }) => {
                     is_hot = current.is_some();
                     job = self.get(id).await?;
                 }
-                Verdict::Conflict(_) => job = self.get(id).await?,
+                TransactionResult::Conflict(_) => job = self.get(id).await?,
             }
         }
         Err(EngineError::Contended)
@@ -75,12 +75,12 @@ impl Engine {
 
 /// A job that lives only in the ledger comes back as what a retry or a deletion makes of it: its
 /// end is history, and no watcher is shown it again.
-pub(crate) fn brought_back(job: Job, mut guards: Vec<Guard>) -> (Group, Arc<Job>) {
+pub(crate) fn brought_back(job: Job, mut guards: Vec<Precondition>) -> (Transaction, Arc<Job>) {
     let spec = codec::encode_spec(&job.spec);
     let job = Arc::new(job);
-    guards.push(Guard::JobAbsent { id: job.id });
-    let changes = vec![Change::Create { job: job.clone(), spec }];
-    (Group { request: None, guards, changes }, job)
+    guards.push(Precondition::JobAbsent { id: job.id });
+    let changes = vec![Mutation::Create { job: job.clone(), spec }];
+    (Transaction { request: None, guards, changes }, job)
 }
 
 pub(crate) fn answers(bytes: &[u8], id: JobId) -> bool {

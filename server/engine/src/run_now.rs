@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use sentinel_broker::Verdict;
 use sentinel_domain::{Ack, Command, Job, JobId, Refusal, decide};
+use sentinel_store::TransactionResult;
 
 use crate::cancel::group;
 use crate::retry::answers;
@@ -26,11 +26,11 @@ impl Engine {
             };
             let (mut group, after) = group(&job, decision, Vec::new());
             group.request = request.as_ref().map(|r| self.memory(r, &[Ok((id, false))]));
-            match self.acknowledge(group, Ack::Hot).await? {
-                Verdict::Committed => return Ok(after),
-                Verdict::Repeated(_) => return self.known(id).await,
-                Verdict::RequestReused => return Err(EngineError::RequestReused),
-                Verdict::Conflict(_) => job = self.get(id).await?,
+            match self.acknowledge(group, Ack::Store).await? {
+                TransactionResult::Committed => return Ok(after),
+                TransactionResult::Repeated(_) => return self.known(id).await,
+                TransactionResult::RequestReused => return Err(EngineError::RequestReused),
+                TransactionResult::Conflict(_) => job = self.get(id).await?,
             }
         }
         Err(EngineError::Contended)

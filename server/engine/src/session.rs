@@ -24,8 +24,8 @@ use foldhash::fast::FixedState;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use futures_util::{Stream, StreamExt};
-use sentinel_broker::Announcement;
 use sentinel_domain::{Job, JobId, Millis, Name, SessionId};
+use sentinel_store::WorkerInfo;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -128,7 +128,7 @@ struct Session {
     renewed_at: Millis,
     is_draining: bool,
     /// As it stands beside the row of the session.
-    announcement: Announcement,
+    announcement: WorkerInfo,
     in_flight: FuturesUnordered<BoxFuture<'static, Done>>,
     /// Dropped last: the next stream of the session waits for it.
     _presence: Presence,

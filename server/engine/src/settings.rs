@@ -55,7 +55,7 @@ impl Default for Settings {
             keep_finished_max: sentinel_domain::limits::KEEP_FINISHED_MAX,
             project_linger_ms: 100,
             watch_ring: 4_096,
-            ack: sentinel_domain::Ack::Hot,
+            ack: sentinel_domain::Ack::Store,
             ledger_ack_ms: 10_000,
             has_replicas: false,
         }

@@ -11,10 +11,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use foldhash::HashMap;
-use sentinel_broker::{Depth, Entry, Position};
 use sentinel_domain::limits::{SUMMARY_QUEUES, SUMMARY_SHOWN};
 use sentinel_domain::{Millis, Name, Scopes, State, check_name};
 use sentinel_ledger::QueueCount;
+use sentinel_store::{Depth, Entry, Position};
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
@@ -246,7 +246,7 @@ impl Engine {
         };
         let mut found = HashMap::default();
         for ids in lacking.chunks(LOOKUP_JOBS) {
-            match self.broker.read(ids.to_vec()).await {
+            match self.store.read(ids.to_vec()).await {
                 Ok(jobs) => {
                     let jobs = jobs.into_iter().flatten();
                     found.extend(jobs.map(|job| (job.id, job.spec.queue.clone())));
@@ -284,7 +284,7 @@ pub(crate) async fn run(engine: Engine, closing: CancellationToken) {
                 () = closing.cancelled() => return,
             }
         }
-        let head = *engine.broker.head().borrow();
+        let head = *engine.store.head().borrow();
         // First: what is read from then on is counted.
         *lock(&engine.summing.tally) = Some(Tally::new(head, engine.now()));
         engine.fanout.follow(head);
@@ -342,7 +342,7 @@ impl Engine {
         finals: &mut Finals,
     ) -> Result<Board, EngineError> {
         let computed_at = Instant::now();
-        let depths = self.broker.depths().await?;
+        let depths = self.store.depths().await?;
         let mut names = self.queues.names();
         names.extend(depths.iter().map(|depth| depth.queue.clone()));
         let wanted: BTreeSet<Name> =
@@ -383,7 +383,7 @@ impl Engine {
         if queues.is_empty() {
             return Ok(HashMap::default());
         }
-        let oldest = self.broker.oldest_ready(queues.clone()).await?;
+        let oldest = self.store.oldest_ready(queues.clone()).await?;
         Ok(queues.into_iter().zip(oldest).filter_map(|(queue, at)| Some((queue, at?))).collect())
     }
 }
@@ -392,7 +392,7 @@ impl Engine {
 fn by_queue(depths: Vec<Depth>) -> HashMap<Name, Vec<QueueCount>> {
     let mut found: HashMap<Name, Vec<QueueCount>> = HashMap::default();
     for Depth { queue, state, count } in depths {
-        if !state.is_final() {
+        if !state.is_terminal() {
             let of_queue = found.entry(queue.clone()).or_default();
             of_queue.push(QueueCount { queue, state, count, capped: false });
         }

@@ -1,13 +1,13 @@
 //! The sweeper: decides about jobs that nobody asks about.
 //!
-//! It reads what needs attention, decides, and commits under guards. Two sweepers, or a
+//! It reads what needs due_work, decides, and commits under guards. Two sweepers, or a
 //! sweeper and a report, race harmlessly: the guard lets one of them win.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use sentinel_broker::{Attention, Change, Group, Guard, SessionRow, Verdict};
-use sentinel_domain::{Command, Job, decide, on_alarm};
+use sentinel_domain::{Command, Job, decide, on_deadline};
+use sentinel_store::{DueWork, Mutation, Precondition, SessionRow, Transaction, TransactionResult};
 use tokio_util::sync::CancellationToken;
 
 use crate::cancel::group;
@@ -36,7 +36,7 @@ pub(crate) async fn run(engine: Engine, closing: CancellationToken) {
                 "nobody swept for a while: all sessions get more time"
             );
             let until = now + engine.settings.session_ttl_ms;
-            let extended = engine.broker.extend_sessions(until).await;
+            let extended = engine.store.extend_sessions(until).await;
             engine.note_reach(&extended);
             extended.map_err(EngineError::from)
         } else {
@@ -52,9 +52,9 @@ pub(crate) async fn run(engine: Engine, closing: CancellationToken) {
 
 async fn round(engine: &Engine) -> Result<(), EngineError> {
     let now = engine.now();
-    let attention = engine.broker.attention(now, LIMIT).await;
-    engine.note_reach(&attention);
-    let Attention { alarms, lost, expired, unblocked } = attention?;
+    let due_work = engine.store.due_work(now, LIMIT).await;
+    engine.note_reach(&due_work);
+    let DueWork { deadlines, lost, expired, unblocked } = due_work?;
     for held in engine.hand_back(engine.roster.take_orphans(), None).await {
         engine.push_revoked(held.id, held.lease);
     }
@@ -65,8 +65,8 @@ async fn round(engine: &Engine) -> Result<(), EngineError> {
             work.push((job, Command::Lose { session: lease.session }));
         }
     }
-    for job in alarms {
-        if let Some(command) = on_alarm(&job, now, engine.chance.throw() as u32) {
+    for job in deadlines {
+        if let Some(command) = on_deadline(&job, now, engine.chance.throw() as u32) {
             work.push((job, command));
         }
     }
@@ -85,11 +85,11 @@ async fn round(engine: &Engine) -> Result<(), EngineError> {
 }
 
 /// The row stays if another server adopted the session since, or heard its worker.
-fn drop_session(row: SessionRow) -> Group {
-    Group {
+fn drop_session(row: SessionRow) -> Transaction {
+    Transaction {
         request: None,
-        guards: vec![Guard::SessionRow(row)],
-        changes: vec![Change::DropSession(row.id)],
+        guards: vec![Precondition::SessionRow(row)],
+        changes: vec![Mutation::DropSession(row.id)],
     }
 }
 
@@ -114,7 +114,7 @@ async fn carry_out(engine: &Engine, work: Vec<(Arc<Job>, Command)>) -> Result<()
     }
     let verdicts = engine.commits.groups(groups).await?;
     for ((before, after), verdict) in steps.into_iter().zip(verdicts) {
-        if verdict != Verdict::Committed {
+        if verdict != TransactionResult::Committed {
             continue;
         }
         if let (Some(lease), None) = (before.status.lease, after.status.lease) {

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use sentinel_broker::{Change, Group, Guard, Verdict, codec};
 use sentinel_domain::{Ack, Command, Job, JobId, NewValues, Refusal, decide};
+use sentinel_store::{Mutation, Precondition, Transaction, TransactionResult, codec};
 
 use crate::retry::answers;
 use crate::{Engine, EngineError, RequestKey, TRIES, index};
@@ -42,16 +42,16 @@ impl Engine {
                 }
             };
             let after = Arc::new(decision.job);
-            let group = Group {
+            let group = Transaction {
                 request: request.as_ref().map(|r| self.memory(r, &[Ok((id, false))])),
-                guards: vec![Guard::JobVersion { id, version: job.status.version }],
-                changes: vec![Change::Respec { job: after.clone(), spec: bytes }],
+                guards: vec![Precondition::JobVersion { id, version: job.status.version }],
+                changes: vec![Mutation::ReplaceSpec { job: after.clone(), spec: bytes }],
             };
-            match self.acknowledge(group, Ack::Hot).await? {
-                Verdict::Committed => return Ok(after),
-                Verdict::Repeated(_) => return self.known(id).await,
-                Verdict::RequestReused => return Err(EngineError::RequestReused),
-                Verdict::Conflict(_) => job = self.get(id).await?,
+            match self.acknowledge(group, Ack::Store).await? {
+                TransactionResult::Committed => return Ok(after),
+                TransactionResult::Repeated(_) => return self.known(id).await,
+                TransactionResult::RequestReused => return Err(EngineError::RequestReused),
+                TransactionResult::Conflict(_) => job = self.get(id).await?,
             }
         }
         Err(EngineError::Contended)

@@ -12,10 +12,10 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use sentinel_broker::{Position, Tail};
 use sentinel_domain::limits::WATCH_JOBS;
 use sentinel_domain::{Filter, Job, JobId, Progress, State};
 use sentinel_ledger::{LogRow, QueueCount};
+use sentinel_store::{JournalPage, Position};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -131,7 +131,7 @@ impl Engine {
     ) -> Result<Watch, EngineError> {
         check(&selector)?;
         self.refuse_if_cut_off()?;
-        let head = *self.broker.head().borrow();
+        let head = *self.store.head().borrow();
         let (watcher, live_from) = self.fanout.join(selector.clone(), wants_logs, head);
         self.observer.watches(1);
         let by_ids = matches!(selector, Selector::Jobs(_));
@@ -152,7 +152,7 @@ impl Engine {
             out: VecDeque::new(),
         };
         // The server that sent the cursor may have been ahead of this one.
-        let mut head = self.broker.head();
+        let mut head = self.store.head();
         if let Some(cursor) = cursor {
             let is_there =
                 |head: &Position| *head >= cursor.entry || head.epoch != cursor.entry.epoch;
@@ -273,10 +273,11 @@ impl Watch {
         self.resumed = Some(cursor);
         if let Selector::Jobs(ids) = self.selector.clone() {
             let jobs = self.engine.get_many(&ids).await?;
-            let head = *self.engine.broker.head().borrow();
+            let head = *self.engine.store.head().borrow();
             // The end of one that is final or gone may still be on its way here.
-            let is_over =
-                |job: &Option<Arc<Job>>| job.as_ref().is_none_or(|job| job.status.state.is_final());
+            let is_over = |job: &Option<Arc<Job>>| {
+                job.as_ref().is_none_or(|job| job.status.state.is_terminal())
+            };
             let over = ids.iter().zip(&jobs).filter(|(_, job)| is_over(job)).map(|(id, _)| *id);
             self.settled = Some((head, over.collect()));
             self.open = ids.iter().copied().collect();
@@ -296,13 +297,13 @@ impl Watch {
             self.catch_up = None;
             return Ok(());
         }
-        let entries = match self.engine.broker.tail(after, ENTRIES_MAX).await? {
-            Tail::Entries(entries) => entries,
-            Tail::Trimmed => {
+        let entries = match self.engine.store.tail(after, ENTRIES_MAX).await? {
+            JournalPage::Entries(entries) => entries,
+            JournalPage::Trimmed => {
                 self.gap(GapReason::Trimmed);
                 return Ok(());
             }
-            Tail::OtherEpoch => {
+            JournalPage::OtherEpoch => {
                 self.gap(GapReason::Epoch);
                 return Ok(());
             }
@@ -375,7 +376,7 @@ impl Watch {
                 // Events come in order: none of this version or one before is left.
                 self.known.remove(&job.id);
             }
-            if job.status.state.is_final() {
+            if job.status.state.is_terminal() {
                 self.open.remove(&job.id);
             } else if matches!(self.selector, Selector::Jobs(_)) {
                 self.open.insert(job.id);

@@ -37,7 +37,7 @@ impl RedisServer {
         self.port
     }
 
-    /// Its address as `broker_url` takes it.
+    /// Its address as `store_url` takes it.
     pub fn url(&self) -> String {
         format!("redis://127.0.0.1:{}", self.port)
     }

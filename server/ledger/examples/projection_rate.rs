@@ -7,12 +7,12 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
-use sentinel_broker::{Entry, JobEvent, Position, codec};
 use sentinel_domain::{
-    Command, Failure, Filter, Job, JobError, JobId, Millis, NewJob, SessionId, Spec, birth, decide,
-    start,
+    Command, Failure, Filter, Job, JobError, JobId, Millis, NewJob, SessionId, Spec, decide,
+    initial_state, start,
 };
 use sentinel_ledger::{Ledger, LedgerError, LedgerOptions, MigrationState, PageRequest};
+use sentinel_store::{Entry, JobEvent, Position, codec};
 
 const NOW: Millis = 1_700_000_000_000;
 const JOBS: usize = 200_000;
@@ -46,7 +46,7 @@ fn failed(job: &Job) -> JobEvent {
     let running = start(job, session, &"w1".into(), NOW).expect("ready");
     let lease = running.status.lease.expect("running");
     let error = JobError { message: "it broke".into(), code: "E".into(), retryable: false };
-    let failure = Failure { error, next_delay_ms: None, timed_out: false, dice: 0 };
+    let failure = Failure { error, next_delay_ms: None, timed_out: false, entropy: 0 };
     let fail = Command::Fail { lease, started_at: Some(NOW), failure };
     let done = decide(&running, &fail, NOW).expect("accepted");
     JobEvent { end: done.end, ..event(&done.job, true) }
@@ -96,7 +96,7 @@ async fn run(ledger: &Ledger, labels: usize, round: u64) -> Result<(), LedgerErr
                 let random = (n as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
                 let at = NOW + (n / 50) as Millis + 1_000_000 * round as Millis;
                 let id = JobId::new(at, 0, random);
-                birth(id, spec.clone(), &[], NOW)
+                initial_state(id, spec.clone(), &[], NOW)
             })
             .collect()
     };

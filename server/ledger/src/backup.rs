@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use sentinel_broker::Position;
+use sentinel_store::Position;
 
 use crate::LedgerError;
 use crate::sqlite::{self, Kind};

@@ -7,8 +7,8 @@ mod row;
 
 use std::sync::Arc;
 
-use sentinel_broker::Position;
 use sentinel_domain::Millis;
+use sentinel_store::Position;
 
 use crate::ledger::Home;
 use crate::mysql::{Server, Session, arrival, within};

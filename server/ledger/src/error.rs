@@ -3,8 +3,8 @@
 
 use std::path::PathBuf;
 
-use sentinel_broker::Position;
 use sentinel_domain::JobId;
+use sentinel_store::Position;
 
 /// Why the ledger could not answer. Nothing was changed, but for [`Self::Unavailable`] from a
 /// database that servers share: there the answer to a commit may have been lost. A repeat is safe.

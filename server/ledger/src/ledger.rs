@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use diesel::SqliteConnection;
-use sentinel_broker::{Entry, Position, RequestMemory};
 use sentinel_domain::limits::{KEYS_MAX, KINDS_MAX, PAYLOAD_MAX_BYTES};
 use sentinel_domain::{
     ApiKey, AttemptEnd, AuditEntry, Filter, Job, JobId, KeyId, Millis, Name, Queue, UniqueKey,
 };
+use sentinel_store::{Entry, IdempotencyRecord, Position};
 
 use crate::mysql::{self, Migrated, MigrationState, Server, within};
 use crate::rows::at_once;
@@ -251,7 +251,7 @@ impl Ledger {
     ///
     /// # Errors
     /// Only those of the file.
-    pub async fn producers(&self, now: Millis) -> Result<Vec<RequestMemory>, LedgerError> {
+    pub async fn producers(&self, now: Millis) -> Result<Vec<IdempotencyRecord>, LedgerError> {
         ask!(self.history.read, |rows| work::producers(rows, now))
     }
 

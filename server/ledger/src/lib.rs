@@ -1,4 +1,4 @@
-//! The history of every job: projected from the broker's journal, asked by lists, counts
+//! The history of every job: projected from the store's journal, asked by lists, counts
 //! and look-ups, and read at start for the jobs that still live.
 //!
 //! What is here lags behind the hot truth by as much as [`Ledger::as_of`] says. Nothing

@@ -9,8 +9,8 @@ pub(crate) use kind::KindRows;
 
 use std::collections::VecDeque;
 
-use sentinel_broker::{Entry, Position};
 use sentinel_domain::{AttemptEnd, Job, JobId, Label, Millis, Name, State};
+use sentinel_store::{Entry, Position};
 
 use crate::LogRow;
 use crate::sql::Fault;

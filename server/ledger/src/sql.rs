@@ -11,8 +11,8 @@ pub(crate) use fault::Fault;
 
 use std::collections::VecDeque;
 
-use sentinel_broker::codec::code;
 use sentinel_domain::{JobId, State};
+use sentinel_store::codec::code;
 
 use crate::rows::Candidate;
 

@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 
 use sentinel_engine::Tasks;
-use sentinel_redis::Condition;
+use sentinel_store_redis::Condition;
 use tokio::sync::watch;
 use tonic_health::server::HealthReporter;
 

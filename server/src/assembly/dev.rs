@@ -59,7 +59,7 @@ impl Fleet {
 /// With a key of its own, which is left for the command line. Servers that share their stores
 /// have no directory to leave it in.
 async fn access(config: &Config, server: &Running) -> Result<Access> {
-    if config.broker_url.is_some() {
+    if config.store_url.is_some() {
         return Ok(Access::from_env(&server.address.to_string())?);
     }
     let now = server.clock.now();
@@ -74,7 +74,7 @@ async fn greet(
     (gateway, is_new): (Option<SocketAddr>, bool),
     stop: CancellationToken,
 ) {
-    let data = match &config.broker_url {
+    let data = match &config.store_url {
         Some(url) => url.to_string(),
         None => config.data_dir.display().to_string(),
     };

@@ -5,12 +5,12 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
-use sentinel_broker::{Broker, Position};
 use sentinel_domain::{Job, JobId, Millis, stand_in};
-use sentinel_embedded::{DirLock, Embedded, OpenOptions, Seed};
 use sentinel_engine::{Clock, Settings};
 use sentinel_ledger::{Ledger, LedgerError, LedgerOptions};
-use sentinel_redis::{Condition, Redis, Replicas};
+use sentinel_store::{Position, Store};
+use sentinel_store_embedded::{DirLock, Embedded, OpenOptions, Seed};
+use sentinel_store_redis::{Condition, Redis, Replicas};
 use tokio::sync::watch;
 
 use crate::backup::{self, BackupError};
@@ -22,7 +22,7 @@ const PAGE: usize = 5_000;
 
 /// What a server runs on.
 pub(super) struct Stores {
-    pub(super) broker: Arc<dyn Broker>,
+    pub(super) store: Arc<dyn Store>,
     pub(super) ledger: Ledger,
     /// By which the server goes.
     pub(super) clock: Clock,
@@ -33,15 +33,15 @@ pub(super) struct Stores {
 impl Stores {
     /// Nothing was ever committed there.
     pub(super) fn is_new(&self) -> bool {
-        self.broker.head().borrow().seq == 0
+        self.store.head().borrow().seq == 0
     }
 }
 
 /// Opens what the configuration names.
 pub(super) async fn open(config: &Config, settings: &Settings, clock: Clock) -> Result<Stores> {
     let now = clock.now();
-    if let (Some(broker), Some(ledger)) = (&config.broker_url, &config.ledger_url) {
-        return open_shared(config, broker, ledger, now).await;
+    if let (Some(store), Some(ledger)) = (&config.store_url, &config.ledger_url) {
+        return open_shared(config, store, ledger, now).await;
     }
     let dir = config.data_dir.clone();
     std::fs::create_dir_all(&dir).with_context(|| format!("create data_dir {}", dir.display()))?;
@@ -53,17 +53,17 @@ pub(super) async fn open(config: &Config, settings: &Settings, clock: Clock) -> 
         journal_max_bytes: config.journal_max_bytes,
         ..OpenOptions::new(lock, now)
     };
-    let (broker, ledger) = open_stores(options).await?;
-    let head = *broker.head().borrow();
+    let (store, ledger) = open_stores(options).await?;
+    let head = *store.head().borrow();
     let checkpoint = ledger.checkpoint().await?;
     tracing::info!(dir = %dir.display(), %checkpoint, %head, "data opened");
-    Ok(Stores { broker: Arc::new(broker), ledger, condition: None, clock })
+    Ok(Stores { store: Arc::new(store), ledger, condition: None, clock })
 }
 
-/// A broker that is behind what the ledger has is not the one that the ledger belongs to.
+/// A store that is behind what the ledger has is not the one that the ledger belongs to.
 async fn open_shared(
     config: &Config,
-    broker_url: &StoreUrl,
+    store_url: &StoreUrl,
     ledger_url: &StoreUrl,
     now: Millis,
 ) -> Result<Stores> {
@@ -72,7 +72,7 @@ async fn open_shared(
     let ledger = Ledger::connect(ledger_url.reveal(), options).await;
     let ledger = ledger.context("ledger_url")?;
     let checkpoint = ledger.checkpoint().await?;
-    let options = sentinel_redis::OpenOptions {
+    let options = sentinel_store_redis::OpenOptions {
         seen: (checkpoint != Position::default()).then_some(checkpoint),
         journal_max_bytes: config.journal_max_bytes,
         replicas: Replicas {
@@ -80,14 +80,14 @@ async fn open_shared(
             timeout: config.ack_timeout,
             before_head: config.ack == AckLevel::Replicated,
         },
-        ..sentinel_redis::OpenOptions::new(broker_url.reveal(), now)
+        ..sentinel_store_redis::OpenOptions::new(store_url.reveal(), now)
     };
-    let broker = Redis::open(options).await.context("broker_url")?;
-    let head = *broker.head().borrow();
-    tracing::info!(%broker_url, %ledger_url, %checkpoint, %head, "stores opened");
+    let store = Redis::open(options).await.context("store_url")?;
+    let head = *store.head().borrow();
+    tracing::info!(%store_url, %ledger_url, %checkpoint, %head, "stores opened");
     // Servers that share a store go by its time, and not each by its own.
-    let (condition, clock) = (Some(broker.condition()), Clock::new(broker.clock()));
-    Ok(Stores { broker: Arc::new(broker), ledger, condition, clock })
+    let (condition, clock) = (Some(store.condition()), Clock::new(store.clock()));
+    Ok(Stores { store: Arc::new(store), ledger, condition, clock })
 }
 
 /// Opens the ledger in the directory of the lock, and the hot truth from it and the journal.
@@ -95,9 +95,9 @@ pub(crate) async fn open_stores(options: OpenOptions) -> Result<(Embedded, Ledge
     let dir = options.lock.dir().to_owned();
     let ledger = Ledger::open(&dir.join(backup::LEDGER)).await?;
     let seed = seed(&ledger, options.now).await?;
-    let broker = tokio::task::spawn_blocking(move || Embedded::open(options, seed)).await;
-    let broker = broker.expect("opening a store does not panic")?;
-    Ok((broker, ledger))
+    let store = tokio::task::spawn_blocking(move || Embedded::open(options, seed)).await;
+    let store = store.expect("opening a store does not panic")?;
+    Ok((store, ledger))
 }
 
 /// What the ledger knows of jobs that still live.

@@ -2,9 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use sentinel_broker::{Position, StoreError};
-use sentinel_embedded::OpenError;
 use sentinel_ledger::LedgerError;
+use sentinel_store::{Position, StoreError};
+use sentinel_store_embedded::OpenError;
 
 /// Why a backup was not taken or not restored.
 #[derive(Debug, thiserror::Error)]

@@ -3,9 +3,9 @@
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use sentinel_broker::Position;
 use sentinel_domain::Millis;
-use sentinel_embedded::JournalSpan;
+use sentinel_store::Position;
+use sentinel_store_embedded::JournalSpan;
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::Xxh3;
 

@@ -7,10 +7,10 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use sentinel_broker::{Broker, Call, Change, Group, Guard, ServerId};
 use sentinel_domain::{Job, Millis, decide, on_restore};
-use sentinel_embedded::{DirLock, OpenOptions, begin_epoch};
 use sentinel_ledger::begin_ledger_epoch;
+use sentinel_store::{CommitRequest, Mutation, Precondition, ServerId, Store, Transaction};
+use sentinel_store_embedded::{DirLock, OpenOptions, begin_epoch};
 
 use super::manifest::sum;
 use super::take::is_empty;
@@ -78,17 +78,17 @@ async fn take_back(restoring: &Path, now: Millis) -> Result<u64, BackupError> {
     let lock = Arc::new(DirLock::acquire(restoring)?);
     let options =
         OpenOptions { sessions_expire_at: now, ballast_bytes: 0, ..OpenOptions::new(lock, now) };
-    let (broker, _ledger) = open_stores(options).await?;
+    let (store, _ledger) = open_stores(options).await?;
     let mut revoked = 0;
     for number in 1.. {
-        let lost = broker.attention(now, STEP).await?.lost;
-        let groups: Vec<Group> = lost.iter().filter_map(|job| revocation(job, now)).collect();
+        let lost = store.due_work(now, STEP).await?.lost;
+        let groups: Vec<Transaction> = lost.iter().filter_map(|job| revocation(job, now)).collect();
         if groups.is_empty() {
             break;
         }
         revoked += groups.len() as u64;
-        broker
-            .commit(Call {
+        store
+            .commit(CommitRequest {
                 writer: ServerId(0),
                 number,
                 now,
@@ -101,14 +101,14 @@ async fn take_back(restoring: &Path, now: Millis) -> Result<u64, BackupError> {
     Ok(revoked)
 }
 
-fn revocation(job: &Arc<Job>, now: Millis) -> Option<Group> {
+fn revocation(job: &Arc<Job>, now: Millis) -> Option<Transaction> {
     let command = on_restore(job)?;
     // A clock that was set back since the job changed last does not count.
     let decision = decide(job, &command, now.max(job.status.updated_at)).ok()?;
-    Some(Group {
+    Some(Transaction {
         request: None,
-        guards: vec![Guard::JobVersion { id: job.id, version: job.status.version }],
-        changes: vec![Change::Update { job: Arc::new(decision.job), end: decision.end }],
+        guards: vec![Precondition::JobVersion { id: job.id, version: job.status.version }],
+        changes: vec![Mutation::Update { job: Arc::new(decision.job), end: decision.end }],
     })
 }
 

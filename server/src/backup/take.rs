@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use sentinel_domain::Millis;
-use sentinel_embedded::{DirLock, JournalPin, check_journal};
 use sentinel_ledger::{check_ledger, copy_ledger, ledger_checkpoint};
+use sentinel_store_embedded::{DirLock, JournalPin, check_journal};
 
 use super::{BackupError, JOURNAL, LEDGER, LOCK, Manifest, refuse_to_serve, sync, sync_tree};
 

@@ -28,12 +28,12 @@ pub(super) struct Doctor {
     /// The TOML file of the server; the environment counts as for `sentinel serve`.
     #[arg(long, value_name = "FILE", env = "SENTINEL_CONFIG", hide_env_values = true)]
     config: Option<PathBuf>,
-    /// The data directory of the server, where it has no broker_url.
+    /// The data directory of the server, where it has no store_url.
     #[arg(long, value_name = "PATH")]
     data_dir: Option<String>,
     /// The Redis of the servers.
     #[arg(long, value_name = "URL")]
-    broker_url: Option<String>,
+    store_url: Option<String>,
     /// Their database.
     #[arg(long, value_name = "URL")]
     ledger_url: Option<String>,
@@ -43,10 +43,9 @@ pub(super) struct Doctor {
 
 /// Looks, tells, and says by the exit code whether something is bad.
 pub(super) fn run(command: Doctor) -> ExitCode {
-    let Doctor { config, data_dir, broker_url, ledger_url, connection } = command;
+    let Doctor { config, data_dir, store_url, ledger_url, connection } = command;
     connection.run(async move |dial: Dial, mut out: Out| {
-        let named =
-            [("data_dir", data_dir), ("broker_url", broker_url), ("ledger_url", ledger_url)];
+        let named = [("data_dir", data_dir), ("store_url", store_url), ("ledger_url", ledger_url)];
         let values = named.into_iter().filter_map(|(name, text)| Some((name.to_owned(), text?)));
         let flags = Flags { values: values.collect(), file: config, ..Flags::default() };
         let findings = doctor::examine(&load(flags)?, dial.server(), &dial.access()?).await;

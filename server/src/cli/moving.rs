@@ -18,7 +18,7 @@ use crate::rebuild;
 pub(super) const EXAMPLES: &str = "\
 Examples:
   sentinel migrate --ledger-url mysql://sentinel:PASSWORD@db/sentinel
-  sentinel move --from /var/lib/sentinel --broker-url redis://10.0.0.5 \\
+  sentinel move --from /var/lib/sentinel --store-url redis://10.0.0.5 \\
       --ledger-url mysql://sentinel:PASSWORD@db/sentinel
   sentinel move --from /var/lib/sentinel --config /etc/sentinel.toml --json
 
@@ -31,7 +31,7 @@ unique keys and the answers to request_ids are put into Redis. Jobs that were ru
 their queues, the attempt not counted, or fail where they must not run twice. Watches get a gap.
 
 A move that was cut short, also by kill -9, goes on where it stopped when it is run again; until it
-has ended no server starts on either side. Afterwards start servers with --broker-url and
+has ended no server starts on either side. Afterwards start servers with --store-url and
 --ledger-url. The directory stays as it was; a server on it refuses to start, and says where
 its data went.";
 
@@ -89,21 +89,21 @@ pub(super) fn run(command: Command) -> ExitCode {
     out::answer(command.json, async move |out: &mut Out| {
         let config = command.stores.settings()?;
         let missing = |flag| Failure::Flag { flag, reason: "is not set: it says where to".into() };
-        let broker_url = config.broker_url.as_ref().ok_or_else(|| missing("--broker-url"))?;
+        let store_url = config.store_url.as_ref().ok_or_else(|| missing("--store-url"))?;
         let ledger_url = config.ledger_url.as_ref().ok_or_else(|| missing("--ledger-url"))?;
         let payload_bytes = config.payload_max_bytes;
-        let target = Target { broker_url, ledger_url, payload_bytes };
+        let target = Target { store_url, ledger_url, payload_bytes };
         let bar = Bar(if out.json { ProgressBar::hidden() } else { ProgressBar::new(0) });
         let done = moving::carry_over(&command.from, target, now(), &bar).await;
         bar.0.finish_and_clear();
-        tell(out, &command.from, (broker_url, ledger_url), &done?)
+        tell(out, &command.from, (store_url, ledger_url), &done?)
     })
 }
 
 fn tell(
     out: &mut Out,
     from: &std::path::Path,
-    (broker, ledger): (&StoreUrl, &StoreUrl),
+    (store, ledger): (&StoreUrl, &StoreUrl),
     done: &Moved,
 ) -> Result<(), Failure> {
     let Moved { source, rows, rows_before, requests, filled } = *done;
@@ -111,7 +111,7 @@ fn tell(
         return out.object(&json!({
             "from": from,
             "source": source.to_string(),
-            "broker": broker.to_string(),
+            "store": store.to_string(),
             "ledger": ledger.to_string(),
             "rows": rows,
             "rowsBefore": rows_before,
@@ -123,11 +123,11 @@ fn tell(
         }));
     }
     let Some(filled) = filled else {
-        return out.line(format!("{} was moved to {broker} and {ledger} before", from.display()));
+        return out.line(format!("{} was moved to {store} and {ledger} before", from.display()));
     };
     out.line(format!(
-        "{} went to {broker} and {ledger}: {} rows of history, {} jobs that have not ended, of which \
-         {} were running and were taken back. Serve with --broker-url and --ledger-url",
+        "{} went to {store} and {ledger}: {} rows of history, {} jobs that have not ended, of which \
+         {} were running and were taken back. Serve with --store-url and --ledger-url",
         from.display(),
         HumanCount(rows),
         HumanCount(filled.jobs),

@@ -6,9 +6,9 @@ use std::process::ExitCode;
 
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
-use sentinel_broker::{Position, ServerId};
 use sentinel_ledger::{Ledger, LedgerOptions};
-use sentinel_redis::{Found, OpenOptions};
+use sentinel_store::{Position, ServerId};
+use sentinel_store_redis::{Found, OpenOptions};
 use serde_json::json;
 
 use super::backup::now;
@@ -20,7 +20,7 @@ use crate::rebuild::{self, Failed, Rebuilt, Show};
 pub(super) const EXAMPLES: &str = "\
 Examples:
   sentinel rebuild --config /etc/sentinel.toml
-  sentinel rebuild --broker-url redis://10.0.0.5 --ledger-url mysql://sentinel:PASSWORD@db/sentinel
+  sentinel rebuild --store-url redis://10.0.0.5 --ledger-url mysql://sentinel:PASSWORD@db/sentinel
   sentinel rebuild --config /etc/sentinel.toml --yes --json
 
 When: servers answer STORE_ROLLED_BACK, or do not start and say so. Redis came back empty, or
@@ -29,7 +29,7 @@ older than what the ledger has seen; or another Redis took its place.
 What it does: what the journal in Redis still has goes into the ledger. Then the jobs that have
 not ended, the queues and the unique keys are put into Redis anew from the ledger. Jobs that were
 running go back to their queues, or fail where they must not run twice; no report from before
-counts. Changes that were acknowledged at the level hot or replicated and that neither Redis nor
+counts. Changes that were acknowledged at the level store or replicated and that neither Redis nor
 the ledger has are lost; nothing that was acknowledged at the level ledger is.
 
 Servers may run meanwhile: they answer STORE_ROLLED_BACK, and go on by themselves when it is done.
@@ -51,9 +51,9 @@ pub(super) struct Command {
 /// The stores that servers share.
 #[derive(Debug, Args)]
 pub(super) struct Stores {
-    /// The Redis to fill [env: SENTINEL_BROKER_URL].
+    /// The Redis to fill [env: SENTINEL_STORE_URL].
     #[arg(long, value_name = "URL")]
-    broker_url: Option<String>,
+    store_url: Option<String>,
     /// The database that has the ledger [env: SENTINEL_LEDGER_URL].
     #[arg(long, value_name = "URL")]
     ledger_url: Option<String>,
@@ -67,7 +67,7 @@ impl Stores {
     pub(super) fn settings(&self) -> Result<Config, Failure> {
         let mut values = Vec::new();
         let flags =
-            [("broker_url", self.broker_url.clone()), ("ledger_url", self.ledger_url.clone())];
+            [("store_url", self.store_url.clone()), ("ledger_url", self.ledger_url.clone())];
         for (name, value) in flags {
             values.extend(value.map(|value| (name.to_owned(), value)));
         }
@@ -95,10 +95,10 @@ impl Show for Bar {
 pub(super) fn run(command: Command) -> ExitCode {
     out::answer(command.json, async move |out: &mut Out| {
         let config = command.stores.settings()?;
-        let (Some(url), Some(ledger_url)) = (&config.broker_url, &config.ledger_url) else {
+        let (Some(url), Some(ledger_url)) = (&config.store_url, &config.ledger_url) else {
             let reason = "is not set: there is a store to rebuild only on Redis. A data directory \
                           is put back with `sentinel restore`";
-            return Err(Failure::Flag { flag: "--broker-url", reason: reason.into() });
+            return Err(Failure::Flag { flag: "--store-url", reason: reason.into() });
         };
         let options = OpenOptions::new(url.reveal(), now());
         let ledger = Ledger::connect(ledger_url.reveal(), LedgerOptions::default()).await;
@@ -109,7 +109,7 @@ pub(super) fn run(command: Command) -> ExitCode {
             confirm(&found, checkpoint)?;
         }
         let jobs = ledger.counts(Vec::new()).await.map_err(Failed::from)?;
-        let live = jobs.iter().filter(|count| !count.state.is_final()).map(|count| count.count);
+        let live = jobs.iter().filter(|count| !count.state.is_terminal()).map(|count| count.count);
         let bar = bar(out, live.sum());
         let owner = ServerId(rand::random());
         let done = rebuild::rebuild(&options, &ledger, owner, &[], &bar).await;
@@ -122,7 +122,7 @@ fn tell(out: &mut Out, url: &str, done: &Rebuilt) -> Result<(), Failure> {
     let Rebuilt { was, checkpoint, carried, jobs, revoked, orphans, at } = *done;
     if out.json {
         return out.object(&json!({
-            "broker": url,
+            "store": url,
             "was": was.map(|was| was.to_string()),
             "checkpoint": checkpoint.to_string(),
             "carriedEntries": carried,

@@ -147,7 +147,7 @@ pub enum Contradiction {
     #[error("tls_cert is for `sentinel serve`: `sentinel dev` listens on this machine alone")]
     TlsInDev,
     /// Replicas of nothing.
-    #[error("ack = replicated needs broker_url: only Redis has replicas. Use ack = hot or ledger")]
+    #[error("ack = replicated needs store_url: only Redis has replicas. Use ack = store or ledger")]
     NoReplicas,
     /// Workers would be declared lost between two pings.
     #[error("session_ttl = {ttl} is under 3 x ping = 3 x {ping}; raise it or lower ping")]
@@ -324,15 +324,15 @@ fn contradictions(config: &Config, mode: Mode) -> Vec<(&'static [&'static str], 
     if listen.port() != 0 && listen == config.ops_listen {
         found.push((&["listen", "ops_listen"], Contradiction::SameAddress { listen }));
     }
-    let shared = [("broker_url", &config.broker_url), ("ledger_url", &config.ledger_url)];
+    let shared = [("store_url", &config.store_url), ("ledger_url", &config.ledger_url)];
     for (set, unset) in [(shared[0], shared[1]), (shared[1], shared[0])] {
         if set.1.is_some() && unset.1.is_none() {
             let contradiction = Contradiction::HalfShared { set: set.0, unset: unset.0 };
-            found.push((&["broker_url", "ledger_url"], contradiction));
+            found.push((&["store_url", "ledger_url"], contradiction));
         }
     }
     found.extend(tls_contradictions(config, mode));
-    if config.ack == AckLevel::Replicated && config.broker_url.is_none() {
+    if config.ack == AckLevel::Replicated && config.store_url.is_none() {
         found.push((&["ack"], Contradiction::NoReplicas));
     }
     if config.session_ttl < 3 * config.ping {

@@ -148,12 +148,12 @@ settings! {
     "Data" {
         data_dir: PathBuf, Kind::Path,
             Default::ByMode { serve: "/var/lib/sentinel", dev: "./.sentinel" },
-            "Directory of the journal and the ledger. One server holds it at a time. Not used with broker_url";
-        broker_url: Option<StoreUrl>, Kind::Store(BROKERS), Default::Unset,
+            "Directory of the journal and the ledger. One server holds it at a time. Not used with store_url";
+        store_url: Option<StoreUrl>, Kind::Store(BROKERS), Default::Unset,
             "Redis or Valkey, 7 or newer, that servers share for the jobs in work. Needs ledger_url";
         ledger_url: Option<StoreUrl>, Kind::Store(LEDGERS), Default::Unset,
-            "MySQL 8 or MariaDB 10.11 that servers share for the history. Needs broker_url";
-        ack: AckLevel, Kind::Choice(AckLevel::WORDS), Default::Both("hot"),
+            "MySQL 8 or MariaDB 10.11 that servers share for the history. Needs store_url";
+        ack: AckLevel, Kind::Choice(AckLevel::WORDS), Default::Both("store"),
             "What has a change before it is acknowledged, unless the job says another: the store, replicas of Redis, or the ledger";
         ack_replicas: u64, Kind::Count(1, 16), Default::Both("1"),
             "How many replicas of Redis have a change before it is acknowledged as replicated";
@@ -161,7 +161,7 @@ settings! {
             "How long a commit waits for the replicas of Redis. Nothing else is committed meanwhile";
         journal_max_bytes: u64, Kind::Bytes(64 * MIB, 1024 * GIB), Default::Both("4GiB"),
             "Size of the journal beyond which the watch window shrinks, then enqueues are refused";
-        finals_hot: Duration, Kind::Span(SECOND, HOUR), Default::Both("1m"),
+        store_retention: Duration, Kind::Span(SECOND, HOUR), Default::Both("1m"),
             "How long a finished job stays in memory after it is in the ledger";
         watch_window: Duration, Kind::Span(10 * MINUTE, 24 * HOUR), Default::Both("10m"),
             "How far back a watch can resume";

@@ -69,7 +69,7 @@ fn every_mistake_is_reported_with_its_place() {
         "sentinel.toml:1: there is no setting lissen; did you mean listen?",
         "sentinel.toml:3: ping = \"2\": expected one of the units ms, s, m, h, d, as in 15s",
         "sentinel.toml:4: data_dir is one value, but array was found",
-        "sentinel.toml:5: finals_hot = \"2h\": allowed is 1s..1h",
+        "sentinel.toml:5: store_retention = \"2h\": allowed is 1s..1h",
         "SENTINEL_PAYLOAD_MAX_BYTES: payload_max_bytes = \"17MiB\": allowed is 1KiB..16MiB",
         "SENTINEL_INSECURE: insecure = \"yes\": expected true or false",
         "--log-format: log_format = \"xml\": expected one of auto, pretty, json",
@@ -106,12 +106,9 @@ fn a_misspelt_variable_is_a_warning() {
 #[test]
 fn stores_are_shared_both_or_not_at_all() {
     let half = mistakes("ledger_url = \"mysql://db/sentinel\"\n", &[], &[]);
-    assert!(half.contains("sentinel.toml:1: ledger_url is set and broker_url is not"), "{half}");
-    let half = mistakes("", &[("SENTINEL_BROKER_URL", "redis://r")], &[]);
-    assert!(
-        half.contains("SENTINEL_BROKER_URL: broker_url is set and ledger_url is not"),
-        "{half}"
-    );
+    assert!(half.contains("sentinel.toml:1: ledger_url is set and store_url is not"), "{half}");
+    let half = mistakes("", &[("SENTINEL_STORE_URL", "redis://r")], &[]);
+    assert!(half.contains("SENTINEL_STORE_URL: store_url is set and ledger_url is not"), "{half}");
 }
 
 #[test]
@@ -119,13 +116,13 @@ fn a_password_is_shown_nowhere() {
     let url = "redis+cluster://u:geheim@h1:1,h2";
     let loaded = Config::load(
         Mode::Serve,
-        &sources("", &[], &[("broker_url", url), ("ledger_url", "mysql://u:geheim@db/s")]),
+        &sources("", &[], &[("store_url", url), ("ledger_url", "mysql://u:geheim@db/s")]),
     )
     .unwrap();
-    assert_eq!(loaded.config.broker_url.as_ref().unwrap().reveal(), url);
+    assert_eq!(loaded.config.store_url.as_ref().unwrap().reveal(), url);
     let shown = format!("{:?} {}", loaded, loaded.to_toml());
     assert!(shown.contains("redis+cluster://***@h1:1,h2") && !shown.contains("geheim"), "{shown}");
-    let wrong = mistakes("", &[("SENTINEL_BROKER_URL", "rediss://u:geheim@h")], &[]);
+    let wrong = mistakes("", &[("SENTINEL_STORE_URL", "rediss://u:geheim@h")], &[]);
     assert!(wrong.contains("rediss://***@h") && !wrong.contains("geheim"), "{wrong}");
 }
 

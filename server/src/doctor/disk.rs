@@ -31,7 +31,7 @@ pub(super) fn examine(dir: &Path) -> Vec<Finding> {
     };
     let mut findings = vec![room, ledger(dir)];
     if let Err(error) = moving::refuse_to_serve(dir) {
-        let remedy = "look at the stores it names, with --broker-url and --ledger-url";
+        let remedy = "look at the stores it names, with --store-url and --ledger-url";
         findings.push(Finding::bad("move", error.to_string(), remedy));
     }
     findings

@@ -5,10 +5,10 @@ use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use sentinel_broker::content_hash;
 use sentinel_domain::limits::KEY_BYTES;
 use sentinel_domain::{Job, JobId, Scopes};
 use sentinel_engine::{Engine, EngineError, RequestKey};
+use sentinel_store::content_hash;
 use tonic::{Request, Status};
 
 use super::keyring::Held;

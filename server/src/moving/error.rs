@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
-use sentinel_broker::{Position, StoreError};
 use sentinel_ledger::LedgerError;
+use sentinel_store::{Position, StoreError};
 
 use crate::backup::BackupError;
 use crate::rebuild::Failed;
@@ -22,17 +22,17 @@ pub(crate) enum MoveError {
     #[error("{} holds no data of a server: name its data directory with --from", dir.display())]
     NoData { dir: PathBuf },
     #[error(
-        "{} was moved to {broker_url} and {ledger_url}: serve from there, with --broker-url and \
+        "{} was moved to {store_url} and {ledger_url}: serve from there, with --store-url and \
          --ledger-url. To go back, stop the servers there and delete {}/moved.json: what happened \
          since the move is lost then", dir.display(), dir.display()
     )]
-    Moved { dir: PathBuf, broker_url: String, ledger_url: String },
+    Moved { dir: PathBuf, store_url: String, ledger_url: String },
     #[error(
-        "a move of {} to {broker_url} and {ledger_url} has not ended: run `sentinel move --from \
+        "a move of {} to {store_url} and {ledger_url} has not ended: run `sentinel move --from \
          {}` to them again. To give it up, delete {}/moved.json, and empty both before another one",
         dir.display(), dir.display(), dir.display()
     )]
-    Unfinished { dir: PathBuf, broker_url: String, ledger_url: String },
+    Unfinished { dir: PathBuf, store_url: String, ledger_url: String },
     #[error(
         "{ledger_url} has what {directory} was at {found}, and {} is at {at}: it is another \
          directory, or a server ran on it since. Empty the database and Redis, run `sentinel \
@@ -46,10 +46,10 @@ pub(crate) enum MoveError {
         at: Position,
     },
     #[error(
-        "the store in Redis is not empty: {broker_url} has {jobs} jobs and stands at {at}. Name a \
+        "the store in Redis is not empty: {store_url} has {jobs} jobs and stands at {at}. Name a \
          Redis that no server has worked on"
     )]
-    Taken { broker_url: String, at: Position, jobs: u64 },
+    Taken { store_url: String, at: Position, jobs: u64 },
     #[error(
         "Redis has too little room: the jobs that have not ended need about {needed} bytes, and \
          {free} of {most} are free; raise maxmemory"
@@ -74,7 +74,7 @@ pub(crate) enum MoveError {
     #[error("the data can not be used: {0}")]
     Store(#[from] StoreError),
     #[error(transparent)]
-    Redis(#[from] sentinel_redis::OpenError),
+    Redis(#[from] sentinel_store_redis::OpenError),
     #[error(transparent)]
     Fill(#[from] Failed),
 }

@@ -18,7 +18,7 @@ pub(crate) struct Mark {
     format: u32,
     pub(super) state: State,
     /// Without passwords.
-    pub(super) broker_url: String,
+    pub(super) store_url: String,
     pub(super) ledger_url: String,
 }
 
@@ -34,8 +34,8 @@ fn path(dir: &Path) -> PathBuf {
 }
 
 impl Mark {
-    pub(super) fn new(state: State, broker_url: String, ledger_url: String) -> Self {
-        Self { format: FORMAT, state, broker_url, ledger_url }
+    pub(super) fn new(state: State, store_url: String, ledger_url: String) -> Self {
+        Self { format: FORMAT, state, store_url, ledger_url }
     }
 
     /// None where no move was begun.
@@ -72,16 +72,16 @@ impl Mark {
 
     /// Goes to the same stores, in whichever state.
     pub(super) fn is_to_same(&self, other: &Self) -> bool {
-        (&self.broker_url, &self.ledger_url) == (&other.broker_url, &other.ledger_url)
+        (&self.store_url, &self.ledger_url) == (&other.store_url, &other.ledger_url)
     }
 
     /// Why no server must run on the directory.
     pub(super) fn refusal(self, dir: &Path) -> MoveError {
-        let Self { state, broker_url, ledger_url, .. } = self;
+        let Self { state, store_url, ledger_url, .. } = self;
         let dir = dir.to_owned();
         match state {
-            State::Moving => MoveError::Unfinished { dir, broker_url, ledger_url },
-            State::Moved => MoveError::Moved { dir, broker_url, ledger_url },
+            State::Moving => MoveError::Unfinished { dir, store_url, ledger_url },
+            State::Moved => MoveError::Moved { dir, store_url, ledger_url },
         }
     }
 }

@@ -2,7 +2,6 @@
 //! refused here with the field's name; ranges are the domain's business.
 
 use prost_types::{Duration, FieldMask, Timestamp};
-use sentinel_broker::{PRODUCER, content_hash};
 use sentinel_domain::limits::{KEY_BYTES, TIME_RANGE_MS};
 use sentinel_domain::{
     Ack, Backoff, DependencyFailure, Filter, Jitter, JobId, Label, Millis, NewJob, NewValues,
@@ -11,6 +10,7 @@ use sentinel_domain::{
 use sentinel_engine::{BulkAction, RequestKey};
 use sentinel_proto::admin::v1 as admin;
 use sentinel_proto::jobs::v1 as wire;
+use sentinel_store::{PRODUCER, content_hash};
 use tonic::Status;
 
 use super::status::invalid_field;
@@ -189,7 +189,7 @@ pub(super) fn new_job(path: &str, spec: Option<wire::JobSpec>) -> Result<NewJob,
 pub(super) fn ack(field: &str, number: i32) -> Result<Option<Ack>, Status> {
     Ok(match known(field, number)? {
         wire::AckLevel::Unspecified => None,
-        wire::AckLevel::Hot => Some(Ack::Hot),
+        wire::AckLevel::Store => Some(Ack::Store),
         wire::AckLevel::Replicated => Some(Ack::Replicated),
         wire::AckLevel::Ledger => Some(Ack::Ledger),
     })

@@ -4,15 +4,15 @@
 use std::sync::Arc;
 
 use prost::Message;
-use sentinel_broker::codec::{Names, decode_spec, encode_spec};
 use sentinel_domain::limits::{KEY_BYTES, NAME_BYTES, PAYLOAD_BYTES, TIME_RANGE_MS};
-use sentinel_domain::{JobId, alarm_at, birth, invariant};
+use sentinel_domain::{JobId, initial_state, invariant, next_deadline};
 use sentinel_engine::session::FromWorker;
 use sentinel_fuzz::{Target, within};
 use sentinel_proto::codec::check;
 use sentinel_proto::jobs::v1 as jobs;
 use sentinel_proto::workers::v1 as workers;
 use sentinel_proto::workers::v1::session_request::Frame;
+use sentinel_store::codec::{Names, decode_spec, encode_spec};
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
 
@@ -58,9 +58,9 @@ fn admitted(path: &str, spec: Option<jobs::JobSpec>) -> usize {
     let stored = encode_spec(&spec);
     assert_eq!(decode_spec(stored, &mut Names::default()).as_ref(), Ok(&spec));
     assert!((1..=NAME_BYTES).contains(&(spec.queue.len() as u64)));
-    let job = birth(JobId::from_u128(1), Arc::new(spec), &[], NOW);
+    let job = initial_state(JobId::from_u128(1), Arc::new(spec), &[], NOW);
     assert_eq!(invariant::broken(&job), Vec::<&str>::new());
-    alarm_at(&job);
+    next_deadline(&job);
     let shown = super::to_wire::job(&job, super::to_wire::Parts::Full);
     assert!(shown.created_at.is_some_and(|at| at.nanos >= 0));
     3

@@ -3,10 +3,10 @@
 
 use std::time::Duration;
 
-use sentinel_broker::StoreError;
 use sentinel_domain::{KeyEnd, KeyId, Role, Violation};
 use sentinel_engine::EngineError;
 use sentinel_ledger::LedgerError;
+use sentinel_store::StoreError;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 

@@ -116,7 +116,7 @@ fn spec(spec: &Spec, is_full: bool) -> wire::JobSpec {
     };
     let ack = match spec.ack {
         None => wire::AckLevel::Unspecified,
-        Some(Ack::Hot) => wire::AckLevel::Hot,
+        Some(Ack::Store) => wire::AckLevel::Store,
         Some(Ack::Replicated) => wire::AckLevel::Replicated,
         Some(Ack::Ledger) => wire::AckLevel::Ledger,
     };

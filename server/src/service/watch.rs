@@ -139,7 +139,7 @@ async fn seen(
 impl Frames {
     fn job(&self, job: &Job) -> wire::Job {
         let parts = match self.parts {
-            Parts::Basic if self.is_by_ids && job.status.state.is_final() => Parts::Result,
+            Parts::Basic if self.is_by_ids && job.status.state.is_terminal() => Parts::Result,
             parts => parts,
         };
         to_wire::job(job, parts)

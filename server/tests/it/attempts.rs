@@ -6,7 +6,7 @@ use futures_util::TryStreamExt;
 use sentinel_client::proto::jobs::v1::{
     BackoffKind, Jitter, JobState, LostPolicy, RetryPolicy, StateReason,
 };
-use sentinel_client::{NewJob, is_final};
+use sentinel_client::{NewJob, is_terminal};
 use serde_json::json;
 
 use crate::harness::{PATIENCE, World, begun, demo, end_of, enqueue, until};
@@ -155,7 +155,7 @@ async fn a_job_that_kills_its_workers_does_not_take_others_along() {
         let (client, all) = (&client, others.iter().chain([&poison]));
         async move {
             for id in all {
-                client.get(id).await.ok().filter(|job| is_final(job.state()))?;
+                client.get(id).await.ok().filter(|job| is_terminal(job.state()))?;
             }
             Some(())
         }

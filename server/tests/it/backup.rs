@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use sentinel_client::proto::jobs::v1::{GapReason, JobFilter, JobState, JobView};
-use sentinel_client::{Watch, WatchEvent, is_final};
+use sentinel_client::{Watch, WatchEvent, is_terminal};
 use serde_json::{Value, json};
 
 use crate::chaos::load::Load;
@@ -70,7 +70,7 @@ async fn what_was_acknowledged_before_a_backup_is_there_after_its_restore() {
     for id in &before {
         until(&format!("job {id} is final"), PATIENCE, || async {
             let job = client.get(id).await.unwrap_or_else(|error| panic!("{id} is gone: {error}"));
-            is_final(job.state()).then_some(())
+            is_terminal(job.state()).then_some(())
         })
         .await;
     }

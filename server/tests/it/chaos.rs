@@ -67,13 +67,13 @@ async fn rolling(seed: u64) {
 
 /// Faults of all kinds in an order that the seed gives, each for up to `longest`.
 async fn mixed(seed: u64, faults: &[Fault], longest: Duration) {
-    let mut dice = StdRng::seed_from_u64(seed);
+    let mut entropy = StdRng::seed_from_u64(seed);
     let has_disk = faults.contains(&Fault::FillDisk);
     let ground = if has_disk { Ground::SmallDisk } else { Ground::Directory };
     let mut site = Site::start("mixed", seed, ground).await;
     for _ in 0..MIXED {
-        let fault = faults[dice.random_range(0..faults.len())];
-        let length = longest.mul_f64(dice.random_range(0.2..1.0));
+        let fault = faults[entropy.random_range(0..faults.len())];
+        let length = longest.mul_f64(entropy.random_range(0.2..1.0));
         site.strike(fault, length).await;
         site.load.acknowledges(40).await;
     }
@@ -83,11 +83,11 @@ async fn mixed(seed: u64, faults: &[Fault], longest: Duration) {
 /// Faults of several servers over one Redis and one MariaDB, each once in an order that the
 /// seed gives, and so many of them; after each, all is well again in time.
 async fn shared(seed: u64, mut faults: Vec<Fault>, count: usize, longest: Duration) {
-    let mut dice = StdRng::seed_from_u64(seed);
-    faults.shuffle(&mut dice);
+    let mut entropy = StdRng::seed_from_u64(seed);
+    faults.shuffle(&mut entropy);
     let mut site = Site::start("shared", seed, Ground::Shared).await;
     for fault in faults.into_iter().take(count) {
-        let length = longest.mul_f64(dice.random_range(0.2..1.0));
+        let length = longest.mul_f64(entropy.random_range(0.2..1.0));
         site.strike(fault, length).await;
         site.recovers(fault).await;
         site.load.acknowledges(40).await;
@@ -97,14 +97,14 @@ async fn shared(seed: u64, mut faults: Vec<Fault>, count: usize, longest: Durati
 
 /// The same with two faults at once, again and again.
 async fn storms(seed: u64, count: usize, longest: Duration) {
-    let mut dice = StdRng::seed_from_u64(seed);
+    let mut entropy = StdRng::seed_from_u64(seed);
     let faults = Fault::of_many();
     let mut site = Site::start("storms", seed, Ground::Shared).await;
     for _ in 0..count {
-        let first = faults[dice.random_range(0..faults.len())];
+        let first = faults[entropy.random_range(0..faults.len())];
         let others = faults.iter().filter(|other| other.target() != first.target());
-        let second = *others.choose(&mut dice).expect("a fault of something else");
-        let length = longest.mul_f64(dice.random_range(0.2..1.0));
+        let second = *others.choose(&mut entropy).expect("a fault of something else");
+        let length = longest.mul_f64(entropy.random_range(0.2..1.0));
         site.strike_twice([first, second], length).await;
         site.recovers(second).await;
         site.load.acknowledges(40).await;

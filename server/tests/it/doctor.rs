@@ -33,19 +33,19 @@ async fn what_is_wrong_is_told_with_a_remedy() {
     let redis = RedisServer::start(dir.path(), &careless);
     let nobody = format!("http://127.0.0.1:{}", free_port());
     let database = MariaDb::start();
-    let (broker, ledger) = (redis.url(), database.url());
-    let stores = ["--broker-url", &broker, "--ledger-url", &ledger];
+    let (store, ledger) = (redis.url(), database.url());
+    let stores = ["--store-url", &store, "--ledger-url", &ledger];
     let doctor = ["doctor", "--server", &nobody, "--json"];
     let looked = sentinel(doctor.into_iter().chain(stores)).await;
     assert_eq!(looked.code, 5, "{looked:?}");
     let findings = looked.json();
     for (about, verdict) in [
-        ("broker", "warn"),
-        ("broker eviction", "bad"),
-        ("broker durability", "bad"),
-        ("broker memory", "warn"),
-        ("broker replicas", "warn"),
-        ("broker clock", "ok"),
+        ("store", "warn"),
+        ("store eviction", "bad"),
+        ("store durability", "bad"),
+        ("store memory", "warn"),
+        ("store replicas", "warn"),
+        ("store clock", "ok"),
         ("ledger", "bad"),
         ("server", "bad"),
     ] {

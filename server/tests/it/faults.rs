@@ -169,7 +169,7 @@ async fn damage_that_a_start_does_not_meet_is_told_by_the_call_and_by_a_backup()
     let backup = sentinel(["backup", "--data-dir", paths[0], paths[1]]).await;
     assert!(backup.code == 6 && backup.err.contains("is damaged"), "{}", backup.err);
     assert!(!dest.exists());
-    let flags = ["--finals-hot", "1s"];
+    let flags = ["--store-retention", "1s"];
     let server = Server::start(dir.path(), &flags).await;
     let world = World { server, dir };
     let told = world.client().get(&id).await.expect_err("its page is damaged");

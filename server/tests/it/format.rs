@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use rustix::process::Signal;
 use sentinel_client::proto::jobs::v1::{JobFilter, JobSpec, JobState, JobView, Unique};
-use sentinel_client::{Client, NewJob, is_final};
+use sentinel_client::{Client, NewJob, is_terminal};
 use serde_json::{Value, json};
 
 use crate::harness::{PATIENCE, Server, World, demo, end_of, enqueue, in_state, sentinel, until};
@@ -188,7 +188,7 @@ async fn finish(world: &World) {
     }
     for job in &jobs {
         let job = end_of(&client, &job.id).await;
-        assert!(is_final(job.state()));
+        assert!(is_terminal(job.state()));
     }
 }
 

@@ -12,7 +12,7 @@ use rand::rngs::StdRng;
 use rand::{RngExt, seq::SliceRandom};
 use rustix::process::Signal;
 use sentinel_client::proto::jobs::v1::{JobFilter, JobView};
-use sentinel_client::{Client, is_final};
+use sentinel_client::{Client, is_terminal};
 
 use crate::chaos::seed;
 use crate::harness::{PATIENCE, Process, World, probe, until};
@@ -61,7 +61,7 @@ struct Site {
     fleet: Vec<Member>,
     producers: [Application; 2],
     watches: [Application; 2],
-    dice: StdRng,
+    entropy: StdRng,
     world: World,
 }
 
@@ -81,7 +81,7 @@ impl Site {
             fleet.push(Member { language, process, instance });
         }
         let producers = CALLERS.map(|language| Application::produce(&world, language, seed));
-        Self { fleet, producers, watches, dice: StdRng::seed_from_u64(seed), world }
+        Self { fleet, producers, watches, entropy: StdRng::seed_from_u64(seed), world }
     }
 
     fn effects(&self) -> std::path::PathBuf {
@@ -100,11 +100,11 @@ impl Site {
             Victim::Server => self.kill_server().await,
             Victim::Worker(at) => self.kill_worker(at, round).await,
             Victim::Producer(at) => {
-                let more = self.dice.random_range(1..=8);
+                let more = self.entropy.random_range(1..=8);
                 kill_application(&mut self.producers[at], more).await;
             }
             Victim::Watch(at) => {
-                let more = self.dice.random_range(1..=20);
+                let more = self.entropy.random_range(1..=20);
                 kill_application(&mut self.watches[at], more).await;
             }
         }
@@ -113,7 +113,7 @@ impl Site {
 
     /// In the middle of some job.
     async fn kill_worker(&mut self, at: usize, round: usize) {
-        let begun = self.dice.random_range(1..=3);
+        let begun = self.entropy.random_range(1..=3);
         let instance = self.fleet[at].instance.clone();
         until(&format!("worker {instance} begins {begun} jobs"), PATIENCE, || async {
             (self.lines_of(&instance, true) >= begun).then_some(())
@@ -181,7 +181,7 @@ impl Site {
         for id in history.acknowledged.clone() {
             let what = format!("job {id} is final");
             let job = until(&what, PATIENCE, || async {
-                client.get(&id).await.ok().filter(|job| is_final(job.state()))
+                client.get(&id).await.ok().filter(|job| is_terminal(job.state()))
             })
             .await;
             history.got.insert(id, Look::from(&job));
@@ -227,7 +227,7 @@ async fn workers_and_callers_of_three_languages_are_killed_around_one_queue() {
     let mut site = Site::start(seed).await;
     for round in 0..ROUNDS {
         let mut victims = VICTIMS;
-        victims.shuffle(&mut site.dice);
+        victims.shuffle(&mut site.entropy);
         for victim in victims {
             site.strike(round, victim).await;
         }
@@ -243,7 +243,7 @@ async fn workers_and_callers_of_three_languages_are_killed_around_one_queue() {
         let Some(ended) = ended.get("ended") else { continue };
         let (id, told) = look(ended);
         let got = &history.got[&id];
-        assert!(is_final(told.state) && told.version <= got.version, "{told:?}, {got:?}");
+        assert!(is_terminal(told.state) && told.version <= got.version, "{told:?}, {got:?}");
         assert!(told.version < got.version || told == *got, "{told:?}, {got:?}");
     }
     println!("{} jobs, {} effects", history.got.len(), history.effects.len());

@@ -16,9 +16,17 @@ const BELOW: &[(&str, &str, &str)] = &[
     ("COUNT_CAP", "server/ledger/src/sqlite/tests.rs", "a_count_stops_at_its_cap"),
     ("SUMMARY_SHOWN", "server/engine/tests/it/summary.rs", "of_all_queues_the_first_are_shown"),
     ("BULK_LOOKS", "server/ledger/tests/it/model.rs", "a_preview_stops_at_its_looks"),
-    ("REQUEST_TTL_MS", "server/broker/src/conformance/cases/requests.rs", "forgotten_in_time"),
-    ("REQUESTS_MAX", "server/embedded/src/requests/tests.rs", "the_oldest_requests_are_forgotten"),
-    ("REQUESTS_BYTES", "server/embedded/src/requests/tests.rs", "the_oldest_answers_are_forgotten"),
+    ("REQUEST_TTL_MS", "server/store/src/conformance/cases/requests.rs", "forgotten_in_time"),
+    (
+        "REQUESTS_MAX",
+        "server/store-embedded/src/requests/tests.rs",
+        "the_oldest_requests_are_forgotten",
+    ),
+    (
+        "REQUESTS_BYTES",
+        "server/store-embedded/src/requests/tests.rs",
+        "the_oldest_answers_are_forgotten",
+    ),
     (
         "INGEST_WINDOW_ITEMS",
         "server/tests/it/ingest/protocol.rs",
@@ -31,11 +39,7 @@ const BELOW: &[(&str, &str, &str)] = &[
     ),
     ("INGEST_STREAMS", "server/engine/tests/it/ingest.rs", "a_server_takes_so_many_streams"),
     ("INGEST_BYTES", "server/engine/tests/it/ingest.rs", "what_waits_of_all_streams_is_bounded"),
-    (
-        "INGEST_POSITION_TTL_MS",
-        "server/broker/src/conformance/cases/requests.rs",
-        "remembered_anew",
-    ),
+    ("INGEST_POSITION_TTL_MS", "server/store/src/conformance/cases/requests.rs", "remembered_anew"),
     ("KEEP_SUCCEEDED_MS", "server/engine/tests/it/retain.rs", "each_state_goes_at_its_age"),
     ("KEEP_UNSUCCESSFUL_MS", "server/engine/tests/it/retain.rs", "each_state_goes_at_its_age"),
     ("KEEP_FINISHED_MAX", "server/engine/tests/it/retain.rs", "a_queue_keeps_the_newest"),

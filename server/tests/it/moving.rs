@@ -48,8 +48,8 @@ impl Stores {
     }
 
     fn flags(&self) -> [String; 4] {
-        let (broker, ledger) = (self.redis.url(), self.database.url());
-        ["--broker-url", &broker, "--ledger-url", &ledger].map(str::to_owned)
+        let (store, ledger) = (self.redis.url(), self.database.url());
+        ["--store-url", &store, "--ledger-url", &ledger].map(str::to_owned)
     }
 
     fn move_command(&self, from: &Path) -> Command {
@@ -401,7 +401,7 @@ async fn what_does_not_fit_is_refused_and_nothing_is_changed() {
     assert!(refused(&small, 5).contains("raise maxmemory"), "{}", small.err);
     narrow.redis.ask("CONFIG SET maxmemory 0").expect("it answers");
     let bare = sentinel(["move", "--from", data.to_str().expect("UTF-8")]).await;
-    assert!(refused(&bare, 2).contains("--broker-url"), "{}", bare.err);
+    assert!(refused(&bare, 2).contains("--store-url"), "{}", bare.err);
 
     // None of it was a beginning: the server goes on, and what it does is moved later.
     world.server.restart().await;

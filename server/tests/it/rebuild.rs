@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use sentinel_client::proto::jobs::v1::AckLevel;
-use sentinel_client::{BatchOptions, Client, Error, is_final};
+use sentinel_client::{BatchOptions, Client, Error, is_terminal};
 use sentinel_faults::{MariaDb, RedisServer};
 use serde_json::{Value, json};
 use tokio::process::Command;
@@ -35,9 +35,9 @@ impl Site {
         let redis_dir = tempfile::tempdir().expect("a temporary directory");
         let redis = RedisServer::start(redis_dir.path(), &[]);
         let database = MariaDb::start();
-        let (broker, ledger) = (redis.url(), database.url());
+        let (store, ledger) = (redis.url(), database.url());
         sentinel(["migrate", "--ledger-url", &ledger]).await.ok();
-        let stores = ["--auto-create-queues", "--broker-url", &broker, "--ledger-url", &ledger];
+        let stores = ["--auto-create-queues", "--store-url", &store, "--ledger-url", &ledger];
         let world = World::with(&[&stores, flags].concat()).await;
         Self { world, redis, redis_dir, database }
     }
@@ -48,8 +48,8 @@ impl Site {
     }
 
     fn rebuild_args(&self) -> [String; 7] {
-        let (broker, ledger) = (self.redis.url(), self.database.url());
-        ["rebuild", "--yes", "--json", "--broker-url", &broker, "--ledger-url", &ledger]
+        let (store, ledger) = (self.redis.url(), self.database.url());
+        ["rebuild", "--yes", "--json", "--store-url", &store, "--ledger-url", &ledger]
             .map(str::to_owned)
     }
 
@@ -92,7 +92,7 @@ async fn all_end(client: &Client, ids: &BTreeSet<String>, file: &Path) {
     for id in ids {
         until(&format!("job {id} is final"), 2 * PATIENCE, || async {
             match client.get(id).await {
-                Ok(job) => is_final(job.state()).then_some(()),
+                Ok(job) => is_terminal(job.state()).then_some(()),
                 Err(error) if error.reason() == Some("JOB_NOT_FOUND") => panic!("{id} is lost"),
                 Err(_) => None,
             }
@@ -221,8 +221,8 @@ async fn a_rebuild_that_was_killed_is_begun_again() {
 }
 
 async fn refuses_to_start(site: &Site, why: &str) {
-    let (any, broker, ledger) = ("127.0.0.1:0", site.redis.url(), site.database.url());
-    let stores = ["--broker-url", &broker, "--ledger-url", &ledger];
+    let (any, store, ledger) = ("127.0.0.1:0", site.redis.url(), site.database.url());
+    let stores = ["--store-url", &store, "--ledger-url", &ledger];
     let words = ["serve", "--listen", any, "--ops-listen", any];
     let ended = sentinel(words.into_iter().chain(stores)).await;
     assert_ne!(ended.code, 0);
@@ -276,5 +276,5 @@ async fn a_change_that_is_not_safe_yet_is_told_so_and_made_once() {
     assert!(enqueued.deduplicated, "the first call made it");
     assert_eq!(site.redis.ask("HLEN sentinel:{s0}:status").as_deref().map(str::trim), Some("1"));
     let cancelled = client.cancel(&enqueued.job.id, "").await.expect("is safe, too");
-    assert!(is_final(cancelled.job.state()));
+    assert!(is_terminal(cancelled.job.state()));
 }

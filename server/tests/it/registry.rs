@@ -40,11 +40,11 @@ impl Pair {
         let redis = RedisServer::start(&place("redis"), &[]);
         let ledger = MariaDb::start();
         sentinel(["migrate", "--ledger-url", &ledger.url(), "--json"]).await.ok();
-        let broker_url = format!("--broker-url={}", redis.url());
+        let store_url = format!("--store-url={}", redis.url());
         let ledger_url = format!("--ledger-url={}", ledger.url());
         let start = async |name: &str| {
             let name_flag = format!("--server-name=server-{name}");
-            let own = ["--auto-create-queues", &name_flag, &broker_url, &ledger_url];
+            let own = ["--auto-create-queues", &name_flag, &store_url, &ledger_url];
             let flags = [&own[..], settings].concat();
             Server::start(&place(name), &flags).await
         };

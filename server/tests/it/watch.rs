@@ -10,7 +10,7 @@ use sentinel_client::proto::jobs::v1::watch_request::Selector;
 use sentinel_client::proto::jobs::v1::{
     GapReason, JobFilter, JobSpec, JobState, WatchRequest, WatchResponse,
 };
-use sentinel_client::{BatchOptions, Client, NewJob, Watch, WatchEvent, WatchStream, is_final};
+use sentinel_client::{BatchOptions, Client, NewJob, Watch, WatchEvent, WatchStream, is_terminal};
 use serde_json::json;
 use tonic::Streaming;
 use tonic::transport::Channel;
@@ -80,7 +80,7 @@ impl Seen {
             _ => return,
         };
         for job in jobs {
-            self.finals += usize::from(is_final(job.state()));
+            self.finals += usize::from(is_terminal(job.state()));
             let versions = self.versions.entry(job.id).or_default();
             // After a resume the last version may come again.
             if !(self.may_repeat && versions.last() == Some(&job.version)) {

@@ -13,7 +13,7 @@ fn main() -> Result<()> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize()?;
     let out = std::env::args_os().nth(1).map_or_else(|| root.clone(), PathBuf::from);
     public(&root, &folder(&out, "proto/src/gen")?)?;
-    store(&root.join("server/broker/proto"), &folder(&out, "server/broker/src/gen")?)
+    store(&root.join("server/store/proto"), &folder(&out, "server/store/src/gen")?)
 }
 
 /// The wire contract, with clients, servers and the descriptors for reflection and the gateway.
@@ -40,12 +40,12 @@ fn public(root: &Path, out: &Path) -> Result<()> {
 /// The stored record, messages only.
 fn store(include: &Path, out: &Path) -> Result<()> {
     let descriptors =
-        protox::compile(sources(include)?, [include]).context("compile server/broker/proto")?;
+        protox::compile(sources(include)?, [include]).context("compile server/store/proto")?;
     prost_build::Config::new()
         .out_dir(out)
         .bytes(["."])
         .compile_fds(descriptors)
-        .context("generate server/broker/src/gen")
+        .context("generate server/store/src/gen")
 }
 
 fn folder(out: &Path, name: &str) -> Result<PathBuf> {

@@ -22,13 +22,13 @@ fn names_each_file_that_differs_is_missing_or_orphaned() {
     write(committed.path(), "proto/src/gen/a.rs", "old");
     write(committed.path(), "proto/src/gen/gone.rs", "x");
     write(fresh.path(), "proto/src/gen/a.rs", "new");
-    write(fresh.path(), "server/broker/src/gen/b.rs", "x");
+    write(fresh.path(), "server/store/src/gen/b.rs", "x");
     assert_eq!(
         compare(committed.path(), fresh.path()).unwrap(),
         [
             "proto/src/gen/gone.rs has no .proto file",
             "proto/src/gen/a.rs differs from its .proto file",
-            "server/broker/src/gen/b.rs is missing",
+            "server/store/src/gen/b.rs is missing",
         ]
     );
 }

@@ -15,7 +15,7 @@ const ALLOWED: &[(&str, &str)] = &[
     ("client-sdk/src/worker/execute.rs", "one task an attempt; its end is told when it is dropped"),
     ("client-sdk/src/worker/session.rs", "the farewell on a stream that was left, bounded in time"),
     ("client-sdk/testing/src/server.rs", "a worker beside a test; it ends with its `Working`"),
-    ("server/redis/src/store.rs", "the subscriber; it ends with the store"),
+    ("server/store-redis/src/store.rs", "the subscriber; it ends with the store"),
     ("server/src/assembly.rs", "the listener outlives the tasks that it feeds; joined by stop"),
     ("server/src/assembly/dev.rs", "the worker of `sentinel dev`; joined by stop"),
     (

@@ -72,7 +72,7 @@ class NewJob:
     on_lost: Literal["retry", "fail"] | None = None
     traceparent: str = ""
     cancel_grace: timedelta | None = None
-    ack: Literal["hot", "replicated", "ledger"] | None = None
+    ack: Literal["store", "replicated", "ledger"] | None = None
 
     def spec(self) -> job_pb2.JobSpec:
         """As it goes over the wire."""

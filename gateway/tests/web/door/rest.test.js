@@ -317,7 +317,7 @@ const REFUSED = [
   ["a wrong type", "POST", "/v1/jobs", { spec: { queue: 1 } }, 400, /spec.queue: expected text/],
   ["a fraction", "POST", "/v1/jobs", { spec: { priority: 1.5 } }, 400, /spec.priority: expected an integer/],
   ["a number below its range", "POST", "/v1/jobs", { spec: { priority: -1 } }, 400, /0..4294967295/],
-  ["an unknown name", "POST", "/v1/jobs", { spec: { ack: "SOON" } }, 400, /ACK_LEVEL_HOT/],
+  ["an unknown name", "POST", "/v1/jobs", { spec: { ack: "SOON" } }, 400, /ACK_LEVEL_STORE/],
   ["a duration of no form", "POST", "/v1/jobs", { spec: { delay: "1h" } }, 400, /1.5s/],
   ["a time of no form", "POST", "/v1/jobs", { spec: { runAt: "tomorrow" } }, 400, /2026-/],
   ["no base64", "POST", "/v1/jobs", { spec: { payload: "%" } }, 400, /spec.payload: expected base64/],

@@ -60,17 +60,17 @@ fn result_too_large(len: usize) -> Failure {
     let message = format!("the result has {len} bytes: at most {RESULT_BYTES} bytes are kept");
     let error =
         JobError { message: message.into(), code: "RESULT_TOO_LARGE".into(), retryable: false };
-    Failure { error, next_delay_ms: None, timed_out: false, dice: 0 }
+    Failure { error, next_delay_ms: None, timed_out: false, entropy: 0 }
 }
 
 /// What a worker that says nothing about a run_timeout is taken to have said.
-pub(super) fn silent_timeout(dice: u32) -> Failure {
+pub(super) fn silent_timeout(entropy: u32) -> Failure {
     let error = JobError {
         message: "run_timeout passed and the worker did not report".into(),
         code: "TIMEOUT".into(),
         retryable: true,
     };
-    Failure { error, next_delay_ms: None, timed_out: true, dice }
+    Failure { error, next_delay_ms: None, timed_out: true, entropy }
 }
 
 pub(super) fn fail(
@@ -101,7 +101,7 @@ pub(super) fn fail(
     } else {
         let pause_ms = match failure.next_delay_ms {
             Some(delay_ms) => delay_ms.min(RETRY_CAP_MAX_MS),
-            None => job.spec.retry.pause_ms(status.attempt, failure.dice),
+            None => job.spec.retry.pause_ms(status.attempt, failure.entropy),
         };
         wait(&mut status, cause, pause_ms, now);
     }
@@ -162,7 +162,7 @@ pub(super) fn stop(
     job: &Job,
     lease: &Lease,
     started_at: Option<Millis>,
-    dice: u32,
+    entropy: u32,
     now: Millis,
 ) -> Decision {
     if job.status.cancel.is_none() {
@@ -171,7 +171,7 @@ pub(super) fn stop(
             code: "CANCELLED_UNASKED".into(),
             retryable: true,
         };
-        let failure = Failure { error, next_delay_ms: None, timed_out: false, dice };
+        let failure = Failure { error, next_delay_ms: None, timed_out: false, entropy };
         return fail(job, lease, started_at, &failure, now);
     }
     let mut end_of_attempt = ended(job, lease, AttemptOutcome::Cancelled, now);

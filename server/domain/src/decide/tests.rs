@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::*;
 use crate::limits::{CHECKPOINT_BYTES, RESULT_BYTES};
-use crate::{JobId, NewJob, Spec, alarm_at, birth};
+use crate::{JobId, NewJob, Spec, initial_state, next_deadline};
 
 const SESSION: SessionId = SessionId::from_u128(1);
 
@@ -14,7 +14,7 @@ fn ready(edit: impl FnOnce(&mut NewJob)) -> Job {
     let mut new = NewJob { queue: "q".into(), kind: "k".into(), ..NewJob::default() };
     edit(&mut new);
     let spec = new.admit("spec", "", 0, 1 << 20).expect("a valid job");
-    birth(JobId::from_u128(1), Arc::new(spec), &[], 0)
+    initial_state(JobId::from_u128(1), Arc::new(spec), &[], 0)
 }
 
 fn run(job: &Job, now: Millis) -> (Job, Lease) {
@@ -31,7 +31,7 @@ fn after(job: &Job, command: Command, now: Millis) -> Job {
 fn a_snoozed_job_has_started_and_no_longer_expires() {
     let (job, lease) = run(&ready(|new| new.start_deadline = Some(100)), 10);
     let job = after(&job, Command::Snooze { lease, started_at: None, delay_ms: 500 }, 20);
-    assert_eq!((job.status.attempt, alarm_at(&job)), (0, None));
+    assert_eq!((job.status.attempt, next_deadline(&job)), (0, None));
     assert_eq!(decide(&job, &Command::Expire, 200), Err(Refusal::NotDue));
 }
 
@@ -42,7 +42,7 @@ fn a_snoozed_job_that_is_handed_back_does_not_expire() {
     let job = promote(&job, 25).expect("is due");
     let (job, lease) = run(&job, 30);
     let job = after(&job, Command::NotReceived { lease }, 40);
-    assert_eq!((job.status.attempt, alarm_at(&job)), (0, None));
+    assert_eq!((job.status.attempt, next_deadline(&job)), (0, None));
     assert_eq!(decide(&job, &Command::Expire, 200), Err(Refusal::NotDue));
 }
 
@@ -50,7 +50,7 @@ fn a_snoozed_job_that_is_handed_back_does_not_expire() {
 fn a_job_that_was_handed_back_has_not_started_and_expires() {
     let (job, lease) = run(&ready(|new| new.start_deadline = Some(100)), 10);
     let job = after(&job, Command::NotReceived { lease }, 20);
-    assert_eq!((job.status.started_at, alarm_at(&job)), (None, Some(100)));
+    assert_eq!((job.status.started_at, next_deadline(&job)), (None, Some(100)));
     assert_eq!(after(&job, Command::Expire, 100).status.state, State::Expired);
 }
 
@@ -111,7 +111,7 @@ fn a_retry_starts_over_and_keeps_the_epoch() {
     let (job, lease) = run(&ready(|_| ()), 10);
     let job = after(&job, Command::Checkpoint { lease, data: "half".into() }, 15);
     let job = after(&job, Command::Cancel { reason: "".into(), actor: "".into() }, 20);
-    let job = after(&job, Command::Stop { lease, started_at: None, dice: 0 }, 25);
+    let job = after(&job, Command::Stop { lease, started_at: None, entropy: 0 }, 25);
     let job = after(&job, Command::Retry, 30);
     let status = &job.status;
     assert_eq!((status.run, status.attempt, status.epoch), (2, 0, 1));

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{changed, finish, plain, with};
-use crate::alarm::{has_started, start_deadline};
+use crate::deadline::{has_started, start_deadline};
 use crate::{Decision, DependencyFailure, Job, JobId, Millis, Reason, Refusal, Spec, State};
 
 pub(super) fn expire(job: &Job, now: Millis) -> Result<Decision, Refusal> {
@@ -26,7 +26,7 @@ pub(super) fn unblock(
     outcome: State,
     now: Millis,
 ) -> Result<Decision, Refusal> {
-    if !job.status.waiting_for.contains(&parent) || !outcome.is_final() {
+    if !job.status.waiting_for.contains(&parent) || !outcome.is_terminal() {
         return Err(Refusal::NotWaitingFor);
     }
     let mut status = changed(job, now);

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use super::*;
-use crate::{JobId, NewJob, Reason, SessionId, State, birth, decide, start};
+use crate::{JobId, NewJob, Reason, SessionId, State, decide, initial_state, start};
 
 fn ready(on_lost: OnLost) -> Job {
     let new =
         NewJob { queue: "q".into(), kind: "k".into(), on_lost: Some(on_lost), ..NewJob::default() };
     let spec = new.admit("spec", "", 1_000, 1 << 20).expect("a valid job");
-    birth(JobId::new(1_000, 0, 1), Arc::new(spec), &[], 1_000)
+    initial_state(JobId::new(1_000, 0, 1), Arc::new(spec), &[], 1_000)
 }
 
 fn running(on_lost: OnLost) -> Job {

@@ -4,7 +4,8 @@
 use proptest::prelude::*;
 use sentinel_domain::limits as l;
 use sentinel_domain::{
-    JobId, Millis, NewJob, Queue, RetryPolicy, Spec, UniqueMode, Violation, birth, ready_score,
+    JobId, Millis, NewJob, Queue, RetryPolicy, Spec, UniqueMode, Violation, initial_state,
+    ready_score,
 };
 
 use crate::fixture::{T0, new_job};
@@ -231,11 +232,11 @@ fn no_number_from_the_wire_breaks_a_rule() {
                 Err(found) => prop_assert!(!found.is_empty()),
                 Ok(spec) => {
                     let queue = Queue::with_defaults("mail".into(), T0);
-                    let job = birth(JobId::from_u128(1), spec.into(), &[], T0);
+                    let job = initial_state(JobId::from_u128(1), spec.into(), &[], T0);
                     let latest: Millis = T0 + l::DELAY_MAX_MS as i64;
                     prop_assert!((T0..=latest).contains(&job.status.ready_at));
                     ready_score(&queue, job.spec.priority, job.status.ready_at);
-                    crate::alarm::check(&job);
+                    crate::deadline::check(&job);
                 }
             }
             Ok(())

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 use sentinel_domain::{
-    Command, Dependency, DependencyFailure, Job, JobId, NewJob, Reason, State, alarm_at, birth,
-    decide, invariant,
+    Command, Dependency, DependencyFailure, Job, JobId, NewJob, Reason, State, decide,
+    initial_state, invariant, next_deadline,
 };
 
 use crate::fixture::{T0, new_job};
@@ -28,15 +28,15 @@ fn born(states: &[State], policy: DependencyFailure, delay_ms: i64) -> Job {
         .enumerate()
         .map(|(at, state)| Dependency { id: id(at), state: *state })
         .collect();
-    birth(JobId::from_u128(1), Arc::new(spec), &dependencies, T0)
+    initial_state(JobId::from_u128(1), Arc::new(spec), &dependencies, T0)
 }
 
 /// Where the job must be when each parent is known by this state, live ones included.
 fn expected(states: &[State], policy: DependencyFailure, due: bool) -> State {
-    let spoils = |state: &State| state.is_final() && *state != State::Succeeded;
+    let spoils = |state: &State| state.is_terminal() && *state != State::Succeeded;
     if policy == DependencyFailure::Cancel && states.iter().any(spoils) {
         State::Cancelled
-    } else if states.iter().any(|state| !state.is_final()) {
+    } else if states.iter().any(|state| !state.is_terminal()) {
         State::Blocked
     } else if due {
         State::Ready
@@ -70,11 +70,11 @@ fn a_job_runs_when_the_last_of_its_parents_allows_it() {
             let mut now = T0;
             for at in order {
                 now += 2_000;
-                let waits = !known[at].is_final() && job.status.state == State::Blocked;
+                let waits = !known[at].is_terminal() && job.status.state == State::Blocked;
                 let early = Command::Unblock { parent: id(at), outcome: State::Running };
                 prop_assert!(decide(&job, &early, now).is_err(), "a live parent releases nobody");
                 known[at] =
-                    if known[at].is_final() { known[at] } else { State::ALL[parents[at].1] };
+                    if known[at].is_terminal() { known[at] } else { State::ALL[parents[at].1] };
                 let command = Command::Unblock { parent: id(at), outcome: known[at] };
                 let answer = decide(&job, &command, now);
                 prop_assert_eq!(answer.is_ok(), waits);
@@ -87,7 +87,7 @@ fn a_job_runs_when_the_last_of_its_parents_allows_it() {
                 prop_assert!(decide(&job, &command, now).is_err(), "a repeat changes nothing");
             }
             prop_assert!(job.status.state != State::Blocked);
-            prop_assert_eq!(alarm_at(&job), None);
+            prop_assert_eq!(next_deadline(&job), None);
             Ok(())
         })
         .expect("every outcome of the parents is met");

@@ -23,7 +23,7 @@ fn reports(lease: Lease) -> Vec<Command> {
         fail(false),
         Command::Snooze { lease, started_at, delay_ms: 1_000 },
         Command::Release { lease },
-        Command::Stop { lease, started_at, dice: u32::MAX },
+        Command::Stop { lease, started_at, entropy: u32::MAX },
         Command::Checkpoint { lease, data: "half".into() },
     ]
 }
@@ -38,7 +38,7 @@ fn all(life: &Life) -> Vec<Command> {
         worker(BOB),
         cancel(),
         Command::Revoke,
-        Command::TimeOut { dice: u32::MAX },
+        Command::TimeOut { entropy: u32::MAX },
         Command::Lose { session: ALICE },
         Command::Lose { session: BOB },
         unblock(PARENTS[0], State::Succeeded),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use sentinel_domain::{
     Command, Dependency, Failure, Job, JobError, JobId, Lease, Millis, NewJob, SessionId, State,
-    birth, decide,
+    decide, initial_state,
 };
 
 /// When every fixture is enqueued.
@@ -33,7 +33,7 @@ pub(crate) fn enqueue(new: NewJob) -> Job {
     let spec = new.admit("spec", "tests", T0, 1 << 20).expect("a valid job");
     let dependencies: Vec<Dependency> =
         spec.depends_on.iter().map(|id| Dependency { id: *id, state: State::Running }).collect();
-    birth(JobId::from_u128(0x1), Arc::new(spec), &dependencies, T0)
+    initial_state(JobId::from_u128(0x1), Arc::new(spec), &dependencies, T0)
 }
 
 /// The job after a command that must be accepted.
@@ -57,7 +57,7 @@ pub(crate) fn error(retryable: bool) -> JobError {
 }
 
 pub(crate) fn failure(retryable: bool, next_delay_ms: Option<u64>) -> Failure {
-    Failure { error: error(retryable), next_delay_ms, timed_out: false, dice: 0 }
+    Failure { error: error(retryable), next_delay_ms, timed_out: false, entropy: 0 }
 }
 
 pub(crate) fn fail(lease: Lease) -> Command {

@@ -77,7 +77,7 @@ pub(crate) fn situations() -> Vec<Situation> {
     let given = |name, job: Job, of: &Job| Situation { name, lease: lease(of), job };
     let own = |name, job: Job| Situation { name, lease: lease(&job), job };
     let fresh = |name, job| Situation { name, lease: stale(), job };
-    let stopped = Command::Stop { lease: lease(&once), started_at: None, dice: 0 };
+    let stopped = Command::Stop { lease: lease(&once), started_at: None, entropy: 0 };
     let in_two = |new: &mut NewJob| {
         new.depends_on = PARENTS.iter().map(ToString::to_string).collect();
     };
@@ -138,7 +138,7 @@ pub(crate) fn questions(lease: Lease, job: &Job) -> Vec<Question> {
         ask("Snooze", Command::Snooze { lease, started_at: None, delay_ms: 1_000 }),
         ask("Snooze, no delay", Command::Snooze { lease, started_at: None, delay_ms: 0 }),
         ask("Release", Command::Release { lease }),
-        ask("Stop", Command::Stop { lease, started_at: None, dice: 0 }),
+        ask("Stop", Command::Stop { lease, started_at: None, entropy: 0 }),
         ask("Checkpoint", Command::Checkpoint { lease, data: "half".into() }),
         ask("Checkpoint, too large", Command::Checkpoint { lease, data: checkpoint_too_large() }),
     ]);
@@ -168,7 +168,7 @@ fn from_outside() -> Vec<Question> {
         ask("Replace", Command::Replace),
         ask("Cancel", cancel()),
         ask("Revoke", Command::Revoke),
-        ask("TimeOut", Command::TimeOut { dice: 0 }),
+        ask("TimeOut", Command::TimeOut { entropy: 0 }),
         ask("Lose", Command::Lose { session: ALICE }),
         ask("Lose, another session", Command::Lose { session: BOB }),
         ask("Retry", Command::Retry),

@@ -1,7 +1,7 @@
 //! Proofs of the rules of a job, from outside.
 
-mod alarm;
 mod boundary;
+mod deadline;
 mod dependency;
 mod document;
 mod exhaustive;

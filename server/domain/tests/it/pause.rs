@@ -33,11 +33,11 @@ fn full_jitter_reaches_both_ends() {
 fn any_policy_pauses_between_nothing_and_its_cap() {
     let numbers = (any::<u64>(), any::<u64>(), any::<u32>(), any::<u32>(), any::<[bool; 2]>());
     runner(1_000)
-        .run(&numbers, |(base_ms, cap_ms, attempt, dice, [fixed, full])| {
+        .run(&numbers, |(base_ms, cap_ms, attempt, entropy, [fixed, full])| {
             let backoff = if fixed { Backoff::Fixed } else { Backoff::Exponential };
             let jitter = if full { Jitter::Full } else { Jitter::None };
             let policy = RetryPolicy { max_attempts: 9, backoff, base_ms, cap_ms, jitter };
-            prop_assert!(policy.pause_ms(attempt, dice) <= cap_ms);
+            prop_assert!(policy.pause_ms(attempt, entropy) <= cap_ms);
             Ok(())
         })
         .expect("no pause is above its cap");

@@ -2,7 +2,7 @@
 
 use sentinel_domain::{
     Command, Job, JobId, KeyClash, NewJob, Reason, State, UniqueKey, UniqueMode, UniqueScope,
-    birth, held_key, on_clash, unique_key,
+    held_key, initial_state, on_clash, unique_key,
 };
 
 use crate::fixture::{
@@ -78,7 +78,7 @@ pub(crate) fn table() -> Vec<(String, Vec<&'static str>)> {
 #[test]
 fn a_key_is_held_until_the_end_or_for_its_ttl() {
     for (name, job) in holders(None) {
-        let expected = (!job.status.state.is_final()).then_some(None);
+        let expected = (!job.status.state.is_terminal()).then_some(None);
         assert_eq!(held_key(&job).map(|(_, until)| until), expected, "{name}");
     }
     for (name, job) in holders(Some(60_000)) {
@@ -120,7 +120,7 @@ fn a_job_that_replaces_another_one_takes_its_place() {
     let later = T0 + 60_000;
     let mut spec = new_job().admit("spec", "", later, 0).expect("a valid job");
     spec.run_at = due;
-    let job = birth(JobId::from_u128(2), spec.into(), &[], later);
+    let job = initial_state(JobId::from_u128(2), spec.into(), &[], later);
     assert_eq!((job.status.state, job.status.ready_at), (State::Ready, T0));
 }
 

@@ -36,7 +36,7 @@ pub(crate) struct Life {
 impl Life {
     pub(crate) fn new(job: Job) -> Self {
         let mut ended_runs = BTreeSet::new();
-        if job.status.state.is_final() {
+        if job.status.state.is_terminal() {
             ended_runs.insert(1);
         }
         let (begun, given_back) = (0, 0);
@@ -56,7 +56,7 @@ impl Life {
                 self.note(command, &decision);
                 assert_eq!(self.job.status.attempt, self.begun - self.given_back, "{self:?}");
                 assert!(self.begun - self.given_back <= self.job.spec.retry.max_attempts);
-                crate::alarm::check(&self.job);
+                crate::deadline::check(&self.job);
                 true
             }
         }
@@ -75,8 +75,10 @@ impl Life {
             }
         }
         match command {
-            Command::Cancel { .. } => assert!(state.is_final() || self.job.status.cancel.is_some()),
-            Command::Retry => assert!(!state.is_final() || self.job.is_deleted()),
+            Command::Cancel { .. } => {
+                assert!(state.is_terminal() || self.job.status.cancel.is_some())
+            }
+            Command::Retry => assert!(!state.is_terminal() || self.job.is_deleted()),
             Command::Delete => assert!(state == State::Running || self.job.is_deleted()),
             Command::RunNow => assert!(state != State::Scheduled),
             Command::Replace => assert!(!state.is_waiting()),
@@ -97,11 +99,11 @@ impl Life {
                 told()
             );
         }
-        if before.state.is_final() {
+        if before.state.is_terminal() {
             assert!(matches!(command, Command::Retry | Command::Delete), "{}", told());
             assert!(!self.job.is_deleted(), "{}", told());
         } else if before.cancel.is_some() {
-            let ends = after.state.is_final() || after.lease == before.lease;
+            let ends = after.state.is_terminal() || after.lease == before.lease;
             assert!(ends, "an attempt after a cancel: {}", told());
         }
         if let Command::Succeed { result, .. } = command {
@@ -149,7 +151,7 @@ impl Life {
             command,
             Command::NotReceived { .. } | Command::Release { .. } | Command::Snooze { .. }
         );
-        if gives_back && !after.state.is_final() {
+        if gives_back && !after.state.is_terminal() {
             self.given_back += 1;
         }
         if let (Some(lease), true) = (before.lease, after.lease.is_none()) {
@@ -158,7 +160,7 @@ impl Life {
                 self.reported.insert(lease.epoch);
             }
         }
-        if after.state.is_final() && !before.state.is_final() {
+        if after.state.is_terminal() && !before.state.is_terminal() {
             assert!(self.ended_runs.insert(after.run), "two ends of run {}", after.run);
         }
         self.job = decision.job.clone();
@@ -186,20 +188,20 @@ fn lease_of(command: &Command) -> Option<Lease> {
 /// Random numbers that [`command`] makes a command of.
 type Throw = (u8, u8, u32, Option<u64>, Option<Millis>);
 
-/// A command about the live lease most of the time, else about an old or a foreign one.
-fn command(life: &Life, (kind, which, dice, delay_ms, started_at): Throw) -> Command {
-    let foreign = Lease { run: 1, attempt: 1, epoch: 1, session: BOB, granted_at: T0 };
+/// A command about the live lease most of the time, else about an old or a unknown_fields one.
+fn command(life: &Life, (kind, which, entropy, delay_ms, started_at): Throw) -> Command {
+    let unknown_fields = Lease { run: 1, attempt: 1, epoch: 1, session: BOB, granted_at: T0 };
     let lease = match which % 8 {
-        0 => foreign,
-        1 => life.leases.first().copied().unwrap_or(foreign),
-        2 => Lease { session: BOB, ..life.leases.last().copied().unwrap_or(foreign) },
-        _ => life.leases.last().copied().unwrap_or(foreign),
+        0 => unknown_fields,
+        1 => life.leases.first().copied().unwrap_or(unknown_fields),
+        2 => Lease { session: BOB, ..life.leases.last().copied().unwrap_or(unknown_fields) },
+        _ => life.leases.last().copied().unwrap_or(unknown_fields),
     };
     let session = if which % 3 == 0 { BOB } else { ALICE };
     let failed = |retryable, timed_out| Command::Fail {
         lease,
         started_at,
-        failure: Failure { dice, timed_out, ..failure(retryable, delay_ms) },
+        failure: Failure { entropy, timed_out, ..failure(retryable, delay_ms) },
     };
     let outcome = State::ALL[usize::from(which) % State::ALL.len()];
     match kind % 24 {
@@ -212,12 +214,12 @@ fn command(life: &Life, (kind, which, dice, delay_ms, started_at): Throw) -> Com
         11 => failed(false, false),
         12 => Command::Snooze { lease, started_at, delay_ms: delay_ms.unwrap_or(0) },
         13 => Command::Release { lease },
-        14 => Command::Stop { lease, started_at, dice },
+        14 => Command::Stop { lease, started_at, entropy },
         15 => Command::Checkpoint { lease, data: "half".into() },
         16 => cancel(),
         17 => Command::Revoke,
         18 => Command::Lose { session },
-        19 => Command::TimeOut { dice },
+        19 => Command::TimeOut { entropy },
         20 => Command::Unblock { parent: PARENTS[usize::from(which) % 2], outcome },
         21 => Command::Replace,
         _ => Command::Retry,

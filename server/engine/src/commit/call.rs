@@ -2,8 +2,11 @@
 
 use std::time::Duration;
 
-use sentinel_broker::{Call, Change, Claim, Group, Outcome, Position, StoreError, Verdict};
 use sentinel_domain::{Ack, SessionId};
+use sentinel_store::{
+    Claim, CommitRequest, CommitResult, Mutation, Position, StoreError, Transaction,
+    TransactionResult,
+};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -46,7 +49,7 @@ struct Waiting {
 
 struct Flight<'a> {
     engine: &'a Engine,
-    call: Call,
+    call: CommitRequest,
     waiting: Vec<Waiting>,
 }
 
@@ -66,7 +69,7 @@ pub(super) async fn one(
         groups.extend(of_one);
     }
     let asked: Vec<_> = claims.iter().map(|c| (c.session, c.max_jobs)).collect();
-    let call = Call {
+    let call = CommitRequest {
         writer: engine.server,
         number: number + 1,
         now: engine.now(),
@@ -105,16 +108,16 @@ pub(super) async fn one(
     }
 }
 
-fn creates(group: &Group) -> bool {
+fn creates(group: &Transaction) -> bool {
     group.changes.iter().any(|change| change.grows())
 }
 
 impl Engine {
     /// What this server has to do about a change, whoever still waits for its answer.
-    fn act_on(&self, change: &Change) {
+    fn act_on(&self, change: &Mutation) {
         match change {
-            Change::Update { job, .. } if job.status.cancel.is_some() => self.push_cancel(job),
-            Change::PutQueue(queue) => {
+            Mutation::Update { job, .. } if job.status.cancel.is_some() => self.push_cancel(job),
+            Mutation::PutQueue(queue) => {
                 self.queues.put(queue.clone());
                 // Its ready jobs may have been held back.
                 self.demand.hear_all();
@@ -128,10 +131,10 @@ impl Flight<'_> {
     /// Repeats a call whose fate is unknown under its own number: the store answers it
     /// once. It never gives up while the server lives, since jobs may have been claimed
     /// for sessions that would never hear of them.
-    async fn fly(&mut self, desk: &mut Desk<'_>) -> Result<Outcome, StoreError> {
+    async fn fly(&mut self, desk: &mut Desk<'_>) -> Result<CommitResult, StoreError> {
         let mut tries = 0;
         loop {
-            let answer = self.engine.broker.commit(self.call.clone()).await;
+            let answer = self.engine.store.commit(self.call.clone()).await;
             self.engine.note_reach(&answer);
             let why = match answer {
                 Err(StoreError::Unknown(why)) => why,
@@ -180,7 +183,7 @@ impl Flight<'_> {
         if self.engine.settings.ack != Ack::Replicated && !self.waiting.iter().any(needs) {
             return false;
         }
-        match self.engine.broker.replicated(position).await {
+        match self.engine.store.replicated(position).await {
             Ok(is_replicated) => {
                 if !is_replicated {
                     tracing::warn!(%position, "too few replicas have a commit");
@@ -194,8 +197,8 @@ impl Flight<'_> {
         }
     }
 
-    fn landed(self, asked: &[(SessionId, usize)], outcome: Outcome, is_replicated: bool) {
-        let Outcome { position, verdicts, claimed, ready, wake_at } = outcome;
+    fn landed(self, asked: &[(SessionId, usize)], outcome: CommitResult, is_replicated: bool) {
+        let CommitResult { position, verdicts, claimed, ready, wake_at } = outcome;
         self.engine.demand.settle(asked, &claimed);
         self.engine.demand.may_be_ready(&ready);
         // More is due than one call promotes: who got some of it asks for the next at once.
@@ -204,7 +207,8 @@ impl Flight<'_> {
             self.engine.demand.all_may_be_ready();
         }
         let committed = self.call.groups.iter().zip(&verdicts);
-        for (group, _) in committed.filter(|(_, verdict)| **verdict == Verdict::Committed) {
+        for (group, _) in committed.filter(|(_, verdict)| **verdict == TransactionResult::Committed)
+        {
             group.changes.iter().for_each(|change| self.engine.act_on(change));
         }
         let mut verdicts = verdicts.into_iter();

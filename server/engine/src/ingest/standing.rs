@@ -3,9 +3,9 @@
 use std::collections::VecDeque;
 
 use bytes::Bytes;
-use sentinel_broker::{Change, Group, Guard, RequestMemory, StoreError};
 use sentinel_domain::limits::{INGEST_POSITION_TTL_MS, INGEST_WINDOW_ITEMS};
 use sentinel_domain::{Ack, Millis};
+use sentinel_store::{IdempotencyRecord, Mutation, Precondition, StoreError, Transaction};
 
 use crate::EngineError;
 use crate::answer::{take, text};
@@ -73,11 +73,11 @@ impl Standing {
     }
 
     /// Makes a group hold only while the producer stands here, and move it on.
-    pub(crate) fn advance(&self, group: &mut Group, to: &Place, now: Millis) {
-        let guard = Guard::Remembered { id: self.id.clone(), answer: self.known.clone() };
+    pub(crate) fn advance(&self, group: &mut Transaction, to: &Place, now: Millis) {
+        let guard = Precondition::Remembered { id: self.id.clone(), answer: self.known.clone() };
         // First: what else may be in the way does not matter to a stream that is over.
         group.guards.insert(0, guard);
-        group.changes.push(Change::Remember(RequestMemory {
+        group.changes.push(Mutation::Remember(IdempotencyRecord {
             id: self.id.clone(),
             content_hash: 0,
             answer: to.encode(),
@@ -121,7 +121,7 @@ impl Place {
     fn decode(mut bytes: &[u8]) -> Option<Self> {
         let [format, level] = *take(&mut bytes)?;
         let level = match (format, level) {
-            (FORMAT, 0) => Ack::Hot,
+            (FORMAT, 0) => Ack::Store,
             (FORMAT, 1) => Ack::Replicated,
             (FORMAT, 2) => Ack::Ledger,
             _ => return None,

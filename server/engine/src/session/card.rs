@@ -3,15 +3,15 @@
 
 use std::collections::HashMap;
 
-use sentinel_broker::{AnnouncedKind, Announcement, Change, Group, content_hash};
 use sentinel_domain::{Millis, Name, SessionId};
+use sentinel_store::{AnnouncedKind, Mutation, Transaction, WorkerInfo, content_hash};
 
 use super::{Done, Hello, Session};
 use crate::registry;
 use crate::{Engine, EngineError};
 
 impl Hello {
-    pub(super) fn announcement(&self, since: Millis) -> Announcement {
+    pub(super) fn announcement(&self, since: Millis) -> WorkerInfo {
         let declared = self.about.kinds.iter().filter(|kind| !kind.input_schema.is_empty());
         let hashes: HashMap<&Name, u64> = declared
             .map(|kind| (&kind.name, content_hash(kind.input_schema.as_bytes()).max(1)))
@@ -23,7 +23,7 @@ impl Hello {
         let mut kinds: Vec<AnnouncedKind> = self.kinds.iter().map(announced).collect();
         kinds.sort_by(|a, b| a.name.cmp(&b.name));
         kinds.dedup_by(|a, b| a.name == b.name);
-        Announcement {
+        WorkerInfo {
             instance: self.instance.as_str().into(),
             build: self.about.build.clone(),
             server: self.about.server.clone(),
@@ -44,7 +44,7 @@ impl Engine {
         &self,
         id: SessionId,
     ) -> Result<(Option<Millis>, bool), EngineError> {
-        let card = self.broker.cards(vec![id]).await?.pop().flatten();
+        let card = self.store.cards(vec![id]).await?.pop().flatten();
         let Some(card) = card else { return Ok((None, false)) };
         // What a restart or an older server left has no announcement.
         let since = Some(registry::decoded(&card)?.since).filter(|since| *since > 0);
@@ -57,8 +57,8 @@ impl Session {
     pub(super) fn put_card(&mut self) {
         let row = self.owned();
         let announcement = self.announcement.encode();
-        let changes = vec![Change::PutCard { session: self.id, announcement }];
-        let group = Group { changes, ..row };
+        let changes = vec![Mutation::PutWorkerInfo { session: self.id, announcement }];
+        let group = Transaction { changes, ..row };
         let engine = self.engine.clone();
         self.in_flight.push(Box::pin(async move {
             if let Err(error) = engine.commits.group(group).await {

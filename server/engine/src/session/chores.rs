@@ -1,8 +1,10 @@
 //! What a session does by the clock: takes back what was not received, renews its row,
 //! shows and keeps progress.
 
-use sentinel_broker::{Change, Conflict, Group, Guard, SessionRow, Verdict};
 use sentinel_domain::Millis;
+use sentinel_store::{
+    Conflict, Mutation, Precondition, SessionRow, Transaction, TransactionResult,
+};
 
 use super::{Done, Ended, Held, Session};
 
@@ -52,22 +54,24 @@ impl Session {
         let engine = self.engine.clone();
         self.in_flight.push(Box::pin(async move {
             match engine.commits.group(group).await {
-                Ok(Verdict::Conflict(Conflict::Session { .. })) => Done::Renewed { is_ours: false },
+                Ok(TransactionResult::Conflict(Conflict::Session { .. })) => {
+                    Done::Renewed { is_ours: false }
+                }
                 _ => Done::Renewed { is_ours: true },
             }
         }));
     }
 
-    pub(super) fn row_until(&self, expires_at: Millis) -> Group {
+    pub(super) fn row_until(&self, expires_at: Millis) -> Transaction {
         let owner = self.engine.server;
         let row = SessionRow { id: self.id, owner, expires_at };
-        Group { changes: vec![Change::PutSession(row)], ..self.owned() }
+        Transaction { changes: vec![Mutation::PutSession(row)], ..self.owned() }
     }
 
     /// A group that is applied while the session is this server's.
-    pub(super) fn owned(&self) -> Group {
-        let guard = Guard::SessionOwner { session: self.id, owner: self.engine.server };
-        Group { guards: vec![guard], ..Group::default() }
+    pub(super) fn owned(&self) -> Transaction {
+        let guard = Precondition::SessionOwner { session: self.id, owner: self.engine.server };
+        Transaction { guards: vec![guard], ..Transaction::default() }
     }
 
     fn take_back_unreceived(&mut self, now: Millis) {
@@ -104,12 +108,12 @@ impl Session {
                 running.is_kept = true;
                 running.kept_at = now;
                 let (epoch, progress) = (lease.epoch, progress.clone());
-                changes.push(Change::Progress { id: *id, epoch, progress });
+                changes.push(Mutation::Progress { id: *id, epoch, progress });
             }
         }
         if !changes.is_empty() {
             let engine = self.engine.clone();
-            let group = Group { request: None, guards: Vec::new(), changes };
+            let group = Transaction { request: None, guards: Vec::new(), changes };
             self.in_flight.push(Box::pin(async move {
                 let _ = engine.commits.group(group).await;
                 Done::Nothing

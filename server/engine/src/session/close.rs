@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use futures_util::StreamExt;
-use sentinel_broker::{Change, Group, Guard, SessionRow};
 use sentinel_domain::{Job, Millis, SessionId};
+use sentinel_store::{Mutation, Precondition, SessionRow, Transaction};
 
 use super::{Done, Ended, ReportVerdict, Session, ToWorker};
 
@@ -53,12 +53,12 @@ impl Session {
         back
     }
 
-    fn row_of(&self, session: SessionId, expires_at: Millis) -> Group {
+    fn row_of(&self, session: SessionId, expires_at: Millis) -> Transaction {
         let owner = self.engine.server;
-        Group {
+        Transaction {
             request: None,
-            guards: vec![Guard::SessionOwner { session, owner }],
-            changes: vec![Change::PutSession(SessionRow { id: session, owner, expires_at })],
+            guards: vec![Precondition::SessionOwner { session, owner }],
+            changes: vec![Mutation::PutSession(SessionRow { id: session, owner, expires_at })],
         }
     }
 
@@ -71,8 +71,8 @@ impl Session {
             Ended::Silent | Ended::Superseded => return,
             Ended::Drained => vec![self.row_of(self.id, with_ttl)],
             Ended::Bye => {
-                let changes = vec![Change::DropSession(self.id)];
-                vec![Group { changes, ..self.row_of(self.id, now) }]
+                let changes = vec![Mutation::DropSession(self.id)];
+                vec![Transaction { changes, ..self.row_of(self.id, now) }]
             }
             Ended::Eof => match self.engine.roster.suspects(self.id, now) {
                 None => vec![self.row_of(self.id, now + settings.lost_grace_ms)],

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use sentinel_domain::{
-    Command, Dice, Job, JobError, JobId, Label, Lease, Millis, Name, Progress, SessionId,
+    Command, Entropy, Job, JobError, JobId, Label, Lease, Millis, Name, Progress, SessionId,
 };
 
 use crate::DeclaredKind;
@@ -146,12 +146,12 @@ pub enum Ended {
     Drained,
 }
 
-/// The failure of a report, with the dice that the domain does not throw.
+/// The failure of a report, with the entropy that the domain does not throw.
 pub fn failure(
     error: JobError,
     next_delay_ms: Option<u64>,
     timed_out: bool,
 ) -> sentinel_domain::Failure {
-    let dice: Dice = rand::random();
-    sentinel_domain::Failure { error, next_delay_ms, timed_out, dice }
+    let entropy: Entropy = rand::random();
+    sentinel_domain::Failure { error, next_delay_ms, timed_out, entropy }
 }

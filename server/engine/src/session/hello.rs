@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::stream::FuturesUnordered;
-use sentinel_broker::{Change, Group, SessionRow, StoreError};
 use sentinel_domain::limits::{NAME_BYTES, WORKER_CREDIT, WORKER_KINDS, WORKER_QUEUES};
 use sentinel_domain::{Job, Millis, SessionId, Violation, check_name};
+use sentinel_store::{Mutation, SessionRow, StoreError, Transaction};
 
 use super::{Asker, Held, HeldVerdict, Hello, Lanes, Running, Session, ToWorker, Welcome};
 use crate::roster::Presence;
@@ -74,14 +74,14 @@ impl Engine {
         let expires_at = now + self.settings.session_ttl_ms;
         let row = SessionRow { id, owner: self.server, expires_at };
         let mut announcement = hello.announcement(now);
-        let mut changes = vec![Change::PutSession(row)];
+        let mut changes = vec![Mutation::PutSession(row)];
         if hello.session.is_none() {
             // One that comes back is noted below, when it is known since when it is there.
             announcement.slots = slots(hello.credit_jobs);
             let announcement = announcement.encode();
-            changes.push(Change::PutCard { session: id, announcement });
+            changes.push(Mutation::PutWorkerInfo { session: id, announcement });
         }
-        let adopt = Group { changes, ..Group::default() };
+        let adopt = Transaction { changes, ..Transaction::default() };
         self.commits.group(adopt).await?;
         let mut is_drained = false;
         let mut known: HashMap<_, _, foldhash::fast::FixedState> = HashMap::default();
@@ -90,7 +90,7 @@ impl Engine {
             let (since, is_its_end) = self.known_session(id).await?;
             announcement.since = since.unwrap_or(now);
             is_drained = is_its_end;
-            for job in self.broker.session_jobs(id).await? {
+            for job in self.store.session_jobs(id).await? {
                 known.insert(job.id, job);
             }
         }

@@ -32,7 +32,7 @@ impl Session {
     fn read_again(&mut self, held: Vec<Held>) {
         let engine = self.engine.clone();
         self.in_flight.push(Box::pin(async move {
-            match engine.broker.read(held.iter().map(|held| held.id).collect()).await {
+            match engine.store.read(held.iter().map(|held| held.id).collect()).await {
                 Ok(jobs) => Done::Read(held.into_iter().zip(jobs).collect()),
                 Err(error) => {
                     tracing::warn!(%error, "jobs that another server changed could not be read");

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use sentinel_broker::{Conflict, Guard, ServerId, Verdict};
 use sentinel_domain::{Ack, Command, Decision, Job, Millis, Progress, Refusal, decide};
+use sentinel_store::{Conflict, Precondition, ServerId, TransactionResult};
 
 use super::{Done, Held, ReportItem, ReportVerdict, Session};
 use crate::cancel::group;
@@ -75,7 +75,7 @@ impl Engine {
             let mut groups = Vec::with_capacity(pending.len());
             let mut steps = Vec::with_capacity(pending.len());
             // Recorded before, and perhaps not yet as safe as they must be.
-            let mut duplicates = (Ack::Hot, Vec::new());
+            let mut duplicates = (Ack::Store, Vec::new());
             for report in pending.drain(..) {
                 let Some(job) = &report.job else { continue };
                 match report.decide(job, self.now()) {
@@ -100,7 +100,7 @@ impl Engine {
             if groups.is_empty() {
                 return;
             }
-            let verdicts = match self.acknowledged(groups, Ack::Hot).await {
+            let verdicts = match self.acknowledged(groups, Ack::Store).await {
                 Ok(verdicts) => verdicts,
                 Err(error) => {
                     tracing::warn!(%error, "reports were not recorded; the worker will repeat them");
@@ -109,13 +109,13 @@ impl Engine {
             };
             for ((mut report, after), verdict) in steps.into_iter().zip(verdicts) {
                 match verdict {
-                    Verdict::Committed => {
+                    TransactionResult::Committed => {
                         settled[report.at].verdict = ReportVerdict::Recorded;
                         if let Some(before) = &report.job {
                             self.observer.recorded(before, &after);
                         }
                     }
-                    Verdict::Conflict(Conflict::Job { current, .. }) => {
+                    TransactionResult::Conflict(Conflict::Job { current, .. }) => {
                         report.job = current;
                         pending.push(report);
                     }
@@ -163,7 +163,7 @@ impl Engine {
                 let Some(lease) = job.status.lease else { continue };
                 if let Ok(decision) = decide(&job, &Command::NotReceived { lease }, self.now()) {
                     let session = lease.session;
-                    let guard = owner.map(|owner| Guard::SessionOwner { session, owner });
+                    let guard = owner.map(|owner| Precondition::SessionOwner { session, owner });
                     groups.push(group(&job, decision, guard.into_iter().collect()).0);
                     steps.push((Held { id: job.id, lease }, job));
                 }
@@ -181,10 +181,10 @@ impl Engine {
             };
             for ((held, _), verdict) in steps.into_iter().zip(verdicts) {
                 match verdict {
-                    Verdict::Committed => ended.push(held),
-                    Verdict::Conflict(Conflict::Job { current: Some(current), .. })
-                        if current.status.lease.is_some_and(|l| l.is_same(&held.lease)) =>
-                    {
+                    TransactionResult::Committed => ended.push(held),
+                    TransactionResult::Conflict(Conflict::Job {
+                        current: Some(current), ..
+                    }) if current.status.lease.is_some_and(|l| l.is_same(&held.lease)) => {
                         jobs.push(current);
                     }
                     _ => {}

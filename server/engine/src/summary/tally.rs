@@ -5,8 +5,8 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use foldhash::{HashMap, HashMapExt};
-use sentinel_broker::{Entry, JobEvent, Position};
 use sentinel_domain::{JobId, Millis, Name, State, Status};
+use sentinel_store::{Entry, JobEvent, Position};
 
 use super::spread::{Few, Percentiles, Spread};
 
@@ -119,8 +119,8 @@ impl Tally {
             // The first that is seen of it may be a checkpoint or a cancel.
             known.map_or(status.updated_at == lease.granted_at, |epoch| epoch != lease.epoch)
         });
-        let ended = status.state.is_final() && !status.is_deleted();
-        if status.state.is_final() {
+        let ended = status.state.is_terminal() && !status.is_deleted();
+        if status.state.is_terminal() {
             self.known.remove(&event.id);
         } else {
             if self.known.len() >= KNOWN_MAX && !self.known.contains_key(&event.id) {

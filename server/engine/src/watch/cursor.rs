@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use sentinel_broker::{Entry, Position};
+use sentinel_store::{Entry, Position};
 
 use crate::EngineError;
 use crate::fanout::Live;

@@ -15,7 +15,7 @@ impl Watch {
         self.resumed = None;
         self.settled = None;
         // All up to here is in what is read below.
-        let head = *self.engine.broker.head().borrow();
+        let head = *self.engine.store.head().borrow();
         let snapshot = match self.selector.clone() {
             Selector::Jobs(ids) => self.snapshot_of_jobs(&ids).await?,
             Selector::Filter(filter) => self.snapshot_of_ledger(filter).await?,
@@ -40,7 +40,7 @@ impl Watch {
                 None => snapshot.unknown.push(*id),
             }
         }
-        let is_live = |job: &&Arc<Job>| !job.status.state.is_final();
+        let is_live = |job: &&Arc<Job>| !job.status.state.is_terminal();
         self.open = snapshot.jobs.iter().filter(is_live).map(|job| job.id).collect();
         match (snapshot.jobs.is_empty(), snapshot.unknown.first()) {
             (true, Some(id)) => Err(EngineError::JobNotFound(*id)),

@@ -47,7 +47,7 @@ async fn at_the_level_of_the_ledger_it_has_what_was_acknowledged() {
 
 #[tokio::test]
 async fn a_job_says_its_own_level() {
-    let house = slow(Ack::Hot).await;
+    let house = slow(Ack::Store).await;
     let hot = house.enqueue(|_| ()).await;
     let safe = house.enqueue(|new| new.ack = Some(Ack::Ledger)).await;
     assert_eq!(recorded(&house, safe.id).await, Some(State::Ready));

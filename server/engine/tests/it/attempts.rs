@@ -83,7 +83,7 @@ async fn many_jobs_are_found_wherever_they_are() {
     house.until_projected().await;
     house.advance(3_600_000);
     eventually("it is in the ledger alone", async || {
-        let hot = sentinel_broker::Broker::read(house.store.as_ref(), vec![ended.id]).await;
+        let hot = sentinel_store::Store::read(house.store.as_ref(), vec![ended.id]).await;
         hot.expect("answers")[0].is_none().then_some(())
     })
     .await;

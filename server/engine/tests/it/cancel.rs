@@ -38,7 +38,7 @@ async fn a_cancel_is_repeated_until_it_is_acknowledged() {
     assert_eq!(worker.pong().await.len(), 1, "that was another lease");
     worker.send(FromWorker::CancelAck(vec![held(&jobs[0])])).await;
     assert!(worker.pong().await.is_empty());
-    let command = Command::Stop { lease: lease(&jobs[0]), started_at: None, dice: 0 };
+    let command = Command::Stop { lease: lease(&jobs[0]), started_at: None, entropy: 0 };
     let stop = ReportItem { held: held(&jobs[0]), command };
     assert_eq!(worker.report(vec![stop]).await, [ReportVerdict::Recorded]);
     let job = house.job(job.id).await;

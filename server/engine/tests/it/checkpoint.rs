@@ -1,8 +1,8 @@
 //! Checkpoints: acknowledged, fenced, and handed to the next attempt.
 
 use bytes::Bytes;
-use sentinel_broker::fault::Fault;
 use sentinel_engine::session::{FromWorker, ReportVerdict, ToWorker};
+use sentinel_store::fault::Fault;
 
 use crate::house::House;
 use crate::worker::{Worker, crash, held, hello, success};

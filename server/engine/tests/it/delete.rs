@@ -1,10 +1,10 @@
 //! Deletions: what goes with a job, who hears of it, and what a repeat is told.
 
-use sentinel_broker::Broker;
 use sentinel_domain::{Filter, JobId, NewJob, Reason, State};
 use sentinel_engine::session::{FromWorker, ReportVerdict};
 use sentinel_engine::{CancelOutcome, EngineError, RequestKey, Selector, WatchEvent};
 use sentinel_ledger::{LogQuery, LogRow};
+use sentinel_store::Store;
 
 use crate::house::{House, bounded, eventually};
 use crate::worker::{Worker, crash, hello, lease, success};

@@ -72,7 +72,7 @@ async fn reports_in_flight_at_the_end_are_recorded() {
     }
     worker.eof().await;
     for job in &jobs {
-        assert!(house.job(job.id).await.status.state.is_final());
+        assert!(house.job(job.id).await.status.state.is_terminal());
     }
     house.close().await;
 }

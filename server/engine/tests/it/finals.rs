@@ -1,8 +1,8 @@
 //! Finals that only the ledger has: found, counted, retried; and logs to their end.
 
-use sentinel_broker::Broker;
 use sentinel_domain::State;
 use sentinel_engine::session::{FromWorker, LogLine, ReportVerdict};
+use sentinel_store::Store;
 
 use crate::house::{House, bounded, eventually};
 use crate::worker::{Worker, held, hello, success};

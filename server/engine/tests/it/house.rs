@@ -5,13 +5,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
-use sentinel_broker::{Broker, ServerId};
 use sentinel_domain::{Job, JobId, NewJob, State};
-use sentinel_embedded::{DirLock, Embedded, OpenOptions, Seed};
 use sentinel_engine::{Chance, Clock, Engine, NoObserver, Parts, Settings, Tasks};
 use sentinel_ledger::Ledger;
+use sentinel_store::{ServerId, Store};
+use sentinel_store_embedded::{DirLock, Embedded, OpenOptions, Seed};
 
-use sentinel_broker::fault::Faulty;
+use sentinel_store::fault::Faulty;
 
 /// The longest that any test waits for any one thing.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(15);
@@ -52,7 +52,7 @@ impl House {
         let ledger = Ledger::open(&dir.path().join("ledger.sqlite")).await.expect("a ledger");
         let tasks = Tasks::default();
         let parts = Parts {
-            broker: store.clone(),
+            store: store.clone(),
             ledger: ledger.clone(),
             clock,
             chance: Chance::system(),

@@ -1,10 +1,10 @@
 //! Verdicts on reports, also when the store is slow of speech.
 
-use sentinel_broker::StoreError;
-use sentinel_broker::fault::Fault;
 use sentinel_domain::{Progress, State};
 use sentinel_engine::EngineError;
 use sentinel_engine::session::{FromWorker, ReportVerdict};
+use sentinel_store::StoreError;
+use sentinel_store::fault::Fault;
 
 use crate::house::{House, eventually, new_job};
 use crate::worker::{Worker, crash, held, hello, success};

@@ -1,8 +1,8 @@
 //! Retention by the engine: what is hot, held or awaited stays, whatever its age.
 
-use sentinel_broker::Broker;
 use sentinel_domain::State;
 use sentinel_engine::{EngineError, Forgotten};
+use sentinel_store::Store;
 
 use crate::house::{House, eventually};
 use crate::worker::{Worker, hello, success};

@@ -13,13 +13,13 @@ mod watch;
 
 use std::sync::Arc;
 
-use sentinel_broker::ServerId;
-use sentinel_broker::fault::Faulty;
 use sentinel_domain::{Job, JobId, State};
 use sentinel_engine::{Chance, Clock, Engine, EngineError, NoObserver, Parts, Settings, Tasks};
 use sentinel_faults::RedisServer;
 use sentinel_ledger::Ledger;
-use sentinel_redis::{OpenOptions, Redis};
+use sentinel_store::ServerId;
+use sentinel_store::fault::Faulty;
+use sentinel_store_redis::{OpenOptions, Redis};
 
 use crate::house::{PATIENCE, eventually, new_job};
 
@@ -85,7 +85,7 @@ impl Site {
         let store = Arc::new(Faulty::new(Arc::new(redis)));
         let tasks = Tasks::default();
         let parts = Parts {
-            broker: store.clone(),
+            store: store.clone(),
             ledger: self.ledger.clone(),
             clock,
             chance: Chance::system(),

@@ -23,8 +23,8 @@ use std::time::{Duration, Instant};
 use check::check;
 use notes::{History, Note, Seen};
 use schedule::Schedule;
-use sentinel_broker::conformance::seed_from_env;
 use sentinel_engine::session::ReportVerdict;
+use sentinel_store::conformance::seed_from_env;
 
 /// Lives one schedule.
 fn live(seed: u64) -> (History, BTreeMap<&'static str, u64>) {

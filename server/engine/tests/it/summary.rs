@@ -4,8 +4,6 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sentinel_broker::ServerId;
-use sentinel_broker::oracle::Oracle;
 use sentinel_domain::limits::SUMMARY_SHOWN;
 use sentinel_domain::{Job, Millis, Name, Queue, Scopes, State};
 use sentinel_engine::{
@@ -13,6 +11,8 @@ use sentinel_engine::{
     Summaries, Summary, SummarySelection, Tasks,
 };
 use sentinel_ledger::{Ledger, LedgerOptions};
+use sentinel_store::ServerId;
+use sentinel_store::oracle::Oracle;
 use tokio::time::{Instant, sleep_until};
 
 use crate::house::{PATIENCE, new_job};
@@ -42,7 +42,7 @@ impl Paused {
             ..Settings::default()
         };
         let parts = Parts {
-            broker: Arc::new(Oracle::default()),
+            store: Arc::new(Oracle::default()),
             ledger: ledger.expect("a ledger"),
             clock: Clock::new(move || T0 + began_at.elapsed().as_millis() as Millis),
             chance: Chance::system(),

@@ -6,14 +6,14 @@ use std::sync::Arc;
 
 use rand::rngs::StdRng;
 use rand::{Rng, RngExt, SeedableRng};
-use sentinel_broker::{Broker, Tail};
 use sentinel_domain::{Job, JobId};
 use sentinel_engine::Engine;
 use sentinel_engine::session::{FromWorker, HeldVerdict, Hello, ReportVerdict, ToWorker};
+use sentinel_store::{JournalPage, Store};
 
 use crate::house::{House, eventually, new_job};
 use crate::worker::{Worker, crash, hello, hello_again, success};
-use sentinel_broker::fault::Odds;
+use sentinel_store::fault::Odds;
 
 const SLOTS: usize = 4;
 const JOBS: usize = 120;
@@ -104,13 +104,13 @@ impl Clerk {
         }
     }
 
-    async fn report(&mut self, dice: &mut impl Rng) {
+    async fn report(&mut self, entropy: &mut impl Rng) {
         let mut items = Vec::new();
         for (id, job) in &self.running {
-            if self.reported.contains(id) || dice.random_bool(0.3) {
+            if self.reported.contains(id) || entropy.random_bool(0.3) {
                 continue;
             }
-            items.push(if dice.random_bool(0.8) { success(job) } else { crash(job, true) });
+            items.push(if entropy.random_bool(0.8) { success(job) } else { crash(job, true) });
         }
         if !items.is_empty() {
             self.reported.extend(items.iter().map(|item| item.held.id));
@@ -150,7 +150,7 @@ async fn walk(seed: u64) {
         s.session_ttl_ms = 4_000;
     })
     .await;
-    let mut dice = StdRng::seed_from_u64(seed);
+    let mut entropy = StdRng::seed_from_u64(seed);
     let mut clerks = Vec::new();
     for _ in 0..3 {
         clerks.push(Clerk::new(&house.engine).await);
@@ -163,7 +163,7 @@ async fn walk(seed: u64) {
     loop {
         if std::time::Instant::now() >= until {
             let jobs = house.engine.get_many(&ids).await.expect("answers");
-            let open = jobs.iter().flatten().filter(|job| !job.status.state.is_final());
+            let open = jobs.iter().flatten().filter(|job| !job.status.state.is_terminal());
             let open: Vec<_> = open.map(|job| (job.id, &job.status)).collect();
             let books: Vec<_> = clerks.iter().map(Clerk::books).collect();
             panic!("seed {seed}: {books:?}, {} jobs are open: {open:?}", open.len());
@@ -179,27 +179,27 @@ async fn walk(seed: u64) {
                 ids.push(enqueued.job.id);
             }
         }
-        let at = dice.random_range(0..clerks.len());
-        match dice.random_range(0..38) {
+        let at = entropy.random_range(0..clerks.len());
+        match entropy.random_range(0..38) {
             0 => clerks[at].reconnect(true).await,
             1 if ids.len() < JOBS => clerks[at].reconnect(false).await,
             2..6 if !ids.is_empty() => {
-                let id = ids.get(dice.random_range(0..JOBS)).copied().unwrap_or(ids[0]);
+                let id = ids.get(entropy.random_range(0..JOBS)).copied().unwrap_or(ids[0]);
                 // A store that is away refuses it: then it was not asked for.
                 let _ = house.engine.cancel(id, "", "").await;
             }
-            _ => clerks[at].report(&mut dice).await,
+            _ => clerks[at].report(&mut entropy).await,
         }
         clerks[at].listen().await;
         if ids.len() == JOBS {
             let jobs = house.engine.get_many(&ids).await.expect("answers");
-            if jobs.iter().flatten().all(|job| job.status.state.is_final()) {
+            if jobs.iter().flatten().all(|job| job.status.state.is_terminal()) {
                 break;
             }
         }
     }
     one_final_each(&house, &ids, seed).await;
-    slots_return(&house, &mut clerks, &mut dice, seed).await;
+    slots_return(&house, &mut clerks, &mut entropy, seed).await;
     for clerk in &mut clerks {
         clerk.worker.take().expect("it is here").bye().await;
     }
@@ -209,9 +209,10 @@ async fn walk(seed: u64) {
 async fn one_final_each(house: &House, ids: &[JobId], seed: u64) {
     let mut finals: HashMap<JobId, usize> = HashMap::new();
     let mut versions: HashMap<JobId, u64> = HashMap::new();
-    let mut after = sentinel_broker::Position::default();
+    let mut after = sentinel_store::Position::default();
     loop {
-        let Tail::Entries(entries) = house.store.tail(after, 100).await.expect("answers") else {
+        let JournalPage::Entries(entries) = house.store.tail(after, 100).await.expect("answers")
+        else {
             panic!("seed {seed}: the journal is whole");
         };
         let Some(last) = entries.last() else { break };
@@ -219,19 +220,19 @@ async fn one_final_each(house: &House, ids: &[JobId], seed: u64) {
         for event in entries.iter().flat_map(|entry| &entry.jobs) {
             let before = versions.insert(event.id, event.status.version).unwrap_or(0);
             assert!(event.status.version - before <= 1, "seed {seed}: versions are dense");
-            *finals.entry(event.id).or_default() += usize::from(event.status.state.is_final());
+            *finals.entry(event.id).or_default() += usize::from(event.status.state.is_terminal());
         }
     }
     assert_eq!(finals.len(), ids.len());
     assert!(finals.values().all(|count| *count == 1), "seed {seed}: {finals:?}");
 }
 
-async fn slots_return(house: &House, clerks: &mut [Clerk], dice: &mut StdRng, seed: u64) {
+async fn slots_return(house: &House, clerks: &mut [Clerk], entropy: &mut StdRng, seed: u64) {
     let what = format!("seed {seed}: all slots are free");
     eventually(&what, async || {
         for clerk in clerks.iter_mut() {
             // What is left are leases that died on their way: their reports are fenced.
-            clerk.report(dice).await;
+            clerk.report(entropy).await;
             clerk.listen().await;
         }
         let (sessions, free) = house.engine.sessions();

@@ -65,9 +65,9 @@ async fn unknown_jobs_and_foreign_cursors() {
     let unknown = sentinel_domain::JobId::from_u128(1);
     let none = house.engine.watch(Selector::Jobs(vec![unknown]), None, false).await;
     assert!(matches!(none.err(), Some(EngineError::JobNotFound(_))));
-    let head = *sentinel_broker::Broker::head(&*house.store).borrow();
-    let ahead = sentinel_broker::Position { seq: head.seq + 1_000, ..head };
-    let other = sentinel_broker::Position { epoch: head.epoch + 1, ..head };
+    let head = *sentinel_store::Store::head(&*house.store).borrow();
+    let ahead = sentinel_store::Position { seq: head.seq + 1_000, ..head };
+    let other = sentinel_store::Position { epoch: head.epoch + 1, ..head };
     for cursor in [ahead, other] {
         let cursor: Cursor = cursor.to_string().parse().expect("a cursor");
         let selector = Selector::Jobs(vec![job.id, unknown]);

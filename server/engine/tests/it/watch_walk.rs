@@ -101,15 +101,15 @@ impl Reader {
     }
 }
 
-async fn change(house: &House, worker: &mut Worker, ids: &mut Vec<JobId>, dice: &mut StdRng) {
-    match dice.random_range(0..10) {
+async fn change(house: &House, worker: &mut Worker, ids: &mut Vec<JobId>, entropy: &mut StdRng) {
+    match entropy.random_range(0..10) {
         0..4 => ids.push(house.enqueue(|new| new.retry_base_ms = Some(1)).await.id),
         4 => {
-            let id = ids[dice.random_range(0..ids.len())];
+            let id = ids[entropy.random_range(0..ids.len())];
             house.engine.cancel(id, "", "").await.expect("answers");
         }
         5 => {
-            let id = ids[dice.random_range(0..ids.len())];
+            let id = ids[entropy.random_range(0..ids.len())];
             let _ = house.engine.retry(id, None).await;
         }
         _ => {
@@ -118,7 +118,7 @@ async fn change(house: &House, worker: &mut Worker, ids: &mut Vec<JobId>, dice: 
             ids.push(new);
             let jobs = worker.assigned(1).await;
             let report =
-                if dice.random_bool(0.7) { success(&jobs[0]) } else { crash(&jobs[0], true) };
+                if entropy.random_bool(0.7) { success(&jobs[0]) } else { crash(&jobs[0], true) };
             worker.report(vec![report]).await;
         }
     }
@@ -126,21 +126,21 @@ async fn change(house: &House, worker: &mut Worker, ids: &mut Vec<JobId>, dice: 
 
 async fn walk(seed: u64, ring: usize) -> (usize, usize) {
     let house = House::with(|s| s.watch_ring = ring).await;
-    let mut dice = StdRng::seed_from_u64(seed);
+    let mut entropy = StdRng::seed_from_u64(seed);
     let mut worker = Worker::join(&house.engine, hello(0)).await;
     let mut ids = vec![house.enqueue(|_| ()).await.id];
     let mut readers = Vec::new();
     for _ in 0..150 {
-        change(&house, &mut worker, &mut ids, &mut dice).await;
-        if dice.random_bool(0.08) {
+        change(&house, &mut worker, &mut ids, &mut entropy).await;
+        if entropy.random_bool(0.08) {
             let all = Selector::Filter(Filter::default());
-            let from = dice.random_range(0..ids.len());
+            let from = entropy.random_range(0..ids.len());
             let some = Selector::Jobs(ids[from..].iter().copied().take(20).collect());
-            let selector = if dice.random_bool(0.5) { all } else { some };
+            let selector = if entropy.random_bool(0.5) { all } else { some };
             readers.push(Reader::open(&house.engine, selector).await);
         }
         for reader in &mut readers {
-            match dice.random_range(0..8) {
+            match entropy.random_range(0..8) {
                 0 => reader.resume(&house.engine).await,
                 1..4 => reader.read(5, seed).await,
                 4 => reader.read(100, seed).await,

@@ -2,8 +2,8 @@
 
 use diesel::prelude::{ExpressionMethods, OptionalExtension, QueryDsl};
 use diesel_async::RunQueryDsl;
-use sentinel_broker::{Entry, Position};
 use sentinel_domain::Millis;
+use sentinel_store::{Entry, Position};
 
 use super::session::Session;
 use crate::carry::{Move, MoveStep};

@@ -5,8 +5,8 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use diesel::prelude::{ExpressionMethods, OptionalExtension, QueryDsl};
 use diesel::sql_types::BigInt;
 use diesel_async::RunQueryDsl;
-use sentinel_broker::{Entry, Position};
 use sentinel_domain::{AttemptEnd, Job, JobId, Label, Millis, Name, State};
+use sentinel_store::{Entry, Position};
 
 use super::session::Session;
 use super::statement::Value;

@@ -2,8 +2,8 @@
 
 use diesel::prelude::{BoolExpressionMethods, ExpressionMethods, OptionalExtension, QueryDsl};
 use diesel_async::RunQueryDsl;
-use sentinel_broker::codec::code;
 use sentinel_domain::{AttemptEnd, Job, Label};
+use sentinel_store::codec::code;
 
 use super::session::Session;
 use super::statement::{Put, Target, Value};
@@ -11,7 +11,7 @@ use crate::LogRow;
 use crate::rows::{Attempt, Extent};
 use crate::sql::schema::{attempts, jobs, keys, labels, specs};
 use crate::sql::{Fault, key};
-use crate::work::batch::{Batch, Born, Changed};
+use crate::work::batch::{Batch, Changed, Created};
 
 /// Rows of one statement.
 const ROWS_MAX: usize = 512;
@@ -108,8 +108,8 @@ pub(crate) async fn put<const COLUMNS: usize>(
     Ok(())
 }
 
-fn born<'a>(born: &'a Born<'_>) -> [Value<'a>; 7] {
-    let Born { change, queue, kind, spec, spec_bytes } = born;
+fn born<'a>(born: &'a Created<'_>) -> [Value<'a>; 7] {
+    let Created { change, queue, kind, spec, spec_bytes } = born;
     row(change, (queue, kind), (*spec, *spec_bytes))
 }
 

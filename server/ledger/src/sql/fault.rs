@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use diesel::result::{ConnectionError, Error as SqlError};
-use sentinel_broker::Position;
-use sentinel_broker::codec::CodecError;
 use sentinel_domain::JobId;
+use sentinel_store::Position;
+use sentinel_store::codec::CodecError;
 
 use crate::LedgerError;
 

@@ -8,7 +8,7 @@ use super::Fault;
 use super::schema::{
     attempts, checkpoints, jobs, keys, labels, log_sizes, logs, outputs, producers, queues,
 };
-use sentinel_broker::codec::code;
+use sentinel_store::codec::code;
 
 #[auto_type]
 pub(crate) fn checkpoint() -> _ {

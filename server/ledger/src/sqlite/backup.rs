@@ -6,7 +6,7 @@ use std::path::Path;
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use diesel::sql_types::Text;
-use sentinel_broker::Position;
+use sentinel_store::Position;
 
 use super::fault::told;
 use super::file::{Kind, refuse_newer};

@@ -7,9 +7,9 @@ use diesel::dsl::sql;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Nullable};
 use diesel::upsert::excluded;
-use sentinel_broker::codec::code;
-use sentinel_broker::{Entry, Position};
 use sentinel_domain::{AttemptEnd, Job, JobId, Label, Millis, Name, State};
+use sentinel_store::codec::code;
+use sentinel_store::{Entry, Position};
 
 use super::statement::{PutJob, PutLabel, SetStatus};
 use crate::LogRow;
@@ -19,7 +19,7 @@ use crate::rows::{
 use crate::sql::schema::{attempts, checkpoints, jobs, keys, labels, log_sizes, logs, outputs};
 use crate::sql::schema::{producers, queues, specs};
 use crate::sql::{Fault, job_id, key, of_all, of_ids, of_kinds, of_states, query, state_code};
-use crate::work::batch::{Batch, Born, Changed};
+use crate::work::batch::{Batch, Changed, Created};
 
 impl Rows for SqliteConnection {
     const STEP: usize = 1;
@@ -368,7 +368,8 @@ fn stored(connection: &mut SqliteConnection, id: JobId) -> Result<Option<Stored>
 }
 
 fn write(connection: &mut SqliteConnection, batch: &Batch<'_>) -> Result<(), Fault> {
-    for Born { change: Changed { id, state, status, .. }, queue, kind, spec, .. } in &batch.born {
+    for Created { change: Changed { id, state, status, .. }, queue, kind, spec, .. } in &batch.born
+    {
         PutJob { id, queue, kind, state: *state, status, spec: *spec }.execute(connection)?;
     }
     for change in &batch.changed {

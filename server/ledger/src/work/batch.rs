@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use sentinel_broker::codec::{self, Names};
-use sentinel_broker::{Entry, JobEvent, Position};
 use sentinel_domain::{AttemptEnd, Job, JobId, Label, Millis, Name, Spec, held_key};
+use sentinel_store::codec::{self, Names};
+use sentinel_store::{Entry, JobEvent, Position};
 
 use crate::sql::{Fault, key, state_code};
 
@@ -23,7 +23,7 @@ pub(crate) struct Batch<'a> {
     /// Jobs whose spec changed: what was written of it before goes first.
     pub(crate) respecced: Vec<JobId>,
     /// Jobs that are new here. A store that was rebuilt tells of its jobs anew.
-    pub(crate) born: Vec<Born<'a>>,
+    pub(crate) born: Vec<Created<'a>>,
     /// New states of jobs that are here.
     pub(crate) changed: Vec<Changed>,
     /// Specs that are too large for the row of their job.
@@ -37,7 +37,7 @@ pub(crate) struct Batch<'a> {
 }
 
 /// A row of `jobs`.
-pub(crate) struct Born<'a> {
+pub(crate) struct Created<'a> {
     pub(crate) change: Changed,
     pub(crate) queue: Name,
     pub(crate) kind: Name,
@@ -122,7 +122,7 @@ impl<'a> Batch<'a> {
             self.specs.push((id, bytes));
         }
         self.labels.extend(spec.labels.iter().map(|label| (label.clone(), id)));
-        self.born.push(Born {
+        self.born.push(Created {
             change,
             queue: spec.queue.clone(),
             kind: spec.kind.clone(),

@@ -23,7 +23,7 @@ pub(crate) async fn finals<R: Rows>(
     rows: &mut R,
     queues: &[Name],
 ) -> Result<Vec<QueueCount>, Fault> {
-    let states = State::ALL.into_iter().filter(|state| state.is_final());
+    let states = State::ALL.into_iter().filter(|state| state.is_terminal());
     counts_of(rows, queues.to_vec(), &states.collect::<Vec<_>>()).await
 }
 

@@ -1,9 +1,9 @@
 //! A page of a list: the cheapest index yields candidates, the rest of the filter judges
 //! each, and a bound on candidates keeps any filter from reading the whole table.
 
-use sentinel_broker::codec::Names;
 use sentinel_domain::limits::PAGE_MAX;
 use sentinel_domain::{Filter, Job, JobId, Millis, Name, State};
+use sentinel_store::codec::Names;
 
 use super::read;
 use super::scan::{Merge, queue_names};

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use sentinel_broker::codec::Names;
-use sentinel_broker::{Entry, Position};
 use sentinel_domain::{Job, JobId};
+use sentinel_store::codec::Names;
+use sentinel_store::{Entry, Position};
 
 use super::batch::Batch;
 use super::read;

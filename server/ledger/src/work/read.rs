@@ -1,10 +1,10 @@
 //! Look-ups by key, and what a start needs.
 
 use bytes::Bytes;
-use sentinel_broker::codec::{self, Names};
-use sentinel_broker::{Position, RequestMemory, content_hash};
 use sentinel_domain::limits::PAGE_MAX;
 use sentinel_domain::{AttemptEnd, Job, JobId, Millis, Queue, State, UniqueKey};
+use sentinel_store::codec::{self, Names};
+use sentinel_store::{IdempotencyRecord, Position, content_hash};
 
 use super::scan::{Merge, queue_names};
 use crate::rows::{Direction, Lock, Rows, Source};
@@ -73,9 +73,9 @@ pub(crate) async fn held_keys<R: Rows>(
 pub(crate) async fn producers<R: Rows>(
     rows: &mut R,
     now: Millis,
-) -> Result<Vec<RequestMemory>, Fault> {
+) -> Result<Vec<IdempotencyRecord>, Fault> {
     let found = rows.producers(now).await?;
-    let memories = found.into_iter().map(|(id, answer, until)| RequestMemory {
+    let memories = found.into_iter().map(|(id, answer, until)| IdempotencyRecord {
         content_hash: content_hash(&answer),
         id: id.into(),
         answer: answer.into(),
@@ -91,7 +91,7 @@ pub(crate) async fn live<R: Rows>(
     after: Option<JobId>,
     limit: usize,
 ) -> Result<Vec<Job>, Fault> {
-    let states = State::ALL.into_iter().filter(|state| !state.is_final());
+    let states = State::ALL.into_iter().filter(|state| !state.is_terminal());
     let mut sources = Vec::new();
     for queue in queue_names(rows).await? {
         sources.extend(states.clone().map(|state| Source::State(queue.clone(), state)));

@@ -5,8 +5,8 @@
 //! of its own, which each change of a job would have to keep: a job that waited long is
 //! looked at once a walk instead.
 
-use sentinel_broker::codec::Names;
 use sentinel_domain::{Job, JobId, Name, State};
+use sentinel_store::codec::Names;
 
 use super::read;
 use super::scan::{Merge, queue_names};
@@ -67,7 +67,7 @@ async fn ranges<R: Rows>(rows: &mut R, from: Option<&Place>) -> Result<Vec<(Name
     let is_ahead = |queue: &Name, state: State| {
         from.is_none_or(|place| (queue, state) >= (&place.queue, place.state))
     };
-    let finals = State::ALL.into_iter().filter(|state| state.is_final());
+    let finals = State::ALL.into_iter().filter(|state| state.is_terminal());
     let all = queues.iter().flat_map(|queue| finals.clone().map(move |state| (queue, state)));
     Ok(all.filter(|(q, s)| is_ahead(q, *s)).map(|(q, s)| (q.clone(), s)).collect())
 }
@@ -81,7 +81,7 @@ pub(crate) async fn overfull<R: Rows>(rows: &mut R, max: u64) -> Result<Vec<(Nam
     }
     for queue in queue_names(rows).await? {
         let mut finished = 0;
-        for state in State::ALL.into_iter().filter(|state| state.is_final()) {
+        for state in State::ALL.into_iter().filter(|state| state.is_terminal()) {
             finished += rows.count(&queue, state, None).await?;
         }
         if finished > max {
@@ -100,7 +100,7 @@ pub(crate) async fn oldest<R: Rows>(
     after: Option<JobId>,
     limit: usize,
 ) -> Result<(Vec<Stale>, Option<JobId>), Fault> {
-    let finals = State::ALL.into_iter().filter(|state| state.is_final());
+    let finals = State::ALL.into_iter().filter(|state| state.is_terminal());
     let sources = finals.map(|state| Source::State(queue.clone(), state)).collect();
     let mut merge = Merge::new(sources, Direction::Rising { after }, limit);
     let mut names = Names::default();
@@ -124,7 +124,7 @@ pub(crate) async fn remove<R: Rows>(rows: &mut R, stale: &[Stale]) -> Result<Rem
         let ids: Vec<JobId> = step.iter().map(|one| one.id).collect();
         let jobs = read::jobs(rows, &ids, Lock::Held, &mut names).await?;
         let is_same = |job: &Job, one: &Stale| {
-            job.status.version == one.version && job.status.state.is_final()
+            job.status.version == one.version && job.status.state.is_terminal()
         };
         let same = jobs.into_iter().zip(step);
         let same: Vec<Job> =

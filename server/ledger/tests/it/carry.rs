@@ -4,11 +4,11 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use sentinel_broker::Position;
 use sentinel_domain::{Filter, Job, JobId, Label};
 use sentinel_ledger::{
     Ledger, LedgerError, LedgerOptions, LogQuery, LogRow, Move, MoveStep, PageRequest,
 };
+use sentinel_store::Position;
 
 use crate::home::{Home, Place, fresh};
 use crate::journal::{Journal, START};

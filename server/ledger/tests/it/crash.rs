@@ -42,7 +42,7 @@ async fn a_kill_while_projecting_leaves_whole_batches() {
         let last = reported.by_ref().take(kills).last().expect("it projects");
         child.kill().expect("killed");
         child.wait().expect("gone");
-        let last: sentinel_broker::Position = last.parse().expect("a position");
+        let last: sentinel_store::Position = last.parse().expect("a position");
         let ledger = Ledger::open(&directory.path().join("ledger.db")).await.expect("opened");
         let found = ledger.checkpoint().await.expect("a checkpoint");
         assert!(found >= last, "{found} is behind {last}, which was answered");

@@ -2,8 +2,8 @@
 
 use diesel::connection::SimpleConnection;
 use diesel::{Connection, SqliteConnection};
-use sentinel_broker::Position;
 use sentinel_ledger::{Ledger, LedgerError, LedgerOptions};
+use sentinel_store::Position;
 
 use crate::journal::Journal;
 

@@ -8,12 +8,12 @@ use bytes::Bytes;
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 use rand::{RngExt, SeedableRng};
-use sentinel_broker::codec::{self, Names};
-use sentinel_broker::{Entry, JobEvent, PRODUCER, Position, RequestMemory, content_hash};
 use sentinel_domain::{
     AttemptEnd, Command, Decision, Failure, Job, JobError, JobId, Millis, Name, NewJob, NewValues,
-    Queue, SessionId, birth, decide,
+    Queue, SessionId, decide, initial_state,
 };
+use sentinel_store::codec::{self, Names};
+use sentinel_store::{Entry, IdempotencyRecord, JobEvent, PRODUCER, Position, content_hash};
 
 pub(crate) const QUEUES: [&str; 3] = ["images", "mail", "reports"];
 pub(crate) const KINDS: [&str; 3] = ["render", "send", "sum"];
@@ -27,7 +27,7 @@ pub(crate) struct Journal {
     pub(crate) jobs: BTreeMap<JobId, Job>,
     pub(crate) ends: HashMap<JobId, Vec<AttemptEnd>>,
     pub(crate) queues: BTreeMap<Name, Queue>,
-    pub(crate) producers: BTreeMap<Box<str>, RequestMemory>,
+    pub(crate) producers: BTreeMap<Box<str>, IdempotencyRecord>,
 }
 
 impl Journal {
@@ -68,11 +68,11 @@ impl Journal {
             ..NewJob::default()
         };
         let spec = new.admit("spec", "tests", self.now, 1 << 20).expect("a valid job");
-        birth(JobId::new(self.now, 0, self.rng.random()), Arc::new(spec), &[], self.now)
+        initial_state(JobId::new(self.now, 0, self.rng.random()), Arc::new(spec), &[], self.now)
     }
 
     fn command(&mut self, job: &Job) -> Command {
-        let dice = self.rng.random();
+        let entropy = self.rng.random();
         let retryable = self.rng.random_bool(0.7);
         let error = JobError { message: "broke".into(), code: "E".into(), retryable };
         let session = SessionId::from_u128(1);
@@ -84,7 +84,7 @@ impl Journal {
             (Some(lease), 4..=5) => Command::Fail {
                 lease,
                 started_at: None,
-                failure: Failure { error, next_delay_ms: Some(1), timed_out: false, dice },
+                failure: Failure { error, next_delay_ms: Some(1), timed_out: false, entropy },
             },
             (Some(_), 6) => Command::Lose { session },
             (Some(lease), _) => Command::Release { lease },
@@ -157,13 +157,13 @@ impl Journal {
     }
 
     /// Of applications, which a ledger does not keep, and of producers, which it does.
-    fn requests(&mut self) -> Vec<RequestMemory> {
+    fn requests(&mut self) -> Vec<IdempotencyRecord> {
         let seq = self.position.seq;
         let of_whom = ["request".to_owned(), format!("{PRODUCER}{}", seq % 4)];
         let memories = of_whom.map(|id| {
             let answer = Bytes::from(seq.to_string());
             let until = self.now + 500 * (seq % 7).cast_signed();
-            RequestMemory { id: id.into(), content_hash: content_hash(&answer), answer, until }
+            IdempotencyRecord { id: id.into(), content_hash: content_hash(&answer), answer, until }
         });
         let [_, of_producer] = memories.clone();
         self.producers.insert(of_producer.id.clone(), of_producer);
@@ -197,14 +197,15 @@ impl Journal {
         self.now += 1;
         self.position.seq += 1;
         let spec = new.admit("spec", "tests", self.now, 16 << 20).expect("a valid job");
-        let job = birth(JobId::new(self.now, 0, self.rng.random()), spec.into(), &[], self.now);
+        let job =
+            initial_state(JobId::new(self.now, 0, self.rng.random()), spec.into(), &[], self.now);
         let start = Command::Start { session: SessionId::from_u128(1), worker: "w1".into() };
         let running = decide(&job, &start, self.now).expect("ready").job;
         let error = JobError { message: message.into(), code: "E".into(), retryable: false };
         let fail = Command::Fail {
             lease: running.status.lease.expect("running"),
             started_at: None,
-            failure: Failure { error, next_delay_ms: None, timed_out: false, dice: 0 },
+            failure: Failure { error, next_delay_ms: None, timed_out: false, entropy: 0 },
         };
         let Decision { job, end } = decide(&running, &fail, self.now).expect("running");
         let (id, spec) = (job.id, codec::encode_spec(&job.spec));

@@ -2,9 +2,9 @@
 
 use rand::RngExt;
 use rand::seq::IndexedRandom;
-use sentinel_broker::Position;
 use sentinel_domain::{AttemptEnd, Filter, Job, JobId, Label, Scopes, State, held_key};
 use sentinel_ledger::{Ledger, PageRequest, QueueCount};
+use sentinel_store::Position;
 
 use crate::home::{Home, fresh, on_every_home};
 use crate::journal::{Journal, KINDS, QUEUES, START};
@@ -132,7 +132,7 @@ async fn look_ups_equal_the_fold(home: Home) {
             assert_eq!(all_attempts(&ledger, *id).await, expected, "{id}");
         }
         let live: Vec<Job> =
-            journal.jobs.values().filter(|job| !job.status.state.is_final()).cloned().collect();
+            journal.jobs.values().filter(|job| !job.status.state.is_terminal()).cloned().collect();
         let mut found = Vec::new();
         loop {
             let page = ledger.live(found.last().map(|job: &Job| job.id), 7).await.expect("live");
@@ -185,7 +185,7 @@ async fn counts_equal_the_fold(home: Home) {
         let found = ledger.counts(queues.clone()).await.expect("counts");
         assert_eq!(pairs(found), expected.clone().into_iter().collect::<Vec<_>>());
         let named = !queues.is_empty();
-        expected.retain(|(_, state), _| named && state.is_final());
+        expected.retain(|(_, state), _| named && state.is_terminal());
         let found = ledger.finals(queues).await.expect("counts of what ended");
         assert_eq!(pairs(found), expected.into_iter().collect::<Vec<_>>());
     }

@@ -4,9 +4,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
-use sentinel_broker::Position;
 use sentinel_faults::MariaDb;
 use sentinel_ledger::{KnownKind, Ledger, LedgerOptions, MigrationState};
+use sentinel_store::Position;
 
 use crate::journal::Journal;
 use crate::kinds::kind;

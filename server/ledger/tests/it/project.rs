@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use sentinel_broker::{Entry, Position};
 use sentinel_domain::limits::PAYLOAD_MAX_BYTES;
 use sentinel_domain::{Filter, Label, NewJob};
 use sentinel_ledger::{LedgerError, PageRequest};
+use sentinel_store::{Entry, Position};
 
 use crate::home::{Home, fresh, on_every_home};
 use crate::journal::Journal;

@@ -7,9 +7,9 @@ use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use diesel::sql_types::BigInt;
 use rand::RngExt;
-use sentinel_broker::Position;
 use sentinel_domain::{Filter, Job, JobId, Millis, State, held_key};
 use sentinel_ledger::{Expiry, Ledger, LogQuery, LogRow, PageRequest, Stale};
+use sentinel_store::Position;
 
 use crate::home::{Home, Place, fresh, on_every_home};
 use crate::journal::{Journal, START};
@@ -151,7 +151,7 @@ async fn a_job_that_changed_meanwhile_stays(home: Home) {
     let stale = walk(&ledger, Expiry { now, succeeded_by: now, others_by: now }, 500).await;
     let older = stale.iter().map(|s| Stale { version: s.version - 1, ..*s }).collect();
     assert_eq!(remove_all(&ledger, older).await, 0);
-    let live = journal.jobs.values().filter(|job| !job.status.state.is_final());
+    let live = journal.jobs.values().filter(|job| !job.status.state.is_terminal());
     let live = live.map(|job| Stale { id: job.id, version: job.status.version }).collect();
     assert_eq!(remove_all(&ledger, live).await, 0, "a live job is never removed");
 }
@@ -163,7 +163,7 @@ async fn the_oldest_beyond_a_count_are_found(home: Home) {
     assert_eq!(ledger.overfull(journal.jobs.len() as u64).await, Ok(vec![]));
     let finals = |queue: &str| {
         let of = journal.jobs.values().filter(move |job| *job.spec.queue == *queue);
-        of.filter(|job| job.status.state.is_final()).map(|job| job.id).collect::<Vec<_>>()
+        of.filter(|job| job.status.state.is_terminal()).map(|job| job.id).collect::<Vec<_>>()
     };
     let max = 3;
     let over = ledger.overfull(max).await.expect("counted");

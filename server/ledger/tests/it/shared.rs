@@ -4,12 +4,12 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use sentinel_broker::{Entry, Position};
 use sentinel_domain::{Filter, JobId};
 use sentinel_faults::{MariaDb, Proxy};
 use sentinel_ledger::{
     Expiry, Ledger, LedgerError, LedgerOptions, LogRow, MigrationState, PageRequest,
 };
+use sentinel_store::{Entry, Position};
 
 use crate::home::{Home, Place, fresh};
 use crate::journal::{Journal, START};

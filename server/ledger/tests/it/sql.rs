@@ -7,11 +7,11 @@ use bytes::Bytes;
 use diesel::connection::{Instrumentation, InstrumentationEvent, set_default_instrumentation};
 use diesel::prelude::*;
 use diesel::sql_types::Text;
-use sentinel_broker::Position;
 use sentinel_domain::{Filter, Label, Scopes, State};
 use sentinel_ledger::{
     Expiry, Ledger, LogCursor, LogQuery, LogRow, OutputPlace, OutputQuery, PageRequest,
 };
+use sentinel_store::Position;
 
 use crate::journal::Journal;
 

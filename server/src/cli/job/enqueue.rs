@@ -149,7 +149,7 @@ enum Mode {
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum Level {
     /// The server's store has it.
-    Hot,
+    Store,
     /// Replicas of its Redis have it.
     Replicated,
     /// The ledger has it.
@@ -308,7 +308,7 @@ fn spec(flags: &EnqueueFlags, now: SystemTime) -> Result<JobSpec, Failure> {
     }
     if let Some(level) = flags.ack {
         job = job.ack(match level {
-            Level::Hot => AckLevel::Hot,
+            Level::Store => AckLevel::Store,
             Level::Replicated => AckLevel::Replicated,
             Level::Ledger => AckLevel::Ledger,
         });

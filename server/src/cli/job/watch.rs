@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use clap::Args;
 use futures_util::TryStreamExt;
 use sentinel_client::proto::jobs::v1::{Job, JobState, JobView};
-use sentinel_client::{Client, Watch, WatchEvent, is_final};
+use sentinel_client::{Client, Watch, WatchEvent, is_terminal};
 
 use super::super::failure::{Failure, JOB_FAILED, NOT_FOUND};
 use super::super::out::Out;
@@ -137,7 +137,7 @@ impl Ends {
     fn note(&mut self, job: &Job) {
         // Only ends that are not a success matter, which also keeps the map of a watch
         // without an end small.
-        if is_final(job.state()) && job.state() != JobState::Succeeded {
+        if is_terminal(job.state()) && job.state() != JobState::Succeeded {
             self.states.insert(job.id.clone(), job.state());
         } else {
             self.states.remove(&job.id);

@@ -206,7 +206,7 @@ fn report_item(item: wire::ReportItem) -> Result<ReportItem, Status> {
         },
         Outcome::Released(wire::Released {}) => Command::Release { lease },
         Outcome::Cancelled(wire::Cancelled {}) => {
-            Command::Stop { lease, started_at, dice: rand::random() }
+            Command::Stop { lease, started_at, entropy: rand::random() }
         }
     };
     Ok(ReportItem { held, command })

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 use sentinel_client::proto::jobs::v1::{JobFilter, JobState, JobView};
-use sentinel_client::{Client, is_final};
+use sentinel_client::{Client, is_terminal};
 use serde_json::json;
 
 use super::recorder::Recorder;
@@ -58,7 +58,7 @@ async fn ends(client: &Client, history: &mut History) {
     let looks = stream::iter(history.acknowledged.clone()).map(|id| async {
         let what = format!("job {id} is final");
         let job = until(&what, PATIENCE, || async {
-            client.get(&id).await.ok().filter(|job| is_final(job.state()))
+            client.get(&id).await.ok().filter(|job| is_terminal(job.state()))
         });
         let look = Look::from(&job.await);
         (id, look)
@@ -74,7 +74,7 @@ async fn list(client: &Client, last: &str, history: &mut History) {
         let jobs: Vec<_> =
             jobs.map_ok(|job| (job.id.clone(), Look::from(&job))).try_collect().await.ok()?;
         let has_last = jobs.iter().any(|(id, _)| id == last);
-        (has_last && jobs.iter().all(|(_, look)| is_final(look.state))).then_some(jobs)
+        (has_last && jobs.iter().all(|(_, look)| is_terminal(look.state))).then_some(jobs)
     })
     .await;
 }

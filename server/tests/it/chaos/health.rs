@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::TryStreamExt;
 use sentinel_client::proto::jobs::v1::{JobFilter, JobState, JobView};
-use sentinel_client::{Client, NewJob, is_final};
+use sentinel_client::{Client, NewJob, is_terminal};
 use serde_json::json;
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
@@ -128,5 +128,5 @@ async fn lists(client: &Client, queue: &str, id: &str) -> Option<()> {
     let of_queue = JobFilter { queues: vec![queue.to_owned()], ..JobFilter::default() };
     let jobs = client.list_all(of_queue, 1_000, JobView::Basic);
     let jobs: Vec<_> = jobs.try_collect().await.ok()?;
-    jobs.iter().any(|job| job.id == id && is_final(job.state())).then_some(())
+    jobs.iter().any(|job| job.id == id && is_terminal(job.state())).then_some(())
 }

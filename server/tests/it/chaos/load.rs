@@ -54,7 +54,7 @@ impl Load {
         let clients = (0..CLIENTS).map(|n| {
             let caller = Caller {
                 client: client(&urls[n as usize % urls.len()]),
-                dice: StdRng::seed_from_u64(seed.wrapping_mul(CLIENTS) + n),
+                entropy: StdRng::seed_from_u64(seed.wrapping_mul(CLIENTS) + n),
                 shared: shared.clone(),
                 name: n,
                 calls: 0,
@@ -98,7 +98,7 @@ fn client(url: &str) -> Client {
 
 struct Caller {
     client: Client,
-    dice: StdRng,
+    entropy: StdRng,
     shared: Arc<Shared>,
     name: u64,
     calls: u64,
@@ -112,7 +112,7 @@ impl Caller {
         while !self.shared.is_over.load(Ordering::Relaxed) {
             pace.tick().await;
             self.calls += 1;
-            let acknowledged = match self.dice.random_range(0..100) {
+            let acknowledged = match self.entropy.random_range(0..100) {
                 0..50 => self.enqueue().await,
                 50..62 => self.enqueue_once().await,
                 62..75 => self.batch().await,
@@ -130,11 +130,11 @@ impl Caller {
     }
 
     fn job(&mut self) -> NewJob {
-        let ms = self.dice.random_range(0..=120);
+        let ms = self.entropy.random_range(0..=120);
         let job = demo("effect", json!({"file": self.shared.file, "ms": ms}));
-        let job = job.max_attempts(20).priority(self.dice.random_range(0..=9));
-        if self.dice.random_ratio(1, 5) {
-            job.delay(Duration::from_millis(self.dice.random_range(1..=600)))
+        let job = job.max_attempts(20).priority(self.entropy.random_range(0..=9));
+        if self.entropy.random_ratio(1, 5) {
+            job.delay(Duration::from_millis(self.entropy.random_range(1..=600)))
         } else {
             job
         }
@@ -149,7 +149,7 @@ impl Caller {
         let enqueued = until(&format!("an answer to {request_id}"), ANSWER, call).await;
         self.stored(&request_id, vec![enqueued.job.id]);
         // A repeat gets the same answer.
-        if self.dice.random_ratio(1, 10)
+        if self.entropy.random_ratio(1, 10)
             && let Some(again) = call().await
         {
             self.stored(&request_id, vec![again.job.id]);
@@ -178,7 +178,7 @@ impl Caller {
 
     async fn batch(&mut self) -> bool {
         let request_id = format!("{}-{}", self.name, self.calls);
-        let count = self.dice.random_range(2..=8);
+        let count = self.entropy.random_range(2..=8);
         let specs: Vec<JobSpec> = (0..count).map(|_| self.job().into_spec()).collect();
         let options =
             BatchOptions { request_id: request_id.clone(), atomic: true, ..Default::default() };
@@ -204,7 +204,7 @@ impl Caller {
     fn some_job(&mut self, newest: usize) -> Option<String> {
         let from = self.ids.len().saturating_sub(newest);
         (from < self.ids.len())
-            .then(|| self.ids[self.dice.random_range(from..self.ids.len())].clone())
+            .then(|| self.ids[self.entropy.random_range(from..self.ids.len())].clone())
     }
 
     async fn cancel(&mut self) -> bool {

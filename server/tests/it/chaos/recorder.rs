@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use futures_util::StreamExt;
 use sentinel_client::proto::jobs::v1::{JobFilter, JobView};
-use sentinel_client::{Client, Watch, WatchEvent, is_final};
+use sentinel_client::{Client, Watch, WatchEvent, is_terminal};
 use tokio::task::JoinHandle;
 
 use crate::history::{Look, Seen};
@@ -34,7 +34,7 @@ impl Recorder {
 
     /// Whether it has shown the end of a job.
     pub(crate) fn has_end_of(&self, job: &str) -> bool {
-        let ends = |look: &Look| is_final(look.state);
+        let ends = |look: &Look| is_terminal(look.state);
         self.seen().iter().rev().any(|seen| match seen {
             Seen::Change(id, look) => id == job && ends(look),
             Seen::Snapshot(jobs) => jobs.iter().any(|(id, look)| id == job && ends(look)),

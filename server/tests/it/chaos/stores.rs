@@ -37,10 +37,10 @@ impl Stores {
         let mut members = Vec::with_capacity(servers);
         for nth in 0..servers {
             let (redis_way, ledger_way) = (proxy(redis.port()).await, proxy(ledger.port()).await);
-            let broker_url = format!("--broker-url=redis://{}", redis_way.address());
+            let store_url = format!("--store-url=redis://{}", redis_way.address());
             let ledger_url = ledger.url_at(ledger_way.address().port());
             let ledger_url = format!("--ledger-url={ledger_url}");
-            let stores = [flags, &[&broker_url, &ledger_url]].concat();
+            let stores = [flags, &[&store_url, &ledger_url]].concat();
             members.push(Server::start(&place(&format!("server{nth}")), &stores).await);
             to_redis.push(redis_way);
             to_ledger.push(ledger_way);

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use sentinel_client::proto::jobs::v1::{JobFilter, ListRequest};
-use sentinel_client::{Client, NewJob, is_final};
+use sentinel_client::{Client, NewJob, is_terminal};
 
 use super::SERVERS;
 use crate::chaos::seed;
@@ -30,7 +30,7 @@ async fn lists(client: &Client, queue: &str, id: &str) -> Option<()> {
     let filter = JobFilter { queues: vec![queue.to_owned()], ..JobFilter::default() };
     let request = ListRequest { filter: Some(filter), page_size: 100, ..Default::default() };
     let page = client.list(request).await.ok()?;
-    page.jobs.iter().any(|job| job.id == id && is_final(job.state())).then_some(())
+    page.jobs.iter().any(|job| job.id == id && is_terminal(job.state())).then_some(())
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use sentinel_client::is_final;
+use sentinel_client::is_terminal;
 use sentinel_client::proto::jobs::v1::{JobState, StateReason};
 
 use super::trail::{Trail, trails};
@@ -69,7 +69,7 @@ fn records(history: &History, found: &mut BTreeSet<Violation>) {
         let id = id.clone();
         match (history.got.get(&id), listed.get(id.as_str())) {
             (Some(got), Some(listed)) => {
-                if !is_final(got.state) {
+                if !is_terminal(got.state) {
                     found.insert(Violation::NotFinal { id: id.clone() });
                 }
                 // A list carries no results.
@@ -105,7 +105,7 @@ fn changes(history: &History, trails: &BTreeMap<&str, Trail>, found: &mut BTreeS
         }
         for run in 1..=got.run {
             let of_run = trail.looks.values().filter(|look| look.run == run);
-            let finals = of_run.filter(|look| is_final(look.state)).count();
+            let finals = of_run.filter(|look| is_terminal(look.state)).count();
             if finals > 1 || (finals == 0 && trail.missing == 0) {
                 found.insert(Violation::Finals { id: id.clone(), run, finals });
             }

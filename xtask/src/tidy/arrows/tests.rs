@@ -30,7 +30,7 @@ fn whats(packages: &Value) -> Vec<String> {
 fn the_house_as_drawn_passes() {
     let packages = workspace(&[
         ("sentinel-domain", &[("bytes", None)]),
-        ("sentinel-broker", &[("sentinel-domain", None), ("prost", None)]),
+        ("sentinel-store", &[("sentinel-domain", None), ("prost", None)]),
     ]);
     assert_eq!(whats(&packages), Vec::<String>::new());
 }
@@ -38,10 +38,10 @@ fn the_house_as_drawn_passes() {
 #[test]
 fn sees_an_arrow_against_the_grain() {
     let packages =
-        workspace(&[("sentinel-domain", &[("sentinel-broker", None)]), ("sentinel-broker", &[])]);
+        workspace(&[("sentinel-domain", &[("sentinel-store", None)]), ("sentinel-store", &[])]);
     let found = whats(&packages);
     assert_eq!(found.len(), 1);
-    assert!(found[0].contains("sentinel-domain: imports sentinel-broker"), "{found:?}");
+    assert!(found[0].contains("sentinel-domain: imports sentinel-store"), "{found:?}");
 }
 
 #[test]

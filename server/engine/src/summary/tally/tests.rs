@@ -1,6 +1,6 @@
 use bytes::Bytes;
-use sentinel_broker::conformance::make::{job, session};
 use sentinel_domain::{Command, Job, Reason, decide, start};
+use sentinel_store::conformance::make::{job, session};
 
 use super::*;
 
@@ -53,7 +53,7 @@ impl Life {
 
 fn count(tally: &mut Tally, entry: &Arc<Entry>, now: Millis) {
     let entries = [entry.clone()];
-    assert_eq!(tally.lacking(&entries), [], "its birth said the queue");
+    assert_eq!(tally.lacking(&entries), [], "its initial_state said the queue");
     tally.count(&entries, &HashMap::new(), now);
 }
 
@@ -81,7 +81,7 @@ fn each_start_and_end_counts_once() {
     let cancel = Command::Cancel { reason: "".into(), actor: "".into() };
     count(&mut tally, &life.does(&cancel, T0 + 70), T0 + 70);
     assert_eq!(sums(&tally, T0 + 1_000), [1, 1, 0, 0]);
-    let stop = Command::Stop { lease: life.lease(), started_at: None, dice: 0 };
+    let stop = Command::Stop { lease: life.lease(), started_at: None, entropy: 0 };
     count(&mut tally, &life.does(&stop, T0 + 900), T0 + 900);
     assert_eq!(sums(&tally, T0 + 1_000), [1, 1, 0, 1]);
     // What was final was forgotten, and is looked up when it is back.

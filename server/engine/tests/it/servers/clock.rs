@@ -1,9 +1,9 @@
 //! Servers whose clocks are an hour off.
 
-use sentinel_broker::StoreError;
 use sentinel_domain::State;
 use sentinel_engine::session::ReportVerdict;
 use sentinel_engine::{Clock, EngineError};
+use sentinel_store::StoreError;
 
 use super::Site;
 use crate::house::{eventually, new_job};

@@ -195,7 +195,7 @@ fn clients(history: &History, found: &mut BTreeSet<Violation>) {
             found.insert(Violation::Lost { id: *id });
             continue;
         };
-        if !last.status.state.is_final() {
+        if !last.status.state.is_terminal() {
             found.insert(Violation::NotFinal { id: *id });
         }
         if last.status != ledger.status || ledger != got {

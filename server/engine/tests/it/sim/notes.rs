@@ -4,9 +4,9 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use sentinel_broker::JobEvent;
 use sentinel_domain::{Job, JobId, State};
 use sentinel_engine::session::{Held, ReportVerdict};
+use sentinel_store::JobEvent;
 
 /// One thing that somebody saw.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,7 +41,7 @@ pub(crate) enum Seen {
     Change {
         id: JobId,
         version: u64,
-        is_final: bool,
+        is_terminal: bool,
     },
     /// A watch by ids has nothing more to tell.
     End,
@@ -85,7 +85,7 @@ impl History {
             let life = lives.entry(event.id).or_default();
             let is_again = |last: &&JobEvent| {
                 let is_same = last.status.version == event.status.version;
-                is_same && last.status.state.is_final() && event.new.is_some()
+                is_same && last.status.state.is_terminal() && event.new.is_some()
             };
             // Progress that is kept is an event of the version that is there.
             let is_progress = |last: &&JobEvent| {

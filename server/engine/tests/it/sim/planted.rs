@@ -1,9 +1,9 @@
 //! Every rule is seen to be broken: a history that keeps them all is changed in one place, and
 //! exactly that violation must be told, whatever else follows from it.
 
-use sentinel_broker::JobEvent;
 use sentinel_domain::{Job, State};
 use sentinel_engine::session::ReportVerdict;
+use sentinel_store::JobEvent;
 
 use super::check::check;
 use super::live;
@@ -100,7 +100,7 @@ const PLANTS: &[(&str, Plant)] = &[
         true
     }),
     ("CheckpointBack", |h| {
-        let with = |event: &&mut sentinel_broker::JobEvent| event.status.checkpoint.is_some();
+        let with = |event: &&mut sentinel_store::JobEvent| event.status.checkpoint.is_some();
         let Some(first) = h.journal.iter_mut().find(with) else { return false };
         let epoch = first.status.epoch;
         first.status.checkpoint = Some(format!("{epoch}:99").into());
@@ -117,7 +117,7 @@ const PLANTS: &[(&str, Plant)] = &[
     ("KeyTwice", |h| {
         let Some(at) = h.journal.iter().position(|event| {
             let spec = event.spec.as_ref();
-            let is_live = !event.status.state.is_final();
+            let is_live = !event.status.state.is_terminal();
             is_live && spec.is_some_and(|spec| spec.unique.is_some())
         }) else {
             return false;
@@ -128,7 +128,7 @@ const PLANTS: &[(&str, Plant)] = &[
         true
     }),
     ("TooEarly", |h| {
-        let depends = |event: &&sentinel_broker::JobEvent| {
+        let depends = |event: &&sentinel_store::JobEvent| {
             let parents = event.spec.as_ref().map_or(0, |spec| spec.depends_on.len());
             parents > 0 && event.status.state == State::Running && event.status.run == 1
         };
@@ -179,7 +179,7 @@ const PLANTS: &[(&str, Plant)] = &[
         // Not of a stream that came back, nor the first or the last that it showed.
         let in_order = |note: &Note| match note {
             Note::Watched { seen, .. } => {
-                matches!(seen, Seen::Change { version: 3, is_final: false, .. })
+                matches!(seen, Seen::Change { version: 3, is_terminal: false, .. })
             }
             _ => false,
         };

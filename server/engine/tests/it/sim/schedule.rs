@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
-use sentinel_broker::fault::Odds;
-use sentinel_broker::{Broker, JobEvent, Position, Tail};
 use sentinel_domain::{
     DependencyFailure, JobId, Millis, NewJob, UniqueKey, UniqueMode, unique_key,
 };
+use sentinel_store::fault::Odds;
+use sentinel_store::{JobEvent, JournalPage, Position, Store};
 use tokio::time::Instant;
 
 use super::client::Clients;
@@ -40,7 +40,7 @@ async fn pass(time: Duration) {
 
 pub(crate) struct Schedule {
     pub(crate) world: World,
-    dice: StdRng,
+    entropy: StdRng,
     clients: Clients,
     workers: Vec<Worker>,
     watchers: Vec<Watcher>,
@@ -49,11 +49,11 @@ pub(crate) struct Schedule {
 }
 
 /// One schedule of three is calm; the others meet some faults often and the rest seldom.
-fn odds(dice: &mut StdRng) -> Odds {
-    if dice.random_range(0..3) == 0 {
+fn odds(entropy: &mut StdRng) -> Odds {
+    if entropy.random_range(0..3) == 0 {
         return Odds::default();
     }
-    let mut share = || if dice.random_bool(0.3) { dice.random_range(20..150) } else { 5 };
+    let mut share = || if entropy.random_bool(0.3) { entropy.random_range(20..150) } else { 5 };
     Odds {
         lost_reply: share(),
         lost_call: share(),
@@ -68,18 +68,18 @@ fn odds(dice: &mut StdRng) -> Odds {
 
 impl Schedule {
     pub(crate) async fn new(seed: u64) -> Self {
-        let mut dice = StdRng::seed_from_u64(seed);
-        let world = World::new(seed, odds(&mut dice)).await;
+        let mut entropy = StdRng::seed_from_u64(seed);
+        let world = World::new(seed, odds(&mut entropy)).await;
         let clients = Clients::new(&world.notebook);
         let workers = (0..2).map(|_| Worker::new(&world.notebook)).collect();
-        Self { world, dice, clients, workers, watchers: Vec::new(), reached: BTreeMap::new() }
+        Self { world, entropy, clients, workers, watchers: Vec::new(), reached: BTreeMap::new() }
     }
 
     /// The whole of it.
     pub(crate) async fn run(mut self) -> (History, BTreeMap<&'static str, u64>) {
         for _ in 0..STEPS {
             self.step().await;
-            let ms = self.dice.random_range(1..300);
+            let ms = self.entropy.random_range(1..300);
             pass(Duration::from_millis(ms)).await;
             self.listen();
         }
@@ -108,13 +108,13 @@ impl Schedule {
 
     fn some_job(&mut self) -> Option<JobId> {
         let ids = self.clients.book().ids.clone();
-        (!ids.is_empty()).then(|| ids[self.dice.random_range(0..ids.len())])
+        (!ids.is_empty()).then(|| ids[self.entropy.random_range(0..ids.len())])
     }
 
     async fn step(&mut self) {
         let engine = self.world.server.engine.clone();
-        let at = self.dice.random_range(0..self.workers.len());
-        match self.dice.random_range(0..100) {
+        let at = self.entropy.random_range(0..self.workers.len());
+        match self.entropy.random_range(0..100) {
             0..22 if self.clients.asked() < JOBS => {
                 let new = self.new_job();
                 self.clients.enqueue(&engine, new);
@@ -138,13 +138,13 @@ impl Schedule {
             }
             48..50 => {
                 self.reach("worker silent");
-                self.workers[at].deaf_steps = self.dice.random_range(1..25);
+                self.workers[at].deaf_steps = self.entropy.random_range(1..25);
             }
             50..53 => self.watch(),
             53..55 => self.server_dies().await,
             55 => self.server_leaves().await,
             56..60 => self.workers[at].insist(),
-            _ => self.workers[at].work(&mut self.dice),
+            _ => self.workers[at].work(&mut self.entropy),
         }
     }
 
@@ -188,7 +188,7 @@ impl Schedule {
             return;
         }
         let wanted = match self.some_job() {
-            Some(id) if self.dice.random_bool(0.5) => Some(vec![id]),
+            Some(id) if self.entropy.random_bool(0.5) => Some(vec![id]),
             _ => None,
         };
         let mut watcher = Watcher::new(number, wanted, &self.world.notebook);
@@ -197,26 +197,27 @@ impl Schedule {
     }
 
     fn new_job(&mut self) -> NewJob {
-        let parent = self.some_job().filter(|_| self.dice.random_bool(0.3));
-        let dice = &mut self.dice;
+        let parent = self.some_job().filter(|_| self.entropy.random_bool(0.3));
+        let entropy = &mut self.entropy;
         let mut new = NewJob { queue: QUEUE.into(), kind: KIND.into(), ..NewJob::default() };
-        new.max_attempts = dice.random_range(1..4);
+        new.max_attempts = entropy.random_range(1..4);
         new.retry_base_ms = Some(100);
         new.retry_cap_ms = Some(500);
-        new.cancel_grace_ms = Some(dice.random_range(0..800));
-        new.delay_ms = dice.random_bool(0.2).then(|| dice.random_range(1..600));
-        new.run_timeout_ms = dice.random_bool(0.2).then(|| dice.random_range(100..900));
-        if dice.random_bool(0.2) {
-            new.start_deadline = Some(self.world.now() + dice.random_range(700..2_500) as Millis);
+        new.cancel_grace_ms = Some(entropy.random_range(0..800));
+        new.delay_ms = entropy.random_bool(0.2).then(|| entropy.random_range(1..600));
+        new.run_timeout_ms = entropy.random_bool(0.2).then(|| entropy.random_range(100..900));
+        if entropy.random_bool(0.2) {
+            new.start_deadline =
+                Some(self.world.now() + entropy.random_range(700..2_500) as Millis);
         }
-        if dice.random_bool(0.4) {
+        if entropy.random_bool(0.4) {
             let modes = [UniqueMode::ReturnExisting, UniqueMode::ReplacePending];
-            new.unique_key = Some(format!("key-{}", dice.random_range(0..2)));
-            new.unique_mode = Some(modes[dice.random_range(0..2)]);
+            new.unique_key = Some(format!("key-{}", entropy.random_range(0..2)));
+            new.unique_mode = Some(modes[entropy.random_range(0..2)]);
         }
         if let Some(parent) = parent {
             new.depends_on = vec![parent.to_string()];
-            let run = dice.random_bool(0.5);
+            let run = entropy.random_bool(0.5);
             new.on_dependency_failure = run.then_some(DependencyFailure::Run);
         }
         new
@@ -229,7 +230,7 @@ impl Schedule {
         self.workers.iter_mut().for_each(Worker::server_died);
         self.watchers.iter_mut().for_each(Watcher::close);
         self.clients.server_died().await;
-        let away_ms = self.dice.random_range(0..3_000);
+        let away_ms = self.entropy.random_range(0..3_000);
         pass(Duration::from_millis(away_ms)).await;
         self.begin_again().await;
     }
@@ -246,7 +247,7 @@ impl Schedule {
     }
 
     async fn begin_again(&mut self) {
-        let rebuilt = self.dice.random_bool(0.5);
+        let rebuilt = self.entropy.random_bool(0.5);
         self.world.start(rebuilt).await;
         for watcher in &mut self.watchers {
             watcher.open(&self.world.server.engine);
@@ -262,7 +263,7 @@ impl Schedule {
             pass(CALM).await;
             self.listen();
             for worker in &mut self.workers {
-                worker.finish_all(&mut self.dice);
+                worker.finish_all(&mut self.entropy);
             }
             self.clients.insist(&self.world.server.engine.clone());
             if self.clients.is_settled() && self.is_over().await {
@@ -274,7 +275,7 @@ impl Schedule {
     async fn is_over(&self) -> bool {
         let ids = self.clients.book().ids.clone();
         let jobs = self.world.server.engine.get_many(&ids).await.expect("the faults are over");
-        jobs.iter().flatten().all(|job| job.status.state.is_final())
+        jobs.iter().flatten().all(|job| job.status.state.is_terminal())
             && self.workers.iter().all(Worker::is_idle)
     }
 
@@ -301,7 +302,7 @@ impl Schedule {
         let World { outside, server, .. } = &self.world;
         let (streams, free) = server.engine.sessions();
         let ever = Millis::MAX / 2;
-        let found = outside.store.attention(ever, 1_000).await.expect("the oracle answers");
+        let found = outside.store.due_work(ever, 1_000).await.expect("the oracle answers");
         let keys = self.keys().await;
         let held = outside.store.holders(keys, self.world.now()).await.expect("answers");
         let unprojected = usize::from(!self.world.is_projected().await);
@@ -325,7 +326,7 @@ impl Schedule {
 
     async fn journal(&self) -> Vec<JobEvent> {
         let all = self.world.outside.store.tail(Position::default(), usize::MAX).await;
-        let Ok(Tail::Entries(entries)) = all else { panic!("the oracle forgets nothing") };
+        let Ok(JournalPage::Entries(entries)) = all else { panic!("the oracle forgets nothing") };
         entries.iter().flat_map(|entry| entry.jobs.clone()).collect()
     }
 

@@ -94,8 +94,8 @@ impl Eyes {
                 }
                 WatchEvent::Change(job, at) => {
                     let (id, version) = (job.id, job.status.version);
-                    let is_final = job.status.state.is_final();
-                    self.see(Seen::Change { id, version, is_final }, Some(at));
+                    let is_terminal = job.status.state.is_terminal();
+                    self.see(Seen::Change { id, version, is_terminal }, Some(at));
                 }
                 WatchEvent::Gap(_) => self.see(Seen::Gap, None),
                 WatchEvent::Keepalive(at) => *self.cursor.lock().expect("not poisoned") = Some(at),

@@ -1,4 +1,4 @@
-//! A worker that does what the dice say and writes down what it does. It takes in what was
+//! A worker that does what the entropy say and writes down what it does. It takes in what was
 //! sent when it is told to listen, so that between two steps of a schedule nothing moves.
 
 use std::collections::BTreeMap;
@@ -291,25 +291,25 @@ impl Worker {
     }
 
     /// One handler does something: returns, or says how far it is.
-    pub(crate) fn work(&mut self, dice: &mut StdRng) {
+    pub(crate) fn work(&mut self, entropy: &mut StdRng) {
         let open: Vec<JobId> =
             self.hands.values().filter(|h| h.report.is_none()).map(|h| h.held.id).collect();
         if open.is_empty() || self.deaf_steps > 0 {
             return;
         }
-        let id = open[dice.random_range(0..open.len())];
-        match dice.random_range(0..10) {
+        let id = open[entropy.random_range(0..open.len())];
+        match entropy.random_range(0..10) {
             0 | 1 => self.checkpoint(id),
             2 => self.progress(id),
-            _ => self.finish(id, dice),
+            _ => self.finish(id, entropy),
         }
         self.report();
     }
 
     /// All handlers return.
-    pub(crate) fn finish_all(&mut self, dice: &mut StdRng) {
+    pub(crate) fn finish_all(&mut self, entropy: &mut StdRng) {
         let open: Vec<JobId> = self.hands.keys().copied().collect();
-        open.into_iter().for_each(|id| self.finish(id, dice));
+        open.into_iter().for_each(|id| self.finish(id, entropy));
     }
 
     /// Reports again what was reported: a worker that lost its patience.
@@ -337,22 +337,24 @@ impl Worker {
         self.send(FromWorker::Progress(vec![(held, progress)]));
     }
 
-    fn finish(&mut self, id: JobId, dice: &mut StdRng) {
+    fn finish(&mut self, id: JobId, entropy: &mut StdRng) {
         let Some(hand) = self.hands.get_mut(&id).filter(|hand| hand.report.is_none()) else {
             return;
         };
         let lease = hand.held.lease;
-        hand.report = Some(match dice.random_range(0..10) {
-            _ if hand.is_cancelled && dice.random_bool(0.8) => {
-                Command::Stop { lease, started_at: None, dice: dice.random() }
+        hand.report = Some(match entropy.random_range(0..10) {
+            _ if hand.is_cancelled && entropy.random_bool(0.8) => {
+                Command::Stop { lease, started_at: None, entropy: entropy.random() }
             }
-            0 => Command::Snooze { lease, started_at: None, delay_ms: dice.random_range(0..600) },
+            0 => {
+                Command::Snooze { lease, started_at: None, delay_ms: entropy.random_range(0..600) }
+            }
             1 => Command::Release { lease },
             2 | 3 => {
-                let retryable = dice.random_bool(0.8);
+                let retryable = entropy.random_bool(0.8);
                 let error = JobError { message: "no".into(), code: "NO".into(), retryable };
-                let (next_delay_ms, dice) = (None, dice.random());
-                let failure = Failure { error, next_delay_ms, timed_out: false, dice };
+                let (next_delay_ms, entropy) = (None, entropy.random());
+                let failure = Failure { error, next_delay_ms, timed_out: false, entropy };
                 Command::Fail { lease, started_at: None, failure }
             }
             _ => Command::Succeed { lease, started_at: None, result: "done".into() },

@@ -1,4 +1,4 @@
-//! What outlives a server: the store, the ledger, the clock, the dice. And the server of the
+//! What outlives a server: the store, the ledger, the clock, the entropy. And the server of the
 //! moment, which can die at any time.
 
 use std::path::PathBuf;
@@ -7,13 +7,13 @@ use std::time::Duration;
 
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
-use sentinel_broker::conformance::Restart;
-use sentinel_broker::fault::{Faulty, Odds};
-use sentinel_broker::oracle::Oracle;
-use sentinel_broker::{Broker, ServerId};
 use sentinel_domain::{JobId, Millis, stand_in};
 use sentinel_engine::{Chance, Clock, Engine, NoObserver, Parts, Settings, Tasks};
 use sentinel_ledger::{Ledger, LedgerOptions};
+use sentinel_store::conformance::Restart;
+use sentinel_store::fault::{Faulty, Odds};
+use sentinel_store::oracle::Oracle;
+use sentinel_store::{ServerId, Store};
 use tokio::time::Instant;
 
 use super::notes::Notebook;
@@ -56,7 +56,7 @@ impl Outside {
         let front = Arc::new(Faulty::new(self.store.clone()));
         let tasks = Tasks::default();
         let parts = Parts {
-            broker: front.clone(),
+            store: front.clone(),
             ledger: self.ledger.clone(),
             clock: self.clock.clone(),
             chance: self.chance.clone(),
@@ -97,8 +97,8 @@ impl World {
         let ledger = ledger(&dir).await;
         let start = Instant::now();
         let clock = Clock::new(move || T0 + start.elapsed().as_millis() as Millis);
-        let dice = Mutex::new(StdRng::seed_from_u64(seed));
-        let chance = Chance::new(move || dice.lock().expect("not poisoned").random());
+        let entropy = Mutex::new(StdRng::seed_from_u64(seed));
+        let chance = Chance::new(move || entropy.lock().expect("not poisoned").random());
         let store = Arc::new(Oracle::default());
         let outside = Outside { store, ledger, clock, chance };
         let server = outside.serve(1).await;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use sentinel_client::proto::jobs::v1::{Job, JobState, Progress};
-use sentinel_client::{WatchEvent, is_final};
+use sentinel_client::{WatchEvent, is_terminal};
 
 use super::super::super::failure::Failure;
 use super::super::super::look::look;
@@ -35,7 +35,7 @@ impl Bars {
             WatchEvent::Snapshot(snapshot) => {
                 // Of a selection, what ended before the watch began would fill the screen.
                 let by_id = self.by_id;
-                let shown = |job: &&Job| by_id || !is_final(job.state());
+                let shown = |job: &&Job| by_id || !is_terminal(job.state());
                 for job in snapshot.jobs.iter().filter(shown) {
                     self.job(job, out)?;
                 }
@@ -79,7 +79,7 @@ impl Bars {
     }
 
     fn job(&mut self, job: &Job, out: &Out) -> Result<(), Failure> {
-        if is_final(job.state()) {
+        if is_terminal(job.state()) {
             if let Some(bar) = self.bars.remove(&job.id) {
                 self.remove(&bar);
             }

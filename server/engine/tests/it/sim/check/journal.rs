@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use sentinel_broker::JobEvent;
 use sentinel_domain::{Job, JobId, Spec, State, held_key, invariant};
+use sentinel_store::JobEvent;
 
 use super::Violation;
 use crate::sim::notes::{History, Note};
@@ -46,7 +46,8 @@ fn finals(id: JobId, life: &[&JobEvent], found: &mut BTreeSet<Violation>) {
     for event in life {
         let finals = finals.entry(event.status.run).or_default();
         // A final job that is deleted is no second end.
-        let is_end = event.status.state.is_final() && !(event.status.is_deleted() && *finals > 0);
+        let is_end =
+            event.status.state.is_terminal() && !(event.status.is_deleted() && *finals > 0);
         *finals += usize::from(is_end);
     }
     let other = finals.into_iter().filter(|(_, finals)| *finals != 1);
@@ -99,7 +100,7 @@ fn keys(history: &History, found: &mut BTreeSet<Violation>) {
 fn parents(history: &History, found: &mut BTreeSet<Violation>) {
     let mut ended = BTreeSet::new();
     for event in &history.journal {
-        if event.status.state.is_final() {
+        if event.status.state.is_terminal() {
             ended.insert(event.id);
         }
         // Who retries a job that waited does not wait again.

@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use sentinel_broker::JobEvent;
 use sentinel_domain::{AttemptOutcome, JobId, State};
 use sentinel_engine::session::{Held, ReportVerdict};
+use sentinel_store::JobEvent;
 
 use super::{Lease, Violation};
 use crate::sim::notes::{History, Note};

@@ -1,0 +1,68 @@
+//! Alarms ring at their time, not before, and what they ask for is accepted.
+
+use sentinel_domain::{Command, Job, Millis, State, decide, next_deadline, on_deadline};
+
+use crate::fixture::{ALICE, PARENTS, T0, cancel, enqueue, new_job, start, step};
+use crate::machine::situations;
+
+/// What every test of a job may ask: also used by the walks.
+pub(crate) fn check(job: &Job) {
+    let Some(at) = next_deadline(job) else {
+        assert_eq!(on_deadline(job, i64::MAX, 0), None, "{job:?}");
+        return;
+    };
+    assert_eq!(on_deadline(job, at - 1, 0), None, "{job:?}");
+    for now in [at, at + 1, i64::MAX] {
+        let command = on_deadline(job, now, 0).expect("a command at the time of the alarm");
+        let answer = decide(job, &command, now);
+        assert!(answer.is_ok(), "{command:?} of an alarm is refused: {answer:?}");
+    }
+}
+
+#[test]
+fn every_situation_has_a_truthful_alarm() {
+    situations().iter().for_each(|situation| check(&situation.job));
+}
+
+fn asked(job: &Job, now: Millis) -> Option<Command> {
+    on_deadline(job, now, 9)
+}
+
+#[test]
+fn a_start_deadline_rings_in_every_waiting_state_until_the_first_start() {
+    let deadline = T0 + 500;
+    let with = |delay_ms, parents: usize| {
+        let mut new = new_job();
+        new.start_deadline = Some(deadline);
+        new.delay_ms = Some(delay_ms);
+        new.depends_on = PARENTS[..parents].iter().map(ToString::to_string).collect();
+        enqueue(new)
+    };
+    for job in [with(0, 0), with(100, 0), with(0, 1)] {
+        assert_eq!(next_deadline(&job), Some(deadline));
+        assert_eq!(asked(&job, deadline), Some(Command::Expire));
+        let expired = step(&job, &Command::Expire, deadline);
+        assert_eq!((expired.status.state, next_deadline(&expired)), (State::Expired, None));
+    }
+    let running = start(&with(0, 0), ALICE, deadline - 1);
+    assert_eq!(next_deadline(&running), None);
+    let start_late = Command::Start { session: ALICE, worker: "w".into() };
+    assert!(decide(&with(0, 0), &start_late, deadline).is_err());
+}
+
+#[test]
+fn a_running_job_rings_for_the_earlier_of_timeout_and_grace() {
+    let mut new = new_job();
+    new.run_timeout_ms = Some(10_000);
+    new.cancel_grace_ms = Some(2_000);
+    let running = start(&enqueue(new), ALICE, T0);
+    assert_eq!(next_deadline(&running), Some(T0 + 15_000));
+    assert_eq!(asked(&running, T0 + 15_000), Some(Command::TimeOut { entropy: 9 }));
+    let early = step(&running, &cancel(), T0 + 1_000);
+    assert_eq!(next_deadline(&early), Some(T0 + 3_000));
+    assert_eq!(asked(&early, T0 + 3_000), Some(Command::Revoke));
+    let late = step(&running, &cancel(), T0 + 14_000);
+    assert_eq!(next_deadline(&late), Some(T0 + 15_000));
+    assert_eq!(asked(&late, T0 + 15_000), Some(Command::TimeOut { entropy: 9 }));
+    assert_eq!(asked(&late, T0 + 16_000), Some(Command::Revoke));
+}

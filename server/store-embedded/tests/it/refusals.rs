@@ -1,0 +1,138 @@
+//! Directories that must not be opened, each with a message that says what to do.
+
+use std::path::{Path, PathBuf};
+
+use diesel::connection::SimpleConnection;
+use diesel::prelude::*;
+use sentinel_store::conformance::make;
+use sentinel_store::{Position, Store};
+use sentinel_store_embedded::{Embedded, OpenError, Seed};
+
+use crate::durability::options;
+
+/// A directory with a journal of several files, and the position of its end.
+async fn filled() -> (tempfile::TempDir, Position) {
+    let dir = tempfile::tempdir().expect("a directory");
+    let mut options = options(dir.path(), 1_000);
+    options.journal_segment_bytes = 150;
+    let store = Embedded::open(options, Seed::default()).expect("opens");
+    let mut writer = make::Writer::new(1);
+    for n in 0..10 {
+        let call = writer.call(1_000).group(make::create(&make::job("q", "k", 1_000, n))).done();
+        store.commit(call).await.expect("commits");
+    }
+    let head = *store.head().borrow();
+    drop(store);
+    (dir, head)
+}
+
+fn files(dir: &Path) -> Vec<PathBuf> {
+    let mut files: Vec<PathBuf> = std::fs::read_dir(dir.join("journal"))
+        .expect("is there")
+        .map(|file| file.expect("is readable").path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "sqlite"))
+        .collect();
+    files.sort();
+    assert!(files.len() > 3, "the journal has several files: {files:?}");
+    files
+}
+
+fn refused(dir: &Path, checkpoint: Position) -> OpenError {
+    let seed = Seed { checkpoint, ..Seed::default() };
+    match Embedded::open(options(dir, 2_000), seed) {
+        Ok(_) => panic!("was opened"),
+        Err(error) => error,
+    }
+}
+
+fn sql(file: &Path, text: &str) {
+    let mut connection =
+        SqliteConnection::establish(&file.display().to_string()).expect("is a database");
+    connection.batch_execute(text).expect("runs");
+}
+
+#[tokio::test]
+async fn a_newer_format() {
+    let (dir, _) = filled().await;
+    sql(&files(dir.path())[1], "UPDATE meta SET format = 99");
+    let error = refused(dir.path(), Position::default());
+    assert!(matches!(error, OpenError::Newer { format: 99, .. }), "{error}");
+    assert!(error.to_string().contains("start the version that wrote it"), "{error}");
+}
+
+#[tokio::test]
+async fn a_file_that_is_no_database() {
+    let (dir, _) = filled().await;
+    let file = files(dir.path())[2].clone();
+    std::fs::write(&file, b"not a database, though it is long enough to be looked at as one")
+        .expect("writes");
+    let error = refused(dir.path(), Position::default());
+    assert!(matches!(&error, OpenError::Damaged { file: named, .. } if *named == file), "{error}");
+    assert!(error.to_string().contains("backup"), "{error}");
+}
+
+#[tokio::test]
+async fn a_torn_file() {
+    let (dir, _) = filled().await;
+    let file = files(dir.path())[1].clone();
+    let torn = std::fs::File::options().write(true).open(&file).expect("opens");
+    let length = torn.metadata().expect("is there").len();
+    torn.set_len(length / 2).expect("cuts");
+    let error = refused(dir.path(), Position::default());
+    assert!(matches!(&error, OpenError::Damaged { file: named, .. } if *named == file), "{error}");
+}
+
+#[tokio::test]
+async fn a_changed_entry() {
+    let (dir, _) = filled().await;
+    sql(&files(dir.path())[1], "UPDATE entries SET body = body || x'00'");
+    let error = refused(dir.path(), Position::default());
+    assert!(matches!(error, OpenError::Damaged { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn a_missing_file() {
+    let (dir, _) = filled().await;
+    std::fs::remove_file(&files(dir.path())[2]).expect("deletes");
+    let error = refused(dir.path(), Position::default());
+    assert!(matches!(error, OpenError::Gap { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn a_missing_entry() {
+    let (dir, head) = filled().await;
+    std::fs::remove_file(&files(dir.path())[0]).expect("deletes");
+    let error = refused(dir.path(), Position::default());
+    assert!(matches!(error, OpenError::LedgerBehind { .. }), "{error}");
+    let seed = Seed { checkpoint: head, ..Seed::default() };
+    Embedded::open(options(dir.path(), 2_000), seed).expect("the ledger has what is gone");
+}
+
+#[tokio::test]
+async fn another_epoch_and_a_ledger_ahead() {
+    let (dir, head) = filled().await;
+    let error = refused(dir.path(), Position { epoch: head.epoch + 1, ..head });
+    assert!(matches!(error, OpenError::OtherEpoch { .. }), "{error}");
+    let error = refused(dir.path(), Position { seq: head.seq + 1, ..head });
+    assert!(matches!(error, OpenError::LedgerAhead { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn a_ledger_without_a_journal() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let error = refused(dir.path(), Position { epoch: 7, seq: 3 });
+    assert!(matches!(error, OpenError::NoJournal { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn a_job_that_the_ledger_lost() {
+    let (dir, head) = filled().await;
+    let store = Embedded::open(options(dir.path(), 2_000), Seed::default()).expect("opens");
+    let session = make::session(1);
+    let call = make::Writer::new(2).call(2_000).group(make::put_session(session, 2, 9_000));
+    let call = call.claim(make::claim(session, &["q"], &["k"], 1));
+    store.commit(call.done()).await.expect("commits");
+    drop(store);
+    let error = refused(dir.path(), head);
+    assert!(matches!(error, OpenError::UnknownJob { .. }), "{error}");
+}

@@ -1,0 +1,98 @@
+//! Calls beyond every number that a script can pass at once.
+
+use sentinel_domain::{Command, JobId, NewJob, State, decide};
+use sentinel_faults::RedisServer;
+use sentinel_store::conformance::make;
+use sentinel_store::{JournalPage, Position, Store, TransactionResult};
+use sentinel_store_redis::{OpenOptions, Redis};
+
+use crate::audit;
+use crate::place::directory;
+
+const NOW: i64 = 1_000;
+/// `unpack` fails near 8,000; one entry takes about 3,000 events as fields.
+const JOBS: u64 = 9_000;
+
+#[tokio::test]
+async fn thousands_of_jobs_in_one_call() {
+    let dir = directory();
+    let server = RedisServer::start(dir.path(), &[]);
+    let store = Redis::open(OpenOptions::new(server.url(), NOW)).await.expect("opens");
+    let mut writer = make::Writer::new(1);
+    let session = make::session(1);
+    let later = |new: &mut NewJob| new.delay_ms = Some(10);
+    let mut call = writer.call(NOW).group(make::put_session(session, 1, 90_000));
+    for n in 0..JOBS {
+        let job = make::job_with(make::spec("q", "k", NOW, later), NOW, n);
+        call = call.group(make::create(&job));
+    }
+    let made = store.commit(call.done()).await.expect("commits");
+    assert!(made.verdicts.iter().all(|verdict| *verdict == TransactionResult::Committed));
+    let claim = make::claim(session, &["q"], &["k"], usize::MAX);
+    let call = writer.call(NOW + 10).promote(usize::MAX).claim(claim).done();
+    let mut claimed = store.commit(call.clone()).await.expect("commits").claimed;
+    assert_eq!(claimed[0].len() as u64, JOBS);
+    let again = store.commit(call).await.expect("is repeated");
+    assert_eq!(again.claimed, claimed);
+    assert_eq!(store.session_jobs(session).await.expect("answers").len() as u64, JOBS);
+
+    let mut call = writer.call(NOW + 20);
+    for job in claimed.remove(0) {
+        let lease = job.status.lease.expect("it runs");
+        let command = Command::Succeed { lease, started_at: None, result: "x".into() };
+        let decision = decide(&job, &command, NOW + 20).expect("its lease is live");
+        call = call.group(make::update(&job, decision));
+    }
+    store.commit(call.done()).await.expect("commits");
+    // All of them ended in one millisecond; each finds its own place among them.
+    let ids: Vec<JobId> = (0..JOBS).map(|n| JobId::new(NOW, 0, n << 2)).collect();
+    let mut call = writer.call(NOW + 30);
+    for job in store.read(ids).await.expect("answers").into_iter().flatten() {
+        let decision = decide(&job, &Command::Retry, NOW + 30).expect("it is final");
+        call = call.group(make::update(&job, decision));
+    }
+    store.commit(call.done()).await.expect("commits");
+
+    let depths = store.depths().await.expect("answers");
+    assert_eq!((depths.len(), depths[0].state, depths[0].count), (1, State::Ready, JOBS));
+    let client = redis::Client::open(server.url()).expect("is an address");
+    let mut link = client.get_multiplexed_async_connection().await.expect("connects");
+    audit::check(audit::count("sentinel").query_async(&mut link).await.expect("answers"));
+    journal_is_whole(&store).await;
+}
+
+async fn journal_is_whole(store: &Redis) {
+    let mut at = Position::default();
+    let mut counts = Vec::new();
+    loop {
+        let JournalPage::Entries(entries) = store.tail(at, 9).await.expect("answers") else {
+            panic!("nothing was trimmed")
+        };
+        let Some(last) = entries.last() else { break };
+        at = last.position;
+        for entry in &entries {
+            let new = entry.jobs.iter().filter(|event| event.new.is_some()).count() as u64;
+            counts.push((entry.jobs.len() as u64, new));
+        }
+    }
+    assert_eq!(counts, [(JOBS, JOBS), (2 * JOBS, 0), (JOBS, 0), (JOBS, JOBS)]);
+}
+
+#[tokio::test]
+async fn a_payload_of_the_largest_size() {
+    let dir = directory();
+    let server = RedisServer::start(dir.path(), &[]);
+    let store = Redis::open(OpenOptions::new(server.url(), NOW)).await.expect("opens");
+    let other = Redis::open(OpenOptions::new(server.url(), NOW)).await.expect("opens");
+    let mut writer = make::Writer::new(1);
+    let session = make::session(1);
+    let big = |new: &mut NewJob| new.payload = vec![b'x'; 1 << 20].into();
+    let job = make::job_with(make::spec("q", "k", NOW, big), NOW, 1);
+    store.commit(writer.call(NOW).group(make::create(&job)).done()).await.expect("commits");
+    // A server that did not make it reads its spec.
+    let mut writer = make::Writer::new(2);
+    let call = writer.call(NOW).group(make::put_session(session, 2, 90_000));
+    let call = call.claim(make::claim(session, &["q"], &["k"], 1)).done();
+    let claimed = other.commit(call).await.expect("commits").claimed;
+    assert_eq!(claimed[0][0].spec, job.spec);
+}

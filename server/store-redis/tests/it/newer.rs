@@ -1,0 +1,153 @@
+//! What servers of the next version write into a store that this one shares with them: it
+//! works on, and what it does not know is there afterwards.
+
+use std::sync::Arc;
+
+use bytes::{BufMut, BytesMut};
+use redis::Value;
+use sentinel_domain::{Command, Job, State, decide};
+use sentinel_faults::RedisServer;
+use sentinel_store::codec::{self, Names};
+use sentinel_store::conformance::make;
+use sentinel_store::{JournalPage, Position, Store, StoreError};
+use sentinel_store_redis::{OpenOptions, Redis};
+
+use crate::conformance::raw;
+use crate::place::directory;
+
+const NOW: i64 = 1_000;
+
+/// Field 99 of a message: five bytes.
+const FIELD: [u8; 8] = [0x9a, 0x06, 5, b'l', b'a', b't', b'e', b'r'];
+
+/// Where a record says how long its last part is.
+const REST_LEN: usize = 128;
+
+fn key(name: &str) -> String {
+    format!("sentinel:{{s0}}:{name}")
+}
+
+async fn record(server: &RedisServer, job: &Job) -> Vec<u8> {
+    let id = job.id.as_u128().to_be_bytes();
+    let mut read = redis::cmd("HGET");
+    read.arg(key("status")).arg(&id);
+    match raw(&server.url(), &read).await {
+        Value::BulkString(bytes) => bytes,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// The record as a server writes it that knows one field more.
+async fn plant(server: &RedisServer, job: &Job) {
+    let mut bytes = record(server, job).await;
+    let length: [u8; 4] = bytes[REST_LEN..REST_LEN + 4].try_into().expect("four bytes");
+    let length = u32::from_be_bytes(length) + FIELD.len() as u32;
+    bytes[REST_LEN..REST_LEN + 4].copy_from_slice(&length.to_be_bytes());
+    bytes.extend_from_slice(&FIELD);
+    let mut write = redis::cmd("HSET");
+    write.arg(key("status")).arg(&job.id.as_u128().to_be_bytes()).arg(bytes);
+    let () = raw(&server.url(), &write).await;
+}
+
+async fn open(server: &RedisServer) -> Redis {
+    Redis::open(OpenOptions::new(server.url(), NOW)).await.expect("opens")
+}
+
+async fn read(store: &Redis, job: &Job) -> Arc<Job> {
+    store.read(vec![job.id]).await.expect("answers").remove(0).expect("is there")
+}
+
+#[tokio::test]
+async fn a_field_of_a_newer_version_outlives_changes_by_this_one() {
+    let dir = directory();
+    let server = RedisServer::start(dir.path(), &[]);
+    let store = open(&server).await;
+    let mut writer = make::Writer::new(1);
+    let (job, session) = (make::job("q", "k", NOW, 1), make::session(7));
+    store.commit(writer.call(NOW).group(make::create(&job)).done()).await.expect("commits");
+    plant(&server, &job).await;
+    // A fresh one, since the writer may have the former record at hand.
+    let store = open(&server).await;
+    let mut writer = make::Writer::new(2);
+    let call = writer.call(NOW).group(make::put_session(session, 2, 60_000)).claim(make::claim(
+        session,
+        &["q"],
+        &["k"],
+        1,
+    ));
+    let claimed = store.commit(call.done()).await.expect("commits").claimed.remove(0);
+    assert_eq!(claimed[0].status.unknown_fields.as_deref(), Some(&FIELD[..]), "the claim has it");
+    let cancel = Command::Cancel { reason: "late".into(), actor: "test".into() };
+    let job = read(&store, &job).await;
+    let decision = decide(&job, &cancel, NOW + 1).expect("is allowed");
+    let call = writer.call(NOW + 1).group(make::update(&job, decision)).done();
+    store.commit(call).await.expect("commits");
+    let after = read(&store, &job).await;
+    assert!(after.status.cancel.is_some() && after.status.version > job.status.version);
+    assert_eq!(after.status.state, State::Running);
+    assert!(record(&server, &job).await.ends_with(&FIELD), "the record has it");
+    // And so has the history, by way of the journal.
+    let JournalPage::Entries(entries) =
+        store.tail(Position::default(), 100).await.expect("answers")
+    else {
+        panic!("the journal is whole")
+    };
+    let last = &entries.last().expect("entries").jobs.last().expect("a change").status;
+    let stored = codec::encode_status(last);
+    assert!(stored.ends_with(&FIELD));
+    let back = codec::decode_status(stored.into(), &mut Names::default()).expect("a status");
+    assert_eq!(&back, last);
+}
+
+/// An entry as a server writes it that tells one more thing.
+async fn entry(server: &RedisServer, at: Position, sort: &str) {
+    let mut write = redis::cmd("XADD");
+    write.arg(key("journal")).arg(at.to_string()).arg("t").arg(NOW).arg(sort).arg("later");
+    let () = raw(&server.url(), &write).await;
+    let mut seq = redis::cmd("HSET");
+    seq.arg(key("meta")).arg("seq").arg(at.seq);
+    let () = raw(&server.url(), &seq).await;
+}
+
+#[tokio::test]
+async fn what_a_newer_version_tells_is_passed_over_where_that_is_harmless() {
+    let dir = directory();
+    let server = RedisServer::start(dir.path(), &[]);
+    let store = open(&server).await;
+    let mut writer = make::Writer::new(1);
+    let job = make::job("q", "k", NOW, 1);
+    store.commit(writer.call(NOW).group(make::create(&job)).done()).await.expect("commits");
+    let head = *store.head().borrow();
+    let next = |by: u64| Position { seq: head.seq + by, ..head };
+    entry(&server, next(1), "z").await;
+    let store = open(&server).await;
+    let JournalPage::Entries(entries) = store.tail(head, 10).await.expect("answers") else {
+        panic!("the entry is there")
+    };
+    assert_eq!((entries.len(), entries[0].position, entries[0].at), (1, next(1), NOW));
+    // What must not be missed stops those who do not know it, and they say why.
+    entry(&server, next(2), "Z").await;
+    let store = open(&server).await;
+    let refused = store.tail(next(1), 10).await.expect_err("is not passed over");
+    assert!(matches!(refused, StoreError::Damaged(_)), "{refused:?}");
+    assert!(refused.to_string().contains("newer version"), "{refused}");
+}
+
+#[tokio::test]
+async fn a_record_of_another_layout_is_refused_and_left_as_it_is() {
+    let dir = directory();
+    let server = RedisServer::start(dir.path(), &[]);
+    let store = open(&server).await;
+    let mut writer = make::Writer::new(1);
+    let job = make::job("q", "k", NOW, 1);
+    store.commit(writer.call(NOW).group(make::create(&job)).done()).await.expect("commits");
+    let mut bytes = BytesMut::from(&record(&server, &job).await[..]);
+    bytes[0] = 2;
+    bytes.put_u8(0);
+    let mut write = redis::cmd("HSET");
+    write.arg(key("status")).arg(&job.id.as_u128().to_be_bytes()).arg(&bytes[..]);
+    let () = raw(&server.url(), &write).await;
+    let refused = open(&server).await.read(vec![job.id]).await.expect_err("is not read");
+    assert!(refused.to_string().contains("format 2"), "{refused}");
+    assert_eq!(record(&server, &job).await, bytes);
+}

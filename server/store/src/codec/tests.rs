@@ -1,0 +1,303 @@
+//! What is written is what is read, and nothing that is read can do harm.
+
+use proptest::collection::vec;
+use proptest::option::of;
+use proptest::prelude::*;
+use sentinel_domain::{
+    Ack, AttemptOutcome, Backoff, DependencyFailure, Jitter, OnLost, QueueMode, QueueOrder, Reason,
+    State, UniqueMode, UniqueScope,
+};
+
+use super::*;
+
+fn text() -> impl Strategy<Value = Box<str>> {
+    "[a-z.é]{1,12}".prop_map(Box::from)
+}
+
+fn name() -> impl Strategy<Value = Name> {
+    "[a-z.]{1,12}".prop_map(Name::from)
+}
+
+fn blob() -> impl Strategy<Value = Bytes> {
+    vec(any::<u8>(), 0..40).prop_map(Bytes::from)
+}
+
+fn job_id() -> impl Strategy<Value = JobId> {
+    any::<u128>().prop_map(JobId::from_u128)
+}
+
+fn session_id() -> impl Strategy<Value = SessionId> {
+    any::<u128>().prop_map(SessionId::from_u128)
+}
+
+prop_compose! {
+    fn retry()(
+        max_attempts in any::<u32>(),
+        backoff in prop_oneof![Just(Backoff::Fixed), Just(Backoff::Exponential)],
+        base_ms in any::<u64>(),
+        cap_ms in any::<u64>(),
+        jitter in prop_oneof![Just(Jitter::None), Just(Jitter::Full)],
+    ) -> RetryPolicy {
+        RetryPolicy { max_attempts, backoff, base_ms, cap_ms, jitter }
+    }
+}
+
+prop_compose! {
+    fn unique()(
+        key in text(),
+        scope in prop_oneof![Just(UniqueScope::Kind), Just(UniqueScope::Queue)],
+        mode in prop::sample::select(UniqueMode::ALL.to_vec()),
+        ttl_ms in of(any::<u64>()),
+    ) -> Box<Unique> {
+        Box::new(Unique { key, scope, mode, ttl_ms })
+    }
+}
+
+prop_compose! {
+    fn spec()(
+        (queue, kind, content_type) in (name(), name(), name()),
+        payload in blob(),
+        priority in any::<u8>(),
+        (created_at, run_at) in any::<(i64, i64)>(),
+        start_deadline in of(any::<i64>()),
+        run_timeout_ms in of(any::<u64>()),
+        retry in retry(),
+        labels in vec((name(), name()), 0..4),
+        unique in of(unique()),
+        depends_on in vec(job_id(), 0..4),
+        (cancels, retries) in any::<(bool, bool)>(),
+        (traceparent, actor) in (of(text()), of(text())),
+        cancel_grace_ms in any::<u64>(),
+        ack in of(prop::sample::select(vec![Ack::Store, Ack::Replicated, Ack::Ledger])),
+    ) -> Spec {
+        Spec {
+            queue, kind, payload, content_type, priority, created_at, run_at, start_deadline,
+            run_timeout_ms, retry, unique, traceparent, cancel_grace_ms, actor, ack,
+            unknown_fields: None,
+            labels: labels.into_iter().map(|(key, value)| Label { key, value }).collect(),
+            depends_on: depends_on.into(),
+            on_dependency_failure:
+                if cancels { DependencyFailure::Cancel } else { DependencyFailure::Run },
+            on_lost: if retries { OnLost::Retry } else { OnLost::Fail },
+        }
+    }
+}
+
+const REASONS: [Reason; 13] = [
+    Reason::None,
+    Reason::HandlerError,
+    Reason::NotRetryable,
+    Reason::Timeout,
+    Reason::WorkerLost,
+    Reason::Poisoned,
+    Reason::CancelledByCaller,
+    Reason::Replaced,
+    Reason::DependencyFailed,
+    Reason::StartDeadline,
+    Reason::Snoozed,
+    Reason::Released,
+    Reason::Deleted,
+];
+
+const OUTCOMES: [AttemptOutcome; 8] = [
+    AttemptOutcome::Failed,
+    AttemptOutcome::TimedOut,
+    AttemptOutcome::Lost,
+    AttemptOutcome::Snoozed,
+    AttemptOutcome::Released,
+    AttemptOutcome::NotReceived,
+    AttemptOutcome::Cancelled,
+    AttemptOutcome::Revoked,
+];
+
+prop_compose! {
+    fn error()(message in text(), code in text(), retryable in any::<bool>()) -> Box<JobError> {
+        Box::new(JobError { message, code, retryable })
+    }
+}
+
+prop_compose! {
+    fn status()(
+        state in prop::sample::select(State::ALL.to_vec()),
+        reason in prop::sample::select(REASONS.to_vec()),
+        (version, epoch) in any::<(u64, u64)>(),
+        (run, attempt, crashes, was_snoozed, revision) in any::<(u32, u32, u32, bool, u32)>(),
+        (ready_at, updated_at) in any::<(i64, i64)>(),
+        (started_at, finished_at) in (of(any::<i64>()), of(any::<i64>())),
+        lease in of((session_id(), any::<i64>())),
+        cancel in of((any::<i64>(), text(), text())),
+        error in of(error()),
+        (result, checkpoint) in (of(blob()), of(blob())),
+        progress in of((any::<[u64; 3]>(), text())),
+        (waiting_for, worker) in (vec(job_id(), 0..3), of(name())),
+    ) -> Status {
+        Status {
+            state, reason, version, run, attempt, crashes, epoch, was_snoozed, revision, ready_at, updated_at,
+            started_at, finished_at, error, result, checkpoint, worker,
+            lease: lease.map(|(session, granted_at)| {
+                Lease { run, attempt, epoch, session, granted_at }
+            }),
+            cancel: cancel.map(|(at, reason, actor)| Box::new(Cancel { at, reason, actor })),
+            progress: progress.map(|([seq, done, total], message)| {
+                Box::new(Progress { seq, done, total, message })
+            }),
+            waiting_for: waiting_for.into(),
+            recorded: lease.map(|(session, _)| (epoch, session)),
+            unknown_fields: None,
+        }
+    }
+}
+
+prop_compose! {
+    fn end()(
+        (run, attempt, epoch) in any::<(u32, u32, u64)>(),
+        outcome in prop::sample::select(OUTCOMES.to_vec()),
+        (started_at, ended_at) in (of(any::<i64>()), any::<i64>()),
+        worker in of(name()),
+        error in of(error()),
+    ) -> AttemptEnd {
+        AttemptEnd { run, attempt, epoch, outcome, started_at, ended_at, worker, error }
+    }
+}
+
+prop_compose! {
+    fn queue()(
+        name in name(),
+        order in prop_oneof![Just(QueueOrder::Aging), Just(QueueOrder::Strict)],
+        priority_boost_ms in any::<u64>(),
+        description in text(),
+        mode in prop::sample::select(vec![QueueMode::Open, QueueMode::Paused, QueueMode::Draining]),
+        created_at in any::<i64>(),
+        paths in prop::collection::vec(text(), 0..3),
+    ) -> Queue {
+        let index_paths = paths.into();
+        Queue { name, order, priority_boost_ms, description, mode, created_at, index_paths }
+    }
+}
+
+prop_compose! {
+    fn event()(
+        id in job_id(), status in status(), spec in of(spec()), end in of(end()),
+    ) -> JobEvent {
+        let new = spec.as_ref().map(encode_spec);
+        JobEvent { id, status, spec: spec.map(Arc::new), new, end }
+    }
+}
+
+prop_compose! {
+    fn request()(
+        id in text(), content_hash in any::<u64>(), answer in blob(), until in any::<i64>(),
+    ) -> IdempotencyRecord {
+        IdempotencyRecord { id, content_hash, answer, until }
+    }
+}
+
+prop_compose! {
+    fn entry()(
+        at in any::<i64>(),
+        jobs in vec(event(), 0..4),
+        queues in vec(queue(), 0..2),
+        requests in vec(request(), 0..2),
+    ) -> Entry {
+        Entry { position: Position { epoch: 1, seq: 2 }, at, jobs, queues, requests }
+    }
+}
+
+/// Fields 98 and 99, of bytes and of a number.
+const NEWER: [u8; 8] = [0x92, 0x06, 2, 7, 7, 0x98, 0x06, 5];
+
+proptest! {
+    #[test]
+    fn fields_of_a_newer_version_go_along(spec in spec(), status in status(), worker in name()) {
+        let newer = |bytes: &[u8]| Bytes::from([bytes, &NEWER[..]].concat());
+        let read = decode_status(newer(&encode_status(&status)), &mut Names::default());
+        let mut read = read.expect("a status");
+        prop_assert_eq!(read.unknown_fields.as_deref(), Some(&NEWER[..]));
+        // Changed by a version that does not know them.
+        read.worker = Some(worker);
+        prop_assert!(encode_status(&read).ends_with(&NEWER));
+        prop_assert_eq!(decode_status(encode_status(&read).into(), &mut Names::default()), Ok(read));
+        let read = decode_spec(newer(&encode_spec(&spec)), &mut Names::default()).expect("a spec");
+        prop_assert_eq!(encode_spec(&read), newer(&encode_spec(&spec)));
+    }
+
+    #[test]
+    fn a_spec_comes_back(spec in spec()) {
+        let back = decode_spec(encode_spec(&spec), &mut Names::default());
+        prop_assert_eq!(back, Ok(spec));
+    }
+
+    #[test]
+    fn a_status_comes_back(status in status()) {
+        let back = decode_status(encode_status(&status).into(), &mut Names::default());
+        prop_assert_eq!(back, Ok(status));
+    }
+
+    #[test]
+    fn an_entry_comes_back(entry in entry()) {
+        let bytes = encode_entry(&entry).into();
+        let back = decode_entry(entry.position, bytes, &mut Names::default());
+        prop_assert_eq!(back, Ok(entry));
+    }
+
+    #[test]
+    fn a_queue_comes_back(queue in queue()) {
+        let back = decode_queue(encode_queue(&queue).into(), &mut Names::default());
+        prop_assert_eq!(back, Ok(queue));
+    }
+
+    #[test]
+    fn any_bytes_are_an_answer_or_an_error(bytes in vec(any::<u8>(), 0..200)) {
+        let (bytes, names) = (Bytes::from(bytes), &mut Names::default());
+        let _ = decode_spec(bytes.clone(), names);
+        let _ = decode_status(bytes.clone(), names);
+        let _ = decode_queue(bytes.clone(), names);
+        let _ = decode_entry(Position::default(), bytes, names);
+    }
+
+    #[test]
+    fn a_damaged_entry_is_an_answer_or_an_error(
+        entry in entry(), at in any::<prop::sample::Index>(), bit in 0..8_u8,
+    ) {
+        let mut bytes = encode_entry(&entry);
+        let at = at.index(bytes.len().max(1));
+        if let Some(byte) = bytes.get_mut(at) {
+            *byte ^= 1 << bit;
+        }
+        let _ = decode_entry(entry.position, bytes.into(), &mut Names::default());
+    }
+}
+
+#[test]
+fn a_number_of_a_newer_version_is_named() {
+    let newer = s::Status { state: 200, ..s::Status::default() };
+    let error = decode_status(newer.encode_to_vec().into(), &mut Names::default());
+    assert_eq!(error, Err(CodecError::Unknown { what: "state", code: 200 }));
+    let text = error.expect_err("was just compared").to_string();
+    assert!(text.contains("newer version"), "{text}");
+    assert!(matches!(code::to_reason(99), Err(CodecError::Unknown { what: "reason", code: 99 })));
+    assert!(matches!(code::to_mode(0), Err(CodecError::Unknown { .. })));
+    assert!(matches!(code::to_order(9), Err(CodecError::Unknown { .. })));
+}
+
+#[test]
+fn equal_names_are_one_string() {
+    let mut names = Names::default();
+    assert!(Arc::ptr_eq(&names.share("queue"), &names.share("queue")));
+}
+
+/// What is above is taken for a newer version's: a field that was added here would be kept twice.
+#[test]
+fn the_highest_fields_are_those_of_the_messages() {
+    let text = include_str!("../../proto/sentinel/store/v1/store.proto");
+    let highest = |message: &str| {
+        let begin = text.find(&format!("message {message} {{")).expect("the message");
+        let body = text[begin..].split("\n}").next().expect("its fields");
+        let numbers = body.lines().filter_map(|line| {
+            line.split("= ").nth(1)?.split(';').next()?.trim().parse::<u32>().ok()
+        });
+        numbers.max().expect("a field")
+    };
+    assert_eq!(highest("Spec"), super::unknown_fields::SPEC);
+    assert_eq!(highest("Status"), super::unknown_fields::STATUS);
+}

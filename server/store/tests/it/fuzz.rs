@@ -1,0 +1,199 @@
+//! Stored records of any bytes: refused, or read to something that is written and read again
+//! as the same. A length that lies is not believed.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use sentinel_domain::{
+    AttemptEnd, AttemptOutcome, Cancel, JobError, JobId, Lease, NewJob, Progress, Queue, SessionId,
+    Spec, State, Status, initial_state,
+};
+use sentinel_fuzz::{Target, within};
+use sentinel_store::codec::{self, CodecError, Names};
+use sentinel_store::{Entry, IdempotencyRecord, JobEvent, Position};
+
+const DIR: &str = env!("CARGO_MANIFEST_DIR");
+
+/// A record in memory is at most so many times as large as in bytes: an empty change of a job
+/// is 2 bytes, and some hundred as a struct, in a vector that doubles.
+const TIMES: usize = 2_048;
+
+fn spec() -> Spec {
+    let new = NewJob {
+        queue: "mail".into(),
+        kind: "mail.send".into(),
+        payload: Bytes::from_static(b"{}"),
+        labels: vec![("team".into(), "blue".into())],
+        unique_key: Some("k".into()),
+        unique_ttl_ms: Some(1_000),
+        depends_on: vec![JobId::from_u128(7).to_string()],
+        delay_ms: Some(5),
+        run_timeout_ms: Some(9),
+        traceparent: "00-1-2-01".into(),
+        ..NewJob::default()
+    };
+    new.admit("spec", "me", 1_000, 10).expect("a sound job")
+}
+
+fn status() -> Status {
+    let mut status = initial_state(JobId::from_u128(1), Arc::new(spec()), &[], 1_000).status;
+    let session = SessionId::from_u128(9);
+    status.state = State::Running;
+    status.lease = Some(Lease { run: 1, attempt: 0, epoch: 0, session, granted_at: 3 });
+    status.cancel = Some(Box::new(Cancel { at: 4, reason: "r".into(), actor: "a".into() }));
+    status.progress =
+        Some(Box::new(Progress { seq: 1, done: 2, total: 3, message: "half".into() }));
+    status.checkpoint = Some(Bytes::from_static(b"state"));
+    status.result = Some(Bytes::from_static(b"42"));
+    status.worker = Some("w1".into());
+    status.recorded = Some((1, session));
+    status.error =
+        Some(Box::new(JobError { message: "m".into(), code: "C".into(), retryable: true }));
+    status
+}
+
+fn entry() -> Entry {
+    let end = AttemptEnd {
+        run: 1,
+        attempt: 1,
+        epoch: 1,
+        outcome: AttemptOutcome::Failed,
+        started_at: Some(1),
+        ended_at: 2,
+        worker: Some("w1".into()),
+        error: None,
+    };
+    let new = codec::encode_spec(&spec());
+    let id = JobId::from_u128(1);
+    let event = JobEvent {
+        id,
+        status: status(),
+        spec: Some(Arc::new(spec())),
+        new: Some(new),
+        end: Some(end),
+    };
+    let again = JobEvent { spec: None, new: None, end: None, ..event.clone() };
+    let request = IdempotencyRecord {
+        id: "r1".into(),
+        content_hash: 1,
+        answer: Bytes::from_static(b"a"),
+        until: 9,
+    };
+    Entry {
+        position: Position::default(),
+        at: 5,
+        jobs: vec![event, again],
+        queues: vec![Queue::with_defaults("mail".into(), 1)],
+        requests: vec![request],
+    }
+}
+
+/// Decodes within bounds; a second trip through bytes changes nothing.
+fn round<T: PartialEq + std::fmt::Debug>(
+    bytes: &[u8],
+    decode: impl Fn(Bytes, &mut Names) -> Result<T, CodecError>,
+    encode: impl Fn(&T) -> Vec<u8>,
+) -> usize {
+    let input = Bytes::copy_from_slice(bytes);
+    let budget = 16_384 + TIMES * bytes.len();
+    let read = within(budget, || decode(input, &mut Names::default()));
+    let read = match read {
+        Ok(read) => read,
+        Err(CodecError::Wire(_)) => return 0,
+        Err(CodecError::Unknown { .. } | CodecError::Missing(_)) => return 1,
+    };
+    let written = encode(&read);
+    let again = decode(written.into(), &mut Names::default());
+    assert_eq!(again.as_ref(), Ok(&read), "what was read is not what was written");
+    2
+}
+
+const SPEC: Target = Target {
+    manifest_dir: DIR,
+    name: "stored_spec",
+    check: |bytes| round(bytes, codec::decode_spec, |spec| codec::encode_spec(spec).to_vec()),
+    seeds: || vec![("full", codec::encode_spec(&spec()).to_vec()), ("empty", Vec::new())],
+};
+
+const STATUS: Target = Target {
+    manifest_dir: DIR,
+    name: "stored_status",
+    check: |bytes| round(bytes, codec::decode_status, codec::encode_status),
+    seeds: || vec![("full", codec::encode_status(&status())), ("empty", Vec::new())],
+};
+
+const QUEUE: Target = Target {
+    manifest_dir: DIR,
+    name: "stored_queue",
+    check: |bytes| round(bytes, codec::decode_queue, codec::encode_queue),
+    seeds: || {
+        let queue = Queue::with_defaults("mail".into(), 1);
+        vec![("defaults", codec::encode_queue(&queue))]
+    },
+};
+
+const ENTRY: Target = Target {
+    manifest_dir: DIR,
+    name: "stored_entry",
+    check: |bytes| {
+        let at = Position { epoch: 1, seq: 1 };
+        round(bytes, |bytes, names| codec::decode_entry(at, bytes, names), codec::encode_entry)
+    },
+    seeds: || {
+        let lies = vec![0x12, 0xff, 0xff, 0xff, 0xff, 0x0f, 0x00];
+        let many = [0x12, 0x00].repeat(512);
+        vec![
+            ("full", codec::encode_entry(&entry())),
+            ("a-length-that-lies", lies),
+            ("empty-jobs", many),
+        ]
+    },
+};
+
+const POSITION: Target = Target {
+    manifest_dir: DIR,
+    name: "position",
+    check: |bytes| {
+        let Ok(text) = std::str::from_utf8(bytes) else { return 0 };
+        let Ok(position) = text.parse::<Position>() else { return 1 };
+        assert_eq!(position.to_string().parse(), Ok(position));
+        2
+    },
+    seeds: || {
+        let texts = ["7-42", "0-0", "18446744073709551615-18446744073709551615", "-", "1-2-3"];
+        let names = ["sound", "zero", "largest", "no-numbers", "three-numbers"];
+        names.into_iter().zip(texts.map(|text| text.as_bytes().to_vec())).collect()
+    },
+};
+
+#[test]
+fn stored_specs() {
+    SPEC.test();
+}
+
+#[test]
+fn stored_statuses() {
+    STATUS.test();
+}
+
+#[test]
+fn stored_queues() {
+    QUEUE.test();
+}
+
+#[test]
+fn stored_entries() {
+    ENTRY.test();
+}
+
+#[test]
+fn positions() {
+    POSITION.test();
+}
+
+#[test]
+#[ignore = "a long dose; run with cargo xtask soak"]
+fn soak_stored_records() {
+    let all = [&SPEC, &STATUS, &QUEUE, &ENTRY, &POSITION];
+    all.iter().for_each(|target| target.soak(all.len()));
+}
