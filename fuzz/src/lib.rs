@@ -36,7 +36,7 @@ pub struct Target {
     /// Panics where a property does not hold. Answers how far the input got, such as the
     /// number of fields that were accepted: inputs that got further are mutated further.
     pub check: fn(&[u8]) -> usize,
-    /// Inputs that the corpus must have, by file name. `SENTINEL_BLESS=1` writes those that
+    /// Inputs that the corpus must have, by file name. `SENTINEL_UPDATE=1` writes those that
     /// are missing; what is there is never overwritten.
     pub seeds: fn() -> Vec<(&'static str, Vec<u8>)>,
 }
@@ -112,7 +112,7 @@ impl Target {
 
     fn corpus(&self) -> Vec<(PathBuf, Vec<u8>)> {
         let folder = Path::new(self.manifest_dir).join("tests/corpus").join(self.name);
-        if std::env::var_os("SENTINEL_BLESS").is_some() {
+        if std::env::var_os("SENTINEL_UPDATE").is_some() {
             std::fs::create_dir_all(&folder).expect("the corpus can be written");
             for (name, input) in (self.seeds)() {
                 let file = folder.join(name);
@@ -126,7 +126,7 @@ impl Target {
         listed.sort_by_key(std::fs::DirEntry::path);
         for (name, _) in (self.seeds)() {
             let is_there = listed.iter().any(|file| file.file_name() == name);
-            assert!(is_there, "{}/{name} is missing: run with SENTINEL_BLESS=1", folder.display());
+            assert!(is_there, "{}/{name} is missing: run with SENTINEL_UPDATE=1", folder.display());
         }
         assert!(!listed.is_empty(), "{} is empty", folder.display());
         let read = |path: PathBuf| {

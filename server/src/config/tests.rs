@@ -143,12 +143,12 @@ fn the_document_is_up_to_date() {
     golden("docs/configuration.md", &to_markdown());
 }
 
-/// Compares with a committed file; `SENTINEL_BLESS=1` writes it.
+/// Compares with a committed file; `SENTINEL_UPDATE=1` writes it.
 fn golden(path: &str, actual: &str) {
     let file = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path);
-    if std::env::var_os("SENTINEL_BLESS").is_some() {
+    if std::env::var_os("SENTINEL_UPDATE").is_some() {
         std::fs::write(&file, actual).expect("write the golden file");
     }
     let expected = std::fs::read_to_string(&file).unwrap_or_default();
-    assert_eq!(expected, actual, "{path} is stale: run the test once with SENTINEL_BLESS=1");
+    assert_eq!(expected, actual, "{path} is stale: run the test once with SENTINEL_UPDATE=1");
 }

@@ -30,9 +30,9 @@ fn the_document_has_the_table_of_rules() {
     let (head, rest) = text.split_once(begin).expect("the mark before the table");
     let (_, tail) = rest.split_once(end).expect("the mark after the table");
     let fresh = format!("{head}{begin}{}{end}{tail}", to_markdown());
-    if std::env::var_os("SENTINEL_BLESS").is_some() {
+    if std::env::var_os("SENTINEL_UPDATE").is_some() {
         std::fs::write(path, &fresh).expect("written");
         return;
     }
-    assert_eq!(text, fresh, "stale: run the test with SENTINEL_BLESS=1");
+    assert_eq!(text, fresh, "stale: run the test with SENTINEL_UPDATE=1");
 }

@@ -4,7 +4,7 @@
 //! A fixture is `server/tests/fixtures/v<N>`: the files of a data directory with jobs in every
 //! state, the manifest of a backup, and `expected.json`, what `sentinel job get --json` said of
 //! each job. When a format changes, raise `FORMATS` and run this test once with
-//! SENTINEL_BLESS=1 on the last commit that writes the old format; what is there is never
+//! SENTINEL_UPDATE=1 on the last commit that writes the old format; what is there is never
 //! written again.
 
 use std::path::{Path, PathBuf};
@@ -195,7 +195,7 @@ async fn finish(world: &World) {
 #[tokio::test]
 async fn each_format_is_read_and_the_work_goes_on() {
     for format in 1..=FORMATS {
-        if std::env::var_os("SENTINEL_BLESS").is_some() && !fixture(format).exists() {
+        if std::env::var_os("SENTINEL_UPDATE").is_some() && !fixture(format).exists() {
             bless(&fixture(format)).await;
         }
         let dir = opened_copy(format);

@@ -1,4 +1,4 @@
-//! Files that follow from the code: a stale one fails its test, and `SENTINEL_BLESS=1`
+//! Files that follow from the code: a stale one fails its test, and `SENTINEL_UPDATE=1`
 //! writes it anew.
 
 use std::path::PathBuf;
@@ -8,7 +8,7 @@ use sentinel_domain::limits;
 /// Compares a file of this repository, named from its root, with what it must say.
 pub(crate) fn must_say(path: &str, text: &str) {
     let file = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../..").join(path);
-    if std::env::var_os("SENTINEL_BLESS").is_some() {
+    if std::env::var_os("SENTINEL_UPDATE").is_some() {
         std::fs::write(&file, text).expect("the file can be written");
     }
     let found = std::fs::read_to_string(&file).unwrap_or_default();
@@ -16,7 +16,7 @@ pub(crate) fn must_say(path: &str, text: &str) {
     let at = at.unwrap_or_else(|| found.lines().count().min(text.lines().count()));
     assert!(
         found == text,
-        "{path} is stale from line {}: `{}` must be `{}`; run the test with SENTINEL_BLESS=1",
+        "{path} is stale from line {}: `{}` must be `{}`; run the test with SENTINEL_UPDATE=1",
         at + 1,
         found.lines().nth(at).unwrap_or("(end)"),
         text.lines().nth(at).unwrap_or("(end)"),

@@ -257,10 +257,10 @@ fn judge(sections: Vec<(&str, Statements)>) {
         }
     }
     let file = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/plan.golden");
-    if std::env::var_os("SENTINEL_BLESS").is_some() {
+    if std::env::var_os("SENTINEL_UPDATE").is_some() {
         std::fs::write(&file, &golden).expect("written");
     }
     let known = std::fs::read_to_string(&file).unwrap_or_default();
-    assert!(known == golden, "run with SENTINEL_BLESS=1 and look at the difference:\n{golden}");
+    assert!(known == golden, "run with SENTINEL_UPDATE=1 and look at the difference:\n{golden}");
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }

@@ -159,9 +159,9 @@ async fn every_question_uses_an_index_and_its_sql_is_known() {
         }
     }
     let file = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/sql.golden");
-    if std::env::var_os("SENTINEL_BLESS").is_some() {
+    if std::env::var_os("SENTINEL_UPDATE").is_some() {
         std::fs::write(&file, &golden).expect("written");
     }
     let known = std::fs::read_to_string(&file).unwrap_or_default();
-    assert!(known == golden, "run with SENTINEL_BLESS=1 and look at the difference:\n{golden}");
+    assert!(known == golden, "run with SENTINEL_UPDATE=1 and look at the difference:\n{golden}");
 }

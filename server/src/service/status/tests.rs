@@ -3,11 +3,11 @@ use super::*;
 #[test]
 fn the_document_is_what_the_table_renders() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/errors.md");
-    if std::env::var_os("SENTINEL_BLESS").is_some() {
+    if std::env::var_os("SENTINEL_UPDATE").is_some() {
         std::fs::write(path, to_markdown()).unwrap();
     }
     let committed = std::fs::read_to_string(path).unwrap_or_default();
-    assert_eq!(committed, to_markdown(), "stale: run the tests with SENTINEL_BLESS=1");
+    assert_eq!(committed, to_markdown(), "stale: run the tests with SENTINEL_UPDATE=1");
 }
 
 #[test]
