@@ -21,7 +21,7 @@ pub(crate) async fn run(server: &str, file: &Path) -> anyhow::Result<String> {
     let lines = std::fs::read_to_string(file)?;
     let ingest = client.ingest("example-lines").await?;
     // The server knows how many there are already, also if nobody was told.
-    let done = ingest.committed();
+    let done = ingest.committed_offset();
     for line in lines.lines().skip(usize::try_from(done)?) {
         ingest.send(NewJob::new("default", "example.line").payload(line.to_owned())).await?;
     }

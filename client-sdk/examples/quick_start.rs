@@ -1,7 +1,7 @@
 //! Both sides of a typed job in one process: a worker, a batch, and the results as they come.
 
 use anyhow::Context as _;
-use sentinel_client::worker::{Context, HandlerError, LogLevel, Worker};
+use sentinel_client::worker::{HandlerError, JobContext, LogLevel, Worker};
 use sentinel_client::{BatchOptions, Client, DEFAULT_ENDPOINT, Job};
 use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
@@ -14,13 +14,13 @@ struct Greet {
 impl Job for Greet {
     const KIND: &'static str = "example.greet";
     const QUEUE: &'static str = "default";
-    type Output = String;
+    type Result = String;
 }
 
-async fn greet(job: Context, payload: Greet) -> Result<String, HandlerError> {
+async fn greet(job: JobContext, payload: Greet) -> Result<String, HandlerError> {
     if payload.name.is_empty() {
         // Another attempt would not change it.
-        return Err(HandlerError::fatal("nobody to greet"));
+        return Err(HandlerError::non_retryable("nobody to greet"));
     }
     job.log(LogLevel::Info, format!("greets {}", payload.name));
     job.progress(1, 1, "greeted");
@@ -59,7 +59,7 @@ async fn enqueue(server: &str) -> anyhow::Result<Vec<String>> {
     let mut lines = Vec::new();
     for job in jobs {
         let job = job.map_err(|error| anyhow::anyhow!("refused: {}", error.message))?;
-        lines.push(match job.output().await {
+        lines.push(match job.result().await {
             Ok(greeting) => greeting,
             Err(error) => error.to_string().replace(job.id(), "ID"),
         });

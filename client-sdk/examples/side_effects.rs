@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context as _;
-use sentinel_client::worker::{Context, HandlerError, Worker};
+use sentinel_client::worker::{HandlerError, JobContext, Worker};
 use sentinel_client::{Client, DEFAULT_ENDPOINT, Job};
 use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
@@ -27,7 +27,7 @@ struct SetPrice {
 
 impl Job for SetPrice {
     const KIND: &'static str = "example.set_price";
-    type Output = String;
+    type Result = String;
 }
 
 /// Stands for a database: a folder with a row for each job, locked while it is changed.
@@ -53,9 +53,13 @@ impl Prices {
     }
 }
 
-async fn set_price(job: Context, price: SetPrice, prices: Prices) -> Result<String, HandlerError> {
+async fn set_price(
+    job: JobContext,
+    price: SetPrice,
+    prices: Prices,
+) -> Result<String, HandlerError> {
     // job/run/attempt/epoch: the epoch rises with each lease of the job.
-    let fence = job.fence();
+    let fence = job.fencing_token();
     println!("begins {fence}");
     tokio::time::sleep(Duration::from_millis(price.takes_ms)).await;
     let epoch: u64 = fence.rsplit('/').next().and_then(|text| text.parse().ok()).unwrap_or(0);
@@ -64,7 +68,7 @@ async fn set_price(job: Context, price: SetPrice, prices: Prices) -> Result<Stri
         let is_set = prices.set(job.job_id(), &price, epoch);
         if !is_set.map_err(|error| HandlerError::retryable(error.to_string()))? {
             println!("refused {fence}");
-            return Err(HandlerError::fatal("a newer attempt was here"));
+            return Err(HandlerError::non_retryable("a newer attempt was here"));
         }
         println!("set {fence}");
         job.checkpoint("set").await?;
@@ -124,6 +128,6 @@ pub(crate) async fn run(server: &str) -> anyhow::Result<String> {
 async fn enqueue(server: &str) -> anyhow::Result<String> {
     let client = Client::connect(server).await.context("start a server with `cargo xtask dev`")?;
     let price = SetPrice { item: "tea".to_owned(), cents: 350, takes_ms: 0 };
-    let job = client.submit_as(&price, |job| job.unique_key("price of tea")).await?;
-    Ok(job.output().await?)
+    let job = client.submit_with(&price, |job| job.unique_key("price of tea")).await?;
+    Ok(job.result().await?)
 }

@@ -17,30 +17,30 @@ pub const CREDENTIAL_ENV: &str = "SENTINEL_CREDENTIAL";
 pub const CA_ENV: &str = "SENTINEL_CA";
 
 /// The environment variable with the path of the caller's own certificate.
-pub const CERT_ENV: &str = "SENTINEL_CLIENT_CERT";
+pub const CLIENT_CERT_ENV: &str = "SENTINEL_CLIENT_CERT";
 
 /// The environment variable with the path of its private key.
-pub const KEY_ENV: &str = "SENTINEL_CLIENT_KEY";
+pub const CLIENT_KEY_ENV: &str = "SENTINEL_CLIENT_KEY";
 
 /// Where `sentinel dev` leaves a key for programs that run in the same directory.
-pub const DEV_TOKEN: &str = ".sentinel/dev-token";
+pub const DEV_TOKEN_PATH: &str = ".sentinel/dev-token";
 
 /// A connection that carries the key of its caller, if it has one.
-pub type Connection = InterceptedService<Channel, Bearer>;
+pub type AuthenticatedChannel = InterceptedService<Channel, BearerAuth>;
 
 /// A key, and whom to trust. The default has no key and trusts the roots of the system.
 #[derive(Clone, Debug, Default)]
-pub struct Access {
-    bearer: Bearer,
+pub struct ConnectOptions {
+    bearer: BearerAuth,
     ca: Option<Certificate>,
     identity: Option<Identity>,
 }
 
 /// Puts `authorization: Bearer <key>` on every call.
 #[derive(Clone, Debug, Default)]
-pub struct Bearer(Option<MetadataValue<Ascii>>);
+pub struct BearerAuth(Option<MetadataValue<Ascii>>);
 
-impl Interceptor for Bearer {
+impl Interceptor for BearerAuth {
     fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
         if let Some(value) = &self.0 {
             request.metadata_mut().insert("authorization", value.clone());
@@ -49,7 +49,7 @@ impl Interceptor for Bearer {
     }
 }
 
-impl Access {
+impl ConnectOptions {
     /// With a key, `snt_...`. It is not shown by `Debug`.
     ///
     /// # Errors
@@ -62,7 +62,7 @@ impl Access {
         let mut value =
             MetadataValue::try_from(format!("Bearer {}", key.trim())).map_err(invalid)?;
         value.set_sensitive(true);
-        self.bearer = Bearer(Some(value));
+        self.bearer = BearerAuth(Some(value));
         Ok(self)
     }
 
@@ -106,7 +106,7 @@ impl Access {
     ///
     /// # Errors
     /// [`Error::InvalidArgument`] when a file can not be read or holds no key.
-    pub fn find(server: &str, key: Option<&str>, ca: Option<&Path>) -> Result<Self, Error> {
+    pub fn resolve(server: &str, key: Option<&str>, ca: Option<&Path>) -> Result<Self, Error> {
         let mut access = Self::default();
         if let Some(path) = ca {
             access = access.with_ca(read("ca", path)?);
@@ -123,16 +123,16 @@ impl Access {
         }
     }
 
-    /// As [`Access::find`], from the environment: [`CREDENTIAL_ENV`], [`CA_ENV`], [`CERT_ENV`] and
-    /// [`KEY_ENV`].
+    /// As [`ConnectOptions::resolve`], from the environment: [`CREDENTIAL_ENV`], [`CA_ENV`], [`CLIENT_CERT_ENV`] and
+    /// [`CLIENT_KEY_ENV`].
     ///
     /// # Errors
-    /// As for [`Access::find`].
+    /// As for [`ConnectOptions::resolve`].
     pub fn from_env(server: &str) -> Result<Self, Error> {
         let key = std::env::var(CREDENTIAL_ENV).ok();
         let path = |name| std::env::var_os(name).map(PathBuf::from);
-        let (ca, cert, own_key) = (path(CA_ENV), path(CERT_ENV), path(KEY_ENV));
-        Self::find(server, key.as_deref(), ca.as_deref())?
+        let (ca, cert, own_key) = (path(CA_ENV), path(CLIENT_CERT_ENV), path(CLIENT_KEY_ENV));
+        Self::resolve(server, key.as_deref(), ca.as_deref())?
             .with_certificate_files(cert.as_deref(), own_key.as_deref())
     }
 
@@ -140,7 +140,7 @@ impl Access {
     ///
     /// # Errors
     /// [`Error::Transport`] when nobody answers there.
-    pub async fn connect(&self, endpoint: impl AsRef<str>) -> Result<Connection, Error> {
+    pub async fn connect(&self, endpoint: impl AsRef<str>) -> Result<AuthenticatedChannel, Error> {
         Ok(self.over(crate::endpoint::parse(endpoint.as_ref(), self)?.connect().await?))
     }
 
@@ -149,7 +149,7 @@ impl Access {
     ///
     /// # Errors
     /// [`Error::InvalidEndpoint`] when it can not be read.
-    pub fn channel(&self, endpoint: impl AsRef<str>) -> Result<Channel, Error> {
+    pub fn lazy_channel(&self, endpoint: impl AsRef<str>) -> Result<Channel, Error> {
         Ok(crate::endpoint::parse(endpoint.as_ref(), self)?.connect_lazy())
     }
 
@@ -164,7 +164,7 @@ impl Access {
         }
     }
 
-    pub(crate) fn over(&self, channel: Channel) -> Connection {
+    pub(crate) fn over(&self, channel: Channel) -> AuthenticatedChannel {
         InterceptedService::new(channel, self.bearer.clone())
     }
 }
@@ -178,7 +178,7 @@ fn read(field: &'static str, path: &Path) -> Result<String, Error> {
 
 /// The address that the file was written for comes first: a key goes nowhere else.
 fn dev_token(server: &str) -> Option<String> {
-    let text = std::fs::read_to_string(DEV_TOKEN).ok()?;
+    let text = std::fs::read_to_string(DEV_TOKEN_PATH).ok()?;
     let (address, key) = text.trim_end().split_once('\n')?;
     let asked = server.trim().trim_end_matches('/');
     let asked =

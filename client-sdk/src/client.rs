@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use tonic::Request;
 use tonic::transport::Channel;
 
-use crate::access::{Access, Connection};
+use crate::access::{AuthenticatedChannel, ConnectOptions};
 use crate::endpoint::{self, MAX_MESSAGE_BYTES};
 use crate::error::Error;
 use crate::proto::admin::v1::audit_service_client::AuditServiceClient;
@@ -24,8 +24,8 @@ use crate::proto::jobs::v1::job_service_client::JobServiceClient;
 use crate::proto::jobs::v1::kind_service_client::KindServiceClient;
 use crate::tries::{Budget, Tries};
 
-pub use ingest::{Ingest, IngestReport};
-pub use jobs::{BatchOptions, CancelReply, Enqueued, LogStream, OutputStream};
+pub use ingest::{IngestReport, IngestStream};
+pub use jobs::{BatchOptions, CancelResult, EnqueueResult, LogStream, OutputStream};
 
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
 const DEFAULT_DEADLINE: Duration = Duration::from_secs(60);
@@ -40,7 +40,7 @@ const DEFAULT_DEADLINE: Duration = Duration::from_secs(60);
 /// clones count together.
 #[derive(Clone, Debug)]
 pub struct Client {
-    channel: Connection,
+    channel: AuthenticatedChannel,
     actor: String,
     timeout: Duration,
     deadline: Duration,
@@ -50,31 +50,37 @@ pub struct Client {
 impl Client {
     /// Connects now. `endpoint` is `http://host:port`, `https://host:port` or `host:port`.
     pub async fn connect(endpoint: impl AsRef<str>) -> Result<Self, Error> {
-        Self::connect_with(endpoint, &Access::default()).await
+        Self::connect_with(endpoint, &ConnectOptions::default()).await
     }
 
     /// The same with a key, or with a certificate to trust.
-    pub async fn connect_with(endpoint: impl AsRef<str>, access: &Access) -> Result<Self, Error> {
+    pub async fn connect_with(
+        endpoint: impl AsRef<str>,
+        access: &ConnectOptions,
+    ) -> Result<Self, Error> {
         Ok(Self::over(access.connect(endpoint).await?))
     }
 
     /// Connects with the first call. Needs a tokio runtime.
-    pub fn lazy(endpoint: impl AsRef<str>) -> Result<Self, Error> {
-        Self::lazy_with(endpoint, &Access::default())
+    pub fn connect_lazy(endpoint: impl AsRef<str>) -> Result<Self, Error> {
+        Self::connect_lazy_with(endpoint, &ConnectOptions::default())
     }
 
     /// The same with a key, or with a certificate to trust.
-    pub fn lazy_with(endpoint: impl AsRef<str>, access: &Access) -> Result<Self, Error> {
+    pub fn connect_lazy_with(
+        endpoint: impl AsRef<str>,
+        access: &ConnectOptions,
+    ) -> Result<Self, Error> {
         let channel = endpoint::parse(endpoint.as_ref(), access)?.connect_lazy();
         Ok(Self::over(access.over(channel)))
     }
 
     /// Over a connection made by the caller.
     pub fn from_channel(channel: Channel) -> Self {
-        Self::over(Access::default().over(channel))
+        Self::over(ConnectOptions::default().over(channel))
     }
 
-    fn over(channel: Connection) -> Self {
+    fn over(channel: AuthenticatedChannel) -> Self {
         Self {
             channel,
             actor: String::new(),
@@ -103,47 +109,47 @@ impl Client {
     }
 
     /// The raw client of JobService, without retries.
-    pub fn raw_jobs(&self) -> JobServiceClient<Connection> {
+    pub fn raw_jobs(&self) -> JobServiceClient<AuthenticatedChannel> {
         JobServiceClient::new(self.channel.clone())
             .max_decoding_message_size(MAX_MESSAGE_BYTES)
             .max_encoding_message_size(MAX_MESSAGE_BYTES)
     }
 
     /// The raw client of IngestService, without retries.
-    pub fn raw_ingest(&self) -> IngestServiceClient<Connection> {
+    pub fn raw_ingest(&self) -> IngestServiceClient<AuthenticatedChannel> {
         IngestServiceClient::new(self.channel.clone())
             .max_decoding_message_size(MAX_MESSAGE_BYTES)
             .max_encoding_message_size(MAX_MESSAGE_BYTES)
     }
 
     /// The raw client of QueueService, without retries.
-    pub fn raw_queues(&self) -> QueueServiceClient<Connection> {
+    pub fn raw_queues(&self) -> QueueServiceClient<AuthenticatedChannel> {
         QueueServiceClient::new(self.channel.clone())
             .max_decoding_message_size(MAX_MESSAGE_BYTES)
             .max_encoding_message_size(MAX_MESSAGE_BYTES)
     }
 
     /// The raw client of KindService, without retries.
-    pub fn raw_kinds(&self) -> KindServiceClient<Connection> {
+    pub fn raw_kinds(&self) -> KindServiceClient<AuthenticatedChannel> {
         KindServiceClient::new(self.channel.clone())
             .max_decoding_message_size(MAX_MESSAGE_BYTES)
             .max_encoding_message_size(MAX_MESSAGE_BYTES)
     }
 
     /// The raw client of WorkerRegistryService, without retries.
-    pub fn raw_workers(&self) -> WorkerRegistryServiceClient<Connection> {
+    pub fn raw_workers(&self) -> WorkerRegistryServiceClient<AuthenticatedChannel> {
         WorkerRegistryServiceClient::new(self.channel.clone())
             .max_decoding_message_size(MAX_MESSAGE_BYTES)
             .max_encoding_message_size(MAX_MESSAGE_BYTES)
     }
 
     /// The raw client of KeyService, without retries.
-    pub fn raw_keys(&self) -> KeyServiceClient<Connection> {
+    pub fn raw_keys(&self) -> KeyServiceClient<AuthenticatedChannel> {
         KeyServiceClient::new(self.channel.clone())
     }
 
     /// The raw client of AuditService, without retries.
-    pub fn raw_audit(&self) -> AuditServiceClient<Connection> {
+    pub fn raw_audit(&self) -> AuditServiceClient<AuthenticatedChannel> {
         AuditServiceClient::new(self.channel.clone())
     }
 

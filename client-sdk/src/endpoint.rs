@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tonic::transport::Endpoint;
 
-use crate::{Access, Error};
+use crate::{ConnectOptions, Error};
 
 /// Frames up to this size pass in both directions: the largest batch (4 MiB) and the largest
 /// payload a server may allow (16 MiB) with room for their envelopes.
@@ -21,7 +21,7 @@ const STREAM_WINDOW_BYTES: u32 = 4 * 1024 * 1024;
 const CONNECTION_WINDOW_BYTES: u32 = 8 * 1024 * 1024;
 
 /// Accepts `http://host:port`, `https://host:port` and `host:port`, which is the former.
-pub(crate) fn parse(text: &str, access: &Access) -> Result<Endpoint, Error> {
+pub(crate) fn parse(text: &str, access: &ConnectOptions) -> Result<Endpoint, Error> {
     let invalid = |reason: &str| Error::InvalidEndpoint {
         endpoint: text.to_owned(),
         reason: reason.to_owned(),

@@ -61,34 +61,36 @@ pub enum Error {
         reason: String,
     },
     /// The server's answer breaks the contract.
-    #[error("unexpected answer from the server: {what}")]
+    #[error("unexpected answer from the server: {message}")]
     Protocol {
         /// Which part of the contract.
-        what: &'static str,
+        message: &'static str,
     },
     /// The server has forgotten how far a producer was: after 7 days without a stream, or with a
     /// store of which the last moment was lost. What was committed is not sent again, since it
     /// would be enqueued again where it is not lost.
     #[error(
-        "the server stands at item {found} of this producer and had told of {known} as committed"
+        "the server has committed {server_offset} items of this producer, fewer than the {committed} \
+         that it acknowledged"
     )]
-    PositionLost {
-        /// The last item that was told as committed.
-        known: u64,
-        /// Where the server stands.
-        found: u64,
+    ProducerOffsetLost {
+        /// The last offset that the server acknowledged as committed.
+        committed: u64,
+        /// The last committed offset that the server reports now.
+        server_offset: u64,
     },
     /// Another program commits items under the same producer id.
-    #[error("the server stands at item {found} of this producer, which has sent {sent}")]
-    PositionAhead {
-        /// The last item that was sent from here.
+    #[error("the server has committed {server_offset} items of this producer, more than the {sent} \
+         that this process sent")]
+    ProducerOffsetAhead {
+        /// The last offset that this process sent.
         sent: u64,
-        /// Where the server stands.
-        found: u64,
+        /// The last committed offset that the server reports.
+        server_offset: u64,
     },
     /// No server knows the job.
     #[error("job {id} does not exist")]
-    UnknownJob {
+    JobNotFound {
         /// As given.
         id: String,
     },

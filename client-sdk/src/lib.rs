@@ -19,15 +19,17 @@ mod watch;
 pub mod worker;
 
 pub use access::{
-    Access, Bearer, CA_ENV, CERT_ENV, CREDENTIAL_ENV, Connection, DEV_TOKEN, KEY_ENV,
+    AuthenticatedChannel, BearerAuth, CA_ENV, CLIENT_CERT_ENV, CLIENT_KEY_ENV, CREDENTIAL_ENV,
+    ConnectOptions, DEV_TOKEN_PATH,
 };
 pub use client::{
-    BatchOptions, CancelReply, Client, Enqueued, Ingest, IngestReport, LogStream, OutputStream,
+    BatchOptions, CancelResult, Client, EnqueueResult, IngestReport, IngestStream, LogStream,
+    OutputStream,
 };
 pub use error::{Error, FieldViolation};
 pub use new_job::{NewJob, Unique, UniqueMode, UniqueScope};
 pub use typed::{Job, JobHandle, WaitError};
-pub use watch::{Watch, WatchEvent, WatchStream};
+pub use watch::{WatchEvent, WatchOptions, WatchStream};
 
 /// The wire contract: messages and raw gRPC clients.
 pub use sentinel_proto as proto;

@@ -9,7 +9,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::proto::jobs::v1::{self as wire, ItemError, JobError, JobState, StateReason};
-use crate::{BatchOptions, CancelReply, Client, Error, NewJob, Watch, WatchStream};
+use crate::{BatchOptions, CancelResult, Client, Error, NewJob, WatchOptions, WatchStream};
 
 /// The payload of a kind of job.
 ///
@@ -25,7 +25,7 @@ use crate::{BatchOptions, CancelReply, Client, Error, NewJob, Watch, WatchStream
 ///
 /// impl Job for Resize {
 ///     const KIND: &'static str = "image.resize";
-///     type Output = u64;
+///     type Result = u64;
 ///
 ///     fn configure(&self, job: NewJob) -> NewJob {
 ///         job.unique_key(format!("{}@{}", self.image, self.width)).max_attempts(5)
@@ -38,7 +38,7 @@ pub trait Job: Serialize + DeserializeOwned + Send + 'static {
     /// Where it waits. As `KIND`.
     const QUEUE: &'static str = "default";
     /// What its handler returns. `()` for nothing.
-    type Output: Serialize + DeserializeOwned + Send + 'static;
+    type Result: Serialize + DeserializeOwned + Send + 'static;
 
     /// How each job of this type is enqueued: priority, retries, a unique key ...
     fn configure(&self, job: NewJob) -> NewJob {
@@ -51,7 +51,7 @@ impl NewJob {
     ///
     /// # Errors
     /// [`Error::InvalidArgument`] when the payload can not be written as JSON.
-    pub fn of<J: Job>(payload: &J) -> Result<Self, Error> {
+    pub fn from_payload<J: Job>(payload: &J) -> Result<Self, Error> {
         Ok(payload.configure(NewJob::new(J::QUEUE, J::KIND).json(payload)?))
     }
 }
@@ -62,19 +62,19 @@ impl Client {
     /// # Errors
     /// As [`Client::enqueue`].
     pub async fn submit<J: Job>(&self, payload: &J) -> Result<JobHandle<J>, Error> {
-        self.submit_as(payload, |job| job).await
+        self.submit_with(payload, |job| job).await
     }
 
     /// As [`Client::submit`], with options of this one job, after those of its type.
     ///
     /// # Errors
     /// As [`Client::enqueue`].
-    pub async fn submit_as<J: Job>(
+    pub async fn submit_with<J: Job>(
         &self,
         payload: &J,
         options: impl FnOnce(NewJob) -> NewJob,
     ) -> Result<JobHandle<J>, Error> {
-        let enqueued = self.enqueue(options(NewJob::of(payload)?)).await?;
+        let enqueued = self.enqueue(options(NewJob::from_payload(payload)?)).await?;
         let handle = self.job(enqueued.job.id);
         Ok(JobHandle { deduplicated: enqueued.deduplicated, ..handle })
     }
@@ -88,7 +88,8 @@ impl Client {
         payloads: impl IntoIterator<Item = &'a J>,
         options: BatchOptions,
     ) -> Result<Vec<Result<JobHandle<J>, ItemError>>, Error> {
-        let specs = payloads.into_iter().map(|payload| Ok(NewJob::of(payload)?.into_spec()));
+        let specs =
+            payloads.into_iter().map(|payload| Ok(NewJob::from_payload(payload)?.into_spec()));
         let results = self.enqueue_batch(specs.collect::<Result<_, Error>>()?, options).await?;
         let handle = |enqueued: wire::EnqueuedJob| {
             let handle = self.job(enqueued.id);
@@ -141,14 +142,15 @@ impl<J: Job> JobHandle<J> {
     ///
     /// # Errors
     /// Every other end, and calls that can not be repeated.
-    pub async fn output(&self) -> Result<J::Output, WaitError> {
-        let job = self.client.wait(&self.id).await?;
+    pub async fn result(&self) -> Result<J::Result, WaitError> {
+        let job = self.client.wait_for_result(&self.id).await?;
         let id = job.id.clone();
         match job.state() {
             JobState::Succeeded => {
                 // A handler without a result leaves nothing.
                 let json: &[u8] = if job.result.is_empty() { b"null" } else { &job.result };
-                serde_json::from_slice(json).map_err(|source| WaitError::Output { id, source })
+                serde_json::from_slice(json)
+                    .map_err(|source| WaitError::InvalidResult { id, source })
             }
             JobState::Cancelled => Err(WaitError::Cancelled { id }),
             JobState::Expired => Err(WaitError::Expired { id }),
@@ -161,7 +163,7 @@ impl<J: Job> JobHandle<J> {
 
     /// A snapshot, then every change; ends when the job is final. See [`Client::watch`].
     pub fn watch(&self) -> WatchStream {
-        self.client.watch(Watch::jobs([self.id.clone()]))
+        self.client.watch(WatchOptions::jobs([self.id.clone()]))
     }
 
     /// The record, with payload and result.
@@ -176,7 +178,7 @@ impl<J: Job> JobHandle<J> {
     ///
     /// # Errors
     /// As [`Client::cancel`].
-    pub async fn cancel(&self, reason: impl Into<String>) -> Result<CancelReply, Error> {
+    pub async fn cancel(&self, reason: impl Into<String>) -> Result<CancelResult, Error> {
         self.client.cancel(&self.id, reason).await
     }
 
@@ -220,7 +222,7 @@ pub enum WaitError {
     },
     /// The result is of another type.
     #[error("the result of job {id} is not of the expected type: {source}")]
-    Output {
+    InvalidResult {
         /// Of the job.
         id: String,
         /// What does not fit.

@@ -24,16 +24,16 @@ pub use crate::proto::jobs::v1::watch_response::Event as WatchEvent;
 
 const REDIAL: Backoff = Backoff { base: Duration::from_millis(50), cap: Duration::from_secs(5) };
 /// Servers send a keepalive each 10 s; three missing ones are a dead connection.
-const IDLE_BOUND: Duration = Duration::from_secs(30);
+const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// What to watch, and how.
 #[derive(Clone, Debug)]
-pub struct Watch {
+pub struct WatchOptions {
     request: WatchRequest,
-    idle_bound: Duration,
+    idle_timeout: Duration,
 }
 
-impl Watch {
+impl WatchOptions {
     /// These jobs, 1..100 ids. The stream ends when all of them are final.
     pub fn jobs(ids: impl IntoIterator<Item = impl Into<String>>) -> Self {
         let ids = ids.into_iter().map(Into::into).collect();
@@ -51,12 +51,12 @@ impl Watch {
         let queues = queues.into_iter().map(Into::into).collect();
         let summary = Some(SummarySelection { queues });
         let request = WatchRequest { summary, ..WatchRequest::default() };
-        Self { request, idle_bound: IDLE_BOUND }
+        Self { request, idle_timeout: IDLE_TIMEOUT }
     }
 
     fn new(selector: watch_request::Selector) -> Self {
         let request = WatchRequest { selector: Some(selector), ..WatchRequest::default() };
-        Self { request, idle_bound: IDLE_BOUND }
+        Self { request, idle_timeout: IDLE_TIMEOUT }
     }
 
     /// Resumes after this cursor of an earlier watch of the same selection.
@@ -80,8 +80,8 @@ impl Watch {
     /// No frame for this long: the connection counts as dead. Default 30 s; servers send a
     /// keepalive each 10 s.
     #[doc(hidden)]
-    pub fn idle_bound(mut self, bound: Duration) -> Self {
-        self.idle_bound = bound;
+    pub fn idle_timeout(mut self, bound: Duration) -> Self {
+        self.idle_timeout = bound;
         self
     }
 }
@@ -130,7 +130,7 @@ impl Client {
     /// # Errors
     /// The stream yields an error and ends on `INVALID_ARGUMENT`, `NOT_FOUND`,
     /// `UNAUTHENTICATED`, `PERMISSION_DENIED` and `UNIMPLEMENTED`; everything else is retried.
-    pub fn watch(&self, watch: Watch) -> WatchStream {
+    pub fn watch(&self, watch: WatchOptions) -> WatchStream {
         let cursor = watch.request.cursor.clone();
         let watcher = Some(Watcher::new(self.clone(), watch));
         let events = stream::unfold(watcher, |watcher| async move {
@@ -147,15 +147,15 @@ impl Client {
     /// Waits until the job is final; answers it with its result.
     ///
     /// # Errors
-    /// [`Error::UnknownJob`] when no server knows the id.
-    pub async fn wait(&self, id: impl Into<String>) -> Result<Job, Error> {
+    /// [`Error::JobNotFound`] when no server knows the id.
+    pub async fn wait_for_result(&self, id: impl Into<String>) -> Result<Job, Error> {
         let id = id.into();
-        let mut events = self.watch(Watch::jobs([id.clone()]).view(JobView::Full));
+        let mut events = self.watch(WatchOptions::jobs([id.clone()]).view(JobView::Full));
         while let Some(event) = events.next().await {
             match event? {
                 WatchEvent::Snapshot(snapshot) => {
                     if snapshot.unknown_ids.contains(&id) {
-                        return Err(Error::UnknownJob { id });
+                        return Err(Error::JobNotFound { id });
                     }
                     let ended = |job: &Job| job.id == id && is_terminal(job.state());
                     if let Some(job) = snapshot.jobs.into_iter().find(ended) {
@@ -179,17 +179,17 @@ impl Client {
 struct Watcher {
     client: Client,
     request: WatchRequest,
-    idle_bound: Duration,
+    idle_timeout: Duration,
     followed: Followed,
     frames: Option<Streaming<WatchResponse>>,
     failures: u32,
 }
 
 impl Watcher {
-    fn new(client: Client, watch: Watch) -> Self {
+    fn new(client: Client, watch: WatchOptions) -> Self {
         let followed = Followed::new(watch.request.selector.as_ref());
-        let Watch { request, idle_bound } = watch;
-        Self { client, request, idle_bound, followed, frames: None, failures: 0 }
+        let WatchOptions { request, idle_timeout } = watch;
+        Self { client, request, idle_timeout, followed, frames: None, failures: 0 }
     }
 
     fn cursor(&self) -> &str {
@@ -203,7 +203,7 @@ impl Watcher {
                 self.dial().await?;
                 continue;
             };
-            match timeout(self.idle_bound, frames.message()).await {
+            match timeout(self.idle_timeout, frames.message()).await {
                 Ok(Ok(Some(frame))) => {
                     if let Some(event) = self.take(frame) {
                         return Ok(Some(event));
@@ -249,7 +249,7 @@ impl Watcher {
             tokio::time::sleep(REDIAL.delay(self.failures - 1, rand::random())).await;
         }
         let mut raw = self.client.raw_jobs();
-        match timeout(self.idle_bound, raw.watch(self.request.clone())).await {
+        match timeout(self.idle_timeout, raw.watch(self.request.clone())).await {
             Ok(Ok(response)) => self.frames = Some(response.into_inner()),
             Ok(Err(status)) => {
                 let error = Error::from(status);

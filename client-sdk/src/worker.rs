@@ -1,9 +1,9 @@
 //! The worker runtime: register `async fn` handlers, run them for the jobs that a server assigns.
 //!
 //! ```no_run
-//! use sentinel_client::worker::{Context, HandlerError, Worker};
+//! use sentinel_client::worker::{JobContext, HandlerError, Worker};
 //!
-//! async fn greet(job: Context) -> Result<String, HandlerError> {
+//! async fn greet(job: JobContext) -> Result<String, HandlerError> {
 //!     let name: String = job.payload_json()?;
 //!     job.progress(1, 1, "greeted");
 //!     Ok(format!("hello {name}"))
@@ -44,17 +44,17 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Endpoint;
 
-use crate::{Access, Error};
+use crate::{ConnectOptions, Error};
 use execute::{Executor, Handler};
 use session::Session;
 use state::{Identity, Room, SessionState};
 
 pub use attempt::CheckpointError;
 pub use builder::WorkerBuilder;
-pub use context::Context;
+pub use context::JobContext;
 pub use outcome::{HandlerError, MAX_RESULT_BYTES, Outcome};
 pub use output::OutputError;
-pub use tuning::Tuning;
+pub use tuning::SessionTimings;
 
 pub use crate::proto::jobs::v1::LogLevel;
 
@@ -62,11 +62,11 @@ pub use crate::proto::jobs::v1::LogLevel;
 pub struct Worker {
     identity: Identity,
     endpoints: Vec<Endpoint>,
-    access: Access,
+    access: ConnectOptions,
     handlers: HashMap<String, Handler>,
     room: Room,
     drain_timeout: Duration,
-    tuning: Tuning,
+    tuning: SessionTimings,
 }
 
 impl Worker {
@@ -100,7 +100,7 @@ impl Worker {
             }
         };
         drop(stop_on_drop);
-        result.unwrap_or(Err(Error::Protocol { what: "the session thread panicked" }))
+        result.unwrap_or(Err(Error::Protocol { message: "the session thread panicked" }))
     }
 
     fn session(self, shutdown: CancellationToken, stop: CancellationToken) -> Session {

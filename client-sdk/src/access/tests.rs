@@ -4,7 +4,7 @@ use super::*;
 
 #[test]
 fn a_key_is_sent_and_not_shown() {
-    let access = Access::default().with_credential("snt_1_secret\n").expect("a key");
+    let access = ConnectOptions::default().with_credential("snt_1_secret\n").expect("a key");
     assert!(!format!("{access:?}").contains("secret"), "{access:?}");
     let mut bearer = access.bearer;
     let request = bearer.call(Request::new(())).expect("passes");
@@ -14,8 +14,8 @@ fn a_key_is_sent_and_not_shown() {
 
 #[test]
 fn what_can_not_be_read_is_named() {
-    let missing = Access::find("http://127.0.0.1:1", Some("@/does/not/exist"), None);
+    let missing = ConnectOptions::resolve("http://127.0.0.1:1", Some("@/does/not/exist"), None);
     let text = missing.expect_err("no such file").to_string();
     assert!(text.contains("credential") && text.contains("/does/not/exist"), "{text}");
-    assert!(Access::default().with_credential("a\nb").is_err());
+    assert!(ConnectOptions::default().with_credential("a\nb").is_err());
 }

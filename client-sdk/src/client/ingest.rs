@@ -42,7 +42,7 @@ impl Shared {
 pub struct IngestReport {
     /// The last item that is committed.
     pub committed_offset: u64,
-    /// Items that became no job, as far as [`Ingest::take_refused`] has not given them out.
+    /// Items that became no job, as far as [`IngestStream::take_refused`] has not given them out.
     pub refused: Vec<IngestRefused>,
     /// How many there were in all, those told at the start included.
     pub refused_count: u64,
@@ -51,7 +51,7 @@ pub struct IngestReport {
 /// The open stream of a producer, made by [`Client::ingest`]. Dropped, it is closed, and what
 /// was not committed by then may or may not be.
 #[derive(Debug)]
-pub struct Ingest {
+pub struct IngestStream {
     shared: Arc<Shared>,
     stream: JoinHandle<()>,
 }
@@ -59,7 +59,7 @@ pub struct Ingest {
 impl Client {
     /// Opens the stream of a producer: its items are numbered from 1, and each becomes one job,
     /// whatever dies. The server remembers how far it is under `producer_id`, for 7 days after
-    /// the last commit; a producer that starts again goes on after [`Ingest::committed`]. So the
+    /// the last commit; a producer that starts again goes on after [`IngestStream::committed`]. So the
     /// nth item must be the same whenever it is sent, as the nth line of a file is.
     ///
     /// Breaks are bridged: the stream is opened again, on whatever server answers, and sends
@@ -74,7 +74,7 @@ impl Client {
     /// let orders: Vec<String> = std::fs::read_to_string("orders.txt")
     ///     .unwrap_or_default().lines().map(str::to_owned).collect();
     /// let ingest = client.ingest("shop-orders").await?;
-    /// let done = ingest.committed() as usize;
+    /// let done = ingest.committed_offset() as usize;
     /// for order in orders.into_iter().skip(done) {
     ///     ingest.send(NewJob::new("orders", "order.ship").payload(order)).await?;
     /// }
@@ -87,7 +87,7 @@ impl Client {
     ///
     /// # Errors
     /// As of an enqueue, when no server takes the stream within the client's tries.
-    pub async fn ingest(&self, producer_id: impl Into<String>) -> Result<Ingest, Error> {
+    pub async fn ingest(&self, producer_id: impl Into<String>) -> Result<IngestStream, Error> {
         self.ingest_with(producer_id, AckLevel::Unspecified).await
     }
 
@@ -96,7 +96,7 @@ impl Client {
         &self,
         producer_id: impl Into<String>,
         ack: AckLevel,
-    ) -> Result<Ingest, Error> {
+    ) -> Result<IngestStream, Error> {
         let actor = self.actor.clone();
         let start = IngestStart { producer_id: producer_id.into(), ack: ack.into(), actor };
         let mut tries = Tries::new(&self.budget, Instant::now(), self.deadline);
@@ -117,23 +117,23 @@ impl Client {
             changed: watch::Sender::new(()),
         });
         let stream = carry::run(self.clone(), start, shared.clone(), carrier);
-        Ok(Ingest { shared, stream: tokio::spawn(stream) })
+        Ok(IngestStream { shared, stream: tokio::spawn(stream) })
     }
 }
 
-impl Ingest {
+impl IngestStream {
     /// The last item that is committed: after a start, go on with the one after it. 0: none yet.
-    pub fn committed(&self) -> u64 {
+    pub fn committed_offset(&self) -> u64 {
         self.shared.window().committed()
     }
 
     /// Hands over the next item and gives its offset. Waits while as much is on the way as the
-    /// server takes. It is a job when [`Ingest::committed`] has reached it, and not refused. A
+    /// server takes. It is a job when [`IngestStream::committed`] has reached it, and not refused. A
     /// `request_id` and an `actor` of the job are not used.
     ///
     /// # Errors
     /// What the stream has ended with: `PRODUCER_MOVED` when another one holds the producer,
-    /// [`Error::PositionLost`] when the server has forgotten it, a wrong name or key. A server
+    /// [`Error::ProducerOffsetLost`] when the server has forgotten it, a wrong name or key. A server
     /// that is away or has no room is waited for.
     pub async fn send(&self, job: impl Into<NewJob>) -> Result<u64, Error> {
         let mut spec = Some(JobSpec::from(job.into()));
@@ -143,7 +143,7 @@ impl Ingest {
     /// Waits until everything that was handed over is committed; the last offset.
     ///
     /// # Errors
-    /// As of [`Ingest::send`].
+    /// As of [`IngestStream::send`].
     pub async fn flush(&self) -> Result<u64, Error> {
         let last = self.shared.window().last();
         self.when(|window| (window.committed() >= last).then_some(last)).await
@@ -158,7 +158,7 @@ impl Ingest {
     /// Waits until everything that was handed over is committed, and closes the stream.
     ///
     /// # Errors
-    /// As of [`Ingest::send`].
+    /// As of [`IngestStream::send`].
     pub async fn finish(self) -> Result<IngestReport, Error> {
         self.shared.window().is_finishing = true;
         self.shared.work.notify_one();
@@ -196,7 +196,7 @@ impl Ingest {
     }
 }
 
-impl Drop for Ingest {
+impl Drop for IngestStream {
     fn drop(&mut self) {
         self.stream.abort();
     }

@@ -17,7 +17,7 @@ use crate::{Client, Error, NewJob};
 
 /// What an enqueue answered.
 #[derive(Clone, Debug)]
-pub struct Enqueued {
+pub struct EnqueueResult {
     /// The new job, or the holder of its unique key. Without payload.
     pub job: Job,
     /// The job existed before.
@@ -37,7 +37,7 @@ pub struct BatchOptions {
 
 /// What a cancel did.
 #[derive(Clone, Debug)]
-pub struct CancelReply {
+pub struct CancelResult {
     /// What it did.
     pub outcome: CancelOutcome,
     /// After the cancel, without payload.
@@ -52,7 +52,7 @@ pub type LogStream = Pin<Box<dyn Stream<Item = Result<LogLine, Error>> + Send>>;
 
 impl Client {
     /// Stores one job. It is durable when this returns. Takes a [`NewJob`] or a bare [`JobSpec`].
-    pub async fn enqueue(&self, job: impl Into<NewJob>) -> Result<Enqueued, Error> {
+    pub async fn enqueue(&self, job: impl Into<NewJob>) -> Result<EnqueueResult, Error> {
         let NewJob { spec, request_id, actor } = job.into();
         let traceparent = metadata_value(&spec.traceparent);
         let request = EnqueueRequest {
@@ -69,8 +69,8 @@ impl Client {
                 async move { raw.enqueue(request).await }
             })
             .await?;
-        let job = response.job.ok_or(Error::Protocol { what: "EnqueueResponse without job" })?;
-        Ok(Enqueued { job, deduplicated: response.deduplicated })
+        let job = response.job.ok_or(Error::Protocol { message: "EnqueueResponse without job" })?;
+        Ok(EnqueueResult { job, deduplicated: response.deduplicated })
     }
 
     /// Stores 1..1000 jobs of 4 MiB in all in one commit. One result per item, in order.
@@ -93,12 +93,12 @@ impl Client {
             })
             .await?;
         if response.results.len() != asked {
-            return Err(Error::Protocol { what: "EnqueueBatchResponse of another length" });
+            return Err(Error::Protocol { message: "EnqueueBatchResponse of another length" });
         }
         let results = response.results.into_iter().map(|result| match result.outcome {
             Some(enqueue_batch_result::Outcome::Job(job)) => Ok(Ok(job)),
             Some(enqueue_batch_result::Outcome::Error(error)) => Ok(Err(error)),
-            None => Err(Error::Protocol { what: "EnqueueBatchResult without outcome" }),
+            None => Err(Error::Protocol { message: "EnqueueBatchResult without outcome" }),
         });
         results.collect()
     }
@@ -117,7 +117,7 @@ impl Client {
                 async move { raw.get(request).await }
             })
             .await?;
-        response.job.ok_or(Error::Protocol { what: "GetResponse without job" })
+        response.job.ok_or(Error::Protocol { message: "GetResponse without job" })
     }
 
     /// Many jobs in the order of the ids, none where the server does not know one. Asks as
@@ -139,13 +139,15 @@ impl Client {
                 })
                 .await?;
             if response.results.is_empty() || response.results.len() > asked {
-                return Err(Error::Protocol { what: "BatchGetResponse of another length" });
+                return Err(Error::Protocol { message: "BatchGetResponse of another length" });
             }
             for result in response.results {
                 found.push(match result.outcome {
                     Some(batch_get_result::Outcome::Job(job)) => Some(job),
                     Some(batch_get_result::Outcome::MissingId(_)) => None,
-                    None => return Err(Error::Protocol { what: "BatchGetResult without outcome" }),
+                    None => {
+                        return Err(Error::Protocol { message: "BatchGetResult without outcome" });
+                    }
                 });
             }
         }
@@ -153,7 +155,7 @@ impl Client {
     }
 
     /// One page of the attempts of a job, newest first.
-    pub async fn list_attempts(
+    pub async fn list_attempts_page(
         &self,
         request: ListAttemptsRequest,
     ) -> Result<ListAttemptsResponse, Error> {
@@ -165,7 +167,7 @@ impl Client {
     }
 
     /// One page of jobs, newest first.
-    pub async fn list(&self, request: ListRequest) -> Result<ListResponse, Error> {
+    pub async fn list_page(&self, request: ListRequest) -> Result<ListResponse, Error> {
         self.repeat(request, |request| {
             let mut raw = self.raw_jobs();
             async move { raw.list(request).await }
@@ -191,7 +193,7 @@ impl Client {
             let client = client.clone();
             async move {
                 let Some(mut request) = request else { return Ok::<_, Error>(None) };
-                let page = client.list(request.clone()).await?;
+                let page = client.list_page(request.clone()).await?;
                 let next = (!page.next_page_token.is_empty()).then(|| {
                     request.page_token = page.next_page_token;
                     request
@@ -216,7 +218,7 @@ impl Client {
         &self,
         id: impl Into<String>,
         reason: impl Into<String>,
-    ) -> Result<CancelReply, Error> {
+    ) -> Result<CancelResult, Error> {
         let request = CancelRequest {
             id: id.into(),
             reason: reason.into(),
@@ -230,8 +232,8 @@ impl Client {
             })
             .await?;
         let outcome = response.outcome();
-        let job = response.job.ok_or(Error::Protocol { what: "CancelResponse without job" })?;
-        Ok(CancelReply { outcome, job })
+        let job = response.job.ok_or(Error::Protocol { message: "CancelResponse without job" })?;
+        Ok(CancelResult { outcome, job })
     }
 
     /// Runs a final job once more: same id, run + 1, a new budget of attempts.
@@ -247,7 +249,7 @@ impl Client {
                 async move { raw.retry(request).await }
             })
             .await?;
-        response.job.ok_or(Error::Protocol { what: "RetryResponse without job" })
+        response.job.ok_or(Error::Protocol { message: "RetryResponse without job" })
     }
 
     /// Makes a SCHEDULED job ready to start now.
@@ -263,7 +265,7 @@ impl Client {
                 async move { raw.run_now(request).await }
             })
             .await?;
-        response.job.ok_or(Error::Protocol { what: "RunNowResponse without job" })
+        response.job.ok_or(Error::Protocol { message: "RunNowResponse without job" })
     }
 
     /// Changes a job before its first start: the fields of `spec` that `update_mask` names.
@@ -276,7 +278,7 @@ impl Client {
                 async move { raw.update(request).await }
             })
             .await?;
-        response.job.ok_or(Error::Protocol { what: "UpdateResponse without job" })
+        response.job.ok_or(Error::Protocol { message: "UpdateResponse without job" })
     }
 
     /// Removes a job that does not run, with all that belongs to it.

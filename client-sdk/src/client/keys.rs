@@ -45,7 +45,7 @@ impl Client {
             let mut raw = self.raw_keys();
             async move { raw.revoke_key(request).await }
         });
-        response.await?.key.ok_or(Error::Protocol { what: "RevokeKeyResponse without key" })
+        response.await?.key.ok_or(Error::Protocol { message: "RevokeKeyResponse without key" })
     }
 
     /// The newest entries of the audit trail, at most `limit`.

@@ -39,6 +39,6 @@ impl Client {
                 async move { raw.get_kind(request).await }
             })
             .await?;
-        response.kind.ok_or(Error::Protocol { what: "GetKindResponse without kind" })
+        response.kind.ok_or(Error::Protocol { message: "GetKindResponse without kind" })
     }
 }

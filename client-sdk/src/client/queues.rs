@@ -33,7 +33,7 @@ impl Client {
                 async move { raw.get_queue(request).await }
             })
             .await?;
-        response.queue.ok_or(Error::Protocol { what: "GetQueueResponse without queue" })
+        response.queue.ok_or(Error::Protocol { message: "GetQueueResponse without queue" })
     }
 
     /// Changes the settings that `fields` names: `order`, `priority_boost`, `description`,
@@ -49,7 +49,7 @@ impl Client {
                 async move { raw.update_queue(request).await }
             })
             .await?;
-        response.queue.ok_or(Error::Protocol { what: "UpdateQueueResponse without queue" })
+        response.queue.ok_or(Error::Protocol { message: "UpdateQueueResponse without queue" })
     }
 
     /// Lets none of its jobs start from now on. Safe to repeat.
@@ -61,7 +61,7 @@ impl Client {
                 async move { raw.pause_queue(request).await }
             })
             .await?;
-        response.queue.ok_or(Error::Protocol { what: "PauseQueueResponse without queue" })
+        response.queue.ok_or(Error::Protocol { message: "PauseQueueResponse without queue" })
     }
 
     /// Takes no new jobs from now on. Safe to repeat.
@@ -73,7 +73,7 @@ impl Client {
                 async move { raw.drain_queue(request).await }
             })
             .await?;
-        response.queue.ok_or(Error::Protocol { what: "DrainQueueResponse without queue" })
+        response.queue.ok_or(Error::Protocol { message: "DrainQueueResponse without queue" })
     }
 
     /// Ends a pause or a drain. Safe to repeat.
@@ -85,7 +85,7 @@ impl Client {
                 async move { raw.resume_queue(request).await }
             })
             .await?;
-        response.queue.ok_or(Error::Protocol { what: "ResumeQueueResponse without queue" })
+        response.queue.ok_or(Error::Protocol { message: "ResumeQueueResponse without queue" })
     }
 
     /// All queues by name, at most a million.

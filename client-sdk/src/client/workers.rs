@@ -41,6 +41,6 @@ impl Client {
                 async move { raw.drain_worker(request).await }
             })
             .await?;
-        response.worker.ok_or(Error::Protocol { what: "DrainWorkerResponse without worker" })
+        response.worker.ok_or(Error::Protocol { message: "DrainWorkerResponse without worker" })
     }
 }

@@ -4,16 +4,16 @@ use super::*;
 
 #[test]
 fn adds_the_scheme() {
-    let endpoint = parse("localhost:7070", &Access::default()).expect("parses");
+    let endpoint = parse("localhost:7070", &ConnectOptions::default()).expect("parses");
     assert_eq!(endpoint.uri().to_string(), "http://localhost:7070/");
-    assert!(parse("http://10.0.0.1:7070", &Access::default()).is_ok());
+    assert!(parse("http://10.0.0.1:7070", &ConnectOptions::default()).is_ok());
 }
 
 #[test]
 fn refuses_with_a_reason() {
     for (text, part) in [("", "empty"), ("redis://host:1", "scheme"), ("http://", ""), ("a b", "")]
     {
-        match parse(text, &Access::default()) {
+        match parse(text, &ConnectOptions::default()) {
             Err(Error::InvalidEndpoint { endpoint, reason }) => {
                 assert_eq!(endpoint, text);
                 assert!(reason.contains(part), "{text:?}: {reason}");

@@ -38,7 +38,7 @@ pub enum CheckpointError {
     },
     /// The attempt has ended, or a later checkpoint took the place of this one.
     #[error("the attempt ended before the checkpoint was stored")]
-    Ended,
+    Finished,
 }
 
 pub(crate) const MAX_CHECKPOINT_BYTES: usize = 64 * 1024;
@@ -171,32 +171,32 @@ impl Attempt {
         {
             let mut side = self.side();
             if side.ended {
-                return Err(CheckpointError::Ended);
+                return Err(CheckpointError::Finished);
             }
             side.checkpoint_seq += 1;
             let seq = side.checkpoint_seq;
             side.checkpoint = Some(PendingCheckpoint { data, seq, is_sent: false, waiter });
         }
         self.mark_dirty();
-        answer.await.unwrap_or(Err(CheckpointError::Ended))
+        answer.await.unwrap_or(Err(CheckpointError::Finished))
     }
 
     pub(crate) async fn output(self: &Arc<Self>, mut data: Bytes) -> Result<(), OutputError> {
         let turns = self.output_turn.get_or_init(|| Arc::new(Semaphore::new(1))).clone();
         // It is never closed.
-        let turn = turns.acquire_owned().await.map_err(|_| OutputError::Ended)?;
+        let turn = turns.acquire_owned().await.map_err(|_| OutputError::Finished)?;
         let turn: Turn = Arc::new(turn);
         while !data.is_empty() {
             let piece = data.split_to(data.len().min(MAX_PIECE_BYTES));
             let answer = {
                 let mut side = self.side();
                 if side.ended {
-                    return Err(OutputError::Ended);
+                    return Err(OutputError::Finished);
                 }
                 side.output.push(piece, turn.clone())?
             };
             self.mark_dirty();
-            answer.await.unwrap_or(Err(OutputError::Ended))?;
+            answer.await.unwrap_or(Err(OutputError::Finished))?;
         }
         Ok(())
     }
@@ -245,7 +245,7 @@ impl Attempt {
         let mut side = self.side();
         side.ended = true;
         side.checkpoint = None;
-        side.output.refuse(OutputError::Ended);
+        side.output.refuse(OutputError::Finished);
     }
 
     /// The lease is lost: nothing more is sent.

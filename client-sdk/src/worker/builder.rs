@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use super::execute::{Handler, erase};
 use super::state::{Identity, Room};
-use super::tuning::Tuning;
-use super::{Context, Outcome, Worker};
+use super::tuning::SessionTimings;
+use super::{JobContext, Outcome, Worker};
 use crate::proto::workers::v1::Kind;
-use crate::{Access, Error, endpoint};
+use crate::{ConnectOptions, Error, endpoint};
 
 const MAX_CONCURRENCY: u32 = 100_000;
 const MAX_NAME_BYTES: usize = 128;
@@ -32,7 +32,7 @@ struct Declared {
 /// Collects what a [`Worker`] is.
 pub struct WorkerBuilder {
     endpoints: Vec<String>,
-    access: Access,
+    access: ConnectOptions,
     queues: Vec<String>,
     kinds: BTreeMap<String, Declared>,
     labels: BTreeMap<String, String>,
@@ -40,14 +40,14 @@ pub struct WorkerBuilder {
     build: String,
     room: Room,
     drain_timeout: Duration,
-    tuning: Tuning,
+    tuning: SessionTimings,
 }
 
 impl WorkerBuilder {
     pub(super) fn new(endpoint: String) -> Self {
         Self {
             endpoints: vec![endpoint],
-            access: Access::default(),
+            access: ConnectOptions::default(),
             queues: Vec::new(),
             kinds: BTreeMap::new(),
             labels: BTreeMap::new(),
@@ -55,7 +55,7 @@ impl WorkerBuilder {
             build: String::new(),
             room: Room { slots: DEFAULT_CONCURRENCY, payload_bytes: DEFAULT_PAYLOAD_BYTES },
             drain_timeout: DEFAULT_DRAIN_TIMEOUT,
-            tuning: Tuning::default(),
+            tuning: SessionTimings::default(),
         }
     }
 
@@ -66,7 +66,7 @@ impl WorkerBuilder {
     }
 
     /// The key of this worker, of role WORKER, and whom it trusts to be a server.
-    pub fn access(mut self, access: Access) -> Self {
+    pub fn connect_options(mut self, access: ConnectOptions) -> Self {
         self.access = access;
         self
     }
@@ -80,26 +80,26 @@ impl WorkerBuilder {
         self
     }
 
-    /// The handler of a kind: an `async fn(Context)` that returns an [`Outcome`] or what turns
+    /// The handler of a kind: an `async fn(JobContext)` that returns an [`Outcome`] or what turns
     /// into one. The last one registered for a kind counts. 1..1000 kinds.
     pub fn handler<H, A>(self, kind: impl Into<String>, handler: H) -> Self
     where
-        H: Fn(Context) -> A + Send + Sync + 'static,
+        H: Fn(JobContext) -> A + Send + Sync + 'static,
         A: Future + Send + 'static,
         A::Output: Into<Outcome>,
     {
-        self.described_handler(kind, "", handler)
+        self.handler_with_description(kind, "", handler)
     }
 
     /// As [`WorkerBuilder::handler`], with a description for people, at most 1024 bytes.
-    pub fn described_handler<H, A>(
+    pub fn handler_with_description<H, A>(
         mut self,
         kind: impl Into<String>,
         description: impl Into<String>,
         handler: H,
     ) -> Self
     where
-        H: Fn(Context) -> A + Send + Sync + 'static,
+        H: Fn(JobContext) -> A + Send + Sync + 'static,
         A: Future + Send + 'static,
         A::Output: Into<Outcome>,
     {
@@ -126,7 +126,7 @@ impl WorkerBuilder {
 
     /// Payload bytes of the running jobs together, a soft bound: one job at most goes beyond.
     /// Default 64 MiB. 0: no bound.
-    pub fn payload_budget(mut self, bytes: u64) -> Self {
+    pub fn max_running_payload_bytes(mut self, bytes: u64) -> Self {
         self.room.payload_bytes = bytes;
         self
     }
@@ -157,7 +157,7 @@ impl WorkerBuilder {
 
     /// Timings of the session, for tests.
     #[doc(hidden)]
-    pub fn tuning(mut self, tuning: Tuning) -> Self {
+    pub fn timings(mut self, tuning: SessionTimings) -> Self {
         self.tuning = tuning;
         self
     }

@@ -17,11 +17,11 @@ const MAX_PROGRESS_MESSAGE_BYTES: usize = 4 * 1024;
 
 /// One attempt of a job, as its handler sees it. Clones refer to the same attempt.
 #[derive(Clone)]
-pub struct Context {
+pub struct JobContext {
     attempt: Arc<Attempt>,
 }
 
-impl Context {
+impl JobContext {
     pub(crate) fn new(attempt: Arc<Attempt>) -> Self {
         Self { attempt }
     }
@@ -73,7 +73,7 @@ impl Context {
     pub fn payload_json<T: DeserializeOwned>(&self) -> Result<T, HandlerError> {
         let bytes: &[u8] = if self.payload().is_empty() { b"null" } else { self.payload() };
         serde_json::from_slice(bytes).map_err(|error| {
-            HandlerError::fatal(format!("payload: {error}")).with_code("BAD_PAYLOAD")
+            HandlerError::non_retryable(format!("payload: {error}")).with_code("BAD_PAYLOAD")
         })
     }
 
@@ -99,7 +99,7 @@ impl Context {
 
     /// Names this right to run: `job/run/attempt/epoch`. A store that keeps the highest fence it
     /// has seen of a job can refuse the writes of an attempt that was declared lost.
-    pub fn fence(&self) -> String {
+    pub fn fencing_token(&self) -> String {
         let lease = &self.attempt.lease;
         format!("{}/{}/{}/{}", lease.job_id, lease.run, lease.attempt, lease.epoch)
     }
@@ -130,7 +130,7 @@ impl Context {
     ///
     /// # Errors
     /// [`OutputError::Fenced`] when the lease was lost: the attempt should stop.
-    pub async fn output(&self, data: impl Into<Bytes>) -> Result<(), OutputError> {
+    pub async fn write_output(&self, data: impl Into<Bytes>) -> Result<(), OutputError> {
         self.attempt.output(data.into()).await
     }
 
@@ -144,14 +144,17 @@ impl Context {
         self.attempt.cancelled().await;
     }
 
-    /// As [`Context::cancelled`], to hand to code that takes a token.
+    /// As [`JobContext::cancelled`], to hand to code that takes a token.
     pub fn cancellation_token(&self) -> CancellationToken {
         self.attempt.token()
     }
 }
 
-impl std::fmt::Debug for Context {
+impl std::fmt::Debug for JobContext {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Context").field("fence", &self.fence()).field("kind", &self.kind()).finish()
+        f.debug_struct("JobContext")
+            .field("fence", &self.fencing_token())
+            .field("kind", &self.kind())
+            .finish()
     }
 }

@@ -13,18 +13,18 @@ use tokio::sync::mpsc;
 
 use super::attempt::Attempt;
 use super::clock::wall_clock;
-use super::context::Context;
+use super::context::JobContext;
 use super::outcome::{HandlerError, Outcome};
 use super::state::Finished;
 
 type Running = Pin<Box<dyn Future<Output = Outcome> + Send>>;
 
 /// A handler with its future's type erased.
-pub(crate) type Handler = Arc<dyn Fn(Context) -> Running + Send + Sync>;
+pub(crate) type Handler = Arc<dyn Fn(JobContext) -> Running + Send + Sync>;
 
 pub(crate) fn erase<H, A>(handler: H) -> Handler
 where
-    H: Fn(Context) -> A + Send + Sync + 'static,
+    H: Fn(JobContext) -> A + Send + Sync + 'static,
     A: Future + Send + 'static,
     A::Output: Into<Outcome>,
 {
@@ -94,7 +94,7 @@ async fn run(handler: Option<Handler>, attempt: Arc<Attempt>, mut end: End) {
         end.tell(Outcome::Fail(HandlerError::retryable(text).with_code("NO_HANDLER")));
         return;
     };
-    let handled = AssertUnwindSafe(async move { handler(Context::new(attempt)).await });
+    let handled = AssertUnwindSafe(async move { handler(JobContext::new(attempt)).await });
     end.tell(match handled.catch_unwind().await {
         Ok(outcome) => outcome,
         Err(panic) => {

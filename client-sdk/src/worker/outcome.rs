@@ -45,7 +45,7 @@ impl HandlerError {
     }
 
     /// Another attempt can not succeed: the job is FAILED at once.
-    pub fn fatal(message: impl Into<String>) -> Self {
+    pub fn non_retryable(message: impl Into<String>) -> Self {
         Self { retryable: false, ..Self::retryable(message) }
     }
 
@@ -133,7 +133,7 @@ impl Outcome {
                     "the result has {} bytes; at most {MAX_RESULT_BYTES} are allowed",
                     result.len()
                 );
-                failed(HandlerError::fatal(text).with_code("RESULT_TOO_LARGE"), false)
+                failed(HandlerError::non_retryable(text).with_code("RESULT_TOO_LARGE"), false)
             }
             Outcome::Succeed(result) => report_item::Outcome::Succeeded(Succeeded { result }),
             Outcome::Fail(error) => failed(error, false),

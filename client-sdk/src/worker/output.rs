@@ -30,7 +30,7 @@ pub enum OutputError {
     },
     /// The server has another place than this attempt, or has too many pieces of it.
     #[error("the server took the output up to byte {stored} only")]
-    NotTaken {
+    Rejected {
         /// Bytes of this attempt that it has.
         stored: u64,
     },
@@ -39,7 +39,7 @@ pub enum OutputError {
     Unsupported,
     /// The attempt has ended.
     #[error("the attempt ended before the output was stored")]
-    Ended,
+    Finished,
 }
 
 /// Pieces go out in turn; a caller holds the turn until its last one is stored.
@@ -97,7 +97,7 @@ impl AttemptOutput {
                 self.stored = end;
                 Ok(())
             }
-            Verdict::Recorded | Verdict::Duplicate => Err(OutputError::NotTaken { stored }),
+            Verdict::Recorded | Verdict::Duplicate => Err(OutputError::Rejected { stored }),
             Verdict::Fenced => Err(OutputError::Fenced),
             Verdict::RetryLater | Verdict::Unspecified => {
                 self.pending = Some(pending);

@@ -13,11 +13,11 @@ use tonic::transport::{Channel, Endpoint};
 use super::attempt::Attempt;
 use super::execute::Executor;
 use super::state::{Finished, SessionState, Violation};
-use super::tuning::Tuning;
+use super::tuning::SessionTimings;
 use super::wire::Wire;
 use crate::proto::workers::v1::{SessionResponse, session_response::Frame};
 use crate::time::after;
-use crate::{Access, Error};
+use crate::{ConnectOptions, Error};
 
 const BYE_PATIENCE: Duration = Duration::from_secs(1);
 /// A stream that lived this long is redialled at once.
@@ -28,8 +28,8 @@ pub(crate) struct Session {
     pub(crate) state: SessionState,
     pub(crate) executor: Executor,
     pub(crate) endpoints: Vec<Endpoint>,
-    pub(crate) access: Access,
-    pub(crate) tuning: Tuning,
+    pub(crate) access: ConnectOptions,
+    pub(crate) tuning: SessionTimings,
     pub(crate) finished: mpsc::Receiver<Finished>,
     pub(crate) dirty: mpsc::Receiver<Arc<Attempt>>,
     pub(crate) shutdown: CancellationToken,
@@ -316,7 +316,7 @@ impl Session {
 
 impl From<Violation> for Error {
     fn from(violation: Violation) -> Self {
-        Error::Protocol { what: violation.0 }
+        Error::Protocol { message: violation.0 }
     }
 }
 

@@ -25,7 +25,7 @@ use foldhash::fast::RandomState;
 
 use super::attempt::{Attempt, Dirty};
 use super::outcome::Outcome;
-use super::tuning::Tuning;
+use super::tuning::SessionTimings;
 use crate::proto::workers::v1::{
     Assignment, Cancelled, Hello, Kind, Lease, ReportItem, report_item,
 };
@@ -159,7 +159,7 @@ impl Link {
 
 pub(crate) struct SessionState {
     identity: Identity,
-    tuning: Tuning,
+    tuning: SessionTimings,
     room: Room,
     dirty: Dirty,
     /// Uniform in 0..1, for the pauses.
@@ -183,7 +183,7 @@ pub(crate) struct SessionState {
 impl SessionState {
     pub(crate) fn new(
         identity: Identity,
-        tuning: Tuning,
+        tuning: SessionTimings,
         room: Room,
         dirty: Dirty,
         now: Instant,

@@ -7,7 +7,7 @@ use crate::backoff::Backoff;
 /// The timings of a session, with the values that the protocol names.
 #[doc(hidden)]
 #[derive(Clone, Debug)]
-pub struct Tuning {
+pub struct SessionTimings {
     /// From opening a stream to its Welcome.
     pub hello_timeout: Duration,
     /// Without any frame for this long the stream counts as dead.
@@ -34,7 +34,7 @@ pub struct Tuning {
     pub last_acks_timeout: Duration,
 }
 
-impl Default for Tuning {
+impl Default for SessionTimings {
     fn default() -> Self {
         Self {
             hello_timeout: Duration::from_secs(5),
@@ -53,7 +53,7 @@ impl Default for Tuning {
     }
 }
 
-impl Tuning {
+impl SessionTimings {
     pub(crate) fn redial(&self) -> Backoff {
         Backoff { base: self.redial_base, cap: self.redial_cap }
     }

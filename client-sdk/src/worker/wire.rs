@@ -8,7 +8,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::Streaming;
 
 use crate::Error;
-use crate::access::Connection;
+use crate::access::AuthenticatedChannel;
 use crate::endpoint::MAX_MESSAGE_BYTES;
 use crate::proto::workers::v1::worker_service_client::WorkerServiceClient;
 use crate::proto::workers::v1::{
@@ -27,13 +27,13 @@ pub(crate) struct Wire {
 impl Wire {
     /// Opens the stream and says Hello; answers with the server's Welcome.
     pub(crate) async fn open(
-        channel: Connection,
+        channel: AuthenticatedChannel,
         hello: Hello,
         hello_timeout: Duration,
     ) -> Result<(Self, Welcome), Error> {
         let (to_server, frames) = mpsc::channel(FRAMES);
         let hello = SessionRequest { frame: Some(session_request::Frame::Hello(hello)) };
-        to_server.try_send(hello).map_err(|_| Error::Protocol { what: "no room for Hello" })?;
+        to_server.try_send(hello).map_err(|_| Error::Protocol { message: "no room for Hello" })?;
         let greeted = timeout(hello_timeout, async move {
             let mut client = WorkerServiceClient::new(channel)
                 .max_decoding_message_size(MAX_MESSAGE_BYTES)
@@ -42,8 +42,8 @@ impl Wire {
             let first = from_server.message().await?.and_then(|response| response.frame);
             match first {
                 Some(session_response::Frame::Welcome(welcome)) => Ok((from_server, welcome)),
-                Some(_) => Err(Error::Protocol { what: "the first frame is not Welcome" }),
-                None => Err(Error::Protocol { what: "the stream ended before Welcome" }),
+                Some(_) => Err(Error::Protocol { message: "the first frame is not Welcome" }),
+                None => Err(Error::Protocol { message: "the stream ended before Welcome" }),
             }
         });
         let (from_server, welcome) = greeted.await.map_err(|_| Error::Transport {

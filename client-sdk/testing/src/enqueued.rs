@@ -19,20 +19,20 @@ impl TestServer {
     ///
     /// # Panics
     /// When there are fewer after 15 s, or a payload is of another shape.
-    pub async fn enqueued<J: Job>(&self, at_least: usize) -> Vec<J> {
+    pub async fn wait_for_payloads<J: Job>(&self, at_least: usize) -> Vec<J> {
         let payload = |job: &wire::Job| {
             let payload = job.spec.as_ref().map(|spec| spec.payload.as_ref()).unwrap_or_default();
             serde_json::from_slice(payload)
                 .unwrap_or_else(|error| panic!("the payload of a {} job: {error}", J::KIND))
         };
-        self.records::<J>(at_least).await.iter().map(payload).collect()
+        self.wait_for_jobs::<J>(at_least).await.iter().map(payload).collect()
     }
 
-    /// As [`TestServer::enqueued`], with all that the server knows of the jobs.
+    /// As [`TestServer::wait_for_payloads`], with all that the server knows of the jobs.
     ///
     /// # Panics
     /// When there are fewer after 15 s.
-    pub async fn records<J: Job>(&self, at_least: usize) -> Vec<wire::Job> {
+    pub async fn wait_for_jobs<J: Job>(&self, at_least: usize) -> Vec<wire::Job> {
         let filter = JobFilter { kinds: vec![J::KIND.to_owned()], ..JobFilter::default() };
         let start = std::time::Instant::now();
         loop {

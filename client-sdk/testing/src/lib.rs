@@ -5,7 +5,7 @@
 //! use std::time::Duration;
 //!
 //! use sentinel_client::Job;
-//! use sentinel_client::worker::{Context, HandlerError};
+//! use sentinel_client::worker::{JobContext, HandlerError};
 //! use sentinel_testing::TestServer;
 //!
 //! #[derive(serde::Serialize, serde::Deserialize)]
@@ -14,21 +14,21 @@
 //! }
 //! impl Job for Remind {
 //!     const KIND: &'static str = "remind";
-//!     type Output = String;
+//!     type Result = String;
 //! }
-//! async fn remind(_job: Context, payload: Remind) -> Result<String, HandlerError> {
+//! async fn remind(_job: JobContext, payload: Remind) -> Result<String, HandlerError> {
 //!     Ok(format!("{} was reminded", payload.who))
 //! }
 //!
 //! # #[tokio::main] async fn main() {
 //! let server = TestServer::start().await;
-//! let _worker = server.work(server.worker().job(remind));
+//! let _worker = server.start_worker(server.worker().job(remind));
 //! let tomorrow = Duration::from_secs(24 * 3600);
 //! let remind = Remind { who: "Ada".into() };
-//! let job = server.client().submit_as(&remind, |job| job.delay(tomorrow)).await.unwrap();
-//! assert_eq!(server.enqueued::<Remind>(1).await[0].who, "Ada");
+//! let job = server.client().submit_with(&remind, |job| job.delay(tomorrow)).await.unwrap();
+//! assert_eq!(server.wait_for_payloads::<Remind>(1).await[0].who, "Ada");
 //! server.clock().advance(tomorrow);
-//! assert_eq!(job.output().await.unwrap(), "Ada was reminded");
+//! assert_eq!(job.result().await.unwrap(), "Ada was reminded");
 //! # }
 //! ```
 
@@ -37,4 +37,4 @@ mod enqueued;
 mod server;
 
 pub use clock::TestClock;
-pub use server::{TestServer, Working};
+pub use server::{TestServer, TestWorker};

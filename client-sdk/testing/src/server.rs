@@ -29,7 +29,7 @@ impl TestServer {
     /// # Panics
     /// When the machine gives no temporary folder or no port.
     pub async fn start() -> Self {
-        Self::with(&[]).await
+        Self::start_with(&[]).await
     }
 
     /// As [`TestServer::start`], with settings of `sentinel serve` by name, such as
@@ -37,7 +37,7 @@ impl TestServer {
     ///
     /// # Panics
     /// Also when a setting is refused.
-    pub async fn with(settings: &[(&str, &str)]) -> Self {
+    pub async fn start_with(settings: &[(&str, &str)]) -> Self {
         let data = tempfile::tempdir().expect("a temporary folder");
         let folder = data.path().to_str().expect("a folder that is text");
         let own = [
@@ -55,7 +55,7 @@ impl TestServer {
         let running = Running::start_with(&loaded.config, clock.for_server()).await;
         let running = running.expect("a server in a fresh folder on a free port");
         let url = format!("http://{}", running.address);
-        let client = Client::lazy(&url).expect("the address of a server");
+        let client = Client::connect_lazy(&url).expect("the address of a server");
         Self { running, url, clock, client, _data: data }
     }
 
@@ -83,7 +83,7 @@ impl TestServer {
     ///
     /// # Panics
     /// When the worker can not be built.
-    pub fn work(&self, worker: WorkerBuilder) -> Working {
+    pub fn start_worker(&self, worker: WorkerBuilder) -> TestWorker {
         let worker = worker.drain_timeout(DRAIN_TIMEOUT).build().expect("a worker that can run");
         let (stop, stopped) = oneshot::channel::<()>();
         let task = tokio::spawn(async move {
@@ -93,7 +93,7 @@ impl TestServer {
             });
             ended.await.expect("a session with the server of the test");
         });
-        Working { stop: Some(stop), task }
+        TestWorker { stop: Some(stop), task }
     }
 
     /// Ends the server in good order and removes its data.
@@ -104,12 +104,12 @@ impl TestServer {
 
 /// A worker beside a test. Dropping it ends it at once, as a crash would.
 #[derive(Debug)]
-pub struct Working {
+pub struct TestWorker {
     stop: Option<oneshot::Sender<()>>,
     task: JoinHandle<()>,
 }
 
-impl Working {
+impl TestWorker {
     /// Ends it in good order: running jobs get 5 s.
     ///
     /// # Panics
@@ -120,7 +120,7 @@ impl Working {
     }
 }
 
-impl Drop for Working {
+impl Drop for TestWorker {
     fn drop(&mut self) {
         self.task.abort();
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use sentinel_client::proto::workers::v1::session_request::Frame as Up;
 use sentinel_client::proto::workers::v1::{Assignment, Verdict};
-use sentinel_client::worker::{Context, Outcome};
+use sentinel_client::worker::{JobContext, Outcome};
 use tokio::sync::Semaphore;
 
 use crate::peer::{Peer, Running, job, lease_of};
@@ -18,14 +18,15 @@ async fn bytes_are_free_again_when_their_handler_ends() {
     let mut peer = Peer::listen().await;
     let end = Arc::new(Semaphore::new(0));
     let ends = end.clone();
-    let waits = move |_: Context| {
+    let waits = move |_: JobContext| {
         let ends = ends.clone();
         async move {
             ends.acquire().await.unwrap().forget();
             Outcome::Succeed(Default::default())
         }
     };
-    let builder = peer.worker().handler("wait", waits).concurrency(8).payload_budget(100);
+    let builder =
+        peer.worker().handler("wait", waits).concurrency(8).max_running_payload_bytes(100);
     let _worker = Running::start(builder);
     let (mut stream, hello) = peer.greet().await;
     let credit = hello.credit.unwrap();
@@ -54,8 +55,8 @@ async fn bytes_are_free_again_when_their_handler_ends() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_budget_of_nothing_is_no_bound() {
     let mut peer = Peer::listen().await;
-    let quick = async |_: Context| Outcome::Succeed(Default::default());
-    let _worker = Running::start(peer.worker().handler("wait", quick).payload_budget(0));
+    let quick = async |_: JobContext| Outcome::Succeed(Default::default());
+    let _worker = Running::start(peer.worker().handler("wait", quick).max_running_payload_bytes(0));
     let (mut stream, hello) = peer.greet().await;
     assert_eq!(hello.credit.unwrap().bytes, 0);
     stream.assign(vec![of_bytes("a", 60)]).await;

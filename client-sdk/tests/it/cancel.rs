@@ -5,7 +5,7 @@ use std::sync::Arc;
 use sentinel_client::proto::workers::v1::session_request::Frame as Up;
 use sentinel_client::proto::workers::v1::session_response::Frame as Down;
 use sentinel_client::proto::workers::v1::{CancelItem, CancelJobs, Pong, report_item};
-use sentinel_client::worker::{Context, HandlerError, Outcome};
+use sentinel_client::worker::{HandlerError, JobContext, Outcome};
 use tokio::sync::Notify;
 
 use crate::peer::{Peer, Running, Stream, is_success, job, lease};
@@ -25,7 +25,7 @@ async fn cancel_ack(stream: &mut Stream) -> Vec<String> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_cancelled_handler_is_reported_as_cancelled() {
     let mut peer = Peer::listen().await;
-    let stops = async |job: Context| -> Result<(), HandlerError> {
+    let stops = async |job: JobContext| -> Result<(), HandlerError> {
         job.cancellation_token().cancelled().await;
         Err(HandlerError::retryable("stopped"))
     };
@@ -53,7 +53,7 @@ async fn a_success_may_still_win() {
     let mut peer = Peer::listen().await;
     let go = Arc::new(Notify::new());
     let gate = go.clone();
-    let ignores = move |job: Context| {
+    let ignores = move |job: JobContext| {
         let gate = gate.clone();
         async move {
             gate.notified().await;

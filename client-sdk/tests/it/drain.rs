@@ -6,7 +6,7 @@ use std::time::Duration;
 use sentinel_client::proto::workers::v1::session_request::Frame as Up;
 use sentinel_client::proto::workers::v1::session_response::Frame as Down;
 use sentinel_client::proto::workers::v1::{DrainAck, HeldVerdict, Verdict, report_item};
-use sentinel_client::worker::Context;
+use sentinel_client::worker::JobContext;
 use tokio::sync::Notify;
 
 use crate::peer::{Peer, Running, Stream, is_success, job, lease, lease_of};
@@ -35,7 +35,7 @@ async fn running_jobs_end_and_late_ones_are_handed_back() {
     let mut peer = Peer::listen().await;
     let go = Arc::new(Notify::new());
     let gate = go.clone();
-    let gated = move |_: Context| {
+    let gated = move |_: JobContext| {
         let gate = gate.clone();
         async move { gate.notified().await }
     };
@@ -64,7 +64,7 @@ async fn running_jobs_end_and_late_ones_are_handed_back() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn after_the_timeout_the_rest_is_handed_back() {
     let mut peer = Peer::listen().await;
-    let stubborn = async |_: Context| std::future::pending::<()>().await;
+    let stubborn = async |_: JobContext| std::future::pending::<()>().await;
     let builder = peer.worker().handler("stubborn", stubborn);
     let mut worker = Running::start(builder.drain_timeout(Duration::from_millis(30)));
     let (mut stream, _) = peer.greet().await;
@@ -84,7 +84,7 @@ async fn after_the_timeout_the_rest_is_handed_back() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_drain_outlives_its_stream() {
     let mut peer = Peer::listen().await;
-    let mut worker = Running::start(peer.worker().handler("noop", async |_: Context| ()));
+    let mut worker = Running::start(peer.worker().handler("noop", async |_: JobContext| ()));
     let (mut stream, _) = peer.greet().await;
     stream.assign(vec![job("j1", "noop")]).await;
     stream.report_item().await;

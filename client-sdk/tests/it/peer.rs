@@ -13,7 +13,7 @@ use sentinel_client::proto::workers::v1::{
     Assign, Assignment, Failed, HeldVerdict, Hello, Lease, Pong, Report, ReportAck, ReportItem,
     ReportVerdict, SessionRequest, SessionResponse, Verdict, Welcome, report_item,
 };
-use sentinel_client::worker::{Tuning, Worker, WorkerBuilder};
+use sentinel_client::worker::{SessionTimings, Worker, WorkerBuilder};
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
@@ -80,7 +80,7 @@ impl Peer {
 
     /// A worker of this peer with timings short enough for a test.
     pub(crate) fn worker(&self) -> WorkerBuilder {
-        Worker::builder(self.url()).queue("default").instance("w1").tuning(tuning())
+        Worker::builder(self.url()).queue("default").instance("w1").timings(tuning())
     }
 
     /// The next stream that a worker opens.
@@ -97,8 +97,8 @@ impl Peer {
     }
 }
 
-pub(crate) fn tuning() -> Tuning {
-    Tuning {
+pub(crate) fn tuning() -> SessionTimings {
+    SessionTimings {
         redial_base: Duration::from_millis(5),
         redial_cap: Duration::from_millis(50),
         resend_base: Duration::from_millis(5),
@@ -106,7 +106,7 @@ pub(crate) fn tuning() -> Tuning {
         abandon_grace: Duration::from_millis(50),
         progress_interval: Duration::from_millis(10),
         release_grace: Duration::from_millis(50),
-        ..Tuning::default()
+        ..SessionTimings::default()
     }
 }
 

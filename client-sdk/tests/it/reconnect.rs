@@ -6,13 +6,13 @@ use std::time::Duration;
 use sentinel_client::proto::workers::v1::session_request::Frame as Up;
 use sentinel_client::proto::workers::v1::session_response::Frame as Down;
 use sentinel_client::proto::workers::v1::{Assign, GoAway, HeldVerdict, Revoked, Verdict};
-use sentinel_client::worker::{Context, Outcome, Tuning, Worker};
+use sentinel_client::worker::{JobContext, Outcome, SessionTimings, Worker};
 use tokio::sync::{Notify, mpsc};
 use tonic::Code;
 
 use crate::peer::{Peer, Running, is_success, job, lease, lease_of, tuning};
 
-async fn noop(_: Context) {}
+async fn noop(_: JobContext) {}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_unacknowledged_report_is_held_and_sent_again() {
@@ -48,7 +48,7 @@ async fn an_unacknowledged_report_is_held_and_sent_again() {
 async fn verdicts_of_welcome_are_obeyed() {
     let mut peer = Peer::listen().await;
     let (stopped_tx, mut stopped) = mpsc::channel(4);
-    let waits = move |job: Context| {
+    let waits = move |job: JobContext| {
         let stopped = stopped_tx.clone();
         async move {
             job.cancelled().await;
@@ -82,7 +82,7 @@ async fn verdicts_of_welcome_are_obeyed() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_revoked_frame_stops_the_handler_without_a_report() {
     let mut peer = Peer::listen().await;
-    let waits = async |job: Context| job.cancelled().await;
+    let waits = async |job: JobContext| job.cancelled().await;
     let builder = peer.worker().handler("noop", noop).handler("wait", waits).concurrency(1);
     let _worker = Running::start(builder);
     let (mut stream, _) = peer.greet().await;
@@ -116,7 +116,7 @@ async fn a_repeated_assignment_runs_once() {
     let mut peer = Peer::listen().await;
     let go = Arc::new(Notify::new());
     let gate = go.clone();
-    let gated = move |_: Context| {
+    let gated = move |_: JobContext| {
         let gate = gate.clone();
         async move { gate.notified().await }
     };
@@ -138,9 +138,9 @@ async fn a_repeated_assignment_runs_once() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn silence_is_a_dead_stream() {
     let mut peer = Peer::listen().await;
-    let tuning = Tuning { silence: Duration::from_millis(200), ..tuning() };
-    let waits = async |job: Context| job.cancelled().await;
-    let _worker = Running::start(peer.worker().handler("wait", waits).tuning(tuning));
+    let tuning = SessionTimings { silence: Duration::from_millis(200), ..tuning() };
+    let waits = async |job: JobContext| job.cancelled().await;
+    let _worker = Running::start(peer.worker().handler("wait", waits).timings(tuning));
     let (mut silent, _) = peer.greet().await;
     silent.assign(vec![job("j1", "wait")]).await;
     // The old stream stays open and says nothing; the worker does not wait for its end.
@@ -152,7 +152,7 @@ async fn silence_is_a_dead_stream() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn go_away_opens_the_new_stream_before_leaving_the_old_one() {
     let mut peer = Peer::listen().await;
-    let waits = async |job: Context| job.cancelled().await;
+    let waits = async |job: JobContext| job.cancelled().await;
     let builder = peer.worker().handler("noop", noop).handler("wait", waits).concurrency(3);
     let _worker = Running::start(builder);
     let (mut old, _) = peer.greet().await;
@@ -194,7 +194,7 @@ async fn the_next_server_is_tried_when_one_is_down() {
     let builder = Worker::builder(format!("http://{closed}"))
         .endpoint(peer.url())
         .queue("default")
-        .tuning(tuning())
+        .timings(tuning())
         .handler("noop", noop);
     let _worker = Running::start(builder);
     peer.greet().await;
@@ -217,7 +217,7 @@ async fn a_success_of_a_handler_survives_the_loss_of_its_stream() {
     let mut peer = Peer::listen().await;
     let go = Arc::new(Notify::new());
     let gate = go.clone();
-    let gated = move |_: Context| {
+    let gated = move |_: JobContext| {
         let gate = gate.clone();
         async move {
             gate.notified().await;

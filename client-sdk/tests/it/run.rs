@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use sentinel_client::proto::workers::v1::session_request::Frame as Up;
 use sentinel_client::proto::workers::v1::{Verdict, report_item};
-use sentinel_client::worker::{Context, HandlerError, Outcome};
+use sentinel_client::worker::{HandlerError, JobContext, Outcome};
 
 use crate::peer::{Peer, Running, failure, is_success, job, lease, lease_of};
 
-async fn echo(job: Context) -> Outcome {
+async fn echo(job: JobContext) -> Outcome {
     Outcome::Succeed(job.payload().clone())
 }
 
@@ -80,7 +80,7 @@ async fn granted_room_is_conserved() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn more_than_granted_is_handed_back() {
     let mut peer = Peer::listen().await;
-    let waits = async |job: Context| job.cancelled().await;
+    let waits = async |job: JobContext| job.cancelled().await;
     let _worker = Running::start(peer.worker().handler("wait", waits).concurrency(1));
     let (mut stream, _) = peer.greet().await;
     stream.assign(vec![job("j1", "wait"), job("j2", "wait")]).await;
@@ -94,13 +94,13 @@ async fn errors_panics_and_snoozes_are_reported() {
     let mut peer = Peer::listen().await;
     let builder = peer
         .worker()
-        .handler("fatal", async |_: Context| -> Result<(), HandlerError> {
-            Err(HandlerError::fatal("no").with_code("E1"))
+        .handler("fatal", async |_: JobContext| -> Result<(), HandlerError> {
+            Err(HandlerError::non_retryable("no").with_code("E1"))
         })
-        .handler("panic", async |job: Context| {
+        .handler("panic", async |job: JobContext| {
             assert!(job.job_id().is_empty(), "on purpose");
         })
-        .handler("snooze", async |_: Context| Outcome::Snooze(Duration::from_secs(3)));
+        .handler("snooze", async |_: JobContext| Outcome::Snooze(Duration::from_secs(3)));
     let _worker = Running::start(builder);
     let (mut stream, _) = peer.greet().await;
 
@@ -129,7 +129,7 @@ async fn errors_panics_and_snoozes_are_reported() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn run_timeout_is_reported_and_frees_the_slot() {
     let mut peer = Peer::listen().await;
-    let hangs = async |_: Context| std::future::pending::<()>().await;
+    let hangs = async |_: JobContext| std::future::pending::<()>().await;
     let _worker = Running::start(peer.worker().handler("hang", hangs).concurrency(1));
     let (mut stream, _) = peer.greet().await;
     let mut assignment = job("j1", "hang");
@@ -148,7 +148,7 @@ async fn run_timeout_is_reported_and_frees_the_slot() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn handlers_that_never_yield_delay_no_ping() {
     let mut peer = Peer::listen().await;
-    let spins = async |_: Context| {
+    let spins = async |_: JobContext| {
         let start = std::time::Instant::now();
         while start.elapsed() < Duration::from_millis(600) {
             std::hint::spin_loop();

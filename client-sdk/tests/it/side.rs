@@ -5,7 +5,7 @@ use std::sync::Arc;
 use sentinel_client::proto::workers::v1::session_request::Frame as Up;
 use sentinel_client::proto::workers::v1::session_response::Frame as Down;
 use sentinel_client::proto::workers::v1::{CheckpointAck, HeldVerdict, LogAck, Verdict};
-use sentinel_client::worker::{CheckpointError, Context, LogLevel, Outcome};
+use sentinel_client::worker::{CheckpointError, JobContext, LogLevel, Outcome};
 use tokio::sync::Notify;
 
 use crate::peer::{Peer, Running, is_success, job, lease};
@@ -13,7 +13,7 @@ use crate::peer::{Peer, Running, is_success, job, lease};
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn last_words_precede_the_report() {
     let mut peer = Peer::listen().await;
-    let talks = async |job: Context| {
+    let talks = async |job: JobContext| {
         for n in 0..100 {
             job.progress(n, 100, "");
         }
@@ -49,7 +49,7 @@ async fn log_lines_and_checkpoints_are_sent_again_after_a_break() {
     let mut peer = Peer::listen().await;
     let go = Arc::new(Notify::new());
     let gate = go.clone();
-    let writes = move |job: Context| {
+    let writes = move |job: JobContext| {
         let gate = gate.clone();
         async move {
             job.log(LogLevel::Info, "one");
@@ -116,7 +116,7 @@ async fn log_lines_and_checkpoints_are_sent_again_after_a_break() {
 async fn a_fenced_checkpoint_stops_the_attempt() {
     let mut peer = Peer::listen().await;
     let (told_tx, mut told) = tokio::sync::mpsc::channel(1);
-    let writes = move |job: Context| {
+    let writes = move |job: JobContext| {
         let told = told_tx.clone();
         async move {
             let too_large = job.checkpoint(vec![0; 64 * 1024 + 1]).await;

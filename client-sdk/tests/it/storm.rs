@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use sentinel_client::proto::workers::v1::session_request::Frame as Up;
 use sentinel_client::proto::workers::v1::{HeldVerdict, Hello, Lease, Verdict};
-use sentinel_client::worker::{Context, LogLevel};
+use sentinel_client::worker::{JobContext, LogLevel};
 
 use crate::peer::{Peer, Running, Stream, job, lease_of};
 
@@ -87,7 +87,7 @@ impl Book {
     }
 }
 
-async fn work(job: Context) {
+async fn work(job: JobContext) {
     job.log(LogLevel::Info, "works");
     job.progress(1, 2, "half");
     tokio::task::yield_now().await;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use sentinel_client::proto::jobs::v1::watch_response::Event;
 use sentinel_client::proto::jobs::v1::*;
-use sentinel_client::{Error, Watch};
+use sentinel_client::{Error, WatchOptions};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tonic::{Code, Status};
@@ -31,7 +31,7 @@ fn change(id: &str, state: JobState) -> Event {
 #[tokio::test]
 async fn resumes_after_the_last_cursor_and_ends_cleanly() {
     let mut peer = JobPeer::listen().await;
-    let mut events = peer.client.watch(Watch::jobs(["j1"]));
+    let mut events = peer.client.watch(WatchOptions::jobs(["j1"]));
     let (first, (request, frames)) = tokio::join!(timeout(PATIENCE, events.next()), async {
         let (request, frames) = peer.watch().await;
         send(&frames, snapshot("j1", JobState::Running), "c1").await;
@@ -69,7 +69,7 @@ async fn resumes_after_the_last_cursor_and_ends_cleanly() {
 #[tokio::test]
 async fn final_errors_end_it() {
     let mut peer = JobPeer::listen().await;
-    let mut events = peer.client.watch(Watch::filter(JobFilter::default()));
+    let mut events = peer.client.watch(WatchOptions::filter(JobFilter::default()));
     let (event, ()) = tokio::join!(timeout(PATIENCE, events.next()), async {
         let (_, frames) = peer.watch().await;
         frames.send(Err(Status::internal("a bug; may pass"))).await.unwrap();
@@ -83,7 +83,7 @@ async fn final_errors_end_it() {
 #[tokio::test]
 async fn a_silent_stream_is_dialled_again() {
     let mut peer = JobPeer::listen().await;
-    let watch = Watch::filter(JobFilter::default()).idle_bound(Duration::from_millis(50));
+    let watch = WatchOptions::filter(JobFilter::default()).idle_timeout(Duration::from_millis(50));
     let mut events = peer.client.watch(watch);
     let (event, _streams) = tokio::join!(timeout(PATIENCE, events.next()), async {
         let silent = peer.watch().await;
@@ -98,7 +98,7 @@ async fn a_silent_stream_is_dialled_again() {
 async fn wait_answers_the_final_job() {
     let mut peer = JobPeer::listen().await;
     let client = peer.client.clone();
-    let wait = tokio::spawn(async move { client.wait("j1").await });
+    let wait = tokio::spawn(async move { client.wait_for_result("j1").await });
     let (request, frames) = peer.watch().await;
     assert_eq!(request.view(), JobView::Full);
     send(&frames, snapshot("j1", JobState::Running), "c1").await;
@@ -110,9 +110,9 @@ async fn wait_answers_the_final_job() {
 async fn wait_for_an_unknown_job_is_an_error() {
     let mut peer = JobPeer::listen().await;
     let client = peer.client.clone();
-    let wait = tokio::spawn(async move { client.wait("j1").await });
+    let wait = tokio::spawn(async move { client.wait_for_result("j1").await });
     let (_, frames) = peer.watch().await;
     let unknown = WatchSnapshot { unknown_ids: vec!["j1".to_owned()], ..WatchSnapshot::default() };
     send(&frames, Event::Snapshot(unknown), "c1").await;
-    assert!(matches!(wait.await.unwrap(), Err(Error::UnknownJob { id }) if id == "j1"));
+    assert!(matches!(wait.await.unwrap(), Err(Error::JobNotFound { id }) if id == "j1"));
 }

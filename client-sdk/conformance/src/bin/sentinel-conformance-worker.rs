@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 
 use clap::Parser;
 use sentinel_client::worker::{
-    CheckpointError, Context, HandlerError, LogLevel, Outcome, OutputError, Worker,
+    CheckpointError, HandlerError, JobContext, LogLevel, Outcome, OutputError, Worker,
 };
-use sentinel_client::{Access, Error};
+use sentinel_client::{ConnectOptions, Error};
 use serde::Deserialize;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -40,7 +40,7 @@ struct Pause {
 }
 
 impl Pause {
-    fn of(job: &Context) -> Result<Duration, HandlerError> {
+    fn of(job: &JobContext) -> Result<Duration, HandlerError> {
         Ok(Duration::from_millis(job.payload_json::<Self>()?.ms))
     }
 }
@@ -72,10 +72,13 @@ struct Effect {
     ms: u64,
 }
 
-async fn fail(job: Context) -> Result<(), HandlerError> {
+async fn fail(job: JobContext) -> Result<(), HandlerError> {
     let Fail { message, code, retryable, next_delay_ms } = job.payload_json()?;
-    let error =
-        if retryable { HandlerError::retryable(message) } else { HandlerError::fatal(message) };
+    let error = if retryable {
+        HandlerError::retryable(message)
+    } else {
+        HandlerError::non_retryable(message)
+    };
     let error = error.with_code(code);
     Err(match next_delay_ms {
         Some(pause) => error.with_next_delay(Duration::from_millis(pause)),
@@ -83,19 +86,19 @@ async fn fail(job: Context) -> Result<(), HandlerError> {
     })
 }
 
-async fn sleep(job: Context) -> Result<&'static str, HandlerError> {
+async fn sleep(job: JobContext) -> Result<&'static str, HandlerError> {
     tokio::select! {
         () = tokio::time::sleep(Pause::of(&job)?) => Ok("slept"),
         () = job.cancelled() => Err(HandlerError::retryable("stopped")),
     }
 }
 
-async fn deaf(job: Context) -> Result<&'static str, HandlerError> {
+async fn deaf(job: JobContext) -> Result<&'static str, HandlerError> {
     tokio::time::sleep(Pause::of(&job)?).await;
     Ok("deaf")
 }
 
-async fn spin(job: Context) -> Result<&'static str, HandlerError> {
+async fn spin(job: JobContext) -> Result<&'static str, HandlerError> {
     let (begun, length) = (Instant::now(), Pause::of(&job)?);
     while begun.elapsed() < length {
         std::hint::spin_loop();
@@ -103,7 +106,7 @@ async fn spin(job: Context) -> Result<&'static str, HandlerError> {
     Ok("spun")
 }
 
-async fn progress(job: Context) -> Result<&'static str, HandlerError> {
+async fn progress(job: JobContext) -> Result<&'static str, HandlerError> {
     let Steps { n } = job.payload_json()?;
     for done in 1..=n {
         job.progress(done, n, done.to_string());
@@ -111,7 +114,7 @@ async fn progress(job: Context) -> Result<&'static str, HandlerError> {
     Ok("told")
 }
 
-async fn checkpoint(job: Context) -> Result<String, HandlerError> {
+async fn checkpoint(job: JobContext) -> Result<String, HandlerError> {
     let Data { data } = job.payload_json()?;
     let before = String::from_utf8_lossy(job.last_checkpoint()).into_owned();
     match job.checkpoint(data).await {
@@ -121,14 +124,14 @@ async fn checkpoint(job: Context) -> Result<String, HandlerError> {
     }
 }
 
-async fn output(job: Context) -> Result<&'static str, HandlerError> {
+async fn output(job: JobContext) -> Result<&'static str, HandlerError> {
     let Parts { parts } = job.payload_json()?;
     for part in parts {
-        match job.output(part).await {
+        match job.write_output(part).await {
             Ok(()) => {}
             Err(OutputError::Fenced) => return Ok("fenced"),
             Err(OutputError::TooLarge { .. }) => return Ok("too_large"),
-            Err(OutputError::NotTaken { .. }) => return Ok("not_taken"),
+            Err(OutputError::Rejected { .. }) => return Ok("not_taken"),
             Err(OutputError::Unsupported) => return Ok("unsupported"),
             Err(error) => return Err(error.into()),
         }
@@ -136,7 +139,7 @@ async fn output(job: Context) -> Result<&'static str, HandlerError> {
     Ok("stored")
 }
 
-async fn log(job: Context) -> Result<&'static str, HandlerError> {
+async fn log(job: JobContext) -> Result<&'static str, HandlerError> {
     let Lines { lines } = job.payload_json()?;
     for line in lines {
         job.log(LogLevel::Warn, line);
@@ -144,10 +147,10 @@ async fn log(job: Context) -> Result<&'static str, HandlerError> {
     Ok("logged")
 }
 
-async fn effect(job: Context) -> Result<Outcome, HandlerError> {
+async fn effect(job: JobContext) -> Result<Outcome, HandlerError> {
     let Effect { file, ms } = job.payload_json()?;
     let mark = |what: &str| {
-        let line = format!("{}\t{}\t{what}\n", job.fence(), job.instance());
+        let line = format!("{}\t{}\t{what}\n", job.fencing_token(), job.instance());
         let mut file = OpenOptions::new().append(true).create(true).open(&file)?;
         file.write_all(line.as_bytes())?;
         file.sync_all()
@@ -158,7 +161,7 @@ async fn effect(job: Context) -> Result<Outcome, HandlerError> {
         () = job.cancelled() => return Ok(Outcome::Cancelled),
     }
     mark("end")?;
-    Ok(job.fence().into())
+    Ok(job.fencing_token().into())
 }
 
 #[tokio::main]
@@ -169,7 +172,7 @@ async fn main() -> Result<(), Error> {
         builder = builder.endpoint(endpoint);
     }
     if let Some(key) = &args.credential {
-        builder = builder.access(Access::default().with_credential(key)?);
+        builder = builder.connect_options(ConnectOptions::default().with_credential(key)?);
     }
     let worker = builder
         .queue("default")
@@ -178,11 +181,11 @@ async fn main() -> Result<(), Error> {
         .label("zone", "a")
         .concurrency(args.concurrency)
         .drain_timeout(Duration::from_millis(args.drain_timeout_ms))
-        .handler("echo", async |job: Context| Outcome::Succeed(job.payload().clone()))
+        .handler("echo", async |job: JobContext| Outcome::Succeed(job.payload().clone()))
         .handler("fail", fail)
-        .handler("throw", async |_: Context| -> Outcome { panic!("plain") })
-        .handler("big", async |_: Context| vec![0; 1024 * 1024 + 1])
-        .handler("wait", async |job: Context| {
+        .handler("throw", async |_: JobContext| -> Outcome { panic!("plain") })
+        .handler("big", async |_: JobContext| vec![0; 1024 * 1024 + 1])
+        .handler("wait", async |job: JobContext| {
             job.cancelled().await;
             Outcome::Cancelled
         })
@@ -193,10 +196,10 @@ async fn main() -> Result<(), Error> {
         .handler("checkpoint", checkpoint)
         .handler("output", output)
         .handler("log", log)
-        .handler("snooze", async |job: Context| -> Result<Outcome, HandlerError> {
+        .handler("snooze", async |job: JobContext| -> Result<Outcome, HandlerError> {
             Ok(Outcome::Snooze(Pause::of(&job)?))
         })
-        .handler("release", async |_: Context| Outcome::Release)
+        .handler("release", async |_: JobContext| Outcome::Release)
         .handler("demo.effect", effect)
         .build()?;
     let mut term = signal(SignalKind::terminate()).map_err(|error| Error::Transport {

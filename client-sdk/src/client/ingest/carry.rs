@@ -47,7 +47,7 @@ pub(super) async fn open(
         Some(Told::Started(started)) => {
             Ok((Carrier { frames: Some(frames), answers, has_committed: false }, started))
         }
-        Some(Told::Committed(_)) => Err(Error::Protocol { what: "IngestCommitted came first" }),
+        Some(Told::Committed(_)) => Err(Error::Protocol { message: "IngestCommitted came first" }),
         None => Err(Error::Transport { message: "the stream ended before it began".into() }),
     }
 }
@@ -147,7 +147,9 @@ impl Carrier {
     fn told(&mut self, shared: &Shared, answer: IngestResponse, sent: u64) -> Result<u64, Error> {
         let told = match answer.frame {
             Some(Told::Committed(told)) => told,
-            Some(Told::Started(_)) => return Err(Error::Protocol { what: "IngestStarted twice" }),
+            Some(Told::Started(_)) => {
+                return Err(Error::Protocol { message: "IngestStarted twice" });
+            }
             // Of a later version.
             None => return Ok(0),
         };

@@ -78,17 +78,18 @@ impl Window {
 
     /// A new stream of the same producer has begun.
     pub(super) fn resume(&mut self, started: IngestStarted) -> Result<(), Error> {
-        let (known, found, sent) = (self.committed, started.committed_offset, self.last());
-        if found < known {
-            return Err(Error::PositionLost { known, found });
+        let (committed, sent) = (self.committed, self.last());
+        let server_offset = started.committed_offset;
+        if server_offset < committed {
+            return Err(Error::ProducerOffsetLost { committed, server_offset });
         }
-        if found > sent {
-            return Err(Error::PositionAhead { sent, found });
+        if server_offset > sent {
+            return Err(Error::ProducerOffsetAhead { sent, server_offset });
         }
         self.sized(&started);
-        let refused = started.refused.into_iter().filter(|refused| refused.offset > known);
+        let refused = started.refused.into_iter().filter(|refused| refused.offset > committed);
         self.refuse(refused.collect());
-        self.reach(found);
+        self.reach(server_offset);
         Ok(())
     }
 
@@ -96,7 +97,7 @@ impl Window {
     pub(super) fn commit(&mut self, told: IngestCommitted, sent: u64) -> Result<u64, Error> {
         let reached = told.committed_offset;
         if reached < self.committed || reached > sent {
-            return Err(Error::Protocol { what: "IngestCommitted of items that were not sent" });
+            return Err(Error::Protocol { message: "IngestCommitted of items that were not sent" });
         }
         self.refuse(told.refused);
         Ok(self.reach(reached))

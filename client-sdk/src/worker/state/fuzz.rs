@@ -25,7 +25,7 @@ fn state(now: Instant, dirty: Dirty) -> SessionState {
         labels: Default::default(),
     };
     let room = Room { slots: CONCURRENCY, payload_bytes: 64 };
-    SessionState::new(identity, Tuning::default(), room, dirty, now)
+    SessionState::new(identity, SessionTimings::default(), room, dirty, now)
 }
 
 /// Frames with their lengths in front, 50 ms apart. What starts also ends, one frame later.

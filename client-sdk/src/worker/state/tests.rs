@@ -29,7 +29,7 @@ impl Desk {
             labels: Default::default(),
         };
         let now = Instant::now();
-        let mut state = SessionState::new(identity, Tuning::default(), ROOM, dirty_tx, now);
+        let mut state = SessionState::new(identity, SessionTimings::default(), ROOM, dirty_tx, now);
         state.random = || 1.0;
         let mut desk = Self { state, now, assign_seq: 0, _dirty: dirty };
         desk.reconnect(&[]);

@@ -59,9 +59,9 @@ fn a_new_stream_goes_on_where_the_server_stands() {
     assert_eq!(window.item(8, 0).map(|(item, bytes)| (item.offset, bytes)), Some((8, 10)));
     assert!(window.item(9, 10).is_none());
     let lost = window.resume(started(6)).expect_err("it was at 7");
-    assert!(matches!(lost, Error::PositionLost { known: 7, found: 6 }), "{lost}");
+    assert!(matches!(lost, Error::ProducerOffsetLost { committed: 7, server_offset: 6 }), "{lost}");
     let ahead = window.resume(started(9)).expect_err("8 is the last");
-    assert!(matches!(ahead, Error::PositionAhead { sent: 8, found: 9 }), "{ahead}");
+    assert!(matches!(ahead, Error::ProducerOffsetAhead { sent: 8, server_offset: 9 }), "{ahead}");
 }
 
 #[test]
