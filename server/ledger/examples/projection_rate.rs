@@ -11,8 +11,8 @@ use sentinel_domain::{
     Command, Failure, Filter, Job, JobError, JobId, Millis, NewJob, SessionId, Spec, decide,
     initial_state, start,
 };
-use sentinel_ledger::{Ledger, LedgerError, LedgerOptions, MigrationState, PageRequest};
-use sentinel_store::{Entry, JobEvent, Position, codec};
+use sentinel_ledger::{Ledger, LedgerError, LedgerOptions, MigrationMode, PageRequest};
+use sentinel_store::{JournalEntry, JobEvent, Position, codec};
 
 const NOW: Millis = 1_700_000_000_000;
 const JOBS: usize = 200_000;
@@ -30,7 +30,7 @@ fn spec(labels: usize) -> Spec {
         labels,
         ..NewJob::default()
     };
-    new.admit("spec", "bench", NOW, 1 << 20).expect("a valid job")
+    new.into_spec("spec", "bench", NOW, 1 << 20).expect("a valid job")
 }
 
 fn finished(job: &Job) -> Job {
@@ -63,12 +63,12 @@ fn event(job: &Job, is_new: bool) -> JobEvent {
 }
 
 /// The events as journal entries after `seq`.
-fn entries(events: Vec<JobEvent>, seq: u64) -> Vec<Arc<Entry>> {
+fn entries(events: Vec<JobEvent>, seq: u64) -> Vec<Arc<JournalEntry>> {
     let mut entries = Vec::new();
     for (jobs, seq) in events.chunks(ENTRY).zip(seq + 1..) {
         let position = Position { epoch: 1, seq };
         let jobs = jobs.to_vec();
-        entries.push(Entry { position, at: NOW, jobs, queues: vec![], requests: vec![] }.into());
+        entries.push(JournalEntry { position, at: NOW, jobs, queues: vec![], requests: vec![] }.into());
     }
     entries
 }
@@ -111,7 +111,7 @@ async fn run(ledger: &Ledger, labels: usize, round: u64) -> Result<(), LedgerErr
     let broken: Vec<JobEvent> = born(2 * JOBS).iter().map(failed).collect();
     measure(ledger, "new and failed, with an attempt", broken).await?;
     let begin = Instant::now();
-    ledger.counts(vec![]).await?;
+    ledger.count_by_state(vec![]).await?;
     println!("{:<44} {:>9.1?}", "counts", begin.elapsed());
     let begin = Instant::now();
     let filter = Filter { queues: vec!["images".into()], ..Filter::default() };
@@ -124,7 +124,7 @@ async fn run(ledger: &Ledger, labels: usize, round: u64) -> Result<(), LedgerErr
 async fn main() -> Result<(), LedgerError> {
     let place = std::env::args().nth(1);
     if let Some(url) = place.as_deref().filter(|place| place.starts_with("mysql://")) {
-        Ledger::migrate(url, MigrationState::Applied).await?;
+        Ledger::migrate(url, MigrationMode::Apply).await?;
         let ledger = Ledger::connect(url, LedgerOptions::default()).await?;
         run(&ledger, 0, 0).await?;
         return run(&ledger, 2, 1).await;

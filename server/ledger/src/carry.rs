@@ -19,24 +19,24 @@ use row::Carried;
 
 /// A move of one ledger into another.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Move {
+pub struct Import {
     /// Where the journal of the source ended: tells one source, and one state of it, from
     /// another.
     pub source: Position,
     /// Its directory, for people.
     pub directory: String,
-    pub step: MoveStep,
+    pub step: ImportStep,
     /// How many rows are there.
     pub rows: u64,
 }
 
 /// How far a move is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum MoveStep {
+pub enum ImportStep {
     /// Rows are copied.
-    Copy,
+    CopyRows,
     /// All rows are there, and the hot store is filled from them.
-    Fill,
+    FillStore,
     /// Servers work on it.
     Done,
 }
@@ -57,7 +57,7 @@ macro_rules! turn {
 }
 
 impl Ledger {
-    /// How many rows a ledger in files has in all: what [`Ledger::carry_from`] carries.
+    /// How many rows a ledger in files has in all: what [`Ledger::import_from`] carries.
     ///
     /// # Errors
     /// Only those of the files.
@@ -81,8 +81,8 @@ impl Ledger {
     /// The move into this database; none where there was none.
     ///
     /// # Errors
-    /// Those of the database, and [`LedgerError::Unfit`] for a ledger in files.
-    pub async fn current_move(&self) -> Result<Option<Move>, LedgerError> {
+    /// Those of the database, and [`LedgerError::Misconfigured`] for a ledger in files.
+    pub async fn current_import(&self) -> Result<Option<Import>, LedgerError> {
         let server = self.server()?;
         turn!(server.read, |session| arrival::current(session))
     }
@@ -91,7 +91,7 @@ impl Ledger {
     ///
     /// # Errors
     /// [`LedgerError::NotEmpty`], and those of the database.
-    pub async fn begin_move(&self, of: &Move, at: Millis) -> Result<(), LedgerError> {
+    pub async fn begin_import(&self, of: &Import, at: Millis) -> Result<(), LedgerError> {
         let server = self.server()?;
         turn!(server.write, |session| arrival::begin(session, of, at))
     }
@@ -100,7 +100,7 @@ impl Ledger {
     ///
     /// # Errors
     /// Those of the database.
-    pub async fn set_move_step(&self, step: MoveStep) -> Result<(), LedgerError> {
+    pub async fn set_import_step(&self, step: ImportStep) -> Result<(), LedgerError> {
         let server = self.server()?;
         turn!(server.write, |session| arrival::set_step(session, step))
     }
@@ -109,7 +109,7 @@ impl Ledger {
     ///
     /// # Errors
     /// Those of both. It may be called again, also after a stop in the middle.
-    pub async fn carry_from(
+    pub async fn import_from(
         &self,
         source: &Ledger,
         tell: &(impl Fn(usize) + Sync),
@@ -145,7 +145,7 @@ impl Ledger {
 }
 
 fn unfit(message: &str) -> LedgerError {
-    LedgerError::Unfit { path: Default::default(), message: message.to_owned() }
+    LedgerError::Misconfigured { path: Default::default(), message: message.to_owned() }
 }
 
 async fn carry<R: Carried>(

@@ -24,7 +24,7 @@ pub enum LedgerError {
     Damaged { path: PathBuf, message: String },
     /// The log lines are gone though the ledger is there.
     #[error("{} is missing beside its ledger: put it back, or restore a backup", path.display())]
-    Missing { path: PathBuf },
+    MissingLogs { path: PathBuf },
     /// A newer version of the program wrote the file.
     #[error(
         "the ledger {} has format {found}, this version knows up to {known}: \
@@ -40,7 +40,7 @@ pub enum LedgerError {
     /// The address can not be used, or the database server is not set up for a ledger. The
     /// message names the setting.
     #[error("the ledger {} can not be used: {message}", path.display())]
-    Unfit { path: PathBuf, message: String },
+    Misconfigured { path: PathBuf, message: String },
     /// Something is there already, and rows were to be carried to an empty place.
     #[error(
         "the ledger {} is not empty: it holds {holds}. Name a database that nothing but \
@@ -52,7 +52,7 @@ pub enum LedgerError {
         "the ledger {} is being filled by `sentinel move --from {directory}`, which has not ended: \
          wait for it, or run it again", path.display()
     )]
-    Moving { path: PathBuf, directory: String },
+    ImportInProgress { path: PathBuf, directory: String },
     /// Another projector was here first: read the checkpoint and go on from there.
     #[error("the ledger was projected up to {found}, not {expected}: another projector is at work")]
     Superseded { expected: Position, found: Position },

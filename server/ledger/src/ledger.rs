@@ -9,14 +9,14 @@ use sentinel_domain::limits::{KEYS_MAX, KINDS_MAX, PAYLOAD_MAX_BYTES};
 use sentinel_domain::{
     ApiKey, AttemptEnd, AuditEntry, Filter, Job, JobId, KeyId, Millis, Name, Queue, UniqueKey,
 };
-use sentinel_store::{Entry, IdempotencyRecord, Position};
+use sentinel_store::{JournalEntry, IdempotencyRecord, Position};
 
-use crate::mysql::{self, Migrated, MigrationState, Server, within};
+use crate::mysql::{self, MigrationReport, MigrationMode, Server, within};
 use crate::rows::at_once;
 use crate::sqlite::{Database, Kind};
 use crate::{
-    Expiry, KeyPut, Keys, KnownKind, LedgerError, LogQuery, LogRow, OutputPiece, OutputPlace,
-    OutputQuery, Page, PageRequest, Place, QueueCount, Removed, Stale, StalePage, work,
+    RetentionCutoffs, PutKeyResult, ApiKeySnapshot, KnownKind, LedgerError, LogQuery, LogRow, OutputPiece, OutputPosition,
+    OutputQuery, Page, PageRequest, RetentionCursor, QueueCount, RemovalResult, RemovableJob, RemovablePage, work,
 };
 
 /// How a ledger is opened.
@@ -28,11 +28,11 @@ pub struct LedgerOptions {
     pub max_bytes: Option<u64>,
     /// Work in the thread of the caller: for a program of one thread, where a thread beside it
     /// would only blur the order of things. Elsewhere it holds up everything.
-    pub is_inline: bool,
+    pub run_inline: bool,
     /// The largest payload of a job, in bytes. A database server must take it in one piece.
-    pub payload_bytes: u64,
+    pub max_payload_bytes: u64,
     /// Reach a database that a move has not filled yet, too. Only the move itself does.
-    pub is_for_move: bool,
+    pub allow_unfinished_import: bool,
 }
 
 impl Default for LedgerOptions {
@@ -40,9 +40,9 @@ impl Default for LedgerOptions {
         Self {
             readers: 4,
             max_bytes: None,
-            is_inline: false,
-            payload_bytes: PAYLOAD_MAX_BYTES,
-            is_for_move: false,
+            run_inline: false,
+            max_payload_bytes: PAYLOAD_MAX_BYTES,
+            allow_unfinished_import: false,
         }
     }
 }
@@ -91,7 +91,7 @@ impl Ledger {
     ///
     /// # Errors
     /// [`LedgerError::NewerFormat`] when a newer version wrote it, [`LedgerError::Damaged`]
-    /// when it is no ledger, [`LedgerError::Missing`] when only the ledger is there,
+    /// when it is no ledger, [`LedgerError::MissingLogs`] when only the ledger is there,
     /// [`LedgerError::Unavailable`] when it can not be opened.
     pub async fn open(path: &Path) -> Result<Self, LedgerError> {
         Self::open_with(path, LedgerOptions::default()).await
@@ -108,7 +108,7 @@ impl Ledger {
         if path.exists() {
             let history = open(path, Kind::History).await?;
             if !logs.exists() {
-                return Err(LedgerError::Missing { path: logs });
+                return Err(LedgerError::MissingLogs { path: logs });
             }
             let logs = open(logs, Kind::Logs).await?;
             return Ok(Self { home: Home::Files { history, logs } });
@@ -125,8 +125,8 @@ impl Ledger {
     /// # Errors
     /// [`LedgerError::OlderFormat`] until [`Ledger::migrate`] was run,
     /// [`LedgerError::NewerFormat`] when only a newer version can work on it,
-    /// [`LedgerError::Moving`] while a move fills it,
-    /// [`LedgerError::Unfit`] when the URL or a setting of the server does not fit,
+    /// [`LedgerError::ImportInProgress`] while a move fills it,
+    /// [`LedgerError::Misconfigured`] when the URL or a setting of the server does not fit,
     /// [`LedgerError::Unavailable`] when it can not be reached within some seconds.
     pub async fn connect(url: &str, options: LedgerOptions) -> Result<Self, LedgerError> {
         Ok(Self { home: Home::Server(Server::connect(url, options).await?) })
@@ -137,7 +137,7 @@ impl Ledger {
     ///
     /// # Errors
     /// As for [`Ledger::connect`], but for an older format.
-    pub async fn migrate(url: &str, state: MigrationState) -> Result<Migrated, LedgerError> {
+    pub async fn migrate(url: &str, state: MigrationMode) -> Result<MigrationReport, LedgerError> {
         mysql::migrate(url, state).await
     }
 
@@ -167,12 +167,12 @@ impl Ledger {
     pub async fn project(
         &self,
         from: Position,
-        entries: Vec<Arc<Entry>>,
+        entries: Vec<Arc<JournalEntry>>,
     ) -> Result<Position, LedgerError> {
         // The log lines of a deleted job go first: nobody could find them later.
         let mut gone = work::deleted(&entries);
         while !gone.is_empty() {
-            let done = self.remove_logs(gone.clone()).await?;
+            let done = self.remove_attempt_data(gone.clone()).await?;
             gone.drain(..done);
         }
         ask!(self.history.write, |rows| work::project(rows, from, &entries))
@@ -198,7 +198,7 @@ impl Ledger {
     ///
     /// # Errors
     /// Only those of the file.
-    pub async fn matching(&self, filter: Filter, looks: usize) -> Result<(u64, bool), LedgerError> {
+    pub async fn count_matching(&self, filter: Filter, looks: usize) -> Result<(u64, bool), LedgerError> {
         ask!(self.history.read, |rows| work::matching(rows, &filter, looks))
     }
 
@@ -207,7 +207,7 @@ impl Ledger {
     ///
     /// # Errors
     /// Only those of the file.
-    pub async fn counts(&self, queues: Vec<Name>) -> Result<Vec<QueueCount>, LedgerError> {
+    pub async fn count_by_state(&self, queues: Vec<Name>) -> Result<Vec<QueueCount>, LedgerError> {
         ask!(self.history.read, |rows| work::counts(rows, &queues))
     }
 
@@ -215,7 +215,7 @@ impl Ledger {
     ///
     /// # Errors
     /// Only those of the file.
-    pub async fn finals(&self, queues: Vec<Name>) -> Result<Vec<QueueCount>, LedgerError> {
+    pub async fn count_terminal(&self, queues: Vec<Name>) -> Result<Vec<QueueCount>, LedgerError> {
         ask!(self.history.read, |rows| work::finals(rows, &queues))
     }
 
@@ -224,7 +224,7 @@ impl Ledger {
     ///
     /// # Errors
     /// Only those of the file.
-    pub async fn live(&self, after: Option<JobId>, limit: usize) -> Result<Vec<Job>, LedgerError> {
+    pub async fn live_jobs(&self, after: Option<JobId>, limit: usize) -> Result<Vec<Job>, LedgerError> {
         ask!(self.history.read, |rows| work::live(rows, after, limit))
     }
 
@@ -240,7 +240,7 @@ impl Ledger {
     ///
     /// # Errors
     /// Only those of the file.
-    pub async fn held_keys(
+    pub async fn held_unique_keys(
         &self,
         now: Millis,
     ) -> Result<Vec<(UniqueKey, JobId, Millis)>, LedgerError> {
@@ -251,7 +251,7 @@ impl Ledger {
     ///
     /// # Errors
     /// Only those of the file.
-    pub async fn producers(&self, now: Millis) -> Result<Vec<IdempotencyRecord>, LedgerError> {
+    pub async fn producer_records(&self, now: Millis) -> Result<Vec<IdempotencyRecord>, LedgerError> {
         ask!(self.history.read, |rows| work::producers(rows, now))
     }
 
@@ -301,7 +301,7 @@ impl Ledger {
     ///
     /// # Errors
     /// Only those of the file.
-    pub async fn append_output(&self, at: OutputPlace, data: Bytes) -> Result<u64, LedgerError> {
+    pub async fn append_output(&self, at: OutputPosition, data: Bytes) -> Result<u64, LedgerError> {
         ask!(self.logs.write, |rows| work::append_output(rows, &at, &data))
     }
 
@@ -317,7 +317,7 @@ impl Ledger {
     ///
     /// # Errors
     /// Only those of the file.
-    pub async fn last_with_output(&self, job: JobId, run: u32) -> Result<Option<u32>, LedgerError> {
+    pub async fn last_attempt_with_output(&self, job: JobId, run: u32) -> Result<Option<u32>, LedgerError> {
         ask!(self.logs.read, |rows| work::last_with_output(rows, job, run))
     }
 
@@ -326,12 +326,12 @@ impl Ledger {
     ///
     /// # Errors
     /// Only those of the file.
-    pub async fn expired(
+    pub async fn removable_jobs(
         &self,
-        expiry: Expiry,
-        from: Option<Place>,
+        expiry: RetentionCutoffs,
+        from: Option<RetentionCursor>,
         looks: usize,
-    ) -> Result<StalePage, LedgerError> {
+    ) -> Result<RemovablePage, LedgerError> {
         let looks = looks.max(1);
         ask!(self.history.read, |rows| work::expired(rows, expiry, from.as_ref(), looks))
     }
@@ -340,7 +340,7 @@ impl Ledger {
     ///
     /// # Errors
     /// Only those of the file.
-    pub async fn overfull(&self, max: u64) -> Result<Vec<(Name, u64)>, LedgerError> {
+    pub async fn queues_over_limit(&self, max: u64) -> Result<Vec<(Name, u64)>, LedgerError> {
         ask!(self.history.read, |rows| work::overfull(rows, max))
     }
 
@@ -349,13 +349,13 @@ impl Ledger {
     ///
     /// # Errors
     /// Only those of the file.
-    pub async fn oldest_finished(
+    pub async fn oldest_removable(
         &self,
         queue: Name,
-        expiry: Expiry,
+        expiry: RetentionCutoffs,
         after: Option<JobId>,
         limit: usize,
-    ) -> Result<(Vec<Stale>, Option<JobId>), LedgerError> {
+    ) -> Result<(Vec<RemovableJob>, Option<JobId>), LedgerError> {
         ask!(self.history.read, |rows| work::oldest(rows, &queue, expiry, after, limit))
     }
 
@@ -365,7 +365,7 @@ impl Ledger {
     ///
     /// # Errors
     /// Only those of the file.
-    pub async fn remove(&self, stale: Vec<Stale>) -> Result<Removed, LedgerError> {
+    pub async fn remove_jobs(&self, stale: Vec<RemovableJob>) -> Result<RemovalResult, LedgerError> {
         ask!(self.history.write, |rows| work::remove(rows, &stale))
     }
 
@@ -374,15 +374,15 @@ impl Ledger {
     ///
     /// # Errors
     /// Only those of the file.
-    pub async fn remove_logs(&self, ids: Vec<JobId>) -> Result<usize, LedgerError> {
+    pub async fn remove_attempt_data(&self, ids: Vec<JobId>) -> Result<usize, LedgerError> {
         ask!(self.logs.write, |rows| work::remove_logs(rows, &ids))
     }
 
-    /// All keys, unless nothing changed since [`Keys::seq`] of an answer before.
+    /// All keys, unless nothing changed since [`ApiKeySnapshot::seq`] of an answer before.
     ///
     /// # Errors
     /// Only those of the file.
-    pub async fn keys(&self, known: Option<u64>) -> Result<Option<Keys>, LedgerError> {
+    pub async fn api_keys(&self, known: Option<u64>) -> Result<Option<ApiKeySnapshot>, LedgerError> {
         ask!(self.history.read, |rows| work::keys(rows, known))
     }
 
@@ -390,7 +390,7 @@ impl Ledger {
     ///
     /// # Errors
     /// Only those of the file.
-    pub async fn put_key(&self, key: ApiKey) -> Result<KeyPut, LedgerError> {
+    pub async fn put_api_key(&self, key: ApiKey) -> Result<PutKeyResult, LedgerError> {
         ask!(self.history.write, |rows| work::put_key(rows, &key, KEYS_MAX))
     }
 
@@ -398,7 +398,7 @@ impl Ledger {
     ///
     /// # Errors
     /// Only those of the file.
-    pub async fn revoke_key(&self, id: KeyId, at: Millis) -> Result<Option<ApiKey>, LedgerError> {
+    pub async fn revoke_api_key(&self, id: KeyId, at: Millis) -> Result<Option<ApiKey>, LedgerError> {
         ask!(self.history.write, |rows| work::revoke_key(rows, id, at))
     }
 
@@ -406,7 +406,7 @@ impl Ledger {
     ///
     /// # Errors
     /// Only those of the file.
-    pub async fn touch_keys(&self, used: Vec<(KeyId, Millis)>) -> Result<(), LedgerError> {
+    pub async fn touch_api_keys(&self, used: Vec<(KeyId, Millis)>) -> Result<(), LedgerError> {
         ask!(self.history.write, |rows| work::touch_keys(rows, &used))
     }
 
@@ -422,7 +422,7 @@ impl Ledger {
     ///
     /// # Errors
     /// Only those of the file.
-    pub async fn see_kinds(&self, names: Vec<Name>, at: Millis) -> Result<(), LedgerError> {
+    pub async fn touch_kinds(&self, names: Vec<Name>, at: Millis) -> Result<(), LedgerError> {
         ask!(self.history.write, |rows| work::see_kinds(rows, &names, at))
     }
 
@@ -430,7 +430,7 @@ impl Ledger {
     ///
     /// # Errors
     /// Only those of the file.
-    pub async fn drop_unseen_kinds(&self, before: Millis) -> Result<(), LedgerError> {
+    pub async fn delete_unseen_kinds(&self, before: Millis) -> Result<(), LedgerError> {
         ask!(self.history.write, |rows| work::drop_unseen_kinds(rows, before))
     }
 
@@ -454,7 +454,7 @@ impl Ledger {
     ///
     /// # Errors
     /// Only those of the file.
-    pub async fn put_audit(&self, entries: Vec<AuditEntry>) -> Result<(), LedgerError> {
+    pub async fn append_audit(&self, entries: Vec<AuditEntry>) -> Result<(), LedgerError> {
         ask!(self.history.write, |rows| work::put_audit(rows, &entries))
     }
 
@@ -470,7 +470,7 @@ impl Ledger {
     ///
     /// # Errors
     /// Only those of the file.
-    pub async fn audit(
+    pub async fn list_audit(
         &self,
         below: Option<JobId>,
         limit: usize,

@@ -25,14 +25,14 @@ mod sqlite;
 mod work;
 
 pub use backup::{begin_ledger_epoch, check_ledger, copy_ledger, ledger_checkpoint};
-pub use carry::{Move, MoveStep};
+pub use carry::{Import, ImportStep};
 pub use error::LedgerError;
-pub use identity::{KeyPut, Keys};
+pub use identity::{PutKeyResult, ApiKeySnapshot};
 pub use kind::KnownKind;
 pub use ledger::{Ledger, LedgerOptions};
-pub use mysql::{Migrated, MigrationState};
+pub use mysql::{MigrationReport, MigrationMode};
 pub use query::{
-    LogCursor, LogQuery, LogRow, OutputPiece, OutputPlace, OutputQuery, Page, PageRequest,
+    LogCursor, LogQuery, LogRow, OutputPiece, OutputPosition, OutputQuery, Page, PageRequest,
     QueueCount,
 };
-pub use retention::{Expiry, Place, Removed, Stale, StalePage};
+pub use retention::{RetentionCutoffs, RetentionCursor, RemovalResult, RemovableJob, RemovablePage};

@@ -15,7 +15,7 @@ mod union;
 pub(crate) mod write;
 
 pub(crate) use migrate::migrate;
-pub use migrate::{Migrated, MigrationState};
+pub use migrate::{MigrationReport, MigrationMode};
 pub(crate) use server::Server;
 pub(crate) use session::{Session, within};
 pub(crate) use statement::Value;

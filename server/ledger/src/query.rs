@@ -79,7 +79,7 @@ impl LogRow {
 
 /// Where a piece of output goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct OutputPlace {
+pub struct OutputPosition {
     pub job: JobId,
     pub run: u32,
     pub attempt: u32,

@@ -4,7 +4,7 @@ use sentinel_domain::{Job, JobId, Millis, Name, State, held_key};
 
 /// When a finished job is old enough. A job that finished exactly then is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Expiry {
+pub struct RetentionCutoffs {
     /// The present: a unique key that is held beyond it keeps its job.
     pub now: Millis,
     /// SUCCEEDED jobs that finished by then may go.
@@ -13,7 +13,7 @@ pub struct Expiry {
     pub others_by: Millis,
 }
 
-impl Expiry {
+impl RetentionCutoffs {
     /// The time of a state; None for one that is not final.
     pub fn of(&self, state: State) -> Option<Millis> {
         match state {
@@ -34,14 +34,14 @@ impl Expiry {
 
 /// A job that may go, as it was when it was looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Stale {
+pub struct RemovableJob {
     pub id: JobId,
     pub version: u64,
 }
 
 /// Where a walk through the finished jobs goes on.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Place {
+pub struct RetentionCursor {
     pub(crate) queue: Name,
     pub(crate) state: State,
     pub(crate) after: Option<JobId>,
@@ -49,15 +49,15 @@ pub struct Place {
 
 /// What a part of a walk found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct StalePage {
-    pub jobs: Vec<Stale>,
+pub struct RemovablePage {
+    pub jobs: Vec<RemovableJob>,
     /// Where to go on. None: the walk is at its end.
-    pub next: Option<Place>,
+    pub next: Option<RetentionCursor>,
 }
 
 /// What one transaction removed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Removed {
+pub struct RemovalResult {
     /// How many of the jobs asked for are dealt with; ask again for the rest.
     pub done: usize,
     /// How many of those are gone now. The others had changed.

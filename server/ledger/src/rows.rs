@@ -10,7 +10,7 @@ pub(crate) use kind::KindRows;
 use std::collections::VecDeque;
 
 use sentinel_domain::{AttemptEnd, Job, JobId, Label, Millis, Name, State};
-use sentinel_store::{Entry, Position};
+use sentinel_store::{JournalEntry, Position};
 
 use crate::LogRow;
 use crate::sql::Fault;
@@ -146,7 +146,7 @@ pub(crate) trait Rows: Send {
     fn attempts(&mut self, id: JobId, below: i64, limit: i64) -> impl Answer<Vec<AttemptEnd>>;
 
     /// False when the checkpoint is not `from`.
-    fn move_checkpoint(&mut self, from: Position, last: &Entry) -> impl Answer<bool>;
+    fn move_checkpoint(&mut self, from: Position, last: &JournalEntry) -> impl Answer<bool>;
     fn drop_keys(&mut self, until: Millis) -> impl Answer<()>;
     fn drop_producers(&mut self, until: Millis) -> impl Answer<()>;
     fn write(&mut self, batch: &Batch<'_>) -> impl Answer<()>;

@@ -11,8 +11,8 @@ use std::time::Instant;
 use sentinel_domain::{Command, Job, decide};
 use sentinel_faults::RedisServer;
 use sentinel_store::conformance::make;
-use sentinel_store::{Store, Trim};
-use sentinel_store_redis::{OpenOptions, Redis};
+use sentinel_store::{Store, TrimRequest};
+use sentinel_store_redis::{OpenOptions, RedisStore};
 
 const NOW: i64 = 1_700_000_000_000;
 
@@ -30,7 +30,7 @@ async fn main() {
     let dir = tempfile::tempdir_in(parent).expect("a directory");
     // A rewrite of the log would run beside a part of the figures only.
     let server = RedisServer::start(dir.path(), &["--auto-aof-rewrite-percentage", "0"]);
-    let store = Redis::open(OpenOptions::new(server.url(), NOW)).await.expect("opens");
+    let store = RedisStore::open(OpenOptions::new(server.url(), NOW)).await.expect("opens");
     let mut writer = make::Writer::new(1);
     let row = make::put_session(make::session(1), 1, i64::MAX);
     store.commit(writer.call(NOW).group(row).done()).await.expect("commits");
@@ -102,7 +102,7 @@ fn report(what: &str, jobs: usize, begin: &Begin, server: &RedisServer) {
 async fn enqueue(
     what: &str,
     jobs: Vec<Arc<Job>>,
-    (store, server, writer): (&Redis, &RedisServer, &mut make::Writer),
+    (store, server, writer): (&RedisStore, &RedisServer, &mut make::Writer),
     batch: usize,
 ) {
     let begun = Begin::new(server);
@@ -115,7 +115,7 @@ async fn enqueue(
 
 /// Claims and reports so many jobs from a moment on.
 async fn burn_down(
-    store: &Redis,
+    store: &RedisStore,
     writer: &mut make::Writer,
     (from, jobs): (i64, usize),
     batch: usize,
@@ -137,9 +137,9 @@ async fn burn_down(
     }
 }
 
-async fn trim(store: &Redis, server: &RedisServer, jobs: usize) {
+async fn trim(store: &RedisStore, server: &RedisServer, jobs: usize) {
     let projected = *store.head().borrow();
-    let trim = Trim { projected, terminal_before: i64::MAX, journal_before: NOW, limit: 1_000 };
+    let trim = TrimRequest { projected, terminal_before: i64::MAX, journal_before: NOW, limit: 1_000 };
     let begun = Begin::new(server);
     while store.trim(trim).await.expect("trims").more {}
     report("eviction", jobs, &begun, server);

@@ -33,7 +33,7 @@ const PORT: u16 = 6_379;
 impl Address {
     /// From a URL.
     pub(crate) fn parse(url: &str) -> Result<Self, OpenError> {
-        let wrong = |why: &str| OpenError::Address { url: hidden(url), why: why.into() };
+        let wrong = |why: &str| OpenError::InvalidUrl { url: hidden(url), why: why.into() };
         let (scheme, rest) =
             url.split_once("://").ok_or_else(|| wrong("it has no scheme, such as redis://"))?;
         match scheme {

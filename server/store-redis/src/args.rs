@@ -95,11 +95,11 @@ impl Program {
         if group.request.is_some() {
             self.plain(b'R', 2);
         }
-        for guard in &group.guards {
+        for guard in &group.preconditions {
             self.guard(guard);
         }
         self.classes(group);
-        for change in &group.changes {
+        for change in &group.mutations {
             self.change(change, group);
         }
         if group.request.is_some() {
@@ -122,7 +122,7 @@ impl Program {
             Precondition::KeyHeldBy { id, .. } => self.op(b'H', *id, 1),
             Precondition::SessionOwner { .. } | Precondition::SessionRow(_) => self.plain(b'O', 2),
             Precondition::QueueAbsent { .. } | Precondition::QueueIs(_) => self.plain(b'Q', 2),
-            Precondition::Remembered { .. } => self.plain(b'M', 2),
+            Precondition::IdempotencyRecord { .. } => self.plain(b'M', 2),
         }
     }
 
@@ -130,7 +130,7 @@ impl Program {
     /// arguments of the changes.
     fn classes(&mut self, group: &Transaction) {
         let mut at = 0_u32;
-        for change in &group.changes {
+        for change in &group.mutations {
             if let Mutation::Create { job, .. } = change
                 && job.status.state.is_waiting()
             {
@@ -156,7 +156,7 @@ impl Program {
             Mutation::DropSession(_) => self.plain(b'd', arguments),
             Mutation::PutWorkerInfo { .. } => self.plain(b'c', arguments),
             Mutation::DrainSession(_) => self.plain(b'x', arguments),
-            Mutation::Remember(_) => self.plain(b'm', arguments),
+            Mutation::PutIdempotencyRecord(_) => self.plain(b'm', arguments),
         }
     }
 }
@@ -176,7 +176,7 @@ fn arguments_of(change: &Mutation, group: &Transaction) -> usize {
         | Mutation::PutQueue(_)
         | Mutation::PutSession(_)
         | Mutation::PutWorkerInfo { .. }
-        | Mutation::Remember(_) => 2,
+        | Mutation::PutIdempotencyRecord(_) => 2,
     }
 }
 
@@ -191,15 +191,15 @@ const FIRST: usize = 9;
 /// Writes all arguments of a call.
 pub(crate) fn write(command: &mut Cmd, call: &CommitRequest, seen: Position) {
     let mut program = Program::default();
-    program.text.put_u32(call.groups.len() as u32);
-    for group in &call.groups {
+    program.text.put_u32(call.transactions.len() as u32);
+    for group in &call.transactions {
         program.group(group);
     }
     command.arg(&call.writer.0.to_be_bytes()).arg(call.number).arg(call.now);
     command.arg(seen.epoch).arg(seen.seq).arg(bound(call.promote));
     command.arg(&program.ids.bytes).arg(&program.text);
     command.arg(FIRST + program.arguments + 1);
-    for group in &call.groups {
+    for group in &call.transactions {
         write_group(command, group);
     }
     write_claims(command, call);
@@ -209,10 +209,10 @@ fn write_group(command: &mut Cmd, group: &Transaction) {
     if let Some(request) = &group.request {
         command.arg(&*request.id).arg(&request.content_hash.to_be_bytes());
     }
-    for guard in &group.guards {
+    for guard in &group.preconditions {
         write_guard(command, guard);
     }
-    for change in &group.changes {
+    for change in &group.mutations {
         write_change(command, change, group);
     }
     if let Some(request) = &group.request {
@@ -238,7 +238,7 @@ fn write_guard(command: &mut Cmd, guard: &Precondition) {
         Precondition::QueueIs(queue) => {
             command.arg(&*queue.name).arg(queue_row(queue));
         }
-        Precondition::Remembered { id, answer } => {
+        Precondition::IdempotencyRecord { id, answer } => {
             let known = answer.as_ref().map(|answer| [&[1], &answer[..]].concat());
             command.arg(&**id).arg(known.unwrap_or_default());
         }
@@ -248,7 +248,7 @@ fn write_guard(command: &mut Cmd, guard: &Precondition) {
 /// Something in the group says that the job is there.
 fn is_guarded(group: &Transaction, job: JobId) -> bool {
     group
-        .guards
+        .preconditions
         .iter()
         .any(|guard| matches!(guard, Precondition::JobVersion { id, .. } if *id == job))
 }
@@ -277,7 +277,7 @@ fn write_change(command: &mut Cmd, change: &Mutation, group: &Transaction) {
         Mutation::PutWorkerInfo { session, announcement } => {
             command.arg(&session_bytes(*session)).arg(&announcement[..])
         }
-        Mutation::Remember(memory) => command.arg(&*memory.id).arg(request_row(memory)),
+        Mutation::PutIdempotencyRecord(memory) => command.arg(&*memory.id).arg(request_row(memory)),
     };
 }
 

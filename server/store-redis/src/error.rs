@@ -7,20 +7,18 @@ use sentinel_store::{Position, StoreError};
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     #[error("{url:?} is no address of a Redis: {why}")]
-    Address { url: String, why: String },
+    InvalidUrl { url: String, why: String },
     #[error("Redis is not reachable: {0}")]
     Unreachable(String),
     #[error("Redis {0} is too old: 7.0 or newer is needed, for sharded channels and script flags")]
-    TooOld(String),
+    UnsupportedVersion(String),
     #[error(
         "maxmemory-policy is {0:?}: set it to noeviction, since any other one makes Redis forget \
          jobs when memory is short"
     )]
-    Evicts(String),
-    #[error("{0} is not a number of a shard: only 0 is used today")]
-    Shard(u16),
+    EvictionEnabled(String),
     #[error("the store was written in format {0}, by a newer version; this one reads format 1")]
-    Newer(String),
+    NewerFormat(String),
     #[error(
         "STORE_ROLLED_BACK: Redis is at {at}, but the ledger has everything up to {seen}: Redis lost \
          what it acknowledged. Stop here and run `sentinel rebuild`, which makes the store in Redis \
@@ -31,9 +29,9 @@ pub enum OpenError {
         "a rebuild of the store in Redis began and has not ended: wait for it, or run `sentinel \
          rebuild` again"
     )]
-    Rebuilding,
+    RebuildUnfinished,
     #[error("the store answered what nobody asked for: {0}")]
-    Strange(String),
+    UnexpectedReply(String),
 }
 
 /// Nothing of the kind was asked for.

@@ -19,7 +19,7 @@ use crate::keys::Keys;
 use crate::link::{Connector, Link};
 use crate::news::{self, Board};
 use crate::open::{ask_info, info};
-use crate::options::Replicas;
+use crate::options::ReplicationOptions;
 use crate::pulse::Pulse;
 use crate::reply;
 use crate::writer::SAFE;
@@ -40,7 +40,7 @@ pub(crate) struct Listener {
     pub(crate) clock: Arc<StoreClock>,
     pub(crate) shed_at_percent: u64,
     pub(crate) journal_max_bytes: u64,
-    pub(crate) replicas: Replicas,
+    pub(crate) replication: ReplicationOptions,
 }
 
 /// How far one connection has heard.
@@ -125,7 +125,7 @@ impl Listener {
                 self.board.missed();
             }
             heard.head = heard.head.max(at);
-            if !self.replicas.before_head {
+            if !self.replication.show_only_replicated {
                 self.pulse.reached(at);
             }
             self.board.to_all(message);
@@ -224,7 +224,7 @@ impl Listener {
             return Ok(None);
         }
         let Ok(there) = self.pulse.check(seen, there) else { return Ok(None) };
-        if !self.replicas.before_head || there.seq > seen.seq && self.are_up_to_date(link).await? {
+        if !self.replication.show_only_replicated || there.seq > seen.seq && self.are_up_to_date(link).await? {
             self.pulse.reached(there);
         }
         let unrecorded = number(3).unwrap_or(0).saturating_sub(number(4).unwrap_or(0));
@@ -244,8 +244,8 @@ impl Listener {
         let mut write = redis::cmd("SET");
         write.arg(self.keys.beat()).arg(1);
         link.query(&write).await?;
-        let acknowledged = link.query(&self.replicas.wait(self.replicas.timeout)).await?;
-        Ok(reply::number(acknowledged).is_ok_and(|count| count >= self.replicas.wanted.into()))
+        let acknowledged = link.query(&self.replication.wait(self.replication.timeout)).await?;
+        Ok(reply::number(acknowledged).is_ok_and(|count| count >= self.replication.min_replicas.into()))
     }
 }
 

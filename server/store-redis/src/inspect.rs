@@ -20,18 +20,18 @@ const PINGS: usize = 15;
 #[derive(Clone, Debug)]
 pub struct Inspection {
     /// One, or every node of a Cluster.
-    pub nodes: Vec<Node>,
+    pub nodes: Vec<RedisNode>,
     /// Of a single command, the median of 15.
     pub round_trip: Duration,
     /// Its clock minus the one that was given.
     pub clock_ahead_ms: Millis,
     /// How far the journal is; none where no server has begun the store.
-    pub at: Option<Position>,
+    pub position: Option<Position>,
 }
 
 /// One Redis process.
 #[derive(Clone, Debug, Default)]
-pub struct Node {
+pub struct RedisNode {
     /// As it calls itself; empty where there is only one.
     pub name: String,
     /// Of Redis, or of the Redis that Valkey is like.
@@ -41,27 +41,27 @@ pub struct Node {
     /// Replicas that are connected to it.
     pub replicas: u64,
     /// What it forgets when memory is short; `noeviction` is nothing.
-    pub eviction: String,
+    pub eviction_policy: String,
     /// Bytes in use.
     pub used_bytes: u64,
     /// Bytes that it may use; 0 is without a limit.
     pub max_bytes: u64,
     /// When it syncs its append-only file: `always`, `everysec`, `no`; none where it keeps
     /// no such file, or does not tell.
-    pub appends: Option<String>,
+    pub appendfsync: Option<String>,
     /// Whether it keeps an append-only file.
-    pub is_kept: bool,
+    pub aof_enabled: bool,
 }
 
 /// Looks at the Redis of a URL; `now` is the clock to compare with.
 ///
 /// # Errors
-/// [`OpenError::Address`] and [`OpenError::Unreachable`].
+/// [`OpenError::InvalidUrl`] and [`OpenError::Unreachable`].
 pub async fn inspect(url: &str, now: impl Fn() -> Millis) -> Result<Inspection, OpenError> {
     let defaults = OpenOptions::new(url, now());
     let patience = Patience { connect: defaults.connect_timeout, answer: defaults.answer_timeout };
     let connector = Connector { address: Address::parse(url)?, patience };
-    let keys = Keys::new(&defaults.installation, 0);
+    let keys = Keys::new(&defaults.key_prefix, 0);
     look(&connector, &keys, now).await.map_err(|error| OpenError::Unreachable(error.to_string()))
 }
 
@@ -99,7 +99,7 @@ async fn look(
         nodes,
         round_trip: trips[PINGS / 2],
         clock_ahead_ms: seconds * 1_000 + micros / 1_000 - middle,
-        at: match at[..] {
+        position: match at[..] {
             [Some(epoch), Some(seq)] => Some(Position { epoch, seq }),
             _ => None,
         },
@@ -139,20 +139,20 @@ fn shown(name: &Value) -> String {
     }
 }
 
-fn node(name: &str, text: Value, appends: &Option<String>) -> redis::RedisResult<Node> {
+fn node(name: &str, text: Value, appends: &Option<String>) -> redis::RedisResult<RedisNode> {
     let text: String = redis::from_redis_value(text)?;
     let word = |name| info(&text, name).unwrap_or_default().trim().to_owned();
     let number = |name| word(name).parse().unwrap_or(0);
     let is_kept = word("aof_enabled") == "1";
-    Ok(Node {
+    Ok(RedisNode {
         name: name.to_owned(),
         version: word("redis_version"),
         is_primary: word("role") == "master",
         replicas: number("connected_slaves"),
-        eviction: word("maxmemory_policy"),
+        eviction_policy: word("maxmemory_policy"),
         used_bytes: number("used_memory"),
         max_bytes: number("maxmemory"),
-        appends: appends.clone().filter(|_| is_kept),
-        is_kept,
+        appendfsync: appends.clone().filter(|_| is_kept),
+        aof_enabled: is_kept,
     })
 }

@@ -6,7 +6,7 @@ use bytes::{Buf, Bytes};
 use prost::Message;
 use redis::Value;
 use sentinel_store::codec::{self, Names};
-use sentinel_store::{Entry, IdempotencyRecord, JobEvent, Position, StoreError, stored};
+use sentinel_store::{JournalEntry, IdempotencyRecord, JobEvent, Position, StoreError, stored};
 
 use crate::error::damaged;
 use crate::record;
@@ -18,16 +18,16 @@ pub(crate) fn stream_id(position: Position) -> String {
 }
 
 /// The entries that XRANGE gave.
-pub(crate) fn entries(value: Value, names: &mut Names) -> Result<Vec<Arc<Entry>>, StoreError> {
+pub(crate) fn entries(value: Value, names: &mut Names) -> Result<Vec<Arc<JournalEntry>>, StoreError> {
     array(value)?.into_iter().map(|value| entry(value, names).map(Arc::new)).collect()
 }
 
-fn entry(value: Value, names: &mut Names) -> Result<Entry, StoreError> {
+fn entry(value: Value, names: &mut Names) -> Result<JournalEntry, StoreError> {
     let strange = || damaged("an entry of the journal is not whole");
     let [id, fields] = <[Value; 2]>::try_from(array(value)?).map_err(|_| strange())?;
     let position = text(&bytes(id)?)?.parse().map_err(damaged)?;
     let (jobs, queues, requests) = Default::default();
-    let mut entry = Entry { position, at: 0, jobs, queues, requests };
+    let mut entry = JournalEntry { position, at: 0, jobs, queues, requests };
     let mut fields = array(fields)?.into_iter();
     while let (Some(field), Some(value)) = (fields.next(), fields.next()) {
         let (field, mut value) = (bytes(field)?, bytes(value)?);
@@ -48,7 +48,7 @@ fn entry(value: Value, names: &mut Names) -> Result<Entry, StoreError> {
 fn event(
     field: &Bytes,
     mut value: Bytes,
-    entry: &mut Entry,
+    entry: &mut JournalEntry,
     names: &mut Names,
 ) -> Result<(), StoreError> {
     match &field[..] {
@@ -87,6 +87,6 @@ fn event(
     Ok(())
 }
 
-fn last(entry: &mut Entry) -> Result<&mut JobEvent, StoreError> {
+fn last(entry: &mut JournalEntry) -> Result<&mut JobEvent, StoreError> {
     entry.jobs.last_mut().ok_or_else(|| damaged("an event before its job"))
 }

@@ -10,9 +10,9 @@ pub(crate) struct Keys {
 }
 
 impl Keys {
-    /// Of an installation and the number of a shard.
-    pub(crate) fn new(installation: &str, shard: u16) -> Self {
-        Self { prefix: format!("{installation}:{{s{shard}}}:") }
+    /// Of an key_prefix and the number of a shard.
+    pub(crate) fn new(key_prefix: &str, shard: u16) -> Self {
+        Self { prefix: format!("{key_prefix}:{{s{shard}}}:") }
     }
 
     fn key(&self, name: &str) -> String {

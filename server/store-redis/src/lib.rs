@@ -28,8 +28,8 @@ mod store;
 mod writer;
 
 pub use error::OpenError;
-pub use inspect::{Inspection, Node, inspect};
-pub use options::{OpenOptions, Replicas};
-pub use pulse::Condition;
-pub use rebuild::{Found, Rebuild, RebuildError};
-pub use store::Redis;
+pub use inspect::{Inspection, RedisNode, inspect};
+pub use options::{OpenOptions, ReplicationOptions};
+pub use pulse::StoreHealth;
+pub use rebuild::{ExistingStore, Rebuild, RebuildError};
+pub use store::RedisStore;

@@ -30,7 +30,7 @@ pub(crate) struct ToAll {
     /// There when the call made jobs ready or declared queues.
     pub(crate) by: Option<ServerId>,
     ready: Vec<(Name, Name)>,
-    has_queues: bool,
+    queues_changed: bool,
 }
 
 /// A message to one server.
@@ -80,7 +80,7 @@ impl Board {
                     news.ready.push(class);
                 }
             }
-            news.has_queues |= message.has_queues;
+            news.queues_changed |= message.queues_changed;
         });
     }
 
@@ -125,13 +125,13 @@ impl Board {
 pub(crate) fn to_all(mut message: Bytes, names: &mut Names) -> Result<ToAll, StoreError> {
     let end = message.iter().position(|byte| *byte == 0).unwrap_or(message.len());
     let position = reply::text(&message.split_to(end))?.parse().map_err(damaged)?;
-    let mut all = ToAll { position, by: None, ready: Vec::new(), has_queues: false };
+    let mut all = ToAll { position, by: None, ready: Vec::new(), queues_changed: false };
     if message.is_empty() {
         return Ok(all);
     }
     take(&mut message, 1)?;
     all.by = Some(ServerId(take(&mut message, 8)?.get_u64()));
-    all.has_queues = take(&mut message, 1)?.get_u8() == b'q';
+    all.queues_changed = take(&mut message, 1)?.get_u8() == b'q';
     all.ready = reply::classes(&mut message, names)?;
     Ok(all)
 }

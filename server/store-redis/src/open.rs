@@ -43,13 +43,13 @@ fn check_version(text: &str) -> Result<(), OpenError> {
     let version = info(text, "redis_version").unwrap_or_default();
     let mut parts = version.split('.').map(|part| part.parse::<u32>().unwrap_or(0));
     let found = (parts.next().unwrap_or(0), parts.next().unwrap_or(0));
-    if found < OLDEST { Err(OpenError::TooOld(version.to_owned())) } else { Ok(()) }
+    if found < OLDEST { Err(OpenError::UnsupportedVersion(version.to_owned())) } else { Ok(()) }
 }
 
 fn check_policy(text: &str) -> Result<(), OpenError> {
     match info(text, "maxmemory_policy") {
         None | Some("noeviction") => Ok(()),
-        Some(policy) => Err(OpenError::Evicts(policy.to_owned())),
+        Some(policy) => Err(OpenError::EvictionEnabled(policy.to_owned())),
     }
 }
 
@@ -74,13 +74,13 @@ pub(crate) async fn prepare(
 ) -> Result<(Position, Reading), OpenError> {
     check_server(link).await?;
     // Who has seen the store before does not begin another one in its place.
-    let epoch = if options.seen.is_some() { String::new() } else { options.now.to_string() };
+    let epoch = if options.min_position.is_some() { String::new() } else { options.now.to_string() };
     let begin = |command: &mut redis::Cmd| {
         command.arg(&epoch);
     };
     let asked = Instant::now();
     let answer = scripts.open.call(link, &keys.meta(), begin).await.map_err(unreachable)?;
-    let strange = |error: sentinel_store::StoreError| OpenError::Strange(error.to_string());
+    let strange = |error: sentinel_store::StoreError| OpenError::UnexpectedReply(error.to_string());
     let answered = Instant::now();
     let mut words = Vec::with_capacity(8);
     for value in reply::array(answer).map_err(strange)? {
@@ -91,10 +91,10 @@ pub(crate) async fn prepare(
         bytes.and_then(|bytes| String::from_utf8(bytes.into()).ok()).unwrap_or_default()
     };
     if !word(4).is_empty() {
-        return Err(OpenError::Rebuilding);
+        return Err(OpenError::RebuildUnfinished);
     }
     if !word(2).is_empty() && word(2) != FORMAT {
-        return Err(OpenError::Newer(word(2)));
+        return Err(OpenError::NewerFormat(word(2)));
     }
     let there = format!("{}-{}", word(0), word(1)).parse::<Position>().ok();
     // The journal and the position are written together: one that is further is newer.
@@ -102,14 +102,14 @@ pub(crate) async fn prepare(
     let number = |at: usize| word(at).parse::<i64>().unwrap_or(0);
     let time_us = number(5) * 1_000_000 + number(6);
     let reading = Reading { time_us, told: number(7), asked, answered };
-    match (there, newest.or(options.seen)) {
+    match (there, newest.or(options.min_position)) {
         (Some(at), None) => Ok((at, reading)),
         (Some(at), Some(seen)) if at.epoch == seen.epoch && at.seq >= seen.seq => Ok((at, reading)),
         (at, Some(seen)) => {
             let at = at.map_or_else(|| "its beginning".to_owned(), |at| at.to_string());
             Err(OpenError::RolledBack { at, seen })
         }
-        (None, None) => Err(OpenError::Strange("it has no position".into())),
+        (None, None) => Err(OpenError::UnexpectedReply("it has no position".into())),
     }
 }
 

@@ -7,23 +7,23 @@ use sentinel_store::Position;
 
 /// Which replicas have to have a change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Replicas {
+pub struct ReplicationOptions {
     /// How many of them; at least 1.
-    pub wanted: u32,
+    pub min_replicas: u32,
     /// Until those who wait are told that too few have it. Less than `answer_timeout`.
     pub timeout: Duration,
     /// The head moves, and with it what the ledger and watchers are shown, when replicas have
     /// the change and not before: the next primary is not behind what was seen. All servers of
-    /// an installation agree on it.
-    pub before_head: bool,
+    /// an key_prefix agree on it.
+    pub show_only_replicated: bool,
 }
 
-impl Replicas {
+impl ReplicationOptions {
     /// WAIT for all that its connection wrote before.
     pub(crate) fn wait(&self, timeout: Duration) -> redis::Cmd {
         let mut wait = redis::cmd("WAIT");
         // 0 would mean for ever.
-        wait.arg(self.wanted).arg(timeout.as_millis().max(1) as u64);
+        wait.arg(self.min_replicas).arg(timeout.as_millis().max(1) as u64);
         wait
     }
 }
@@ -34,11 +34,11 @@ pub struct OpenOptions {
     /// See `address.rs` for what is taken.
     pub url: String,
     /// What the names of all keys begin with; two installations in one Redis differ in it.
-    pub installation: String,
+    pub key_prefix: String,
     /// Becomes the epoch where nothing is there yet.
     pub now: Millis,
     /// How far anybody has seen the journal: a store that is behind was rolled back.
-    pub seen: Option<Position>,
+    pub min_position: Option<Position>,
     /// Until a connection stands.
     pub connect_timeout: Duration,
     /// Until an answer is there.
@@ -50,7 +50,7 @@ pub struct OpenOptions {
     /// How much of `maxmemory` may be in use until new jobs are refused, in percent.
     pub shed_at_percent: u64,
     /// What [`sentinel_store::Store::replicated`] waits for.
-    pub replicas: Replicas,
+    pub replication: ReplicationOptions,
 }
 
 impl OpenOptions {
@@ -58,15 +58,15 @@ impl OpenOptions {
     pub fn new(url: impl Into<String>, now: Millis) -> Self {
         Self {
             url: url.into(),
-            installation: "sentinel".to_owned(),
+            key_prefix: "sentinel".to_owned(),
             now,
-            seen: None,
+            min_position: None,
             connect_timeout: Duration::from_secs(2),
             answer_timeout: Duration::from_secs(5),
             pool_size: 8,
             journal_max_bytes: 1 << 30,
             shed_at_percent: 85,
-            replicas: Replicas { wanted: 1, timeout: Duration::from_secs(2), before_head: false },
+            replication: ReplicationOptions { min_replicas: 1, timeout: Duration::from_secs(2), show_only_replicated: false },
         }
     }
 }

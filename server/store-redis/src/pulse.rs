@@ -12,9 +12,9 @@ use tokio::sync::watch;
 
 /// Whether a store is the one that this server saw.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Condition {
+pub enum StoreHealth {
     /// It is.
-    Sound,
+    Healthy,
     /// It lost what this server saw: every call fails, and this says why.
     RolledBack(String),
     /// It was rebuilt since: open it again.
@@ -25,7 +25,7 @@ pub enum Condition {
 #[derive(Debug)]
 pub(crate) struct Pulse {
     pub(crate) head: watch::Sender<Position>,
-    condition: watch::Sender<Condition>,
+    condition: watch::Sender<StoreHealth>,
     /// New jobs are refused: memory is short.
     pub(crate) is_full: AtomicBool,
     /// New jobs are refused: too much of the journal waits for the ledger.
@@ -36,13 +36,13 @@ impl Pulse {
     pub(crate) fn new(at: Position) -> Arc<Self> {
         Arc::new(Self {
             head: watch::Sender::new(at),
-            condition: watch::Sender::new(Condition::Sound),
+            condition: watch::Sender::new(StoreHealth::Healthy),
             is_full: AtomicBool::new(false),
             is_behind: AtomicBool::new(false),
         })
     }
 
-    pub(crate) fn condition(&self) -> watch::Receiver<Condition> {
+    pub(crate) fn condition(&self) -> watch::Receiver<StoreHealth> {
         self.condition.subscribe()
     }
 
@@ -60,9 +60,9 @@ impl Pulse {
     /// How far the journal was seen, while the store is sound.
     pub(crate) fn seen(&self) -> Result<Position, StoreError> {
         match &*self.condition.borrow() {
-            Condition::Sound => Ok(*self.head.borrow()),
-            Condition::RolledBack(why) => Err(StoreError::RolledBack(why.clone())),
-            Condition::Rebuilt => Err(StoreError::RolledBack(
+            StoreHealth::Healthy => Ok(*self.head.borrow()),
+            StoreHealth::RolledBack(why) => Err(StoreError::RolledBack(why.clone())),
+            StoreHealth::Rebuilt => Err(StoreError::RolledBack(
                 "STORE_ROLLED_BACK: the store was rebuilt; this server begins anew with it".into(),
             )),
         }
@@ -90,10 +90,10 @@ impl Pulse {
              this server goes on by itself"
         );
         self.condition.send_if_modified(|condition| {
-            let is_news = *condition == Condition::Sound;
+            let is_news = *condition == StoreHealth::Healthy;
             if is_news {
                 tracing::error!("{why}");
-                *condition = Condition::RolledBack(why.clone());
+                *condition = StoreHealth::RolledBack(why.clone());
             }
             is_news
         });
@@ -103,8 +103,8 @@ impl Pulse {
     /// Somebody made the store anew.
     pub(crate) fn rebuilt(&self) {
         self.condition.send_if_modified(|condition| {
-            let is_news = *condition != Condition::Rebuilt;
-            *condition = Condition::Rebuilt;
+            let is_news = *condition != StoreHealth::Rebuilt;
+            *condition = StoreHealth::Rebuilt;
             is_news
         });
     }

@@ -50,7 +50,7 @@ pub enum RebuildError {
     #[error(
         "the lock of the rebuild was lost: another one is at work, or Redis was emptied meanwhile"
     )]
-    LostLock,
+    LockLost,
     #[error("Redis has no room for all jobs: {used} of {most} bytes are in use; raise maxmemory")]
     Full { used: u64, most: u64 },
     #[error(transparent)]
@@ -59,9 +59,9 @@ pub enum RebuildError {
 
 /// What is in Redis before a rebuild.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Found {
+pub struct ExistingStore {
     /// Where the store stands; none where there is none.
-    pub at: Option<Position>,
+    pub position: Option<Position>,
     /// Jobs in it.
     pub jobs: u64,
     /// A rebuild began and has not ended.
@@ -86,7 +86,7 @@ pub struct Rebuild {
 fn parts(options: &OpenOptions) -> Result<(Connector, Keys), OpenError> {
     let patience = Patience { connect: options.connect_timeout, answer: options.answer_timeout };
     let connector = Connector { address: Address::parse(&options.url)?, patience };
-    Ok((connector, Keys::new(&options.installation, 0)))
+    Ok((connector, Keys::new(&options.key_prefix, 0)))
 }
 
 async fn connect(connector: &Connector) -> Result<Link, OpenError> {
@@ -105,9 +105,9 @@ async fn time(link: &mut Link, keys: &Keys) -> Result<Millis, RebuildError> {
     Ok(ms.cast_signed())
 }
 
-impl Found {
+impl ExistingStore {
     /// Looks at what is there, and changes nothing.
-    pub async fn look(options: &OpenOptions) -> Result<Self, RebuildError> {
+    pub async fn inspect(options: &OpenOptions) -> Result<Self, RebuildError> {
         let (connector, keys) = parts(options)?;
         let mut link = connect(&connector).await?;
         check_server(&mut link).await?;
@@ -119,7 +119,7 @@ impl Found {
         let [at, jobs, is_rebuilding] =
             <[Value; 3]>::try_from(answers).map_err(|_| damaged("expected three answers"))?;
         Ok(Self {
-            at: reply::maybe_position(at)?,
+            position: reply::maybe_position(at)?,
             jobs: reply::number(jobs)?,
             is_rebuilding: reply::number(is_rebuilding)? == 1,
         })
@@ -137,12 +137,12 @@ impl Rebuild {
         owner: ServerId,
         ledger_epoch: u64,
     ) -> Result<Self, RebuildError> {
-        let found = Found::look(options).await?;
+        let found = ExistingStore::inspect(options).await?;
         let (connector, keys) = parts(options)?;
         let mut link = connect(&connector).await?;
         let writing = connect(&connector).await?;
         let now = time(&mut link, &keys).await?;
-        let former = ledger_epoch.max(found.at.map_or(0, |at| at.epoch));
+        let former = ledger_epoch.max(found.position.map_or(0, |at| at.epoch));
         let mut rebuild = Self {
             writer: Writer::new(connector, keys.clone(), Scripts::quiet(), writing),
             scripts: Scripts::new(),
@@ -169,12 +169,12 @@ impl Rebuild {
     }
 
     /// Where the store that was here stood, unless it is worth nothing any more.
-    pub fn was(&self) -> Option<Position> {
+    pub fn previous_position(&self) -> Option<Position> {
         self.was
     }
 
     /// By the clock of Redis, when it began.
-    pub fn now(&self) -> Millis {
+    pub fn started_at(&self) -> Millis {
         self.now
     }
 
@@ -191,7 +191,7 @@ impl Rebuild {
         };
         let answer = script.call(&mut self.link, &self.keys.meta(), args).await;
         answer.map_err(|error| match error.code() {
-            Some("LOSTLOCK") => RebuildError::LostLock,
+            Some("LOSTLOCK") => RebuildError::LockLost,
             _ => unread(error).into(),
         })
     }
@@ -220,7 +220,7 @@ impl Rebuild {
     }
 
     /// The journal of the old store after a position of its epoch, at most `limit` entries.
-    pub async fn tail(
+    pub async fn read_previous_journal(
         &mut self,
         after: Position,
         limit: usize,
@@ -244,7 +244,7 @@ impl Rebuild {
     }
 
     /// The old store is worth nothing any more: drops it, and says how many keys it had.
-    pub async fn clear(&mut self) -> Result<u64, RebuildError> {
+    pub async fn delete_previous(&mut self) -> Result<u64, RebuildError> {
         self.step("carried", |_| {}).await?;
         self.was = None;
         let pattern = format!("{}*", self.keys.prefix());
@@ -275,47 +275,47 @@ impl Rebuild {
     }
 
     /// Puts queues and jobs into the new store, as they are and without a journal.
-    pub async fn put(&mut self, queues: Vec<Queue>, jobs: &[Job]) -> Result<(), RebuildError> {
+    pub async fn put_jobs(&mut self, queues: Vec<Queue>, jobs: &[Job]) -> Result<(), RebuildError> {
         let queues = queues.into_iter().map(Mutation::PutQueue).collect();
         self.commit(queues).await?;
-        let mut changes = Vec::new();
+        let mut mutations = Vec::new();
         let mut bytes = 0;
         for job in jobs {
             bytes += job.spec.payload.len();
             let job = std::sync::Arc::new(job.clone());
-            changes.push(Mutation::Update { job, end: None });
-            if changes.len() == PUT_MAX || bytes >= PUT_BYTES {
-                self.commit(std::mem::take(&mut changes)).await?;
+            mutations.push(Mutation::Update { job, end: None });
+            if mutations.len() == PUT_MAX || bytes >= PUT_BYTES {
+                self.commit(std::mem::take(&mut mutations)).await?;
                 bytes = 0;
             }
         }
-        self.commit(changes).await
+        self.commit(mutations).await
     }
 
     /// Answers that other stores gave and that may be asked for again.
-    pub async fn remember(&mut self, requests: &[IdempotencyRecord]) -> Result<(), RebuildError> {
-        let mut groups = Vec::new();
+    pub async fn put_idempotency_records(&mut self, requests: &[IdempotencyRecord]) -> Result<(), RebuildError> {
+        let mut transactions = Vec::new();
         let mut bytes = 0;
         for request in requests {
             bytes += request.answer.len();
-            groups.push(Transaction { request: Some(request.clone()), ..Transaction::default() });
-            if groups.len() == PUT_MAX || bytes >= PUT_BYTES {
-                self.call(std::mem::take(&mut groups)).await?;
+            transactions.push(Transaction { request: Some(request.clone()), ..Transaction::default() });
+            if transactions.len() == PUT_MAX || bytes >= PUT_BYTES {
+                self.call(std::mem::take(&mut transactions)).await?;
                 bytes = 0;
             }
         }
-        self.call(groups).await
+        self.call(transactions).await
     }
 
-    async fn commit(&mut self, changes: Vec<Mutation>) -> Result<(), RebuildError> {
-        if changes.is_empty() {
+    async fn commit(&mut self, mutations: Vec<Mutation>) -> Result<(), RebuildError> {
+        if mutations.is_empty() {
             return Ok(());
         }
-        self.call(vec![Transaction { changes, ..Transaction::default() }]).await
+        self.call(vec![Transaction { mutations, ..Transaction::default() }]).await
     }
 
-    async fn call(&mut self, groups: Vec<Transaction>) -> Result<(), RebuildError> {
-        if groups.is_empty() {
+    async fn call(&mut self, transactions: Vec<Transaction>) -> Result<(), RebuildError> {
+        if transactions.is_empty() {
             return Ok(());
         }
         if self.renewed.elapsed() >= RENEW {
@@ -327,7 +327,7 @@ impl Rebuild {
             writer: self.owner,
             number: self.number,
             now: self.now,
-            groups,
+            transactions,
             promote: 0,
             claims: Vec::new(),
         };
@@ -335,7 +335,7 @@ impl Rebuild {
         // One whose fate is not known is repeated under its number.
         for _ in 0..3 {
             match self.writer.commit(&call, seen).await {
-                Err(StoreError::Unknown(_) | StoreError::Unavailable(_)) => {}
+                Err(StoreError::OutcomeUnknown(_) | StoreError::Unavailable(_)) => {}
                 done => return done.map(drop).map_err(Into::into),
             }
         }
@@ -352,7 +352,7 @@ impl Rebuild {
     }
 
     /// Unique keys of jobs that ended, with a time of their own.
-    pub async fn hold(&mut self, keys: &[(UniqueKey, JobId, Millis)]) -> Result<(), RebuildError> {
+    pub async fn hold_unique_keys(&mut self, keys: &[(UniqueKey, JobId, Millis)]) -> Result<(), RebuildError> {
         for some in keys.chunks(PUT_MAX) {
             let args = |command: &mut Cmd| {
                 for (key, id, until) in some {
@@ -368,7 +368,7 @@ impl Rebuild {
     }
 
     /// Those of the jobs that are not in the new store.
-    pub async fn missing(&mut self, ids: &[JobId]) -> Result<Vec<JobId>, RebuildError> {
+    pub async fn missing_jobs(&mut self, ids: &[JobId]) -> Result<Vec<JobId>, RebuildError> {
         let mut missing = Vec::new();
         for some in ids.chunks(PUT_MAX) {
             let mut read = redis::cmd("HMGET");
@@ -397,7 +397,7 @@ impl Rebuild {
     }
 
     /// Gives the lock back, so that another rebuild need not wait for its end.
-    pub async fn release(mut self) -> Result<(), RebuildError> {
+    pub async fn release_lock(mut self) -> Result<(), RebuildError> {
         self.ask("release", |_| {}).await.map(drop)
     }
 }

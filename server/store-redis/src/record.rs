@@ -186,7 +186,7 @@ pub(crate) fn decode_status(mut bytes: Bytes, names: &mut Names) -> Result<Statu
     let worker = take_text(&mut bytes, worker_len)?;
     let progress = decode_progress(take(&mut bytes, progress_len)?)?;
     let rest = take(&mut bytes, rest_len)?;
-    let unknown_fields = codec::foreign_of_status(&rest).map_err(damaged)?;
+    let unknown_fields = codec::unknown_status_fields(&rest).map_err(damaged)?;
     let rest = stored::Status::decode(rest).map_err(damaged)?;
     let is_running = code::to_state(state).map_err(damaged)? == State::Running;
     let lease = is_running.then(|| stored::Lease { session: Some(id_of(session)), granted_at_ms });

@@ -84,11 +84,11 @@ pub(crate) fn jobs(value: Value, names: &mut Names) -> Result<Vec<Arc<Job>>, Sto
 /// A reply as it is kept for a repeat: everything but the claimed jobs, of which it has the ids.
 pub(crate) struct Told {
     pub(crate) position: Position,
-    pub(crate) verdicts: Vec<TransactionResult>,
+    pub(crate) results: Vec<TransactionResult>,
     /// Per claim.
     pub(crate) claimed: Vec<Vec<JobId>>,
     pub(crate) ready: Vec<(Name, Name)>,
-    pub(crate) wake_at: Option<Millis>,
+    pub(crate) next_due_at: Option<Millis>,
 }
 
 impl Told {
@@ -98,10 +98,10 @@ impl Told {
         let claimed = self.claimed.iter().map(|ids| jobs.by_ref().take(ids.len()).collect());
         CommitResult {
             position: self.position,
-            verdicts: self.verdicts,
+            results: self.results,
             claimed: claimed.collect(),
             ready: self.ready,
-            wake_at: self.wake_at,
+            next_due_at: self.next_due_at,
         }
     }
 }
@@ -110,7 +110,7 @@ impl Told {
 pub(crate) fn told(mut reply: Bytes, names: &mut Names) -> Result<Told, StoreError> {
     let position = Position { epoch: take_word(&mut reply)?, seq: take_word(&mut reply)? };
     let count = take_u32(&mut reply)?;
-    let verdicts = (0..count).map(|_| verdict(&mut reply, names)).collect::<Result<_, _>>()?;
+    let results = (0..count).map(|_| verdict(&mut reply, names)).collect::<Result<_, _>>()?;
     let count = take_u32(&mut reply)?;
     let sizes = (0..count).map(|_| take_u32(&mut reply)).collect::<Result<Vec<_>, _>>()?;
     let mut claimed = Vec::with_capacity(sizes.len());
@@ -119,8 +119,8 @@ pub(crate) fn told(mut reply: Bytes, names: &mut Names) -> Result<Told, StoreErr
     }
     let ready = classes(&mut reply, names)?;
     let wake = take(&mut reply, 8)?.get_i64();
-    let wake_at = (wake != Millis::MAX).then_some(wake);
-    Ok(Told { position, verdicts, claimed, ready, wake_at })
+    let next_due_at = (wake != Millis::MAX).then_some(wake);
+    Ok(Told { position, results, claimed, ready, next_due_at })
 }
 
 /// Queues and kinds, sorted.
@@ -151,8 +151,8 @@ fn take_word(reply: &mut Bytes) -> Result<u64, StoreError> {
 fn verdict(reply: &mut Bytes, names: &mut Names) -> Result<TransactionResult, StoreError> {
     let conflict = match take(reply, 1)?.get_u8() {
         b'c' => return Ok(TransactionResult::Committed),
-        b'r' => return Ok(TransactionResult::Repeated(take_sized(reply)?)),
-        b'u' => return Ok(TransactionResult::RequestReused),
+        b'r' => return Ok(TransactionResult::Replayed(take_sized(reply)?)),
+        b'u' => return Ok(TransactionResult::IdempotencyKeyReused),
         b'j' => {
             let id = take_id(reply)?;
             let current = if is_there(reply)? {
@@ -182,7 +182,7 @@ fn verdict(reply: &mut Bytes, names: &mut Names) -> Result<TransactionResult, St
         b'm' => {
             let id = text(&take_sized(reply)?)?.into();
             let answer = if is_there(reply)? { Some(take_sized(reply)?) } else { None };
-            Conflict::Remembered { id, answer }
+            Conflict::IdempotencyRecord { id, answer }
         }
         b't' => {
             let queue = names.share(text(&take_sized(reply)?)?);

@@ -24,7 +24,7 @@ pub(crate) struct RecentSpecs {
 impl RecentSpecs {
     /// Keeps the specs that a group brought.
     pub(crate) fn note(&mut self, group: &Transaction) {
-        for change in &group.changes {
+        for change in &group.mutations {
             if let Mutation::Create { job, spec } | Mutation::ReplaceSpec { job, spec } = change {
                 self.by_id.insert(job.id, (job.status.revision, job.spec.clone()));
                 self.by_age.push_back((job.id, spec.len()));

@@ -9,8 +9,8 @@ use redis::Value;
 use sentinel_domain::{Job, JobId, Millis, Name, Queue, SessionId, UniqueKey};
 use sentinel_store::codec::{self, code};
 use sentinel_store::{
-    CommitRequest, CommitResult, Depth, DueWork, Entry, JournalPage, PeerEvents, Position,
-    ServerId, SessionInfo, SessionRow, Store, StoreError, StoreFuture, Trim, Trimmed, Unblocked,
+    CommitRequest, CommitResult, Depth, DueWork, JournalEntry, JournalPage, PeerEvents, Position,
+    ServerId, SessionInfo, SessionRow, Store, StoreError, StoreFuture, TrimRequest, TrimResult, Unblocked,
 };
 use tokio::sync::{Mutex, watch};
 use tokio::task::JoinHandle;
@@ -26,8 +26,8 @@ use crate::link::{Connector, Patience};
 use crate::news::Board;
 use crate::oldest;
 use crate::open;
-use crate::options::{OpenOptions, Replicas};
-use crate::pulse::{Condition, Pulse};
+use crate::options::{OpenOptions, ReplicationOptions};
+use crate::pulse::{StoreHealth, Pulse};
 use crate::read::Reads;
 use crate::record::{self, id_bytes, take};
 use crate::reply;
@@ -48,7 +48,7 @@ const LEAD_MAX_MS: u64 = 3_600_000;
 const POOL_SLACK: Duration = Duration::from_millis(500);
 
 /// The hot truth on Redis.
-pub struct Redis {
+pub struct RedisStore {
     keys: Keys,
     scripts: Scripts,
     reads: Reads,
@@ -60,16 +60,16 @@ pub struct Redis {
     /// Bytes of a journal entry, as of the last read.
     entry_bytes: AtomicU64,
     journal_max_bytes: u64,
-    replicas: Replicas,
+    replication: ReplicationOptions,
 }
 
-impl Drop for Redis {
+impl Drop for RedisStore {
     fn drop(&mut self) {
         self.listener.abort();
     }
 }
 
-impl Redis {
+impl RedisStore {
     /// Connects, checks the server, and begins the store where there is none. Needs a tokio
     /// runtime, in which the subscriber goes on.
     pub async fn open(options: OpenOptions) -> Result<Self, OpenError> {
@@ -77,7 +77,7 @@ impl Redis {
     }
 
     /// Changes when the store is not, or no longer, the one that was opened.
-    pub fn condition(&self) -> watch::Receiver<Condition> {
+    pub fn health(&self) -> watch::Receiver<StoreHealth> {
         self.pulse.condition()
     }
 
@@ -88,7 +88,7 @@ impl Redis {
         let patience =
             Patience { connect: options.connect_timeout, answer: options.answer_timeout };
         let connector = Connector { address: Address::parse(&options.url)?, patience };
-        let keys = Keys::new(&options.installation, 0);
+        let keys = Keys::new(&options.key_prefix, 0);
         let unreachable = |error: redis::RedisError| OpenError::Unreachable(error.to_string());
         let mut link = connector.link().await.map_err(unreachable)?;
         let (at, reading) = open::prepare(&mut link, &keys, &scripts, &options).await?;
@@ -109,7 +109,7 @@ impl Redis {
             clock: clock.clone(),
             shed_at_percent: options.shed_at_percent,
             journal_max_bytes: options.journal_max_bytes,
-            replicas: options.replicas,
+            replication: options.replication,
         };
         let writer = Writer::new(connector, keys.clone(), scripts.clone(), link);
         let reads = Reads::new(pool, keys.clone(), pulse.clone());
@@ -124,7 +124,7 @@ impl Redis {
             listener: tokio::spawn(listener.run()),
             entry_bytes: AtomicU64::new(0),
             journal_max_bytes: options.journal_max_bytes,
-            replicas: options.replicas,
+            replication: options.replication,
         })
     }
 
@@ -144,7 +144,7 @@ impl Redis {
         let mut writer = self.writer.lock().await;
         let seen = self.pulse.seen()?;
         let outcome = writer.commit(&call, seen).await.map_err(|error| self.noted(error))?;
-        if !self.replicas.before_head {
+        if !self.replication.show_only_replicated {
             self.pulse.reached(outcome.position);
         }
         Ok(outcome)
@@ -161,8 +161,8 @@ impl Redis {
     async fn wait_for_replicas(&self, up_to: Position) -> Result<bool, StoreError> {
         let mut writer = self.writer.lock().await;
         self.pulse.seen()?;
-        let is_safe = writer.wait(up_to, &self.replicas).await.map_err(|e| self.noted(e))?;
-        if is_safe && self.replicas.before_head {
+        let is_safe = writer.wait(up_to, &self.replication).await.map_err(|e| self.noted(e))?;
+        if is_safe && self.replication.show_only_replicated {
             self.pulse.reached(up_to);
             writer.tell(up_to).await;
         }
@@ -379,7 +379,7 @@ impl Redis {
         }
         let shown = *self.pulse.head.borrow();
         match entries.first() {
-            Some(first) if self.replicas.before_head && first.position.seq > shown.seq => {
+            Some(first) if self.replication.show_only_replicated && first.position.seq > shown.seq => {
                 Ok(JournalPage::Entries(Vec::new()))
             }
             Some(first) if first.position.seq != after.seq + 1 => Ok(JournalPage::Trimmed),
@@ -389,8 +389,8 @@ impl Redis {
     }
 
     /// Without what replicas may not have.
-    fn shown(&self, mut entries: Vec<Arc<Entry>>, head: Position) -> Vec<Arc<Entry>> {
-        if self.replicas.before_head {
+    fn shown(&self, mut entries: Vec<Arc<JournalEntry>>, head: Position) -> Vec<Arc<JournalEntry>> {
+        if self.replication.show_only_replicated {
             entries.retain(|entry| entry.position.seq <= head.seq);
         }
         entries
@@ -398,13 +398,13 @@ impl Redis {
 
     /// What was read is told when the head is there.
     async fn shown_up_to(&self, at: Position) -> Result<(), StoreError> {
-        if !self.replicas.before_head {
+        if !self.replication.show_only_replicated {
             self.pulse.reached(at);
             return Ok(());
         }
         let mut head = self.pulse.head.subscribe();
         let there = head.wait_for(|head| *head >= at);
-        match tokio::time::timeout(self.replicas.timeout, there).await {
+        match tokio::time::timeout(self.replication.timeout, there).await {
             Ok(_) => Ok(()),
             Err(_) => Err(StoreError::Unavailable(format!(
                 "what is there, up to {at}, is not on enough replicas yet"
@@ -421,7 +421,7 @@ impl Redis {
         Ok(reply::number(answer)? == 1)
     }
 
-    async fn forget(&self, trim: Trim) -> Result<Trimmed, StoreError> {
+    async fn forget(&self, trim: TrimRequest) -> Result<TrimResult, StoreError> {
         let projected = trim.projected;
         let args = |command: &mut redis::Cmd| {
             command.arg(projected.epoch).arg(projected.seq).arg(trim.journal_before);
@@ -442,7 +442,7 @@ impl Redis {
                 break;
             }
         }
-        Ok(Trimmed { finals, more: finals > 0 && finals == trim.limit })
+        Ok(TrimResult { finals, more: finals > 0 && finals == trim.limit })
     }
 }
 
@@ -468,7 +468,7 @@ fn session_of(mut id: Bytes, mut row: Bytes) -> Result<SessionRow, StoreError> {
     Ok(SessionRow { id, owner: ServerId(row.get_u64()), expires_at: row.get_i64() })
 }
 
-impl Store for Redis {
+impl Store for RedisStore {
     fn commit(&self, call: CommitRequest) -> StoreFuture<'_, CommitResult> {
         Box::pin(self.call(call))
     }
@@ -501,7 +501,7 @@ impl Store for Redis {
         Box::pin(self.rows())
     }
 
-    fn cards(&self, sessions: Vec<SessionId>) -> StoreFuture<'_, Vec<Option<SessionInfo>>> {
+    fn session_infos(&self, sessions: Vec<SessionId>) -> StoreFuture<'_, Vec<Option<SessionInfo>>> {
         Box::pin(self.cards_of(sessions))
     }
 
@@ -513,11 +513,11 @@ impl Store for Redis {
         Box::pin(self.needing(now, limit))
     }
 
-    fn tail(&self, after: Position, limit: usize) -> StoreFuture<'_, JournalPage> {
+    fn read_journal(&self, after: Position, limit: usize) -> StoreFuture<'_, JournalPage> {
         Box::pin(self.after(after, limit))
     }
 
-    fn replicated(&self, up_to: Position) -> StoreFuture<'_, bool> {
+    fn wait_replicated(&self, up_to: Position) -> StoreFuture<'_, bool> {
         Box::pin(self.wait_for_replicas(up_to))
     }
 
@@ -525,15 +525,15 @@ impl Store for Redis {
         self.pulse.head.subscribe()
     }
 
-    fn trim(&self, trim: Trim) -> StoreFuture<'_, Trimmed> {
+    fn trim(&self, trim: TrimRequest) -> StoreFuture<'_, TrimResult> {
         Box::pin(self.forget(trim))
     }
 
-    fn news(&self, server: ServerId) -> StoreFuture<'_, PeerEvents> {
+    fn peer_events(&self, server: ServerId) -> StoreFuture<'_, PeerEvents> {
         Box::pin(async move { Ok(self.board.next(server).await) })
     }
 
-    fn lead(&self, server: ServerId, lasts: Duration) -> StoreFuture<'_, bool> {
+    fn acquire_leader_lease(&self, server: ServerId, lasts: Duration) -> StoreFuture<'_, bool> {
         Box::pin(self.take_lead(server, lasts))
     }
 }

@@ -16,7 +16,7 @@ use crate::error::{Fate, damaged, fate};
 use crate::journal;
 use crate::keys::Keys;
 use crate::link::{Connector, Link};
-use crate::options::Replicas;
+use crate::options::ReplicationOptions;
 use crate::record;
 use crate::reply;
 use crate::script::Scripts;
@@ -100,7 +100,7 @@ impl Writer {
         let was_sent = self.unsettled.insert(writer, number) == Some(number);
         let unknown = |was_sent: bool, error: &RedisError| {
             let text = error.to_string();
-            if was_sent { StoreError::Unknown(text) } else { StoreError::Unavailable(text) }
+            if was_sent { StoreError::OutcomeUnknown(text) } else { StoreError::Unavailable(text) }
         };
         let (script, meta) = (self.scripts.commit.clone(), self.keys.meta());
         let link = match self.link().await {
@@ -120,7 +120,7 @@ impl Writer {
                     self.applied =
                         Some(Applied { writer, number, position: *position, is_on_link: true });
                 }
-                if !matches!(outcome, Err(StoreError::Unknown(_))) {
+                if !matches!(outcome, Err(StoreError::OutcomeUnknown(_))) {
                     self.unsettled.remove(&writer);
                 }
                 return outcome;
@@ -145,7 +145,7 @@ impl Writer {
     pub(crate) async fn wait(
         &mut self,
         up_to: Position,
-        replicas: &Replicas,
+        replicas: &ReplicationOptions,
     ) -> Result<bool, StoreError> {
         let unread = crate::error::unread;
         let is_alone = self.alone_since.is_some_and(|since| since.elapsed() < ALONE_MAX);
@@ -176,7 +176,7 @@ impl Writer {
             }
             acknowledged
         };
-        let is_safe = reply::number(acknowledged)? >= u64::from(replicas.wanted);
+        let is_safe = reply::number(acknowledged)? >= u64::from(replicas.min_replicas);
         if is_safe {
             self.alone_since = None;
         } else if !is_alone {
@@ -204,7 +204,7 @@ impl Writer {
         let is_repeat = reply::number(next()?)? == 1;
         let told = reply::told(reply::bytes(next()?)?, &mut self.names)?;
         let ids: Vec<JobId> = told.claimed.iter().flatten().copied().collect();
-        for (group, verdict) in call.groups.iter().zip(&told.verdicts) {
+        for (group, verdict) in call.transactions.iter().zip(&told.results) {
             if *verdict == TransactionResult::Committed {
                 self.specs.note(group);
             }
@@ -267,7 +267,7 @@ impl Writer {
 
     /// Reads what belongs to an answer. The call was applied, so a failure is no refusal.
     async fn ask(&mut self, command: &redis::Cmd) -> Result<Value, StoreError> {
-        let unknown = |error: RedisError| StoreError::Unknown(error.to_string());
+        let unknown = |error: RedisError| StoreError::OutcomeUnknown(error.to_string());
         self.link().await.map_err(unknown)?.query(command).await.map_err(unknown)
     }
 }
@@ -278,6 +278,6 @@ fn forgotten() -> StoreError {
 
 /// The call makes jobs.
 pub(crate) fn has_new(call: &CommitRequest) -> bool {
-    let changes = call.groups.iter().flat_map(|group| &group.changes);
-    changes.into_iter().any(|change| change.grows())
+    let mutations = call.transactions.iter().flat_map(|group| &group.mutations);
+    mutations.into_iter().any(|change| change.needs_space())
 }

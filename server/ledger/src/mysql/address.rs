@@ -21,7 +21,7 @@ pub(crate) struct Address {
 impl Address {
     /// Reads `mysql://user:password@host:port/database`.
     pub(crate) fn parse(url: &str) -> Result<Self, LedgerError> {
-        let unfit = |message: &str| LedgerError::Unfit {
+        let unfit = |message: &str| LedgerError::Misconfigured {
             path: shown(url),
             message: format!("{message}: mysql://USER:PASSWORD@HOST:PORT/DATABASE is expected"),
         };

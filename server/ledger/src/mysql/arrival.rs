@@ -3,10 +3,10 @@
 use diesel::prelude::{ExpressionMethods, OptionalExtension, QueryDsl};
 use diesel_async::RunQueryDsl;
 use sentinel_domain::Millis;
-use sentinel_store::{Entry, Position};
+use sentinel_store::{JournalEntry, Position};
 
 use super::session::Session;
-use crate::carry::{Move, MoveStep};
+use crate::carry::{Import, ImportStep};
 use crate::rows::{KindRows, Rows};
 use crate::sql::Fault;
 use crate::sql::schema::{log_sizes, moves};
@@ -17,14 +17,14 @@ const SHARD: i32 = 0;
 type MoveRow = (i64, i64, String, i32, i64);
 
 /// The move into this database, whether it has ended or not.
-pub(crate) async fn current(session: &mut Session) -> Result<Option<Move>, Fault> {
+pub(crate) async fn current(session: &mut Session) -> Result<Option<Import>, Fault> {
     let row: Option<MoveRow> = moves::table
         .find(SHARD)
         .select((moves::epoch, moves::seq, moves::directory, moves::step, moves::moved))
         .get_result(&mut session.connection)
         .await
         .optional()?;
-    Ok(row.map(|(epoch, seq, directory, step, moved)| Move {
+    Ok(row.map(|(epoch, seq, directory, step, moved)| Import {
         source: Position { epoch: epoch.cast_unsigned(), seq: seq.cast_unsigned() },
         directory,
         step: step_of(step),
@@ -32,33 +32,33 @@ pub(crate) async fn current(session: &mut Session) -> Result<Option<Move>, Fault
     }))
 }
 
-const fn step_of(code: i32) -> MoveStep {
+const fn step_of(code: i32) -> ImportStep {
     match code {
-        1 => MoveStep::Copy,
-        2 => MoveStep::Fill,
-        _ => MoveStep::Done,
+        1 => ImportStep::CopyRows,
+        2 => ImportStep::FillStore,
+        _ => ImportStep::Done,
     }
 }
 
-const fn code_of(step: MoveStep) -> i32 {
+const fn code_of(step: ImportStep) -> i32 {
     match step {
-        MoveStep::Copy => 1,
-        MoveStep::Fill => 2,
-        MoveStep::Done => 3,
+        ImportStep::CopyRows => 1,
+        ImportStep::FillStore => 2,
+        ImportStep::Done => 3,
     }
 }
 
 /// Nobody works on a part of the rows.
 pub(super) async fn refuse_half(session: &mut Session) -> Result<(), Fault> {
     match current(session).await? {
-        Some(begun) if begun.step != MoveStep::Done => Err(Fault::Moving(begun.directory)),
+        Some(begun) if begun.step != ImportStep::Done => Err(Fault::Moving(begun.directory)),
         _ => Ok(()),
     }
 }
 
 /// Begins a move into a database that is empty. From here on it says of itself to be where the
 /// source is, so that no server begins a store beside it.
-pub(crate) async fn begin(session: &mut Session, of: &Move, at: Millis) -> Result<(), Fault> {
+pub(crate) async fn begin(session: &mut Session, of: &Import, at: Millis) -> Result<(), Fault> {
     refuse_rows(session).await?;
     diesel::insert_into(moves::table)
         .values((
@@ -66,13 +66,13 @@ pub(crate) async fn begin(session: &mut Session, of: &Move, at: Millis) -> Resul
             moves::epoch.eq(of.source.epoch.cast_signed()),
             moves::seq.eq(of.source.seq.cast_signed()),
             moves::directory.eq(&of.directory),
-            moves::step.eq(code_of(MoveStep::Copy)),
+            moves::step.eq(code_of(ImportStep::CopyRows)),
             moves::moved.eq(0),
         ))
         .execute(&mut session.connection)
         .await?;
     let (jobs, queues, requests) = Default::default();
-    let last = Entry { position: of.source, at, jobs, queues, requests };
+    let last = JournalEntry { position: of.source, at, jobs, queues, requests };
     if of.source.seq > 0 && !session.move_checkpoint(Position::default(), &last).await? {
         return Err(Fault::NotEmpty("a checkpoint".to_owned()));
     }
@@ -109,7 +109,7 @@ pub(crate) async fn arrived(session: &mut Session, rows: usize) -> Result<(), Fa
     Ok(())
 }
 
-pub(crate) async fn set_step(session: &mut Session, step: MoveStep) -> Result<(), Fault> {
+pub(crate) async fn set_step(session: &mut Session, step: ImportStep) -> Result<(), Fault> {
     diesel::update(moves::table.find(SHARD))
         .set(moves::step.eq(code_of(step)))
         .execute(&mut session.connection)

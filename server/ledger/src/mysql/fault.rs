@@ -51,7 +51,7 @@ fn by_message(path: PathBuf, message: String) -> LedgerError {
         LedgerError::Full { path }
     } else if says(&["max_allowed_packet", "Packet too large"]) {
         let message = format!("{message}; raise max_allowed_packet of the server");
-        LedgerError::Unfit { path, message }
+        LedgerError::Misconfigured { path, message }
     } else if says(&[
         "CONSTRAINT `",
         "Check constraint",

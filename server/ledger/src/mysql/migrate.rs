@@ -58,7 +58,7 @@ const LOCK_S: u32 = 60;
 
 /// What a migration found and did.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Migrated {
+pub struct MigrationReport {
     /// Where, without the password.
     pub ledger: String,
     /// The format before; 0 for an empty database.
@@ -71,11 +71,11 @@ pub struct Migrated {
 
 /// Whether the steps are run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum MigrationState {
+pub enum MigrationMode {
     /// Only told.
-    Planned,
+    DryRun,
     /// Run.
-    Applied,
+    Apply,
 }
 
 #[derive(QueryableByName)]
@@ -93,7 +93,7 @@ struct Held {
 }
 
 /// Brings a database to the format of this version, or only tells what would be done.
-pub(crate) async fn migrate(url: &str, state: MigrationState) -> Result<Migrated, LedgerError> {
+pub(crate) async fn migrate(url: &str, state: MigrationMode) -> Result<MigrationReport, LedgerError> {
     let address = Address::parse(url)?;
     let work = async {
         let mut session = Session::open(&address, Access::Write).await?;
@@ -105,7 +105,7 @@ pub(crate) async fn migrate(url: &str, state: MigrationState) -> Result<Migrated
         steps(&mut session, state).await
     };
     let (from, steps) = work.await.map_err(|fault: Fault| told(fault, address.shown()))?;
-    Ok(Migrated { ledger: address.shown().display().to_string(), from, to: KNOWN, steps })
+    Ok(MigrationReport { ledger: address.shown().display().to_string(), from, to: KNOWN, steps })
 }
 
 /// Held until the connection ends, so also by one that dies. The name is for all of the server.
@@ -118,7 +118,7 @@ async fn lock(session: &mut Session) -> Result<(), Fault> {
     }
 }
 
-async fn steps(session: &mut Session, state: MigrationState) -> Result<(u32, Vec<u32>), Fault> {
+async fn steps(session: &mut Session, state: MigrationMode) -> Result<(u32, Vec<u32>), Fault> {
     let from = match format(session).await? {
         Some((version, readable_by)) => {
             refuse_newer(version, readable_by)?;
@@ -128,7 +128,7 @@ async fn steps(session: &mut Session, state: MigrationState) -> Result<(u32, Vec
     };
     let mut done = Vec::new();
     for step in STEPS.iter().filter(|step| step.version > from) {
-        if state == MigrationState::Applied {
+        if state == MigrationMode::Apply {
             session.run(TABLE).await?;
             for statement in statements(step.sql) {
                 session.run(&statement).await?;

@@ -6,7 +6,7 @@ use diesel::prelude::{ExpressionMethods, OptionalExtension, QueryDsl};
 use diesel::sql_types::BigInt;
 use diesel_async::RunQueryDsl;
 use sentinel_domain::{AttemptEnd, Job, JobId, Label, Millis, Name, State};
-use sentinel_store::{Entry, Position};
+use sentinel_store::{JournalEntry, Position};
 
 use super::session::Session;
 use super::statement::Value;
@@ -169,7 +169,7 @@ impl Rows for Session {
         rows.into_iter().map(query::AttemptRow::into_end).collect()
     }
 
-    async fn move_checkpoint(&mut self, from: Position, last: &Entry) -> Result<bool, Fault> {
+    async fn move_checkpoint(&mut self, from: Position, last: &JournalEntry) -> Result<bool, Fault> {
         let at = query::checkpoint_at(from.epoch.cast_signed(), from.seq.cast_signed());
         let moved = diesel::update(at)
             .set((

@@ -87,7 +87,7 @@ impl Server {
         let told = |fault| told(fault, server.address.shown());
         let mut session = server.open(Access::Write).await.map_err(told)?;
         refuse_unfit(&session, options).map_err(told)?;
-        if !options.is_for_move {
+        if !options.allow_unfinished_import {
             within(BEGIN, refuse_half(&mut session)).await.map_err(told)?;
         }
         server.writers.put(session);
@@ -146,7 +146,7 @@ impl Server {
 
 /// What a database server must be set to, before anything is entrusted to it.
 fn refuse_unfit(session: &Session, options: LedgerOptions) -> Result<(), Fault> {
-    let needed = options.payload_bytes + ROOM_BYTES;
+    let needed = options.max_payload_bytes + ROOM_BYTES;
     if session.packet_bytes < needed {
         return Err(Fault::Unfit(format!(
             "max_allowed_packet of the server is {} bytes, and the largest payload needs \

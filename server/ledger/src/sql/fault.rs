@@ -79,9 +79,9 @@ impl Fault {
             Self::Open(error) => explain(path, error.to_string()),
             Self::Migration(message) | Self::Away(message) => explain(path, message),
             Self::Older { found, known } => LedgerError::OlderFormat { path, found, known },
-            Self::Unfit(message) => LedgerError::Unfit { path, message },
+            Self::Unfit(message) => LedgerError::Misconfigured { path, message },
             Self::NotEmpty(holds) => LedgerError::NotEmpty { path, holds },
-            Self::Moving(directory) => LedgerError::Moving { path, directory },
+            Self::Moving(directory) => LedgerError::ImportInProgress { path, directory },
             Self::Codec(error) => LedgerError::Damaged { path, message: error.to_string() },
             Self::Damaged(message) => LedgerError::Damaged { path, message },
             Self::Length(len) => {

@@ -52,7 +52,7 @@ pub(crate) fn key_of(row: KeyRow) -> Result<ApiKey, Fault> {
             .map_err(|_| Fault::Damaged(format!("a hash of {bytes} bytes")))?,
         name: name.into(),
         role: to_role(role)?,
-        scopes: Scopes::of(queues.split_whitespace().map(Into::into)),
+        scopes: Scopes::new(queues.split_whitespace().map(Into::into)),
         created_at,
         created_by,
         expires_at,

@@ -43,7 +43,7 @@ impl Kind {
 pub(crate) struct Database {
     path: PathBuf,
     max_bytes: Option<u64>,
-    is_inline: bool,
+    run_inline: bool,
     writer: Slots,
     readers: Slots,
 }
@@ -78,7 +78,7 @@ impl Database {
         let database = Arc::new(Self {
             path,
             max_bytes: options.max_bytes,
-            is_inline: options.is_inline,
+            run_inline: options.run_inline,
             writer: Slots::new(1),
             readers: Slots::new(options.readers.max(1)),
         });
@@ -118,7 +118,7 @@ impl Database {
         let permits = slots(&self).permits.clone();
         let permit = permits.acquire_owned().await.expect("the semaphore is never closed");
         let path = self.path.clone();
-        let is_inline = self.is_inline;
+        let run_inline = self.run_inline;
         let work = move || {
             // Held until the closure is done, even if nobody waits for its answer.
             let _permit = permit;
@@ -132,7 +132,7 @@ impl Database {
             }
             done.map_err(|fault| told(fault, &self.path))
         };
-        if is_inline {
+        if run_inline {
             return work();
         }
         match tokio::task::spawn_blocking(work).await {

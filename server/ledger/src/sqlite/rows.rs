@@ -9,7 +9,7 @@ use diesel::sql_types::{BigInt, Nullable};
 use diesel::upsert::excluded;
 use sentinel_domain::{AttemptEnd, Job, JobId, Label, Millis, Name, State};
 use sentinel_store::codec::code;
-use sentinel_store::{Entry, Position};
+use sentinel_store::{JournalEntry, Position};
 
 use super::statement::{PutJob, PutLabel, SetStatus};
 use crate::LogRow;
@@ -121,7 +121,7 @@ impl Rows for SqliteConnection {
         rows.into_iter().map(query::AttemptRow::into_end).collect()
     }
 
-    async fn move_checkpoint(&mut self, from: Position, last: &Entry) -> Result<bool, Fault> {
+    async fn move_checkpoint(&mut self, from: Position, last: &JournalEntry) -> Result<bool, Fault> {
         let at = query::checkpoint_at(from.epoch.cast_signed(), from.seq.cast_signed());
         let moved = diesel::update(at)
             .set((

@@ -4,7 +4,7 @@ use diesel::{Connection, SqliteConnection};
 use sentinel_domain::limits::COUNT_CAP;
 use sentinel_domain::{ApiKey, KeyId, Role, Scopes, State};
 
-use crate::KeyPut;
+use crate::PutKeyResult;
 use crate::rows::at_once;
 use crate::sql::state_code;
 use crate::work::{counts, put_key};
@@ -59,7 +59,7 @@ fn keys_stop_at_their_cap() {
     };
     let max = 3;
     for (id, expected) in
-        [(1, KeyPut::Done), (2, KeyPut::Done), (3, KeyPut::Done), (4, KeyPut::Full)]
+        [(1, PutKeyResult::Added), (2, PutKeyResult::Added), (3, PutKeyResult::Added), (4, PutKeyResult::Full)]
     {
         let put = at_once(put_key(&mut connection, &key(id), max)).map_err(|_| "an error");
         assert_eq!(put, Ok(expected), "{id}");

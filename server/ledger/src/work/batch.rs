@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use sentinel_domain::{AttemptEnd, Job, JobId, Label, Millis, Name, Spec, held_key};
 use sentinel_store::codec::{self, Names};
-use sentinel_store::{Entry, JobEvent, Position};
+use sentinel_store::{JournalEntry, JobEvent, Position};
 
 use crate::sql::{Fault, key, state_code};
 
@@ -64,7 +64,7 @@ impl Changed {
 
 impl<'a> Batch<'a> {
     /// Only the last state of a job is a row.
-    pub(crate) fn of(entries: &'a [Arc<Entry>]) -> Result<Self, Fault> {
+    pub(crate) fn of(entries: &'a [Arc<JournalEntry>]) -> Result<Self, Fault> {
         let mut batch = Self::default();
         let mut names = Names::default();
         for events in by_job(entries).chunk_by(|(_, a), (_, b)| a.id == b.id) {
@@ -74,7 +74,7 @@ impl<'a> Batch<'a> {
             batch.queues.insert(&queue.name, codec::encode_queue(queue));
         }
         let memories = entries.iter().flat_map(|entry| &entry.requests);
-        for memory in memories.filter(|memory| memory.is_of_producer()) {
+        for memory in memories.filter(|memory| memory.is_producer_offset()) {
             batch.producers.insert(&memory.id, (&memory.answer, memory.until));
         }
         batch.labels.sort_by(|a, b| (&a.0.key, &a.0.value, a.1).cmp(&(&b.0.key, &b.0.value, b.1)));
@@ -141,7 +141,7 @@ impl<'a> Batch<'a> {
 }
 
 /// All events, a job's together and in order.
-fn by_job(entries: &[Arc<Entry>]) -> Vec<(Position, &JobEvent)> {
+fn by_job(entries: &[Arc<JournalEntry>]) -> Vec<(Position, &JobEvent)> {
     let mut events: Vec<_> = entries
         .iter()
         .flat_map(|entry| entry.jobs.iter().map(|event| (entry.position, event)))

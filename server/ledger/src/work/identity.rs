@@ -1,23 +1,23 @@
-//! Keys and the audit trail.
+//! ApiKeySnapshot and the audit trail.
 
-use sentinel_domain::limits::{AUDIT_KEEP_MS, KEY_KEEP_MS, PAGE_MAX};
+use sentinel_domain::limits::{AUDIT_RETENTION_MS, KEY_RETENTION_MS, PAGE_MAX};
 use sentinel_domain::{ApiKey, AuditEntry, JobId, KeyId, Millis};
 
 use crate::rows::IdentityRows;
 use crate::sql::Fault;
-use crate::{KeyPut, Keys};
+use crate::{PutKeyResult, ApiKeySnapshot};
 
 /// All keys, unless nothing changed since `known`.
 pub(crate) async fn keys<R: IdentityRows>(
     rows: &mut R,
     known: Option<u64>,
-) -> Result<Option<Keys>, Fault> {
+) -> Result<Option<ApiKeySnapshot>, Fault> {
     // Before the rows: what changes in between is read again.
     let seq = rows.key_changes().await?;
     if known == Some(seq) {
         return Ok(None);
     }
-    Ok(Some(Keys { seq, keys: rows.keys().await? }))
+    Ok(Some(ApiKeySnapshot { seq, keys: rows.keys().await? }))
 }
 
 /// Adds a key, if there is room. Those that ended long ago make some.
@@ -25,19 +25,19 @@ pub(crate) async fn put_key<R: IdentityRows>(
     rows: &mut R,
     key: &ApiKey,
     max: u64,
-) -> Result<KeyPut, Fault> {
+) -> Result<PutKeyResult, Fault> {
     // First, since it locks: two that count at the same time would both find room.
     rows.count_change().await?;
-    rows.drop_ended(key.created_at - KEY_KEEP_MS.cast_signed()).await?;
+    rows.drop_ended(key.created_at - KEY_RETENTION_MS.cast_signed()).await?;
     let there = rows.keys().await?;
     if there.iter().any(|one| one.id == key.id) {
-        return Ok(KeyPut::IdTaken);
+        return Ok(PutKeyResult::IdTaken);
     }
     if there.len() as u64 >= max {
-        return Ok(KeyPut::Full);
+        return Ok(PutKeyResult::Full);
     }
     rows.put_key(key).await?;
-    Ok(KeyPut::Done)
+    Ok(PutKeyResult::Added)
 }
 
 /// Revokes a key; answers it as it is then.
@@ -71,7 +71,7 @@ pub(crate) async fn put_audit<R: IdentityRows>(
         rows.put_audit(entry).await?;
     }
     if let Some(newest) = entries.last() {
-        let oldest = newest.id.created_at() - AUDIT_KEEP_MS.cast_signed();
+        let oldest = newest.id.created_at() - AUDIT_RETENTION_MS.cast_signed();
         if let Ok(oldest) = u128::try_from(oldest) {
             rows.drop_audit(JobId::from_u128(oldest << 80)).await?;
         }

@@ -133,7 +133,7 @@ async fn sources<R: Rows>(rows: &mut R, filter: &Filter) -> Result<Vec<Source>, 
     }
     let mut queues =
         if filter.queues.is_empty() { queue_names(rows).await? } else { distinct(&filter.queues) };
-    queues.retain(|queue| filter.within.has(queue));
+    queues.retain(|queue| filter.within.contains(queue));
     let wanted = |state: &State| filter.states.is_empty() || filter.states.contains(state);
     let states: Vec<State> = State::ALL.into_iter().filter(wanted).collect();
     let pairs = queues.iter().flat_map(|queue| states.iter().map(move |state| (queue, state)));
@@ -178,7 +178,7 @@ fn allows(filter: &Filter, candidate: &Candidate) -> bool {
         Some(state) => filter.states.is_empty() || filter.states.contains(&state),
         None => true,
     };
-    let is_within = candidate.queue.as_ref().is_none_or(|queue| filter.within.has(queue));
+    let is_within = candidate.queue.as_ref().is_none_or(|queue| filter.within.contains(queue));
     state_fits
         && is_within
         && names(&filter.queues, &candidate.queue)

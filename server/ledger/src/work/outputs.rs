@@ -1,23 +1,23 @@
 //! What attempts handed out: appended in order, read from a place on, and forgotten.
 
 use sentinel_domain::JobId;
-use sentinel_domain::limits::{OUTPUT_ATTEMPT_BYTES, OUTPUT_PIECES};
+use sentinel_domain::limits::{OUTPUT_ATTEMPT_BYTES, OUTPUT_CHUNKS};
 
 use crate::rows::{Attempt, Leased, Rows};
 use crate::sql::Fault;
-use crate::{OutputPiece, OutputPlace, OutputQuery};
+use crate::{OutputPiece, OutputPosition, OutputQuery};
 
 /// Writes a piece where it goes on from what is there, and answers the bytes that are there
 /// afterwards. A piece that is there stays as it is.
 pub(crate) async fn append_output<R: Rows>(
     rows: &mut R,
-    at: &OutputPlace,
+    at: &OutputPosition,
     data: &[u8],
 ) -> Result<u64, Fault> {
     let of = leased(at);
     let (piece, end) = rows.output_end(of).await?.unwrap_or((0, 0));
     let after = end + data.len() as i64;
-    let fits = after <= OUTPUT_ATTEMPT_BYTES.cast_signed() && piece < OUTPUT_PIECES.cast_signed();
+    let fits = after <= OUTPUT_ATTEMPT_BYTES.cast_signed() && piece < OUTPUT_CHUNKS.cast_signed();
     if at.offset != end.cast_unsigned() || data.is_empty() || !fits {
         return Ok(end.cast_unsigned());
     }
@@ -78,7 +78,7 @@ pub(super) async fn remove_output<R: Rows>(
     Ok(dropped)
 }
 
-fn leased(at: &OutputPlace) -> Leased {
+fn leased(at: &OutputPosition) -> Leased {
     let of = Attempt { job: at.job, run: i64::from(at.run), attempt: i64::from(at.attempt) };
     Leased { of, epoch: clamped(at.epoch) }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use sentinel_domain::{Job, JobId};
 use sentinel_store::codec::Names;
-use sentinel_store::{Entry, Position};
+use sentinel_store::{JournalEntry, Position};
 
 use super::batch::Batch;
 use super::read;
@@ -15,7 +15,7 @@ use crate::sql::Fault;
 pub(crate) async fn project<R: Rows>(
     rows: &mut R,
     from: Position,
-    entries: &[Arc<Entry>],
+    entries: &[Arc<JournalEntry>],
 ) -> Result<Position, Fault> {
     check_order(from, entries)?;
     let Some(last) = entries.last() else { return Ok(from) };
@@ -49,14 +49,14 @@ async fn take_out<R: Rows>(rows: &mut R, ids: &[JobId], extent: Extent) -> Resul
 }
 
 /// Jobs that the entries say are gone.
-pub(crate) fn deleted(entries: &[Arc<Entry>]) -> Vec<JobId> {
+pub(crate) fn deleted(entries: &[Arc<JournalEntry>]) -> Vec<JobId> {
     let events = entries.iter().flat_map(|entry| &entry.jobs);
     events.filter(|event| event.status.is_deleted()).map(|event| event.id).collect()
 }
 
 /// Dense within an epoch. From the very start any place will do, since the journal may
 /// have been trimmed or belong to a store that was rebuilt.
-fn check_order(from: Position, entries: &[Arc<Entry>]) -> Result<(), Fault> {
+fn check_order(from: Position, entries: &[Arc<JournalEntry>]) -> Result<(), Fault> {
     let mut after = from;
     for found in entries.iter().map(|entry| entry.position) {
         let follows = if found.epoch == after.epoch {

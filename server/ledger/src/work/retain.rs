@@ -12,7 +12,7 @@ use super::read;
 use super::scan::{Merge, queue_names};
 use crate::rows::{Direction, Extent, Lock, Rows, Source};
 use crate::sql::Fault;
-use crate::{Expiry, Place, Removed, Stale, StalePage};
+use crate::{RetentionCutoffs, RetentionCursor, RemovalResult, RemovableJob, RemovablePage};
 
 /// Rows that one transaction deletes, those of one job over. About 20 ms.
 const ROWS_MAX: usize = 4_096;
@@ -21,11 +21,11 @@ const ROWS_MAX: usize = 4_096;
 /// most.
 pub(crate) async fn expired<R: Rows>(
     rows: &mut R,
-    expiry: Expiry,
-    from: Option<&Place>,
+    expiry: RetentionCutoffs,
+    from: Option<&RetentionCursor>,
     looks: usize,
-) -> Result<StalePage, Fault> {
-    let mut page = StalePage::default();
+) -> Result<RemovablePage, Fault> {
+    let mut page = RemovablePage::default();
     let mut names = Names::default();
     let mut looked = 0;
     for (queue, state) in ranges(rows, from).await? {
@@ -36,7 +36,7 @@ pub(crate) async fn expired<R: Rows>(
         let mut merge = Merge::new(vec![source], Direction::Rising { after }, looks);
         loop {
             if looked >= looks {
-                page.next = Some(Place { queue, state, after });
+                page.next = Some(RetentionCursor { queue, state, after });
                 return Ok(page);
             }
             let wanted = R::STEP.min(looks - looked);
@@ -57,12 +57,12 @@ pub(crate) async fn expired<R: Rows>(
     Ok(page)
 }
 
-fn stale(job: Job) -> Stale {
-    Stale { id: job.id, version: job.status.version }
+fn stale(job: Job) -> RemovableJob {
+    RemovableJob { id: job.id, version: job.status.version }
 }
 
 /// Queues and final states, in order, from the place on.
-async fn ranges<R: Rows>(rows: &mut R, from: Option<&Place>) -> Result<Vec<(Name, State)>, Fault> {
+async fn ranges<R: Rows>(rows: &mut R, from: Option<&RetentionCursor>) -> Result<Vec<(Name, State)>, Fault> {
     let queues = queue_names(rows).await?;
     let is_ahead = |queue: &Name, state: State| {
         from.is_none_or(|place| (queue, state) >= (&place.queue, place.state))
@@ -96,10 +96,10 @@ pub(crate) async fn overfull<R: Rows>(rows: &mut R, max: u64) -> Result<Vec<(Nam
 pub(crate) async fn oldest<R: Rows>(
     rows: &mut R,
     queue: &Name,
-    expiry: Expiry,
+    expiry: RetentionCutoffs,
     after: Option<JobId>,
     limit: usize,
-) -> Result<(Vec<Stale>, Option<JobId>), Fault> {
+) -> Result<(Vec<RemovableJob>, Option<JobId>), Fault> {
     let finals = State::ALL.into_iter().filter(|state| state.is_terminal());
     let sources = finals.map(|state| Source::State(queue.clone(), state)).collect();
     let mut merge = Merge::new(sources, Direction::Rising { after }, limit);
@@ -112,9 +112,9 @@ pub(crate) async fn oldest<R: Rows>(
 }
 
 /// Deletes jobs that are as they were looked at, with all that belongs to them but log lines.
-pub(crate) async fn remove<R: Rows>(rows: &mut R, stale: &[Stale]) -> Result<Removed, Fault> {
+pub(crate) async fn remove<R: Rows>(rows: &mut R, stale: &[RemovableJob]) -> Result<RemovalResult, Fault> {
     let mut names = Names::default();
-    let mut removed = Removed::default();
+    let mut removed = RemovalResult::default();
     let mut deleted = 0;
     for step in stale.chunks(R::STEP) {
         if deleted >= ROWS_MAX {
@@ -123,7 +123,7 @@ pub(crate) async fn remove<R: Rows>(rows: &mut R, stale: &[Stale]) -> Result<Rem
         removed.done += step.len();
         let ids: Vec<JobId> = step.iter().map(|one| one.id).collect();
         let jobs = read::jobs(rows, &ids, Lock::Held, &mut names).await?;
-        let is_same = |job: &Job, one: &Stale| {
+        let is_same = |job: &Job, one: &RemovableJob| {
             job.status.version == one.version && job.status.state.is_terminal()
         };
         let same = jobs.into_iter().zip(step);

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use sentinel_domain::{Filter, Job, JobId, Label};
 use sentinel_ledger::{
-    Ledger, LedgerError, LedgerOptions, LogQuery, LogRow, Move, MoveStep, PageRequest,
+    Ledger, LedgerError, LedgerOptions, LogQuery, LogRow, Import, ImportStep, PageRequest,
 };
 use sentinel_store::Position;
 
@@ -36,18 +36,18 @@ async fn filled() -> (Place, Ledger, Journal) {
 /// With the right to work on a part.
 async fn half(place: &Place) -> Ledger {
     let Place::MariaDb(database) = place else { unreachable!("a database") };
-    let options = LedgerOptions { is_for_move: true, ..LedgerOptions::default() };
+    let options = LedgerOptions { allow_unfinished_import: true, ..LedgerOptions::default() };
     Ledger::connect(&database.url(), options).await.expect("connected")
 }
 
 async fn begin(source: &Ledger, target: &Ledger) -> Result<(), LedgerError> {
-    let of = Move {
+    let of = Import {
         source: source.checkpoint().await.expect("a checkpoint"),
         directory: "/srv".to_owned(),
-        step: MoveStep::Copy,
+        step: ImportStep::CopyRows,
         rows: 0,
     };
-    target.begin_move(&of, source.as_of().await.expect("a time")).await
+    target.begin_import(&of, source.as_of().await.expect("a time")).await
 }
 
 /// All that can be asked, of every job.
@@ -73,8 +73,8 @@ async fn answers(ledger: &Ledger, journal: &Journal) -> String {
     let labels = vec![Label { key: "region".into(), value: "a".into() }];
     let labelled = Filter { labels, ..Filter::default() };
     let labelled = ledger.list(labelled, PageRequest { size: 500, before: None }).await;
-    let (counts, queues) = (ledger.counts(Vec::new()).await, ledger.queues().await);
-    let mut keys = ledger.held_keys(0).await.expect("keys");
+    let (counts, queues) = (ledger.count_by_state(Vec::new()).await, ledger.queues().await);
+    let mut keys = ledger.held_unique_keys(0).await.expect("keys");
     keys.sort_by_key(|(_, job, until)| (*until, *job));
     let mut kinds = ledger.kinds(String::new(), 1_000).await.expect("kinds");
     while let Some(last) = kinds.last().filter(|_| kinds.len() % 1_000 == 0) {
@@ -84,7 +84,7 @@ async fn answers(ledger: &Ledger, journal: &Journal) -> String {
         }
         kinds.extend(more);
     }
-    let mut producers = ledger.producers(0).await.expect("producers");
+    let mut producers = ledger.producer_records(0).await.expect("producers");
     producers.sort_by_key(|producer| producer.id.clone());
     let at = (ledger.checkpoint().await, ledger.as_of().await);
     told + &format!("{labelled:?} {counts:?} {queues:?} {keys:?} {kinds:?} {producers:?} {at:?}")
@@ -104,7 +104,7 @@ async fn every_answer_is_the_same_after_any_number_of_stops() {
     let rows = source.row_count().await.expect("counted");
     for micros in (0..).map(|nth: u64| 500 + nth * 700) {
         let carried =
-            tokio::time::timeout(Duration::from_micros(micros), target.carry_from(&source, &tell));
+            tokio::time::timeout(Duration::from_micros(micros), target.import_from(&source, &tell));
         match carried.await {
             Ok(ended) => {
                 ended.expect("carried");
@@ -112,21 +112,21 @@ async fn every_answer_is_the_same_after_any_number_of_stops() {
             }
             Err(_) => stops += 1,
         }
-        let moved = target.current_move().await.expect("read").expect("a move").rows;
+        let moved = target.current_import().await.expect("read").expect("a move").rows;
         assert!(moved <= rows, "no row is counted twice: {moved} of {rows}");
     }
-    let moved = target.current_move().await.expect("read").expect("a move");
-    assert_eq!((moved.rows, moved.step), (rows, MoveStep::Copy));
+    let moved = target.current_import().await.expect("read").expect("a move");
+    assert_eq!((moved.rows, moved.step), (rows, ImportStep::CopyRows));
     println!("{rows} rows after {stops} stops");
     assert!(stops > 3, "it was stopped {stops} times");
     let refused = place.try_open().await.err();
-    assert!(matches!(refused, Some(LedgerError::Moving { .. })), "{refused:?}");
-    target.set_move_step(MoveStep::Done).await.expect("set");
+    assert!(matches!(refused, Some(LedgerError::ImportInProgress { .. })), "{refused:?}");
+    target.set_import_step(ImportStep::Done).await.expect("set");
     let opened = place.open().await;
     let (before, after) = (answers(&source, &journal).await, answers(&opened, &journal).await);
     assert!(before == after, "the answers differ");
-    target.carry_from(&source, &tell).await.expect("nothing is left");
-    assert_eq!(target.current_move().await.expect("read").map(|of| of.rows), Some(rows));
+    target.import_from(&source, &tell).await.expect("nothing is left");
+    assert_eq!(target.current_import().await.expect("read").map(|of| of.rows), Some(rows));
 }
 
 #[tokio::test]
@@ -136,7 +136,7 @@ async fn what_is_there_is_not_written_over() {
     target.project(Position::default(), vec![Journal::new(9).entry(1)]).await.expect("projected");
     let refused = begin(&source, &target).await.err();
     assert!(matches!(refused, Some(LedgerError::NotEmpty { .. })), "{refused:?}");
-    assert_eq!(target.current_move().await, Ok(None));
+    assert_eq!(target.current_import().await, Ok(None));
     place.open().await;
 
     let (_other, target) = fresh(Home::MariaDb).await;

@@ -51,7 +51,7 @@ async fn a_kill_while_projecting_leaves_whole_batches() {
             journal.births(BATCH);
         }
         let expected: Vec<_> = journal.jobs.into_values().collect();
-        let jobs = ledger.live(None, usize::MAX / 4).await.expect("jobs");
+        let jobs = ledger.live_jobs(None, usize::MAX / 4).await.expect("jobs");
         assert!(jobs == expected, "{} jobs, not {}", jobs.len(), expected.len());
     }
 }

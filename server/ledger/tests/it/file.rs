@@ -22,7 +22,7 @@ async fn what_was_projected_is_there_after_opening_again() {
     let ledger = Ledger::open(&directory.path().join("ledger.db")).await.expect("opened again");
     assert_eq!(ledger.checkpoint().await, Ok(at));
     let expected: Vec<_> = journal.jobs.values().cloned().collect();
-    assert_eq!(ledger.live(None, 100).await.expect("jobs"), expected);
+    assert_eq!(ledger.live_jobs(None, 100).await.expect("jobs"), expected);
 }
 
 #[tokio::test]
@@ -68,7 +68,7 @@ async fn a_damaged_page_is_told() {
     bytes[8192..].fill(0x5a);
     std::fs::write(&path, bytes).expect("a damaged file");
     let told = match Ledger::open(&path).await {
-        Ok(ledger) => ledger.live(None, 1_000).await.err(),
+        Ok(ledger) => ledger.live_jobs(None, 1_000).await.err(),
         Err(error) => Some(error),
     };
     assert!(matches!(told, Some(LedgerError::Damaged { .. })), "{told:?}");
@@ -93,11 +93,11 @@ async fn a_full_ledger_keeps_what_it_has_and_goes_on_when_there_is_room() {
     let refused = ledger.project(at, large.clone()).await;
     assert_eq!(refused, Err(LedgerError::Full { path: path.clone() }));
     assert_eq!(ledger.checkpoint().await, Ok(at));
-    assert_eq!(ledger.live(None, 10_000).await.expect("jobs").len(), 50);
+    assert_eq!(ledger.live_jobs(None, 10_000).await.expect("jobs").len(), 50);
     drop(ledger);
     let ledger = Ledger::open(&path).await.expect("without a limit");
     assert_eq!(ledger.project(at, large).await, Ok(journal.position));
-    assert_eq!(ledger.live(None, 10_000).await.expect("jobs").len(), 3_050);
+    assert_eq!(ledger.live_jobs(None, 10_000).await.expect("jobs").len(), 3_050);
 }
 
 #[tokio::test]
@@ -108,6 +108,6 @@ async fn log_lines_that_are_gone_are_told() {
     let logs = directory.path().join("ledger.db-logs");
     std::fs::remove_file(&logs).expect("removed");
     let refused = Ledger::open(&path).await.err();
-    assert_eq!(refused, Some(LedgerError::Missing { path: logs.clone() }));
+    assert_eq!(refused, Some(LedgerError::MissingLogs { path: logs.clone() }));
     assert!(!logs.exists(), "nothing was made in its place");
 }

@@ -1,7 +1,7 @@
 //! The homes of a ledger, so that a test of what it does runs on each.
 
 use sentinel_faults::MariaDb;
-use sentinel_ledger::{Ledger, LedgerError, LedgerOptions, MigrationState};
+use sentinel_ledger::{Ledger, LedgerError, LedgerOptions, MigrationMode};
 
 /// Where a ledger is to be made.
 #[derive(Clone, Copy)]
@@ -38,7 +38,7 @@ pub(crate) async fn fresh(home: Home) -> (Place, Ledger) {
         Home::File => Place::Directory(tempfile::tempdir().expect("a temporary directory")),
         Home::MariaDb => {
             let database = MariaDb::start();
-            let done = Ledger::migrate(&database.url(), MigrationState::Applied).await;
+            let done = Ledger::migrate(&database.url(), MigrationMode::Apply).await;
             done.expect("migrated");
             Place::MariaDb(database)
         }

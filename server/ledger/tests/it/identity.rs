@@ -1,8 +1,8 @@
 //! Keys and the audit trail, on every home.
 
-use sentinel_domain::limits::{AUDIT_KEEP_MS, KEY_KEEP_MS};
+use sentinel_domain::limits::{AUDIT_RETENTION_MS, KEY_RETENTION_MS};
 use sentinel_domain::{ApiKey, AuditEntry, JobId, KeyId, Millis, Role, Scopes};
-use sentinel_ledger::KeyPut;
+use sentinel_ledger::PutKeyResult;
 
 use crate::home::{Home, fresh, on_every_home};
 
@@ -22,7 +22,7 @@ fn key(id: u64) -> ApiKey {
         secret_hash: [id.to_le_bytes()[0]; 32],
         name: "shop".into(),
         role: Role::Producer,
-        scopes: Scopes::of(["mail".into(), "shop.*".into()]),
+        scopes: Scopes::new(["mail".into(), "shop.*".into()]),
         created_at: NOW,
         created_by: "root".into(),
         expires_at: Some(NOW + 5),
@@ -37,10 +37,10 @@ async fn keys_come_back_as_they_were_put(home: Home) {
     for (id, role) in [0, 1, 1 << 63, u64::MAX, 7].into_iter().zip(Role::ALL) {
         let scopes = if id == 0 { Scopes::ALL } else { key(id).scopes };
         let one = ApiKey { role, scopes, expires_at: None, ..key(id) };
-        assert_eq!(ledger.put_key(one.clone()).await, Ok(KeyPut::Done));
+        assert_eq!(ledger.put_api_key(one.clone()).await, Ok(PutKeyResult::Added));
         kept.push(one);
     }
-    assert_eq!(ledger.put_key(key(7)).await, Ok(KeyPut::IdTaken));
+    assert_eq!(ledger.put_api_key(key(7)).await, Ok(PutKeyResult::IdTaken));
     kept.sort_by_key(|one| one.id);
     let found = place.open().await.keys(None).await.expect("keys").expect("some");
     let mut keys = found.keys;
@@ -51,32 +51,32 @@ async fn keys_come_back_as_they_were_put(home: Home) {
 async fn a_revocation_is_kept_and_told_to_other_servers(home: Home) {
     let (place, ledger) = fresh(home).await;
     let other = place.open().await;
-    ledger.put_key(key(1)).await.expect("put");
+    ledger.put_api_key(key(1)).await.expect("put");
     let known = other.keys(None).await.expect("keys").expect("all").seq;
     assert_eq!(other.keys(Some(known)).await, Ok(None));
     // Use is not a change that others must learn of.
-    ledger.touch_keys(vec![(KeyId(1), NOW + 9)]).await.expect("noted");
-    ledger.touch_keys(vec![(KeyId(1), NOW + 8)]).await.expect("noted");
+    ledger.touch_api_keys(vec![(KeyId(1), NOW + 9)]).await.expect("noted");
+    ledger.touch_api_keys(vec![(KeyId(1), NOW + 8)]).await.expect("noted");
     assert_eq!(other.keys(Some(known)).await, Ok(None));
-    let revoked = ledger.revoke_key(KeyId(1), NOW + 1).await.expect("revoked").expect("there");
+    let revoked = ledger.revoke_api_key(KeyId(1), NOW + 1).await.expect("revoked").expect("there");
     assert_eq!((revoked.revoked_at, revoked.last_used_at), (Some(NOW + 1), Some(NOW + 9)));
-    let again = ledger.revoke_key(KeyId(1), NOW + 2).await.expect("revoked").expect("there");
+    let again = ledger.revoke_api_key(KeyId(1), NOW + 2).await.expect("revoked").expect("there");
     assert_eq!(again.revoked_at, Some(NOW + 1), "the first counts");
-    assert_eq!(ledger.revoke_key(KeyId(2), NOW).await, Ok(None));
+    assert_eq!(ledger.revoke_api_key(KeyId(2), NOW).await, Ok(None));
     let told = other.keys(Some(known)).await.expect("keys").expect("a change");
     assert_eq!(told.keys, [revoked]);
 }
 
 async fn old_keys_make_room(home: Home) {
     let (_place, ledger) = fresh(home).await;
-    let ended_at = NOW - KEY_KEEP_MS.cast_signed();
+    let ended_at = NOW - KEY_RETENTION_MS.cast_signed();
     let gone = ApiKey { created_at: 1, expires_at: Some(ended_at - 1), ..key(1) };
     let kept = ApiKey { created_at: 1, expires_at: Some(ended_at), ..key(2) };
     let new = ApiKey { expires_at: None, ..key(3) };
     for one in [gone, kept.clone(), new.clone()] {
-        assert_eq!(ledger.put_key(one).await, Ok(KeyPut::Done));
+        assert_eq!(ledger.put_api_key(one).await, Ok(PutKeyResult::Added));
     }
-    let mut keys = ledger.keys(None).await.expect("keys").expect("all").keys;
+    let mut keys = ledger.api_keys(None).await.expect("keys").expect("all").keys;
     keys.sort_by_key(|one| one.id);
     assert_eq!(keys, [kept, new]);
 }
@@ -97,27 +97,27 @@ fn entry(at: Millis, number: u64) -> AuditEntry {
 async fn the_trail_keeps_the_newest(home: Home) {
     let (_place, ledger) = fresh(home).await;
     let all: Vec<_> = (0_u64..5).map(|n| entry(NOW + n.cast_signed(), n)).collect();
-    ledger.put_audit(all.clone()).await.expect("written");
+    ledger.append_audit(all.clone()).await.expect("written");
     for max in [6, 5] {
         ledger.trim_audit(max).await.expect("trimmed");
-        assert_eq!(ledger.audit(None, 9).await.expect("a page").len(), 5);
+        assert_eq!(ledger.list_audit(None, 9).await.expect("a page").len(), 5);
     }
     ledger.trim_audit(3).await.expect("trimmed");
-    let left = ledger.audit(None, 9).await.expect("a page");
+    let left = ledger.list_audit(None, 9).await.expect("a page");
     assert_eq!(left, [all[4].clone(), all[3].clone(), all[2].clone()]);
 }
 
 async fn the_trail_is_read_in_pages_and_forgets_in_time(home: Home) {
     let (_place, ledger) = fresh(home).await;
-    let old = entry(NOW - AUDIT_KEEP_MS.cast_signed() - 1, 1);
-    ledger.put_audit(vec![old.clone()]).await.expect("written");
-    assert_eq!(ledger.audit(None, 5).await, Ok(vec![old]));
+    let old = entry(NOW - AUDIT_RETENTION_MS.cast_signed() - 1, 1);
+    ledger.append_audit(vec![old.clone()]).await.expect("written");
+    assert_eq!(ledger.list_audit(None, 5).await, Ok(vec![old]));
     let new: Vec<_> = (0_u64..5).map(|n| entry(NOW + n.cast_signed(), n)).collect();
-    ledger.put_audit(new.clone()).await.expect("written");
+    ledger.append_audit(new.clone()).await.expect("written");
     // An answer was lost, and the writer repeats itself.
-    ledger.put_audit(new.clone()).await.expect("written");
-    let page = ledger.audit(None, 3).await.expect("a page");
+    ledger.append_audit(new.clone()).await.expect("written");
+    let page = ledger.list_audit(None, 3).await.expect("a page");
     assert_eq!(page, [new[4].clone(), new[3].clone(), new[2].clone()]);
-    let rest = ledger.audit(Some(page[2].id), 9).await.expect("a page");
+    let rest = ledger.list_audit(Some(page[2].id), 9).await.expect("a page");
     assert_eq!(rest, [new[1].clone(), new[0].clone()], "the oldest is forgotten");
 }

@@ -9,11 +9,11 @@ use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 use rand::{RngExt, SeedableRng};
 use sentinel_domain::{
-    AttemptEnd, Command, Decision, Failure, Job, JobError, JobId, Millis, Name, NewJob, NewValues,
+    AttemptEnd, Command, Decision, Failure, Job, JobError, JobId, Millis, Name, NewJob, SpecUpdate,
     Queue, SessionId, decide, initial_state,
 };
 use sentinel_store::codec::{self, Names};
-use sentinel_store::{Entry, IdempotencyRecord, JobEvent, PRODUCER, Position, content_hash};
+use sentinel_store::{JournalEntry, IdempotencyRecord, JobEvent, PRODUCER_OFFSET_PREFIX, Position, content_hash};
 
 pub(crate) const QUEUES: [&str; 3] = ["images", "mail", "reports"];
 pub(crate) const KINDS: [&str; 3] = ["render", "send", "sum"];
@@ -67,7 +67,7 @@ impl Journal {
             max_attempts: 2,
             ..NewJob::default()
         };
-        let spec = new.admit("spec", "tests", self.now, 1 << 20).expect("a valid job");
+        let spec = new.into_spec("spec", "tests", self.now, 1 << 20).expect("a valid job");
         initial_state(JobId::new(self.now, 0, self.rng.random()), Arc::new(spec), &[], self.now)
     }
 
@@ -86,7 +86,7 @@ impl Journal {
                 started_at: None,
                 failure: Failure { error, next_delay_ms: Some(1), timed_out: false, entropy },
             },
-            (Some(_), 6) => Command::Lose { session },
+            (Some(_), 6) => Command::MarkLost { session },
             (Some(lease), _) => Command::Release { lease },
             (None, 0) => cancel,
             (None, 1) if self.rng.random_bool(0.3) => Command::Delete,
@@ -100,17 +100,17 @@ impl Journal {
     fn new_values(&mut self, job: &Job) -> Command {
         let is_large = self.rng.random_bool(0.3);
         let value = ["a", "b"].choose(&mut self.rng).expect("not empty").to_string();
-        let values = NewValues {
+        let values = SpecUpdate {
             payload: Some(vec![b'y'; if is_large { 3_000 } else { 10 }].into()),
             labels: self.rng.random_bool(0.7).then(|| vec![("shop".to_owned(), value)]),
-            ..NewValues::default()
+            ..SpecUpdate::default()
         };
         let spec = values.apply(&job.spec, "spec", self.now, 1 << 20).expect("valid values");
         Command::Update { spec: Arc::new(spec) }
     }
 
     /// One more group commit with `changes` attempts at a change.
-    pub(crate) fn entry(&mut self, changes: usize) -> Arc<Entry> {
+    pub(crate) fn entry(&mut self, changes: usize) -> Arc<JournalEntry> {
         self.now += self.rng.random_range(1..40);
         self.position.seq += 1;
         let mut events = Vec::new();
@@ -159,7 +159,7 @@ impl Journal {
     /// Of applications, which a ledger does not keep, and of producers, which it does.
     fn requests(&mut self) -> Vec<IdempotencyRecord> {
         let seq = self.position.seq;
-        let of_whom = ["request".to_owned(), format!("{PRODUCER}{}", seq % 4)];
+        let of_whom = ["request".to_owned(), format!("{PRODUCER_OFFSET_PREFIX}{}", seq % 4)];
         let memories = of_whom.map(|id| {
             let answer = Bytes::from(seq.to_string());
             let until = self.now + 500 * (seq % 7).cast_signed();
@@ -171,16 +171,16 @@ impl Journal {
     }
 
     /// The entry as it comes out of a store: encoded and decoded.
-    fn seal(&mut self, jobs: Vec<JobEvent>, queues: Vec<Queue>) -> Arc<Entry> {
+    fn seal(&mut self, jobs: Vec<JobEvent>, queues: Vec<Queue>) -> Arc<JournalEntry> {
         let requests = self.requests();
-        let entry = Entry { position: self.position, at: self.now, jobs, queues, requests };
+        let entry = JournalEntry { position: self.position, at: self.now, jobs, queues, requests };
         let bytes = Bytes::from(codec::encode_entry(&entry));
         let mut names = Names::default();
         Arc::new(codec::decode_entry(self.position, bytes, &mut names).expect("what was encoded"))
     }
 
     /// One entry with that many new jobs, ready to run.
-    pub(crate) fn births(&mut self, count: usize) -> Arc<Entry> {
+    pub(crate) fn births(&mut self, count: usize) -> Arc<JournalEntry> {
         self.now += 1;
         let mut events = Vec::new();
         for _ in 0..count {
@@ -193,10 +193,10 @@ impl Journal {
     }
 
     /// One entry with a new job that is failed with a message.
-    pub(crate) fn failure(&mut self, new: NewJob, message: &str) -> (JobId, Arc<Entry>) {
+    pub(crate) fn failure(&mut self, new: NewJob, message: &str) -> (JobId, Arc<JournalEntry>) {
         self.now += 1;
         self.position.seq += 1;
-        let spec = new.admit("spec", "tests", self.now, 16 << 20).expect("a valid job");
+        let spec = new.into_spec("spec", "tests", self.now, 16 << 20).expect("a valid job");
         let job =
             initial_state(JobId::new(self.now, 0, self.rng.random()), spec.into(), &[], self.now);
         let start = Command::Start { session: SessionId::from_u128(1), worker: "w1".into() };

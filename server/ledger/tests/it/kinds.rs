@@ -52,11 +52,11 @@ async fn a_kind_is_kept_while_it_is_seen(home: Home) {
     let kinds = ["a", "b", "c"].map(|name| kind(name, NOW, NOW));
     ledger.declare_kinds(kinds.into()).await.expect("taken");
     let all = ["b".into(), "c".into(), "unknown".into()];
-    ledger.see_kinds(all.into(), NOW + 2).await.expect("noted");
-    ledger.see_kinds(vec!["c".into()], NOW + 1).await.expect("noted");
-    ledger.drop_unseen_kinds(NOW).await.expect("dropped");
+    ledger.touch_kinds(all.into(), NOW + 2).await.expect("noted");
+    ledger.touch_kinds(vec!["c".into()], NOW + 1).await.expect("noted");
+    ledger.delete_unseen_kinds(NOW).await.expect("dropped");
     assert_eq!(names(&ledger).await, ["a", "b", "c"]);
-    ledger.drop_unseen_kinds(NOW + 2).await.expect("dropped");
+    ledger.delete_unseen_kinds(NOW + 2).await.expect("dropped");
     assert_eq!(names(&ledger).await, ["b", "c"], "what was seen is never seen earlier");
 }
 

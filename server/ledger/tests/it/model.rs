@@ -66,7 +66,7 @@ fn random_filter(journal: &mut Journal) -> Filter {
         let queue = QUEUES.choose(rng).copied().unwrap_or("none");
         let prefix = format!("{}*", &queue[..1]);
         filter.within =
-            Scopes::of([if rng.random_bool(0.5) { queue.into() } else { prefix.into() }]);
+            Scopes::new([if rng.random_bool(0.5) { queue.into() } else { prefix.into() }]);
     }
     filter
 }
@@ -135,7 +135,7 @@ async fn look_ups_equal_the_fold(home: Home) {
             journal.jobs.values().filter(|job| !job.status.state.is_terminal()).cloned().collect();
         let mut found = Vec::new();
         loop {
-            let page = ledger.live(found.last().map(|job: &Job| job.id), 7).await.expect("live");
+            let page = ledger.live_jobs(found.last().map(|job: &Job| job.id), 7).await.expect("live");
             let is_last = page.len() < 7;
             found.extend(page);
             if is_last {
@@ -157,10 +157,10 @@ async fn a_preview_stops_at_its_looks(home: Home) {
         let mut filter = random_filter(&mut journal);
         filter.states.push(State::Ready);
         let expected = journal.jobs.values().filter(|job| filter.matches(job)).count() as u64;
-        let all = ledger.matching(filter.clone(), 100_000).await.expect("counted");
+        let all = ledger.count_matching(filter.clone(), 100_000).await.expect("counted");
         assert_eq!(all, (expected, false), "{filter:?}");
         for looks in [1, 7, 50] {
-            let (count, capped) = ledger.matching(filter.clone(), looks).await.expect("counted");
+            let (count, capped) = ledger.count_matching(filter.clone(), looks).await.expect("counted");
             assert!(count <= looks as u64 && count <= expected, "{looks}: {filter:?}");
             assert!(capped || count == expected, "{looks}: {filter:?}");
         }
@@ -182,11 +182,11 @@ async fn counts_equal_the_fold(home: Home) {
             assert!(counts.iter().all(|count| !count.capped));
             counts.into_iter().map(|c| ((c.queue, c.state), c.count)).collect::<Vec<_>>()
         };
-        let found = ledger.counts(queues.clone()).await.expect("counts");
+        let found = ledger.count_by_state(queues.clone()).await.expect("counts");
         assert_eq!(pairs(found), expected.clone().into_iter().collect::<Vec<_>>());
         let named = !queues.is_empty();
         expected.retain(|(_, state), _| named && state.is_terminal());
-        let found = ledger.finals(queues).await.expect("counts of what ended");
+        let found = ledger.count_terminal(queues).await.expect("counts of what ended");
         assert_eq!(pairs(found), expected.into_iter().collect::<Vec<_>>());
     }
 }
@@ -224,11 +224,11 @@ async fn keys_are_held_until_their_time(home: Home) {
         });
         let mut expected: Vec<_> = held.collect();
         expected.sort();
-        let mut found = ledger.held_keys(now).await.expect("keys");
+        let mut found = ledger.held_unique_keys(now).await.expect("keys");
         found.sort();
         assert_eq!(found, expected);
     }
-    assert!(ledger.held_keys(journal.now + 10_000).await.expect("keys").is_empty());
+    assert!(ledger.held_unique_keys(journal.now + 10_000).await.expect("keys").is_empty());
 }
 
 async fn producers_are_known_until_their_time(home: Home) {
@@ -240,9 +240,9 @@ async fn producers_are_known_until_their_time(home: Home) {
         let known = journal.producers.values().filter(|producer| producer.until > now);
         let mut expected: Vec<_> = known.cloned().collect();
         expected.sort_by_key(|producer| (producer.until, producer.id.clone()));
-        let mut found = ledger.producers(now).await.expect("producers");
+        let mut found = ledger.producer_records(now).await.expect("producers");
         found.sort_by_key(|producer| (producer.until, producer.id.clone()));
         assert_eq!(found, expected);
     }
-    assert!(ledger.producers(journal.now + 10_000).await.expect("producers").is_empty());
+    assert!(ledger.producer_records(journal.now + 10_000).await.expect("producers").is_empty());
 }

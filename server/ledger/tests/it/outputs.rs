@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 use sentinel_domain::JobId;
-use sentinel_domain::limits::{OUTPUT_ATTEMPT_BYTES, OUTPUT_PIECE_BYTES};
-use sentinel_ledger::{Ledger, OutputPlace, OutputQuery};
+use sentinel_domain::limits::{OUTPUT_ATTEMPT_BYTES, OUTPUT_CHUNK_BYTES};
+use sentinel_ledger::{Ledger, OutputPosition, OutputQuery};
 
 use crate::home::{Home, fresh, on_every_home};
 use crate::journal::START;
@@ -19,15 +19,15 @@ fn job(number: u16) -> JobId {
     JobId::new(START, 0, u64::from(number) << 2)
 }
 
-fn place(job: JobId, epoch: u64, offset: u64) -> OutputPlace {
-    OutputPlace { job, run: 1, attempt: 1, epoch, offset }
+fn place(job: JobId, epoch: u64, offset: u64) -> OutputPosition {
+    OutputPosition { job, run: 1, attempt: 1, epoch, offset }
 }
 
 fn all(job: JobId) -> OutputQuery {
     OutputQuery { job, run: 1, attempt: 1, after: None, offset: 0 }
 }
 
-async fn put(ledger: &Ledger, at: OutputPlace, data: &[u8]) -> u64 {
+async fn put(ledger: &Ledger, at: OutputPosition, data: &[u8]) -> u64 {
     ledger.append_output(at, Bytes::copy_from_slice(data)).await.expect("written")
 }
 
@@ -48,7 +48,7 @@ async fn read(ledger: &Ledger, mut query: OutputQuery) -> Vec<u8> {
 async fn pieces_come_once_and_only_where_the_output_goes_on(home: Home) {
     let (_directory, ledger) = fresh(home).await;
     let id = job(1);
-    assert_eq!(ledger.last_with_output(id, 1).await, Ok(None));
+    assert_eq!(ledger.last_attempt_with_output(id, 1).await, Ok(None));
     assert_eq!(put(&ledger, place(id, 7, 5), b"early").await, 0, "nothing is before it");
     assert_eq!(put(&ledger, place(id, 7, 0), b"one ").await, 4);
     assert_eq!(put(&ledger, place(id, 7, 0), b"one ").await, 4, "again");
@@ -65,8 +65,8 @@ async fn pieces_come_once_and_only_where_the_output_goes_on(home: Home) {
         let rest = whole.get(usize::try_from(offset).unwrap_or(usize::MAX)..).unwrap_or_default();
         assert!(read(&ledger, OutputQuery { offset, ..all(id) }).await == rest, "from {offset}");
     }
-    assert_eq!(ledger.last_with_output(id, 1).await, Ok(Some(1)));
-    assert_eq!(ledger.last_with_output(id, 2).await, Ok(None));
+    assert_eq!(ledger.last_attempt_with_output(id, 1).await, Ok(Some(1)));
+    assert_eq!(ledger.last_attempt_with_output(id, 2).await, Ok(None));
     assert_eq!(read(&ledger, OutputQuery { attempt: 2, ..all(id) }).await, b"");
 }
 
@@ -86,7 +86,7 @@ async fn a_new_lease_of_an_attempt_starts_its_output_anew(home: Home) {
 async fn an_attempt_hands_out_no_more_than_its_bound(home: Home) {
     let (_directory, ledger) = fresh(home).await;
     let id = job(1);
-    let piece = vec![b'x'; OUTPUT_PIECE_BYTES as usize];
+    let piece = vec![b'x'; OUTPUT_CHUNK_BYTES as usize];
     let mut end = 0;
     while end < OUTPUT_ATTEMPT_BYTES {
         end = put(&ledger, place(id, 1, end), &piece).await;
@@ -108,7 +108,7 @@ async fn output_goes_with_its_job_in_bounded_steps(home: Home) {
         }
     }
     let mut steps = 0;
-    while ledger.remove_logs(vec![gone]).await == Ok(0) {
+    while ledger.remove_attempt_data(vec![gone]).await == Ok(0) {
         steps += 1;
         assert!(steps < 10, "it comes to an end");
     }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use sentinel_faults::MariaDb;
-use sentinel_ledger::{KnownKind, Ledger, LedgerOptions, MigrationState};
+use sentinel_ledger::{KnownKind, Ledger, LedgerOptions, MigrationMode};
 use sentinel_store::Position;
 
 use crate::journal::Journal;
@@ -156,7 +156,7 @@ async fn every_question_uses_an_index_on_mariadb() {
         "--innodb-stats-auto-recalc=OFF",
         &log,
     ]);
-    let done = Ledger::migrate(&database.url(), MigrationState::Applied).await;
+    let done = Ledger::migrate(&database.url(), MigrationMode::Apply).await;
     done.expect("migrated");
     let mut journal = Journal::new(1);
     let mut at = Position::default();
@@ -192,13 +192,13 @@ async fn every_question_uses_an_index_on_mariadb() {
     sections.push(("get", log.taken()));
     ask_lists(&ledger).await;
     sections.push(("list", log.taken()));
-    ledger.counts(vec![]).await.expect("counts");
+    ledger.count_by_state(vec![]).await.expect("counts");
     sections.push(("counts", log.taken()));
-    ledger.live(None, 10).await.expect("jobs");
+    ledger.live_jobs(None, 10).await.expect("jobs");
     sections.push(("live", log.taken()));
     ledger.queues().await.expect("queues");
-    ledger.held_keys(journal.now).await.expect("keys");
-    ledger.producers(journal.now).await.expect("producers");
+    ledger.held_unique_keys(journal.now).await.expect("keys");
+    ledger.producer_records(journal.now).await.expect("producers");
     ledger.attempts(ids[0], None, 10).await.expect("attempts");
     ledger.checkpoint().await.expect("a checkpoint");
     ledger.as_of().await.expect("a time");
@@ -208,7 +208,7 @@ async fn every_question_uses_an_index_on_mariadb() {
     retain(&ledger, &journal).await;
     sections.push(("retention", log.taken()));
     let logged = *journal.jobs.keys().next().expect("a job");
-    ledger.remove_logs(vec![logged]).await.expect("removed");
+    ledger.remove_attempt_data(vec![logged]).await.expect("removed");
     sections.push(("retention of logs", log.taken()));
     ask_kinds(&ledger, &kinds).await;
     sections.push(("kinds", log.taken()));
@@ -218,11 +218,11 @@ async fn every_question_uses_an_index_on_mariadb() {
 async fn ask_kinds(ledger: &Ledger, kinds: &[KnownKind]) {
     ledger.declare_kinds(kinds[..200].to_vec()).await.expect("taken");
     let names = kinds[..200].iter().map(|kind| kind.name.clone()).collect();
-    ledger.see_kinds(names, 5_000).await.expect("noted");
+    ledger.touch_kinds(names, 5_000).await.expect("noted");
     ledger.kinds(String::new(), 50).await.expect("a page");
     ledger.kinds("kind5".to_owned(), 50).await.expect("a page");
     ledger.kind("kind5".to_owned()).await.expect("an answer");
-    ledger.drop_unseen_kinds(300).await.expect("dropped");
+    ledger.delete_unseen_kinds(300).await.expect("dropped");
 }
 
 /// What reads a whole table or sorts is wrong; the rest is compared with the golden file.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use sentinel_domain::limits::PAYLOAD_MAX_BYTES;
 use sentinel_domain::{Filter, Label, NewJob};
 use sentinel_ledger::{LedgerError, PageRequest};
-use sentinel_store::{Entry, Position};
+use sentinel_store::{JournalEntry, Position};
 
 use crate::home::{Home, fresh, on_every_home};
 use crate::journal::Journal;
@@ -74,7 +74,7 @@ async fn a_batch_with_a_job_never_seen_leaves_nothing_behind(home: Home) {
     let mut jobs = entry.jobs.clone();
     jobs[1].new = None;
     let missing = jobs[1].id;
-    let broken = Arc::new(Entry { jobs, ..(*entry).clone() });
+    let broken = Arc::new(JournalEntry { jobs, ..(*entry).clone() });
     let refused = ledger.project(Position::default(), vec![broken]).await;
     assert!(
         matches!(refused, Err(LedgerError::MissingJob { id, .. }) if id == missing),
@@ -91,7 +91,7 @@ async fn a_batch_of_many_thousands_is_one_transaction(home: Home) {
     let mut journal = Journal::new(5);
     let entries: Vec<_> = (0..12).map(|_| journal.births(1_000)).collect();
     assert_eq!(ledger.project(Position::default(), entries).await, Ok(journal.position));
-    let count: u64 = ledger.counts(vec![]).await.expect("counts").iter().map(|c| c.count).sum();
+    let count: u64 = ledger.count_by_state(vec![]).await.expect("counts").iter().map(|c| c.count).sum();
     assert_eq!(count, 12_000);
 }
 

@@ -8,7 +8,7 @@ use diesel::prelude::*;
 use diesel::sql_types::BigInt;
 use rand::RngExt;
 use sentinel_domain::{Filter, Job, JobId, Millis, State, held_key};
-use sentinel_ledger::{Expiry, Ledger, LogQuery, LogRow, PageRequest, Stale};
+use sentinel_ledger::{RetentionCutoffs, Ledger, LogQuery, LogRow, PageRequest, RemovableJob};
 use sentinel_store::Position;
 
 use crate::home::{Home, Place, fresh, on_every_home};
@@ -32,7 +32,7 @@ async fn grown(home: Home, seed: u64) -> (Place, Ledger, Journal) {
 }
 
 /// The rule once more, in other words.
-fn may_go(job: &Job, expiry: &Expiry) -> bool {
+fn may_go(job: &Job, expiry: &RetentionCutoffs) -> bool {
     let by = match job.status.state {
         State::Succeeded => expiry.succeeded_by,
         State::Failed | State::Cancelled | State::Expired => expiry.others_by,
@@ -44,10 +44,10 @@ fn may_go(job: &Job, expiry: &Expiry) -> bool {
 }
 
 /// Walks to the end in steps of `looks`.
-async fn walk(ledger: &Ledger, expiry: Expiry, looks: usize) -> Vec<Stale> {
+async fn walk(ledger: &Ledger, expiry: RetentionCutoffs, looks: usize) -> Vec<RemovableJob> {
     let (mut found, mut from) = (Vec::new(), None);
     loop {
-        let page = ledger.expired(expiry, from, looks).await.expect("a page");
+        let page = ledger.removable_jobs(expiry, from, looks).await.expect("a page");
         assert!(page.jobs.len() <= looks, "a step is bounded");
         found.extend(page.jobs);
         from = page.next;
@@ -57,10 +57,10 @@ async fn walk(ledger: &Ledger, expiry: Expiry, looks: usize) -> Vec<Stale> {
     }
 }
 
-async fn remove_all(ledger: &Ledger, mut stale: Vec<Stale>) -> usize {
+async fn remove_all(ledger: &Ledger, mut stale: Vec<RemovableJob>) -> usize {
     let mut gone = 0;
     while !stale.is_empty() {
-        let removed = ledger.remove(stale.clone()).await.expect("removed");
+        let removed = ledger.remove_jobs(stale.clone()).await.expect("removed");
         assert!(removed.done > 0, "every step goes on");
         stale.drain(..removed.done);
         gone += removed.jobs;
@@ -112,7 +112,7 @@ async fn a_walk_finds_what_the_predicate_says_whatever_its_steps(home: Home) {
         let (place, ledger, mut journal) = grown(home, seed).await;
         let span = journal.now - START;
         let rng = &mut journal.rng;
-        let expiry = Expiry {
+        let expiry = RetentionCutoffs {
             now: START + rng.random_range(0..2 * span),
             succeeded_by: START + rng.random_range(0..span),
             others_by: START + rng.random_range(0..span),
@@ -139,7 +139,7 @@ async fn a_job_goes_exactly_at_its_age(home: Home) {
     let job = journal.jobs.values().find(|job| job.status.state == State::Succeeded);
     let job = job.expect("one succeeded");
     let end = job.status.finished_at.expect("it has an end");
-    let at = |by: Millis| Expiry { now: Millis::MAX, succeeded_by: by, others_by: Millis::MIN };
+    let at = |by: Millis| RetentionCutoffs { now: Millis::MAX, succeeded_by: by, others_by: Millis::MIN };
     let has = async |by| walk(&ledger, at(by), 500).await.iter().any(|stale| stale.id == job.id);
     assert!(!has(end - 1).await);
     assert!(has(end).await);
@@ -148,32 +148,32 @@ async fn a_job_goes_exactly_at_its_age(home: Home) {
 async fn a_job_that_changed_meanwhile_stays(home: Home) {
     let (_directory, ledger, journal) = grown(home, 41).await;
     let now = journal.now + 1_000_000;
-    let stale = walk(&ledger, Expiry { now, succeeded_by: now, others_by: now }, 500).await;
-    let older = stale.iter().map(|s| Stale { version: s.version - 1, ..*s }).collect();
+    let stale = walk(&ledger, RetentionCutoffs { now, succeeded_by: now, others_by: now }, 500).await;
+    let older = stale.iter().map(|s| RemovableJob { version: s.version - 1, ..*s }).collect();
     assert_eq!(remove_all(&ledger, older).await, 0);
     let live = journal.jobs.values().filter(|job| !job.status.state.is_terminal());
-    let live = live.map(|job| Stale { id: job.id, version: job.status.version }).collect();
+    let live = live.map(|job| RemovableJob { id: job.id, version: job.status.version }).collect();
     assert_eq!(remove_all(&ledger, live).await, 0, "a live job is never removed");
 }
 
 async fn the_oldest_beyond_a_count_are_found(home: Home) {
     let (_directory, ledger, journal) = grown(home, 42).await;
     let now = journal.now + 1_000_000;
-    let expiry = Expiry { now, succeeded_by: now, others_by: now };
-    assert_eq!(ledger.overfull(journal.jobs.len() as u64).await, Ok(vec![]));
+    let expiry = RetentionCutoffs { now, succeeded_by: now, others_by: now };
+    assert_eq!(ledger.queues_over_limit(journal.jobs.len() as u64).await, Ok(vec![]));
     let finals = |queue: &str| {
         let of = journal.jobs.values().filter(move |job| *job.spec.queue == *queue);
         of.filter(|job| job.status.state.is_terminal()).map(|job| job.id).collect::<Vec<_>>()
     };
     let max = 3;
-    let over = ledger.overfull(max).await.expect("counted");
+    let over = ledger.queues_over_limit(max).await.expect("counted");
     assert!(!over.is_empty());
     for (queue, surplus) in over {
         let expected = finals(&queue);
         assert_eq!(surplus, expected.len() as u64 - max);
         let (mut found, mut after) = (Vec::new(), None);
         loop {
-            let next = ledger.oldest_finished(queue.clone(), expiry, after, 2).await;
+            let next = ledger.oldest_removable(queue.clone(), expiry, after, 2).await;
             let (stale, next) = next.expect("found");
             found.extend(stale.into_iter().map(|one| one.id));
             after = next;
@@ -196,7 +196,7 @@ async fn log_lines_go_in_bounded_steps(home: Home) {
     let mut steps = Vec::new();
     let mut left = gone.clone();
     while !left.is_empty() {
-        let done = ledger.remove_logs(left.clone()).await.expect("removed");
+        let done = ledger.remove_attempt_data(left.clone()).await.expect("removed");
         left.drain(..done);
         steps.push(done);
         assert!(steps.len() < 10, "{steps:?}");

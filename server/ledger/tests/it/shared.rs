@@ -7,9 +7,9 @@ use std::time::Duration;
 use sentinel_domain::{Filter, JobId};
 use sentinel_faults::{MariaDb, Proxy};
 use sentinel_ledger::{
-    Expiry, Ledger, LedgerError, LedgerOptions, LogRow, MigrationState, PageRequest,
+    RetentionCutoffs, Ledger, LedgerError, LedgerOptions, LogRow, MigrationMode, PageRequest,
 };
-use sentinel_store::{Entry, Position};
+use sentinel_store::{JournalEntry, Position};
 
 use crate::home::{Home, Place, fresh};
 use crate::journal::{Journal, START};
@@ -18,7 +18,7 @@ use crate::journal::{Journal, START};
 const HELD_UP: Duration = Duration::from_secs(100);
 
 async fn migrate(database: &MariaDb) -> Result<Vec<u32>, LedgerError> {
-    Ok(Ledger::migrate(&database.url(), MigrationState::Applied).await?.steps)
+    Ok(Ledger::migrate(&database.url(), MigrationMode::Apply).await?.steps)
 }
 
 async fn connect(url: &str) -> Result<Ledger, LedgerError> {
@@ -40,13 +40,13 @@ async fn checkpoint(ledger: &Ledger) -> Position {
 }
 
 /// What the ledger has is what the journal said up to its checkpoint.
-async fn assert_whole(ledger: &Ledger, entries: &[Arc<Entry>]) {
+async fn assert_whole(ledger: &Ledger, entries: &[Arc<JournalEntry>]) {
     let at = checkpoint(ledger).await;
     let projected = entries.iter().filter(|entry| entry.position.seq <= at.seq);
     let mut expected: Vec<JobId> =
         projected.flat_map(|entry| entry.jobs.iter().map(|event| event.id)).collect();
     expected.sort();
-    let live = ledger.live(None, usize::MAX / 4).await.expect("jobs");
+    let live = ledger.live_jobs(None, usize::MAX / 4).await.expect("jobs");
     let found: Vec<JobId> = live.iter().map(|job| job.id).collect();
     assert_eq!(found, expected, "at {at}");
 }
@@ -57,10 +57,10 @@ async fn a_database_is_refused_until_it_is_migrated() {
     let refused = connect(&database.url()).await.err().expect("refused");
     assert!(matches!(&refused, LedgerError::OlderFormat { .. }), "{refused}");
     assert!(refused.to_string().contains("sentinel migrate"), "{refused}");
-    let planned = Ledger::migrate(&database.url(), MigrationState::Planned).await.expect("a plan");
+    let planned = Ledger::migrate(&database.url(), MigrationMode::DryRun).await.expect("a plan");
     assert_eq!((planned.from, planned.to, planned.steps), (0, 6, vec![1, 2, 3, 4, 5, 6]));
     assert!(connect(&database.url()).await.is_err(), "a plan changes nothing");
-    let done = Ledger::migrate(&database.url(), MigrationState::Applied).await.expect("migrated");
+    let done = Ledger::migrate(&database.url(), MigrationMode::Apply).await.expect("migrated");
     assert_eq!((done.from, done.to, &done.steps[..]), (0, 6, &[1, 2, 3, 4, 5, 6][..]));
     assert!(!done.ledger.contains("hush"), "{}", done.ledger);
     let ledger = connect(&database.url()).await.expect("connected");
@@ -118,7 +118,7 @@ async fn what_does_not_fit_is_told_without_the_password() {
     migrate(&database).await.expect("migrated");
     let refused = connect(&database.url()).await.err().expect("refused").to_string();
     assert!(refused.contains("max_allowed_packet"), "{refused}");
-    let small = LedgerOptions { payload_bytes: 1 << 20, ..LedgerOptions::default() };
+    let small = LedgerOptions { max_payload_bytes: 1 << 20, ..LedgerOptions::default() };
     Ledger::connect(&database.url(), small).await.expect("a smaller payload fits");
     database.ask("SET GLOBAL innodb_flush_log_at_trx_commit = 2");
     let refused = Ledger::connect(&database.url(), small).await.err().expect("refused");
@@ -220,14 +220,14 @@ async fn who_is_in_the_way_of_another_is_run_again() {
     let entries: Vec<_> = (0..400).map(|_| journal.entry(10)).collect();
     let at = one.project(Position::default(), entries).await.expect("projected");
     let now = journal.now + 1_000_000;
-    let expiry = Expiry { now, succeeded_by: now, others_by: now };
+    let expiry = RetentionCutoffs { now, succeeded_by: now, others_by: now };
     let stale = one.expired(expiry, None, 100_000).await.expect("a page").jobs;
     let backwards: Vec<_> = stale.iter().rev().copied().collect();
     assert!(stale.len() > 300, "{}", stale.len());
     let remove = async |ledger: &Ledger, mut stale: Vec<_>| {
         let mut gone = 0;
         while !stale.is_empty() {
-            let removed = ledger.remove(stale.clone()).await.expect("removed");
+            let removed = ledger.remove_jobs(stale.clone()).await.expect("removed");
             stale.drain(..removed.done);
             gone += removed.jobs;
         }

@@ -9,7 +9,7 @@ use diesel::prelude::*;
 use diesel::sql_types::Text;
 use sentinel_domain::{Filter, Label, Scopes, State};
 use sentinel_ledger::{
-    Expiry, Ledger, LogCursor, LogQuery, LogRow, OutputPlace, OutputQuery, PageRequest,
+    RetentionCutoffs, Ledger, LogCursor, LogQuery, LogRow, OutputPosition, OutputQuery, PageRequest,
 };
 use sentinel_store::Position;
 
@@ -76,9 +76,9 @@ pub(crate) async fn ask_logs(ledger: &Ledger, journal: &Journal) {
     }
     let after = Some(LogCursor { run: 1, attempt: 1, seq: 0 });
     ledger.read_logs(LogQuery { job, attempt: None, after, limit: 5 }).await.expect("lines");
-    let place = OutputPlace { job, run: 1, attempt: 1, epoch: 1, offset: 0 };
+    let place = OutputPosition { job, run: 1, attempt: 1, epoch: 1, offset: 0 };
     ledger.append_output(place, Bytes::from_static(b"some")).await.expect("written");
-    ledger.last_with_output(job, 1).await.expect("an attempt");
+    ledger.last_attempt_with_output(job, 1).await.expect("an attempt");
     let query = OutputQuery { job, run: 1, attempt: 1, after: None, offset: 0 };
     ledger.read_output(query).await.expect("pieces");
     ledger.log_bytes(job, 1, 1).await.expect("a size");
@@ -86,12 +86,12 @@ pub(crate) async fn ask_logs(ledger: &Ledger, journal: &Journal) {
 
 pub(crate) async fn retain(ledger: &Ledger, journal: &Journal) {
     let now = journal.now + 1_000_000;
-    let expiry = Expiry { now, succeeded_by: now, others_by: now };
-    let page = ledger.expired(expiry, None, 500).await.expect("a page");
-    ledger.overfull(1).await.expect("counted");
-    ledger.oldest_finished("mail".into(), expiry, None, 5).await.expect("a page");
+    let expiry = RetentionCutoffs { now, succeeded_by: now, others_by: now };
+    let page = ledger.removable_jobs(expiry, None, 500).await.expect("a page");
+    ledger.queues_over_limit(1).await.expect("counted");
+    ledger.oldest_removable("mail".into(), expiry, None, 5).await.expect("a page");
     assert!(!page.jobs.is_empty());
-    ledger.remove(page.jobs).await.expect("removed");
+    ledger.remove_jobs(page.jobs).await.expect("removed");
 }
 
 #[tokio::test]
@@ -114,13 +114,13 @@ async fn every_question_uses_an_index_and_its_sql_is_known() {
     sections.push(("get", taken()));
     ask_lists(&ledger).await;
     sections.push(("list", taken()));
-    ledger.counts(vec![]).await.expect("counts");
+    ledger.count_by_state(vec![]).await.expect("counts");
     sections.push(("counts", taken()));
-    ledger.live(None, 10).await.expect("jobs");
+    ledger.live_jobs(None, 10).await.expect("jobs");
     sections.push(("live", taken()));
     ledger.queues().await.expect("queues");
-    ledger.held_keys(journal.now).await.expect("keys");
-    ledger.producers(journal.now).await.expect("producers");
+    ledger.held_unique_keys(journal.now).await.expect("keys");
+    ledger.producer_records(journal.now).await.expect("producers");
     ledger.attempts(ids[0], None, 10).await.expect("attempts");
     ledger.checkpoint().await.expect("a checkpoint");
     ledger.as_of().await.expect("a time");
@@ -130,7 +130,7 @@ async fn every_question_uses_an_index_and_its_sql_is_known() {
     retain(&ledger, &journal).await;
     sections.push(("retention", taken()));
     let logged = *journal.jobs.keys().next().expect("a job");
-    ledger.remove_logs(vec![logged]).await.expect("removed");
+    ledger.remove_attempt_data(vec![logged]).await.expect("removed");
     sections.push(("retention of logs", taken()));
 
     let mut history = SqliteConnection::establish(path.to_str().expect("UTF-8")).expect("opened");

@@ -12,7 +12,7 @@ use sentinel_store::conformance::{Harness, exercise, seed_from_env, walk};
 use sentinel_faults::RedisServer;
 
 use super::Scripts;
-use crate::{OpenOptions, Redis};
+use crate::{OpenOptions, RedisStore};
 
 /// What is there, and what is put in its place.
 type Mistake = (&'static str, &'static str);
@@ -217,13 +217,13 @@ fn is_noticed((there, instead): Mistake) -> bool {
         let made = AtomicU64::new(0);
         let make = async || {
             let nth = made.fetch_add(1, Ordering::Relaxed);
-            let installation = format!("mistake-{nth}");
-            let options = OpenOptions { installation, ..OpenOptions::new(url.clone(), 1_000) };
+            let key_prefix = format!("mistake-{nth}");
+            let options = OpenOptions { key_prefix, ..OpenOptions::new(url.clone(), 1_000) };
             let scripts = Scripts::from(&|part| match there {
                 "" => part.to_owned(),
                 there => part.replace(there, instead),
             });
-            Harness::new(Arc::new(Redis::open_with(options, scripts).await.expect("opens")))
+            Harness::new(Arc::new(RedisStore::open_with(options, scripts).await.expect("opens")))
         };
         runtime.block_on(async {
             exercise(&make).await;

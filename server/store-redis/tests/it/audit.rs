@@ -37,10 +37,10 @@ must[6] = tonumber(redis.call('HGET', prefix .. 'meta', 'answers') or 0)
 return {is, must}
 ";
 
-/// The script for the store of an installation.
-pub(crate) fn count(installation: &str) -> Cmd {
+/// The script for the store of an key_prefix.
+pub(crate) fn count(key_prefix: &str) -> Cmd {
     let mut command = redis::cmd("EVAL");
-    command.arg(COUNT).arg(1).arg(format!("{installation}:{{s0}}:meta"));
+    command.arg(COUNT).arg(1).arg(format!("{key_prefix}:{{s0}}:meta"));
     command
 }
 

@@ -4,7 +4,7 @@ use sentinel_domain::{Command, JobId, NewJob, State, decide};
 use sentinel_faults::RedisServer;
 use sentinel_store::conformance::make;
 use sentinel_store::{JournalPage, Position, Store, TransactionResult};
-use sentinel_store_redis::{OpenOptions, Redis};
+use sentinel_store_redis::{OpenOptions, RedisStore};
 
 use crate::audit;
 use crate::place::directory;
@@ -17,7 +17,7 @@ const JOBS: u64 = 9_000;
 async fn thousands_of_jobs_in_one_call() {
     let dir = directory();
     let server = RedisServer::start(dir.path(), &[]);
-    let store = Redis::open(OpenOptions::new(server.url(), NOW)).await.expect("opens");
+    let store = RedisStore::open(OpenOptions::new(server.url(), NOW)).await.expect("opens");
     let mut writer = make::Writer::new(1);
     let session = make::session(1);
     let later = |new: &mut NewJob| new.delay_ms = Some(10);
@@ -27,7 +27,7 @@ async fn thousands_of_jobs_in_one_call() {
         call = call.group(make::create(&job));
     }
     let made = store.commit(call.done()).await.expect("commits");
-    assert!(made.verdicts.iter().all(|verdict| *verdict == TransactionResult::Committed));
+    assert!(made.results.iter().all(|verdict| *verdict == TransactionResult::Committed));
     let claim = make::claim(session, &["q"], &["k"], usize::MAX);
     let call = writer.call(NOW + 10).promote(usize::MAX).claim(claim).done();
     let mut claimed = store.commit(call.clone()).await.expect("commits").claimed;
@@ -61,11 +61,11 @@ async fn thousands_of_jobs_in_one_call() {
     journal_is_whole(&store).await;
 }
 
-async fn journal_is_whole(store: &Redis) {
+async fn journal_is_whole(store: &RedisStore) {
     let mut at = Position::default();
     let mut counts = Vec::new();
     loop {
-        let JournalPage::Entries(entries) = store.tail(at, 9).await.expect("answers") else {
+        let JournalPage::Entries(entries) = store.read_journal(at, 9).await.expect("answers") else {
             panic!("nothing was trimmed")
         };
         let Some(last) = entries.last() else { break };
@@ -82,8 +82,8 @@ async fn journal_is_whole(store: &Redis) {
 async fn a_payload_of_the_largest_size() {
     let dir = directory();
     let server = RedisServer::start(dir.path(), &[]);
-    let store = Redis::open(OpenOptions::new(server.url(), NOW)).await.expect("opens");
-    let other = Redis::open(OpenOptions::new(server.url(), NOW)).await.expect("opens");
+    let store = RedisStore::open(OpenOptions::new(server.url(), NOW)).await.expect("opens");
+    let other = RedisStore::open(OpenOptions::new(server.url(), NOW)).await.expect("opens");
     let mut writer = make::Writer::new(1);
     let session = make::session(1);
     let big = |new: &mut NewJob| new.payload = vec![b'x'; 1 << 20].into();

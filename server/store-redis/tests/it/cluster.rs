@@ -6,7 +6,7 @@ use std::time::Duration;
 use sentinel_faults::{RedisServer, free_port};
 use sentinel_store::Store;
 use sentinel_store::conformance::{exercise, make};
-use sentinel_store_redis::{OpenOptions, Redis};
+use sentinel_store_redis::{OpenOptions, RedisStore};
 
 use crate::conformance::harness;
 use crate::place::{directory, eventually};
@@ -137,6 +137,6 @@ async fn others_are_told(url: &str) {
     }
 }
 
-async fn open(url: &str) -> Redis {
-    Redis::open(OpenOptions::new(url, NOW)).await.expect("opens")
+async fn open(url: &str) -> RedisStore {
+    RedisStore::open(OpenOptions::new(url, NOW)).await.expect("opens")
 }

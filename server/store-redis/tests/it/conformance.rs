@@ -7,9 +7,9 @@ use redis::{Cmd, FromRedisValue};
 use sentinel_domain::{JobId, Millis};
 use sentinel_faults::RedisServer;
 use sentinel_store::conformance::{Harness, Restart, exercise, make, seed_from_env, walk};
-use sentinel_store::fault::{Faulty, Odds};
-use sentinel_store::{Mutation, Store, Transaction, Trim};
-use sentinel_store_redis::{OpenOptions, Redis};
+use sentinel_store::fault::{FaultyStore, FaultRates};
+use sentinel_store::{Mutation, Store, Transaction, TrimRequest};
+use sentinel_store_redis::{OpenOptions, RedisStore};
 
 use crate::audit;
 use crate::place::directory;
@@ -19,10 +19,10 @@ const START: Millis = 1_700_000_000_000;
 /// Stores in one server, each under a name of its own.
 static STORES: AtomicU64 = AtomicU64::new(0);
 
-async fn open(url: &str, installation: &str, now: Millis) -> Arc<dyn Store> {
+async fn open(url: &str, key_prefix: &str, now: Millis) -> Arc<dyn Store> {
     let options =
-        OpenOptions { installation: installation.to_owned(), ..OpenOptions::new(url, now) };
-    Arc::new(Redis::open(options).await.expect("opens"))
+        OpenOptions { key_prefix: key_prefix.to_owned(), ..OpenOptions::new(url, now) };
+    Arc::new(RedisStore::open(options).await.expect("opens"))
 }
 
 /// Asks the Redis itself, on a Cluster the node that has the keys.
@@ -41,9 +41,9 @@ pub(crate) async fn raw<T: FromRedisValue>(url: &str, command: &Cmd) -> T {
 /// The suite describes the restart of a store that forgets: what is final at the ledger's
 /// checkpoint, and all sessions but those with jobs. This one keeps everything, so the
 /// harness does what servers would have done to get there.
-async fn forget(store: &dyn Store, url: &str, installation: &str, restart: &Restart) {
+async fn forget(store: &dyn Store, url: &str, key_prefix: &str, restart: &Restart) {
     let keep: Vec<JobId> = restart.jobs.iter().map(|job| job.id).collect();
-    let finals = format!("{installation}:{{s0}}:finals");
+    let finals = format!("{key_prefix}:{{s0}}:finals");
     let mut read = redis::cmd("ZRANGE");
     read.arg(&finals).arg(0).arg(-1).arg("WITHSCORES");
     let all: Vec<(Vec<u8>, f64)> = raw(url, &read).await;
@@ -64,34 +64,34 @@ async fn forget(store: &dyn Store, url: &str, installation: &str, restart: &Rest
     let _: u64 = raw(url, &take).await;
     let (terminal_before, journal_before) = (Millis::MAX, Millis::MIN);
     let trim =
-        Trim { projected: restart.checkpoint, terminal_before, journal_before, limit: 9_999 };
+        TrimRequest { projected: restart.checkpoint, terminal_before, journal_before, limit: 9_999 };
     store.trim(trim).await.expect("trims");
     if !kept.is_empty() {
         let _: u64 = raw(url, &put).await;
     }
     let mut group = Transaction::default();
     let found = store.due_work(Millis::MAX, 99_999).await.expect("answers");
-    group.changes.extend(found.expired.iter().map(|row| Mutation::DropSession(row.id)));
+    group.mutations.extend(found.expired.iter().map(|row| Mutation::DropSession(row.id)));
     // With what stands beside their rows.
     let lost = found.lost.iter().filter_map(|job| Some(job.status.lease?.session));
     for session in lost.collect::<std::collections::BTreeSet<_>>() {
-        group.changes.push(Mutation::DropSession(session));
+        group.mutations.push(Mutation::DropSession(session));
         let row = make::put_session(session, 0, restart.sessions_expire_at);
-        group.changes.extend(row.changes);
+        group.mutations.extend(row.mutations);
     }
     let mut writer = make::Writer::new(STORES.fetch_add(1, Ordering::Relaxed) + 1_000_000);
     store.commit(writer.call(restart.now).group(group).done()).await.expect("commits");
 }
 
 pub(crate) async fn harness(url: &str) -> Harness {
-    let installation = format!("test-{}", STORES.fetch_add(1, Ordering::Relaxed));
-    let first = open(url, &installation, START).await;
+    let key_prefix = format!("test-{}", STORES.fetch_add(1, Ordering::Relaxed));
+    let first = open(url, &key_prefix, START).await;
     let url = url.to_owned();
     Harness::new(first).reopened_by(move |restart| {
-        let (url, installation) = (url.clone(), installation.clone());
+        let (url, key_prefix) = (url.clone(), key_prefix.clone());
         Box::pin(async move {
-            let store = open(&url, &installation, restart.now).await;
-            forget(&*store, &url, &installation, &restart).await;
+            let store = open(&url, &key_prefix, restart.now).await;
+            forget(&*store, &url, &key_prefix, &restart).await;
             store
         })
     })
@@ -126,17 +126,17 @@ async fn a_lossy_walk_agrees_with_the_oracle() {
     let dir = directory();
     let server = RedisServer::start(dir.path(), &[]);
     let lossy = |store: Arc<dyn Store>| {
-        let store = Faulty::new(store);
-        store.commits.seeded(1, Odds { lost_reply: 300, lost_call: 200, ..Odds::default() });
+        let store = FaultyStore::new(store);
+        store.commits.seeded(1, FaultRates { lost_reply: 300, lost_call: 200, ..FaultRates::default() });
         Arc::new(store)
     };
-    let (url, installation) = (server.url(), "lossy");
-    let first = lossy(open(&url, installation, START).await);
+    let (url, key_prefix) = (server.url(), "lossy");
+    let first = lossy(open(&url, key_prefix, START).await);
     let mut harness = Harness::new(first).reopened_by(move |restart| {
         let url = url.clone();
         Box::pin(async move {
-            let store = open(&url, installation, restart.now).await;
-            forget(&*store, &url, installation, &restart).await;
+            let store = open(&url, key_prefix, restart.now).await;
+            forget(&*store, &url, key_prefix, &restart).await;
             lossy(store) as Arc<dyn Store>
         })
     });

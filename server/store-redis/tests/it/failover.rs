@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use sentinel_faults::{RedisServer, free_port, redis_cli};
 use sentinel_store::conformance::make;
 use sentinel_store::{PeerEvents, Store, StoreError};
-use sentinel_store_redis::{OpenOptions, Redis};
+use sentinel_store_redis::{OpenOptions, RedisStore};
 
 use crate::news::Server;
 use crate::place::{directory, eventually};
@@ -66,7 +66,7 @@ async fn the_next_primary_is_found() {
     let url = format!("redis+sentinel://127.0.0.1:{}/main", watcher.port);
     let mut other = Server::open(&url, 2).await;
     other.news = PeerEvents::default();
-    let store = Redis::open(OpenOptions::new(url, NOW)).await.expect("opens");
+    let store = RedisStore::open(OpenOptions::new(url, NOW)).await.expect("opens");
     let mut writer = make::Writer::new(1);
     let jobs = [1, 2].map(|n| make::job("q", "k", NOW, n));
     let call = writer.call(NOW).group(make::create(&jobs[0])).done();
@@ -82,7 +82,7 @@ async fn the_next_primary_is_found() {
     let outcome = loop {
         match store.commit(call.clone()).await {
             Ok(outcome) => break outcome,
-            Err(StoreError::Unknown(_) | StoreError::Unavailable(_)) => {
+            Err(StoreError::OutcomeUnknown(_) | StoreError::Unavailable(_)) => {
                 assert!(begun.elapsed() < FAILOVER_MAX, "no primary was found");
                 tokio::task::yield_now().await;
             }

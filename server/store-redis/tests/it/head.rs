@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use sentinel_faults::RedisServer;
 use sentinel_store::conformance::make;
 use sentinel_store::{Position, Store};
-use sentinel_store_redis::{OpenOptions, Redis};
+use sentinel_store_redis::{OpenOptions, RedisStore};
 use tokio::sync::watch;
 
 use crate::place::{directory, eventually};
@@ -23,8 +23,8 @@ async fn reaches(head: &mut watch::Receiver<Position>, at: Position) {
 async fn it_moves_with_the_commits_of_others() {
     let dir = directory();
     let server = RedisServer::start(dir.path(), &[]);
-    let a = Redis::open(OpenOptions::new(server.url(), NOW)).await.expect("opens");
-    let b = Redis::open(OpenOptions::new(server.url(), NOW + 5)).await.expect("opens");
+    let a = RedisStore::open(OpenOptions::new(server.url(), NOW)).await.expect("opens");
+    let b = RedisStore::open(OpenOptions::new(server.url(), NOW + 5)).await.expect("opens");
     assert_eq!(a.head().borrow().epoch, b.head().borrow().epoch, "one store, one epoch");
     let mut writer = make::Writer::new(1);
     let mut head = b.head();
@@ -42,8 +42,8 @@ async fn it_moves_with_the_commits_of_others() {
 async fn a_subscriber_that_was_cut_off_comes_back() {
     let dir = directory();
     let server = RedisServer::start(dir.path(), &[]);
-    let a = Redis::open(OpenOptions::new(server.url(), NOW)).await.expect("opens");
-    let b = Redis::open(OpenOptions::new(server.url(), NOW)).await.expect("opens");
+    let a = RedisStore::open(OpenOptions::new(server.url(), NOW)).await.expect("opens");
+    let b = RedisStore::open(OpenOptions::new(server.url(), NOW)).await.expect("opens");
     let mut writer = make::Writer::new(1);
     let mut head = b.head();
     let listening = || {

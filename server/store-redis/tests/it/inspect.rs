@@ -2,7 +2,7 @@
 
 use sentinel_faults::{RedisServer, free_port};
 use sentinel_store::Position;
-use sentinel_store_redis::{OpenError, OpenOptions, Redis, inspect};
+use sentinel_store_redis::{OpenError, OpenOptions, RedisStore, inspect};
 
 use crate::cluster::Cluster;
 use crate::place::directory;
@@ -18,14 +18,14 @@ async fn a_look_finds_what_a_server_was_told() {
     let server = RedisServer::start(dir.path(), &["--maxmemory", "64mb"]);
     let empty = inspect(&server.url(), clock).await.expect("it answers");
     assert_eq!(empty.at, None, "a look begins nothing");
-    let store = Redis::open(OpenOptions::new(server.url(), 7)).await.expect("opens");
+    let store = RedisStore::open(OpenOptions::new(server.url(), 7)).await.expect("opens");
     let found = inspect(&server.url(), || clock() - 3_600_000).await.expect("it answers");
-    assert_eq!(found.at, Some(Position { epoch: 7, seq: 0 }));
+    assert_eq!(found.position, Some(Position { epoch: 7, seq: 0 }));
     assert!((found.clock_ahead_ms - 3_600_000).abs() < 60_000, "{}", found.clock_ahead_ms);
     let [node] = &found.nodes[..] else { panic!("one server is one node: {found:?}") };
-    assert!(node.is_primary && node.is_kept && node.replicas == 0, "{node:?}");
-    assert_eq!((node.appends.as_deref(), node.max_bytes), (Some("always"), 64 << 20));
-    assert_eq!(node.eviction, "noeviction");
+    assert!(node.is_primary && node.aof_enabled && node.replicas == 0, "{node:?}");
+    assert_eq!((node.appendfsync.as_deref(), node.max_bytes), (Some("always"), 64 << 20));
+    assert_eq!(node.eviction_policy, "noeviction");
     assert!(node.used_bytes > 0 && node.version.contains('.'), "{node:?}");
     drop(store);
 }
@@ -45,7 +45,7 @@ async fn every_node_of_a_cluster_is_looked_at() {
     assert_eq!(found.nodes.len(), 3, "{found:?}");
     for node in &found.nodes {
         assert!(node.is_primary && node.name.contains(':'), "{node:?}");
-        assert_eq!(node.appends.as_deref(), Some("always"));
+        assert_eq!(node.appendfsync.as_deref(), Some("always"));
     }
     assert!(found.clock_ahead_ms.abs() < 60_000, "{}", found.clock_ahead_ms);
 }

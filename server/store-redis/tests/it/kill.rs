@@ -8,7 +8,7 @@ use sentinel_domain::{Command, JobId, State, decide, invariant};
 use sentinel_faults::RedisServer;
 use sentinel_store::conformance::make;
 use sentinel_store::{CommitRequest, CommitResult, JournalPage, Position, Store, StoreError};
-use sentinel_store_redis::{OpenOptions, Redis};
+use sentinel_store_redis::{OpenOptions, RedisStore};
 
 use crate::place::directory;
 
@@ -18,11 +18,11 @@ const GROUP: u64 = 3;
 
 /// What the engine does: the same call again until its fate is known, another one after a
 /// refusal, which `numbered` makes.
-async fn commit(store: &Redis, call: CommitRequest) -> CommitResult {
+async fn commit(store: &RedisStore, call: CommitRequest) -> CommitResult {
     loop {
         match store.commit(call.clone()).await {
             Ok(outcome) => return outcome,
-            Err(StoreError::Unknown(_) | StoreError::Unavailable(_)) => {
+            Err(StoreError::OutcomeUnknown(_) | StoreError::Unavailable(_)) => {
                 tokio::task::yield_now().await;
             }
             Err(error) => panic!("{error}"),
@@ -34,7 +34,7 @@ async fn commit(store: &Redis, call: CommitRequest) -> CommitResult {
 async fn a_killed_redis_keeps_what_was_acknowledged() {
     let dir = tempfile::tempdir().expect("a directory");
     let mut server = RedisServer::start(dir.path(), &[]);
-    let store = Redis::open(OpenOptions::new(server.url(), NOW)).await.expect("opens");
+    let store = RedisStore::open(OpenOptions::new(server.url(), NOW)).await.expect("opens");
     let mut writer = make::Writer::new(1);
     let session = make::session(1);
     let mut acked: Vec<JobId> = Vec::new();
@@ -59,7 +59,7 @@ async fn a_killed_redis_keeps_what_was_acknowledged() {
             number += 1;
             let mut group = sentinel_store::Transaction::default();
             for job in &jobs {
-                group.changes.append(&mut make::create(job).changes);
+                group.mutations.append(&mut make::create(job).mutations);
             }
             let call = writer.call(NOW).group(make::put_session(session, 1, 9_000)).group(group);
             let call = call.claim(make::claim(session, &["q"], &["k"], 1));
@@ -79,11 +79,11 @@ async fn a_killed_redis_keeps_what_was_acknowledged() {
     }
 }
 
-async fn check(store: &Redis, acked: &[JobId]) {
+async fn check(store: &RedisStore, acked: &[JobId]) {
     let jobs = store.read(acked.to_vec()).await.expect("answers");
     for (id, job) in acked.iter().zip(&jobs) {
         let job = job.as_ref().unwrap_or_else(|| panic!("{id} was acknowledged and is gone"));
-        assert_eq!(invariant::broken(job), [""; 0], "{job:?}");
+        assert_eq!(invariant::violated(job), [""; 0], "{job:?}");
     }
     let depths = store.depths().await.expect("answers");
     let count = |state| depths.iter().filter(|d| d.state == state).map(|d| d.count).sum::<u64>();
@@ -101,7 +101,7 @@ async fn check(store: &Redis, acked: &[JobId]) {
 async fn a_restarted_redis_has_everything() {
     let dir = directory();
     let mut server = RedisServer::start(dir.path(), &[]);
-    let store = Redis::open(OpenOptions::new(server.url(), NOW)).await.expect("opens");
+    let store = RedisStore::open(OpenOptions::new(server.url(), NOW)).await.expect("opens");
     let mut writer = make::Writer::new(1);
     let (job, session) = (make::job("q", "k", NOW, 1), make::session(7));
     let call = writer
@@ -115,8 +115,8 @@ async fn a_restarted_redis_has_everything() {
     server.kill();
     server.restart();
 
-    let options = OpenOptions { seen: Some(head), ..OpenOptions::new(server.url(), 2_000) };
-    let store = Redis::open(options).await.expect("opens again");
+    let options = OpenOptions { min_position: Some(head), ..OpenOptions::new(server.url(), 2_000) };
+    let store = RedisStore::open(options).await.expect("opens again");
     assert_eq!(*store.head().borrow(), head);
     assert_eq!(store.session_jobs(session).await.expect("answers"), claimed);
     let lease = claimed[0].status.lease.expect("it runs");
@@ -125,7 +125,7 @@ async fn a_restarted_redis_has_everything() {
     let mut writer = make::Writer::new(2);
     let call = writer.call(2_000).group(make::update(&claimed[0], done));
     store.commit(call.done()).await.expect("commits");
-    let JournalPage::Entries(entries) = store.tail(Position::default(), 10).await.expect("answers")
+    let JournalPage::Entries(entries) = store.read_journal(Position::default(), 10).await.expect("answers")
     else {
         panic!("nothing was trimmed")
     };

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use sentinel_faults::RedisServer;
 use sentinel_store::{ServerId, Store};
-use sentinel_store_redis::{OpenOptions, Redis};
+use sentinel_store_redis::{OpenOptions, RedisStore};
 
 use crate::place::{PATIENCE, directory};
 
@@ -16,8 +16,8 @@ const B: ServerId = ServerId(2);
 async fn one_has_it_until_it_ends_or_is_given_up() {
     let dir = directory();
     let server = RedisServer::start(dir.path(), &[]);
-    let store = Redis::open(OpenOptions::new(server.url(), 1_000)).await.expect("opens");
-    let lead = async |who, lasts| store.lead(who, lasts).await.expect("answers");
+    let store = RedisStore::open(OpenOptions::new(server.url(), 1_000)).await.expect("opens");
+    let lead = async |who, lasts| store.acquire_leader_lease(who, lasts).await.expect("answers");
     assert!(lead(A, LONG).await);
     assert!(!lead(B, LONG).await);
     assert!(lead(A, LONG).await, "it is kept");

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use sentinel_faults::{Direction, Proxy, RedisServer};
 use sentinel_store::conformance::make;
 use sentinel_store::{CommitRequest, JournalPage, Position, Store, StoreError, TransactionResult};
-use sentinel_store_redis::{OpenOptions, Redis};
+use sentinel_store_redis::{OpenOptions, RedisStore};
 
 use crate::place::{PATIENCE, directory};
 
@@ -16,10 +16,10 @@ async fn before(server: &RedisServer) -> Proxy {
     Proxy::start(([127, 0, 0, 1], server.port()).into()).await.expect("a port is free")
 }
 
-async fn open(proxy: &Proxy) -> Redis {
+async fn open(proxy: &Proxy) -> RedisStore {
     let url = format!("redis://{}", proxy.address());
     let options = OpenOptions { answer_timeout: ANSWER, ..OpenOptions::new(url, NOW) };
-    Redis::open(options).await.expect("opens")
+    RedisStore::open(options).await.expect("opens")
 }
 
 fn call_with_a_claim(writer: &mut make::Writer) -> CommitRequest {
@@ -32,13 +32,13 @@ fn call_with_a_claim(writer: &mut make::Writer) -> CommitRequest {
 }
 
 /// The call had one effect, and its repeat was answered with it.
-async fn had_one_effect(store: &Redis, call: CommitRequest) {
+async fn had_one_effect(store: &RedisStore, call: CommitRequest) {
     let outcome = store.commit(call).await.expect("the repeat is answered");
-    assert_eq!(outcome.verdicts, vec![TransactionResult::Committed; 4]);
+    assert_eq!(outcome.results, vec![TransactionResult::Committed; 4]);
     assert_eq!(outcome.claimed[0].len(), 2);
     let held = store.session_jobs(make::session(1)).await.expect("answers");
     assert_eq!(held, outcome.claimed[0], "what was told is what is there");
-    let JournalPage::Entries(entries) = store.tail(Position::default(), 9).await.expect("answers")
+    let JournalPage::Entries(entries) = store.read_journal(Position::default(), 9).await.expect("answers")
     else {
         panic!("nothing was trimmed")
     };
@@ -56,7 +56,7 @@ fn scripts(server: &RedisServer) -> u64 {
 }
 
 /// The call is carried out, and its answer is lost with the connection.
-async fn cut_a_commit(store: &Redis, proxy: &Proxy, server: &RedisServer, call: &CommitRequest) {
+async fn cut_a_commit(store: &RedisStore, proxy: &Proxy, server: &RedisServer, call: &CommitRequest) {
     // Extends nothing, over a connection that stands then.
     store.extend_sessions(0).await.expect("it answers");
     proxy.stall(Direction::Down);
@@ -71,7 +71,7 @@ async fn cut_a_commit(store: &Redis, proxy: &Proxy, server: &RedisServer, call: 
         proxy.restore();
     };
     let (answer, ()) = tokio::join!(store.commit(call.clone()), lose);
-    assert!(matches!(answer, Err(StoreError::Unknown(_))), "{answer:?}");
+    assert!(matches!(answer, Err(StoreError::OutcomeUnknown(_))), "{answer:?}");
 }
 
 #[tokio::test]
@@ -97,10 +97,10 @@ async fn a_silent_redis_is_not_waited_for_without_end() {
     proxy.stall(Direction::Down);
     let begun = Instant::now();
     let error = store.commit(call.clone()).await.expect_err("nothing comes through");
-    assert!(matches!(error, StoreError::Unknown(_)), "it may have been applied: {error}");
+    assert!(matches!(error, StoreError::OutcomeUnknown(_)), "it may have been applied: {error}");
     // The fate stays unknown when not even a connection stands.
     let error = store.commit(call.clone()).await.expect_err("nothing comes through");
-    assert!(matches!(error, StoreError::Unknown(_)), "{error}");
+    assert!(matches!(error, StoreError::OutcomeUnknown(_)), "{error}");
     let error = store.queues().await.expect_err("nothing comes through");
     assert!(matches!(error, StoreError::Unavailable(_)), "{error}");
     assert!(begun.elapsed() < 10 * (ANSWER + Duration::from_secs(2)), "{:?}", begun.elapsed());
@@ -112,7 +112,7 @@ async fn a_silent_redis_is_not_waited_for_without_end() {
 async fn a_call_that_was_never_sent_was_not_applied() {
     let dir = directory();
     let mut server = RedisServer::start(dir.path(), &[]);
-    let store = Redis::open(OpenOptions::new(server.url(), NOW)).await.expect("opens");
+    let store = RedisStore::open(OpenOptions::new(server.url(), NOW)).await.expect("opens");
     let mut writer = make::Writer::new(1);
     server.kill();
     // The first one finds out; it may have been sent.
@@ -123,5 +123,5 @@ async fn a_call_that_was_never_sent_was_not_applied() {
     let error = store.commit(call).await.expect_err("nobody is there");
     assert!(matches!(error, StoreError::Unavailable(_)), "{error}");
     let error = store.commit(first).await.expect_err("nobody is there");
-    assert!(matches!(error, StoreError::Unknown(_)), "{error}");
+    assert!(matches!(error, StoreError::OutcomeUnknown(_)), "{error}");
 }

@@ -10,7 +10,7 @@ use sentinel_faults::RedisServer;
 use sentinel_store::codec::{self, Names};
 use sentinel_store::conformance::make;
 use sentinel_store::{JournalPage, Position, Store, StoreError};
-use sentinel_store_redis::{OpenOptions, Redis};
+use sentinel_store_redis::{OpenOptions, RedisStore};
 
 use crate::conformance::raw;
 use crate::place::directory;
@@ -49,11 +49,11 @@ async fn plant(server: &RedisServer, job: &Job) {
     let () = raw(&server.url(), &write).await;
 }
 
-async fn open(server: &RedisServer) -> Redis {
-    Redis::open(OpenOptions::new(server.url(), NOW)).await.expect("opens")
+async fn open(server: &RedisServer) -> RedisStore {
+    RedisStore::open(OpenOptions::new(server.url(), NOW)).await.expect("opens")
 }
 
-async fn read(store: &Redis, job: &Job) -> Arc<Job> {
+async fn read(store: &RedisStore, job: &Job) -> Arc<Job> {
     store.read(vec![job.id]).await.expect("answers").remove(0).expect("is there")
 }
 
@@ -88,7 +88,7 @@ async fn a_field_of_a_newer_version_outlives_changes_by_this_one() {
     assert!(record(&server, &job).await.ends_with(&FIELD), "the record has it");
     // And so has the history, by way of the journal.
     let JournalPage::Entries(entries) =
-        store.tail(Position::default(), 100).await.expect("answers")
+        store.read_journal(Position::default(), 100).await.expect("answers")
     else {
         panic!("the journal is whole")
     };
@@ -121,14 +121,14 @@ async fn what_a_newer_version_tells_is_passed_over_where_that_is_harmless() {
     let next = |by: u64| Position { seq: head.seq + by, ..head };
     entry(&server, next(1), "z").await;
     let store = open(&server).await;
-    let JournalPage::Entries(entries) = store.tail(head, 10).await.expect("answers") else {
+    let JournalPage::Entries(entries) = store.read_journal(head, 10).await.expect("answers") else {
         panic!("the entry is there")
     };
     assert_eq!((entries.len(), entries[0].position, entries[0].at), (1, next(1), NOW));
     // What must not be missed stops those who do not know it, and they say why.
     entry(&server, next(2), "Z").await;
     let store = open(&server).await;
-    let refused = store.tail(next(1), 10).await.expect_err("is not passed over");
+    let refused = store.read_journal(next(1), 10).await.expect_err("is not passed over");
     assert!(matches!(refused, StoreError::Damaged(_)), "{refused:?}");
     assert!(refused.to_string().contains("newer version"), "{refused}");
 }

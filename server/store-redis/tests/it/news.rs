@@ -6,7 +6,7 @@ use sentinel_domain::{Command, Job, Name, Queue, SessionId, decide};
 use sentinel_faults::RedisServer;
 use sentinel_store::conformance::make;
 use sentinel_store::{CommitRequest, CommitResult, PeerEvents, ServerId, Store, Transaction};
-use sentinel_store_redis::{OpenOptions, Redis};
+use sentinel_store_redis::{OpenOptions, RedisStore};
 
 use crate::place::{PATIENCE, directory};
 
@@ -15,7 +15,7 @@ const LIVE: i64 = 90_000;
 
 /// A server with its store, and the news that it took.
 pub(crate) struct Server {
-    store: Redis,
+    store: RedisStore,
     writer: make::Writer,
     id: ServerId,
     marks: u64,
@@ -25,7 +25,7 @@ pub(crate) struct Server {
 impl Server {
     /// One that is told of everything from now on.
     pub(crate) async fn open(url: &str, id: u64) -> Self {
-        let store = Redis::open(OpenOptions::new(url, NOW)).await.expect("opens");
+        let store = RedisStore::open(OpenOptions::new(url, NOW)).await.expect("opens");
         let news = PeerEvents::default();
         let mut server =
             Self { store, writer: make::Writer::new(id), id: ServerId(id), marks: 0, news };
@@ -46,11 +46,11 @@ impl Server {
     pub(crate) async fn until(&mut self, what: &str, is: impl Fn(&PeerEvents) -> bool) {
         let all = async {
             while !is(&self.news) {
-                let news = self.store.news(self.id).await.expect("answers");
+                let news = self.store.peer_events(self.id).await.expect("answers");
                 self.news.ready.extend(news.ready);
                 self.news.jobs.extend(news.jobs);
                 self.news.sessions.extend(news.sessions);
-                self.news.has_queues |= news.has_queues;
+                self.news.queues_changed |= news.queues_changed;
                 self.news.is_incomplete |= news.is_incomplete;
                 self.news.servers = news.servers;
             }
@@ -111,7 +111,7 @@ async fn each_kind_reaches_whom_it_concerns() {
     let queue = make::put_queue(Queue::with_defaults("declared".into(), NOW));
     a.does(queue).await;
     let news = b.up_to_now(&mut a).await;
-    assert!(news.has_queues);
+    assert!(news.queues_changed);
     assert_eq!(news.servers, 2, "it began to listen after the other one");
 
     let own = a.up_to_now(&mut b).await;

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use sentinel_domain::{Command, Job, decide};
 use sentinel_faults::{RedisServer, free_port};
 use sentinel_store::conformance::make;
-use sentinel_store::{JournalPage, Position, Store, StoreError, TransactionResult, Trim};
-use sentinel_store_redis::{Condition, OpenError, OpenOptions, Redis};
+use sentinel_store::{JournalPage, Position, Store, StoreError, TransactionResult, TrimRequest};
+use sentinel_store_redis::{StoreHealth, OpenError, OpenOptions, RedisStore};
 
 use crate::place::{PATIENCE, directory};
 
@@ -16,15 +16,15 @@ const NOW: i64 = 1_000;
 async fn a_redis_that_forgets_jobs_is_refused() {
     let dir = directory();
     let server = RedisServer::start(dir.path(), &["--maxmemory-policy", "allkeys-lru"]);
-    let error = Redis::open(OpenOptions::new(server.url(), NOW)).await.err().expect("is refused");
-    assert!(matches!(&error, OpenError::Evicts(policy) if policy == "allkeys-lru"), "{error}");
+    let error = RedisStore::open(OpenOptions::new(server.url(), NOW)).await.err().expect("is refused");
+    assert!(matches!(&error, OpenError::EvictionEnabled(policy) if policy == "allkeys-lru"), "{error}");
     assert!(error.to_string().contains("noeviction"), "{error}");
 }
 
 #[tokio::test]
 async fn no_redis_is_said_at_once() {
     let url = format!("redis://127.0.0.1:{}", free_port());
-    let error = Redis::open(OpenOptions::new(url, NOW)).await.err().expect("nobody is there");
+    let error = RedisStore::open(OpenOptions::new(url, NOW)).await.err().expect("nobody is there");
     assert!(matches!(error, OpenError::Unreachable(_)), "{error}");
 }
 
@@ -33,7 +33,7 @@ async fn a_store_that_was_rolled_back_is_not_written_to() {
     let dir = directory();
     let server = RedisServer::start(dir.path(), &[]);
     let open = || OpenOptions::new(server.url(), NOW);
-    let store = Redis::open(open()).await.expect("opens");
+    let store = RedisStore::open(open()).await.expect("opens");
     let mut writer = make::Writer::new(1);
     for n in 0..3 {
         let call = writer.call(NOW).group(make::create(&make::job("q", "k", NOW, n))).done();
@@ -45,7 +45,7 @@ async fn a_store_that_was_rolled_back_is_not_written_to() {
         // Another server, whose first call after it is a read.
         let reader = match command {
             "FLUSHALL" => None,
-            _ => Some(Redis::open(open()).await.expect("opens")),
+            _ => Some(RedisStore::open(open()).await.expect("opens")),
         };
         server.ask(command).expect("answers");
         let call = writer.call(NOW).group(make::create(&make::job("q", "k", NOW, 9))).done();
@@ -57,20 +57,20 @@ async fn a_store_that_was_rolled_back_is_not_written_to() {
                 store.queues().await.err(),
                 store.due_work(NOW, 9).await.err(),
                 store.session_jobs(make::session(1)).await.err(),
-                store.tail(Position::default(), 9).await.err(),
+                store.read_journal(Position::default(), 9).await.err(),
             ];
             for error in errors {
                 assert!(matches!(error, Some(StoreError::RolledBack(_))), "{error:?}");
             }
-            assert!(matches!(*store.condition().borrow(), Condition::RolledBack(_)));
+            assert!(matches!(*store.health().borrow(), StoreHealth::RolledBack(_)));
         }
-        let error = Redis::open(OpenOptions { seen: Some(seen), ..open() }).await.err();
+        let error = RedisStore::open(OpenOptions { min_position: Some(seen), ..open() }).await.err();
         assert!(matches!(error, Some(OpenError::RolledBack { .. })), "{error:?}");
     }
     assert_eq!(server.ask("DBSIZE").as_deref().map(str::trim), Some("0"), "nothing was begun");
 }
 
-async fn one_running(store: &Redis, writer: &mut make::Writer) -> Arc<Job> {
+async fn one_running(store: &RedisStore, writer: &mut make::Writer) -> Arc<Job> {
     let session = make::session(1);
     let call = writer.call(NOW).group(make::put_session(session, 1, 90_000));
     let call = call.group(make::create(&make::job("q", "k", NOW, 0)));
@@ -79,7 +79,7 @@ async fn one_running(store: &Redis, writer: &mut make::Writer) -> Arc<Job> {
 }
 
 /// Makes jobs until they are refused, at most a second after there is no room; answers how many.
-async fn fill(store: &Redis, writer: &mut make::Writer) -> u64 {
+async fn fill(store: &RedisStore, writer: &mut make::Writer) -> u64 {
     let mut made = 0;
     let error = loop {
         made += 1;
@@ -94,20 +94,20 @@ async fn fill(store: &Redis, writer: &mut make::Writer) -> u64 {
     made
 }
 
-async fn report_passes(store: &Redis, writer: &mut make::Writer, running: &Job) {
+async fn report_passes(store: &RedisStore, writer: &mut make::Writer, running: &Job) {
     let lease = running.status.lease.expect("it runs");
     let command = Command::Succeed { lease, started_at: None, result: "x".into() };
     let done = decide(running, &command, NOW).expect("its lease is live");
     let report = writer.call(NOW).group(make::update(running, done)).done();
-    let verdicts = store.commit(report).await.expect("reports pass").verdicts;
-    assert_eq!(verdicts, [TransactionResult::Committed]);
+    let results = store.commit(report).await.expect("reports pass").results;
+    assert_eq!(results, [TransactionResult::Committed]);
 }
 
 #[tokio::test]
 async fn short_memory_takes_reports_but_no_new_jobs() {
     let dir = directory();
     let server = RedisServer::start(dir.path(), &[]);
-    let store = Redis::open(OpenOptions::new(server.url(), NOW)).await.expect("opens");
+    let store = RedisStore::open(OpenOptions::new(server.url(), NOW)).await.expect("opens");
     let mut writer = make::Writer::new(1);
     let running = one_running(&store, &mut writer).await;
 
@@ -121,19 +121,19 @@ async fn a_ledger_that_is_far_behind_keeps_new_jobs_out_until_it_has_caught_up()
     let dir = directory();
     let server = RedisServer::start(dir.path(), &[]);
     let options = OpenOptions { journal_max_bytes: 16_384, ..OpenOptions::new(server.url(), NOW) };
-    let store = Redis::open(options).await.expect("opens");
+    let store = RedisStore::open(options).await.expect("opens");
     let mut writer = make::Writer::new(1);
     let running = one_running(&store, &mut writer).await;
     let mut made = fill(&store, &mut writer).await;
     report_passes(&store, &mut writer, &running).await;
 
     let head = *store.head().borrow();
-    let JournalPage::Entries(entries) = store.tail(Position::default(), 1).await.expect("answers")
+    let JournalPage::Entries(entries) = store.read_journal(Position::default(), 1).await.expect("answers")
     else {
         panic!("nothing unprojected goes")
     };
     assert_eq!(entries[0].position.seq, 1);
-    let trim = Trim { projected: head, terminal_before: 0, journal_before: NOW, limit: 0 };
+    let trim = TrimRequest { projected: head, terminal_before: 0, journal_before: NOW, limit: 0 };
     store.trim(trim).await.expect("trims");
     let begun = std::time::Instant::now();
     loop {

@@ -7,7 +7,7 @@ use sentinel_domain::JobId;
 use sentinel_faults::{Direction, Proxy, RedisServer};
 use sentinel_store::conformance::make;
 use sentinel_store::{JournalPage, Position, Store, StoreError};
-use sentinel_store_redis::{Condition, OpenOptions, Redis, Replicas};
+use sentinel_store_redis::{StoreHealth, OpenOptions, RedisStore, ReplicationOptions};
 use tempfile::TempDir;
 
 use crate::cluster::Cluster;
@@ -20,8 +20,8 @@ const BEFORE: usize = 200;
 const AFTER: usize = 20;
 
 fn options(url: String) -> OpenOptions {
-    let replicas = Replicas { wanted: 1, timeout: Duration::from_millis(500), before_head: true };
-    OpenOptions { replicas, ..OpenOptions::new(url, NOW) }
+    let replicas = ReplicationOptions { min_replicas: 1, timeout: Duration::from_millis(500), show_only_replicated: true };
+    OpenOptions { replication: replicas, ..OpenOptions::new(url, NOW) }
 }
 
 fn replica_of(dir: &Path, host_port: &str) -> RedisServer {
@@ -34,16 +34,16 @@ fn has_replicas(primary: &RedisServer, count: usize) -> bool {
     info.matches("state=online").count() == count
 }
 
-async fn becomes_safe(store: &Redis, at: Position) {
+async fn becomes_safe(store: &RedisStore, at: Position) {
     let began = Instant::now();
-    while !store.replicated(at).await.expect("answers") {
+    while !store.wait_replicated(at).await.expect("answers") {
         assert!(began.elapsed() < PATIENCE, "no replica ever has it");
     }
 }
 
 /// Creates jobs until so many were acknowledged as replicated; answers those.
 async fn load(
-    store: &Redis,
+    store: &RedisStore,
     writer: &mut make::Writer,
     made: &mut u64,
     wanted: usize,
@@ -57,14 +57,14 @@ async fn load(
         let at = loop {
             match store.commit(call.clone()).await {
                 Ok(outcome) => break outcome.position,
-                Err(error @ (StoreError::Unknown(_) | StoreError::Unavailable(_))) => {
+                Err(error @ (StoreError::OutcomeUnknown(_) | StoreError::Unavailable(_))) => {
                     assert!(waited.elapsed() < 2 * PATIENCE, "no store comes back: {error}");
                     tokio::task::yield_now().await;
                 }
                 Err(error) => panic!("{error}"),
             }
         };
-        match store.replicated(at).await {
+        match store.wait_replicated(at).await {
             Ok(true) => {
                 safe.push(job.id);
                 waited = Instant::now();
@@ -79,7 +79,7 @@ async fn load(
 }
 
 /// Loads, kills the primary somewhere in between, and loads on.
-async fn outlive<T: Send + 'static>(store: Redis, kill: impl FnOnce() -> T + Send + 'static) {
+async fn outlive<T: Send + 'static>(store: RedisStore, kill: impl FnOnce() -> T + Send + 'static) {
     let (mut writer, mut made) = (make::Writer::new(1), 0);
     let mut safe = load(&store, &mut writer, &mut made, BEFORE).await;
     let killed = tokio::task::spawn_blocking(kill);
@@ -87,7 +87,7 @@ async fn outlive<T: Send + 'static>(store: Redis, kill: impl FnOnce() -> T + Sen
     safe.extend(load(&store, &mut writer, &mut made, BEFORE).await);
     let _others = killed.await.expect("is killed");
     safe.extend(load(&store, &mut writer, &mut made, AFTER).await);
-    assert_eq!(*store.condition().borrow(), Condition::Sound, "the next primary had all of it");
+    assert_eq!(*store.health().borrow(), StoreHealth::Healthy, "the next primary had all of it");
     for ids in safe.chunks(100) {
         let there = store.read(ids.to_vec()).await.expect("answers");
         let lost = ids.iter().zip(there).filter(|(_, job)| job.is_none()).count();
@@ -105,7 +105,7 @@ async fn a_primary_that_is_killed_under_load_takes_nothing_along() {
     let watcher = Watcher::start(dirs[1].path(), primary.port());
     eventually("the replicas are known", || watcher.primary().contains("num-slaves\n2"));
     let url = format!("redis+sentinel://127.0.0.1:{}/main", watcher.port);
-    let store = Redis::open(options(url)).await.expect("opens");
+    let store = RedisStore::open(options(url)).await.expect("opens");
     outlive(store, move || primary.kill()).await;
 }
 
@@ -115,7 +115,7 @@ async fn a_primary_of_a_cluster_that_is_killed_under_load_takes_nothing_along() 
     let more = ["--cluster-node-timeout", "2000", "--repl-diskless-sync-delay", "0"];
     let mut cluster = Cluster::start_with(dir.path(), &more);
     let replicas = cluster.replicate(dir.path(), 2, &more);
-    let store = Redis::open(options(cluster.url())).await.expect("opens");
+    let store = RedisStore::open(options(cluster.url())).await.expect("opens");
     let kill = move || {
         cluster.kill_owner();
         cluster
@@ -132,7 +132,7 @@ async fn what_replicas_may_not_have_is_not_shown() {
     let of = format!("127.0.0.1 {}", between.address().port());
     let replica = replica_of(second.path(), &of);
     eventually("the replica follows", || has_replicas(&primary, 1));
-    let store = Redis::open(options(primary.url())).await.expect("opens");
+    let store = RedisStore::open(options(primary.url())).await.expect("opens");
     let mut writer = make::Writer::new(1);
     let mut create = async |n| {
         let call = writer.call(NOW).group(make::create(&make::job("q", "k", NOW, n))).done();
@@ -144,17 +144,17 @@ async fn what_replicas_may_not_have_is_not_shown() {
 
     between.stall(Direction::Down);
     let lost = create(2).await;
-    assert!(!store.replicated(lost).await.expect("answers"), "nobody has it");
+    assert!(!store.wait_replicated(lost).await.expect("answers"), "nobody has it");
     assert_eq!(*store.head().borrow(), safe, "nobody is told of it");
-    let JournalPage::Entries(entries) = store.tail(safe, 9).await.expect("answers") else {
+    let JournalPage::Entries(entries) = store.read_journal(safe, 9).await.expect("answers") else {
         panic!("nothing was trimmed")
     };
     assert!(entries.is_empty(), "nor shown it");
 
     // The next primary is not behind anything that was shown.
     replica.ask("REPLICAOF NO ONE").expect("answers");
-    let next = OpenOptions { seen: Some(safe), ..OpenOptions::new(replica.url(), NOW) };
-    let next = Redis::open(next).await.expect("is not rolled back");
+    let next = OpenOptions { min_position: Some(safe), ..OpenOptions::new(replica.url(), NOW) };
+    let next = RedisStore::open(next).await.expect("is not rolled back");
     let job = |n| make::job("q", "k", NOW, n).id;
     let there = next.read(vec![job(1), job(2)]).await.expect("answers");
     assert!(there[0].is_some() && there[1].is_none(), "{there:?}");
@@ -169,8 +169,8 @@ async fn another_server_is_shown_what_replicas_have() {
     let _replica = replica_of(second.path(), &format!("127.0.0.1 {}", primary.port()));
     eventually("the replica follows", || has_replicas(&primary, 1));
     let [ours, theirs] = [
-        Redis::open(options(primary.url())).await.expect("opens"),
-        Redis::open(options(primary.url())).await.expect("opens"),
+        RedisStore::open(options(primary.url())).await.expect("opens"),
+        RedisStore::open(options(primary.url())).await.expect("opens"),
     ];
     let mut head = theirs.head();
     let mut writer = make::Writer::new(1);
@@ -190,11 +190,11 @@ async fn another_server_is_shown_what_replicas_have() {
 async fn without_replicas_nothing_is_safe_and_all_goes_on() {
     let dir = directory();
     let server = RedisServer::start(dir.path(), &[]);
-    let store = Redis::open(options(server.url())).await.expect("opens");
+    let store = RedisStore::open(options(server.url())).await.expect("opens");
     let mut writer = make::Writer::new(1);
     for n in 0..5 {
         let call = writer.call(NOW).group(make::create(&make::job("q", "k", NOW, n))).done();
         let at = store.commit(call).await.expect("commits").position;
-        assert!(!store.replicated(at).await.expect("answers"));
+        assert!(!store.wait_replicated(at).await.expect("answers"));
     }
 }

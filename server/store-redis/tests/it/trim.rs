@@ -2,17 +2,17 @@
 
 use sentinel_faults::RedisServer;
 use sentinel_store::conformance::make;
-use sentinel_store::{JournalPage, Position, Store, Trim};
-use sentinel_store_redis::{OpenOptions, Redis};
+use sentinel_store::{JournalPage, Position, Store, TrimRequest};
+use sentinel_store_redis::{OpenOptions, RedisStore};
 
 use crate::place::directory;
 
 const NOW: i64 = 1_000_000;
 
-async fn first(store: &Redis) -> u64 {
+async fn first(store: &RedisStore) -> u64 {
     let mut at = Position { seq: 0, ..*store.head().borrow() };
     loop {
-        match store.tail(at, 1).await.expect("answers") {
+        match store.read_journal(at, 1).await.expect("answers") {
             JournalPage::Entries(entries) => return entries[0].position.seq,
             JournalPage::Trimmed => at.seq += 1,
             JournalPage::OtherEpoch => panic!("{at} is no place of this journal"),
@@ -25,7 +25,7 @@ async fn by_time_and_projection() {
     let dir = directory();
     // One entry a node, so that trimming by whole nodes is exact.
     let server = RedisServer::start(dir.path(), &["--stream-node-max-entries", "1"]);
-    let store = Redis::open(OpenOptions::new(server.url(), NOW)).await.expect("opens");
+    let store = RedisStore::open(OpenOptions::new(server.url(), NOW)).await.expect("opens");
     let mut writer = make::Writer::new(1);
     // Four entries a second for ten seconds.
     for n in 0..40 {
@@ -34,7 +34,7 @@ async fn by_time_and_projection() {
         store.commit(writer.call(now).group(make::create(&job)).done()).await.expect("commits");
     }
     let head = *store.head().borrow();
-    let trim = |projected, journal_before| Trim {
+    let trim = |projected, journal_before| TrimRequest {
         projected: Position { seq: projected, ..head },
         terminal_before: 0,
         journal_before,
@@ -47,11 +47,11 @@ async fn by_time_and_projection() {
     store.trim(trim(40, NOW + 5_100)).await.expect("trims");
     let oldest = first(&store).await;
     assert!((17..=22).contains(&oldest), "to the second: {oldest}");
-    let other = Trim { projected: Position { epoch: head.epoch + 1, seq: 99 }, ..trim(0, NOW * 2) };
+    let other = TrimRequest { projected: Position { epoch: head.epoch + 1, seq: 99 }, ..trim(0, NOW * 2) };
     store.trim(other).await.expect("trims");
     assert_eq!(first(&store).await, oldest, "of another epoch");
     store.trim(trim(40, NOW * 2)).await.expect("trims");
-    let last = store.tail(head, 9).await.expect("answers");
+    let last = store.read_journal(head, 9).await.expect("answers");
     assert!(
         matches!(last, JournalPage::Entries(entries) if entries.is_empty()),
         "the head is known"
@@ -63,7 +63,7 @@ async fn by_size_where_it_is_too_much() {
     let dir = directory();
     let server = RedisServer::start(dir.path(), &["--stream-node-max-entries", "1"]);
     let options = OpenOptions { journal_max_bytes: 100_000, ..OpenOptions::new(server.url(), NOW) };
-    let store = Redis::open(options).await.expect("opens");
+    let store = RedisStore::open(options).await.expect("opens");
     let mut writer = make::Writer::new(1);
     for n in 0..40 {
         let now = NOW + n * 1_000;
@@ -72,7 +72,7 @@ async fn by_size_where_it_is_too_much() {
         store.commit(writer.call(now).group(make::create(&job)).done()).await.expect("commits");
     }
     let head = *store.head().borrow();
-    let trim = |projected| Trim {
+    let trim = |projected| TrimRequest {
         projected: Position { seq: projected, ..head },
         terminal_before: 0,
         journal_before: 0,
