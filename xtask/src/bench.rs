@@ -1,11 +1,11 @@
-//! `cargo xtask bench`: numbers come from release binaries only, so they are built first.
+//! `cargo xtask bench`: builds the release binaries, which all figures come from, and runs the bench.
 
 use std::ffi::OsString;
 use std::process::ExitCode;
 
 use anyhow::Result;
 
-use crate::{repo, shell};
+use crate::{shell, workspace};
 
 pub(crate) fn run(args: &[OsString]) -> Result<ExitCode> {
     shell::run(shell::cargo(&["build", "--release"]).args([
@@ -14,6 +14,6 @@ pub(crate) fn run(args: &[OsString]) -> Result<ExitCode> {
         "--package=sentinel-bench",
         "--bins",
     ]))?;
-    let mut bench = shell::command(repo::target_dir()?.join("release/sentinel-bench"));
+    let mut bench = shell::command(workspace::target_dir()?.join("release/sentinel-bench"));
     Err(shell::become_program(bench.args(args)))
 }

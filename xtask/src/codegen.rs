@@ -1,23 +1,23 @@
-//! `cargo xtask codegen`: drives the generator, which is a crate of its own because its
-//! dependencies are heavy and a build of the server needs none of them.
+//! `cargo xtask codegen`: runs the generator. It is a separate crate because a build of the server
+//! needs none of its dependencies.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
 use anyhow::{Context, Result};
 
-use crate::{paint, proto, repo, shell, tools};
+use crate::{paint, proto, repo, shell, tools, workspace};
 
 /// Where generated files live, relative to the root.
 const FOLDERS: [&str; 2] = ["proto/src/gen", "server/store/src/gen"];
 
 #[derive(Debug, Default, clap::Args)]
 pub(crate) struct Args {
-    /// Change nothing; fail and name the files when the committed output is stale.
+    /// Change nothing; fail and list the stale files.
     #[arg(long, conflicts_with = "baseline")]
     check: bool,
-    /// Also freeze the contract in proto/baseline*.binpb. A release does this; before the
-    /// first release, so does a change that breaks the contract on purpose.
+    /// Also write the contract to proto/baseline*.binpb, which later changes must stay compatible
+    /// with. For a release, and for an intended break before the first release.
     #[arg(long)]
     baseline: bool,
 }
@@ -41,7 +41,7 @@ fn generator() -> Command {
 }
 
 fn check(root: &Path) -> Result<ExitCode> {
-    let fresh = repo::target_dir()?.join("xtask/codegen");
+    let fresh = workspace::target_dir()?.join("xtask/codegen");
     if fresh.exists() {
         std::fs::remove_dir_all(&fresh).context("empty target/xtask/codegen")?;
     }
@@ -58,7 +58,7 @@ fn check(root: &Path) -> Result<ExitCode> {
     Ok(ExitCode::FAILURE)
 }
 
-/// One line for each file that differs, is missing, or that no .proto file gives any more.
+/// One line for each file that differs, is missing or has no .proto file.
 fn compare(committed: &Path, fresh: &Path) -> Result<Vec<String>> {
     let mut stale = Vec::new();
     for folder in FOLDERS {

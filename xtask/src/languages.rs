@@ -1,5 +1,5 @@
-//! Builds the SDKs of other languages: the Node package in its folder, the Python wheel in a
-//! virtual environment under target/. Both come from lock files with exact versions.
+//! Builds the SDKs of other languages: the Node package in its folder, the Python wheel in a virtual
+//! environment under target/. Both use lock files with exact versions.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -11,14 +11,14 @@ use crate::shell;
 
 const PYTHON: &str = "client-sdk/python";
 
-/// The Python that has the wheel.
+/// The Python of the environment that has the wheel.
 pub(crate) fn python(root: &Path) -> Command {
     let mut python = shell::command(environment(root).join("bin/python"));
     python.current_dir(root.join(PYTHON));
     python
 }
 
-/// Makes the virtual environment, unless it was made from these very requirements.
+/// Creates the virtual environment, unless it was created from the same requirements.
 pub(crate) fn ensure_environment(root: &Path) -> Result<()> {
     let requirements = root.join(PYTHON).join("requirements.txt");
     let pins = std::fs::read_to_string(&requirements)?;
@@ -39,9 +39,9 @@ pub(crate) fn ensure_environment(root: &Path) -> Result<()> {
 pub(crate) fn install_wheel(root: &Path) -> Result<()> {
     let wheels = root.join("target/python/wheels");
     if wheels.exists() {
-        std::fs::remove_dir_all(&wheels).context("remove the wheels of before")?;
+        std::fs::remove_dir_all(&wheels).context("remove old wheels")?;
     }
-    // Setuptools adds to what it built before, also modules that are gone.
+    // Setuptools keeps modules of earlier builds, also deleted ones.
     let built = root.join(PYTHON).join("build");
     if built.exists() {
         std::fs::remove_dir_all(&built).context("remove client-sdk/python/build")?;
@@ -54,8 +54,8 @@ pub(crate) fn install_wheel(root: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Builds both where that was not done yet, and installs what drives a browser. What is there is left as it is: the steps `node` and
-/// `python` bring it up to date.
+/// Builds both SDKs where they are missing, and installs the dependencies of the browser tests. The
+/// steps `node` and `python` rebuild them after a change.
 pub(crate) fn ensure_built(root: &Path) -> Result<()> {
     if !root.join(SDK.0).join("dist/test/conformance-worker.js").exists() {
         SDK.ensure_modules(root)?;

@@ -1,8 +1,10 @@
-//! The one door to the project: every command that a contributor, the CI or the README
-//! needs is `cargo xtask <verb>`, so that none of them lives in shell or workflow YAML.
+//! The commands of this repository. Whatever a contributor, the CI or the README runs is
+//! `cargo xtask <command>`, so that no logic lives in shell scripts or workflow YAML.
 
 mod bench;
 mod codegen;
+mod compiled;
+mod deny;
 mod dev;
 mod languages;
 mod lint;
@@ -16,13 +18,14 @@ mod soak;
 mod test;
 mod tidy;
 mod tools;
+mod workspace;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-/// The front door of Sentinel: run, test, measure and keep the project in order.
+/// Run, test and measure Sentinel, and check the rules of its repository.
 #[derive(Debug, Parser)]
 #[command(
     name = "cargo xtask",
@@ -52,7 +55,7 @@ enum Verb {
     },
     /// Run every check and every test, in the order of the CI.
     Test(test::Args),
-    /// Run the long-dose tests (ignored ones named soak) and keep the result.
+    /// Run the soak tests (ignored tests named soak) and write a result file.
     Soak(soak::Args),
     /// Build for release and run the load generator.
     Bench {
@@ -60,11 +63,11 @@ enum Verb {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<OsString>,
     },
-    /// Prove the house rules: import arrows, budgets, licences, links, names.
+    /// Check the rules of the repository: dependencies, import cycles, sizes, words, links.
     Tidy(tidy::Args),
     /// Generate Rust from the .proto files, or check that it is fresh.
     Codegen(codegen::Args),
-    /// Check format, clippy, tidy and generated code: the minute before a commit.
+    /// Check format, clippy, tidy and generated code before a commit.
     Lint,
 }
 

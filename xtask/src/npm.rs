@@ -1,5 +1,5 @@
-//! The packages of Node in this project. Each is installed from its lock file, with exact
-//! versions and without scripts of others, and anew only when that file changed.
+//! The Node packages of this project. Each is installed from its lock file, without install scripts
+//! of dependencies, and again only when that file changed.
 
 use std::path::Path;
 use std::process::Command;
@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 
 use crate::shell;
 
-/// The oldest Node that they run with.
+/// The oldest supported Node.
 const NODE_MIN: u32 = 20;
 
 /// A folder with a `package.json` and its lock.
@@ -17,7 +17,7 @@ pub(crate) struct Package(pub(crate) &'static str);
 
 pub(crate) const SDK: Package = Package("client-sdk/node");
 pub(crate) const PANEL: Package = Package("gateway/panel");
-/// What the end-to-end tests of the browser's door drive it with.
+/// The end-to-end tests of the gateway and the panel.
 pub(crate) const WEB_TESTS: Package = Package("gateway/tests/web");
 
 impl Package {
@@ -28,7 +28,7 @@ impl Package {
         npm
     }
 
-    /// Installs what it needs, unless it was installed from this very lock file.
+    /// Installs its dependencies, unless they were installed from the same lock file.
     pub(crate) fn ensure_modules(self, root: &Path) -> Result<()> {
         let stamp = root.join(self.0).join("node_modules/.built-from");
         let lock = std::fs::read_to_string(root.join(self.0).join("package-lock.json"))
@@ -43,8 +43,8 @@ impl Package {
     }
 }
 
-/// Does `build` unless the stamp holds `wanted`. The stamp is written last, so that what was
-/// broken off is done again.
+/// Calls `build` unless the stamp holds `wanted`. The stamp is written last, so an interrupted
+/// build is repeated.
 pub(crate) fn ensure(stamp: &Path, wanted: &str, build: impl FnOnce() -> Result<()>) -> Result<()> {
     if std::fs::read_to_string(stamp).is_ok_and(|built| built == wanted) {
         return Ok(());
@@ -53,7 +53,7 @@ pub(crate) fn ensure(stamp: &Path, wanted: &str, build: impl FnOnce() -> Result<
     std::fs::write(stamp, wanted).with_context(|| format!("write {}", stamp.display()))
 }
 
-/// Why nothing of Node can be built here, if it can not.
+/// Why Node packages cannot be built on this machine, if so.
 pub(crate) fn missing() -> Option<String> {
     let Ok(version) = shell::output(shell::command("node").arg("--version")) else {
         return Some("there is no node".to_owned());

@@ -1,8 +1,8 @@
-//! Colour only where a person reads it: on a terminal, and never under NO_COLOR.
+//! Colours for terminal output; none elsewhere or when NO_COLOR is set.
 
 use std::io::IsTerminal;
 
-/// Whether standard output takes colour and rewritten lines.
+/// Whether standard output is a terminal that may be coloured.
 pub(crate) fn on_terminal() -> bool {
     std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty())
 }

@@ -1,5 +1,5 @@
-//! Builds the panel into `gateway/panel/dist`, where the gateway takes its files from: read at
-//! the start of a debug build, embedded in a release build.
+//! Builds the panel into `gateway/panel/dist`. A debug build of the gateway reads the files from
+//! there at its start; a release build embeds them.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
@@ -10,11 +10,11 @@ use anyhow::{Context, Result};
 use crate::npm::{self, PANEL};
 use crate::{paint, repo, shell};
 
-/// Generated from the contract, so no source.
+/// Generated from the contract.
 const GENERATED: &str = "src/gen";
 
-/// For `cargo xtask dev`: builds it where its sources changed, and says what is done. A machine
-/// that can not build it gets a server without a panel, not an error.
+/// For `cargo xtask dev`: builds the panel if its sources changed. A machine that cannot build it
+/// gets a server without a panel, not an error.
 pub(crate) fn ensure_for_dev(root: &Path) {
     if !root.join(PANEL.0).join("package.json").exists() {
         return;
@@ -29,12 +29,12 @@ pub(crate) fn ensure_for_dev(root: &Path) {
     }
 }
 
-/// Builds it unless it was built from these very sources.
+/// Builds the panel unless it was built from the same sources.
 pub(crate) fn ensure_built(root: &Path) -> Result<()> {
     let stamp = root.join("target/panel/built-from");
     let wanted = sources(root)?;
     if !root.join(PANEL.0).join("dist/index.html").exists() && stamp.exists() {
-        std::fs::remove_file(&stamp).context("remove the stamp of a panel that is gone")?;
+        std::fs::remove_file(&stamp).context("remove the stamp of a deleted panel")?;
     }
     npm::ensure(&stamp, &wanted, || {
         let started = Instant::now();
@@ -47,7 +47,7 @@ pub(crate) fn ensure_built(root: &Path) -> Result<()> {
     })
 }
 
-/// One number for all that it is built from: its files and the contract.
+/// A hash of the sources: the files of the panel and the contract.
 fn sources(root: &Path) -> Result<String> {
     let panel = root.join(PANEL.0);
     let mut files: Vec<PathBuf> = Vec::new();

@@ -1,5 +1,5 @@
-//! The two .proto modules and what buf says of them. The public contract may not break a
-//! client's source; the stored record may not break the bytes in an older file.
+//! The two .proto modules and their checks by buf. The public contract stays source compatible; the
+//! stored record stays readable in older files.
 
 use std::path::Path;
 use std::process::Command;
@@ -8,7 +8,7 @@ use anyhow::Result;
 
 use crate::{shell, tools};
 
-/// A folder of .proto files with the image that a release froze.
+/// A folder of .proto files and the image of it that later changes are compared with.
 #[derive(Debug)]
 pub(crate) struct Module {
     pub(crate) folder: &'static str,
@@ -25,31 +25,31 @@ pub(crate) const MODULES: [Module; 2] = [
     },
 ];
 
-/// `buf <verb>` on the files of a module, without those that it imports. It runs in the root,
-/// since buf reads the paths of its rules from there.
+/// `buf <verb>` on the files of a module, without imported files. It runs in the root, because the
+/// paths in the rules are relative to it.
 pub(crate) fn buf(root: &Path, verb: &str, module: &Module) -> Command {
-    let mut command = bare(root, verb, module);
+    let mut command = with_config(root, verb, module);
     command.args(["--path", module.folder]);
     command
 }
 
-/// `buf breaking` of a module against its baseline. It compares one image with another: given a
-/// folder, buf would ask for a baseline of the imported files, too.
+/// `buf breaking` of a module against its baseline. It compares two images: given a folder, buf
+/// would require a baseline of the imported files, too.
 pub(crate) fn breaking(root: &Path, module: &Module) -> Result<Command> {
     let image = root.join("target/tools/contract.binpb");
     shell::output(buf(root, "build", module).arg("-o").arg(&image))?;
-    let mut command = bare(root, "breaking", module);
+    let mut command = with_config(root, "breaking", module);
     command.arg(image).arg("--against").arg(module.baseline);
     Ok(command)
 }
 
-fn bare(root: &Path, verb: &str, module: &Module) -> Command {
+fn with_config(root: &Path, verb: &str, module: &Module) -> Command {
     let mut command = shell::command(tools::program(root, "buf"));
     command.current_dir(root).args([verb, "--config", module.config]);
     command
 }
 
-/// Freezes the current contract as the one that later changes are compared with.
+/// Writes the baseline that later changes are compared with.
 pub(crate) fn write_baselines(root: &Path) -> Result<()> {
     tools::ensure(root)?;
     for module in &MODULES {

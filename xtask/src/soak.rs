@@ -1,5 +1,5 @@
-//! `cargo xtask soak`: the tests that are worth hours, and a file that says on what machine
-//! and from which commit they passed.
+//! `cargo xtask soak`: runs the soak tests, which take minutes to hours, and writes a result file
+//! with the machine and the commit.
 
 mod browser;
 mod other;
@@ -13,7 +13,7 @@ use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 
 use crate::test::Count;
-use crate::{repo, shell, tools};
+use crate::{repo, shell, tools, workspace};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -37,12 +37,12 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     tools::ensure(&root)?;
     let seed = args.seed.unwrap_or_else(|| u64::from(std::process::id()));
     let date = said("date", &["-u", "+%Y-%m-%dT%H-%M-%SZ"]);
-    shell::run(&mut shell::cargo(&repo::BUILD))?;
+    shell::run(&mut shell::cargo(&workspace::BUILD))?;
     // Compiled ahead, so that the duration in the result is that of the tests.
     shell::run(&mut shell::cargo(&["test", "--workspace", "--no-run"]))?;
-    let mixes = args.only.as_deref().is_none_or(|only| other::DOSE.contains(only));
+    let mixes = args.only.as_deref().is_none_or(|only| other::TEST.contains(only));
     let other = mixes.then(|| other::build(&root, args.other.as_deref())).transpose()?;
-    // Now: somebody may commit while it runs.
+    // Read before the run, which may take hours: the checkout may change meanwhile.
     let versions = versions(other.as_ref().map(|other| other.commit.as_str()));
     println!("soak: {} minutes a test, seed {seed}", args.minutes);
 
@@ -61,7 +61,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     }
     let count = Count::parse(&output, success);
     if count.passed + count.failed == 0 {
-        bail!("no ignored test has soak in its name; a dose that ran nothing proves nothing");
+        bail!("no ignored test matches; their names contain soak");
     }
 
     let report = json!({
@@ -70,7 +70,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
         "seed": seed,
         "only": args.only,
         "duration_s": started.elapsed().as_secs(),
-        "done": Done::parse(&output).report(),
+        "done": Report::parse(&output).to_json(),
         "passed": count.passed,
         "failed": count.failed,
         "result": if count.failed == 0 { "passed" } else { "failed" },
@@ -86,7 +86,7 @@ fn runner(only: Option<&str>) -> Command {
     if shell::succeeds(&mut shell::cargo(&["nextest", "--version"])) {
         let mut command = shell::cargo(&["nextest", "run", "--workspace", "--profile", "soak"]);
         command.args(["--run-ignored", "only", "--no-fail-fast", "--no-tests=pass"]);
-        // A line per dose, as it ends.
+        // Each soak test prints a line as it finishes.
         command.args(["-E", "test(soak)", "--no-capture"]).args(only);
         return command;
     }
@@ -96,7 +96,7 @@ fn runner(only: Option<&str>) -> Command {
     command
 }
 
-/// Runs with the output in view and returns it. Hours of silence would help nobody.
+/// Runs a command with visible output and returns the output.
 fn tee(command: &mut Command) -> Result<(String, bool)> {
     use std::io::{BufRead, BufReader, pipe};
     let (reader, writer) = pipe()?;
@@ -115,44 +115,44 @@ fn tee(command: &mut Command) -> Result<(String, bool)> {
     Ok((output, child.wait()?.success()))
 }
 
-/// What the doses say that they did, each by a line `dose {..}`.
+/// What the soak tests report, each in a line `soak {..}`.
 #[derive(Debug, Default)]
-struct Done {
-    doses: BTreeMap<String, u64>,
+struct Report {
+    runs: BTreeMap<String, u64>,
     faults: BTreeMap<String, u64>,
     checked: BTreeMap<String, u64>,
-    worst_well_after_ms: u64,
+    worst_recovery_ms: u64,
 }
 
-impl Done {
+impl Report {
     fn parse(output: &str) -> Self {
-        let mut done = Self::default();
-        // libtest leaves the name of the test in front of the first line.
-        for dose in output.lines().filter_map(|line| line.split_once("dose {")) {
-            let Ok(dose) = serde_json::from_str::<Value>(&format!("{{{}", dose.1)) else {
+        let mut report = Self::default();
+        // libtest prints the name of the test before the first line.
+        for line in output.lines().filter_map(|line| line.split_once("soak {")) {
+            let Ok(run) = serde_json::from_str::<Value>(&format!("{{{}", line.1)) else {
                 continue;
             };
-            let name = dose["dose"].as_str().unwrap_or("unnamed");
-            *done.doses.entry(name.to_owned()).or_default() += 1;
-            add(&mut done.faults, &dose["faults"]);
-            add(&mut done.checked, &dose["checked"]);
-            let well_after_ms = dose["well_after_ms"].as_u64().unwrap_or_default();
-            done.worst_well_after_ms = done.worst_well_after_ms.max(well_after_ms);
+            let name = run["test"].as_str().unwrap_or("unnamed");
+            *report.runs.entry(name.to_owned()).or_default() += 1;
+            add(&mut report.faults, &run["faults"]);
+            add(&mut report.checked, &run["checked"]);
+            let recovered_after_ms = run["recovered_after_ms"].as_u64().unwrap_or_default();
+            report.worst_recovery_ms = report.worst_recovery_ms.max(recovered_after_ms);
         }
-        done
+        report
     }
 
-    fn report(&self) -> Value {
+    fn to_json(&self) -> Value {
         json!({
-            "doses": self.doses,
+            "runs": self.runs,
             "faults": self.faults,
             "checked": self.checked,
-            "worst_well_after_ms": self.worst_well_after_ms,
+            "worst_recovery_ms": self.worst_recovery_ms,
         })
     }
 }
 
-/// Adds the numbers of an object, name by name.
+/// Adds the numbers of a JSON object to the sums of the same names.
 fn add(sums: &mut BTreeMap<String, u64>, numbers: &Value) {
     for (name, number) in numbers.as_object().into_iter().flatten() {
         *sums.entry(name.clone()).or_default() += number.as_u64().unwrap_or_default();
@@ -187,7 +187,7 @@ fn field(text: &str, name: &str) -> String {
         .to_owned()
 }
 
-/// What a program says; a missing one must not lose the result of hours.
+/// The output of a program, or `unknown`: a missing program must not lose the result of a soak.
 fn said(program: &str, args: &[&str]) -> String {
     let output = shell::output(shell::command(program).args(args));
     output.map_or_else(|_| "unknown".to_owned(), |text| text.trim().to_owned())

@@ -1,22 +1,25 @@
 //! `cargo xtask test`: every check and every test in one order, on a laptop as on the CI.
-//! It goes on after a failure, so that one run tells everything that is wrong.
+//! It continues after a failure, so that one run shows all of them.
 
 mod capture;
 mod count;
 mod preflight;
+mod repeat;
 mod report;
+mod result;
+mod step;
 mod steps;
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
 
 use anyhow::{Result, bail};
 
-use crate::{paint, repo};
+use crate::{paint, repo, workspace};
 pub(crate) use count::Count;
 use report::Line;
-use steps::{STEPS, Step};
+use step::{Context, Step};
+use steps::STEPS;
 
 #[derive(Debug, Default, clap::Args)]
 #[command(after_help = "\
@@ -27,7 +30,9 @@ Examples:
   cargo xtask test --seed 42              repeat the seeded tests of an earlier run
 
 The output of a failing step is printed in full; each step's output is also kept in
-target/xtask/logs/<step>.log.")]
+target/xtask/logs/<step>.log. target/xtask/result.json has the commit, the seed, the counts and the
+seconds of each step. A failed test is repeated alone once; if it passes then, it is reported as
+FLAKY and the run passes with at most 3 of them.")]
 pub(crate) struct Args {
     /// Seed of the seeded tests (SENTINEL_TEST_SEED). Random when absent; always printed.
     #[arg(long)]
@@ -40,17 +45,6 @@ pub(crate) struct Args {
     pub(crate) list: bool,
 }
 
-/// What each step is given.
-#[derive(Debug)]
-pub(crate) struct Context {
-    root: PathBuf,
-    logs: PathBuf,
-    seed: u64,
-}
-
-/// How a step ended. An error says why it failed; its output has been printed by then.
-type Outcome = Result<Count>;
-
 pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     if args.list {
         for step in STEPS {
@@ -59,15 +53,19 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     let chosen = choose(&args.only)?;
-    let logs = repo::target_dir()?.join("xtask/logs");
+    let logs = workspace::target_dir()?.join("xtask/logs");
     std::fs::create_dir_all(&logs)?;
     let context = Context { root: repo::root(), logs, seed: args.seed.unwrap_or_else(random) };
     println!("seed {} (repeat with --seed {})", context.seed, context.seed);
 
     let started = Instant::now();
     let lines: Vec<Line> = chosen.into_iter().map(|step| measure(&context, step)).collect();
-    report::print(&lines, started.elapsed());
-    let failed = lines.iter().any(|line| line.count.failed > 0);
+    let took = started.elapsed();
+    report::print(&lines, took);
+    let run = result::Run { seed: context.seed, is_whole: args.only.is_empty(), took };
+    result::write(&context.root, &run, &lines)?;
+    let flaky: usize = lines.iter().map(|line| line.count.flaky.len()).sum();
+    let failed = lines.iter().any(|line| line.count.failed > 0) || flaky > repeat::MAX_FLAKY;
     Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
@@ -92,7 +90,7 @@ fn measure(context: &Context, step: &Step) -> Line {
     line
 }
 
-/// A seed from the keys that the standard library draws from the system.
+/// A random seed: the standard library seeds its hash keys from the system.
 fn random() -> u64 {
     use std::hash::{BuildHasher, Hasher};
     std::collections::hash_map::RandomState::new().build_hasher().finish() >> 32

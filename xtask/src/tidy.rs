@@ -1,20 +1,21 @@
-//! `cargo xtask tidy`: the house rules as programs. A rule that nobody checks is a wish.
-//! Each check is a file below; its tests plant a violation and see it found.
+//! `cargo xtask tidy`: the rules of this repository as programs. Each check is a file below; its
+//! tests plant a violation and expect it to be found.
 
-mod arrows;
-mod budgets;
 mod commented;
-mod deny;
+mod cycles;
+mod dependencies;
 mod headers;
 mod ignores;
 mod links;
 mod lints;
 mod names;
 mod prose;
+mod sizes;
 mod sleeps;
 mod source;
 mod spawns;
 mod weight;
+mod words;
 
 use std::fmt;
 use std::path::Path;
@@ -22,17 +23,17 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 
-use crate::{paint, repo};
+use crate::{paint, repo, workspace};
 use source::Tree;
 
 #[derive(Debug, Default, clap::Args)]
 pub(crate) struct Args {
-    /// Print only what fails, not what is close to its budget.
+    /// Print only failures, not sizes that are close to their limit.
     #[arg(long)]
     quiet: bool,
 }
 
-/// Something a check found. One that does not fail is printed, to be seen growing.
+/// A violation, or a size close to its limit: the latter is printed and does not fail.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Problem {
     pub(crate) fails: bool,
@@ -67,18 +68,19 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     Ok(if failures == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Everything that every check finds, notices first so that failures end up in view.
+/// The findings of every check, notices first so that failures are the last lines.
 pub(crate) fn problems(root: &Path) -> Result<Vec<Problem>> {
     let tree = Tree::read(root)?;
-    let packages = repo::packages()?;
+    let packages = workspace::packages()?;
     let mut found = Vec::new();
-    found.extend(arrows::check(&packages));
-    found.extend(deny::check(&tree, &packages));
+    found.extend(dependencies::check(&packages));
     found.extend(lints::check(&tree, &packages));
     found.extend(weight::check());
-    let sources: [fn(&Tree) -> Vec<Problem>; 9] = [
-        budgets::check,
+    found.extend(words::check_subjects());
+    let sources: [fn(&Tree) -> Vec<Problem>; 11] = [
+        sizes::check,
         commented::check,
+        cycles::check,
         headers::check,
         ignores::check,
         links::check,
@@ -86,6 +88,7 @@ pub(crate) fn problems(root: &Path) -> Result<Vec<Problem>> {
         prose::check,
         sleeps::check,
         spawns::check,
+        words::check,
     ];
     found.extend(sources.iter().flat_map(|check| check(&tree)));
     found.sort();

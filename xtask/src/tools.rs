@@ -1,5 +1,5 @@
-//! The programs that tests drive from outside (buf, grpcurl, Envoy, a Python with grpcio), in a
-//! virtual environment under target/ so that nothing is installed on the machine.
+//! Programs that checks and tests run (buf, grpcurl, Envoy, typos, a Python with grpcio), installed
+//! with pinned versions into a virtual environment under target/.
 
 use std::path::{Path, PathBuf};
 
@@ -9,7 +9,7 @@ use crate::shell;
 
 const REQUIREMENTS: &str = "xtask/requirements.txt";
 
-/// The files that the contract imports and that no compiler brings along.
+/// Files that the contract imports and that no protobuf compiler includes.
 const IMPORTED: [&str; 2] = ["google/api/annotations.proto", "google/api/http.proto"];
 
 fn folder(root: &Path) -> PathBuf {
@@ -21,12 +21,12 @@ pub(crate) fn program(root: &Path, name: &str) -> PathBuf {
     folder(root).join("bin").join(name)
 }
 
-/// Where the files lie that the contract imports: an include path for whoever compiles it.
+/// The include path of the files that the contract imports.
 fn googleapis(root: &Path) -> PathBuf {
     root.join("target/tools/googleapis")
 }
 
-/// What tests find the programs by.
+/// The environment variables that tell tests where the programs are.
 pub(crate) fn variables(root: &Path) -> [(&'static str, PathBuf); 4] {
     [
         ("SENTINEL_TEST_GRPCURL", program(root, "grpcurl")),
@@ -36,8 +36,8 @@ pub(crate) fn variables(root: &Path) -> [(&'static str, PathBuf); 4] {
     ]
 }
 
-/// Builds the environment unless it was built from these very requirements. The stamp is
-/// written last and holds what it was built from, so a broken-off install is built again.
+/// Creates the environment unless its stamp matches the requirements. The stamp is written last, so
+/// an interrupted install is repeated.
 pub(crate) fn ensure(root: &Path) -> Result<()> {
     let stamp = folder(root).join("built-from");
     let wanted = stamp_of(root)?;
@@ -57,8 +57,8 @@ pub(crate) fn ensure(root: &Path) -> Result<()> {
     std::fs::write(stamp, wanted).context("write the stamp of target/tools/venv")
 }
 
-/// Copies what the contract imports out of the package that carries it, without the rest of that
-/// package: a compiler that is given a folder compiles all of it.
+/// Copies the imported files out of their Python package. Only those: protoc compiles every file of
+/// a folder that it is given.
 fn copy_imported(root: &Path) -> Result<()> {
     let places = "import sysconfig; print(sysconfig.get_path('purelib'))";
     let places = shell::output(shell::command(program(root, "python")).args(["-c", places]))?;
@@ -78,7 +78,7 @@ fn stamp_of(root: &Path) -> Result<String> {
     Ok(format!("{python}{pins}"))
 }
 
-/// Each program answers, with the version that is pinned.
+/// Checks that each program runs.
 fn check(root: &Path) -> Result<()> {
     shell::output(shell::command(program(root, "buf")).arg("--version"))?;
     // grpcurl prints its version on standard error; the exit code is what counts.

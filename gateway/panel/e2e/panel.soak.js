@@ -30,13 +30,13 @@ test("panel::soak_memory_stays_what_it_was", { timeout: (SETTLING_MINUTES + MINU
   const end = await least((MINUTES * 5) / 6);
   const rate = await busy.stop();
   const growth = end / settled - 1;
-  const dose = { dose: "panel", checked: { events: Math.round(rate * (SETTLING_MINUTES + (MINUTES * 5) / 6) * 60) } };
+  const report = { test: "panel", checked: { events: Math.round(rate * (SETTLING_MINUTES + (MINUTES * 5) / 6) * 60) } };
   t.diagnostic(`from ${settled} to ${end}: ${(growth * 100).toFixed(1)} %`);
-  console.log(`dose ${JSON.stringify(dose)}`);
+  console.log(`soak ${JSON.stringify(report)}`);
   assert.ok(growth < GROWTH_MAX, `the heap grew by ${(growth * 100).toFixed(1)} %`);
 });
 
-/** The dose is a time. */
+/** The duration is SENTINEL_SOAK_MINUTES. */
 function minutes(count) {
   return new Promise((resolve) => setTimeout(resolve, count * 60_000));
 }

@@ -1,4 +1,4 @@
-//! The long dose of the panel: Chromium shows it for as long as the other doses go on.
+//! The soak test of the panel: Chromium shows it for as long as the other soak tests run.
 
 use std::path::Path;
 use std::process::Command;
@@ -6,13 +6,13 @@ use std::process::Command;
 use anyhow::Result;
 
 use crate::npm::WEB_TESTS;
-use crate::{panel, repo, tools};
+use crate::{panel, tools, workspace};
 
-/// As the names of the other doses are chosen by.
-const DOSE: &str = "panel::soak_memory_stays_what_it_was";
+/// Matched against `--only`, like the names of the other soak tests.
+const NAME: &str = "panel::soak_memory_stays_what_it_was";
 
 pub(super) fn is_wanted(only: Option<&str>) -> bool {
-    only.is_none_or(|only| DOSE.contains(only))
+    only.is_none_or(|only| NAME.contains(only))
 }
 
 pub(super) fn runner(root: &Path, minutes: u64) -> Result<Command> {
@@ -20,7 +20,7 @@ pub(super) fn runner(root: &Path, minutes: u64) -> Result<Command> {
     panel::ensure_built(root)?;
     let mut command = WEB_TESTS.npm(root, &["run", "--silent", "soak"]);
     command.env("SENTINEL_SOAK_MINUTES", minutes.to_string());
-    command.env("SENTINEL_TEST_PROGRAMS", repo::target_dir()?.join("debug"));
+    command.env("SENTINEL_TEST_PROGRAMS", workspace::target_dir()?.join("debug"));
     command.envs(tools::variables(root));
     Ok(command)
 }

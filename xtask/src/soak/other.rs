@@ -1,8 +1,5 @@
-//! The programs of another commit, for the dose in which servers of two versions share their
-//! stores.
-//!
-//! They are built in a checkout and a target directory of their own below `target/other`, so
-//! neither the work at hand nor what was built of it is touched.
+//! Builds the programs of another commit, for the soak test in which servers of two versions share
+//! their stores. The other checkout and its target directory are below `target/other`.
 
 use std::path::{Path, PathBuf};
 
@@ -10,19 +7,19 @@ use anyhow::{Context, Result};
 
 use crate::shell;
 
-/// What is built when nothing is named and there is no tag.
+/// The default without a tag.
 const WITHOUT_TAG: &str = "HEAD~10";
 
-/// The only dose that asks for them: a build of several minutes.
-pub(super) const DOSE: &str = "cluster::soak_every_promise_is_kept_when_versions_are_mixed";
+/// The only test that needs them; the build takes minutes.
+pub(super) const TEST: &str = "cluster::soak_every_promise_is_kept_when_versions_are_mixed";
 
-/// Where the programs are, and of which commit they are.
+/// The programs and their commit.
 pub(super) struct Other {
     pub(super) programs: PathBuf,
     pub(super) commit: String,
 }
 
-/// The commit that is meant: what was named, else the last tag, else some commits ago.
+/// The revision to build: the given one, else the last tag, else [`WITHOUT_TAG`].
 fn revision(named: Option<&str>) -> String {
     if let Some(named) = named {
         return named.to_owned();
@@ -31,7 +28,7 @@ fn revision(named: Option<&str>) -> String {
     tag.map_or_else(|_| WITHOUT_TAG.to_owned(), |tag| tag.trim().to_owned())
 }
 
-/// Builds them. A second run on the same commit builds nothing.
+/// Builds the programs, unless they were built from the same commit.
 pub(super) fn build(root: &Path, named: Option<&str>) -> Result<Other> {
     let revision = revision(named);
     let parse = ["rev-parse", "--verify", "--short", &format!("{revision}^{{commit}}")];
@@ -41,7 +38,7 @@ pub(super) fn build(root: &Path, named: Option<&str>) -> Result<Other> {
     let place = root.join("target/other");
     let (source, target) = (place.join("src"), place.join("target"));
     std::fs::create_dir_all(&place).with_context(|| format!("create {}", place.display()))?;
-    // One that was deleted by hand is still on the list.
+    // Git still lists a worktree whose folder was deleted.
     shell::run(shell::command("git").args(["worktree", "prune"]))?;
     if source.exists() {
         let checkout = ["checkout", "--quiet", "--force", "--detach", &commit];

@@ -1,19 +1,19 @@
 use super::*;
 
 #[test]
-fn what_the_doses_did_is_added_up() {
+fn adds_up_the_reports_of_the_soak_tests() {
     let output = "\
-test chaos::soak ... dose {\"dose\":\"mixed\",\"faults\":{\"kill\":2},\"checked\":{\"jobs\":10},\"well_after_ms\":5}
+test chaos::soak ... soak {\"test\":\"mixed\",\"faults\":{\"kill\":2},\"checked\":{\"jobs\":10},\"recovered_after_ms\":5}
 a line of another kind
-dose {\"dose\":\"mixed\",\"faults\":{\"kill\":1,\"cut\":4},\"checked\":{\"jobs\":20},\"well_after_ms\":3}
-dose {not JSON}
+soak {\"test\":\"mixed\",\"faults\":{\"kill\":1,\"cut\":4},\"checked\":{\"jobs\":20},\"recovered_after_ms\":3}
+soak {not JSON}
 ";
-    let report = Done::parse(output).report();
+    let report = Report::parse(output).to_json();
     let expected = json!({
-        "doses": {"mixed": 2},
+        "runs": {"mixed": 2},
         "faults": {"kill": 3, "cut": 4},
         "checked": {"jobs": 30},
-        "worst_well_after_ms": 5,
+        "worst_recovery_ms": 5,
     });
     assert_eq!(report, expected);
 }

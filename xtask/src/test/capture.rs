@@ -1,5 +1,5 @@
-//! Runs a step's program: output into a log, a sign of life every minute, an end to
-//! whatever hangs.
+//! Runs the program of a step: its output goes to a log, its last line is shown every minute, and
+//! it is killed at its time limit.
 
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
@@ -12,18 +12,22 @@ use anyhow::{Context as _, Result};
 
 use crate::{paint, shell};
 
-/// A CI job that is silent for long looks dead, to people and to some runners.
-const SIGN_OF_LIFE: Duration = Duration::from_secs(60);
+/// Some CI runners stop a job that prints nothing for long.
+const STATUS_INTERVAL: Duration = Duration::from_secs(60);
 
-/// What a program wrote, standard output and error in their order, and whether it passed.
+/// Standard output and error of a program, in their order, and whether it succeeded.
 #[derive(Debug)]
 pub(crate) struct Captured {
     pub(crate) output: String,
     pub(crate) success: bool,
 }
 
-/// Runs `command` for at most `limit`; on failure prints all that it wrote.
-pub(crate) fn capture(command: &mut Command, log: &Path, limit: Duration) -> Result<Captured> {
+/// Runs `command`, for at most `limit` if there is one; prints its output when it fails.
+pub(crate) fn capture(
+    command: &mut Command,
+    log: &Path,
+    limit: Option<Duration>,
+) -> Result<Captured> {
     let mut file = File::options().create(true).truncate(true).read(true).write(true).open(log)?;
     command.env("CARGO_TERM_COLOR", "never").env("CARGO_TERM_PROGRESS_WHEN", "never");
     command.stdin(Stdio::null()).stdout(file.try_clone()?).stderr(file.try_clone()?);
@@ -34,9 +38,9 @@ pub(crate) fn capture(command: &mut Command, log: &Path, limit: Duration) -> Res
     file.seek(SeekFrom::Start(0))?;
     file.read_to_end(&mut bytes)?;
     let mut output = String::from_utf8_lossy(&bytes).into_owned();
-    if timed_out {
-        output
-            .push_str(&format!("\nstopped after {} s, the limit of this step\n", limit.as_secs()));
+    if let Some(limit) = limit.filter(|_| timed_out) {
+        let seconds = limit.as_secs();
+        output.push_str(&format!("\nstopped after {seconds} s, the limit of this step\n"));
     }
     if !status.success() {
         println!("\n{} {}", paint::faint("$"), shell::line(command));
@@ -46,7 +50,8 @@ pub(crate) fn capture(command: &mut Command, log: &Path, limit: Duration) -> Res
 }
 
 /// Waits in a thread, since the standard library has no wait with a limit.
-fn wait(mut child: Child, log: &Path, limit: Duration) -> Result<(ExitStatus, bool)> {
+fn wait(mut child: Child, log: &Path, limit: Option<Duration>) -> Result<(ExitStatus, bool)> {
+    let limit = limit.unwrap_or(Duration::MAX);
     let started = Instant::now();
     let id = child.id();
     let (sender, ended) = channel();
@@ -54,23 +59,23 @@ fn wait(mut child: Child, log: &Path, limit: Duration) -> Result<(ExitStatus, bo
     let mut timed_out = false;
     let status = loop {
         let left = limit.saturating_sub(started.elapsed());
-        let patience = if timed_out { Duration::MAX } else { SIGN_OF_LIFE.min(left) };
-        match ended.recv_timeout(patience) {
+        let interval = if timed_out { Duration::MAX } else { STATUS_INTERVAL.min(left) };
+        match ended.recv_timeout(interval) {
             Ok(status) => break status?,
             Err(RecvTimeoutError::Disconnected) => anyhow::bail!("the waiting thread ended early"),
             Err(RecvTimeoutError::Timeout) if started.elapsed() >= limit => {
                 timed_out = true;
                 stop_tree(id);
             }
-            Err(RecvTimeoutError::Timeout) => sign_of_life(log, started.elapsed()),
+            Err(RecvTimeoutError::Timeout) => print_status(log, started.elapsed()),
         }
     };
     drop(waiter);
     Ok((status, timed_out))
 }
 
-/// Ends a program and all that it started. They share our process group, so that Ctrl-C
-/// reaches them; hence they are told apart by who started whom.
+/// Kills a program and its descendants. They share the process group of this program, so that
+/// Ctrl-C reaches them; the tree is therefore read from /proc.
 fn stop_tree(id: u32) {
     let parents = parents();
     let mut tree = vec![id];
@@ -86,7 +91,7 @@ fn stop_tree(id: u32) {
     shell::succeeds(shell::command("sh").arg("-c").arg(format!("kill -KILL {}", ids.join(" "))));
 }
 
-/// Each running process with the one that started it, from /proc.
+/// The id of each running process with that of its parent, from /proc.
 fn parents() -> Vec<(u32, u32)> {
     let Ok(entries) = std::fs::read_dir("/proc") else { return Vec::new() };
     let pair = |entry: std::fs::DirEntry| {
@@ -99,7 +104,7 @@ fn parents() -> Vec<(u32, u32)> {
     entries.filter_map(Result::ok).filter_map(pair).collect()
 }
 
-fn sign_of_life(log: &Path, elapsed: Duration) {
+fn print_status(log: &Path, elapsed: Duration) {
     let text = std::fs::read(log).unwrap_or_default();
     let text = String::from_utf8_lossy(&text);
     let last = text.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("no output yet");

@@ -2,17 +2,34 @@
 
 use std::ops::AddAssign;
 
+/// Number of slow cases that a run remembers.
+const SLOWEST_MAX: usize = 40;
+
 /// How the closing line of nextest begins.
 const SUMMARY: &str = "     Summary [";
 
-/// Test cases of a step. `ignored` ones are the long-dose tests of `cargo xtask soak`.
-#[derive(Debug, Default, Clone, PartialEq, Eq)]
+/// Test cases of a step. `ignored` ones are the soak tests of `cargo xtask soak`.
+#[derive(Debug, Default, Clone, PartialEq)]
 pub(crate) struct Count {
     pub(crate) passed: u64,
     pub(crate) failed: u64,
     pub(crate) ignored: u64,
     /// Why each skipped case could not run here.
     pub(crate) skipped: Vec<String>,
+    /// Cases that failed once and passed when repeated alone. They count as passed.
+    pub(crate) flaky: Vec<Flaky>,
+    /// Seconds of the slowest cases, slowest first.
+    pub(crate) slowest: Vec<(String, f64)>,
+}
+
+/// A case that failed once and passed when repeated alone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Flaky {
+    pub(crate) name: String,
+    /// What it printed when it failed.
+    pub(crate) failure: String,
+    /// What the repetition printed.
+    pub(crate) repetition: String,
 }
 
 impl Count {
@@ -52,8 +69,27 @@ impl Count {
         count
     }
 
+    /// A check that cannot run on this machine.
+    pub(crate) fn skip(why: impl Into<String>) -> Self {
+        Self { skipped: vec![why.into()], ..Self::default() }
+    }
+
+    /// Moves repeated cases from the failed to the flaky ones.
+    pub(crate) fn forgive(&mut self, flaky: Vec<Flaky>) {
+        let number = flaky.len() as u64;
+        self.failed = self.failed.saturating_sub(number);
+        self.passed += number;
+        self.flaky.extend(flaky);
+    }
+
+    /// Every failure passed in the repetition: of several failures of one file there is one entry.
+    pub(crate) fn forgive_all(&mut self, flaky: Vec<Flaky>) {
+        self.passed += std::mem::take(&mut self.failed);
+        self.flaky.extend(flaky);
+    }
+
     /// Reads `12 passed, 1 failed, 3 skipped`. A runner's "skipped" are tests that carry
-    /// `#[ignore]`, which tidy allows for long-dose tests only.
+    /// `#[ignore]`, which tidy allows for soak tests only.
     fn add_words(&mut self, words: &str, separator: char) {
         for part in words.split(separator) {
             let mut words = part.split_whitespace();
@@ -69,11 +105,13 @@ impl Count {
 
     /// The line a run ends with.
     pub(crate) fn closing_line(&self) -> String {
-        let skipped = match self.skipped.len() {
-            0 => String::new(),
-            number => format!(", {number} skipped"),
-        };
-        format!("{} passed, {} failed{skipped}", self.passed, self.failed)
+        let mut line = format!("{} passed, {} failed", self.passed, self.failed);
+        for (number, what) in [(self.flaky.len(), "flaky"), (self.skipped.len(), "skipped")] {
+            if number > 0 {
+                line.push_str(&format!(", {number} {what}"));
+            }
+        }
+        line
     }
 }
 
@@ -88,6 +126,10 @@ impl AddAssign<&Count> for Count {
         self.failed += other.failed;
         self.ignored += other.ignored;
         self.skipped.extend(other.skipped.iter().cloned());
+        self.flaky.extend(other.flaky.iter().cloned());
+        self.slowest.extend(other.slowest.iter().cloned());
+        self.slowest.sort_by(|a, b| b.1.total_cmp(&a.1));
+        self.slowest.truncate(SLOWEST_MAX);
     }
 }
 

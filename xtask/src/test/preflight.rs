@@ -1,12 +1,13 @@
-//! What the machine must have before anything is built. Says it at once and in full,
-//! instead of failing in the middle of a compilation.
+//! The programs that the machine must have before anything is built. All missing ones are reported
+//! at once, instead of one failure each in the middle of a build.
 
 use anyhow::{Result, bail};
 
-use super::{Context, Count, Outcome, steps::Step};
+use super::Count;
+use super::step::{Context, Outcome, Step};
 use crate::shell;
 
-/// A program the project needs, how to see that it is there, and what brings it.
+/// A program that the project needs, a command that succeeds when it is there, and its package.
 struct Need {
     probe: &'static [&'static str],
     source: Source,
@@ -54,13 +55,13 @@ const NEEDS: &[Need] = &[
     Need {
         probe: &["redis-server", "--version"],
         source: Source::Apt("redis-server"),
-        why: "tests start servers of their own, on free ports",
+        why: "tests start their own servers on free ports",
     },
     Need {
         // Not by name: it is not on the path of every user.
         probe: &["/usr/sbin/mariadbd", "--version"],
         source: Source::Apt("mariadb-server"),
-        why: "tests start servers of their own, on free ports",
+        why: "tests start their own servers on free ports",
     },
     Need {
         probe: &["cargo", "fmt", "--version"],

@@ -1,10 +1,9 @@
-//! What a run prints: a line for each step, a table, and the closing lines that other
-//! programs read.
+//! What a run prints: a line for each step, a table, and closing lines for other programs.
 
 use std::io::Write;
 use std::time::Duration;
 
-use super::Count;
+use super::{Count, repeat::MAX_FLAKY};
 use crate::paint;
 
 #[derive(Debug)]
@@ -14,7 +13,7 @@ pub(crate) struct Line {
     pub(crate) took: Duration,
 }
 
-/// Shows on a terminal what runs now; elsewhere the line of the finished step is enough.
+/// Shows the running step on a terminal; a log gets one line per finished step.
 pub(crate) fn start(name: &str) {
     if paint::on_terminal() {
         print!("{}", paint::faint(&format!("  ...   {name}")));
@@ -36,6 +35,11 @@ pub(crate) fn print(lines: &[Line], took: Duration) {
         total += &line.count;
     }
     println!("{} steps in {:.0} s", lines.len(), took.as_secs_f64());
+    for case in &total.flaky {
+        println!("\n{} {}", paint::bad("FLAKY"), case.name);
+        println!("--- failed with\n{}", case.failure);
+        println!("--- passed when it was repeated alone\n{}\n", case.repetition);
+    }
     for line in closing(&total) {
         println!("{line}");
     }
@@ -55,11 +59,15 @@ fn row(line: &Line) -> String {
 /// The last line is the count, the one before it names what was skipped.
 fn closing(total: &Count) -> Vec<String> {
     let mut lines = Vec::new();
+    if total.flaky.len() > MAX_FLAKY {
+        let number = total.flaky.len();
+        lines.push(format!("{number} flaky tests; a run with more than {MAX_FLAKY} fails"));
+    }
     if total.ignored > 0 {
-        lines.push(format!("{} long-dose tests are left to `cargo xtask soak`", total.ignored));
+        lines.push(format!("{} soak tests are left to `cargo xtask soak`", total.ignored));
     }
     if !total.skipped.is_empty() {
-        lines.push(format!("skipped: {}", total.skipped.join("; ")));
+        lines.push(format!("SKIPPED {}", total.skipped.join("; ")));
     }
     lines.push(total.closing_line());
     lines

@@ -1,34 +1,23 @@
 //! The steps of a test run, cheap ones first. One row each: a new check is a row here.
+//!
+//! A step that compiles has no time limit: how long that takes says nothing about the code. What
+//! tests need is compiled in the step `build`, so the limits of `unit` and `integration` bound
+//! the tests alone.
 
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use anyhow::bail;
+use anyhow::{Result, bail};
 
-use super::{Context, Count, Outcome, capture::capture, preflight};
+use super::capture::{Captured, capture};
+use super::step::{Context, Outcome, Step, compiles, step};
+use super::{Count, preflight, repeat};
 use crate::npm::{PANEL, SDK, WEB_TESTS};
 use crate::proto::{self, MODULES, Module};
-use crate::{languages, panel, repo, shell, tidy, tools};
+use crate::{compiled, deny, languages, panel, shell, tidy, tools, workspace};
 
-#[derive(Debug)]
-pub(crate) struct Step {
-    pub(crate) name: &'static str,
-    pub(crate) about: &'static str,
-    pub(crate) limit_minutes: u64,
-    pub(crate) run: fn(&Context, &Step) -> Outcome,
-}
-
-const fn step(
-    name: &'static str,
-    about: &'static str,
-    limit_minutes: u64,
-    run: fn(&Context, &Step) -> Outcome,
-) -> Step {
-    Step { name, about, limit_minutes, run }
-}
-
-pub(crate) const STEPS: &[Step] = &[
+pub(super) const STEPS: &[Step] = &[
     step(
         "preflight",
         "the machine has what the build needs; as root, installs it",
@@ -38,17 +27,20 @@ pub(crate) const STEPS: &[Step] = &[
     step("fmt", "cargo fmt --check", 2, fmt),
     step(
         "tools",
-        "buf, grpcurl, grpcio, Envoy and schemathesis, pinned, in target/tools/venv",
+        "buf, grpcurl, grpcio, Envoy, schemathesis and typos, pinned, in target/tools/venv",
         10,
         install_tools,
     ),
+    step("typos", "no word is misspelt", 2, typos),
     step("buf-lint", "the .proto files keep the style of their rules", 2, buf_lint),
     step("buf-format", "the .proto files are formatted", 2, buf_format),
     step("buf-breaking", "the contract breaks nothing that the baseline promised", 2, buf_breaking),
-    step("tidy", "cargo xtask tidy: arrows, budgets, licences, links", 5, run_tidy),
-    step("clippy", "cargo clippy on all targets, warnings are errors", 20, clippy),
-    step("codegen", "the committed generated code is what the .proto files give", 10, codegen),
-    step("build", "what tests start as processes builds", 20, build),
+    step("tidy", "cargo xtask tidy: dependency rules, import cycles, words, links", 5, run_tidy),
+    compiles("tool-deny", "cargo-deny, compiled once per machine and version", install_deny),
+    step("deny", "cargo deny: licences, banned crates, sources, advisories", 5, run_deny),
+    compiles("clippy", "cargo clippy on all targets, warnings are errors", clippy),
+    compiles("codegen", "the committed generated code is what the .proto files give", codegen),
+    compiles("build", "the tests, and the programs that they start, compile", build),
     step("node", "the Node SDK builds from its lock file, and its own tests", 10, node),
     step("python", "the Python SDK builds as a wheel, and its own tests", 10, python),
     step("panel", "the panel's types, its own tests, its build and the size of it", 10, run_panel),
@@ -60,8 +52,10 @@ pub(crate) const STEPS: &[Step] = &[
         integration,
     ),
     step("browser", "the gateway and the panel, driven by Node, Chromium and Envoy", 10, browser),
-    step("doctest", "the examples in the documentation run", 15, doctest),
-    step("rustdoc", "the documentation builds without a broken link", 10, rustdoc),
+    compiles("doctest", "the examples in the documentation run", doctest),
+    compiles("rustdoc", "the documentation builds without a broken link", rustdoc),
+    compiles("tool-mdbook", "mdbook, compiled once per machine and version", install_mdbook),
+    step("book", "the pages of docs/ build as a book with search", 2, book),
 ];
 
 fn fmt(context: &Context, step: &Step) -> Outcome {
@@ -79,7 +73,13 @@ fn codegen(context: &Context, step: &Step) -> Outcome {
 }
 
 fn build(context: &Context, step: &Step) -> Outcome {
-    check(context, step, &mut shell::cargo(&repo::BUILD))
+    let programs = check(context, step, &mut shell::cargo(&workspace::BUILD))?;
+    if programs.failed > 0 {
+        return Ok(programs);
+    }
+    let mut tests =
+        if has_nextest() { shell::cargo(&["nextest", "run"]) } else { shell::cargo(&["test"]) };
+    check(context, step, tests.args(["--workspace", "--no-run"]))
 }
 
 fn rustdoc(context: &Context, step: &Step) -> Outcome {
@@ -99,6 +99,36 @@ fn run_tidy(context: &Context, _: &Step) -> Outcome {
 fn install_tools(context: &Context, _: &Step) -> Outcome {
     tools::ensure(&context.root)?;
     Ok(Count::success())
+}
+
+fn typos(context: &Context, step: &Step) -> Outcome {
+    tools::ensure(&context.root)?;
+    check(context, step, &mut shell::command(tools::program(&context.root, "typos")))
+}
+
+fn install_deny(_: &Context, _: &Step) -> Outcome {
+    compiled::DENY.ensure()?;
+    Ok(Count::success())
+}
+
+fn install_mdbook(_: &Context, _: &Step) -> Outcome {
+    compiled::MDBOOK.ensure()?;
+    Ok(Count::success())
+}
+
+fn run_deny(context: &Context, step: &Step) -> Outcome {
+    let mut count = check(context, step, &mut deny::command(deny::OFFLINE)?)?;
+    count += &match deny::advisories_missing() {
+        Some(why) => Count::skip(why),
+        None => check(context, step, &mut deny::command(deny::ADVISORIES)?)?,
+    };
+    Ok(count)
+}
+
+fn book(context: &Context, step: &Step) -> Outcome {
+    let mut command = shell::command(compiled::MDBOOK.ensure()?);
+    let output = workspace::target_dir()?.join("book");
+    check(context, step, command.args(["build", "docs", "--dest-dir"]).arg(output))
 }
 
 fn buf_lint(context: &Context, step: &Step) -> Outcome {
@@ -174,8 +204,24 @@ fn browser(context: &Context, step: &Step) -> Outcome {
     if built.failed > 0 {
         return Ok(built);
     }
+    let programs = workspace::target_dir()?.join("debug");
     let mut tests = WEB_TESTS.npm(&context.root, &["--silent", "test"]);
-    counted(context, step, tests.env("SENTINEL_TEST_PROGRAMS", repo::target_dir()?.join("debug")))
+    let done = run_tests(context, step, tests.env("SENTINEL_TEST_PROGRAMS", &programs), "")?;
+    let mut count = Count::parse(&done.output, done.success);
+    let files = repeat::failed_files(&done.output);
+    if files.is_empty() || files.len() > repeat::MAX_FLAKY {
+        return Ok(count);
+    }
+    let mut alone = shell::command("node");
+    repeat::node(&mut alone, &files);
+    alone.current_dir(context.root.join(WEB_TESTS.0)).env("SENTINEL_TEST_PROGRAMS", programs);
+    let repeated = run_tests(context, step, &mut alone, "-repeated")?;
+    if repeated.success {
+        let output = repeat::end_of(&done.output);
+        let flaky = files.into_iter().map(|name| repeat::file(name, &output, &repeated.output));
+        count.forgive_all(flaky.collect());
+    }
+    Ok(count)
 }
 
 /// A build, and the tests of what it built.
@@ -190,11 +236,8 @@ fn unit(context: &Context, step: &Step) -> Outcome {
 
 fn integration(context: &Context, step: &Step) -> Outcome {
     tools::ensure(&context.root)?;
-    // Alone it must work, too: tests start workers of these languages.
+    // Tests start workers of these languages, also when this step runs without the others.
     languages::ensure_built(&context.root)?;
-    if !repo::members()?.to_string().contains("\"kind\":[\"test\"]") {
-        return Ok(Count::default()); // cargo refuses `--test *` when there is none
-    }
     // Cargo builds the binaries of the crate under test only; tests of the SDK start others.
     let built = build(context, step)?;
     if built.failed > 0 {
@@ -203,15 +246,39 @@ fn integration(context: &Context, step: &Step) -> Outcome {
     tests(context, step, &["--test", "*"])
 }
 
-/// nextest where it is installed, since it ends a hung test and names it; else libtest.
+fn has_nextest() -> bool {
+    shell::succeeds(&mut shell::cargo(&["nextest", "--version"]))
+}
+
+/// Runs tests of Rust. nextest stops a hung test and names it, and failures can be repeated
+/// alone; a machine without it gets the runner of cargo.
 fn tests(context: &Context, step: &Step, targets: &[&str]) -> Outcome {
-    let nextest = shell::succeeds(&mut shell::cargo(&["nextest", "--version"]));
-    let mut command = if nextest {
-        shell::cargo(&["nextest", "run", "--workspace", "--no-fail-fast", "--no-tests=pass"])
-    } else {
-        shell::cargo(&["test", "--workspace", "--no-fail-fast"])
-    };
-    counted(context, step, command.args(targets))
+    if !has_nextest() {
+        let mut command = shell::cargo(&["test", "--workspace", "--no-fail-fast"]);
+        return counted(context, step, command.args(targets));
+    }
+    let report = workspace::target_dir()?.join("nextest/default/junit.xml");
+    let done = run_tests(context, step, &mut nextest(targets), "")?;
+    let mut count = Count::parse(&done.output, done.success);
+    let Ok(cases) = repeat::read_report(&report) else { return Ok(count) };
+    count.slowest = cases.iter().map(|case| (case.title(), case.seconds)).collect();
+    let failed: Vec<_> = cases.iter().filter(|case| case.has_failed()).collect();
+    let all_known = failed.len() as u64 == count.failed;
+    if let Some(filter) = repeat::filter(&failed).filter(|_| all_known) {
+        let mut alone = nextest(targets);
+        alone.args(["--test-threads=1", "--no-capture", "-E", &filter]);
+        let repeated = run_tests(context, step, &mut alone, "-repeated")?;
+        let flaky = repeat::flaky(&failed, &repeat::read_report(&report)?, &repeated.output);
+        count.forgive(flaky);
+    }
+    Ok(count)
+}
+
+fn nextest(targets: &[&str]) -> Command {
+    let run = ["nextest", "run", "--workspace", "--no-fail-fast", "--no-tests=pass"];
+    let mut command = shell::cargo(&run);
+    command.args(targets);
+    command
 }
 
 fn doctest(context: &Context, step: &Step) -> Outcome {
@@ -226,16 +293,26 @@ fn check(context: &Context, step: &Step, command: &mut Command) -> Outcome {
 
 /// A test runner, whose closing lines are counted.
 fn counted(context: &Context, step: &Step, command: &mut Command) -> Outcome {
+    let done = run_tests(context, step, command, "")?;
+    Ok(Count::parse(&done.output, done.success))
+}
+
+/// Runs a test runner with the environment that tests read. `suffix` names its log.
+fn run_tests(
+    context: &Context,
+    step: &Step,
+    command: &mut Command,
+    suffix: &str,
+) -> Result<Captured> {
     command.env("SENTINEL_TEST_SEED", context.seed.to_string());
     command.envs(tools::variables(&context.root));
-    let done = capture(command, &log(context, step), limit(step))?;
-    Ok(Count::parse(&done.output, done.success))
+    capture(command, &context.logs.join(format!("{}{suffix}.log", step.name)), limit(step))
 }
 
 fn log(context: &Context, step: &Step) -> std::path::PathBuf {
     context.logs.join(format!("{}.log", step.name))
 }
 
-fn limit(step: &Step) -> Duration {
-    Duration::from_secs(step.limit_minutes * 60)
+fn limit(step: &Step) -> Option<Duration> {
+    step.limit_minutes.map(|minutes| Duration::from_secs(minutes * 60))
 }

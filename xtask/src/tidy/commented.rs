@@ -1,4 +1,4 @@
-//! Code in a comment is neither code nor comment: the history keeps what was removed.
+//! Bans commented-out code.
 
 use super::{Problem, source::Tree};
 

@@ -1,4 +1,4 @@
-//! Every file says in its first line why it exists.
+//! Every Rust file starts with a comment on its purpose.
 
 use super::{Problem, source::Tree};
 

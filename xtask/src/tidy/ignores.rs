@@ -1,5 +1,4 @@
-//! No test is switched off. The one use of `#[ignore]` is a long-dose test, which
-//! `cargo xtask soak` finds by its name.
+//! Bans disabled tests. Only soak tests, which `cargo xtask soak` finds by name, are `#[ignore]`d.
 
 use super::{Problem, source::Tree};
 

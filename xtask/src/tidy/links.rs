@@ -1,4 +1,4 @@
-//! Relative links in the documents lead somewhere: the file exists, and so does the heading.
+//! The file and the heading of every relative link exist.
 
 use super::{
     Problem,

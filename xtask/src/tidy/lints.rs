@@ -1,11 +1,10 @@
-//! Every crate takes its lints and its metadata from the workspace, so that a rule is
-//! written once and no crate is exempt by accident.
+//! Every crate inherits lints and metadata from the workspace.
 
 use serde_json::Value;
 
 use super::{
     Problem,
-    arrows::{members, text},
+    dependencies::{members, text},
     source::Tree,
 };
 
@@ -25,11 +24,11 @@ pub(super) fn check(tree: &Tree, packages: &Value) -> Vec<Problem> {
     found
 }
 
-/// Where the oldest Rust is promised, and where the promise is kept.
+/// Pages that state the oldest supported Rust.
 const PROMISES: [(&str, &str, &str); 2] =
     [("README.md", "Needs Rust ", " "), ("client-sdk/README.md", "Needs Rust ", " ")];
 
-/// `rust-version` of the workspace, and what else speaks of it.
+/// Compares `rust-version` of the workspace with the pages that state it.
 fn oldest_rust(tree: &Tree) -> Vec<Problem> {
     let Some(manifest) = tree.get("Cargo.toml") else { return Vec::new() };
     let version = manifest.text.lines().find_map(|line| line.strip_prefix("rust-version = \""));

@@ -1,4 +1,4 @@
-//! File names that say nothing collect everything.
+//! Bans file names that describe no content.
 
 use super::{Problem, source::Tree};
 

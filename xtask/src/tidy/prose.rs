@@ -1,14 +1,14 @@
-//! What the documents may not be: long, or full of praise.
+//! Limits for documents: their length, and no praise.
 
 use super::{
     Problem,
     source::{Source, Tree},
 };
 
-const DOCS_PAGES_LIMIT: usize = 12;
+const DOCS_PAGES_LIMIT: usize = 30;
 const LINE_LIMITS: [(&str, usize); 2] = [("ARCHITECTURE.md", 199), ("README.md", 80)];
 
-/// Words that a reader cannot check, or that make light of a reader's trouble.
+/// Words that a reader cannot check, or that belittle a difficulty.
 const BANNED: [&str; 13] = [
     "battle-tested",
     "best-in-class",

@@ -1,5 +1,5 @@
-//! A test that sleeps is either slow or flaky, mostly both: it waits for a condition, with
-//! a limit, through the one polling function of its crate.
+//! A test that sleeps is slow or flaky. Tests wait for a condition, with a time limit, through the
+//! polling function of their crate.
 
 use super::{
     Problem,

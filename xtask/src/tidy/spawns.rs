@@ -1,5 +1,5 @@
-//! A bare `tokio::spawn` gives a task that nobody names, traces or joins, and whose panic
-//! nobody hears. Each crate has one place that spawns; it is listed here.
+//! A bare `tokio::spawn` starts a task without a name, a span or an owner that sees its panic. Each
+//! crate has one place that spawns; it is listed here.
 
 use super::{
     Problem,
@@ -10,17 +10,20 @@ use super::{
 const ALLOWED: &[(&str, &str)] = &[
     ("client-sdk/conformance/src/main.rs", "one scenario at a time, joined at once"),
     ("client-sdk/conformance/src/peer.rs", "the listener of a peer; aborted with it"),
-    ("client-sdk/conformance/src/runtime.rs", "reads what a worker says; ends with the worker"),
+    ("client-sdk/conformance/src/runtime.rs", "reads the frames of a worker; ends with the worker"),
     ("client-sdk/src/client/ingest.rs", "the stream of a producer; aborted with its handle"),
-    ("client-sdk/src/worker/execute.rs", "one task an attempt; its end is told when it is dropped"),
-    ("client-sdk/src/worker/session.rs", "the farewell on a stream that was left, bounded in time"),
-    ("client-sdk/testing/src/server.rs", "a worker beside a test; it ends with its `Working`"),
+    (
+        "client-sdk/src/worker/execute.rs",
+        "one task per attempt; reports its end when it is dropped",
+    ),
+    ("client-sdk/src/worker/session.rs", "closes an abandoned stream, within a time limit"),
+    ("client-sdk/testing/src/server.rs", "the worker of a test; ends with its handle"),
     ("server/store-redis/src/store.rs", "the subscriber; it ends with the store"),
-    ("server/src/assembly.rs", "the listener outlives the tasks that it feeds; joined by stop"),
+    ("server/src/assembly.rs", "the listener; joined by stop"),
     ("server/src/assembly/dev.rs", "the worker of `sentinel dev`; joined by stop"),
     (
         "server/src/identity/layer.rs",
-        "an audited call whose caller may leave; it ends with the call",
+        "an audited call, which completes even if its caller disconnects",
     ),
 ];
 

@@ -1,16 +1,15 @@
-//! What a program takes on that uses the SDK: no database, no server framework. Asked of
-//! `cargo tree` with all features, because a dependency of a dependency counts as well, and
-//! features that only other crates of the workspace switch on do not.
+//! The SDK depends on no database and no server framework, directly or not. `cargo tree` with all
+//! features of the crate alone is the evidence.
 
 use anyhow::Result;
 
 use super::Problem;
 use crate::shell;
 
-/// Crates that must stay light.
+/// Crates with few dependencies.
 const LIGHT: &[&str] = &["sentinel-client", "sentinel-proto"];
 
-/// What they must not bring, and why.
+/// Crates that they must not depend on, and why.
 const HEAVY: &[(&str, &str)] = &[
     ("axum", "a client serves nothing"),
     ("diesel", "the ledger is the server's"),

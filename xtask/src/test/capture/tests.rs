@@ -5,11 +5,11 @@ use super::*;
 fn shell(script: &str, limit: Duration) -> Captured {
     let folder = tempfile::tempdir().unwrap();
     let mut command = Command::new("sh");
-    capture(command.args(["-c", script]), &folder.path().join("log"), limit).unwrap()
+    capture(command.args(["-c", script]), &folder.path().join("log"), Some(limit)).unwrap()
 }
 
 #[test]
-fn keeps_both_streams_and_the_verdict() {
+fn keeps_both_streams_and_the_exit_status() {
     let done = shell("echo one; echo two >&2; exit 3", Duration::from_secs(30));
     assert_eq!(done.output, "one\ntwo\n");
     assert!(!done.success);
@@ -17,7 +17,7 @@ fn keeps_both_streams_and_the_verdict() {
 }
 
 #[test]
-fn ends_a_program_that_hangs_with_its_children() {
+fn kills_a_hanging_program_with_its_children() {
     let started = Instant::now();
     let folder = tempfile::tempdir().unwrap();
     let child = folder.path().join("child");
@@ -25,12 +25,12 @@ fn ends_a_program_that_hangs_with_its_children() {
     let done = shell(&script, Duration::from_millis(500));
     assert!(!done.success);
     let child: u32 = std::fs::read_to_string(child).unwrap().trim().parse().unwrap();
-    assert!(gone(child), "the child {child} lives on");
+    assert!(gone(child), "the child {child} still runs");
     assert!(done.output.contains("limit of this step"), "{}", done.output);
     assert!(started.elapsed() < Duration::from_secs(30));
 }
 
-/// Whether a process ends within ten seconds; one that nobody collected yet has ended.
+/// Whether a process exits within ten seconds; a zombie has exited.
 fn gone(id: u32) -> bool {
     let started = Instant::now();
     while started.elapsed() < Duration::from_secs(10) {

@@ -3,7 +3,7 @@
 use super::*;
 
 fn count(passed: u64, failed: u64, ignored: u64) -> Count {
-    Count { passed, failed, ignored, skipped: Vec::new() }
+    Count { passed, failed, ignored, ..Count::default() }
 }
 
 #[test]
@@ -67,4 +67,12 @@ fn reads_the_runners_of_other_languages() {
     assert_eq!(Count::parse(python, true), Count { passed: 4, ..Count::default() });
     let broken = "Ran 4 tests in 0.123s\n\nFAILED (failures=1)\n";
     assert_eq!(Count::parse(broken, false), Count { failed: 1, ..Count::default() });
+}
+
+#[test]
+fn a_flaky_case_counts_as_passed_and_is_named_on_the_last_line() {
+    let mut total = count(3, 1, 0);
+    let (failure, repetition) = ("late".to_owned(), "ok".to_owned());
+    total.forgive(vec![Flaky { name: "it a".to_owned(), failure, repetition }]);
+    assert_eq!(total.closing_line(), "4 passed, 0 failed, 1 flaky");
 }

@@ -10,8 +10,8 @@ fn ends_with_the_count_after_the_skips() {
     assert_eq!(
         closing(&total),
         [
-            "2 long-dose tests are left to `cargo xtask soak`",
-            "skipped: image: no docker",
+            "2 soak tests are left to `cargo xtask soak`",
+            "SKIPPED image: no docker",
             "7 passed, 0 failed, 1 skipped",
         ]
     );

@@ -1,50 +1,50 @@
-//! Which crate may import which. The direction of imports is the architecture, so a new
-//! edge is a decision and gets a row here.
+//! Which crate may depend on which, and which crates may name a library. The direction of
+//! dependencies is the architecture: a new one needs a row here.
 
 use serde_json::Value;
 
 use super::Problem;
 
-/// What a workspace crate may import from the workspace, in its code and in its tests.
+/// The workspace crates that a crate may depend on, in its code and in its tests.
 #[derive(Debug)]
-struct Room {
+struct Crate {
     name: &'static str,
     imports: &'static [&'static str],
     test_imports: &'static [&'static str],
 }
 
-const fn room(
+const fn allow(
     name: &'static str,
     imports: &'static [&'static str],
     test_imports: &'static [&'static str],
-) -> Room {
-    Room { name, imports, test_imports }
+) -> Crate {
+    Crate { name, imports, test_imports }
 }
 
-/// Tests may reach further: the engine is tested on a real store, clients on a real server.
-const ROOMS: &[Room] = &[
-    room("sentinel-proto", &[], &[]),
-    // Knows nothing of what is thrown at: the targets are in the tests of the crates.
-    room("sentinel-fuzz", &[], &[]),
-    room("sentinel-domain", &[], &[]),
-    room("sentinel-store", &["sentinel-domain"], &["sentinel-fuzz"]),
-    room(
+/// Tests may depend on more: the engine is tested on real stores, clients on a real server.
+const CRATES: &[Crate] = &[
+    allow("sentinel-proto", &[], &[]),
+    // The fuzz targets are in the tests of the crates that they test.
+    allow("sentinel-fuzz", &[], &[]),
+    allow("sentinel-domain", &[], &[]),
+    allow("sentinel-store", &["sentinel-domain"], &["sentinel-fuzz"]),
+    allow(
         "sentinel-store-embedded",
         &["sentinel-store", "sentinel-domain"],
         &["sentinel-faults", "sentinel-fuzz"],
     ),
-    room("sentinel-store-redis", &["sentinel-store", "sentinel-domain"], &["sentinel-faults"]),
-    room(
+    allow("sentinel-store-redis", &["sentinel-store", "sentinel-domain"], &["sentinel-faults"]),
+    allow(
         "sentinel-ledger",
         &["sentinel-store", "sentinel-domain"],
         &["sentinel-store-embedded", "sentinel-faults"],
     ),
-    room(
+    allow(
         "sentinel-engine",
         &["sentinel-store", "sentinel-domain", "sentinel-ledger"],
         &["sentinel-store-embedded", "sentinel-faults", "sentinel-fuzz", "sentinel-store-redis"],
     ),
-    room(
+    allow(
         "sentinel-server",
         &[
             "sentinel-store",
@@ -52,7 +52,7 @@ const ROOMS: &[Room] = &[
             "sentinel-domain",
             "sentinel-store-embedded",
             "sentinel-engine",
-            // Mounted where one process is to be all there is.
+            // `sentinel dev` and `gateway_listen` mount the gateway in the server.
             "sentinel-gateway",
             "sentinel-ledger",
             "sentinel-proto",
@@ -61,38 +61,38 @@ const ROOMS: &[Room] = &[
         ],
         &["sentinel-faults", "sentinel-fuzz"],
     ),
-    room("sentinel-faults", &[], &[]),
-    room("sentinel-client", &["sentinel-proto"], &["sentinel-fuzz", "sentinel-server"]),
-    // Judges the runtime of the SDK as any other: from outside.
-    room("sentinel-conformance", &["sentinel-client", "sentinel-proto"], &[]),
-    // For the tests of those who use the SDK; nothing else may depend on it.
-    room("sentinel-testing", &["sentinel-client", "sentinel-server"], &[]),
-    room(
+    allow("sentinel-faults", &[], &[]),
+    allow("sentinel-client", &["sentinel-proto"], &["sentinel-fuzz", "sentinel-server"]),
+    // Judges worker processes, not the library.
+    allow("sentinel-conformance", &["sentinel-client", "sentinel-proto"], &[]),
+    // For tests of applications; no crate here depends on it.
+    allow("sentinel-testing", &["sentinel-client", "sentinel-server"], &[]),
+    allow(
         "sentinel-gateway",
         &["sentinel-client", "sentinel-proto"],
         &["sentinel-fuzz", "sentinel-testing"],
     ),
-    room("sentinel-worker", &["sentinel-client", "sentinel-proto"], &["sentinel-server"]),
-    room(
+    allow("sentinel-worker", &["sentinel-client", "sentinel-proto"], &["sentinel-server"]),
+    allow(
         "sentinel-bench",
-        // It starts the stores that a server under measurement leans on.
+        // Starts the stores of the measured server.
         &["sentinel-client", "sentinel-faults", "sentinel-proto", "sentinel-worker"],
         &["sentinel-server"],
     ),
-    room("xtask", &[], &[]),
-    room("xtask-codegen", &[], &[]),
+    allow("xtask", &[], &[]),
+    allow("xtask-codegen", &[], &[]),
 ];
 
-/// A library whose types must not travel, and the crates that may name it.
+/// A library whose types must stay within these crates.
 #[derive(Debug)]
-struct Fence {
+struct Restricted {
     library: &'static str,
     crates: &'static [&'static str],
     reason: &'static str,
 }
 
-const FENCES: &[Fence] = &[
-    Fence {
+const RESTRICTED: &[Restricted] = &[
+    Restricted {
         library: "tonic",
         crates: &[
             "sentinel-proto",
@@ -102,15 +102,14 @@ const FENCES: &[Fence] = &[
             "sentinel-server",
             "sentinel-bench",
         ],
-        reason: "the wire ends at the server's services, at the gateway and at the SDK",
+        reason: "wire types stay in the services of the server, the gateway and the SDK",
     },
-    Fence {
+    Restricted {
         library: "tonic-types",
         crates: &["sentinel-client", "sentinel-gateway", "sentinel-server"],
-        reason: "one table turns errors into statuses, one reads them back, and the gateway has \
-                 refusals of its own",
+        reason: "one table maps errors to statuses and one maps them back; the gateway has its own errors",
     },
-    Fence {
+    Restricted {
         library: "prost",
         crates: &[
             "sentinel-proto",
@@ -125,45 +124,44 @@ const FENCES: &[Fence] = &[
             "sentinel-engine",
             "xtask-codegen",
         ],
-        reason: "the stored record is a protobuf: broker defines it, embedded, redis and ledger \
-                 keep its bytes, engine hands them on; domain knows no encoding",
+        reason: "the stored record is a protobuf message; the domain has no encoding",
     },
-    Fence {
+    Restricted {
         library: "diesel",
         crates: &["sentinel-store-embedded", "sentinel-ledger"],
         reason: "SQL types never leave the crate that owns the tables",
     },
-    Fence {
+    Restricted {
         library: "diesel-async",
         crates: &["sentinel-ledger"],
         reason: "SQL types never leave the crate that owns the tables",
     },
-    Fence {
+    Restricted {
         library: "libsqlite3-sys",
         crates: &["sentinel-store-embedded", "sentinel-ledger"],
         reason: "SQL types never leave the crate that owns the tables",
     },
-    Fence {
+    Restricted {
         library: "redis",
         crates: &["sentinel-store-redis"],
         reason: "Redis types never leave the store built on it",
     },
-    Fence {
+    Restricted {
         library: "bb8",
         crates: &["sentinel-store-redis"],
         reason: "Redis types never leave the store built on it",
     },
-    Fence {
+    Restricted {
         library: "bb8-redis",
         crates: &["sentinel-store-redis"],
         reason: "Redis types never leave the store built on it",
     },
-    Fence {
+    Restricted {
         library: "axum",
         crates: &["sentinel-gateway", "sentinel-server"],
         reason: "only the assembly and the gateway listen",
     },
-    Fence {
+    Restricted {
         library: "anyhow",
         crates: &[
             "sentinel-server",
@@ -173,7 +171,7 @@ const FENCES: &[Fence] = &[
             "xtask",
             "xtask-codegen",
         ],
-        reason: "libraries give errors that can be matched; only a main may drop the type",
+        reason: "libraries return errors that callers can match; only programs erase the type",
     },
 ];
 
@@ -182,8 +180,8 @@ pub(super) fn check(packages: &Value) -> Vec<Problem> {
     let mut found = Vec::new();
     for package in &members {
         let name = text(&package["name"]);
-        let Some(room) = ROOMS.iter().find(|room| room.name == name) else {
-            let what = "has no row in xtask/src/tidy/arrows.rs that says what it may import";
+        let Some(allowed) = CRATES.iter().find(|row| row.name == name) else {
+            let what = "has no row in xtask/src/tidy/dependencies.rs that says what it may import";
             found.push(Problem::failure(name, what));
             continue;
         };
@@ -191,37 +189,37 @@ pub(super) fn check(packages: &Value) -> Vec<Problem> {
             let target = text(&dependency["name"]);
             let tests_only = dependency["kind"] == "dev";
             if members.iter().any(|member| member["name"] == dependency["name"]) {
-                found.extend(arrow(room, target, tests_only));
+                found.extend(violation(allowed, target, tests_only));
             } else if !tests_only {
-                found.extend(fence(name, target));
+                found.extend(restricted(name, target));
             }
         }
     }
     found
 }
 
-fn arrow(room: &Room, target: &str, tests_only: bool) -> Option<Problem> {
-    let allowed = room.imports.contains(&target)
-        || (tests_only && (room.test_imports.contains(&target) || room.name == target));
-    if allowed {
+fn violation(allowed: &Crate, target: &str, tests_only: bool) -> Option<Problem> {
+    let is_allowed = allowed.imports.contains(&target)
+        || (tests_only && (allowed.test_imports.contains(&target) || allowed.name == target));
+    if is_allowed {
         return None;
     }
     let scope = if tests_only { "tests of it" } else { "it" };
     let imports =
-        if room.imports.is_empty() { "nothing".to_owned() } else { room.imports.join(", ") };
+        if allowed.imports.is_empty() { "nothing".to_owned() } else { allowed.imports.join(", ") };
     let what = format!("imports {target}; {scope} may import from the workspace: {imports}");
-    Some(Problem::failure(room.name, what))
+    Some(Problem::failure(allowed.name, what))
 }
 
-fn fence(name: &str, target: &str) -> Option<Problem> {
-    let fence = FENCES.iter().find(|fence| fence.library == target)?;
-    if fence.crates.contains(&name) {
+fn restricted(name: &str, target: &str) -> Option<Problem> {
+    let rule = RESTRICTED.iter().find(|rule| rule.library == target)?;
+    if rule.crates.contains(&name) {
         return None;
     }
-    Some(Problem::failure(name, format!("depends on {target}, but {}", fence.reason)))
+    Some(Problem::failure(name, format!("depends on {target}, but {}", rule.reason)))
 }
 
-/// The packages of the workspace, out of all that were resolved.
+/// The packages of the workspace.
 pub(super) fn members(packages: &Value) -> Vec<&Value> {
     let ids = list(&packages["workspace_members"]);
     list(&packages["packages"]).iter().filter(|package| ids.contains(&package["id"])).collect()

@@ -1,4 +1,4 @@
-//! Planted edges.
+//! Planted dependencies.
 
 use serde_json::json;
 
@@ -27,7 +27,7 @@ fn whats(packages: &Value) -> Vec<String> {
 }
 
 #[test]
-fn the_house_as_drawn_passes() {
+fn allowed_dependencies_pass() {
     let packages = workspace(&[
         ("sentinel-domain", &[("bytes", None)]),
         ("sentinel-store", &[("sentinel-domain", None), ("prost", None)]),
@@ -36,7 +36,7 @@ fn the_house_as_drawn_passes() {
 }
 
 #[test]
-fn sees_an_arrow_against_the_grain() {
+fn finds_a_dependency_in_the_wrong_direction() {
     let packages =
         workspace(&[("sentinel-domain", &[("sentinel-store", None)]), ("sentinel-store", &[])]);
     let found = whats(&packages);
@@ -55,7 +55,7 @@ fn tests_may_import_more_than_code() {
 }
 
 #[test]
-fn sees_a_library_outside_its_fence() {
+fn finds_a_library_outside_of_its_crates() {
     let packages = workspace(&[("sentinel-domain", &[("tonic", None), ("diesel", Some("dev"))])]);
     let found = whats(&packages);
     assert_eq!(found.len(), 1);
@@ -69,11 +69,11 @@ fn a_new_crate_needs_a_row() {
 
 #[test]
 fn the_rows_themselves_have_no_cycle() {
-    let mut left: Vec<&Room> = ROOMS.iter().collect();
+    let mut left: Vec<&Crate> = CRATES.iter().collect();
     while !left.is_empty() {
         let before = left.len();
-        let names: Vec<&str> = left.iter().map(|room| room.name).collect();
-        left.retain(|room| room.imports.iter().any(|import| names.contains(import)));
+        let names: Vec<&str> = left.iter().map(|row| row.name).collect();
+        left.retain(|row| row.imports.iter().any(|import| names.contains(import)));
         assert!(left.len() < before, "a cycle among {names:?}");
     }
 }

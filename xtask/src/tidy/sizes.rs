@@ -1,5 +1,5 @@
-//! How long a file or a function may be, and how much a function may take. Long before the
-//! limit a size is printed, so that it is seen growing.
+//! Limits for the lines of a file, the lines of a function and its parameters. A size close to its
+//! limit is printed as a notice.
 
 use super::{
     Problem,
