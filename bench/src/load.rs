@@ -1,5 +1,4 @@
-//! The callers: closed loops of Enqueue and EnqueueBatch, the same towards the server and
-//! towards the echo.
+//! The load: closed loops of Enqueue and EnqueueBatch, the same for the server and the echo server.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,20 +13,19 @@ use sentinel_proto::jobs::v1::{
 };
 use tokio::task::JoinSet;
 
-use crate::process::Jobs;
+use crate::process::{Jobs, QUEUE};
 
-pub(crate) const QUEUE: &str = "bench";
 pub(crate) const PAYLOAD_BYTES: usize = 130;
 
-/// Calls in flight where the load is full.
+/// Calls in flight under full load.
 pub(crate) const IN_FLIGHT: usize = 64;
 pub(crate) const BATCH_JOBS: usize = 100;
 pub(crate) const BATCHES_IN_FLIGHT: usize = 8;
 
-/// Nanoseconds with three digits.
+/// A histogram of nanoseconds with three significant digits.
 pub(crate) type Latencies = Histogram<u64>;
 
-/// A call that takes longer counts as so long.
+/// A longer call counts as this long.
 const LATENCY_MAX_NS: u64 = 60_000_000_000;
 
 pub(crate) fn latencies() -> Latencies {
@@ -59,20 +57,20 @@ pub(crate) fn number_of(payload: &[u8]) -> Option<usize> {
     std::str::from_utf8(payload.get(5..17)?).ok()?.parse().ok()
 }
 
-/// What a loop of calls did.
+/// The result of a loop of calls.
 pub(crate) struct Loaded {
     pub(crate) per_s: f64,
     pub(crate) latencies: Latencies,
 }
 
-/// One call of a loop; `number` is of its first job.
+/// One call of a loop; `number` is that of its first job.
 pub(crate) trait Caller: Clone + Send + 'static {
     /// Jobs in one call.
     const JOBS: u64;
     fn call(&mut self, number: u64) -> impl Future<Output = Result<()>> + Send;
 }
 
-/// One job per call, over the raw client.
+/// One job per call, by the generated client.
 #[derive(Clone)]
 pub(crate) struct Unary(pub(crate) Jobs, pub(crate) u32);
 
@@ -87,7 +85,7 @@ impl Caller for Unary {
     }
 }
 
-/// One job per call as the SDK does it: under a request id.
+/// One job per call by the SDK, with a request id.
 #[derive(Clone)]
 pub(crate) struct BySdk(pub(crate) Client, pub(crate) u32);
 
@@ -105,7 +103,7 @@ impl Caller for BySdk {
 pub(crate) struct Batch {
     pub(crate) jobs: Jobs,
     pub(crate) labels: u32,
-    /// When the jobs are due, in seconds since 1970; none is at once.
+    /// When the jobs are due, in seconds since 1970; none means at once.
     pub(crate) due_s: Option<u64>,
 }
 
@@ -163,7 +161,7 @@ async fn run_for<C: Caller>(caller: C, in_flight: usize, span: Duration) -> Resu
     Ok(Loaded { per_s, latencies: all })
 }
 
-/// Stores `count` jobs, a multiple of [`BATCH_JOBS`] or a little more.
+/// Enqueues at least `count` jobs, rounded up to whole batches, and returns their number.
 pub(crate) async fn preload(batch: &Batch, count: u64) -> Result<u64> {
     let numbers = Arc::new(AtomicU64::new(0));
     let mut loops = JoinSet::new();

@@ -6,6 +6,7 @@ mod load;
 mod machine;
 mod measure;
 mod process;
+mod programs;
 mod report;
 mod row;
 mod stores;
@@ -46,11 +47,11 @@ async fn bench(args: Args) -> Result<()> {
     let data_parent = match &args.data_parent {
         Some(dir) => dir.clone(),
         // The usual temporary directory is often in memory, where a sync costs nothing.
-        None => process::beside("sentinel")?.with_file_name("bench-data"),
+        None => programs::beside("sentinel")?.with_file_name("bench-data"),
     };
     std::fs::create_dir_all(&data_parent)
         .with_context(|| format!("make {}", data_parent.display()))?;
-    let machine = Machine::look(&process::beside("sentinel")?);
+    let machine = Machine::look(&programs::beside("sentinel")?);
     let echo = EchoServer::start().await?;
     let mut bench = Bench { args: args.clone(), echo, data_parent, round: Round::new() };
     let (rows, rounds) = (args.rows(), args.rounds());

@@ -1,8 +1,7 @@
-//! The processes under measurement: started from the release binaries, read through /proc
-//! and /metrics, and gone when their value is dropped.
+//! The measured processes: started from the release binaries, read through /proc and /metrics,
+//! killed when their value is dropped.
 
 use std::net::TcpListener;
-use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -12,12 +11,16 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tonic::transport::{Channel, Endpoint};
 
 use crate::args::Args;
+use crate::programs::beside;
 use crate::stores::Stores;
 
-/// The raw client: the SDK adds a request id to each enqueue, which is work of its own.
+/// The queue of every job of the bench.
+pub(crate) const QUEUE: &str = "bench";
+
+/// The generated client. The SDK adds a request id to each enqueue, which costs time on both sides.
 pub(crate) type Jobs = JobServiceClient<Channel>;
 
-const START_PATIENCE: Duration = Duration::from_secs(120);
+const START_TIMEOUT: Duration = Duration::from_secs(120);
 const STREAM_WINDOW_BYTES: u32 = 4 << 20;
 const CONNECTION_WINDOW_BYTES: u32 = 8 << 20;
 
@@ -26,7 +29,7 @@ pub(crate) struct Process(Child);
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // It may have ended by itself; then there is nothing to kill.
+        // Fails only for a process that has exited.
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
@@ -39,11 +42,11 @@ impl Process {
         Ok(Self(child.with_context(|| format!("start {what}"))?))
     }
 
-    fn has_ended(&mut self) -> Result<bool> {
+    fn has_exited(&mut self) -> Result<bool> {
         Ok(self.0.try_wait()?.is_some())
     }
 
-    /// User and system time so far, at the 10 ms of the kernel's clock.
+    /// User and system time so far in seconds, with a resolution of 10 ms.
     pub(crate) fn cpu_s(&self) -> f64 {
         let path = format!("/proc/{}/stat", self.0.id());
         let stat = std::fs::read_to_string(path).unwrap_or_default();
@@ -52,7 +55,7 @@ impl Process {
         ticks.filter_map(|n| n.parse::<f64>().ok()).sum::<f64>() / 100.0
     }
 
-    /// Resident memory.
+    /// Resident memory in bytes.
     pub(crate) fn resident_bytes(&self) -> f64 {
         let path = format!("/proc/{}/status", self.0.id());
         let status = std::fs::read_to_string(path).unwrap_or_default();
@@ -60,16 +63,6 @@ impl Process {
         let kib = line.split_whitespace().nth(1).and_then(|n| n.parse::<f64>().ok());
         kib.unwrap_or_default() * 1024.0
     }
-}
-
-/// A program that lies beside this one.
-pub(crate) fn beside(name: &str) -> Result<PathBuf> {
-    let own = std::env::current_exe().context("find the path of this program")?;
-    let path = own.with_file_name(name);
-    if !path.exists() {
-        bail!("{} is not there: build it with cargo xtask bench", path.display());
-    }
-    Ok(path)
 }
 
 fn free_port() -> Result<u16> {
@@ -87,7 +80,7 @@ async fn connect(port: u16) -> Result<Jobs> {
     loop {
         match endpoint.connect().await {
             Ok(channel) => return Ok(Jobs::new(channel)),
-            Err(error) if begun.elapsed() > START_PATIENCE => {
+            Err(error) if begun.elapsed() > START_TIMEOUT => {
                 return Err(error).with_context(|| format!("connect to port {port}"));
             }
             Err(_) => tokio::time::sleep(Duration::from_millis(5)).await,
@@ -95,7 +88,7 @@ async fn connect(port: u16) -> Result<Jobs> {
     }
 }
 
-/// The bare tonic server of the ceiling.
+/// The tonic server that measures the ceiling.
 pub(crate) struct EchoServer {
     _process: Process,
     pub(crate) jobs: Jobs,
@@ -110,7 +103,7 @@ impl EchoServer {
     }
 }
 
-/// `sentinel serve` on its stores.
+/// A `sentinel serve` process.
 pub(crate) struct Server {
     pub(crate) process: Process,
     pub(crate) jobs: Jobs,
@@ -119,7 +112,7 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Ready when it answers /readyz.
+    /// Starts the server and waits until /readyz returns 200.
     pub(crate) async fn start(args: &Args, stores: &Stores) -> Result<Self> {
         let (port, ops_port) = (free_port()?, free_port()?);
         let mut command = Command::new(beside("sentinel")?);
@@ -133,11 +126,11 @@ impl Server {
         let mut process = Process::start(&mut command)?;
         let begun = Instant::now();
         while !get(ops_port, "/readyz").await.is_ok_and(|(status, _)| status == 200) {
-            if process.has_ended()? {
-                bail!("sentinel serve ended before it was ready; its log is above");
+            if process.has_exited()? {
+                bail!("sentinel serve exited before it was ready; its log is above");
             }
-            if begun.elapsed() > START_PATIENCE {
-                bail!("sentinel serve was not ready after {START_PATIENCE:?}");
+            if begun.elapsed() > START_TIMEOUT {
+                bail!("sentinel serve was not ready after {START_TIMEOUT:?}");
             }
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
@@ -148,12 +141,12 @@ impl Server {
         format!("http://127.0.0.1:{}", self.port)
     }
 
-    /// The built-in handlers in a process of their own.
+    /// Starts a `sentinel-worker` process with the built-in handlers.
     pub(crate) fn start_worker(&self, concurrency: u32) -> Result<Process> {
         let mut command = Command::new(beside("sentinel-worker")?);
         command
             .arg(format!("--server={}", self.endpoint()))
-            .arg(format!("--queues={}", crate::load::QUEUE))
+            .arg(format!("--queues={QUEUE}"))
             .arg(format!("--concurrency={concurrency}"))
             .arg("--log=warn");
         Process::start(&mut command)
@@ -183,7 +176,8 @@ impl Server {
     }
 }
 
-/// A plain HTTP GET; one connection each, so that no client library is needed.
+/// An HTTP GET on a new connection. Hand-written: a client library would add dependencies for
+/// one request to a local port.
 async fn get(port: u16, path: &str) -> Result<(u16, String)> {
     let mut stream = tokio::net::TcpStream::connect(("127.0.0.1", port)).await?;
     let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");

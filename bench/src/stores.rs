@@ -71,7 +71,7 @@ impl Stores {
 
 /// Makes the tables of a new database.
 fn migrate(ledger: &MariaDb) -> Result<()> {
-    let mut command = Command::new(crate::process::beside("sentinel")?);
+    let mut command = Command::new(crate::programs::beside("sentinel")?);
     command.arg("migrate").arg(format!("--ledger-url={}", ledger.url())).arg("--json");
     let output = command.output().context("run sentinel migrate")?;
     let said = String::from_utf8_lossy(&output.stderr);

@@ -7,12 +7,13 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use sentinel_client::Client;
-use sentinel_client::worker::{Context, Outcome, Worker};
+use sentinel_client::worker::{JobContext, Outcome, Worker};
 use tokio::sync::{Semaphore, oneshot};
 use tokio::task::JoinSet;
 
 use super::Bench;
-use crate::load::{self, QUEUE, number_of};
+use crate::load::{self, number_of};
+use crate::process::QUEUE;
 use crate::process::Server;
 
 const STAMP: &str = "bench.stamp";
@@ -50,7 +51,7 @@ impl Moments {
     }
 
     /// The first one of a job counts.
-    fn note(&self, job: &Context) {
+    fn note(&self, job: &JobContext) {
         let now = self.now_ns();
         let slot = number_of(job.payload()).and_then(|number| self.at_ns.get(number));
         let is_first = slot.is_some_and(|slot| {
@@ -81,11 +82,11 @@ impl InProcess {
         let worker = Worker::builder(server.endpoint())
             .queue(QUEUE)
             .concurrency(CONCURRENCY)
-            .handler(STAMP, move |job: Context| {
+            .handler(STAMP, move |job: JobContext| {
                 stamped.note(&job);
                 async {}
             })
-            .handler(HOLD, move |job: Context| {
+            .handler(HOLD, move |job: JobContext| {
                 held.note(&job);
                 let seen = seen.clone();
                 async move {
