@@ -1,91 +1,95 @@
-//! What a server is told before it starts. `table` says each setting once; `load`
-//! merges file, environment and flags and reports every mistake at once.
+//! The server's settings. `table` declares each setting once; `load` merges file, environment
+//! and flags and reports all errors together.
 
-mod amount;
+mod conflict;
+mod database_url;
+mod did_you_mean;
+mod error;
 mod flags;
-mod kind;
 mod load;
-mod near;
 mod render;
-mod store_url;
 mod table;
+mod units;
+mod value;
 
 #[cfg(test)]
 mod tests;
 
-pub use amount::{NotAnAmount, parse_bytes, parse_span, show_bytes, show_span};
+pub use conflict::Conflict;
+pub use database_url::DatabaseUrl;
+pub use error::{ConfigError, ConfigErrorKind, ConfigErrors};
 pub use flags::Flags;
-pub use kind::{Bad, Kind, Value};
-pub use load::{Contradiction, Fault, Loaded, Mistake, Mistakes, Origin, Sources};
+pub use load::{Loaded, Origin, Sources};
 pub use render::to_markdown;
-pub use store_url::StoreUrl;
 pub use table::{Config, Setting, TABLE};
+pub use units::{UnitError, format_bytes, format_duration, parse_bytes, parse_duration};
+pub use value::{Value, ValueError, ValueType};
 
 /// How the server was started.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
-    /// `sentinel serve`: for production.
+    /// `sentinel serve`: production.
     Serve,
-    /// `sentinel dev`: server and worker in one process, for a laptop.
+    /// `sentinel dev`: server and worker in one process, for development.
     Dev,
 }
 
-macro_rules! words {
-    ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $word:literal,)* }) => {
+macro_rules! named_values {
+    ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $value:literal,)* }) => {
         $(#[$doc])*
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
         pub enum $name { $($(#[$variant_doc])* $variant,)* }
 
         impl $name {
-            /// As written in the configuration.
-            pub const WORDS: &'static [&'static str] = &[$($word,)*];
+            /// All values, as written in the configuration.
+            pub const NAMES: &'static [&'static str] = &[$($value,)*];
 
-            /// None for any other word.
-            pub fn from_word(word: &str) -> Option<Self> {
-                match word { $($word => Some($name::$variant),)* _ => None }
+            /// Returns the value with this name.
+            pub fn from_name(name: &str) -> Option<Self> {
+                match name { $($value => Some($name::$variant),)* _ => None }
             }
         }
     };
 }
 
-words! {
-    /// Form of the log lines.
+named_values! {
+    /// The format of log lines.
     LogFormat {
         /// Pretty on a terminal, JSON otherwise.
         Auto = "auto",
-        /// For people.
+        /// Human-readable text.
         Pretty = "pretty",
-        /// One JSON object a line.
+        /// One JSON object per line.
         Json = "json",
     }
 }
 
-words! {
-    /// How safe a change is before it is acknowledged.
+named_values! {
+    /// The durability level that a commit reaches before it is acknowledged.
     AckLevel {
-        /// The store has it.
+        /// Written to the store.
         Store = "store",
-        /// Replicas of Redis have it.
+        /// Written to the store and to Redis replicas.
         Replicated = "replicated",
-        /// The ledger has it.
+        /// Written to the ledger.
         Ledger = "ledger",
     }
 }
 
-words! {
-    /// Who may call.
+named_values! {
+    /// Whether calls need an API key.
     Credentials {
-        /// Whoever reaches the port. A key that is sent is checked all the same.
+        /// Calls without a key are allowed. A key that is sent is still checked.
         Off = "off",
-        /// Whoever has a key.
+        /// Calls without a valid key are rejected.
         Required = "required",
     }
 }
 
-words! {
-    /// Colours in output for people.
+named_values! {
+    /// When to colour human-readable output.
     Color {
-        /// On a terminal, unless NO_COLOR is set.
+        /// If the output is a terminal and NO_COLOR is not set.
         Auto = "auto",
         /// Always.
         Always = "always",
@@ -95,7 +99,7 @@ words! {
 }
 
 impl Color {
-    /// Whether to write colours to a stream, given whether it is a terminal.
+    /// Returns whether to colour a stream; `terminal` says whether the stream is a terminal.
     pub fn enabled(self, terminal: bool) -> bool {
         match self {
             Color::Always => true,

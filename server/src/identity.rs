@@ -1,25 +1,25 @@
-//! Who calls, and what they may: one layer in front of all services turns a credential into a
-//! `Caller`, one table says which role may make which call.
+//! Authentication and authorization. One layer in front of all services turns a credential into a
+//! [`Caller`]; the table in `rules` says which roles may call which RPC.
 //!
-//! The layer decides by role alone, before a message is read. Which queues a call concerns is
-//! in its message, so the handler asks the `Caller`; a handler that forgets to is found out
-//! by the layer, which then keeps its answer back.
+//! The layer checks the role before the request is decoded. The queues of a request are only known
+//! afterwards, so each handler checks them with its `Caller`. The layer replaces the response of a
+//! handler that skips this check by an error.
 
+mod api_keys;
+mod audit_log;
 mod caller;
 mod credential;
 mod dev_token;
-mod keyring;
 mod layer;
 mod rules;
-mod trail;
 
+pub(crate) use api_keys::{ApiKeys, CreateKeyError, create as create_api_key};
+pub(crate) use audit_log::AuditLog;
 pub(crate) use caller::Caller;
 pub use credential::Credential;
-pub(crate) use dev_token::leave as leave_dev_token;
-pub(crate) use keyring::{Keyring, NotMade, make as make_key};
-pub(crate) use layer::Identify;
+pub(crate) use dev_token::write as write_dev_token;
+pub(crate) use layer::AuthLayer;
 pub use rules::to_markdown;
-pub(crate) use trail::Trail;
 
 #[cfg(test)]
 mod tests;

@@ -1,8 +1,8 @@
-//! Connections within bounds. Neither tonic nor axum bounds how many there are, or how long
+//! LimitedListener within bounds. Neither tonic nor axum bounds how many there are, or how long
 //! one may take to say its first word; a process that is out of file descriptors can not
 //! open its journal either.
 
-mod wire;
+mod transport;
 
 use std::future::Future;
 use std::io;
@@ -19,8 +19,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Sleep;
 use tonic::transport::server::{Connected, TcpConnectInfo};
 
-use self::wire::Wire;
-use crate::tls::Tls;
+use self::transport::Wire;
+use crate::tls::ServerTls;
 
 /// The preface of HTTP/2 and the head of the SETTINGS frame that follows it: from there on
 /// the keepalive of the connection finds those that went silent.
@@ -38,7 +38,7 @@ const CONNECTIONS_MAX: u64 = 20_000;
 
 /// What a listener allows.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Patience {
+pub(crate) enum ConnectionTimeout {
     /// The greeting of HTTP/2 within this time; no bound from then on.
     Greeting(Duration),
     /// The whole connection within this time, so that nobody holds its place by being slow.
@@ -46,12 +46,12 @@ pub(crate) enum Patience {
 }
 
 /// A listener with a bound on its connections. Beyond it they wait in the kernel's queue.
-pub(crate) struct Connections {
+pub(crate) struct LimitedListener {
     listener: TcpListener,
     slots: Arc<Semaphore>,
     max: usize,
-    patience: Patience,
-    tls: Option<Tls>,
+    patience: ConnectionTimeout,
+    tls: Option<ServerTls>,
 }
 
 /// How many connections the limit on open files leaves, after raising it as far as this
@@ -66,14 +66,14 @@ pub(crate) fn connections_max() -> usize {
     files.saturating_sub(OWN_FILES).clamp(16, CONNECTIONS_MAX) as usize
 }
 
-impl Connections {
+impl LimitedListener {
     /// At most `max` at a time.
-    pub(crate) fn new(listener: TcpListener, max: usize, patience: Patience) -> Self {
+    pub(crate) fn new(listener: TcpListener, max: usize, patience: ConnectionTimeout) -> Self {
         Self { listener, slots: Arc::new(Semaphore::new(max)), max, patience, tls: None }
     }
 
     /// Behind TLS, where there is some.
-    pub(crate) fn with_tls(self, tls: Option<Tls>) -> Self {
+    pub(crate) fn with_tls(self, tls: Option<ServerTls>) -> Self {
         Self { tls, ..self }
     }
 
@@ -92,14 +92,14 @@ impl Connections {
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "TCP_NODELAY was not set");
         }
-        let (Patience::Greeting(time) | Patience::Whole(time)) = self.patience;
+        let (ConnectionTimeout::Handshake(time) | ConnectionTimeout::Lifetime(time)) = self.patience;
         let awaits = match self.patience {
-            Patience::Greeting(_) => Some(GREETING_BYTES),
-            Patience::Whole(_) => None,
+            ConnectionTimeout::Handshake(_) => Some(GREETING_BYTES),
+            ConnectionTimeout::Lifetime(_) => None,
         };
         let deadline = Some(Box::pin(tokio::time::sleep(time)));
         let info = stream.connect_info();
-        let stream = Wire::new(stream, self.tls.as_ref().map(Tls::acceptor));
+        let stream = Wire::new(stream, self.tls.as_ref().map(ServerTls::acceptor));
         (Connection { stream, info, deadline, awaits, _slot: slot }, peer)
     }
 
@@ -124,7 +124,7 @@ impl Connections {
     }
 }
 
-impl axum::serve::Listener for Connections {
+impl axum::serve::Listener for LimitedListener {
     type Io = Connection;
     type Addr = SocketAddr;
 

@@ -5,7 +5,7 @@
 //! first 200 of each are kept apart and the rest is counted under `other`. Ids, actors and
 //! error texts are never labels.
 
-mod bounded;
+mod label_limiter;
 
 #[cfg(test)]
 mod tests;
@@ -21,7 +21,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
-use bounded::Bounded;
+use label_limiter::Bounded;
 
 /// Distinct values of a label beyond which values are counted under `other`.
 pub const LABEL_VALUES: usize = 200;

@@ -18,14 +18,14 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::listener::{Connections, Patience};
+use crate::listener::{LimitedListener, ConnectionTimeout};
 use crate::metrics::Metrics;
 
 /// Probes and scrapes, and some to spare.
 const CONNECTIONS_MAX: usize = 64;
 /// A scraper takes seconds and opens another connection. Who is slower is cut off, since its
 /// place is needed by a probe.
-const LIFETIME: Patience = Patience::Whole(Duration::from_secs(20));
+const LIFETIME: ConnectionTimeout = ConnectionTimeout::Lifetime(Duration::from_secs(20));
 const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 /// A scrape in flight may end; an idle connection does not hold the server up.
 const STOP_TIMEOUT: Duration = Duration::from_secs(1);
@@ -63,7 +63,7 @@ pub async fn serve(
     routes: Router,
     stop: CancellationToken,
 ) -> std::io::Result<()> {
-    let connections = Connections::new(listener, CONNECTIONS_MAX, LIFETIME);
+    let connections = LimitedListener::new(listener, CONNECTIONS_MAX, LIFETIME);
     let server =
         axum::serve(connections, routes).with_graceful_shutdown(stop.clone().cancelled_owned());
     let overdue = async {

@@ -78,12 +78,12 @@ struct Contents {
 
 /// The TLS of new connections. Cheap to clone.
 #[derive(Clone)]
-pub(crate) struct Tls {
+pub(crate) struct ServerTls {
     files: Files,
     now: Arc<RwLock<Arc<ServerConfig>>>,
 }
 
-impl Tls {
+impl ServerTls {
     /// Reads the files; none when the configuration names none.
     pub(crate) fn of(config: &Config) -> Result<Option<Self>, TlsError> {
         let (Some(cert), Some(key)) = (config.tls_cert.clone(), config.tls_key.clone()) else {

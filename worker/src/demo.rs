@@ -6,7 +6,7 @@ mod schema;
 
 use std::time::{Duration, Instant};
 
-use sentinel_client::worker::{Context, HandlerError, LogLevel, Outcome, WorkerBuilder};
+use sentinel_client::worker::{HandlerError, JobContext, LogLevel, Outcome, WorkerBuilder};
 
 use crate::payload::Fields;
 
@@ -17,30 +17,30 @@ const SLEEP_STEP: Duration = Duration::from_millis(100);
 /// Adds the handlers of all `demo.*` kinds.
 pub fn register(builder: WorkerBuilder) -> WorkerBuilder {
     let builder = builder
-        .described_handler("demo.noop", "Does nothing.", noop)
-        .described_handler("demo.echo", "Returns its payload.", echo)
-        .described_handler("demo.sleep", "{ms}: sleeps; stops when cancelled.", sleep)
-        .described_handler(
+        .handler_with_description("demo.noop", "Does nothing.", noop)
+        .handler_with_description("demo.echo", "Returns its payload.", echo)
+        .handler_with_description("demo.sleep", "{ms}: sleeps; stops when cancelled.", sleep)
+        .handler_with_description(
             "demo.progress",
             "{steps, step_ms}: progress, log lines, and a checkpoint to resume from.",
             progress,
         )
-        .described_handler(
+        .handler_with_description(
             "demo.fail",
             "{message, times, retryable}: fails the first `times` attempts, or all.",
             fail,
         )
-        .described_handler("demo.crash", "Aborts the worker process.", crash)
-        .described_handler("demo.panic", "Panics.", panics)
-        .described_handler("demo.spin", "{ms}: computes without yielding.", spin)
-        .described_handler("demo.snooze", "{delay_ms, times}: asks to run later.", snooze)
-        .described_handler(
+        .handler_with_description("demo.crash", "Aborts the worker process.", crash)
+        .handler_with_description("demo.panic", "Panics.", panics)
+        .handler_with_description("demo.spin", "{ms}: computes without yielding.", spin)
+        .handler_with_description("demo.snooze", "{delay_ms, times}: asks to run later.", snooze)
+        .handler_with_description(
             "demo.output",
             "{lines, line_ms}: hands out numbered lines, one by one.",
             output,
         )
-        .described_handler("demo.stubborn", "{ms}: sleeps and ignores cancels.", stubborn)
-        .described_handler(
+        .handler_with_description("demo.stubborn", "{ms}: sleeps and ignores cancels.", stubborn)
+        .handler_with_description(
             "demo.effect",
             "{file, ms}: appends its fence to a file when it starts and when it ends.",
             effect::effect,
@@ -50,13 +50,13 @@ pub fn register(builder: WorkerBuilder) -> WorkerBuilder {
     schema::SCHEMAS.iter().fold(builder, with)
 }
 
-async fn noop(_job: Context) {}
+async fn noop(_job: JobContext) {}
 
-async fn echo(job: Context) -> Outcome {
+async fn echo(job: JobContext) -> Outcome {
     Outcome::Succeed(job.payload().clone())
 }
 
-async fn sleep(job: Context) -> Result<Outcome, HandlerError> {
+async fn sleep(job: JobContext) -> Result<Outcome, HandlerError> {
     let mut fields = Fields::of(&job)?;
     let total_ms = fields.number("ms", None, MAX_MS)?;
     fields.end()?;
@@ -74,7 +74,7 @@ async fn sleep(job: Context) -> Result<Outcome, HandlerError> {
     Ok(().into())
 }
 
-async fn progress(job: Context) -> Result<Outcome, HandlerError> {
+async fn progress(job: JobContext) -> Result<Outcome, HandlerError> {
     let mut fields = Fields::of(&job)?;
     let steps = fields.number("steps", Some(10), MAX_COUNT)?;
     let step = Duration::from_millis(fields.number("step_ms", Some(100), MAX_MS)?);
@@ -95,7 +95,7 @@ async fn progress(job: Context) -> Result<Outcome, HandlerError> {
     Ok(steps.to_string().into())
 }
 
-async fn fail(job: Context) -> Result<(), HandlerError> {
+async fn fail(job: JobContext) -> Result<(), HandlerError> {
     let mut fields = Fields::of(&job)?;
     let message = fields.text("message", Some("demo.fail fails"))?;
     let times = fields.number("times", Some(u64::MAX), u64::MAX)?;
@@ -104,22 +104,22 @@ async fn fail(job: Context) -> Result<(), HandlerError> {
     match (u64::from(job.attempt()) <= times, retryable) {
         (false, _) => Ok(()),
         (true, true) => Err(HandlerError::retryable(message).with_code("DEMO")),
-        (true, false) => Err(HandlerError::fatal(message).with_code("DEMO")),
+        (true, false) => Err(HandlerError::non_retryable(message).with_code("DEMO")),
     }
 }
 
-async fn crash(job: Context) {
-    tracing::warn!(fence = %job.fence(), "demo.crash aborts the process");
+async fn crash(job: JobContext) {
+    tracing::warn!(fence = %job.fencing_token(), "demo.crash aborts the process");
     std::process::abort();
 }
 
 #[expect(clippy::panic, reason = "the point of this kind")]
-async fn panics(job: Context) {
-    panic!("demo.panic in {}", job.fence());
+async fn panics(job: JobContext) {
+    panic!("demo.panic in {}", job.fencing_token());
 }
 
 /// Deliberately never awaits: the session must live through it.
-async fn spin(job: Context) -> Result<String, HandlerError> {
+async fn spin(job: JobContext) -> Result<String, HandlerError> {
     let mut fields = Fields::of(&job)?;
     let total = Duration::from_millis(fields.number("ms", None, MAX_MS)?);
     fields.end()?;
@@ -132,7 +132,7 @@ async fn spin(job: Context) -> Result<String, HandlerError> {
 }
 
 /// Counts in its checkpoint: a snooze does not use up an attempt.
-async fn snooze(job: Context) -> Result<Outcome, HandlerError> {
+async fn snooze(job: JobContext) -> Result<Outcome, HandlerError> {
     let mut fields = Fields::of(&job)?;
     let delay = Duration::from_millis(fields.number("delay_ms", Some(1000), MAX_MS)?);
     let times = fields.number("times", Some(1), MAX_COUNT)?;
@@ -146,7 +146,7 @@ async fn snooze(job: Context) -> Result<Outcome, HandlerError> {
     Ok(Outcome::Snooze(delay))
 }
 
-async fn output(job: Context) -> Result<Outcome, HandlerError> {
+async fn output(job: JobContext) -> Result<Outcome, HandlerError> {
     let mut fields = Fields::of(&job)?;
     let lines = fields.number("lines", Some(10), MAX_COUNT)?;
     let pause = Duration::from_millis(fields.number("line_ms", Some(100), MAX_MS)?);
@@ -156,12 +156,12 @@ async fn output(job: Context) -> Result<Outcome, HandlerError> {
             () = tokio::time::sleep(pause) => {}
             () = job.cancelled() => return Ok(Outcome::Cancelled),
         }
-        job.output(format!("{n}\n")).await?;
+        job.write_output(format!("{n}\n")).await?;
     }
     Ok(lines.to_string().into())
 }
 
-async fn stubborn(job: Context) -> Result<(), HandlerError> {
+async fn stubborn(job: JobContext) -> Result<(), HandlerError> {
     let mut fields = Fields::of(&job)?;
     let total_ms = fields.number("ms", None, MAX_MS)?;
     fields.end()?;

@@ -12,7 +12,7 @@ mod run;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use sentinel_client::worker::{Context, HandlerError, Outcome, WorkerBuilder};
+use sentinel_client::worker::{HandlerError, JobContext, Outcome, WorkerBuilder};
 
 use command::Command;
 pub use programs::{ProgramError, Programs};
@@ -44,11 +44,11 @@ pub fn register(builder: WorkerBuilder, config: Config) -> WorkerBuilder {
     }
     let config = Arc::new(config);
     builder
-        .described_handler(KIND, DESCRIPTION, move |job| handle(job, config.clone()))
+        .handler_with_description(KIND, DESCRIPTION, move |job| handle(job, config.clone()))
         .input_schema(KIND, INPUT_SCHEMA)
 }
 
-async fn handle(job: Context, config: Arc<Config>) -> Result<Outcome, HandlerError> {
+async fn handle(job: JobContext, config: Arc<Config>) -> Result<Outcome, HandlerError> {
     let command = Command::parse(job.payload(), &config)?;
     run::run(&job, &command, &config.guard).await
 }

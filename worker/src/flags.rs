@@ -6,7 +6,9 @@ use std::time::Duration;
 use anyhow::Context as _;
 use clap::{Parser, ValueEnum};
 use sentinel_client::worker::{Worker, WorkerBuilder};
-use sentinel_client::{Access, CA_ENV, CERT_ENV, CREDENTIAL_ENV, DEFAULT_ENDPOINT, KEY_ENV};
+use sentinel_client::{
+    CA_ENV, CLIENT_CERT_ENV, CLIENT_KEY_ENV, CREDENTIAL_ENV, ConnectOptions, DEFAULT_ENDPOINT,
+};
 
 use crate::{demo, exec, http};
 
@@ -43,10 +45,10 @@ pub struct Flags {
     #[arg(long, value_name = "FILE", env = CA_ENV)]
     pub ca: Option<PathBuf>,
     /// Certificate to show to servers that ask clients for one, in PEM
-    #[arg(long, value_name = "FILE", env = CERT_ENV)]
+    #[arg(long, value_name = "FILE", env = CLIENT_CERT_ENV)]
     pub cert: Option<PathBuf>,
     /// Its private key, in PEM
-    #[arg(long, value_name = "FILE", env = KEY_ENV)]
+    #[arg(long, value_name = "FILE", env = CLIENT_KEY_ENV)]
     pub key: Option<PathBuf>,
     /// Queues to take jobs from, separated by commas
     #[arg(
@@ -122,10 +124,11 @@ impl Flags {
     pub fn worker(&self) -> anyhow::Result<Worker> {
         let mut servers = self.servers.iter();
         let first = servers.next().context("at least one --server is needed")?;
-        let access = Access::find(first, self.credential.as_deref(), self.ca.as_deref())?
-            .with_certificate_files(self.cert.as_deref(), self.key.as_deref())?;
+        let access =
+            ConnectOptions::resolve(first, self.credential.as_deref(), self.ca.as_deref())?
+                .with_certificate_files(self.cert.as_deref(), self.key.as_deref())?;
         let mut builder = Worker::builder(first)
-            .access(access)
+            .connect_options(access)
             .concurrency(self.concurrency)
             .drain_timeout(self.drain_timeout)
             .build_version(concat!("sentinel-worker/", env!("CARGO_PKG_VERSION")));

@@ -14,7 +14,7 @@ mod tls;
 
 use std::sync::Arc;
 
-use sentinel_client::worker::{Context, HandlerError, LogLevel, Outcome, WorkerBuilder};
+use sentinel_client::worker::{HandlerError, JobContext, LogLevel, Outcome, WorkerBuilder};
 
 use exchange::Call;
 pub use guard::{Allowed, AllowedError};
@@ -42,7 +42,7 @@ pub struct Config {
 pub fn register(builder: WorkerBuilder, config: Config) -> WorkerBuilder {
     let shared = Arc::new(Shared { config, tls: tls::Tls::default() });
     builder
-        .described_handler(KIND, DESCRIPTION, move |job| handle(job, shared.clone()))
+        .handler_with_description(KIND, DESCRIPTION, move |job| handle(job, shared.clone()))
         .input_schema(KIND, INPUT_SCHEMA)
 }
 
@@ -52,7 +52,7 @@ struct Shared {
     tls: tls::Tls,
 }
 
-async fn handle(job: Context, shared: Arc<Shared>) -> Result<Outcome, HandlerError> {
+async fn handle(job: JobContext, shared: Arc<Shared>) -> Result<Outcome, HandlerError> {
     let request = Request::of(&job, &shared.config.secrets)?;
     job.log(LogLevel::Info, request.told());
     let call = Call { job: &job, shared: &shared, request: &request };

@@ -4,7 +4,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use sentinel_client::worker::{Context, HandlerError};
+use sentinel_client::worker::{HandlerError, JobContext};
 use serde_json::{Map, Value};
 
 /// A refusal shows at most this much of what it found.
@@ -16,7 +16,7 @@ pub(crate) struct Fields {
 }
 
 impl Fields {
-    pub(crate) fn of(job: &Context) -> Result<Self, HandlerError> {
+    pub(crate) fn of(job: &JobContext) -> Result<Self, HandlerError> {
         Self::parse(job.payload())
     }
 
@@ -186,7 +186,7 @@ fn shown(text: &str) -> String {
 }
 
 fn bad(text: &str) -> HandlerError {
-    HandlerError::fatal(text).with_code("BAD_PAYLOAD")
+    HandlerError::non_retryable(text).with_code("BAD_PAYLOAD")
 }
 
 #[cfg(test)]

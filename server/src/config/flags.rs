@@ -1,17 +1,17 @@
-//! The settings as flags of `serve` and `dev`, built from the table for clap.
+//! The settings as flags of `sentinel serve` and `sentinel dev`, generated from the table.
 
 use std::path::PathBuf;
 
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches};
 
-use super::kind::Kind;
 use super::load::Sources;
 use super::table::{Setting, TABLE};
+use super::value::ValueType;
 
-/// What the command line says about the settings.
+/// The settings on the command line.
 #[derive(Debug, Default, Clone)]
 pub struct Flags {
-    /// By the name of the setting.
+    /// Values by the name of the setting.
     pub values: Vec<(String, String)>,
     /// `--config`, or `SENTINEL_CONFIG`.
     pub file: Option<PathBuf>,
@@ -20,10 +20,10 @@ pub struct Flags {
 }
 
 impl Flags {
-    /// The sources as this process sees them.
+    /// Reads the configuration file and the environment of this process.
     ///
     /// # Errors
-    /// The file that was named can not be read.
+    /// The configuration file can not be read.
     pub fn sources(self) -> anyhow::Result<Sources> {
         use anyhow::Context;
         let file = match self.file {
@@ -34,8 +34,8 @@ impl Flags {
                 Some((path, text))
             }
         };
-        // A variable that is not UTF-8 can not be a valid setting; it is read lossily so
-        // that the mistake is reported like any other.
+        // A value that is not UTF-8 is never valid. It is read lossily, so that it is reported
+        // together with the other errors.
         let env = std::env::vars_os()
             .map(|(key, value)| {
                 (key.to_string_lossy().into_owned(), value.to_string_lossy().into_owned())
@@ -46,7 +46,7 @@ impl Flags {
     }
 }
 
-/// The name of the host; `localhost` when it has none.
+/// Returns the host name, or `localhost` if it is empty or too long.
 fn host_name() -> String {
     let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
     if name.is_empty() || name.len() > 128 { "localhost".to_owned() } else { name }
@@ -79,11 +79,11 @@ impl Args for Flags {
             .env("SENTINEL_CONFIG")
             .hide_env_values(true)
             .value_parser(clap::value_parser!(PathBuf))
-            .help("TOML file with settings; docs/configuration.md lists them");
+            .help("TOML file with settings; see docs/configuration.md");
         let print = Arg::new("print_config")
             .long("print-config")
             .action(ArgAction::SetTrue)
-            .help("Print the effective settings as TOML, with where each came from, and exit");
+            .help("Print the effective settings as TOML with the origin of each, and exit");
         TABLE.iter().map(flag).fold(command.arg(file).arg(print), Command::arg)
     }
 
@@ -95,17 +95,17 @@ impl Args for Flags {
 fn flag(setting: &'static Setting) -> Arg {
     let mut help = format!("{}\n[env: {}]", setting.help, setting.env());
     help.push_str(&format!(" [default: {}]", setting.default_text()));
-    if let Some(range) = setting.kind.range() {
+    if let Some(range) = setting.value_type.range() {
         help.push_str(&format!(" [allowed: {range}]"));
     }
     let arg = Arg::new(setting.name)
         .long(setting.flag())
-        .value_name(setting.kind.placeholder())
+        .value_name(setting.value_type.placeholder())
         .help_heading(setting.group)
         .help(help);
-    match setting.kind {
-        // `--insecure` alone means true; `--insecure=false` overrides a file.
-        Kind::Switch => arg.num_args(0..=1).require_equals(true).default_missing_value("true"),
+    match setting.value_type {
+        // `--insecure` means true; `--insecure=false` overrides the file.
+        ValueType::Bool => arg.num_args(0..=1).require_equals(true).default_missing_value("true"),
         _ => arg,
     }
 }

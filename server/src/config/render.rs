@@ -1,4 +1,4 @@
-//! The settings for people: `--print-config` and docs/configuration.md.
+//! Renders the settings: `--print-config` and docs/configuration.md.
 
 use std::fmt::Write;
 
@@ -6,8 +6,8 @@ use super::load::Loaded;
 use super::table::{Setting, TABLE};
 
 impl Loaded {
-    /// The effective settings as a TOML file that gives the same settings when it is read,
-    /// but for passwords; a comment says where each value came from.
+    /// Returns the effective settings as a TOML file with the origin of each value as a comment.
+    /// Loading the file gives the same settings, except for passwords.
     pub fn to_toml(&self) -> String {
         let lines: Vec<(String, String)> = TABLE
             .iter()
@@ -28,31 +28,31 @@ impl Loaded {
     }
 }
 
-/// docs/configuration.md.
+/// Renders docs/configuration.md.
 pub fn to_markdown() -> String {
     let mut out = String::from(
         "# Configuration\n\n\
-         Rendered from the table of settings in `server/src/config/table.rs`; a test fails when \
-         it is stale.\n\n\
-         A setting can be given in a TOML file (`--config FILE` or `SENTINEL_CONFIG`), in the \
-         environment, or as a flag of `sentinel serve` and `sentinel dev`. A flag wins over the \
-         environment, the environment over the file, the file over the default. Every mistake \
-         is reported at once, with the place where it was made; `--print-config` prints the \
-         effective settings and where each came from.\n",
+         Generated from the table of settings in `server/src/config/table.rs`; a test fails if \
+         it is out of date.\n\n\
+         A setting is read from a TOML file (`--config FILE` or `SENTINEL_CONFIG`), from the \
+         environment, or from a flag of `sentinel serve` and `sentinel dev`. A flag overrides \
+         the environment, the environment the file, the file the default. All errors are \
+         reported together, each with its file and line, variable or flag. `--print-config` \
+         prints the effective settings and the origin of each.\n",
     );
     let mut group = "";
     for setting in TABLE {
         if setting.group != group {
             group = setting.group;
             let _ = writeln!(out, "\n## {group}\n");
-            out.push_str("| setting | flag | environment | default | range | what it does |\n");
+            out.push_str("| setting | flag | environment | default | range | description |\n");
             out.push_str("|---|---|---|---|---|---|\n");
         }
         let _ = writeln!(out, "{}", row(setting));
     }
     out.push_str(
         "\nDurations are a whole number and a unit: `500ms`, `15s`, `10m`, `2h`, `30d`. Sizes are \
-         a whole number and a unit: `512B`, `64KiB`, `1MiB`, `4GiB`; a bare number is bytes.\n",
+         a whole number and a unit: `512B`, `64KiB`, `1MiB`, `4GiB`; a plain number is bytes.\n",
     );
     out
 }
@@ -64,7 +64,7 @@ fn row(setting: &Setting) -> String {
         setting.flag(),
         setting.env(),
         setting.default_text(),
-        setting.kind.range().unwrap_or_else(|| "-".to_owned()),
+        setting.value_type.range().unwrap_or_else(|| "-".to_owned()),
         setting.help,
     )
 }

@@ -1,76 +1,76 @@
-//! Every setting, said once: the struct, the file, the environment, the flags, `--help`,
-//! `--print-config` and docs/configuration.md all come from this table.
+//! The table of settings. The struct `Config`, the file, the environment, the flags, `--help`,
+//! `--print-config` and docs/configuration.md are all generated from it.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::kind::{FromValue, Kind, Value};
-use super::{AckLevel, Color, Credentials, LogFormat, Mode, StoreUrl};
+use super::value::{FromValue, Value, ValueType};
+use super::{AckLevel, Color, Credentials, DatabaseUrl, LogFormat, Mode};
 
 /// One setting.
 #[derive(Debug)]
 pub struct Setting {
-    /// Its name in the file.
+    /// The name in the configuration file.
     pub name: &'static str,
-    /// The heading under which people find it.
+    /// The heading in the documentation.
     pub group: &'static str,
-    /// What it may hold.
-    pub kind: Kind,
-    /// What it holds when nobody says anything.
+    /// The type and range of its values.
+    pub value_type: ValueType,
+    /// The default value.
     pub default: Default,
-    /// What it does.
+    /// The description.
     pub help: &'static str,
 }
 
-/// What a setting holds when nobody says anything.
+/// The default of a setting.
 #[derive(Debug)]
 pub enum Default {
-    /// The same in both modes.
+    /// The same value in both modes.
     Both(&'static str),
-    /// By mode.
+    /// A value for each mode.
     ByMode {
-        /// Under `sentinel serve`.
+        /// The default of `sentinel serve`.
         serve: &'static str,
-        /// Under `sentinel dev`.
+        /// The default of `sentinel dev`.
         dev: &'static str,
     },
-    /// The name of the host.
+    /// The host name.
     HostName,
-    /// Nothing.
+    /// No default.
     Unset,
 }
 
 impl Setting {
-    /// `--session-ttl`, without the dashes in front.
+    /// Returns the name of the flag without its leading dashes, such as `session-ttl`.
     pub fn flag(&self) -> String {
         self.name.replace('_', "-")
     }
 
-    /// `SENTINEL_SESSION_TTL`.
+    /// Returns the name of the environment variable, such as `SENTINEL_SESSION_TTL`.
     pub fn env(&self) -> String {
         format!("SENTINEL_{}", self.name.to_uppercase())
     }
 
-    /// A value for people, as it was written but for a password.
-    pub(super) fn shown(&self, text: &str) -> String {
-        match self.kind {
-            Kind::Store(_) => super::store_url::without_password(text),
+    /// Returns a value as it was written, without a password.
+    pub(super) fn redacted(&self, text: &str) -> String {
+        match self.value_type {
+            ValueType::Database(_) => super::database_url::redact(text),
             _ => text.to_owned(),
         }
     }
 
-    /// The default for people.
+    /// Returns the default as it is shown in help texts.
     pub fn default_text(&self) -> String {
         match self.default {
             Default::Both(text) => text.to_owned(),
-            Default::ByMode { serve, dev } => format!("{serve}; in dev {dev}"),
-            Default::HostName => "the name of the host".to_owned(),
+            Default::ByMode { serve, dev } => format!("{serve}; {dev} in dev mode"),
+            Default::HostName => "the host name".to_owned(),
             Default::Unset => "not set".to_owned(),
         }
     }
 
-    /// The default as text; none when there is none.
+    /// Returns the text of the default in a mode; `None` if there is no default.
     pub fn default_for<'a>(&self, mode: Mode, host: &'a str) -> Option<&'a str>
     where
         'static: 'a,
@@ -86,24 +86,25 @@ impl Setting {
 }
 
 macro_rules! settings {
-    ($($group:literal { $($name:ident: $type:ty, $kind:expr, $default:expr, $help:literal;)* })*) => {
+    ($($group:literal { $($name:ident: $type:ty, $value_type:expr, $default:expr, $help:literal;)* })*) => {
         /// The effective settings of a server.
         #[derive(Debug, Clone, PartialEq, Eq)]
         pub struct Config {
             $($(#[doc = $help] pub $name: $type,)*)*
         }
 
-        /// All settings in the order of the documentation.
+        /// All settings, in the order of the documentation.
         pub const TABLE: &[Setting] = &[$($(Setting {
             name: stringify!($name),
             group: $group,
-            kind: $kind,
+            value_type: $value_type,
             default: $default,
             help: $help,
         },)*)*];
 
         impl Config {
-            /// `values` are in the order of [`TABLE`]; none when one does not fit its field.
+            /// Builds the settings from `values`, which are in the order of [`TABLE`]. Returns
+            /// `None` if the type of a value does not match its field.
             pub(super) fn from_values(values: Vec<Value>) -> Option<Config> {
                 let mut values = values.into_iter();
                 Some(Config { $($($name: <$type>::from_value(values.next()?)?,)*)* })
@@ -120,81 +121,81 @@ const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
 const GIB: u64 = 1 << 30;
 
-const BROKERS: &[&str] = &["redis", "redis+cluster", "redis+sentinel", "redis+unix"];
-const LEDGERS: &[&str] = &["mysql"];
+const STORE_SCHEMES: &[&str] = &["redis", "redis+cluster", "redis+sentinel", "redis+unix"];
+const LEDGER_SCHEMES: &[&str] = &["mysql"];
 
 settings! {
     "Network" {
-        listen: SocketAddr, Kind::Address, Default::Both("127.0.0.1:7070"),
-            "Address of the gRPC services. Beyond loopback it needs credentials = required, or insecure";
-        ops_listen: SocketAddr, Kind::Address, Default::Both("127.0.0.1:7071"),
+        listen: SocketAddr, ValueType::Address, Default::Both("127.0.0.1:7070"),
+            "Address of the gRPC services. An address other than loopback needs credentials = required or insecure = true";
+        ops_listen: SocketAddr, ValueType::Address, Default::Both("127.0.0.1:7071"),
             "Address of /metrics, /healthz and /readyz";
-        gateway_listen: Option<SocketAddr>, Kind::Listener,
+        gateway_listen: Option<SocketAddr>, ValueType::OptionalAddress,
             Default::ByMode { serve: "off", dev: "127.0.0.1:7080" },
-            "Address of the panel, REST and gRPC-Web, or off. A sentinel-gateway beside the servers can be told more: other origins, limits, TLS towards servers";
-        credentials: Credentials, Kind::Choice(Credentials::WORDS), Default::Both("off"),
-            "Whether a call needs a key. With off, whoever reaches the port may do everything but manage keys; a key that is sent is checked all the same";
-        tls_cert: Option<PathBuf>, Kind::Path, Default::Unset,
-            "PEM file with the certificate of this server, then those that signed it. With it the gRPC services speak TLS alone. Files that change are taken within 2 s, for new connections. Needs tls_key";
-        tls_key: Option<PathBuf>, Kind::Path, Default::Unset,
+            "Address of the web panel, the REST API and gRPC-Web, or off. Run sentinel-gateway as a separate process to configure other origins, limits, or TLS to the servers";
+        credentials: Credentials, ValueType::Choice(Credentials::NAMES), Default::Both("off"),
+            "Whether calls need an API key. With off, every caller may do everything except manage keys; a key that is sent is still checked";
+        tls_cert: Option<PathBuf>, ValueType::Path, Default::Unset,
+            "PEM file with the certificate chain of this server, its own certificate first. When set, the gRPC services accept only TLS. A changed file is loaded within 2 s and applies to new connections. Needs tls_key";
+        tls_key: Option<PathBuf>, ValueType::Path, Default::Unset,
             "PEM file with the private key of tls_cert, without a passphrase";
-        tls_client_ca: Option<PathBuf>, Kind::Path, Default::Unset,
-            "PEM file with the certificates that those of clients must come from. A client without one is refused, whatever its key. Needs tls_cert";
-        insecure: bool, Kind::Switch, Default::Both("false"),
-            "Allows to listen beyond loopback without credentials: whoever reaches the port may enqueue and cancel";
-        server_name: String, Kind::Text(128), Default::HostName,
-            "Name of this server in logs, traces and the greeting to workers";
+        tls_client_ca: Option<PathBuf>, ValueType::Path, Default::Unset,
+            "PEM file with the CA certificates for client certificates (mTLS). When set, connections without a client certificate from one of these CAs are rejected. Needs tls_cert";
+        insecure: bool, ValueType::Bool, Default::Both("false"),
+            "Allows listening on an address other than loopback with credentials = off: everyone who can connect may enqueue and cancel jobs";
+        server_name: String, ValueType::Text(128), Default::HostName,
+            "Name of this server in logs, in traces and in the Welcome frame sent to workers";
     }
     "Data" {
-        data_dir: PathBuf, Kind::Path,
+        data_dir: PathBuf, ValueType::Path,
             Default::ByMode { serve: "/var/lib/sentinel", dev: "./.sentinel" },
-            "Directory of the journal and the ledger. One server holds it at a time. Not used with store_url";
-        store_url: Option<StoreUrl>, Kind::Store(BROKERS), Default::Unset,
-            "Redis or Valkey, 7 or newer, that servers share for the jobs in work. Needs ledger_url";
-        ledger_url: Option<StoreUrl>, Kind::Store(LEDGERS), Default::Unset,
-            "MySQL 8 or MariaDB 10.11 that servers share for the history. Needs store_url";
-        ack: AckLevel, Kind::Choice(AckLevel::WORDS), Default::Both("store"),
-            "What has a change before it is acknowledged, unless the job says another: the store, replicas of Redis, or the ledger";
-        ack_replicas: u64, Kind::Count(1, 16), Default::Both("1"),
-            "How many replicas of Redis have a change before it is acknowledged as replicated";
-        ack_timeout: Duration, Kind::Span(100, 4 * SECOND), Default::Both("2s"),
-            "How long a commit waits for the replicas of Redis. Nothing else is committed meanwhile";
-        journal_max_bytes: u64, Kind::Bytes(64 * MIB, 1024 * GIB), Default::Both("4GiB"),
-            "Size of the journal beyond which the watch window shrinks, then enqueues are refused";
-        store_retention: Duration, Kind::Span(SECOND, HOUR), Default::Both("1m"),
-            "How long a finished job stays in memory after it is in the ledger";
-        watch_window: Duration, Kind::Span(10 * MINUTE, 24 * HOUR), Default::Both("10m"),
-            "How far back a watch can resume";
-        keep_succeeded: Duration, Kind::Span(HOUR, 3660 * DAY), Default::Both("30d"),
-            "How long a SUCCEEDED job can be looked up after its end";
-        keep_unsuccessful: Duration, Kind::Span(HOUR, 3660 * DAY), Default::Both("90d"),
-            "How long a FAILED, CANCELLED or EXPIRED job can be looked up after its end";
-        keep_finished_max: u64, Kind::Count(1_000, 1_000_000_000), Default::Both("10000000"),
-            "Finished jobs of one queue beyond which the oldest are removed, unless they ended in the last 10 minutes";
+            "Directory of the journal and the ledger. Only one server can use it at a time. Ignored when store_url is set";
+        store_url: Option<DatabaseUrl>, ValueType::Database(STORE_SCHEMES), Default::Unset,
+            "URL of the store shared by all servers of a cluster: Redis or Valkey 7 or newer. Needs ledger_url";
+        ledger_url: Option<DatabaseUrl>, ValueType::Database(LEDGER_SCHEMES), Default::Unset,
+            "URL of the ledger shared by all servers of a cluster: MySQL 8 or MariaDB 10.11. Needs store_url";
+        ack: AckLevel, ValueType::Choice(AckLevel::NAMES), Default::Both("store"),
+            "Durability level that a commit reaches before it is acknowledged, unless the job sets its own: written to the store, to Redis replicas, or to the ledger";
+        ack_replicas: u64, ValueType::Integer(1, 16), Default::Both("1"),
+            "Number of Redis replicas that must have a commit before it is acknowledged with ack = replicated";
+        ack_timeout: Duration, ValueType::Duration(100, 4 * SECOND), Default::Both("2s"),
+            "How long a commit waits for Redis replicas. No other commit runs in that time";
+        journal_max_bytes: u64, ValueType::Bytes(64 * MIB, 1024 * GIB), Default::Both("4GiB"),
+            "Maximum size of the journal. When it is exceeded, first the watch window shrinks, then enqueues are rejected";
+        store_retention: Duration, ValueType::Duration(SECOND, HOUR), Default::Both("1m"),
+            "How long a terminal job stays in the store after it is written to the ledger";
+        watch_window: Duration, ValueType::Duration(10 * MINUTE, 24 * HOUR), Default::Both("10m"),
+            "How long a watch cursor can be resumed";
+        keep_succeeded: Duration, ValueType::Duration(HOUR, 3660 * DAY), Default::Both("30d"),
+            "How long a SUCCEEDED job stays in the history after it finished";
+        keep_unsuccessful: Duration, ValueType::Duration(HOUR, 3660 * DAY), Default::Both("90d"),
+            "How long a FAILED, CANCELLED or EXPIRED job stays in the history after it finished";
+        keep_terminal_max: u64, ValueType::Integer(1_000, 1_000_000_000), Default::Both("10000000"),
+            "Maximum number of terminal jobs per queue in the history. The oldest above it are removed, except those that finished in the last 10 minutes";
     }
     "Jobs and workers" {
-        auto_create_queues: bool, Kind::Switch,
+        auto_create_queues: bool, ValueType::Bool,
             Default::ByMode { serve: "false", dev: "true" },
-            "Creates a queue when the first job names it; otherwise such a job is refused";
-        payload_max_bytes: u64, Kind::Bytes(KIB, 16 * MIB), Default::Both("1MiB"),
-            "Largest payload of a job";
-        ping: Duration, Kind::Span(100, MINUTE), Default::Both("2s"),
-            "How often server and worker send each other a sign of life";
-        session_ttl: Duration, Kind::Span(SECOND, 10 * MINUTE), Default::Both("15s"),
-            "How long the leases of a worker live without a sign of it. At least 3 pings";
-        receive_timeout: Duration, Kind::Span(100, MINUTE), Default::Both("2s"),
-            "How long a worker may take to acknowledge an assignment before it goes back to the queue";
-        drain_timeout: Duration, Kind::Span(0, HOUR), Default::Both("20s"),
-            "How long a stopping server waits for its streams to end";
+            "Creates a missing queue when a job is enqueued to it. With false, the job is rejected";
+        payload_max_bytes: u64, ValueType::Bytes(KIB, 16 * MIB), Default::Both("1MiB"),
+            "Maximum size of a job's payload";
+        ping_interval: Duration, ValueType::Duration(100, MINUTE), Default::Both("2s"),
+            "Interval between the pings of a worker session";
+        session_ttl: Duration, ValueType::Duration(SECOND, 10 * MINUTE), Default::Both("15s"),
+            "How long the leases of a worker session remain valid without a ping. At least 3 x ping_interval";
+        receive_timeout: Duration, ValueType::Duration(100, MINUTE), Default::Both("2s"),
+            "How long a worker may take to acknowledge an assigned job before the job returns to its queue";
+        drain_timeout: Duration, ValueType::Duration(0, HOUR), Default::Both("20s"),
+            "How long a graceful shutdown waits for open streams to close";
     }
     "Logs and traces" {
-        log_format: LogFormat, Kind::Choice(LogFormat::WORDS), Default::Both("auto"),
-            "Form of the log lines; auto is pretty on a terminal and json otherwise";
-        log_filter: String, Kind::Filter, Default::Both("info"),
-            "What to log: a level, or target=level separated by commas";
-        color: Color, Kind::Choice(Color::WORDS), Default::Both("auto"),
-            "Colours in output for people; auto is on a terminal, unless NO_COLOR is set";
-        otlp_endpoint: Option<String>, Kind::Url, Default::Unset,
-            "OTLP/gRPC collector to send traces to";
+        log_format: LogFormat, ValueType::Choice(LogFormat::NAMES), Default::Both("auto"),
+            "Format of log lines. auto is pretty on a terminal and json otherwise";
+        log_filter: String, ValueType::LogFilter, Default::Both("info"),
+            "Which log lines to write: a level, or target=level separated by commas";
+        color: Color, ValueType::Choice(Color::NAMES), Default::Both("auto"),
+            "When to colour human-readable output. auto is on a terminal unless NO_COLOR is set";
+        otlp_endpoint: Option<String>, ValueType::Url, Default::Unset,
+            "URL of the OTLP/gRPC collector that traces are exported to";
     }
 }

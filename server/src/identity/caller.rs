@@ -1,4 +1,4 @@
-//! Who made a call, as its handler sees it.
+//! The authenticated caller of an RPC.
 
 use std::borrow::Cow;
 use std::net::IpAddr;
@@ -11,126 +11,136 @@ use sentinel_engine::{Engine, EngineError, RequestKey};
 use sentinel_store::content_hash;
 use tonic::{Request, Status};
 
-use super::keyring::Held;
+use super::api_keys::CachedKey;
 use crate::service::status;
 
-/// Who made a call. Cheap to clone.
+/// The authenticated caller of an RPC. Cheap to clone.
 #[derive(Clone, Debug)]
 pub(crate) struct Caller {
-    /// None on a server that asks for no credentials.
-    pub(super) held: Option<Arc<Held>>,
+    /// `None` for a call without a key, which `credentials = off` allows.
+    pub(super) key: Option<Arc<CachedKey>>,
     pub(super) peer: Option<IpAddr>,
-    /// Where somebody will look at it.
-    pub(super) note: Option<Arc<Note>>,
+    /// `Some` if the layer reads the notes after the call.
+    pub(super) notes: Option<Arc<CallNotes>>,
 }
 
-/// What a handler says about a call.
+/// What a handler reports to the layer.
 #[derive(Debug, Default)]
-pub(super) struct Note {
-    /// It asked which queues are within.
-    pub(super) has_asked: AtomicBool,
-    pub(super) about: OnceLock<About>,
+pub(super) struct CallNotes {
+    /// Whether the handler has read the scopes of the key.
+    pub(super) has_read_scopes: AtomicBool,
+    pub(super) audit: OnceLock<AuditDetails>,
 }
 
+/// The fields of an audit entry that only the handler knows.
 #[derive(Debug)]
-pub(super) struct About {
+pub(super) struct AuditDetails {
     pub(super) target: String,
     pub(super) request_id: String,
-    pub(super) acts_for: String,
+    pub(super) on_behalf_of: String,
 }
 
 impl Caller {
-    /// Of a call that came through the layer.
+    /// Returns the caller that the layer has attached to a request.
     ///
     /// # Errors
-    /// As for a call without a credential, when it did not.
+    /// CREDENTIAL_MISSING if the request did not pass through the layer.
     pub(crate) fn of<T>(request: &Request<T>) -> Result<Self, Status> {
         request.extensions().get::<Self>().cloned().ok_or_else(status::credential_missing)
     }
 
-    /// The queues that the caller reaches. Whoever asks uses the answer.
+    /// Returns the queues that the caller may access. The layer takes a call of this as proof that
+    /// the handler enforces them.
     pub(crate) fn scopes(&self) -> &Scopes {
-        if let Some(note) = &self.note {
-            note.has_asked.store(true, Ordering::Relaxed);
+        if let Some(notes) = &self.notes {
+            notes.has_read_scopes.store(true, Ordering::Relaxed);
         }
-        self.held.as_ref().map_or(&Scopes::ALL, |held| &held.key.scopes)
+        self.key.as_ref().map_or(&Scopes::ALL, |cached| &cached.key.scopes)
     }
 
-    /// Keys that do not reach all queues share neither producers nor request ids with others: who
-    /// takes those of another one would keep its jobs from being made.
-    pub(crate) fn realm(&self) -> Option<u64> {
-        let scopes = &self.held.as_ref()?.key.scopes;
+    /// Returns the namespace of the caller's producer ids and request ids: `None` for a key that
+    /// reaches all queues, else a hash of its scopes. Without it, a key could use the ids of
+    /// another one and so suppress jobs of that key.
+    pub(crate) fn namespace(&self) -> Option<u64> {
+        let scopes = &self.key.as_ref()?.key.scopes;
         if scopes.is_all() {
             return None;
         }
         let mut patterns: Vec<&str> = scopes.patterns().iter().map(|name| &**name).collect();
         patterns.sort_unstable();
-        // No name has a comma.
+        // The names of queues have no comma.
         Some(content_hash(patterns.join(",").as_bytes()))
     }
 
-    /// A request as its realm knows it.
-    pub(crate) fn own(&self, request: Option<RequestKey>) -> Option<RequestKey> {
-        let Some(realm) = self.realm() else { return request };
-        request.map(|key| RequestKey { id: format!("{realm:016x}/{}", key.id), ..key })
+    /// Prefixes a request id with the namespace of the caller.
+    pub(crate) fn namespaced(&self, request: Option<RequestKey>) -> Option<RequestKey> {
+        let Some(namespace) = self.namespace() else { return request };
+        request.map(|key| RequestKey { id: format!("{namespace:016x}/{}", key.id), ..key })
     }
 
-    /// Refuses a queue that the call names and the caller does not reach. The answer is the
-    /// same whether there is such a queue or not.
-    pub(crate) fn may_use(&self, queue: &str) -> Result<(), Status> {
+    /// Checks that the caller may access a queue. The error is the same whether the queue exists
+    /// or not.
+    ///
+    /// # Errors
+    /// QUEUE_NOT_ALLOWED.
+    pub(crate) fn check_queue(&self, queue: &str) -> Result<(), Status> {
         if self.scopes().has(queue) { Ok(()) } else { Err(status::queue_not_allowed(queue)) }
     }
 
-    /// Refuses a job of another queue as if there were none: an id tells nothing.
-    pub(crate) async fn may_see(&self, engine: &Engine, id: JobId) -> Result<(), Status> {
+    /// Checks that the caller may access a job. A job of another queue gets the same error as a
+    /// job that does not exist, so that ids reveal nothing.
+    ///
+    /// # Errors
+    /// JOB_NOT_FOUND.
+    pub(crate) async fn check_job(&self, engine: &Engine, id: JobId) -> Result<(), Status> {
         if self.scopes().is_all() {
             return Ok(());
         }
-        // A job never changes its queue, so what is found here holds for the call.
+        // A job never changes its queue, so the result holds for the whole call.
         match engine.get(id).await {
-            Ok(job) if self.sees(&job) => Ok(()),
-            Ok(_) => Err(status::answer(EngineError::JobNotFound(id))),
-            // A deletion that is asked for once more finds none, and is answered.
+            Ok(job) if self.can_access(&job) => Ok(()),
+            Ok(_) => Err(status::to_status(EngineError::JobNotFound(id))),
+            // The engine answers for a missing job: a repeated Delete of a deleted job succeeds.
             Err(EngineError::JobNotFound(_)) => Ok(()),
-            Err(error) => Err(status::answer(error)),
+            Err(error) => Err(status::to_status(error)),
         }
     }
 
-    /// Whether a job is in a queue that the caller reaches.
-    pub(crate) fn sees(&self, job: &Job) -> bool {
+    /// Returns whether the caller may access the queue of a job.
+    pub(crate) fn can_access(&self, job: &Job) -> bool {
         self.scopes().has(&job.spec.queue)
     }
 
-    /// The actor of what the caller does, given whom it says it acts for.
+    /// Returns the actor to record, given the actor that the request claims.
     pub(crate) fn actor<'a>(&'a self, claimed: &'a str) -> Cow<'a, str> {
-        match &self.held {
+        match &self.key {
             None => Cow::Borrowed(claimed),
-            Some(held) if claimed.is_empty() => Cow::Borrowed(&held.key.name),
-            Some(held) => Cow::Owned(sentinel_domain::actor(&held.key.name, claimed)),
+            Some(cached) if claimed.is_empty() => Cow::Borrowed(&cached.key.name),
+            Some(cached) => Cow::Owned(sentinel_domain::actor(&cached.key.name, claimed)),
         }
     }
 
-    /// For the audit trail.
-    pub(crate) fn is_about(&self, target: &str, request_id: &str, acts_for: &str) {
-        if let Some(note) = &self.note {
-            let [target, request_id, acts_for] = [target, request_id, acts_for].map(noted);
-            let about = About { target, request_id, acts_for };
-            // The first word counts.
-            let _ = note.about.set(about);
+    /// Sets the details of the audit entry of this call. Only the first call has an effect.
+    pub(crate) fn set_audit_details(&self, target: &str, request_id: &str, on_behalf_of: &str) {
+        if let Some(notes) = &self.notes {
+            let [target, request_id, on_behalf_of] =
+                [target, request_id, on_behalf_of].map(sanitized);
+            let _ = notes.audit.set(AuditDetails { target, request_id, on_behalf_of });
         }
     }
 
-    /// When the key of the caller ends, with what it is told.
-    pub(crate) async fn ended(&self) -> Status {
-        let Some(held) = &self.held else { return std::future::pending().await };
-        held.ended().cancelled().await;
-        status::credential_ended(held.how_ended())
+    /// Waits until the caller's key expires or is revoked and returns the status that ends its
+    /// streams.
+    pub(crate) async fn key_ended(&self) -> Status {
+        let Some(cached) = &self.key else { return std::future::pending().await };
+        cached.ended().cancelled().await;
+        status::credential_ended(cached.end_reason())
     }
 }
 
-/// A text of the caller as it is kept: it is not checked yet, may be of any length, and must not
-/// look like a line of its own in a log.
-fn noted(text: &str) -> String {
+/// Shortens a text of the caller to what an audit entry stores and replaces control characters,
+/// which could imitate a log line.
+fn sanitized(text: &str) -> String {
     let kept = &text[..text.floor_char_boundary(KEY_BYTES as usize)];
     kept.replace(char::is_control, " ")
 }

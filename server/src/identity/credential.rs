@@ -1,5 +1,5 @@
-//! The text of a key: `snt_<id>_<secret>`, 16 and 64 hexadecimal digits. The prefix is there
-//! for scanners of leaked secrets.
+//! The text form of an API key: `snt_<id>_<secret>`, with 16 and 64 hexadecimal digits. The prefix
+//! lets secret scanners recognise a leaked key.
 
 use std::fmt;
 
@@ -12,7 +12,7 @@ const ID: usize = 16;
 const SECRET: usize = 64;
 const BYTES: usize = PREFIX.len() + ID + 1 + SECRET;
 
-/// A key with its secret. It is shown once, by [`Credential::reveal`].
+/// An API key with its secret. `Debug` hides the secret; [`Credential::reveal`] returns it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Credential {
     pub id: KeyId,
@@ -26,40 +26,40 @@ impl fmt::Debug for Credential {
 }
 
 impl Credential {
-    /// From fresh randomness of the operating system's kind.
+    /// Creates a credential with a random id and secret.
     pub fn random() -> Self {
         Self { id: KeyId(rand::random()), secret: rand::random() }
     }
 
-    /// None where the text has another form. Looks at the secret without a table or a branch
-    /// that depends on it, so that the time it takes tells nothing.
+    /// Parses the text form. The secret is decoded in constant time, without a table lookup or a
+    /// branch that depends on it.
     pub(super) fn parse(text: &[u8]) -> Option<Self> {
         if text.len() != BYTES || !text.starts_with(PREFIX) || text[PREFIX.len() + ID] != b'_' {
             return None;
         }
         let id = std::str::from_utf8(&text[PREFIX.len()..][..ID]).ok()?.parse().ok()?;
         let mut secret = [0; 32];
-        let mut is_bad = 0;
+        let mut invalid = 0;
         for (byte, pair) in secret.iter_mut().zip(text[BYTES - SECRET..].chunks_exact(2)) {
-            let (high, bad_high) = digit(pair[0]);
-            let (low, bad_low) = digit(pair[1]);
+            let (high, invalid_high) = digit(pair[0]);
+            let (low, invalid_low) = digit(pair[1]);
             *byte = high << 4 | low;
-            is_bad |= bad_high | bad_low;
+            invalid |= invalid_high | invalid_low;
         }
-        (is_bad == 0).then_some(Self { id, secret })
+        (invalid == 0).then_some(Self { id, secret })
     }
 
-    /// What is kept of the secret.
+    /// Returns the hash of the secret, which is what the ledger stores.
     pub fn hash(&self) -> [u8; 32] {
         Sha256::digest(self.secret).into()
     }
 
-    /// Whether this is the key that the hash is of; takes the same time for every answer.
-    pub(super) fn fits(&self, hash: &[u8; 32]) -> bool {
+    /// Returns whether the secret has this hash, in constant time.
+    pub(super) fn matches(&self, hash: &[u8; 32]) -> bool {
         self.hash().ct_eq(hash).into()
     }
 
-    /// The text of the key.
+    /// Returns the text form with the secret.
     pub fn reveal(&self) -> String {
         let mut text = format!("snt_{}_", self.id);
         for byte in self.secret {
@@ -69,7 +69,8 @@ impl Credential {
     }
 }
 
-/// The value of a lower-case hexadecimal digit, and whether it is none.
+/// Returns the value of a lower-case hexadecimal digit and a mask that is not 0 if the byte is no
+/// such digit.
 fn digit(byte: u8) -> (u8, u8) {
     let number = byte.wrapping_sub(b'0');
     let letter = byte.wrapping_sub(b'a');

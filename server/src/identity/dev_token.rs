@@ -1,5 +1,5 @@
-//! The key that `sentinel dev` leaves in its directory, so that programs of the same person on
-//! the same machine call as somebody without being told how.
+//! The token file of `sentinel dev`. Programs of the same user on the same machine read it to find
+//! the server and an API key without configuration.
 
 use std::io::Write;
 use std::net::SocketAddr;
@@ -10,40 +10,41 @@ use anyhow::{Context, Result};
 use http::HeaderValue;
 use sentinel_domain::{ApiKey, KeyId, Millis, Role, Scopes};
 
-use super::keyring::Keyring;
+use super::api_keys::ApiKeys;
 
 const NAME: &str = "dev-token";
 
-/// Leaves the address and a key that works, in a file that its owner alone can read. Answers
-/// the key.
-pub(crate) async fn leave(
+/// Writes the server's address and a valid key to a file that only its owner can read. Returns the
+/// key. The key of an existing file is reused if it is still valid.
+pub(crate) async fn write(
     dir: &Path,
     server: SocketAddr,
-    keyring: &Keyring,
+    api_keys: &ApiKeys,
     now: Millis,
 ) -> Result<String> {
     let path = dir.join(NAME);
-    let key = match left_before(&path, keyring) {
+    let key = match existing_key(&path, api_keys) {
         Some(key) => key,
         None => {
-            let (credential, _) = keyring.create(dev_key(now)).await?;
+            let (credential, _) = api_keys.create(dev_key(now)).await?;
             credential.reveal()
         }
     };
-    write(&path, &format!("{server}\n{key}\n"))
+    replace_file(&path, &format!("{server}\n{key}\n"))
         .with_context(|| format!("write {}", path.display()))?;
     Ok(key)
 }
 
-fn left_before(path: &PathBuf, keyring: &Keyring) -> Option<String> {
+fn existing_key(path: &PathBuf, api_keys: &ApiKeys) -> Option<String> {
     let text = std::fs::read_to_string(path).ok()?;
     let key = text.lines().nth(1)?;
     let header = HeaderValue::try_from(format!("Bearer {key}")).ok()?;
-    keyring.identify(Some(&header)).ok().map(|_| key.to_owned())
+    api_keys.authenticate(Some(&header)).ok().map(|_| key.to_owned())
 }
 
-/// A new file each time: the old one may be open to others, and a link may lead elsewhere.
-fn write(path: &Path, text: &str) -> std::io::Result<()> {
+/// Creates a new file and renames it: another process may have the old file open, and the path may
+/// be a symbolic link.
+fn replace_file(path: &Path, text: &str) -> std::io::Result<()> {
     let fresh = path.with_extension("new");
     match std::fs::remove_file(&fresh) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),

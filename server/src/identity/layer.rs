@@ -1,4 +1,4 @@
-//! The layer in front of all services: who calls, and whether the role allows it.
+//! The layer in front of all services: authenticates the caller and checks its role.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -17,82 +17,91 @@ use tonic::transport::server::TcpConnectInfo;
 use tower::{Layer, Service};
 use tracing::{Instrument, Span};
 
-use super::caller::{Caller, Note};
-use super::keyring::{Held, Keyring, Refused};
-use super::rules::{Need, Reach, Rule, rule_of};
-use super::trail::Trail;
+use super::api_keys::{ApiKeys, AuthError, CachedKey};
+use super::audit_log::AuditLog;
+use super::caller::{CallNotes, Caller};
+use super::rules::{KeyRequirement, QueueAccess, Rule, rule_of};
 use crate::service::status;
 
-/// Puts [`Identified`] around the services.
+/// Wraps a service in [`Authenticated`].
 #[derive(Clone)]
-pub(crate) struct Identify {
-    keyring: Keyring,
-    trail: Trail,
-    /// Calls without a credential are taken.
+pub(crate) struct AuthLayer {
+    api_keys: ApiKeys,
+    audit_log: AuditLog,
+    /// Whether calls without a key are allowed.
     is_open: bool,
 }
 
-impl Identify {
-    pub(crate) fn new(keyring: Keyring, trail: Trail, is_open: bool) -> Self {
-        Self { keyring, trail, is_open }
+impl AuthLayer {
+    pub(crate) fn new(api_keys: ApiKeys, audit_log: AuditLog, is_open: bool) -> Self {
+        Self { api_keys, audit_log, is_open }
     }
 
-    /// Who calls, if that may be.
-    fn caller<B>(&self, request: &mut Request<B>, rule: &'static Rule) -> Result<Caller, Status> {
-        // Taken out, so that nothing behind this layer can write it anywhere.
+    /// Authenticates the caller of a request.
+    fn authenticate<B>(
+        &self,
+        request: &mut Request<B>,
+        rule: &'static Rule,
+    ) -> Result<Caller, Status> {
+        // Removed, so that no later code can log it.
         let header = request.headers_mut().remove(AUTHORIZATION);
-        let held = match self.keyring.identify(header.as_ref()) {
-            Ok(held) => Some(held),
-            Err(Refused::Missing) if self.is_open && rule.need == Need::Key => None,
-            Err(refused) => return Err(told(refused)),
+        let key = match self.api_keys.authenticate(header.as_ref()) {
+            Ok(cached) => Some(cached),
+            Err(AuthError::Missing)
+                if self.is_open && rule.key_requirement == KeyRequirement::IfEnabled =>
+            {
+                None
+            }
+            Err(error) => return Err(to_status(error)),
         };
         let peer = request.extensions().get::<TcpConnectInfo>();
         let peer = peer.and_then(TcpConnectInfo::remote_addr).map(|address| address.ip());
-        let is_looked_at = |held: &Arc<Held>| rule.is_audited() || !held.key.scopes.is_all();
-        let note = held.as_ref().filter(|held| is_looked_at(held)).map(|_| Arc::default());
-        Ok(Caller { held, peer, note })
+        let needs_notes =
+            |cached: &Arc<CachedKey>| rule.is_audited() || !cached.key.scopes.is_all();
+        let notes = key.as_ref().filter(|cached| needs_notes(cached)).map(|_| Arc::default());
+        Ok(Caller { key, peer, notes })
     }
 }
 
-fn told(refused: Refused) -> Status {
-    match refused {
-        Refused::Missing => status::credential_missing(),
-        Refused::Invalid => status::credential_invalid(),
-        Refused::Ended(end) => status::credential_ended(Some(end)),
-        Refused::Stale => status::keys_unknown(),
+fn to_status(error: AuthError) -> Status {
+    match error {
+        AuthError::Missing => status::credential_missing(),
+        AuthError::Invalid => status::credential_invalid(),
+        AuthError::Ended(reason) => status::credential_ended(Some(reason)),
+        AuthError::Stale => status::keys_stale(),
     }
 }
 
-/// Whether the role, and the reach of the key, allow the call.
-fn allowed(caller: &Caller, rule: &'static Rule) -> Result<(), Status> {
-    let Some(held) = &caller.held else { return Ok(()) };
-    if !rule.allows(held.key.role) {
-        return Err(status::role_not_allowed(held.key.role, &rule.name()));
+/// Checks that the role and the scopes of the key allow the call.
+fn authorize(caller: &Caller, rule: &'static Rule) -> Result<(), Status> {
+    let Some(cached) = &caller.key else { return Ok(()) };
+    if !rule.allows(cached.key.role) {
+        return Err(status::role_not_allowed(cached.key.role, &rule.name()));
     }
-    if rule.reach == Reach::Installation && !held.key.scopes.is_all() {
-        return Err(status::installation_not_allowed(&rule.name()));
+    if rule.queues == QueueAccess::All && !cached.key.scopes.is_all() {
+        return Err(status::all_queues_required(&rule.name()));
     }
     Ok(())
 }
 
-impl<S> Layer<S> for Identify {
-    type Service = Identified<S>;
+impl<S> Layer<S> for AuthLayer {
+    type Service = Authenticated<S>;
 
-    fn layer(&self, inner: S) -> Identified<S> {
-        Identified { inner, identify: self.clone() }
+    fn layer(&self, inner: S) -> Authenticated<S> {
+        Authenticated { inner, auth: self.clone() }
     }
 }
 
-/// Services whose callers are known.
+/// A service that only receives authenticated and authorized calls.
 #[derive(Clone)]
-pub(crate) struct Identified<S> {
+pub(crate) struct Authenticated<S> {
     inner: S,
-    identify: Identify,
+    auth: AuthLayer,
 }
 
-type Answer<E> = Pin<Box<dyn Future<Output = Result<Response<Body>, E>> + Send>>;
+type ResponseFuture<E> = Pin<Box<dyn Future<Output = Result<Response<Body>, E>> + Send>>;
 
-impl<S, In> Service<Request<In>> for Identified<S>
+impl<S, In> Service<Request<In>> for Authenticated<S>
 where
     S: Service<Request<In>, Response = Response<Body>>,
     S::Future: Send + 'static,
@@ -100,7 +109,7 @@ where
 {
     type Response = Response<Body>;
     type Error = S::Error;
-    type Future = Answer<S::Error>;
+    type Future = ResponseFuture<S::Error>;
 
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
         self.inner.poll_ready(context)
@@ -108,96 +117,99 @@ where
 
     fn call(&mut self, mut request: Request<In>) -> Self::Future {
         let Some(rule) = rule_of(request.uri().path()) else {
-            // No call of the contract: nothing without a rule is reached.
-            return refuse(Status::unimplemented("there is no such call"));
+            // A path without a rule is never forwarded to a service.
+            return reject(Status::unimplemented("unknown RPC"));
         };
-        if rule.need == Need::Nothing {
+        if rule.key_requirement == KeyRequirement::Never {
             return Box::pin(self.inner.call(request));
         }
-        let caller = match self.identify.caller(&mut request, rule) {
+        let caller = match self.auth.authenticate(&mut request, rule) {
             Ok(caller) => caller,
-            Err(status) => return refuse(status),
+            Err(status) => return reject(status),
         };
-        if let Err(status) = allowed(&caller, rule) {
+        if let Err(status) = authorize(&caller, rule) {
             if rule.is_audited() {
-                self.identify.trail.note(&caller, rule, status::reason_of(&status).as_str());
+                self.auth.audit_log.record(&caller, rule, status::reason_of(&status).as_str());
             }
-            return refuse(status);
+            return reject(status);
         }
         request.extensions_mut().insert(caller.clone());
-        let answer = self.inner.call(request);
-        let is_plain = caller.note.is_none() && !rule.is_stream();
-        if caller.held.is_none() || is_plain {
-            return Box::pin(answer);
+        let response = self.inner.call(request);
+        let is_plain = caller.notes.is_none() && !rule.is_stream();
+        if caller.key.is_none() || is_plain {
+            return Box::pin(response);
         }
-        let trail = rule.is_audited().then(|| self.identify.trail.clone());
-        let is_audited = trail.is_some();
-        let noted = async move { Ok(finish(answer.await?, caller, rule, trail)) };
-        if is_audited { to_its_end(noted) } else { Box::pin(noted) }
+        let audit_log = rule.is_audited().then(|| self.auth.audit_log.clone());
+        let is_audited = audit_log.is_some();
+        let finished = async move { Ok(finish(response.await?, caller, rule, audit_log)) };
+        if is_audited { run_to_completion(finished) } else { Box::pin(finished) }
     }
 }
 
-/// A call whose caller leaves goes on, so that the trail has what came of it.
-fn to_its_end<E: Send + 'static>(
+/// Runs a call in its own task. It completes although the client disconnects, so that the audit
+/// log has its outcome.
+fn run_to_completion<E: Send + 'static>(
     call: impl Future<Output = Result<Response<Body>, E>> + Send + 'static,
-) -> Answer<E> {
+) -> ResponseFuture<E> {
     Box::pin(async move {
-        let ended = tokio::spawn(call.instrument(Span::current())).await;
-        ended.unwrap_or_else(|_| Ok(Status::internal("the call has panicked").into_http()))
+        let joined = tokio::spawn(call.instrument(Span::current())).await;
+        joined.unwrap_or_else(|_| Ok(Status::internal("the handler panicked").into_http()))
     })
 }
 
-fn refuse<E: Send + 'static>(status: Status) -> Answer<E> {
+fn reject<E: Send + 'static>(status: Status) -> ResponseFuture<E> {
     Box::pin(std::future::ready(Ok(status.into_http())))
 }
 
-/// Notes what became of the call, and ties its answer to the life of the key.
+/// Records the outcome in the audit log, verifies the scope check of the handler, and makes a
+/// streamed response end with the key.
 fn finish(
     response: Response<Body>,
     caller: Caller,
     rule: &'static Rule,
-    trail: Option<Trail>,
+    audit_log: Option<AuditLog>,
 ) -> Response<Body> {
-    // An error before the first message comes as a whole.
-    let refused = response.extensions().get::<Status>();
-    if let Some(trail) = trail {
-        let outcome = refused.map_or_else(|| "OK".to_owned(), status::reason_of);
-        trail.note(&caller, rule, &outcome);
+    // tonic puts an error that precedes the first message into the extensions.
+    let error = response.extensions().get::<Status>();
+    if let Some(audit_log) = audit_log {
+        let outcome = error.map_or_else(|| "OK".to_owned(), status::reason_of);
+        audit_log.record(&caller, rule, &outcome);
     }
-    if refused.is_some() {
+    if error.is_some() {
         return response;
     }
-    if has_forgotten(&caller, rule) {
-        tracing::error!(call = rule.name(), "a handler did not ask for the queues of its caller");
-        return Status::internal("the call is not tied to the queues of the key").into_http();
+    if has_skipped_scope_check(&caller, rule) {
+        tracing::error!(rpc = rule.name(), "handler skipped the scope check, response withheld");
+        return Status::internal("the queues of the API key were not checked").into_http();
     }
-    let Some(held) = caller.held.filter(|_| rule.is_stream()) else { return response };
+    let Some(key) = caller.key.filter(|_| rule.is_stream()) else { return response };
     response.map(|body| {
-        let until = Box::pin(held.ended().clone().cancelled_owned());
-        Body::new(Tied { body, until, held, is_over: false })
+        let key_ended = Box::pin(key.ended().clone().cancelled_owned());
+        Body::new(KeyBoundBody { body, key_ended, key, is_closed: false })
     })
 }
 
-/// Session and Ingest read their queues from the stream, after this.
-fn has_forgotten(caller: &Caller, rule: &'static Rule) -> bool {
-    let is_later = matches!(rule.method, "Session" | "Ingest");
-    let has_asked = |note: &Arc<Note>| note.has_asked.load(Ordering::Relaxed);
-    let is_scoped = caller.held.as_ref().is_some_and(|held| !held.key.scopes.is_all());
-    rule.reach == Reach::Queues
+/// Returns whether the handler should have checked the scopes of the key and has not. Session and
+/// Ingest are exempt: they read their queues from the stream, after the response has started.
+fn has_skipped_scope_check(caller: &Caller, rule: &'static Rule) -> bool {
+    let checks_later = matches!(rule.method, "Session" | "Ingest");
+    let has_read_scopes = |notes: &Arc<CallNotes>| notes.has_read_scopes.load(Ordering::Relaxed);
+    let is_scoped = caller.key.as_ref().is_some_and(|cached| !cached.key.scopes.is_all());
+    rule.queues == QueueAccess::OfKey
         && is_scoped
-        && !is_later
-        && !caller.note.as_ref().is_some_and(has_asked)
+        && !checks_later
+        && !caller.notes.as_ref().is_some_and(has_read_scopes)
 }
 
-/// A body that ends with its key.
-struct Tied {
+/// A streamed response body that closes when the API key expires or is revoked.
+struct KeyBoundBody {
     body: Body,
-    until: Pin<Box<WaitForCancellationFutureOwned>>,
-    held: Arc<Held>,
-    is_over: bool,
+    key_ended: Pin<Box<WaitForCancellationFutureOwned>>,
+    key: Arc<CachedKey>,
+    is_closed: bool,
 }
 
-impl HttpBody for Tied {
+impl HttpBody for KeyBoundBody {
     type Data = Bytes;
     type Error = Status;
 
@@ -205,22 +217,22 @@ impl HttpBody for Tied {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
-        if self.is_over {
+        if self.is_closed {
             return Poll::Ready(None);
         }
-        // Between two frames there is never half a message.
-        if self.until.as_mut().poll(context).is_ready() {
-            self.is_over = true;
+        // A frame is a whole message, so no message is cut here.
+        if self.key_ended.as_mut().poll(context).is_ready() {
+            self.is_closed = true;
             self.body = Body::empty();
             let mut trailers = http::HeaderMap::new();
-            status::credential_ended(self.held.how_ended()).add_header(&mut trailers)?;
+            status::credential_ended(self.key.end_reason()).add_header(&mut trailers)?;
             return Poll::Ready(Some(Ok(Frame::trailers(trailers))));
         }
         Pin::new(&mut self.body).poll_frame(context)
     }
 
     fn is_end_stream(&self) -> bool {
-        self.is_over || self.body.is_end_stream()
+        self.is_closed || self.body.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {

@@ -1,66 +1,64 @@
-//! The one table of who may call what. A call of the contract without a row does not compile,
-//! and neither does a row without a call. docs/security.md is rendered from it.
+//! The access rules: which roles may call which RPC. An RPC of the API without a rule does not
+//! compile, nor does a rule without an RPC. The table in docs/security.md is generated from this.
 
 use sentinel_domain::Role;
 
-/// How a call finds the queues it concerns.
+/// The queues that an RPC accesses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Reach {
-    /// It concerns none.
-    Nothing,
-    /// The handler asks the caller for each.
-    Queues,
-    /// All of the installation: keys that reach some queues only are refused.
-    Installation,
+pub(crate) enum QueueAccess {
+    /// None.
+    None,
+    /// Queues that the request names. The handler checks that the key reaches them.
+    OfKey,
+    /// All queues. Keys that only reach some queues are rejected.
+    All,
 }
 
-/// Who needs a key.
+/// When an RPC needs an API key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Need {
-    /// Nobody.
-    Nothing,
-    /// Everybody, on a server that asks for credentials.
-    Key,
-    /// Everybody, on every server.
-    KeyAlways,
+pub(crate) enum KeyRequirement {
+    Never,
+    /// With `credentials = required`.
+    IfEnabled,
+    Always,
 }
 
-/// One call.
+/// The access rule of one RPC.
 #[derive(Debug)]
 pub(crate) struct Rule {
     pub(crate) service: &'static str,
     pub(crate) method: &'static str,
-    pub(crate) need: Need,
+    pub(crate) key_requirement: KeyRequirement,
     pub(crate) roles: &'static [Role],
-    pub(crate) reach: Reach,
-    pub(crate) mark: Mark,
+    pub(crate) queues: QueueAccess,
+    pub(crate) handling: Handling,
 }
 
-/// What is special about a call.
+/// How the layer handles an RPC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Mark {
+pub(crate) enum Handling {
     Plain,
-    /// What people do by it is in the audit trail.
+    /// Calls by people are recorded in the audit log.
     Audited,
-    /// Its answer is a stream, which ends with the key.
+    /// The response is a stream that closes when the key ends.
     Stream,
 }
 
 impl Rule {
-    /// Whether the holder of a key of this role may call it.
+    /// Returns whether a key of this role may make the call.
     pub(crate) fn allows(&self, role: Role) -> bool {
         self.roles.contains(&role)
     }
 
     pub(crate) fn is_audited(&self) -> bool {
-        self.mark == Mark::Audited
+        self.handling == Handling::Audited
     }
 
     pub(crate) fn is_stream(&self) -> bool {
-        self.mark == Mark::Stream
+        self.handling == Handling::Stream
     }
 
-    /// As it is written in logs and in the trail.
+    /// Returns the name in logs and in the audit log: `service/method`.
     pub(crate) fn name(&self) -> String {
         format!("{}/{}", self.service, self.method)
     }
@@ -68,130 +66,133 @@ impl Rule {
 
 use Role::{Admin, Operator, Producer, Viewer, Worker};
 
-const EVERYBODY: &[Role] = &[Viewer, Operator, Admin, Producer, Worker];
-const LOOKS: &[Role] = &[Viewer, Operator, Admin, Producer];
-const ENQUEUES: &[Role] = &[Admin, Producer];
-const CANCELS: &[Role] = &[Operator, Admin, Producer];
-const OPERATES: &[Role] = &[Operator, Admin];
-const RUNS: &[Role] = &[Worker, Admin];
-const ADMINISTERS: &[Role] = &[Admin];
+const ALL_ROLES: &[Role] = &[Viewer, Operator, Admin, Producer, Worker];
+const READERS: &[Role] = &[Viewer, Operator, Admin, Producer];
+const ENQUEUERS: &[Role] = &[Admin, Producer];
+const CANCELLERS: &[Role] = &[Operator, Admin, Producer];
+const OPERATORS: &[Role] = &[Operator, Admin];
+const WORKERS: &[Role] = &[Worker, Admin];
+const ADMINS: &[Role] = &[Admin];
 
 macro_rules! rules {
-    (@mark) => { Mark::Plain };
-    (@mark $mark:ident) => { Mark::$mark };
-    ($($service:literal { $($method:ident: $need:ident, $roles:ident, $reach:ident $(, $mark:ident)?;)* })*) => {
-        /// Every call.
+    (@handling) => { Handling::Plain };
+    (@handling $handling:ident) => { Handling::$handling };
+    ($($service:literal {
+        $($method:ident: $key:ident, $roles:ident, $queues:ident $(, $handling:ident)?;)*
+    })*) => {
+        /// The rules of all RPCs.
         pub(crate) const RULES: &[Rule] = &[$($(Rule {
             service: $service,
             method: stringify!($method),
-            need: Need::$need,
+            key_requirement: KeyRequirement::$key,
             roles: $roles,
-            reach: Reach::$reach,
-            mark: rules!(@mark $($mark)?),
+            queues: QueueAccess::$queues,
+            handling: rules!(@handling $($handling)?),
         },)*)*];
     };
 }
 
 rules! {
     "sentinel.jobs.v1.JobService" {
-        Enqueue: Key, ENQUEUES, Queues;
-        EnqueueBatch: Key, ENQUEUES, Queues;
-        Get: Key, LOOKS, Queues;
-        BatchGet: Key, LOOKS, Queues;
-        List: Key, LOOKS, Queues;
-        Counts: Key, LOOKS, Queues;
-        Watch: Key, LOOKS, Queues, Stream;
-        Cancel: Key, CANCELS, Queues, Audited;
-        Retry: Key, OPERATES, Queues, Audited;
-        RunNow: Key, OPERATES, Queues, Audited;
-        Update: Key, OPERATES, Queues, Audited;
-        Delete: Key, OPERATES, Queues, Audited;
-        Bulk: Key, OPERATES, Queues, Audited;
-        ListAttempts: Key, LOOKS, Queues;
-        ReadLogs: Key, LOOKS, Queues, Stream;
-        ReadOutput: Key, LOOKS, Queues, Stream;
+        Enqueue: IfEnabled, ENQUEUERS, OfKey;
+        EnqueueBatch: IfEnabled, ENQUEUERS, OfKey;
+        Get: IfEnabled, READERS, OfKey;
+        BatchGet: IfEnabled, READERS, OfKey;
+        List: IfEnabled, READERS, OfKey;
+        Counts: IfEnabled, READERS, OfKey;
+        Watch: IfEnabled, READERS, OfKey, Stream;
+        Cancel: IfEnabled, CANCELLERS, OfKey, Audited;
+        Retry: IfEnabled, OPERATORS, OfKey, Audited;
+        RunNow: IfEnabled, OPERATORS, OfKey, Audited;
+        Update: IfEnabled, OPERATORS, OfKey, Audited;
+        Delete: IfEnabled, OPERATORS, OfKey, Audited;
+        Bulk: IfEnabled, OPERATORS, OfKey, Audited;
+        ListAttempts: IfEnabled, READERS, OfKey;
+        ReadLogs: IfEnabled, READERS, OfKey, Stream;
+        ReadOutput: IfEnabled, READERS, OfKey, Stream;
     }
     "sentinel.jobs.v1.IngestService" {
-        Ingest: Key, ENQUEUES, Queues, Stream;
+        Ingest: IfEnabled, ENQUEUERS, OfKey, Stream;
     }
     "sentinel.jobs.v1.KindService" {
-        ListKinds: Key, LOOKS, Nothing;
-        GetKind: Key, LOOKS, Nothing;
+        ListKinds: IfEnabled, READERS, None;
+        GetKind: IfEnabled, READERS, None;
     }
     "sentinel.workers.v1.WorkerService" {
-        Session: Key, RUNS, Queues, Stream;
+        Session: IfEnabled, WORKERS, OfKey, Stream;
     }
     "sentinel.admin.v1.QueueService" {
-        CreateQueue: Key, OPERATES, Queues, Audited;
-        GetQueue: Key, LOOKS, Queues;
-        ListQueues: Key, LOOKS, Queues;
-        UpdateQueue: Key, OPERATES, Queues, Audited;
-        PauseQueue: Key, OPERATES, Queues, Audited;
-        ResumeQueue: Key, OPERATES, Queues, Audited;
-        DrainQueue: Key, OPERATES, Queues, Audited;
+        CreateQueue: IfEnabled, OPERATORS, OfKey, Audited;
+        GetQueue: IfEnabled, READERS, OfKey;
+        ListQueues: IfEnabled, READERS, OfKey;
+        UpdateQueue: IfEnabled, OPERATORS, OfKey, Audited;
+        PauseQueue: IfEnabled, OPERATORS, OfKey, Audited;
+        ResumeQueue: IfEnabled, OPERATORS, OfKey, Audited;
+        DrainQueue: IfEnabled, OPERATORS, OfKey, Audited;
     }
     "sentinel.admin.v1.WorkerRegistryService" {
-        ListWorkers: Key, LOOKS, Installation;
-        DrainWorker: Key, OPERATES, Installation, Audited;
+        ListWorkers: IfEnabled, READERS, All;
+        DrainWorker: IfEnabled, OPERATORS, All, Audited;
     }
     "sentinel.admin.v1.KeyService" {
-        CreateKey: KeyAlways, ADMINISTERS, Installation, Audited;
-        ListKeys: KeyAlways, ADMINISTERS, Installation;
-        RevokeKey: KeyAlways, ADMINISTERS, Installation, Audited;
+        CreateKey: Always, ADMINS, All, Audited;
+        ListKeys: Always, ADMINS, All;
+        RevokeKey: Always, ADMINS, All, Audited;
     }
     "sentinel.admin.v1.AuditService" {
-        ListAuditEntries: KeyAlways, OPERATES, Installation;
+        ListAuditEntries: Always, OPERATORS, All;
     }
     "grpc.health.v1.Health" {
-        Check: Nothing, EVERYBODY, Nothing;
-        Watch: Nothing, EVERYBODY, Nothing, Stream;
+        Check: Never, ALL_ROLES, None;
+        Watch: Never, ALL_ROLES, None, Stream;
     }
     "grpc.reflection.v1.ServerReflection" {
-        ServerReflectionInfo: Key, EVERYBODY, Nothing, Stream;
+        ServerReflectionInfo: IfEnabled, ALL_ROLES, None, Stream;
     }
     "grpc.reflection.v1alpha.ServerReflection" {
-        ServerReflectionInfo: Key, EVERYBODY, Nothing, Stream;
+        ServerReflectionInfo: IfEnabled, ALL_ROLES, None, Stream;
     }
 }
 
-/// The rule of a path, `/service/method`.
+/// Returns the rule of a path of the form `/service/method`.
 pub(super) fn rule_of(path: &str) -> Option<&'static Rule> {
     let (service, method) = path.strip_prefix('/')?.split_once('/')?;
-    // Some dozen comparisons of lengths, mostly.
+    // There are few rules, and most differ in the length of the name.
     RULES.iter().find(|rule| rule.method == method && rule.service == service)
 }
 
-// Fails to compile when the contract and the table differ; what is missing is in the error.
+// Compilation fails if the RPCs in the descriptors and the rules differ. The error names the RPC
+// that has no rule.
 const _: () = {
-    let rows = contract::count_with_rows(sentinel_proto::FILE_DESCRIPTOR_SET, RULES);
-    let mut own = 0;
+    let rpcs = descriptors::count_rpcs(sentinel_proto::FILE_DESCRIPTOR_SET, RULES);
+    let mut rules = 0;
     let mut at = 0;
     while at < RULES.len() {
-        if contract::is_own(RULES[at].service.as_bytes()) {
-            own += 1;
+        if descriptors::is_sentinel_service(RULES[at].service.as_bytes()) {
+            rules += 1;
         }
         at += 1;
     }
-    assert!(rows == own, "a row of the table of rules is of no call of the contract");
+    assert!(rpcs == rules, "a rule names an RPC that does not exist");
 };
 
-/// Reads the descriptors while the program is compiled.
-mod contract {
+/// Parses the protobuf descriptors at compile time.
+mod descriptors {
     use super::Rule;
 
-    // Fields of google/protobuf/descriptor.proto.
+    // Field numbers of google/protobuf/descriptor.proto.
     const FILE: u64 = 1;
     const PACKAGE: u64 = 2;
     const SERVICE: u64 = 6;
     const NAME: u64 = 1;
     const METHOD: u64 = 2;
 
-    pub(super) const fn is_own(service: &[u8]) -> bool {
+    pub(super) const fn is_sentinel_service(service: &[u8]) -> bool {
         starts_with(service, b"sentinel.")
     }
 
-    /// How many calls there are. Each has a row, or this panics with its name.
-    pub(super) const fn count_with_rows(set: &[u8], rules: &[Rule]) -> usize {
+    /// Returns the number of RPCs. Panics with the name of an RPC that has no rule.
+    pub(super) const fn count_rpcs(set: &[u8], rules: &[Rule]) -> usize {
         let mut count = 0;
         let mut rest = set;
         while let Some((file, after)) = next(rest, FILE) {
@@ -208,11 +209,11 @@ mod contract {
                 while let Some((method, after)) = next(methods, METHOD) {
                     methods = after;
                     let Some((name, _)) = next(method, NAME) else { continue };
-                    if !has_row(rules, package, service_name, name) {
+                    if !has_rule(rules, package, service_name, name) {
                         match std::str::from_utf8(name) {
-                            // "add a row to the table above for the call named here"
+                            // A panic at compile time can only show one string: the RPC.
                             Ok(name) => panic!("{}", name),
-                            Err(_) => panic!("the descriptors are damaged"),
+                            Err(_) => panic!("the descriptors are malformed"),
                         }
                     }
                     count += 1;
@@ -222,7 +223,7 @@ mod contract {
         count
     }
 
-    const fn has_row(rules: &[Rule], package: &[u8], service: &[u8], method: &[u8]) -> bool {
+    const fn has_rule(rules: &[Rule], package: &[u8], service: &[u8], method: &[u8]) -> bool {
         let mut at = 0;
         while at < rules.len() {
             let rule = &rules[at];
@@ -257,7 +258,7 @@ mod contract {
         true
     }
 
-    /// The next value of a length-delimited field, and what follows it.
+    /// Returns the next value of a length-delimited field and the bytes after it.
     const fn next(mut rest: &[u8], wanted: u64) -> Option<(&[u8], &[u8])> {
         while !rest.is_empty() {
             let (tag, after) = varint(rest);
@@ -269,7 +270,7 @@ mod contract {
                     after.split_at(length as usize)
                 }
                 5 => (after, after.split_at(4).1),
-                _ => panic!("the descriptors are damaged"),
+                _ => panic!("the descriptors are malformed"),
             };
             if tag >> 3 == wanted && tag & 7 == 2 {
                 return Some((value, after));
@@ -289,13 +290,13 @@ mod contract {
             }
             shift += 7;
         }
-        panic!("the descriptors are damaged")
+        panic!("the descriptors are malformed")
     }
 }
 
-/// The table of roles, for docs/security.md.
+/// Renders the table of roles in docs/security.md.
 pub fn to_markdown() -> String {
-    let mut out = String::from("| call |");
+    let mut out = String::from("| RPC |");
     for role in Role::ALL {
         out.push_str(&format!(" {role} |"));
     }
@@ -303,20 +304,20 @@ pub fn to_markdown() -> String {
     out.push_str(&"---|".repeat(Role::ALL.len() + 2));
     out.push('\n');
     for rule in RULES {
-        if rule.need == Need::Nothing {
+        if rule.key_requirement == KeyRequirement::Never {
             continue;
         }
         out.push_str(&format!("| `{}` |", rule.name()));
         for role in Role::ALL {
             out.push_str(if rule.allows(role) { " yes |" } else { " |" });
         }
-        let reach = match rule.reach {
-            Reach::Nothing => "-",
-            Reach::Queues => "those of the key",
-            Reach::Installation => "only keys of all queues",
+        let queues = match rule.queues {
+            QueueAccess::None => "-",
+            QueueAccess::OfKey => "the key's queues",
+            QueueAccess::All => "needs a key for all queues",
         };
         let audited = if rule.is_audited() { "yes" } else { "" };
-        out.push_str(&format!(" {reach} | {audited} |\n"));
+        out.push_str(&format!(" {queues} | {audited} |\n"));
     }
     out
 }

@@ -7,15 +7,15 @@ use super::*;
 const SHORT: Duration = Duration::from_millis(100);
 const LONG: Duration = Duration::from_secs(30);
 
-async fn listen(max: usize, patience: Patience) -> (Connections, SocketAddr) {
+async fn listen(max: usize, patience: ConnectionTimeout) -> (LimitedListener, SocketAddr) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    (Connections::new(listener, max, patience), address)
+    (LimitedListener::new(listener, max, patience), address)
 }
 
 #[tokio::test]
 async fn beyond_the_bound_a_connection_waits_for_another_to_close() {
-    let (connections, address) = listen(2, Patience::Greeting(LONG)).await;
+    let (connections, address) = listen(2, ConnectionTimeout::Handshake(LONG)).await;
     let mut incoming = Box::pin(connections.into_incoming());
     let _clients =
         futures_util::future::join_all((0..3).map(|_| TcpStream::connect(address))).await;
@@ -29,7 +29,7 @@ async fn beyond_the_bound_a_connection_waits_for_another_to_close() {
 
 #[tokio::test]
 async fn who_does_not_greet_is_cut_off_and_who_did_is_not() {
-    let (connections, address) = listen(9, Patience::Greeting(SHORT)).await;
+    let (connections, address) = listen(9, ConnectionTimeout::Handshake(SHORT)).await;
     let mut client = TcpStream::connect(address).await.unwrap();
     let (mut silent, _) = connections.next().await;
     client.write_all(&[0; GREETING_BYTES - 1]).await.unwrap();
@@ -53,7 +53,7 @@ async fn who_does_not_greet_is_cut_off_and_who_did_is_not() {
 
 #[tokio::test]
 async fn where_the_whole_connection_is_bounded_bytes_lift_nothing() {
-    let (connections, address) = listen(9, Patience::Whole(SHORT)).await;
+    let (connections, address) = listen(9, ConnectionTimeout::Lifetime(SHORT)).await;
     let mut client = TcpStream::connect(address).await.unwrap();
     let (mut slow, _) = connections.next().await;
     client.write_all(&[0; 100]).await.unwrap();

@@ -29,21 +29,21 @@ const FOREIGN: [&str; 4] = [
     "grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
 ];
 
-/// Puts [`ObservedCalls`] around the services.
+/// Puts [`MeasuredService`] around the services.
 #[derive(Clone, Debug)]
-pub struct ObserveCalls {
+pub struct RpcMetricsLayer {
     metrics: Metrics,
     methods: Arc<HashMap<String, Arc<str>>>,
     other: Arc<str>,
 }
 
-impl ObserveCalls {
+impl RpcMetricsLayer {
     /// Counts into `metrics`.
-    pub fn new(metrics: Metrics) -> ObserveCalls {
+    pub fn new(metrics: Metrics) -> RpcMetricsLayer {
         // A path comes from the wire, so only methods that exist become labels.
         let methods = own_methods().chain(FOREIGN.iter().map(|name| (*name).to_owned()));
         let methods = methods.map(|name| (format!("/{name}"), Arc::from(name))).collect();
-        ObserveCalls { metrics, methods: Arc::new(methods), other: "other".into() }
+        RpcMetricsLayer { metrics, methods: Arc::new(methods), other: "other".into() }
     }
 
     fn begin(&self, path: &str, headers: &HeaderMap) -> Call {
@@ -79,24 +79,24 @@ fn own_methods() -> impl Iterator<Item = String> {
     })
 }
 
-impl<S> Layer<S> for ObserveCalls {
-    type Service = ObservedCalls<S>;
+impl<S> Layer<S> for RpcMetricsLayer {
+    type Service = MeasuredService<S>;
 
-    fn layer(&self, inner: S) -> ObservedCalls<S> {
-        ObservedCalls { inner, observe: self.clone() }
+    fn layer(&self, inner: S) -> MeasuredService<S> {
+        MeasuredService { inner, observe: self.clone() }
     }
 }
 
 /// A service whose calls are measured and traced.
 #[derive(Clone, Debug)]
-pub struct ObservedCalls<S> {
+pub struct MeasuredService<S> {
     inner: S,
-    observe: ObserveCalls,
+    observe: RpcMetricsLayer,
 }
 
 type Answer<B, E> = Pin<Box<dyn Future<Output = Result<Response<Observed<B>>, E>> + Send>>;
 
-impl<S, In, Out> Service<Request<In>> for ObservedCalls<S>
+impl<S, In, Out> Service<Request<In>> for MeasuredService<S>
 where
     S: Service<Request<In>, Response = Response<Out>>,
     S::Future: Send + 'static,

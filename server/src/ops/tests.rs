@@ -126,7 +126,7 @@ async fn every_end_of_a_call_is_counted_by_method_and_code() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let server = tonic::transport::Server::builder()
-        .layer(rpc::ObserveCalls::new(metrics.clone()))
+        .layer(rpc::RpcMetricsLayer::new(metrics.clone()))
         .add_service(QueueServiceServer::new(Queues))
         .serve_with_incoming(TcpListenerStream::new(listener));
     let server = tokio::spawn(server);

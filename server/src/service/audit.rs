@@ -6,18 +6,18 @@ use sentinel_proto::admin::v1 as wire;
 use sentinel_proto::admin::v1::audit_service_server::AuditService;
 use tonic::{Request, Response, Status};
 
-use super::status::{answer, invalid_field};
+use super::status::{to_status, invalid_field};
 use super::{from_wire, to_wire};
 
 /// Entries of a page when page_size is 0.
 const PAGE_DEFAULT: u64 = 100;
 
 /// AuditService on a ledger.
-pub(crate) struct AuditTrail {
+pub(crate) struct AuditApi {
     ledger: Ledger,
 }
 
-impl AuditTrail {
+impl AuditApi {
     /// On a ledger.
     pub(crate) fn new(ledger: Ledger) -> Self {
         Self { ledger }
@@ -40,7 +40,7 @@ fn to_entry(entry: AuditEntry) -> wire::AuditEntry {
 }
 
 #[tonic::async_trait]
-impl AuditService for AuditTrail {
+impl AuditService for AuditApi {
     async fn list_audit_entries(
         &self,
         request: Request<wire::ListAuditEntriesRequest>,
@@ -54,8 +54,8 @@ impl AuditService for AuditTrail {
             })?),
         };
         // One more than asked for tells whether there is another page.
-        let found = self.ledger.audit(below, size + 1).await;
-        let mut entries = found.map_err(|error| answer(error.into()))?;
+        let found = self.ledger.list_audit(below, size + 1).await;
+        let mut entries = found.map_err(|error| to_status(error.into()))?;
         let has_more = entries.len() > size;
         entries.truncate(size);
         let last = entries.last().filter(|_| has_more);

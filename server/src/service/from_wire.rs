@@ -4,13 +4,13 @@
 use prost_types::{Duration, FieldMask, Timestamp};
 use sentinel_domain::limits::{KEY_BYTES, TIME_RANGE_MS};
 use sentinel_domain::{
-    Ack, Backoff, DependencyFailure, Filter, Jitter, JobId, Label, Millis, NewJob, NewValues,
+    Ack, Backoff, DependencyFailure, Filter, Jitter, JobId, Label, Millis, NewJob, SpecUpdate,
     OnLost, Queue, QueueOrder, Scopes, State, UniqueMode, UniqueScope,
 };
 use sentinel_engine::{BulkAction, RequestKey};
 use sentinel_proto::admin::v1 as admin;
 use sentinel_proto::jobs::v1 as wire;
-use sentinel_store::{PRODUCER, content_hash};
+use sentinel_store::{PRODUCER_OFFSET_PREFIX, content_hash};
 use tonic::Status;
 
 use super::status::invalid_field;
@@ -107,8 +107,8 @@ pub(super) fn request_key(
         let text = format!("{} bytes is too long: at most {KEY_BYTES} bytes", id.len());
         return Err(invalid_field("request_id", text));
     }
-    if id.starts_with(PRODUCER) {
-        let text = format!("begins with {PRODUCER:?}, which no request_id does");
+    if id.starts_with(PRODUCER_OFFSET_PREFIX) {
+        let text = format!("begins with {PRODUCER_OFFSET_PREFIX:?}, which no request_id does");
         return Err(invalid_field("request_id", text));
     }
     Ok((!id.is_empty()).then(|| RequestKey {
@@ -251,7 +251,7 @@ pub(super) fn filter_of(
 ) -> Result<Filter, Status> {
     let filter = self::filter(filter)?;
     for queue in &filter.queues {
-        caller.may_use(queue)?;
+        caller.check_queue(queue)?;
     }
     Ok(Filter { within: caller.scopes().clone(), ..filter })
 }
@@ -340,14 +340,14 @@ pub(super) fn queue_mask(mask: Option<FieldMask>) -> Result<QueueMask, Status> {
 pub(super) fn new_values(
     spec: Option<wire::JobSpec>,
     mask: Option<FieldMask>,
-) -> Result<NewValues, Status> {
+) -> Result<SpecUpdate, Status> {
     let Some(spec) = spec else { return Err(invalid_field("spec", "is not set")) };
     let paths = mask.unwrap_or_default().paths;
     let all = "priority, run_at, labels, payload, content_type";
     if paths.is_empty() {
         return Err(invalid_field("update_mask", format!("is empty: name some of {all}")));
     }
-    let mut values = NewValues::default();
+    let mut values = SpecUpdate::default();
     for path in &paths {
         match path.as_str() {
             "priority" => values.priority = Some(spec.priority),

@@ -48,7 +48,7 @@ fn judged<T>(answer: Result<T, Status>) -> Option<T> {
 
 fn admitted(path: &str, spec: Option<jobs::JobSpec>) -> usize {
     let Some(new) = judged(from_wire::new_job(path, spec)) else { return 1 };
-    let spec = match new.admit(path, "me", NOW, PAYLOAD_BYTES) {
+    let spec = match new.into_spec(path, "me", NOW, PAYLOAD_BYTES) {
         Ok(spec) => spec,
         Err(found) => {
             is_precise(&super::status::invalid(found));
@@ -59,7 +59,7 @@ fn admitted(path: &str, spec: Option<jobs::JobSpec>) -> usize {
     assert_eq!(decode_spec(stored, &mut Names::default()).as_ref(), Ok(&spec));
     assert!((1..=NAME_BYTES).contains(&(spec.queue.len() as u64)));
     let job = initial_state(JobId::from_u128(1), Arc::new(spec), &[], NOW);
-    assert_eq!(invariant::broken(&job), Vec::<&str>::new());
+    assert_eq!(invariant::violated(&job), Vec::<&str>::new());
     next_deadline(&job);
     let shown = super::to_wire::job(&job, super::to_wire::Parts::Full);
     assert!(shown.created_at.is_some_and(|at| at.nanos >= 0));
@@ -328,7 +328,7 @@ fn session_frames() {
 }
 
 #[test]
-#[ignore = "a long dose; run with cargo xtask soak"]
+#[ignore = "runs for minutes: cargo xtask soak"]
 fn soak_messages() {
     let all = [&ENQUEUE, &BATCH, &FILTER, &SESSION];
     all.iter().for_each(|target| target.soak(all.len()));

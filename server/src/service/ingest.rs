@@ -19,8 +19,8 @@ use tonic::{Code, Request, Response, Status, Streaming};
 use tonic_types::StatusExt;
 
 use super::from_wire;
-use super::job::{caller_trace, may_enqueue};
-use super::status::{answer, invalid_field, reason_of};
+use super::job::{caller_trace, check_enqueue};
+use super::status::{to_status, invalid_field, reason_of};
 use crate::identity::Caller;
 use crate::telemetry::span::{batch_span, traceparent_for};
 
@@ -32,7 +32,7 @@ const ANSWERS: usize = 16;
 
 /// IngestService on an engine.
 #[derive(Clone)]
-pub struct Producers {
+pub struct IngestApi {
     engine: Engine,
     tasks: Tasks,
     closing: CancellationToken,
@@ -51,7 +51,7 @@ struct Incoming {
     trace: String,
 }
 
-impl Producers {
+impl IngestApi {
     /// Streams end when `closing` is cancelled.
     pub fn new(engine: Engine, tasks: Tasks, closing: CancellationToken) -> Self {
         Self { engine, tasks, closing }
@@ -69,10 +69,10 @@ impl Producers {
         let producer = Producer {
             ack: from_wire::ack("start.ack", start.ack)?,
             actor: caller.actor(&start.actor).into_owned(),
-            realm: caller.realm(),
+            realm: caller.namespace(),
             id: start.producer_id,
         };
-        let ingest = self.engine.ingest(producer).await.map_err(answer)?;
+        let ingest = self.engine.ingest(producer).await.map_err(to_status)?;
         // The first answer; there is room for it.
         let _ = answers.send(ingest.progress()).await;
         let fault = incoming.fault.clone();
@@ -82,13 +82,13 @@ impl Producers {
         let ended = tokio::select! {
             ended = &mut running => ended,
             // The layer ends what goes out; nothing more is committed under a key that is over.
-            over = caller.ended() => {
+            over = caller.key_ended() => {
                 stop.cancel();
                 let _ = running.await;
                 return Err(over);
             }
         };
-        ended.map_err(answer)?;
+        ended.map_err(to_status)?;
         let fault = fault.lock().unwrap_or_else(PoisonError::into_inner).take();
         fault.map_or(Ok(()), Err)
     }
@@ -128,7 +128,7 @@ impl Incoming {
         };
         let bytes = spec.as_ref().map_or(0, |spec| spec.encoded_len() as u64);
         let new = match from_wire::new_job("spec", spec) {
-            Ok(mut new) => match may_enqueue(&self.engine, &self.caller, "spec", &new).await {
+            Ok(mut new) => match check_enqueue(&self.engine, &self.caller, "spec", &new).await {
                 Ok(()) => {
                     if new.traceparent.is_empty() {
                         new.traceparent.clone_from(&self.trace);
@@ -203,7 +203,7 @@ fn outgoing(
 }
 
 #[tonic::async_trait]
-impl IngestService for Producers {
+impl IngestService for IngestApi {
     type IngestStream = BoxStream<'static, Result<wire::IngestResponse, Status>>;
 
     async fn ingest(

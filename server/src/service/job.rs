@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
 use tracing::Instrument;
 
-use super::status::{answer, invalid_field, shutting_down};
+use super::status::{to_status, invalid_field, shutting_down};
 use super::to_wire::{self, Parts};
 use super::{from_wire, watch};
 use crate::identity::Caller;
@@ -20,12 +20,12 @@ use crate::telemetry::span::{JobSpan, batch_span, enqueue_span, record_job_id, t
 
 /// JobService on an engine.
 #[derive(Clone)]
-pub struct Jobs {
+pub struct JobApi {
     engine: Engine,
     closing: CancellationToken,
 }
 
-impl Jobs {
+impl JobApi {
     /// Streams end when `closing` is cancelled.
     pub fn new(engine: Engine, closing: CancellationToken) -> Self {
         Self { engine, closing }
@@ -61,13 +61,13 @@ pub(super) fn caller_trace<T>(request: &Request<T>) -> String {
 /// Refuses a job in a queue that the caller does not reach, one that could meet a job of such a
 /// queue by its unique key, and one that waits for such a job: that would tell when it ends. A
 /// job that is not there is refused in the same way.
-pub(super) async fn may_enqueue(
+pub(super) async fn check_enqueue(
     engine: &Engine,
     caller: &Caller,
     path: &str,
     new: &NewJob,
 ) -> Result<(), Status> {
-    caller.may_use(&new.queue)?;
+    caller.check_queue(&new.queue)?;
     if caller.scopes().is_all() {
         return Ok(());
     }
@@ -83,9 +83,9 @@ pub(super) async fn may_enqueue(
     let max = DEPENDENCIES as usize;
     let ids = new.depends_on.iter().take(max).map(|id| from_wire::job_id(&field, id));
     let ids = ids.collect::<Result<Vec<JobId>, Status>>()?;
-    let parents = engine.get_many(&ids).await.map_err(answer)?;
+    let parents = engine.get_many(&ids).await.map_err(to_status)?;
     for (id, parent) in ids.iter().zip(parents) {
-        if !parent.is_some_and(|parent| caller.sees(&parent)) {
+        if !parent.is_some_and(|parent| caller.can_access(&parent)) {
             return Err(invalid_field(&field, format!("no job has the id {id}")));
         }
     }
@@ -93,7 +93,7 @@ pub(super) async fn may_enqueue(
 }
 
 #[tonic::async_trait]
-impl JobService for Jobs {
+impl JobService for JobApi {
     async fn enqueue(
         &self,
         request: Request<wire::EnqueueRequest>,
@@ -102,17 +102,17 @@ impl JobService for Jobs {
         let caller = Caller::of(&request)?;
         let mut request = request.into_inner();
         let request_id = std::mem::take(&mut request.request_id);
-        let key = caller.own(from_wire::request_key(&request_id, &request)?);
+        let key = caller.namespaced(from_wire::request_key(&request_id, &request)?);
         from_wire::actor(&request.actor)?;
         let mut new = from_wire::new_job("spec", request.spec)?;
-        may_enqueue(&self.engine, &caller, "spec", &new).await?;
+        check_enqueue(&self.engine, &caller, "spec", &new).await?;
         let span = enqueue_span(JobSpan { queue: &new.queue, kind: &new.kind, job_id: "" });
         if new.traceparent.is_empty() {
             new.traceparent = traceparent_for(&span, &trace);
         }
         let actor = caller.actor(&request.actor);
         let enqueued = self.engine.enqueue(new, &actor, key).instrument(span.clone());
-        let enqueued = enqueued.await.map_err(answer)?;
+        let enqueued = enqueued.await.map_err(to_status)?;
         record_job_id(&span, &enqueued.job.id.to_string());
         Ok(Response::new(wire::EnqueueResponse {
             job: Some(to_wire::job(&enqueued.job, Parts::Basic)),
@@ -128,13 +128,13 @@ impl JobService for Jobs {
         let caller = Caller::of(&request)?;
         let mut request = request.into_inner();
         let request_id = std::mem::take(&mut request.request_id);
-        let key = caller.own(from_wire::request_key(&request_id, &request)?);
+        let key = caller.namespaced(from_wire::request_key(&request_id, &request)?);
         from_wire::actor(&request.actor)?;
         let mut items = Vec::with_capacity(request.specs.len());
         for (at, spec) in request.specs.into_iter().enumerate() {
             let path = format!("specs[{at}]");
             let new = from_wire::new_job(&path, Some(spec))?;
-            may_enqueue(&self.engine, &caller, &path, &new).await?;
+            check_enqueue(&self.engine, &caller, &path, &new).await?;
             items.push(new);
         }
         // An empty batch asked for no queue.
@@ -146,7 +146,7 @@ impl JobService for Jobs {
         }
         let actor = caller.actor(&request.actor);
         let enqueued = self.engine.enqueue_batch(items, request.atomic, &actor, key);
-        let results = enqueued.instrument(span).await.map_err(answer)?;
+        let results = enqueued.instrument(span).await.map_err(to_status)?;
         let results = results.into_iter().map(to_wire::batch_result).collect();
         Ok(Response::new(wire::EnqueueBatchResponse { results }))
     }
@@ -158,9 +158,9 @@ impl JobService for Jobs {
         let caller = Caller::of(&request)?;
         let request = request.into_inner();
         let id = from_wire::job_id("id", &request.id)?;
-        let job = self.engine.get(id).await.map_err(answer)?;
-        if !caller.sees(&job) {
-            return Err(answer(EngineError::JobNotFound(id)));
+        let job = self.engine.get(id).await.map_err(to_status)?;
+        if !caller.can_access(&job) {
+            return Err(to_status(EngineError::JobNotFound(id)));
         }
         let parts = Parts::of(request.view, Parts::Full);
         Ok(Response::new(wire::GetResponse { job: Some(to_wire::job(&job, parts)) }))
@@ -174,8 +174,8 @@ impl JobService for Jobs {
         let request = request.into_inner();
         let ids = from_wire::job_ids("ids", &request.ids)?;
         let parts = Parts::of(request.view, Parts::Basic);
-        let found = self.engine.batch_get(&ids, parts == Parts::Full).await.map_err(answer)?;
-        let seen = found.into_iter().map(|job| job.filter(|job| caller.sees(job)));
+        let found = self.engine.batch_get(&ids, parts == Parts::Full).await.map_err(to_status)?;
+        let seen = found.into_iter().map(|job| job.filter(|job| caller.can_access(job)));
         let results = ids.iter().zip(seen).map(|(id, job)| to_wire::found(*id, job, parts));
         Ok(Response::new(wire::BatchGetResponse { results: results.collect() }))
     }
@@ -188,9 +188,9 @@ impl JobService for Jobs {
         let request = request.into_inner();
         let id = from_wire::job_id("id", &request.id)?;
         let size = from_wire::page_size(request.page_size, PAGE_DEFAULT)?;
-        caller.may_see(&self.engine, id).await?;
+        caller.check_job(&self.engine, id).await?;
         let below = from_wire::page_token::<u64>(&request.page_token)?;
-        let page = self.engine.list_attempts(id, below, size).await.map_err(answer)?;
+        let page = self.engine.list_attempts(id, below, size).await.map_err(to_status)?;
         Ok(Response::new(wire::ListAttemptsResponse {
             attempts: page.attempts.iter().map(to_wire::attempt).collect(),
             next_page_token: page.next.map(|epoch| epoch.to_string()).unwrap_or_default(),
@@ -207,7 +207,7 @@ impl JobService for Jobs {
         let filter = from_wire::filter_of(request.filter, &caller)?;
         let size = from_wire::page_size(request.page_size, PAGE_DEFAULT)?;
         let before = from_wire::page_token::<JobId>(&request.page_token)?;
-        let page = self.engine.list(filter, before, size).await.map_err(answer)?;
+        let page = self.engine.list(filter, before, size).await.map_err(to_status)?;
         let parts = Parts::of(request.view, Parts::Basic);
         Ok(Response::new(wire::ListResponse {
             jobs: page.jobs.iter().map(|job| to_wire::job(job, parts)).collect(),
@@ -228,11 +228,11 @@ impl JobService for Jobs {
             return Err(invalid_field("queues", text));
         }
         for queue in &queues {
-            caller.may_use(queue)?;
+            caller.check_queue(queue)?;
         }
         let queues = queues.into_iter().map(Into::into).collect();
-        let mut page = self.engine.counts(queues).await.map_err(answer)?;
-        page.counts.retain(|count| caller.scopes().has(&count.queue));
+        let mut page = self.engine.counts(queues).await.map_err(to_status)?;
+        page.counts.retain(|count| caller.scopes().contains(&count.queue));
         Ok(Response::new(wire::CountsResponse {
             queues: to_wire::counts(page.counts),
             as_of: Some(to_wire::timestamp(page.as_of)),
@@ -253,15 +253,15 @@ impl JobService for Jobs {
     ) -> Result<Response<wire::CancelResponse>, Status> {
         let caller = Caller::of(&request)?;
         let request = request.into_inner();
-        caller.is_about(&request.id, &request.request_id, &request.actor);
+        caller.set_audit_details(&request.id, &request.request_id, &request.actor);
         let id = from_wire::job_id("id", &request.id)?;
         from_wire::actor(&request.actor)?;
         // A cancel is safe to repeat by itself; its request_id is checked all the same.
         from_wire::request_key(&request.request_id, &())?;
-        caller.may_see(&self.engine, id).await?;
+        caller.check_job(&self.engine, id).await?;
         let actor = caller.actor(&request.actor);
         let cancelled = self.engine.cancel(id, &request.reason, &actor);
-        let cancelled = cancelled.await.map_err(answer)?;
+        let cancelled = cancelled.await.map_err(to_status)?;
         let outcome = match cancelled.outcome {
             CancelOutcome::Cancelled => wire::CancelOutcome::Cancelled,
             CancelOutcome::Requested => wire::CancelOutcome::Requested,
@@ -277,13 +277,13 @@ impl JobService for Jobs {
     ) -> Result<Response<wire::RetryResponse>, Status> {
         let caller = Caller::of(&request)?;
         let mut request = request.into_inner();
-        caller.is_about(&request.id, &request.request_id, &request.actor);
+        caller.set_audit_details(&request.id, &request.request_id, &request.actor);
         let request_id = std::mem::take(&mut request.request_id);
-        let key = caller.own(from_wire::request_key(&request_id, &request)?);
+        let key = caller.namespaced(from_wire::request_key(&request_id, &request)?);
         from_wire::actor(&request.actor)?;
         let id = from_wire::job_id("id", &request.id)?;
-        caller.may_see(&self.engine, id).await?;
-        let job = self.engine.retry(id, key).await.map_err(answer)?;
+        caller.check_job(&self.engine, id).await?;
+        let job = self.engine.retry(id, key).await.map_err(to_status)?;
         Ok(Response::new(wire::RetryResponse { job: Some(to_wire::job(&job, Parts::Basic)) }))
     }
 
@@ -293,13 +293,13 @@ impl JobService for Jobs {
     ) -> Result<Response<wire::RunNowResponse>, Status> {
         let caller = Caller::of(&request)?;
         let mut request = request.into_inner();
-        caller.is_about(&request.id, &request.request_id, &request.actor);
+        caller.set_audit_details(&request.id, &request.request_id, &request.actor);
         let request_id = std::mem::take(&mut request.request_id);
-        let key = caller.own(from_wire::request_key_of("RunNow", &request_id, &request)?);
+        let key = caller.namespaced(from_wire::request_key_of("RunNow", &request_id, &request)?);
         from_wire::actor(&request.actor)?;
         let id = from_wire::job_id("id", &request.id)?;
-        caller.may_see(&self.engine, id).await?;
-        let job = self.engine.run_now(id, key).await.map_err(answer)?;
+        caller.check_job(&self.engine, id).await?;
+        let job = self.engine.run_now(id, key).await.map_err(to_status)?;
         Ok(Response::new(wire::RunNowResponse { job: Some(to_wire::job(&job, Parts::Basic)) }))
     }
 
@@ -309,15 +309,15 @@ impl JobService for Jobs {
     ) -> Result<Response<wire::UpdateResponse>, Status> {
         let caller = Caller::of(&request)?;
         let mut request = request.into_inner();
-        caller.is_about(&request.id, &request.request_id, &request.actor);
+        caller.set_audit_details(&request.id, &request.request_id, &request.actor);
         let request_id = std::mem::take(&mut request.request_id);
-        let key = caller.own(from_wire::request_key_of("Update", &request_id, &request)?);
+        let key = caller.namespaced(from_wire::request_key_of("Update", &request_id, &request)?);
         from_wire::actor(&request.actor)?;
         let id = from_wire::job_id("id", &request.id)?;
-        caller.may_see(&self.engine, id).await?;
+        caller.check_job(&self.engine, id).await?;
         let values = from_wire::new_values(request.spec, request.update_mask)?;
         let version = (request.version != 0).then_some(request.version);
-        let job = self.engine.update(id, &values, version, key).await.map_err(answer)?;
+        let job = self.engine.update(id, &values, version, key).await.map_err(to_status)?;
         Ok(Response::new(wire::UpdateResponse { job: Some(to_wire::job(&job, Parts::Basic)) }))
     }
 
@@ -327,13 +327,13 @@ impl JobService for Jobs {
     ) -> Result<Response<wire::DeleteResponse>, Status> {
         let caller = Caller::of(&request)?;
         let mut request = request.into_inner();
-        caller.is_about(&request.id, &request.request_id, &request.actor);
+        caller.set_audit_details(&request.id, &request.request_id, &request.actor);
         let request_id = std::mem::take(&mut request.request_id);
-        let key = caller.own(from_wire::request_key_of("Delete", &request_id, &request)?);
+        let key = caller.namespaced(from_wire::request_key_of("Delete", &request_id, &request)?);
         from_wire::actor(&request.actor)?;
         let id = from_wire::job_id("id", &request.id)?;
-        caller.may_see(&self.engine, id).await?;
-        self.engine.delete(id, &caller.actor(&request.actor), key).await.map_err(answer)?;
+        caller.check_job(&self.engine, id).await?;
+        self.engine.delete(id, &caller.actor(&request.actor), key).await.map_err(to_status)?;
         Ok(Response::new(wire::DeleteResponse {}))
     }
 
@@ -343,13 +343,13 @@ impl JobService for Jobs {
     ) -> Result<Response<wire::BulkResponse>, Status> {
         let caller = Caller::of(&request)?;
         let request = request.into_inner();
-        caller.is_about(&from_wire::bulk_target(&request), "", &request.actor);
+        caller.set_audit_details(&from_wire::bulk_target(&request), "", &request.actor);
         from_wire::actor(&request.actor)?;
         let action = from_wire::bulk_action(request.action, &request.reason)?;
         let filter = from_wire::filter_of(request.filter, &caller)?;
         if request.dry_run {
             let (matched, capped) =
-                self.engine.bulk_preview(&action, &filter).await.map_err(answer)?;
+                self.engine.bulk_preview(&action, &filter).await.map_err(to_status)?;
             return Ok(Response::new(wire::BulkResponse {
                 matched,
                 capped,
@@ -360,7 +360,7 @@ impl JobService for Jobs {
         let before = from_wire::page_token::<JobId>(&request.page_token)?;
         let actor = caller.actor(&request.actor);
         let step = self.engine.bulk(&action, &filter, PageRequest { size, before }, &actor);
-        Ok(Response::new(to_wire::bulk_step(step.await.map_err(answer)?)))
+        Ok(Response::new(to_wire::bulk_step(step.await.map_err(to_status)?)))
     }
 
     type ReadLogsStream = BoxStream<'static, Result<wire::ReadLogsResponse, Status>>;
@@ -372,9 +372,9 @@ impl JobService for Jobs {
         let caller = Caller::of(&request)?;
         let request = request.into_inner();
         let id = from_wire::job_id("id", &request.id)?;
-        caller.may_see(&self.engine, id).await?;
+        caller.check_job(&self.engine, id).await?;
         let attempt = (request.attempt != 0).then_some(request.attempt);
-        let feed = self.engine.read_logs(id, attempt, request.follow).await.map_err(answer)?;
+        let feed = self.engine.read_logs(id, attempt, request.follow).await.map_err(to_status)?;
         let pages = stream::try_unfold(feed, |mut feed| async move {
             let Some(rows) = feed.next().await? else { return Ok::<_, EngineError>(None) };
             let lines = rows.iter().map(to_wire::log_line);
@@ -382,7 +382,7 @@ impl JobService for Jobs {
             let parts = parts.map(|lines| Ok(wire::ReadLogsResponse { lines }));
             Ok(Some((stream::iter(parts), feed)))
         });
-        let pages = pages.try_flatten().map(|page| page.map_err(answer));
+        let pages = pages.try_flatten().map(|page| page.map_err(to_status));
         Ok(Response::new(until_closing(pages, self.closing.clone())))
     }
 
@@ -395,11 +395,11 @@ impl JobService for Jobs {
         let caller = Caller::of(&request)?;
         let request = request.into_inner();
         let id = from_wire::job_id("id", &request.id)?;
-        caller.may_see(&self.engine, id).await?;
+        caller.check_job(&self.engine, id).await?;
         let named = |number: u32| (number != 0).then_some(number);
         let of = (named(request.run), named(request.attempt));
         let feed = self.engine.read_output(id, of, request.offset, request.follow);
-        let pages = stream::try_unfold(feed.await.map_err(answer)?, |mut feed| async move {
+        let pages = stream::try_unfold(feed.await.map_err(to_status)?, |mut feed| async move {
             let Some(page) = feed.next().await? else { return Ok::<_, EngineError>(None) };
             let OutputPage { run, attempt, pieces } = page;
             let pieces = pieces.into_iter().map(move |piece| {
@@ -409,7 +409,7 @@ impl JobService for Jobs {
             });
             Ok(Some((stream::iter(pieces), feed)))
         });
-        let pages = pages.try_flatten().map(|page| page.map_err(answer));
+        let pages = pages.try_flatten().map(|page| page.map_err(to_status));
         Ok(Response::new(until_closing(pages, self.closing.clone())))
     }
 }

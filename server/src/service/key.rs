@@ -6,23 +6,23 @@ use sentinel_proto::admin::v1 as wire;
 use sentinel_proto::admin::v1::key_service_server::KeyService;
 use tonic::{Request, Response, Status};
 
-use super::status::{answer, invalid_field, key_not_found, too_many_keys};
+use super::status::{to_status, invalid_field, key_not_found, too_many_keys};
 use super::{from_wire, to_wire};
-use crate::identity::{Caller, Keyring, NotMade};
+use crate::identity::{Caller, ApiKeys, CreateKeyError};
 
-/// Keys of a page when page_size is 0.
+/// KeyApi of a page when page_size is 0.
 const PAGE_DEFAULT: u64 = 100;
 
 /// KeyService on the keys of the installation.
-pub(crate) struct Keys {
-    keyring: Keyring,
+pub(crate) struct KeyApi {
+    api_keys: ApiKeys,
     clock: Clock,
 }
 
-impl Keys {
+impl KeyApi {
     /// On these keys.
-    pub(crate) fn new(keyring: Keyring, clock: Clock) -> Self {
-        Self { keyring, clock }
+    pub(crate) fn new(api_keys: ApiKeys, clock: Clock) -> Self {
+        Self { api_keys, clock }
     }
 }
 
@@ -77,33 +77,33 @@ fn after(token: &str) -> Result<Option<(Millis, KeyId)>, Status> {
 }
 
 #[tonic::async_trait]
-impl KeyService for Keys {
+impl KeyService for KeyApi {
     async fn create_key(
         &self,
         request: Request<wire::CreateKeyRequest>,
     ) -> Result<Response<wire::CreateKeyResponse>, Status> {
         let caller = Caller::of(&request)?;
         let request = request.into_inner();
-        caller.is_about(&request.name, "", "");
+        caller.set_audit_details(&request.name, "", "");
         let key = ApiKey {
             id: KeyId(0),
             secret_hash: [0; 32],
             name: request.name.into(),
             role: role(request.role)?,
-            scopes: Scopes::of(request.queues.into_iter().map(Into::into)),
+            scopes: Scopes::new(request.queues.into_iter().map(Into::into)),
             created_at: self.clock.now(),
             created_by: caller.actor("").into_owned(),
             expires_at: from_wire::time("expires_at", request.expires_at)?,
             revoked_at: None,
             last_used_at: None,
         };
-        match self.keyring.create(key).await {
+        match self.api_keys.create(key).await {
             Ok((credential, key)) => Ok(Response::new(wire::CreateKeyResponse {
                 credential: credential.reveal(),
                 key: Some(to_key(key)),
             })),
-            Err(NotMade::Engine(error)) => Err(answer(error)),
-            Err(full @ NotMade::Full { .. }) => Err(too_many_keys(full.to_string())),
+            Err(CreateKeyError::Engine(error)) => Err(to_status(error)),
+            Err(full @ CreateKeyError::Full { .. }) => Err(too_many_keys(full.to_string())),
         }
     }
 
@@ -114,7 +114,7 @@ impl KeyService for Keys {
         let request = request.into_inner();
         let size = from_wire::page_size(request.page_size, PAGE_DEFAULT)?;
         let after = after(&request.page_token)?;
-        let mut keys = self.keyring.list().await.map_err(answer)?;
+        let mut keys = self.api_keys.list().await.map_err(to_status)?;
         keys.retain(|key| after.is_none_or(|after| (key.created_at, key.id) < after));
         let has_more = keys.len() > size;
         keys.truncate(size);
@@ -132,10 +132,10 @@ impl KeyService for Keys {
     ) -> Result<Response<wire::RevokeKeyResponse>, Status> {
         let caller = Caller::of(&request)?;
         let request = request.into_inner();
-        caller.is_about(&request.id, "", "");
-        let wrong = |error: sentinel_domain::NotAKeyId| invalid_field("id", error.to_string());
+        caller.set_audit_details(&request.id, "", "");
+        let wrong = |error: sentinel_domain::ParseKeyIdError| invalid_field("id", error.to_string());
         let id: KeyId = request.id.parse().map_err(wrong)?;
-        let revoked = self.keyring.revoke(id).await.map_err(answer)?;
+        let revoked = self.api_keys.revoke(id).await.map_err(to_status)?;
         let key = revoked.ok_or_else(|| key_not_found(id))?;
         Ok(Response::new(wire::RevokeKeyResponse { key: Some(to_key(key)) }))
     }

@@ -7,16 +7,16 @@ use sentinel_proto::jobs::v1 as wire;
 use sentinel_proto::jobs::v1::kind_service_server::KindService;
 use tonic::{Request, Response, Status};
 
-use super::status::{answer, invalid, invalid_field};
+use super::status::{to_status, invalid, invalid_field};
 use super::{from_wire, to_wire};
 
 /// KindService on an engine.
 #[derive(Clone)]
-pub struct KindsService {
+pub struct KindApi {
     engine: Engine,
 }
 
-impl KindsService {
+impl KindApi {
     /// On an engine.
     pub fn new(engine: Engine) -> Self {
         Self { engine }
@@ -30,7 +30,7 @@ fn is_name(name: &str) -> bool {
 }
 
 #[tonic::async_trait]
-impl KindService for KindsService {
+impl KindService for KindApi {
     async fn list_kinds(
         &self,
         request: Request<wire::ListKindsRequest>,
@@ -40,7 +40,7 @@ impl KindService for KindsService {
         if !request.page_token.is_empty() && !is_name(&request.page_token) {
             return Err(invalid_field("page_token", "is not the next_page_token of a page"));
         }
-        let page = self.engine.list_kinds(&request.page_token, size).await.map_err(answer)?;
+        let page = self.engine.list_kinds(&request.page_token, size).await.map_err(to_status)?;
         let last = page.kinds.last().filter(|_| page.has_more);
         let next_page_token = last.map(|kind| kind.known.name.to_string()).unwrap_or_default();
         let kinds = page.kinds.into_iter().map(to_wire::kind).collect();
@@ -57,7 +57,7 @@ impl KindService for KindsService {
         if !found.is_empty() {
             return Err(invalid(found));
         }
-        let kind = self.engine.get_kind(&name).await.map_err(answer)?;
+        let kind = self.engine.get_kind(&name).await.map_err(to_status)?;
         Ok(Response::new(wire::GetKindResponse { kind: Some(to_wire::kind(kind)) }))
     }
 }

@@ -6,7 +6,7 @@ use sentinel_proto::admin::v1 as wire;
 use sentinel_proto::admin::v1::queue_service_server::QueueService;
 use tonic::{Request, Response, Status};
 
-use super::status::{answer, invalid_field};
+use super::status::{to_status, invalid_field};
 use super::{from_wire, to_wire};
 use crate::identity::Caller;
 
@@ -15,11 +15,11 @@ const PAGE_DEFAULT: u64 = 100;
 
 /// QueueService on an engine.
 #[derive(Clone)]
-pub struct QueuesService {
+pub struct QueueApi {
     engine: Engine,
 }
 
-impl QueuesService {
+impl QueueApi {
     /// On an engine.
     pub fn new(engine: Engine) -> Self {
         Self { engine }
@@ -31,16 +31,16 @@ impl QueuesService {
         (name, actor): (&str, &str),
         mode: QueueMode,
     ) -> Result<Option<wire::Queue>, Status> {
-        caller.is_about(name, "", actor);
+        caller.set_audit_details(name, "", actor);
         from_wire::actor(actor)?;
-        caller.may_use(name)?;
+        caller.check_queue(name)?;
         let queue = self.engine.update_queue(name, |queue| queue.mode = mode).await;
-        Ok(Some(to_wire::queue(&*queue.map_err(answer)?)))
+        Ok(Some(to_wire::queue(&*queue.map_err(to_status)?)))
     }
 }
 
 #[tonic::async_trait]
-impl QueueService for QueuesService {
+impl QueueService for QueueApi {
     async fn create_queue(
         &self,
         request: Request<wire::CreateQueueRequest>,
@@ -48,11 +48,11 @@ impl QueueService for QueuesService {
         let caller = Caller::of(&request)?;
         let request = request.into_inner();
         let name = request.queue.as_ref().map(|queue| queue.name.as_str()).unwrap_or_default();
-        caller.is_about(name, "", &request.actor);
+        caller.set_audit_details(name, "", &request.actor);
         from_wire::actor(&request.actor)?;
         let queue = from_wire::queue(request.queue)?;
-        caller.may_use(&queue.name)?;
-        let (queue, existed) = self.engine.create_queue(queue).await.map_err(answer)?;
+        caller.check_queue(&queue.name)?;
+        let (queue, existed) = self.engine.create_queue(queue).await.map_err(to_status)?;
         let queue = Some(to_wire::queue(&queue));
         Ok(Response::new(wire::CreateQueueResponse { queue, existed }))
     }
@@ -63,8 +63,8 @@ impl QueueService for QueuesService {
     ) -> Result<Response<wire::GetQueueResponse>, Status> {
         let caller = Caller::of(&request)?;
         let name = request.into_inner().name;
-        caller.may_use(&name)?;
-        let queue = self.engine.get_queue(&name).await.map_err(answer)?;
+        caller.check_queue(&name)?;
+        let queue = self.engine.get_queue(&name).await.map_err(to_status)?;
         Ok(Response::new(wire::GetQueueResponse { queue: Some(to_wire::queue(&queue)) }))
     }
 
@@ -83,7 +83,7 @@ impl QueueService for QueuesService {
         }
         // One more than asked for tells whether there is another page.
         let mut queues =
-            self.engine.list_queues(caller.scopes(), after, size + 1).await.map_err(answer)?;
+            self.engine.list_queues(caller.scopes(), after, size + 1).await.map_err(to_status)?;
         let has_more = queues.len() > size;
         queues.truncate(size);
         let last = queues.last().filter(|_| has_more);
@@ -99,9 +99,9 @@ impl QueueService for QueuesService {
         let caller = Caller::of(&request)?;
         let request = request.into_inner();
         let name = request.queue.as_ref().map(|queue| queue.name.as_str()).unwrap_or_default();
-        caller.is_about(name, "", &request.actor);
+        caller.set_audit_details(name, "", &request.actor);
         from_wire::actor(&request.actor)?;
-        caller.may_use(name)?;
+        caller.check_queue(name)?;
         let mask = from_wire::queue_mask(request.update_mask)?;
         let to = from_wire::queue(request.queue)?;
         let change = |queue: &mut Queue| {
@@ -118,7 +118,7 @@ impl QueueService for QueuesService {
                 queue.index_paths.clone_from(&to.index_paths);
             }
         };
-        let queue = self.engine.update_queue(&to.name, change).await.map_err(answer)?;
+        let queue = self.engine.update_queue(&to.name, change).await.map_err(to_status)?;
         Ok(Response::new(wire::UpdateQueueResponse { queue: Some(to_wire::queue(&queue)) }))
     }
 

@@ -6,7 +6,7 @@ use sentinel_proto::admin::v1 as wire;
 use sentinel_proto::admin::v1::worker_registry_service_server::WorkerRegistryService;
 use tonic::{Request, Response, Status};
 
-use super::status::{answer, invalid_field};
+use super::status::{to_status, invalid_field};
 use super::{from_wire, to_wire};
 use crate::identity::Caller;
 
@@ -15,11 +15,11 @@ const PAGE_DEFAULT: u64 = 100;
 
 /// WorkerRegistryService on an engine.
 #[derive(Clone)]
-pub struct WorkerRegistry {
+pub struct WorkerRegistryApi {
     engine: Engine,
 }
 
-impl WorkerRegistry {
+impl WorkerRegistryApi {
     /// On an engine.
     pub fn new(engine: Engine) -> Self {
         Self { engine }
@@ -27,7 +27,7 @@ impl WorkerRegistry {
 }
 
 #[tonic::async_trait]
-impl WorkerRegistryService for WorkerRegistry {
+impl WorkerRegistryService for WorkerRegistryApi {
     async fn list_workers(
         &self,
         request: Request<wire::ListWorkersRequest>,
@@ -35,7 +35,7 @@ impl WorkerRegistryService for WorkerRegistry {
         let request = request.into_inner();
         let size = from_wire::page_size(request.page_size, PAGE_DEFAULT)?;
         let after = from_wire::page_token::<WorkerId>(&request.page_token)?;
-        let page = self.engine.list_workers(after, size).await.map_err(answer)?;
+        let page = self.engine.list_workers(after, size).await.map_err(to_status)?;
         let last = page.workers.last().filter(|_| page.has_more);
         let next_page_token = last.map(|worker| worker.id.to_string()).unwrap_or_default();
         let workers = page.workers.into_iter().map(to_wire::worker).collect();
@@ -48,13 +48,13 @@ impl WorkerRegistryService for WorkerRegistry {
     ) -> Result<Response<wire::DrainWorkerResponse>, Status> {
         let caller = Caller::of(&request)?;
         let request = request.into_inner();
-        caller.is_about(&request.id, "", &request.actor);
+        caller.set_audit_details(&request.id, "", &request.actor);
         from_wire::actor(&request.actor)?;
         let id = request.id.parse::<WorkerId>().map_err(|_| {
             let shown = from_wire::shown(&request.id);
             invalid_field("id", format!("{shown:?} is not a UUID"))
         })?;
-        let worker = self.engine.drain_worker(id).await.map_err(answer)?;
+        let worker = self.engine.drain_worker(id).await.map_err(to_status)?;
         Ok(Response::new(wire::DrainWorkerResponse { worker: Some(to_wire::worker(worker)) }))
     }
 }

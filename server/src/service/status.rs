@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use sentinel_domain::{KeyEnd, KeyId, Role, Violation};
+use sentinel_domain::{KeyRejection, KeyId, Role, FieldViolation};
 use sentinel_engine::EngineError;
 use sentinel_ledger::LedgerError;
 use sentinel_store::StoreError;
@@ -190,12 +190,12 @@ fn later(reason: &Reason, message: String, pause: Duration) -> Status {
 }
 
 /// Fields out of their range.
-pub fn invalid(violations: Vec<Violation>) -> Status {
+pub fn invalid(violations: Vec<FieldViolation>) -> Status {
     let (code, mut details) = begin(&INVALID_FIELD, &[]);
     let mut message = String::new();
     let mut bytes = 0;
     let count = violations.len();
-    for (listed, Violation { field, description }) in violations.into_iter().enumerate() {
+    for (listed, FieldViolation { field, description }) in violations.into_iter().enumerate() {
         // A single one is told in any case, cut.
         let (field, description) = (cut(field, 256), cut(description, 512));
         bytes += field.len() + description.len();
@@ -214,11 +214,11 @@ pub fn invalid(violations: Vec<Violation>) -> Status {
 
 /// One field out of its range.
 pub fn invalid_field(field: &str, description: impl Into<String>) -> Status {
-    invalid(vec![Violation::new(field, description)])
+    invalid(vec![FieldViolation::new(field, description)])
 }
 
 /// A frame that the session protocol does not allow.
-pub fn protocol(message: impl Into<String>) -> Status {
+pub fn protocol_error(message: impl Into<String>) -> Status {
     simple(&SESSION_PROTOCOL, message.into())
 }
 
@@ -233,17 +233,17 @@ pub fn credential_invalid() -> Status {
 }
 
 /// A key that was taken once.
-pub fn credential_ended(how: Option<KeyEnd>) -> Status {
+pub fn credential_ended(how: Option<KeyRejection>) -> Status {
     match how {
-        Some(KeyEnd::Expired) => simple(&CREDENTIAL_EXPIRED, "the key has expired".to_owned()),
-        Some(KeyEnd::Revoked) | None => {
+        Some(KeyRejection::Expired) => simple(&CREDENTIAL_EXPIRED, "the key has expired".to_owned()),
+        Some(KeyRejection::Revoked) | None => {
             simple(&CREDENTIAL_REVOKED, "the key was revoked".to_owned())
         }
     }
 }
 
 /// Nobody can tell whether the key still holds.
-pub fn keys_unknown() -> Status {
+pub fn keys_stale() -> Status {
     let message = "the ledger has not told of keys for a day".to_owned();
     later(&KEYS_UNKNOWN, message, Duration::from_secs(5))
 }
@@ -260,7 +260,7 @@ pub fn queue_not_allowed(queue: &str) -> Status {
 }
 
 /// A call about all queues, by a key of some.
-pub fn installation_not_allowed(call: &str) -> Status {
+pub fn all_queues_required(call: &str) -> Status {
     simple(&QUEUE_NOT_ALLOWED, format!("{call} needs a key that reaches all queues"))
 }
 
@@ -284,11 +284,11 @@ pub fn reason_of(status: &Status) -> String {
 
 /// The server closes its streams.
 pub fn shutting_down() -> Status {
-    answer(EngineError::ShuttingDown)
+    to_status(EngineError::ShuttingDown)
 }
 
 /// The answer to an error.
-pub fn answer(error: EngineError) -> Status {
+pub fn to_status(error: EngineError) -> Status {
     let message = error.to_string();
     let pause = Duration::from_millis(500);
     match error {
@@ -337,7 +337,7 @@ pub fn answer(error: EngineError) -> Status {
         }
         EngineError::NotYetSafe { .. } => later(&NOT_YET_SAFE, message, pause),
         EngineError::Store(StoreError::Damaged(_)) => simple(&STORE_DAMAGED, message),
-        EngineError::Store(StoreError::Unknown(_) | StoreError::Unavailable(_))
+        EngineError::Store(StoreError::OutcomeUnknown(_) | StoreError::Unavailable(_))
         | EngineError::Ledger(LedgerError::Unavailable { .. } | LedgerError::Superseded { .. }) => {
             later(&STORE_UNAVAILABLE, message, pause)
         }

@@ -19,7 +19,7 @@ use sentinel_proto::jobs::v1::watch_response::Event;
 use tonic::Status;
 
 use super::from_wire;
-use super::status::{answer, invalid_field};
+use super::status::{to_status, invalid_field};
 use super::to_wire::{self, Parts};
 use crate::identity::Caller;
 
@@ -86,7 +86,7 @@ async fn jobs(
     };
     let cursor = match request.cursor.as_str() {
         "" => None,
-        cursor => Some(cursor.parse::<Cursor>().map_err(answer)?),
+        cursor => Some(cursor.parse::<Cursor>().map_err(to_status)?),
     };
     let selector = match selector {
         Selector::Jobs(ids) if !caller.scopes().is_all() => {
@@ -97,7 +97,7 @@ async fn jobs(
         selector => selector,
     };
     let is_by_ids = matches!(selector, Selector::Jobs(_));
-    let watch = engine.watch(selector, cursor, request.include_logs).await.map_err(answer)?;
+    let watch = engine.watch(selector, cursor, request.include_logs).await.map_err(to_status)?;
     let parts = Parts::of(request.view, Parts::Basic);
     let frames = Frames { watch, parts, is_by_ids, hidden, ready: VecDeque::new() };
     Ok(stream::try_unfold(frames, |mut frames| async move {
@@ -105,7 +105,7 @@ async fn jobs(
             if let Some(frame) = frames.ready.pop_front() {
                 return Ok(Some((frame, frames)));
             }
-            match frames.watch.next().await.map_err(answer)? {
+            match frames.watch.next().await.map_err(to_status)? {
                 None => return Ok(None),
                 Some(event) => frames.push(event),
             }
@@ -124,14 +124,14 @@ async fn seen(
     if ids.is_empty() || ids.len() > max {
         return Ok((ids, Vec::new()));
     }
-    let jobs = engine.get_many(&ids).await.map_err(answer)?;
-    let is_seen = |job: &Option<Arc<Job>>| job.as_ref().is_some_and(|job| caller.sees(job));
+    let jobs = engine.get_many(&ids).await.map_err(to_status)?;
+    let is_seen = |job: &Option<Arc<Job>>| job.as_ref().is_some_and(|job| caller.can_access(job));
     let (seen, others): (Vec<_>, Vec<_>) =
         ids.into_iter().zip(jobs).partition(|(_, job)| is_seen(job));
     let bare = |pairs: Vec<(JobId, _)>| pairs.into_iter().map(|(id, _)| id).collect();
     let (seen, others): (Vec<JobId>, Vec<JobId>) = (bare(seen), bare(others));
     match (seen.first(), others.first()) {
-        (None, Some(other)) => Err(answer(EngineError::JobNotFound(*other))),
+        (None, Some(other)) => Err(to_status(EngineError::JobNotFound(*other))),
         _ => Ok((seen, others)),
     }
 }

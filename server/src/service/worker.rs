@@ -15,7 +15,7 @@ use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 use tonic::{Code, Request, Response, Status, Streaming};
 
-use super::status::{answer, protocol};
+use super::status::{to_status, protocol_error};
 use crate::identity::Caller;
 
 /// A stream that does not begin with Hello in this time is closed.
@@ -23,14 +23,14 @@ const HELLO_WITHIN: Duration = Duration::from_secs(5);
 
 /// WorkerService on an engine.
 #[derive(Clone)]
-pub struct Workers {
+pub struct WorkerApi {
     engine: Engine,
     tasks: Tasks,
     closing: CancellationToken,
     server: Arc<str>,
 }
 
-impl Workers {
+impl WorkerApi {
     /// Sessions say GoAway when `closing` is cancelled. `server` is the name in Welcome.
     pub fn new(engine: Engine, tasks: Tasks, closing: CancellationToken, server: &str) -> Self {
         Self { engine, tasks, closing, server: server.into() }
@@ -45,26 +45,26 @@ impl Workers {
     ) -> Result<(), Status> {
         let first = tokio::time::timeout(HELLO_WITHIN, frames.message()).await;
         let hello = match first {
-            Err(_) => return Err(protocol("no Hello came within 5 s")),
+            Err(_) => return Err(protocol_error("no Hello came within 5 s")),
             Ok(frame) => match frame.map_err(unreadable)?.and_then(|frame| frame.frame) {
                 Some(session_request::Frame::Hello(hello)) => wire::hello(hello, &self.server)?,
-                Some(_) => return Err(protocol("the first frame is not Hello")),
-                None => return Err(protocol("the stream ended before Hello")),
+                Some(_) => return Err(protocol_error("the first frame is not Hello")),
+                None => return Err(protocol_error("the stream ended before Hello")),
             },
         };
         for queue in &hello.queues {
-            caller.may_use(queue)?;
+            caller.check_queue(queue)?;
         }
         let fault = Arc::new(Mutex::new(None));
         // The layer ends what goes out; what comes in under a key that is over ends here.
         let incoming = incoming(frames, fault.clone());
         let over = {
             let caller = caller.clone();
-            async move { caller.ended().await }
+            async move { caller.key_ended().await }
         };
         let incoming = incoming.take_until(over).boxed();
         let ended = self.engine.run_session(hello, incoming, lanes, self.closing.clone());
-        ended.await.map_err(answer)?;
+        ended.await.map_err(to_status)?;
         let fault = fault.lock().unwrap_or_else(PoisonError::into_inner).take();
         fault.map_or(Ok(()), Err)
     }
@@ -77,7 +77,7 @@ const fn is_unreadable(code: Code) -> bool {
 
 fn unreadable(status: Status) -> Status {
     match is_unreadable(status.code()) {
-        true => protocol(format!("a frame can not be read: {}", status.message())),
+        true => protocol_error(format!("a frame can not be read: {}", status.message())),
         false => status,
     }
 }
@@ -138,7 +138,7 @@ pub(super) fn from_any_frame(frame: SessionRequest) -> Result<Option<FromWorker>
 }
 
 #[tonic::async_trait]
-impl WorkerService for Workers {
+impl WorkerService for WorkerApi {
     type SessionStream = BoxStream<'static, Result<SessionResponse, Status>>;
 
     async fn session(

@@ -5,12 +5,12 @@ use std::fs::OpenOptions;
 use std::io::{self, Write};
 use std::time::Duration;
 
-use sentinel_client::worker::{Context, HandlerError, Outcome};
+use sentinel_client::worker::{HandlerError, JobContext, Outcome};
 
 use super::MAX_MS;
 use crate::payload::Fields;
 
-pub(super) async fn effect(job: Context) -> Result<Outcome, HandlerError> {
+pub(super) async fn effect(job: JobContext) -> Result<Outcome, HandlerError> {
     let mut fields = Fields::of(&job)?;
     let file = fields.text("file", None)?;
     let pause = Duration::from_millis(fields.number("ms", Some(0), MAX_MS)?);
@@ -23,11 +23,11 @@ pub(super) async fn effect(job: Context) -> Result<Outcome, HandlerError> {
         }
     }
     mark(&job, &file, "end").await?;
-    Ok(job.fence().into())
+    Ok(job.fencing_token().into())
 }
 
-async fn mark(job: &Context, file: &str, what: &'static str) -> Result<(), HandlerError> {
-    let line = format!("{}\t{}\t{what}\n", job.fence(), job.instance());
+async fn mark(job: &JobContext, file: &str, what: &'static str) -> Result<(), HandlerError> {
+    let line = format!("{}\t{}\t{what}\n", job.fencing_token(), job.instance());
     let path = file.to_owned();
     // fsync takes milliseconds; other handlers share the runtime's threads.
     let appended = tokio::task::spawn_blocking(move || append(&path, &line));

@@ -8,7 +8,7 @@ use std::process::Stdio;
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-use sentinel_client::worker::{Context, HandlerError, LogLevel, Outcome};
+use sentinel_client::worker::{HandlerError, JobContext, LogLevel, Outcome};
 use serde_json::json;
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
@@ -41,7 +41,7 @@ struct Written {
 }
 
 pub(super) async fn run(
-    job: &Context,
+    job: &JobContext,
     command: &Command,
     guard: &Path,
 ) -> Result<Outcome, HandlerError> {
@@ -93,7 +93,12 @@ fn not_started(error: io::Error) -> HandlerError {
 
 /// Gives the order, and the two steps of a stop when there is a reason for it. Whether the guard
 /// still listens, the other side finds out.
-async fn direct(job: &Context, command: &Command, mut tell: OwnedWriteHalf, stop: &OnceLock<Stop>) {
+async fn direct(
+    job: &JobContext,
+    command: &Command,
+    mut tell: OwnedWriteHalf,
+    stop: &OnceLock<Stop>,
+) {
     let _ = tell.write_all(&order(job, command)).await;
     let _ = tell.write_all(&command.stdin).await;
     let why = tokio::select! {
@@ -106,12 +111,12 @@ async fn direct(job: &Context, command: &Command, mut tell: OwnedWriteHalf, stop
     tokio::time::sleep(command.grace).await;
 }
 
-fn order(job: &Context, command: &Command) -> Vec<u8> {
+fn order(job: &JobContext, command: &Command) -> Vec<u8> {
     let attempt = format!("{}/{}/{}", job.job_id(), job.run(), job.attempt());
     let about = [
         ("SENTINEL_JOB", job.job_id().to_owned()),
         ("SENTINEL_ATTEMPT", attempt),
-        ("SENTINEL_FENCE", job.fence()),
+        ("SENTINEL_FENCE", job.fencing_token()),
     ];
     let about = about.into_iter().map(|(name, value)| (name.to_owned(), value));
     let order = Order {
@@ -126,7 +131,7 @@ fn order(job: &Context, command: &Command) -> Vec<u8> {
     line
 }
 
-async fn pump(job: &Context, level: LogLevel, from: Option<impl AsyncRead + Unpin>) -> Written {
+async fn pump(job: &JobContext, level: LogLevel, from: Option<impl AsyncRead + Unpin>) -> Written {
     let mut written = Written::default();
     let Some(mut from) = from else { return written };
     let mut lines = Lines::default();
@@ -184,7 +189,7 @@ fn outcome(
             Err(HandlerError::retryable(text).with_code(format!("EXIT_{code}")))
         }
         (Some(End::Exit(code)), None) => {
-            Err(HandlerError::fatal(text).with_code(format!("EXIT_{code}")))
+            Err(HandlerError::non_retryable(text).with_code(format!("EXIT_{code}")))
         }
         (Some(End::Signal(signal)), None) => {
             Err(HandlerError::retryable(text).with_code(format!("SIGNAL_{signal}")))

@@ -41,7 +41,9 @@ impl ConnectError {
     pub(super) fn into_failure(self) -> HandlerError {
         let text = self.to_string();
         match self {
-            ConnectError::Refused { .. } => HandlerError::fatal(text).with_code("TARGET_REFUSED"),
+            ConnectError::Refused { .. } => {
+                HandlerError::non_retryable(text).with_code("TARGET_REFUSED")
+            }
             ConnectError::LookUp { .. } | ConnectError::NoAddress { .. } => {
                 HandlerError::retryable(text).with_code("HTTP_LOOK_UP")
             }

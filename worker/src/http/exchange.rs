@@ -11,7 +11,7 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
-use sentinel_client::worker::{Context, HandlerError, LogLevel};
+use sentinel_client::worker::{HandlerError, JobContext, LogLevel};
 use url::Url;
 
 use super::Shared;
@@ -66,9 +66,11 @@ impl ExchangeError {
         match self {
             ExchangeError::Connect(error) => error.into_failure(),
             ExchangeError::Http { .. } => HandlerError::retryable(text).with_code("HTTP_EXCHANGE"),
-            ExchangeError::Unsendable { .. } => HandlerError::fatal(text).with_code("BAD_PAYLOAD"),
+            ExchangeError::Unsendable { .. } => {
+                HandlerError::non_retryable(text).with_code("BAD_PAYLOAD")
+            }
             ExchangeError::Redirect { .. } | ExchangeError::TooManyRedirects { .. } => {
-                HandlerError::fatal(text).with_code("HTTP_REDIRECT")
+                HandlerError::non_retryable(text).with_code("HTTP_REDIRECT")
             }
         }
     }
@@ -76,7 +78,7 @@ impl ExchangeError {
 
 /// A request on its way.
 pub(super) struct Call<'a> {
-    pub(super) job: &'a Context,
+    pub(super) job: &'a JobContext,
     pub(super) shared: &'a Shared,
     pub(super) request: &'a Request,
 }

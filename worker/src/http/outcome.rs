@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::{HeaderMap, header};
-use sentinel_client::worker::{Context, HandlerError, LogLevel, Outcome};
+use sentinel_client::worker::{HandlerError, JobContext, LogLevel, Outcome};
 use serde_json::{Map, Value, json};
 
 use super::exchange::Response;
@@ -21,7 +21,7 @@ const SHOWN_CHARS: usize = 500;
 const MAX_RESULT_HEADER_BYTES: usize = 32 * 1024;
 
 pub(super) fn of(
-    job: &Context,
+    job: &JobContext,
     request: &Request,
     response: Response,
 ) -> Result<Outcome, HandlerError> {
@@ -39,13 +39,13 @@ pub(super) fn of(
     let error = match (request.retries(status), retry_after(&response.headers, wall_clock())) {
         (true, Some(pause)) => HandlerError::retryable(text).with_next_delay(pause),
         (true, None) => HandlerError::retryable(text),
-        (false, _) => HandlerError::fatal(text),
+        (false, _) => HandlerError::non_retryable(text),
     };
     Err(error.with_code(format!("HTTP_{}", status.as_u16())))
 }
 
 /// Leaves an error in the job's log, too.
-pub(super) fn told(job: &Context, error: HandlerError) -> HandlerError {
+pub(super) fn told(job: &JobContext, error: HandlerError) -> HandlerError {
     job.log(LogLevel::Error, error.message());
     error
 }

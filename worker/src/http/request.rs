@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::header::{self, HeaderName, HeaderValue};
 use http::{HeaderMap, Method, StatusCode};
-use sentinel_client::worker::{Context, HandlerError};
+use sentinel_client::worker::{HandlerError, JobContext};
 use serde_json::Value;
 use url::Url;
 
@@ -74,7 +74,7 @@ struct Retried {
 }
 
 impl Request {
-    pub(super) fn of(job: &Context, secrets: &Secrets) -> Result<Self, HandlerError> {
+    pub(super) fn of(job: &JobContext, secrets: &Secrets) -> Result<Self, HandlerError> {
         let request = Self::parse(job.payload(), secrets)?;
         Ok(request.about(job))
     }
@@ -114,7 +114,7 @@ impl Request {
     }
 
     /// Adds what tells the receiver about the job. An Idempotency-Key of the payload stays.
-    fn about(mut self, job: &Context) -> Self {
+    fn about(mut self, job: &JobContext) -> Self {
         let attempt = format!("{}/{}/{}", job.job_id(), job.run(), job.attempt());
         for (name, value) in [("sentinel-job", job.job_id()), ("sentinel-attempt", &attempt)] {
             // A job id of a server is a UUID; whatever else it were, it is left out.

@@ -36,7 +36,7 @@ fn every_answer_has_a_reason_of_the_catalogue_with_its_code() {
         EngineError::TooManyProducers,
         EngineError::NotYetSafe { level: sentinel_domain::Ack::Ledger, why: "x".into() },
         EngineError::ShuttingDown,
-        EngineError::Store(StoreError::Unknown("x".into())),
+        EngineError::Store(StoreError::OutcomeUnknown("x".into())),
         EngineError::Store(StoreError::Unavailable("x".into())),
         EngineError::Store(StoreError::Full("x".into())),
         EngineError::Store(StoreError::RolledBack("x".into())),
@@ -44,20 +44,20 @@ fn every_answer_has_a_reason_of_the_catalogue_with_its_code() {
         EngineError::Store(StoreError::Closed),
     ];
     let others = [
-        protocol("x"),
+        protocol_error("x"),
         credential_missing(),
         credential_invalid(),
-        credential_ended(Some(KeyEnd::Expired)),
-        credential_ended(Some(KeyEnd::Revoked)),
+        credential_ended(Some(KeyRejection::Expired)),
+        credential_ended(Some(KeyRejection::Revoked)),
         role_not_allowed(Role::Viewer, "x"),
         queue_not_allowed("x"),
-        installation_not_allowed("x"),
-        keys_unknown(),
+        all_queues_required("x"),
+        keys_stale(),
         key_not_found(KeyId(1)),
         too_many_keys("x".into()),
     ];
     let mut seen = Vec::new();
-    for status in errors.map(answer).into_iter().chain(others) {
+    for status in errors.map(to_status).into_iter().chain(others) {
         let info = status.get_details_error_info().expect("every error has one");
         let reason = CATALOGUE.iter().find(|r| r.name == info.reason).expect("in the catalogue");
         assert_eq!((status.code(), info.domain.as_str()), (reason.code, DOMAIN));

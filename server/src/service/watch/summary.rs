@@ -8,7 +8,7 @@ use sentinel_proto::jobs::v1::watch_response::Event;
 use tonic::Status;
 
 use crate::identity::Caller;
-use crate::service::status::{answer, invalid_field};
+use crate::service::status::{to_status, invalid_field};
 use crate::service::to_wire;
 
 /// Opens the summaries of a watch, which may be all that it shows.
@@ -24,14 +24,14 @@ pub(super) fn open(
         return Err(invalid_field("summary.queues", text));
     }
     for queue in &selection.queues {
-        caller.may_use(queue)?;
+        caller.check_queue(queue)?;
     }
     let queues = selection.queues.into_iter().map(Into::into).collect();
     let selection = SummarySelection { queues, within: caller.scopes().clone() };
-    let summaries = engine.summaries(selection, is_alone).map_err(answer)?;
+    let summaries = engine.summaries(selection, is_alone).map_err(to_status)?;
     Ok(stream::try_unfold(summaries, move |mut summaries| async move {
         loop {
-            let event = match summaries.next().await.map_err(answer)? {
+            let event = match summaries.next().await.map_err(to_status)? {
                 Some(summary) => Event::Summary(to_summary(&summary)),
                 // The jobs have their own, with a cursor.
                 None if !is_alone => continue,

@@ -6,11 +6,11 @@ use bytes::Bytes;
 use prost_types::Duration;
 use sentinel_domain::limits::{
     DELAY_MAX_MS, DESCRIPTION_BYTES, ERROR_BYTES, ERROR_CODE_BYTES, KEY_BYTES, KIND_SCHEMA_BYTES,
-    LABELS, LOG_LINE_BYTES, NAME_BYTES, OUTPUT_PIECE_BYTES, PROGRESS_BYTES, RETRY_CAP_MAX_MS,
-    WORKER_CAPABILITIES, WORKER_CREDIT,
+    LABELS, LOG_LINE_BYTES, NAME_BYTES, OUTPUT_CHUNK_BYTES, PROGRESS_BYTES, RETRY_CAP_MAX_MS,
+    WORKER_CAPABILITIES, WORKER_CREDITS,
 };
 use sentinel_domain::{
-    Command, Job, JobError, Label, Lease, Progress, SessionId, Violation, check_name,
+    Command, Job, JobError, Label, LeaseId, Progress, SessionId, FieldViolation, check_name,
 };
 use sentinel_engine::DeclaredKind;
 use sentinel_engine::session::{
@@ -25,7 +25,7 @@ use sentinel_proto::workers::v1::session_response::Frame as Out;
 use tonic::Status;
 
 use crate::service::from_wire::{job_id, nearest_time, shown, span_ms};
-use crate::service::status::{invalid, invalid_field, protocol};
+use crate::service::status::{invalid, invalid_field, protocol_error};
 use crate::service::to_wire::{duration, timestamp};
 
 /// Items of one frame, also where the protocol names no number of its own.
@@ -34,7 +34,7 @@ const ITEMS_MAX: usize = 1_000;
 fn bounded<T>(items: Vec<T>, what: &str) -> Result<Vec<T>, Status> {
     if items.len() > ITEMS_MAX {
         let count = items.len();
-        return Err(protocol(format!("a frame has {count} {what}: at most {ITEMS_MAX}")));
+        return Err(protocol_error(format!("a frame has {count} {what}: at most {ITEMS_MAX}")));
     }
     Ok(items)
 }
@@ -46,18 +46,17 @@ fn session(field: &str, text: &str) -> Result<SessionId, Status> {
 fn held(lease: wire::Lease) -> Result<Held, Status> {
     Ok(Held {
         id: job_id("lease.job_id", &lease.job_id)?,
-        lease: Lease {
+        lease: LeaseId {
             run: lease.run,
             attempt: lease.attempt,
             epoch: lease.epoch,
             session: session("lease.session", &lease.session)?,
-            granted_at: 0,
         },
     })
 }
 
 fn some_held(lease: Option<wire::Lease>) -> Result<Held, Status> {
-    held(lease.ok_or_else(|| protocol("a frame has no lease"))?)
+    held(lease.ok_or_else(|| protocol_error("a frame has no lease"))?)
 }
 
 fn lease(held: &Held) -> wire::Lease {
@@ -76,12 +75,12 @@ fn bytes_bound(bytes: u64) -> Option<i64> {
 
 /// What is wrong with what nobody schedules by: kept and shown as it is said, so it is bounded
 /// here.
-fn unscheduled(hello: &wire::Hello) -> Vec<Violation> {
+fn unscheduled(hello: &wire::Hello) -> Vec<FieldViolation> {
     let mut found = Vec::new();
     let mut bytes = |field: String, len: usize, max: u64| {
         if len as u64 > max {
             let text = format!("{len} bytes is too long: at most {max} bytes");
-            found.push(Violation::new(field, text));
+            found.push(FieldViolation::new(field, text));
         }
     };
     bytes("hello.build".into(), hello.build.len(), NAME_BYTES);
@@ -92,11 +91,11 @@ fn unscheduled(hello: &wire::Hello) -> Vec<Violation> {
     }
     for kind in hello.kinds.iter().filter(|kind| !is_object_or_empty(&kind.input_schema)) {
         let field = format!("hello.kinds[{:?}].input_schema", shown(&kind.name));
-        found.push(Violation::new(field, "is not a JSON object"));
+        found.push(FieldViolation::new(field, "is not a JSON object"));
     }
     if hello.labels.len() as u64 > LABELS {
         let text = format!("{} labels is too many: at most {LABELS}", hello.labels.len());
-        found.push(Violation::new("hello.labels", text));
+        found.push(FieldViolation::new("hello.labels", text));
         return found;
     }
     for (key, value) in &hello.labels {
@@ -104,7 +103,7 @@ fn unscheduled(hello: &wire::Hello) -> Vec<Violation> {
         check_name(&mut found, &field, key);
         if value.len() as u64 > KEY_BYTES {
             let text = format!("{} bytes is too long: at most {KEY_BYTES} bytes", value.len());
-            found.push(Violation::new(field, text));
+            found.push(FieldViolation::new(field, text));
         }
     }
     found
@@ -185,7 +184,7 @@ fn job_error(error: Option<jobs::JobError>) -> JobError {
 fn report_item(item: wire::ReportItem) -> Result<ReportItem, Status> {
     let held = some_held(item.lease)?;
     let (lease, started_at) = (held.lease, item.started_at.map(nearest_time));
-    let outcome = item.outcome.ok_or_else(|| protocol("a report has no outcome"))?;
+    let outcome = item.outcome.ok_or_else(|| protocol_error("a report has no outcome"))?;
     let command = match outcome {
         Outcome::Succeeded(done) => {
             Command::Succeed { lease, started_at, result: Bytes::copy_from_slice(&done.result) }
@@ -231,20 +230,20 @@ fn log_line(line: jobs::LogLine) -> LogLine {
 }
 
 fn piece(data: &[u8]) -> Result<Bytes, Status> {
-    let is_allowed = (1..=OUTPUT_PIECE_BYTES as usize).contains(&data.len());
+    let is_allowed = (1..=OUTPUT_CHUNK_BYTES as usize).contains(&data.len());
     is_allowed.then(|| Bytes::copy_from_slice(data)).ok_or_else(|| {
-        let text = format!("{} bytes are out of range: 1..={OUTPUT_PIECE_BYTES}", data.len());
+        let text = format!("{} bytes are out of range: 1..={OUTPUT_CHUNK_BYTES}", data.len());
         invalid_field("output.data", text)
     })
 }
 
 pub(super) fn from_worker(frame: wire::SessionRequest) -> Result<FromWorker, Status> {
-    let frame = frame.frame.ok_or_else(|| protocol("a frame is empty or of a newer protocol"))?;
+    let frame = frame.frame.ok_or_else(|| protocol_error("a frame is empty or of a newer protocol"))?;
     Ok(match frame {
-        In::Hello(_) => return Err(protocol("Hello came twice")),
+        In::Hello(_) => return Err(protocol_error("Hello came twice")),
         In::Credit(credit) => {
-            if u64::from(credit.jobs) > WORKER_CREDIT {
-                let text = format!("{} is out of range: 0..={WORKER_CREDIT}", credit.jobs);
+            if u64::from(credit.jobs) > WORKER_CREDITS {
+                let text = format!("{} is out of range: 0..={WORKER_CREDITS}", credit.jobs);
                 return Err(invalid_field("credit.jobs", text));
             }
             FromWorker::Credit { jobs: credit.jobs as usize, bytes: bytes_bound(credit.bytes) }

@@ -1,10 +1,10 @@
-//! "Did you mean ...?": the known name closest to a misspelt one.
+//! Suggests a known name for a misspelt one.
 
-/// Further away than this it is another word, not a slip.
+/// Names with more edits than this are not suggested.
 const MAX_EDITS: usize = 3;
 
-/// The candidate with the fewest edits, if that is few for the length of the word.
-pub(super) fn nearest<'a>(
+/// Returns the candidate with the fewest edits, if there are few compared to its length.
+pub(super) fn closest<'a>(
     word: &str,
     candidates: impl Iterator<Item = &'a str>,
 ) -> Option<&'a str> {
@@ -16,7 +16,7 @@ pub(super) fn nearest<'a>(
         .map(|(_, candidate)| candidate)
 }
 
-/// Insertions, deletions and replacements from one text to the other.
+/// Returns the Levenshtein distance in bytes.
 fn edits(from: &str, to: &str) -> usize {
     let to = to.as_bytes();
     let mut row: Vec<usize> = (0..=to.len()).collect();
@@ -37,9 +37,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn slips_are_recognised_and_other_words_are_not() {
+    fn only_a_similar_name_is_suggested() {
         let names = ["listen", "ops_listen", "session_ttl", "ping"];
-        let of = |word| nearest(word, names.into_iter());
+        let of = |word| closest(word, names.into_iter());
         assert_eq!(of("lissen"), Some("listen"));
         assert_eq!(of("session-ttl"), Some("session_ttl"));
         assert_eq!(of("sesion_tll"), Some("session_ttl"));
