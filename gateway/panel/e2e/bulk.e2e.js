@@ -44,7 +44,9 @@ test("all that match are counted, and cancelled only then", async () => {
   await until("rows are shown", async () => (await rows().count()) > 5);
   await page.getByRole("button", { name: "Cancel many jobs" }).click();
   const dialog = page.getByRole("dialog", { name: "Cancel many jobs" });
-  await dialog.getByText(new RegExp(`To be cancelled, of what has not ended: ${MATCHING} jobs`)).waitFor();
+  await dialog
+    .getByText(new RegExp(`To be cancelled, of what has not ended: ${MATCHING} jobs`))
+    .waitFor();
   assert.equal(await cancelled(), 0);
   await dialog.getByRole("button", { name: "Cancel them" }).click();
   await dialog.getByText("Done.").waitFor();

@@ -21,7 +21,12 @@ const locked = await scene({ isLocked: true });
 const ids = await inEveryState(here);
 const first = await enqueue(here, "echo", {}, { dependsOn: [ids.running] });
 const second = await enqueue(here, "noop", {}, { dependsOn: [ids.running, ids.succeeded] });
-ids.blocked = await enqueue(here, "progress", { steps: 3 }, { dependsOn: [first, second, ids.succeeded] });
+ids.blocked = await enqueue(
+  here,
+  "progress",
+  { steps: 3 },
+  { dependsOn: [first, second, ids.succeeded] },
+);
 // For the audit trail.
 await locked.queues.createQueue({ queue: { name: "mail" } });
 
@@ -98,5 +103,8 @@ async function violations(page, name) {
     window.axe.run(document, { runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"] }),
   );
   assert.ok(passes.length > 10, `${name}: axe looked at nothing`);
-  return violations.map(({ id, help, nodes }) => `${name}: ${id}: ${help}: ${nodes.map((node) => node.html.slice(0, 120)).join(" ; ")}`);
+  return violations.map(
+    ({ id, help, nodes }) =>
+      `${name}: ${id}: ${help}: ${nodes.map((node) => node.html.slice(0, 120)).join(" ; ")}`,
+  );
 }

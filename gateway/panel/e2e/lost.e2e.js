@@ -24,14 +24,22 @@ for (const who of ["server", "gateway"]) {
     const id = await enqueue(here, "noop", {}, { delay: { seconds: 3600n } });
     const page = await here.open(`/jobs/${id}`);
     await mark(page);
-    await page.getByRole("main").getByText(/scheduled/i).first().waitFor();
+    await page
+      .getByRole("main")
+      .getByText(/scheduled/i)
+      .first()
+      .waitFor();
     await world[who].kill();
     await page.getByRole("status").filter({ hasText: LOST }).first().waitFor();
     await (who === "server" ? world.startServer() : world.startGateway());
     await until("calls work", () => here.jobs.get({ id }));
     // Before the page is back, perhaps: then it is told by its cursor.
     await here.jobs.cancel({ id });
-    await page.getByRole("main").getByText(/cancelled/i).first().waitFor();
+    await page
+      .getByRole("main")
+      .getByText(/cancelled/i)
+      .first()
+      .waitFor();
     await page.getByRole("status").filter({ hasText: LOST }).first().waitFor({ state: "hidden" });
     assert.ok(await isMarked(page));
     await page.context().close();

@@ -26,11 +26,16 @@ test("a list of 100,000 jobs is scrolled through", async (t) => {
   const first = await list.getByRole("row").nth(3).textContent();
   await list.getByRole("row").nth(3).hover();
   for (let turn = 0; turn < 60; turn += 1) await page.mouse.wheel(0, 6000);
-  await until("other rows are shown", async () => (await list.getByRole("row").nth(3).textContent()) !== first);
+  await until(
+    "other rows are shown",
+    async () => (await list.getByRole("row").nth(3).textContent()) !== first,
+  );
   const { longTasksMs, frameGapsMs } = await felt(page);
   const drawn = await list.getByRole("row").count();
-  t.diagnostic(`rows drawn ${drawn}, frame gap p95 ${quantile(frameGapsMs, 0.95).toFixed(0)} ms, ` +
-    `longest task ${Math.max(0, ...longTasksMs).toFixed(0)} ms`);
+  t.diagnostic(
+    `rows drawn ${drawn}, frame gap p95 ${quantile(frameGapsMs, 0.95).toFixed(0)} ms, ` +
+      `longest task ${Math.max(0, ...longTasksMs).toFixed(0)} ms`,
+  );
   assert.ok(drawn < 1000, `${drawn} rows are drawn`);
   await page.context().close();
 });
@@ -47,8 +52,10 @@ test("the page answers a person within the bound while 1,000 job events a second
   const rate = await busy.stop();
   const paintsMs = interactions.map(({ durationMs }) => durationMs);
   const slowest = Math.max(0, ...paintsMs);
-  t.diagnostic(`${rate.toFixed(0)} events/s, ${interactions.length} interactions over 16 ms, ` +
-    `slowest to next paint ${slowest} ms, longest task ${Math.max(0, ...longTasksMs).toFixed(0)} ms`);
+  t.diagnostic(
+    `${rate.toFixed(0)} events/s, ${interactions.length} interactions over 16 ms, ` +
+      `slowest to next paint ${slowest} ms, longest task ${Math.max(0, ...longTasksMs).toFixed(0)} ms`,
+  );
   assert.ok(rate > EVENTS_PER_SECOND / 2, `only ${rate} events a second`);
   assert.ok(quantile(paintsMs, 0.9) < NEXT_PAINT_MAX_MS, String(paintsMs));
   await page.context().close();

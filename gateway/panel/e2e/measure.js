@@ -27,7 +27,11 @@ export async function observe(page) {
 export async function felt(page) {
   return page.evaluate(() => {
     const { interactions, longTasksMs, frameGapsMs } = window.felt;
-    const taken = { interactions: [...interactions], longTasksMs: [...longTasksMs], frameGapsMs: [...frameGapsMs] };
+    const taken = {
+      interactions: [...interactions],
+      longTasksMs: [...longTasksMs],
+      frameGapsMs: [...frameGapsMs],
+    };
     interactions.length = longTasksMs.length = frameGapsMs.length = 0;
     return taken;
   });

@@ -12,7 +12,9 @@ const GROWTH_MAX = 0.05;
 /** Until it has seen as many jobs as it keeps: five minutes of thirty, and never much less. */
 const SETTLING_MINUTES = Math.max(5, MINUTES / 6);
 
-test("panel::soak_memory_stays_what_it_was", { timeout: (SETTLING_MINUTES + MINUTES + 5) * 60_000 }, async (t) => {
+test("panel::soak_memory_stays_what_it_was", {
+  timeout: (SETTLING_MINUTES + MINUTES + 5) * 60_000,
+}, async (t) => {
   const here = await scene({ worker: ["--concurrency", "200"] });
   const page = await here.open("/");
   const busy = load(here, EVENTS_PER_SECOND);
@@ -30,7 +32,10 @@ test("panel::soak_memory_stays_what_it_was", { timeout: (SETTLING_MINUTES + MINU
   const end = await least((MINUTES * 5) / 6);
   const rate = await busy.stop();
   const growth = end / settled - 1;
-  const report = { test: "panel", checked: { events: Math.round(rate * (SETTLING_MINUTES + (MINUTES * 5) / 6) * 60) } };
+  const report = {
+    test: "panel",
+    checked: { events: Math.round(rate * (SETTLING_MINUTES + (MINUTES * 5) / 6) * 60) },
+  };
   t.diagnostic(`from ${settled} to ${end}: ${(growth * 100).toFixed(1)} %`);
   console.log(`soak ${JSON.stringify(report)}`);
   assert.ok(growth < GROWTH_MAX, `the heap grew by ${(growth * 100).toFixed(1)} %`);

@@ -1,7 +1,13 @@
 // A panel in Chromium before a real server with a real worker, and jobs in every state.
 import { after } from "node:test";
 import { openPage, startBrowser } from "../../tests/web/harness/browser.js";
-import { demo, JobService, QueueService, State, webClient } from "../../tests/web/harness/contract.js";
+import {
+  demo,
+  JobService,
+  QueueService,
+  State,
+  webClient,
+} from "../../tests/web/harness/contract.js";
 import { until } from "../../tests/web/harness/wait.js";
 import { World } from "../../tests/web/harness/world.js";
 
@@ -24,7 +30,10 @@ export async function scene({ isLocked = false, worker = [], gateway = [] } = {}
   const jobs = webClient(JobService, world.url, { headers });
   const queues = webClient(QueueService, world.url, { headers });
   await until("the server answers", () => jobs.counts({}));
-  const fleet = await world.startWorker(worker, credential ? { SENTINEL_CREDENTIAL: credential } : {});
+  const fleet = await world.startWorker(
+    worker,
+    credential ? { SENTINEL_CREDENTIAL: credential } : {},
+  );
   const open = (path = "/", options = {}) => openPage(browser, `${world.url}${path}`, options);
   return { world, browser, jobs, queues, credential, open, worker: fleet };
 }
@@ -49,7 +58,12 @@ const HOUR = { seconds: 3600n };
 export async function inEveryState(scene) {
   const ids = {
     running: await enqueue(scene, "sleep", { ms: 3_600_000 }, { labels: { customer: "acme" } }),
-    succeeded: await enqueue(scene, "progress", { steps: 5, step_ms: 10 }, { labels: { customer: "acme" } }),
+    succeeded: await enqueue(
+      scene,
+      "progress",
+      { steps: 5, step_ms: 10 },
+      { labels: { customer: "acme" } },
+    ),
     failed: await enqueue(scene, "fail", { message: "the printer is on fire" }, { retry: ONCE }),
     cancelled: await enqueue(scene, "echo", { order: 42 }, { delay: HOUR }),
     scheduled: await enqueue(scene, "echo", { order: 43 }, { delay: HOUR, priority: 5 }),

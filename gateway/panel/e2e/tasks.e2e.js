@@ -35,7 +35,11 @@ test("a running job is cancelled from its page, and retried", async () => {
   await inState(here, id, "RUNNING");
   await page.getByRole("button", { name: NAMES.cancel }).first().click();
   await inState(here, id, "CANCELLED");
-  await page.getByRole("main").getByText(/cancelled/i).first().waitFor();
+  await page
+    .getByRole("main")
+    .getByText(/cancelled/i)
+    .first()
+    .waitFor();
   await page.getByRole("button", { name: NAMES.retry }).first().click();
   await inState(here, id, "RUNNING");
   await here.jobs.cancel({ id });
@@ -51,10 +55,15 @@ test("a key that may only look is told so, and one that is revoked is asked for 
   const other = await here.open(`/jobs/${id}`);
   await signIn(other, looker.credential);
   await other.getByRole("button", { name: NAMES.cancel }).first().click();
-  await other.getByText(/your key may not do this/i).first().waitFor();
+  await other
+    .getByText(/your key may not do this/i)
+    .first()
+    .waitFor();
   await inState(here, id, "RUNNING");
   const headers = { authorization: `Bearer ${here.credential}` };
-  await webClient(KeyService, here.world.url, { headers }).revokeKey({ id: looker.credential.split("_")[1] });
+  await webClient(KeyService, here.world.url, { headers }).revokeKey({
+    id: looker.credential.split("_")[1],
+  });
   await other.getByLabel(NAMES.key).waitFor();
   await other.context().close();
 });

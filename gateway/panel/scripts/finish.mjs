@@ -28,6 +28,9 @@ for (const name of first) {
   }
 }
 if (first.size === 0) throw new Error("index.html names no script: was the panel built?");
-const gzip = [...first].reduce((sum, name) => sum + gzipSync(readFileSync(join(dist, name))).length, 0);
+const gzip = [...first].reduce(
+  (sum, name) => sum + gzipSync(readFileSync(join(dist, name))).length,
+  0,
+);
 console.log(`first load: ${gzip} bytes of JavaScript with gzip, of ${BOUND_BYTES} at most`);
 if (gzip > BOUND_BYTES) process.exit(1);

@@ -8,7 +8,11 @@ import { fileURLToPath } from "node:url";
 
 const here = join(dirname(fileURLToPath(import.meta.url)), "..");
 const bin = join(here, "node_modules/.bin");
-const google = ["google/api/annotations.proto", "google/api/http.proto", "google/rpc/error_details.proto"];
+const google = [
+  "google/api/annotations.proto",
+  "google/api/http.proto",
+  "google/rpc/error_details.proto",
+];
 const plugins = [{ local: "protoc-gen-es", out: "src/gen", opt: ["target=ts"] }];
 
 // One folder for all, since buf finds no import outside of its module.

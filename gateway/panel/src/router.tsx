@@ -6,11 +6,15 @@ import {
   createRouter,
   lazyRouteComponent,
 } from "@tanstack/react-router";
-import { NotFound, Crashed } from "./shell/fallbacks";
+import { Crashed, NotFound } from "./shell/fallbacks";
 import { Shell } from "./shell/shell";
 import { parseFilter } from "./ui/filter";
 
-const root = createRootRoute({ component: Shell, notFoundComponent: NotFound, errorComponent: Crashed });
+const root = createRootRoute({
+  component: Shell,
+  notFoundComponent: NotFound,
+  errorComponent: Crashed,
+});
 
 const text = (search: Record<string, unknown>, name: string): string | undefined => {
   const value = search[name];
@@ -82,7 +86,11 @@ const tree = root.addChildren([
   auditRoute,
 ]);
 
-export const router = createRouter({ routeTree: tree, defaultPreload: "intent", scrollRestoration: true });
+export const router = createRouter({
+  routeTree: tree,
+  defaultPreload: "intent",
+  scrollRestoration: true,
+});
 
 declare module "@tanstack/react-router" {
   interface Register {

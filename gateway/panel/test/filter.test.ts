@@ -1,18 +1,24 @@
 // A filter survives its way through an address, and what is none is told.
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { create } from "@bufbuild/protobuf";
 import { JobState } from "../src/gen/sentinel/jobs/v1/job_pb";
-import { cell } from "../src/screens/search/export";
+import { WatchSummarySchema } from "../src/gen/sentinel/jobs/v1/job_service_pb";
 import { emptyDraft, mistakesInDraft, specOf } from "../src/screens/new-job/draft";
-import { millisIn, momentOf, localTime } from "../src/ui/spans";
 import { extended, POINTS_MAX } from "../src/screens/queues/history";
+import { cell } from "../src/screens/search/export";
 import { mayBulk } from "../src/ui/bulk";
 import { filterOf, mistakesIn, parseFilter } from "../src/ui/filter";
-import { create } from "@bufbuild/protobuf";
-import { WatchSummarySchema } from "../src/gen/sentinel/jobs/v1/job_service_pb";
+import { localTime, millisIn, momentOf } from "../src/ui/spans";
 
 test("an address becomes the filter it says", () => {
-  const search = parseFilter({ state: "failed,running", queue: 7, label: "a=b=c,d=", kind: " ", other: "x" });
+  const search = parseFilter({
+    state: "failed,running",
+    queue: 7,
+    label: "a=b=c,d=",
+    kind: " ",
+    other: "x",
+  });
   assert.deepEqual(search, { state: "failed,running", queue: "7", label: "a=b=c,d=" });
   const filter = filterOf(search);
   assert.deepEqual(filter.states, [JobState.FAILED, JobState.RUNNING]);
@@ -29,7 +35,8 @@ test("what is no filter is told and left out", () => {
 
 test("nothing is done to all jobs of a filter that is mistaken or names none", () => {
   assert.ok(mayBulk({ queue: "mail", state: "failed" }));
-  for (const part of [{ state: "faild" }, { label: "tenant" }, { after: "soon" }]) assert.ok(!mayBulk({ queue: "mail", ...part }));
+  for (const part of [{ state: "faild" }, { label: "tenant" }, { after: "soon" }])
+    assert.ok(!mayBulk({ queue: "mail", ...part }));
   for (const search of [{}, { queue: "," }, { after: "2026-01-01" }]) assert.ok(!mayBulk(search));
 });
 
@@ -41,7 +48,10 @@ test("a spreadsheet takes no cell for a formula", () => {
 });
 
 test("spans of time are what they say, and nothing else is one", () => {
-  assert.deepEqual(["90s", "15m", "2h", "3d", "250ms", "1.5s"].map(millisIn), [90e3, 9e5, 7.2e6, 2.592e8, 250, 1500]);
+  assert.deepEqual(
+    ["90s", "15m", "2h", "3d", "250ms", "1.5s"].map(millisIn),
+    [90e3, 9e5, 7.2e6, 2.592e8, 250, 1500],
+  );
   for (const text of ["", "5", "s", "-1s", "1 week"]) assert.equal(millisIn(text), undefined, text);
 });
 
@@ -53,7 +63,13 @@ test("a moment that is typed is the same for whoever is sent it", () => {
 });
 
 test("a draft becomes the job it says, byte for byte", () => {
-  const draft = { ...emptyDraft("q", "k"), payload: '{"n": 12345678901234567890}', labels: "a=b=c", when: "delay" as const, delay: "1.5s" };
+  const draft = {
+    ...emptyDraft("q", "k"),
+    payload: '{"n": 12345678901234567890}',
+    labels: "a=b=c",
+    when: "delay" as const,
+    delay: "1.5s",
+  };
   assert.equal(mistakesInDraft(draft).size, 0);
   const spec = specOf(draft);
   assert.equal(new TextDecoder().decode(spec.payload), draft.payload);
@@ -64,9 +80,11 @@ test("a draft becomes the job it says, byte for byte", () => {
 });
 
 test("the picture of a queue keeps five minutes and no queue that is gone", () => {
-  const summary = (queue: string) => create(WatchSummarySchema, { queues: [{ queue, enqueuedPerSecond: 1 }] });
+  const summary = (queue: string) =>
+    create(WatchSummarySchema, { queues: [{ queue, enqueuedPerSecond: 1 }] });
   let history: ReturnType<typeof extended> = new Map();
-  for (let count = 0; count < POINTS_MAX + 10; count += 1) history = extended(history, summary("a"));
+  for (let count = 0; count < POINTS_MAX + 10; count += 1)
+    history = extended(history, summary("a"));
   assert.equal(history.get("a")?.length, POINTS_MAX);
   assert.deepEqual([...extended(history, summary("b")).keys()], ["b"]);
 });

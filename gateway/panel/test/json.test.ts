@@ -4,7 +4,8 @@ import { test } from "node:test";
 import { mistakeIn, partsOf, prettyJson, textOfBytes } from "../src/ui/json";
 
 test("numbers keep their digits when JSON is set out in lines", () => {
-  const text = '{"id":12345678901234567890,"price":1.10,"far":1e400,"list":[-0.0,{"a":[]}],"none":{}}';
+  const text =
+    '{"id":12345678901234567890,"price":1.10,"far":1e400,"list":[-0.0,{"a":[]}],"none":{}}';
   assert.equal(
     prettyJson(text),
     [
@@ -60,13 +61,18 @@ test("a mistake has its line and column, whatever the browser says", () => {
     assert.deepEqual([found?.line, found?.column], [line, column], text);
     assert.doesNotMatch(found?.message ?? "", /position/);
   }
-  for (const text of ["1", " null ", '{"a":[{},[],"",-1.5E+3]}']) assert.equal(mistakeIn(text), undefined);
+  for (const text of ["1", " null ", '{"a":[{},[],"",-1.5E+3]}'])
+    assert.equal(mistakeIn(text), undefined);
 });
 
 test("the parts of a value are as they were written, the last of a name counts", () => {
   assert.deepEqual(
     [...(partsOf('{"o":{"n":1},"n":1.10,"\\u0061": [1, 2] ,"n":18446744073709551615}') ?? [])],
-    [["o", '{"n":1}'], ["n", "18446744073709551615"], ["a", "[1, 2]"]],
+    [
+      ["o", '{"n":1}'],
+      ["n", "18446744073709551615"],
+      ["a", "[1, 2]"],
+    ],
   );
   assert.deepEqual([...(partsOf('[{"a":1},[],"x"]') ?? []).values()], ['{"a":1}', "[]", '"x"']);
   assert.equal(partsOf("1"), undefined);

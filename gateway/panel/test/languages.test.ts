@@ -10,8 +10,10 @@ function texts(words: object, path = ""): Map<string, string> {
   for (const [name, value] of Object.entries(words) as [string, unknown][]) {
     const at = `${path}${name}`;
     if (typeof value === "string") found.set(at, value);
-    else if (typeof value === "function") found.set(at, String(value(...Array.from({ length: value.length }, (_, n) => `<${n}>`))));
-    else if (typeof value === "object" && value !== null) for (const [inner, text] of texts(value, `${at}.`)) found.set(inner, text);
+    else if (typeof value === "function")
+      found.set(at, String(value(...Array.from({ length: value.length }, (_, n) => `<${n}>`))));
+    else if (typeof value === "object" && value !== null)
+      for (const [inner, text] of texts(value, `${at}.`)) found.set(inner, text);
   }
   return found;
 }
@@ -26,6 +28,8 @@ test("no text is empty", () => {
 
 test("both languages say the same things, with the same figures in them", () => {
   assert.deepEqual([...french.keys()].sort(), [...english.keys()].sort());
-  const places = (text: string | undefined) => [...(text ?? "").matchAll(/<\d>/g)].map(String).sort();
-  for (const [path, text] of english) assert.deepEqual(new Set(places(french.get(path))), new Set(places(text)), path);
+  const places = (text: string | undefined) =>
+    [...(text ?? "").matchAll(/<\d>/g)].map(String).sort();
+  for (const [path, text] of english)
+    assert.deepEqual(new Set(places(french.get(path))), new Set(places(text)), path);
 });

@@ -76,7 +76,10 @@ test("a stream that broke resumes after its last event, with longer and longer p
     await new Promise((next) => setImmediate(next));
   }
   assert.ok(opened[0]! >= 500 && opened[0]! <= 700, `first pause ${opened[0]}`);
-  assert.ok(opened.every((pause) => pause <= 10_200), `pauses ${opened.join()}`);
+  assert.ok(
+    opened.every((pause) => pause <= 10_200),
+    `pauses ${opened.join()}`,
+  );
   assert.ok(opened.at(-1)! >= 9_000, `last pause ${opened.at(-1)}`);
 });
 
@@ -201,7 +204,10 @@ test("log lines go to those who listen, and each stream that begins is counted",
   const scene = await watching();
   const heard: string[] = [];
   scene.hub.onLogs((id, lines) => heard.push(...lines.map(({ text }) => `${id === A} ${text}`)));
-  scene.streams[0]!.send({ case: "log", value: { id: A, lines: [{ text: "one" }, { text: "two" }] } });
+  scene.streams[0]!.send({
+    case: "log",
+    value: { id: A, lines: [{ text: "one" }, { text: "two" }] },
+  });
   await until(() => heard.length === 2);
   assert.deepEqual(heard, ["true one", "true two"]);
   assert.equal(scene.hub.begun(), 1);

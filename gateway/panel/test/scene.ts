@@ -2,13 +2,13 @@
 // hand, and frames of the screen come when the test says so.
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { createClient, createRouterTransport } from "@connectrpc/connect";
+import { JobSchema, JobState } from "../src/gen/sentinel/jobs/v1/job_pb";
 import {
   JobService,
   type WatchRequest,
   type WatchResponse,
   WatchResponseSchema,
 } from "../src/gen/sentinel/jobs/v1/job_service_pb";
-import { JobSchema, JobState } from "../src/gen/sentinel/jobs/v1/job_pb";
 import { LiveHub } from "../src/live/hub";
 
 export const A = "01900000-0000-7000-8000-00000000000a";
@@ -107,7 +107,9 @@ export class Scene {
   pass(ms: number): void {
     const until = this.now + ms;
     for (;;) {
-      const [next] = [...this.#timers].filter(({ at }) => at <= until).sort((one, two) => one.at - two.at);
+      const [next] = [...this.#timers]
+        .filter(({ at }) => at <= until)
+        .sort((one, two) => one.at - two.at);
       if (!next) break;
       this.#timers.delete(next);
       this.now = next.at;

@@ -27,7 +27,11 @@ test("a flat object becomes fields", () => {
       ["note", "text", false, "é"],
     ],
   );
-  assert.deepEqual(fields[0] && [fields[0].min, fields[0].max, fields[0].description], [1, 100, "how many"]);
+  assert.deepEqual(fields[0] && [fields[0].min, fields[0].max, fields[0].description], [
+    1,
+    100,
+    "how many",
+  ]);
   assert.deepEqual(fields[2]?.choices, ["fast", "slow"]);
 });
 
@@ -54,9 +58,16 @@ test("an example of the schema comes first, then its defaults, digits kept", () 
 });
 
 test("a text goes through the form unchanged, with members that are no fields", () => {
-  const text = '{"steps": 18446744073709551615, "mode": "slow", "more": {"steps": 1.0}, "rate": 2.50}';
+  const text =
+    '{"steps": 18446744073709551615, "mode": "slow", "more": {"steps": 1.0}, "rate": 2.50}';
   const shown = valuesIn(fields, text);
-  assert.deepEqual(shown?.values, { steps: "18446744073709551615", rate: "2.50", mode: "slow", loud: "", note: "" });
+  assert.deepEqual(shown?.values, {
+    steps: "18446744073709551615",
+    rate: "2.50",
+    mode: "slow",
+    loud: "",
+    note: "",
+  });
   assert.deepEqual([...(shown?.rest ?? [])], [["more", '{"steps": 1.0}']]);
   const back = jsonOf(fields, shown?.values ?? {}, shown?.rest);
   assert.match(back, /"steps": 18446744073709551615,/);
@@ -65,18 +76,33 @@ test("a text goes through the form unchanged, with members that are no fields", 
 });
 
 test("a text that the form would change is not shown in it", () => {
-  for (const text of ['{"steps":"5"}', '{"note":{"a":1}}', '{"mode":"other"}', '{"note":"a\\nb"}', "[]", "5", "{"]) {
+  for (const text of [
+    '{"steps":"5"}',
+    '{"note":{"a":1}}',
+    '{"mode":"other"}',
+    '{"note":"a\\nb"}',
+    "[]",
+    "5",
+    "{",
+  ]) {
     assert.equal(valuesIn(fields, text), undefined, text);
   }
   assert.equal(valuesIn(fields, " ")?.rest.size, 0);
 });
 
 test("what the schema forbids is named at the field", () => {
-  const wrong = (values: Record<string, string>) => Object.fromEntries(mistakesInFields(fields, values));
+  const wrong = (values: Record<string, string>) =>
+    Object.fromEntries(mistakesInFields(fields, values));
   assert.deepEqual(wrong({}), { steps: "required", mode: "required" });
-  assert.deepEqual(wrong({ steps: "1.5", mode: "fast", rate: "x" }), { steps: "integer", rate: "number" });
+  assert.deepEqual(wrong({ steps: "1.5", mode: "fast", rate: "x" }), {
+    steps: "integer",
+    rate: "number",
+  });
   assert.deepEqual(wrong({ steps: "101", mode: "fast" }), { steps: "range" });
   assert.deepEqual(wrong({ steps: "0", mode: "fast" }), { steps: "range" });
   assert.deepEqual(wrong({ steps: " 7 ", mode: "fast", rate: "-1.5e3" }), {});
-  assert.deepEqual(wrong({ steps: "07", mode: "fast", rate: ".5" }), { steps: "integer", rate: "number" });
+  assert.deepEqual(wrong({ steps: "07", mode: "fast", rate: ".5" }), {
+    steps: "integer",
+    rate: "number",
+  });
 });

@@ -2,7 +2,11 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Code, ConnectError } from "@connectrpc/connect";
-import { BadRequestSchema, ErrorInfoSchema, RetryInfoSchema } from "../src/gen/google/rpc/error_details_pb";
+import {
+  BadRequestSchema,
+  ErrorInfoSchema,
+  RetryInfoSchema,
+} from "../src/gen/google/rpc/error_details_pb";
 import { en } from "../src/i18n/en";
 import { fr } from "../src/i18n/fr";
 import { troubleOf } from "../src/rpc/words";
@@ -12,7 +16,12 @@ test("the details of a refusal come to their fields, in the words of the languag
     { desc: ErrorInfoSchema, value: { reason: "INVALID_FIELD", domain: "sentinel" } },
     {
       desc: BadRequestSchema,
-      value: { fieldViolations: [{ field: "spec.queue", description: "is empty" }, { field: "spec.kind", description: "is long" }] },
+      value: {
+        fieldViolations: [
+          { field: "spec.queue", description: "is empty" },
+          { field: "spec.kind", description: "is long" },
+        ],
+      },
     },
     { desc: RetryInfoSchema, value: { retryDelay: { seconds: 1n, nanos: 500_000_000 } } },
   ]);
@@ -21,7 +30,13 @@ test("the details of a refusal come to their fields, in the words of the languag
     [trouble.kind, trouble.title, trouble.detail, trouble.reason, trouble.retryAfterMs],
     ["refused", en.errors.invalid, "2 fields", "INVALID_FIELD", 1500],
   );
-  assert.deepEqual([...trouble.fields], [["spec.queue", "is empty"], ["spec.kind", "is long"]]);
+  assert.deepEqual(
+    [...trouble.fields],
+    [
+      ["spec.queue", "is empty"],
+      ["spec.kind", "is long"],
+    ],
+  );
   assert.equal(troubleOf(error, fr).title, fr.errors.invalid);
 });
 
@@ -29,7 +44,8 @@ test("what the page does follows from the code", () => {
   const kind = (code: Code) => troubleOf(new ConnectError("x", code), en).kind;
   assert.equal(kind(Code.Unauthenticated), "signIn");
   assert.equal(kind(Code.PermissionDenied), "forbidden");
-  for (const code of [Code.Unavailable, Code.DeadlineExceeded, Code.Unknown]) assert.equal(kind(code), "away", Code[code]);
+  for (const code of [Code.Unavailable, Code.DeadlineExceeded, Code.Unknown])
+    assert.equal(kind(code), "away", Code[code]);
   for (const code of [Code.NotFound, Code.ResourceExhausted, Code.Aborted, Code.AlreadyExists]) {
     assert.equal(kind(code), "refused", Code[code]);
   }

@@ -12,15 +12,20 @@ export const enQueues = {
     run: "Run",
     percentiles: "p50 · p95 · p99",
     window: (span: string) => `Rates and times over the last ${span}.`,
-    spark: (name: string, enqueued: string, ended: string) => `${name}: ${enqueued} enqueued, ${ended} ended a second`,
+    spark: (name: string, enqueued: string, ended: string) =>
+      `${name}: ${enqueued} enqueued, ${ended} ended a second`,
     enqueued: "enqueued",
     ended: "ended",
-    first: (count: string) => `The first ${count} by name are shown. All of them: sentinel queue list`,
+    first: (count: string) =>
+      `The first ${count} by name are shown. All of them: sentinel queue list`,
     newQueue: "New queue",
     name: "Name",
     description: "Description",
     order: "Order",
-    orders: { 1: "By age; priority counts as waiting", 2: "Strictly by priority" } as Record<number, string>,
+    orders: { 1: "By age; priority counts as waiting", 2: "Strictly by priority" } as Record<
+      number,
+      string
+    >,
     boost: "What one priority level is worth",
     paths: "Searchable members of payloads",
     pathsHint: "a path a line, such as order.customer.id; at most 8",
@@ -29,7 +34,8 @@ export const enQueues = {
     created: (name: string) => `${name} is there`,
     now: (name: string, mode: string) => `${name}: ${mode}`,
     drainTitle: (name: string) => `Drain ${name}?`,
-    drainText: "It takes no new jobs: services that enqueue into it are refused until it is resumed. What is there still runs.",
+    drainText:
+      "It takes no new jobs: services that enqueue into it are refused until it is resumed. What is there still runs.",
     figures: "Figures",
     all: "Many at once",
     look: "Look at its jobs",
@@ -60,7 +66,8 @@ export const enQueues = {
     } as Record<string, string>,
     formats: { jsonl: "JSON lines", csv: "CSV" },
     exported: (count: string) => `${count} jobs exported`,
-    exportedFirst: (count: string) => `The first ${count} jobs are exported, which is the most. Narrow the search for the rest.`,
+    exportedFirst: (count: string) =>
+      `The first ${count} jobs are exported, which is the most. Narrow the search for the rest.`,
     exporting: (count: string) => `${count} jobs so far`,
   },
   bulk: {
@@ -69,11 +76,14 @@ export const enQueues = {
     will: {
       cancel: (count: string) => `To be cancelled, of what has not ended: ${count}.`,
       retry: (count: string) => `To run once more, of what has ended: ${count}.`,
-      delete: (count: string) => `To be deleted, of what does not run: ${count}. This can not be taken back.`,
+      delete: (count: string) =>
+        `To be deleted, of what does not run: ${count}. This can not be taken back.`,
     },
     nothing: "No job matches that this could be done to.",
-    needsFilter: "Choose a queue, a kind, a state or a label first: not all jobs of the server at once.",
-    mistaken: "A part of the filter is mistaken: mend it first, or more jobs would match than were meant.",
+    needsFilter:
+      "Choose a queue, a kind, a state or a label first: not all jobs of the server at once.",
+    mistaken:
+      "A part of the filter is mistaken: mend it first, or more jobs would match than were meant.",
     go: { cancel: "Cancel them", retry: "Retry them", delete: "Delete them" },
     stop: "Stop",
     goOn: "Go on",

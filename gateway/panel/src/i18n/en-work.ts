@@ -22,7 +22,8 @@ export const enWork = {
     noWorker: "No live worker has a handler for this kind: the job would wait.",
     unknownKind: "No worker was ever seen with this kind.",
     workers: (count: string) => `${count} live`,
-    mistake: (line: number, column: number, message: string) => `Line ${line}, column ${column}: ${message}`,
+    mistake: (line: number, column: number, message: string) =>
+      `Line ${line}, column ${column}: ${message}`,
     noForm: "The form can not show this text as it is.",
     required: "is needed",
     integer: "must be a whole number",
@@ -48,7 +49,8 @@ export const enWork = {
     draining: "Draining",
     takes: "Takes jobs",
     drainTitle: (name: string) => `Drain ${name}?`,
-    drainText: "It gets no more jobs and ends what it runs. There is no way back but to restart it.",
+    drainText:
+      "It gets no more jobs and ends what it runs. There is no way back but to restart it.",
     drained: (name: string) => `${name} gets no more jobs`,
     of: (running: string, slots: string) => `${running} of ${slots}`,
     more: (count: string) => `${count} more`,

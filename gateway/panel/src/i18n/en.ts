@@ -153,7 +153,8 @@ export const en = {
   },
   job: {
     title: "Job",
-    unknown: "No server knows this job. It may have been deleted, or its time in the history is over.",
+    unknown:
+      "No server knows this job. It may have been deleted, or its time in the history is over.",
     facts: "Facts",
     attempts: "Attempts",
     noAttempts: "It has not been tried yet.",
@@ -199,7 +200,8 @@ export const en = {
     version: "Version",
     notText: (size: string) => `${size} that are no text`,
     deleteTitle: "Delete this job?",
-    deleteText: "It goes with its attempts and its log. Jobs that wait for it go by their failure policy. This can not be taken back.",
+    deleteText:
+      "It goes with its attempts and its log. Jobs that wait for it go by their failure policy. This can not be taken back.",
     deleted: (id: string) => `${id} is deleted`,
     editTitle: "Change this job",
     editRunAt: "Due at",

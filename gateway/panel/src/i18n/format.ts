@@ -49,7 +49,8 @@ export function formatFor(language: string): Format {
     rate: (value) => rate.format(value),
     span(ms) {
       if (ms < 1000) return units.get("millisecond")!.format(Math.max(0, Math.round(ms)));
-      if (ms < 60_000) return (ms < 10_000 ? seconds : wholeSeconds).format(Math.floor(ms / 100) / 10);
+      if (ms < 60_000)
+        return (ms < 10_000 ? seconds : wholeSeconds).format(Math.floor(ms / 100) / 10);
       for (const [name, size] of UNITS) {
         if (ms < size) continue;
         const next = UNITS[UNITS.findIndex(([other]) => other === name) + 1];

@@ -31,7 +31,8 @@ export const frQueues: typeof enQueues = {
     created: (name) => `${name} existe`,
     now: (name, mode) => `${name} : ${mode}`,
     drainTitle: (name) => `Vider ${name} ?`,
-    drainText: "Elle ne prend plus de tâches : les services qui en ajoutent sont refusés jusqu’à la reprise. Ce qui est là s’exécute encore.",
+    drainText:
+      "Elle ne prend plus de tâches : les services qui en ajoutent sont refusés jusqu’à la reprise. Ce qui est là s’exécute encore.",
     figures: "Chiffres",
     all: "Plusieurs à la fois",
     look: "Voir ses tâches",
@@ -62,7 +63,8 @@ export const frQueues: typeof enQueues = {
     },
     formats: { jsonl: "Lignes JSON", csv: "CSV" },
     exported: (count) => `${count} tâches exportées`,
-    exportedFirst: (count) => `Les ${count} premières tâches sont exportées, c’est le maximum. Affinez la recherche pour le reste.`,
+    exportedFirst: (count) =>
+      `Les ${count} premières tâches sont exportées, c’est le maximum. Affinez la recherche pour le reste.`,
     exporting: (count) => `${count} tâches jusqu’ici`,
   },
   bulk: {
@@ -75,11 +77,14 @@ export const frQueues: typeof enQueues = {
     will: {
       cancel: (count) => `À annuler, parmi ce qui n’est pas fini\u202f: ${count}.`,
       retry: (count) => `À relancer, parmi ce qui est fini\u202f: ${count}.`,
-      delete: (count) => `À supprimer, parmi ce qui ne s’exécute pas\u202f: ${count}. C’est sans retour.`,
+      delete: (count) =>
+        `À supprimer, parmi ce qui ne s’exécute pas\u202f: ${count}. C’est sans retour.`,
     },
     nothing: "Aucune tâche ne s’y prête.",
-    needsFilter: "Choisissez d’abord une file, un type, un état ou une étiquette : pas toutes les tâches du serveur à la fois.",
-    mistaken: "Une partie du filtre est erronée : corrigez-la d’abord, sinon trop de tâches correspondraient.",
+    needsFilter:
+      "Choisissez d’abord une file, un type, un état ou une étiquette : pas toutes les tâches du serveur à la fois.",
+    mistaken:
+      "Une partie du filtre est erronée : corrigez-la d’abord, sinon trop de tâches correspondraient.",
     go: { cancel: "Les annuler", retry: "Les relancer", delete: "Les supprimer" },
     stop: "Arrêter",
     goOn: "Continuer",

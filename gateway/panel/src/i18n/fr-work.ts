@@ -50,7 +50,8 @@ export const frWork: typeof enWork = {
     draining: "Se vide",
     takes: "Prend des tâches",
     drainTitle: (name) => `Vider ${name} ?`,
-    drainText: "Il ne reçoit plus de tâches et finit les siennes. Seul un redémarrage le remet en service.",
+    drainText:
+      "Il ne reçoit plus de tâches et finit les siennes. Seul un redémarrage le remet en service.",
     drained: (name) => `${name} ne reçoit plus de tâches`,
     of: (running, slots) => `${running} sur ${slots}`,
     more: (count) => `${count} de plus`,

@@ -38,7 +38,10 @@ export const fr: Words = {
     title: "Connexion",
     text: "Il faut une clé. Elle est gardée dans un cookie illisible pour les scripts, jusqu’à la déconnexion ou la fermeture du navigateur.",
     key: "Clé",
-    hint: ["snt_…, telle que", "l’a affichée ; « sentinel dev » en laisse une dans .sentinel/dev-token"],
+    hint: [
+      "snt_…, telle que",
+      "l’a affichée ; « sentinel dev » en laisse une dans .sentinel/dev-token",
+    ],
     button: "Se connecter",
     working: "Connexion…",
     wrong: "Le serveur ne connaît pas cette clé.",
@@ -154,7 +157,8 @@ export const fr: Words = {
   },
   job: {
     title: "Tâche",
-    unknown: "Aucun serveur ne connaît cette tâche. Elle a pu être supprimée, ou son temps dans l’historique est passé.",
+    unknown:
+      "Aucun serveur ne connaît cette tâche. Elle a pu être supprimée, ou son temps dans l’historique est passé.",
     facts: "Faits",
     attempts: "Tentatives",
     noAttempts: "Elle n’a pas encore été tentée.",
@@ -200,7 +204,8 @@ export const fr: Words = {
     version: "Version",
     notText: (size) => `${size} qui ne sont pas du texte`,
     deleteTitle: "Supprimer cette tâche ?",
-    deleteText: "Elle disparaît avec ses tentatives et son journal. Les tâches qui l’attendent suivent leur règle d’échec. C’est sans retour.",
+    deleteText:
+      "Elle disparaît avec ses tentatives et son journal. Les tâches qui l’attendent suivent leur règle d’échec. C’est sans retour.",
     deleted: (id) => `${id} est supprimée`,
     editTitle: "Modifier cette tâche",
     editRunAt: "Prévue à",

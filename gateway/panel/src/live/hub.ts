@@ -20,7 +20,10 @@ export type Line =
   | { is: "lost"; since: number; error: ConnectError }
   | { is: "closed" };
 
-export type Watch = (request: WatchRequest, options: { signal: AbortSignal }) => AsyncIterable<WatchResponse>;
+export type Watch = (
+  request: WatchRequest,
+  options: { signal: AbortSignal },
+) => AsyncIterable<WatchResponse>;
 
 /** No server has, or shows this key, any of the jobs; the line itself is well. */
 const OF_THE_JOBS: ReadonlySet<Code> = new Set([Code.NotFound, Code.PermissionDenied]);

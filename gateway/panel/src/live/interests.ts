@@ -38,7 +38,10 @@ export class Interests {
   }
 
   /** With the summary of all queues, which every screen shows some of. */
-  request(isOpen: (id: string) => boolean, cursor: string): MessageInitShape<typeof WatchRequestSchema> {
+  request(
+    isOpen: (id: string) => boolean,
+    cursor: string,
+  ): MessageInitShape<typeof WatchRequestSchema> {
     const { ids, logs } = this.#union(isOpen);
     if (ids.length === 0) return { summary: {} };
     return { selector: { case: "jobs", value: { ids } }, summary: {}, includeLogs: logs, cursor };

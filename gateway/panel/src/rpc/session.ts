@@ -21,9 +21,11 @@ async function ask(method: "POST" | "DELETE", body?: { key: string }): Promise<v
 }
 
 function errorIn(body: unknown): { reason: string; message: string } {
-  const error = typeof body === "object" && body !== null && "error" in body ? body.error : undefined;
+  const error =
+    typeof body === "object" && body !== null && "error" in body ? body.error : undefined;
   const text = (name: string): string => {
-    const value = typeof error === "object" && error !== null ? Reflect.get(error, name) : undefined;
+    const value =
+      typeof error === "object" && error !== null ? Reflect.get(error, name) : undefined;
     return typeof value === "string" ? value : "";
   };
   return { reason: text("reason"), message: text("message") };

@@ -1,7 +1,11 @@
 // What an error of a call means to the person at the page: one place, so that the same refusal
 // reads the same on every screen.
 import { Code, ConnectError } from "@connectrpc/connect";
-import { BadRequestSchema, ErrorInfoSchema, RetryInfoSchema } from "../gen/google/rpc/error_details_pb";
+import {
+  BadRequestSchema,
+  ErrorInfoSchema,
+  RetryInfoSchema,
+} from "../gen/google/rpc/error_details_pb";
 import type { Words } from "../i18n/en";
 
 export interface Trouble {

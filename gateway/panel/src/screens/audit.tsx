@@ -15,7 +15,8 @@ export function Audit() {
   const { audit } = useClients();
   const pages = useInfiniteQuery({
     queryKey: ["audit"],
-    queryFn: ({ pageParam, signal }) => audit.listAuditEntries({ pageSize: PAGE, pageToken: pageParam }, { signal }),
+    queryFn: ({ pageParam, signal }) =>
+      audit.listAuditEntries({ pageSize: PAGE, pageToken: pageParam }, { signal }),
     initialPageParam: "",
     getNextPageParam: ({ nextPageToken }) => (nextPageToken === "" ? undefined : nextPageToken),
   });
@@ -34,7 +35,11 @@ export function Audit() {
       {entries.length > 0 && <Entries entries={entries} />}
       {pages.hasNextPage && (
         <p className="after">
-          <button type="button" disabled={pages.isFetchingNextPage} onClick={() => void pages.fetchNextPage()}>
+          <button
+            type="button"
+            disabled={pages.isFetchingNextPage}
+            onClick={() => void pages.fetchNextPage()}
+          >
             {words.actions.loadMore}
           </button>
         </p>

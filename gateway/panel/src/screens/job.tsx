@@ -55,7 +55,11 @@ function OneJob({ id }: { id: string }) {
   if (!job) {
     if (whole.isError) {
       const isUnknown = ConnectError.from(whole.error).code === Code.NotFound;
-      return isUnknown ? <Empty title={words.job.unknown} /> : <Failure error={whole.error} again={() => void whole.refetch()} />;
+      return isUnknown ? (
+        <Empty title={words.job.unknown} />
+      ) : (
+        <Failure error={whole.error} again={() => void whole.refetch()} />
+      );
     }
     return <Loading />;
   }
@@ -103,7 +107,11 @@ function OneJob({ id }: { id: string }) {
 function merged(whole: Job | undefined, live: Job | undefined): Job | undefined {
   if (!whole || !live) return whole ?? live;
   if (live.version < whole.version) return whole;
-  const spec = live.spec && whole.spec ? { ...live.spec, payload: whole.spec.payload } : (live.spec ?? whole.spec);
-  const result = live.result.length > 0 || live.version !== whole.version ? live.result : whole.result;
+  const spec =
+    live.spec && whole.spec
+      ? { ...live.spec, payload: whole.spec.payload }
+      : (live.spec ?? whole.spec);
+  const result =
+    live.result.length > 0 || live.version !== whole.version ? live.result : whole.result;
   return { ...live, ...(spec && { spec }), result, checkpoint: whole.checkpoint };
 }

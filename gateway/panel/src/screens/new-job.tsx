@@ -35,7 +35,8 @@ export function NewJob() {
   }, [words]);
 
   if (copied.isError) return <Failure error={copied.error} again={() => void copied.refetch()} />;
-  const isWaiting = (from !== "" && copied.isPending) || knownKinds.isPending || knownQueues.isPending;
+  const isWaiting =
+    (from !== "" && copied.isPending) || knownKinds.isPending || knownQueues.isPending;
   if (isWaiting) return <Loading />;
   const allKinds = knownKinds.data?.kinds ?? [];
   const allQueues = knownQueues.data?.queues.map(({ name }) => name) ?? [];
@@ -50,14 +51,23 @@ export function NewJob() {
           {from !== "" && <p className="quiet">{words.newJob.copyOf(short(from))}</p>}
         </div>
       </div>
-      <NewJobForm key={`${from} ${search.kind} ${search.queue}`} draft={draft} kinds={allKinds} queues={allQueues} />
+      <NewJobForm
+        key={`${from} ${search.kind} ${search.queue}`}
+        draft={draft}
+        kinds={allKinds}
+        queues={allQueues}
+      />
     </>
   );
 }
 
 /** One that shows something: with a schema, and with a worker for it. */
-function firstKind(kinds: readonly { name: string; inputSchema: string; workers: number }[]): string {
+function firstKind(
+  kinds: readonly { name: string; inputSchema: string; workers: number }[],
+): string {
   const live = kinds.filter(({ workers }) => workers > 0);
   const told = live.find(({ inputSchema }) => inputSchema.includes('"examples"'));
-  return (told ?? live.find(({ inputSchema }) => inputSchema !== "") ?? live[0] ?? kinds[0])?.name ?? "";
+  return (
+    (told ?? live.find(({ inputSchema }) => inputSchema !== "") ?? live[0] ?? kinds[0])?.name ?? ""
+  );
 }

@@ -46,7 +46,9 @@ function OneQueue({ name }: { name: string }) {
           <h1>{name}</h1>
           {queue.description !== "" && <p className="quiet">{queue.description}</p>}
         </div>
-        <span className={queue.mode === QueueMode.OPEN ? "quiet" : "mode"}>{modeWord(queue.mode, words)}</span>
+        <span className={queue.mode === QueueMode.OPEN ? "quiet" : "mode"}>
+          {modeWord(queue.mode, words)}
+        </span>
         <QueueActions queue={queue} />
       </div>
       <div className="job-grid">
@@ -97,7 +99,12 @@ function OneQueue({ name }: { name: string }) {
                 {words.queues.look}
               </Link>
               {BULK_ACTIONS.map((action) => (
-                <button key={action} type="button" className={action === "delete" ? "danger" : ""} onClick={() => setAsks(action)}>
+                <button
+                  key={action}
+                  type="button"
+                  className={action === "delete" ? "danger" : ""}
+                  onClick={() => setAsks(action)}
+                >
                   {words.bulk.titles[action]}
                 </button>
               ))}
@@ -114,7 +121,9 @@ function OneQueue({ name }: { name: string }) {
           </section>
         </div>
       </div>
-      {asks && <BulkDialog name={asks} search={{ queue: name }} onClose={() => setAsks(undefined)} />}
+      {asks && (
+        <BulkDialog name={asks} search={{ queue: name }} onClose={() => setAsks(undefined)} />
+      )}
     </>
   );
 }

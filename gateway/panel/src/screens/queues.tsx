@@ -2,17 +2,17 @@
 import { useQuery } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
 import { useEffect, useId, useState } from "react";
-import type { Clients } from "../rpc/clients";
 import { type Queue, QueueMode } from "../gen/sentinel/admin/v1/queue_service_pb";
 import { spanOf, useFormat } from "../i18n/format";
 import { useWords } from "../i18n/index";
 import { useSummary } from "../live/hooks";
+import type { Clients } from "../rpc/clients";
 import { useClients } from "../rpc/context";
 import { Dialog } from "../ui/dialog";
 import { Empty, Failure, Loading } from "../ui/feedback";
 import { nameOf } from "../ui/states";
 import { modeWord, QueueActions } from "./queues/actions";
-import { Depth, DEPTHS, Oldest, Times } from "./queues/figures";
+import { DEPTHS, Depth, Oldest, Times } from "./queues/figures";
 import { useHistory } from "./queues/history";
 import { QueueSettings } from "./queues/settings";
 import { Spark } from "./queues/spark";
@@ -55,7 +55,9 @@ export function Queues() {
     <>
       <div className="head">
         <h1>{words.queues.title}</h1>
-        {span !== undefined && <span className="quiet">{words.queues.window(format.span(span))}</span>}
+        {span !== undefined && (
+          <span className="quiet">{words.queues.window(format.span(span))}</span>
+        )}
         <button type="button" className="primary" onClick={() => setNew(true)}>
           {words.queues.newQueue}
         </button>
@@ -99,7 +101,9 @@ export function Queues() {
                         <Link to="/queues/$name" params={{ name: queue.name }}>
                           {queue.name}
                         </Link>
-                        {queue.mode !== QueueMode.OPEN && <span className="mode"> {modeWord(queue.mode, words)}</span>}
+                        {queue.mode !== QueueMode.OPEN && (
+                          <span className="mode"> {modeWord(queue.mode, words)}</span>
+                        )}
                       </span>
                     </td>
                     {DEPTHS.map((state) => (

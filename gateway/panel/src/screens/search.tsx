@@ -43,17 +43,22 @@ export function Search() {
           {words.bulk.mistaken}
         </p>
       )}
-      {mistakes.size === 0 && <Selected
-        search={search}
-        selected={selected}
-        onDone={() => {
-          setSelected(new Set());
-          found.refresh();
-        }}
-      />}
+      {mistakes.size === 0 && (
+        <Selected
+          search={search}
+          selected={selected}
+          onDone={() => {
+            setSelected(new Set());
+            found.refresh();
+          }}
+        />
+      )}
       {found.error !== undefined && <Failure error={found.error} again={found.again} />}
       {rows.length === 0 && found.isLoading && <Loading />}
-      {rows.length === 0 && !found.isLoading && found.error === undefined && mistakes.size === 0 && <Empty title={words.search.empty} />}
+      {rows.length === 0 &&
+        !found.isLoading &&
+        found.error === undefined &&
+        mistakes.size === 0 && <Empty title={words.search.empty} />}
       {rows.length > 0 && (
         <>
           <div className="bar-row">
@@ -61,7 +66,9 @@ export function Search() {
               <input
                 type="checkbox"
                 checked={areAll}
-                onChange={(event) => setSelected(new Set(event.target.checked ? rows.map(({ id }) => id) : []))}
+                onChange={(event) =>
+                  setSelected(new Set(event.target.checked ? rows.map(({ id }) => id) : []))
+                }
               />{" "}
               {words.search.selectAll}
             </label>

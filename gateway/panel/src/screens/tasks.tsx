@@ -32,7 +32,10 @@ export function Tasks() {
       const [recent, running] = await Promise.all([
         jobs.list({ filter, pageSize: RECENT_MAX }, { signal }),
         asksRunning
-          ? jobs.list({ filter: { ...filter, states: [JobState.RUNNING] }, pageSize: RUNNING_MAX }, { signal })
+          ? jobs.list(
+              { filter: { ...filter, states: [JobState.RUNNING] }, pageSize: RUNNING_MAX },
+              { signal },
+            )
           : undefined,
       ]);
       for (const job of [...recent.jobs, ...(running?.jobs ?? [])]) hub.put(job);
@@ -48,7 +51,10 @@ export function Tasks() {
   });
   const { refetch } = list;
   useFresh(useCallback(() => void refetch(), [refetch]));
-  const ids = useMemo(() => [...(list.data?.running ?? []), ...(list.data?.recent ?? [])].slice(0, 100), [list.data]);
+  const ids = useMemo(
+    () => [...(list.data?.running ?? []), ...(list.data?.recent ?? [])].slice(0, 100),
+    [list.data],
+  );
   useFollow(ids);
   useEffect(() => {
     document.title = `${words.tasks.title} · ${words.appName}`;

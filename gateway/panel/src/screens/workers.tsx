@@ -57,7 +57,9 @@ export function Workers() {
         </Empty>
       )}
       {all.length > 0 && <Fleet workers={all} onDrain={setAsks} />}
-      {list.data?.nextPageToken && <p className="quiet after">{words.workers.first(format.number(all.length))}</p>}
+      {list.data?.nextPageToken && (
+        <p className="quiet after">{words.workers.first(format.number(all.length))}</p>
+      )}
       {asks && (
         <Confirm
           title={words.workers.drainTitle(asks.instance)}
@@ -71,7 +73,13 @@ export function Workers() {
   );
 }
 
-function Fleet({ workers: all, onDrain }: { workers: readonly Worker[]; onDrain: (worker: Worker) => void }) {
+function Fleet({
+  workers: all,
+  onDrain,
+}: {
+  workers: readonly Worker[];
+  onDrain: (worker: Worker) => void;
+}) {
   const { workers, actions, fields } = useWords();
   return (
     <div className="scroll">
@@ -97,7 +105,9 @@ function Fleet({ workers: all, onDrain }: { workers: readonly Worker[]; onDrain:
               <td data-label={workers.instance} className="strong">
                 {worker.instance}
               </td>
-              <td data-label={fields.state} className="nowrap">{worker.draining ? workers.draining : workers.takes}</td>
+              <td data-label={fields.state} className="nowrap">
+                {worker.draining ? workers.draining : workers.takes}
+              </td>
               <td data-label={workers.load}>
                 <Load worker={worker} />
               </td>
@@ -112,7 +122,12 @@ function Fleet({ workers: all, onDrain }: { workers: readonly Worker[]; onDrain:
               </td>
               <td data-label={fields.actions}>
                 {!worker.draining && (
-                  <button type="button" className="small" aria-label={`${actions.drain} ${worker.instance}`} onClick={() => onDrain(worker)}>
+                  <button
+                    type="button"
+                    className="small"
+                    aria-label={`${actions.drain} ${worker.instance}`}
+                    onClick={() => onDrain(worker)}
+                  >
                     {actions.drain}
                   </button>
                 )}
@@ -141,7 +156,9 @@ function Load({ worker: { runningJobs, slots, instance } }: { worker: Worker }) 
       >
         <span style={{ transform: `scaleX(${Math.min(1, runningJobs / slots)})` }} />
       </div>
-      <span className="nowrap">{words.workers.of(format.number(runningJobs), format.number(slots))}</span>
+      <span className="nowrap">
+        {words.workers.of(format.number(runningJobs), format.number(slots))}
+      </span>
     </div>
   );
 }

@@ -1,11 +1,11 @@
 // Whether what is on the screen is live, always in view, and loud when it is not.
 import { Code } from "@connectrpc/connect";
 import { useEffect, useRef } from "react";
+import { useFormat } from "../i18n/format";
 import { useWords } from "../i18n/index";
 import { useHub, useLine } from "../live/hooks";
 import { useNotes } from "../ui/feedback";
 import { useNow } from "../ui/time";
-import { useFormat } from "../i18n/format";
 
 export function LineMark() {
   const words = useWords();

@@ -4,7 +4,7 @@ import { useState } from "react";
 import { LANGUAGES, type LanguageName, useLanguage } from "../i18n/index";
 import { signOut } from "../rpc/session";
 import { useNotes } from "../ui/feedback";
-import { chooseTheme, type Theme, themeNow, THEMES } from "./theme";
+import { chooseTheme, THEMES, type Theme, themeNow } from "./theme";
 
 export function More({ onShortcuts }: { onShortcuts: () => void }) {
   const { name, words, choose } = useLanguage();

@@ -3,14 +3,14 @@
 import { Code } from "@connectrpc/connect";
 import { Link, Outlet, useLocation } from "@tanstack/react-router";
 import { useEffect, useRef, useState } from "react";
-import { useWords } from "../i18n/index";
-import { useLine, useSummary } from "../live/hooks";
 import { JobState } from "../gen/sentinel/jobs/v1/job_pb";
 import { useFormat } from "../i18n/format";
+import { useWords } from "../i18n/index";
+import { useLine, useSummary } from "../live/hooks";
+import { SignIn } from "../ui/sign-in";
 import { LineMark, LostBanner } from "./line";
 import { More } from "./more";
 import { ShortcutsDialog, useShortcuts } from "./shortcuts";
-import { SignIn } from "../ui/sign-in";
 
 /** 24 by 24, drawn with strokes. */
 const ICONS = {

@@ -45,9 +45,12 @@ export function useActions(): {
   );
   return {
     isBusy,
-    cancel: (id) => act(() => jobs.cancel({ id, requestId: requestId() }), words.tasks.cancelled(short(id))),
-    retry: (id) => act(() => jobs.retry({ id, requestId: requestId() }), words.tasks.retried(short(id))),
-    runNow: (id) => act(() => jobs.runNow({ id, requestId: requestId() }), words.tasks.retried(short(id))),
+    cancel: (id) =>
+      act(() => jobs.cancel({ id, requestId: requestId() }), words.tasks.cancelled(short(id))),
+    retry: (id) =>
+      act(() => jobs.retry({ id, requestId: requestId() }), words.tasks.retried(short(id))),
+    runNow: (id) =>
+      act(() => jobs.runNow({ id, requestId: requestId() }), words.tasks.retried(short(id))),
   };
 }
 

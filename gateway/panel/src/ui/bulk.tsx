@@ -2,7 +2,11 @@
 // stopped and gone on with at any page.
 import { useQuery } from "@tanstack/react-query";
 import { useRef, useState } from "react";
-import { BulkAction, type BulkOutcome, type BulkRefusal } from "../gen/sentinel/jobs/v1/job_service_pb";
+import {
+  BulkAction,
+  type BulkOutcome,
+  type BulkRefusal,
+} from "../gen/sentinel/jobs/v1/job_service_pb";
 import { useFormat } from "../i18n/format";
 import { useWords } from "../i18n/index";
 import { useClients } from "../rpc/context";
@@ -35,10 +39,20 @@ const FIRST: Step = { is: "asked", token: "", counts: new Map(), refusals: [] };
 /** A part that is mistaken is left out of the filter, which then names more jobs than were meant. */
 export function mayBulk(search: FilterSearch): boolean {
   if (mistakesIn(search).size > 0) return false;
-  return [search.queue, search.kind, search.state, search.label].some((text) => listOf(text).length > 0);
+  return [search.queue, search.kind, search.state, search.label].some(
+    (text) => listOf(text).length > 0,
+  );
 }
 
-export function BulkDialog({ name, search, onClose }: { name: BulkName; search: FilterSearch; onClose: () => void }) {
+export function BulkDialog({
+  name,
+  search,
+  onClose,
+}: {
+  name: BulkName;
+  search: FilterSearch;
+  onClose: () => void;
+}) {
   const words = useWords();
   const format = useFormat();
   const { jobs } = useClients();
@@ -57,7 +71,12 @@ export function BulkDialog({ name, search, onClose }: { name: BulkName; search: 
   async function go(from: Step) {
     const own = new AbortController();
     stop.current = own;
-    let at: Step = { is: "running", token: from.token, counts: from.counts, refusals: from.refusals };
+    let at: Step = {
+      is: "running",
+      token: from.token,
+      counts: from.counts,
+      refusals: from.refusals,
+    };
     setStep(at);
     try {
       do {
@@ -66,9 +85,15 @@ export function BulkDialog({ name, search, onClose }: { name: BulkName; search: 
           { signal: own.signal },
         );
         const counts = new Map(at.counts);
-        for (const { outcome, count } of page.counts) counts.set(outcome, (counts.get(outcome) ?? 0n) + count);
+        for (const { outcome, count } of page.counts)
+          counts.set(outcome, (counts.get(outcome) ?? 0n) + count);
         const refusals = [...at.refusals, ...page.refusals].slice(0, REFUSALS_SHOWN);
-        at = { is: page.nextPageToken === "" ? "done" : "running", token: page.nextPageToken, counts, refusals };
+        at = {
+          is: page.nextPageToken === "" ? "done" : "running",
+          token: page.nextPageToken,
+          counts,
+          refusals,
+        };
         setStep(at);
       } while (at.is === "running");
     } catch (error) {
@@ -93,7 +118,11 @@ export function BulkDialog({ name, search, onClose }: { name: BulkName; search: 
       actions={
         <>
           {step.is === "asked" && total > 0 && (
-            <button type="button" className={name === "retry" ? "primary" : "danger"} onClick={() => void go(step)}>
+            <button
+              type="button"
+              className={name === "retry" ? "primary" : "danger"}
+              onClick={() => void go(step)}
+            >
               {words.bulk.go[name]}
             </button>
           )}
@@ -113,7 +142,9 @@ export function BulkDialog({ name, search, onClose }: { name: BulkName; search: 
       {!may && <p>{mistakesIn(search).size > 0 ? words.bulk.mistaken : words.bulk.needsFilter}</p>}
       {preview.isError && <Failure error={preview.error} again={() => void preview.refetch()} />}
       {may && preview.isPending && <p role="status">{words.bulk.counting}</p>}
-      {step.is === "asked" && preview.data && <p>{total === 0 ? words.bulk.nothing : words.bulk.will[name](amount(total))}</p>}
+      {step.is === "asked" && preview.data && (
+        <p>{total === 0 ? words.bulk.nothing : words.bulk.will[name](amount(total))}</p>
+      )}
       {step.is !== "asked" && (
         <div role="status">
           <div className="progress" data-state={step.is === "done" ? "succeeded" : "running"}>
@@ -125,11 +156,19 @@ export function BulkDialog({ name, search, onClose }: { name: BulkName; search: 
               aria-valuemax={total}
               aria-valuenow={Math.min(Number(done), total)}
             >
-              <span style={{ transform: `scaleX(${step.is === "done" ? 1 : Math.min(1, Number(done) / Math.max(1, total))})` }} />
+              <span
+                style={{
+                  transform: `scaleX(${step.is === "done" ? 1 : Math.min(1, Number(done) / Math.max(1, total))})`,
+                }}
+              />
             </div>
           </div>
           <p>
-            {step.is === "done" ? words.bulk.done : step.is === "stopped" ? words.bulk.stopped : words.bulk.running(format.number(done))}
+            {step.is === "done"
+              ? words.bulk.done
+              : step.is === "stopped"
+                ? words.bulk.stopped
+                : words.bulk.running(format.number(done))}
           </p>
           <ul>
             {[...step.counts].map(([outcome, count]) => (

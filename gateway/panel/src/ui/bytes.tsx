@@ -7,7 +7,15 @@ import { prettyJson, textOfBytes } from "./json";
 /** Longer text makes the page slow and is read by nobody here. */
 const SHOWN_MAX = 64 << 10;
 
-export function Bytes({ title, bytes, type }: { title: string; bytes: Uint8Array | undefined; type: string | undefined }) {
+export function Bytes({
+  title,
+  bytes,
+  type,
+}: {
+  title: string;
+  bytes: Uint8Array | undefined;
+  type: string | undefined;
+}) {
   const words = useWords();
   const format = useFormat();
   const [isCopied, setCopied] = useState(false);
@@ -38,7 +46,9 @@ export function Bytes({ title, bytes, type }: { title: string; bytes: Uint8Array
           {pretty.slice(0, SHOWN_MAX)}
         </pre>
       )}
-      {pretty !== undefined && pretty.length > SHOWN_MAX && <p className="quiet">{words.job.kept}</p>}
+      {pretty !== undefined && pretty.length > SHOWN_MAX && (
+        <p className="quiet">{words.job.kept}</p>
+      )}
     </section>
   );
 }

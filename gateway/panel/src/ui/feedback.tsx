@@ -1,5 +1,13 @@
 // Loading, nothing there, and what went wrong: the same everywhere.
-import { createContext, type ReactNode, useCallback, useContext, useMemo, useRef, useState } from "react";
+import {
+  createContext,
+  type ReactNode,
+  useCallback,
+  useContext,
+  useMemo,
+  useRef,
+  useState,
+} from "react";
 import { useWords } from "../i18n/index";
 import { useLine } from "../live/hooks";
 import { type Trouble, troubleOf } from "../rpc/words";
@@ -35,7 +43,13 @@ export function Failure({ error, again }: { error: unknown; again?: (() => void)
   return <TroubleBox trouble={trouble} again={again} />;
 }
 
-export function TroubleBox({ trouble, again }: { trouble: Trouble; again?: (() => void) | undefined }) {
+export function TroubleBox({
+  trouble,
+  again,
+}: {
+  trouble: Trouble;
+  again?: (() => void) | undefined;
+}) {
   const words = useWords();
   return (
     <div className="trouble" role="alert">
@@ -94,7 +108,8 @@ export function NotesProvider({ children }: { children: ReactNode }) {
     const id = next.current++;
     setNotes((all) => [...all.slice(1 - NOTES_MAX), { id, kind, text }]);
     // An error stays until it is read away.
-    if (kind === "good") setTimeout(() => setNotes((all) => all.filter((one) => one.id !== id)), SHOWN_MS);
+    if (kind === "good")
+      setTimeout(() => setNotes((all) => all.filter((one) => one.id !== id)), SHOWN_MS);
   }, []);
   const value = useMemo<Notes>(
     () => ({

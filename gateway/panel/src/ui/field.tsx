@@ -1,5 +1,5 @@
 // A field with its name, its hint and what is wrong with it.
-import { type ReactElement, type ReactNode, cloneElement, useId } from "react";
+import { cloneElement, type ReactElement, type ReactNode, useId } from "react";
 
 interface InputProps {
   id?: string;

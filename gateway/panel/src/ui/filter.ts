@@ -32,7 +32,10 @@ export function isEmptyFilter(search: FilterSearch): boolean {
 }
 
 export function listOf(text: string | undefined): string[] {
-  return (text ?? "").split(",").map((one) => one.trim()).filter((one) => one !== "");
+  return (text ?? "")
+    .split(",")
+    .map((one) => one.trim())
+    .filter((one) => one !== "");
 }
 
 /** The fields that are no filter, with why. */

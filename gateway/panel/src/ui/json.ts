@@ -47,7 +47,11 @@ export function mistakeIn(text: string): Mistake | undefined {
     // Browsers differ in whether, and how, they say the place: it is looked for here.
     const said = error instanceof Error ? error.message : String(error);
     const lines = text.slice(0, scan(text).wrongAt ?? text.length).split("\n");
-    return { line: lines.length, column: (lines.at(-1)?.length ?? 0) + 1, message: said.replace(PLACE, "") };
+    return {
+      line: lines.length,
+      column: (lines.at(-1)?.length ?? 0) + 1,
+      message: said.replace(PLACE, ""),
+    };
   }
 }
 
@@ -61,7 +65,10 @@ export function partsOf(text: string): Map<string, string> | undefined {
 
 const WHITE = /[ \t\n\r]*/y;
 const STRING = /"(?:[^"\\\u0000-\u001f]|\\(?:["\\/bfnrt]|u[\da-fA-F]{4}))*"/y;
-const SCALAR = new RegExp(`${STRING.source}|-?(?:0|[1-9]\\d*)(?:\\.\\d+)?(?:[eE][+-]?\\d+)?|true|false|null`, "y");
+const SCALAR = new RegExp(
+  `${STRING.source}|-?(?:0|[1-9]\\d*)(?:\\.\\d+)?(?:[eE][+-]?\\d+)?|true|false|null`,
+  "y",
+);
 
 /** The parts of the outermost value, and where the text stops being JSON. */
 function scan(text: string): { wrongAt: number | undefined; parts: Map<string, string> } {
@@ -85,9 +92,14 @@ function scan(text: string): { wrongAt: number | undefined; parts: Map<string, s
     take(WHITE);
     const mark = text[at];
     const inside = open.at(-1);
-    if (mark === undefined) return { wrongAt: expect === "after" && open.length === 0 ? undefined : at, parts };
+    if (mark === undefined)
+      return { wrongAt: expect === "after" && open.length === 0 ? undefined : at, parts };
     const closes = inside === "{" ? "}" : "]";
-    if ((expect === "after" || expect.endsWith("or end")) && inside !== undefined && mark === closes) {
+    if (
+      (expect === "after" || expect.endsWith("or end")) &&
+      inside !== undefined &&
+      mark === closes
+    ) {
       open.pop();
       at += 1;
       end();

@@ -7,11 +7,15 @@ import { isFinal, nameOf, type StateName } from "./states";
 /** Shapes that stay apart in grey and at 12 px. */
 const SHAPES: Record<StateName, string> = {
   running: "M4 2.5v9l7.5-4.5z",
-  ready: "M7 2.2a4.8 4.8 0 1 0 0 9.6 4.8 4.8 0 0 0 0-9.6zm0 1.6a3.2 3.2 0 1 1 0 6.4 3.2 3.2 0 0 1 0-6.4z",
-  scheduled: "M7 1.6a5.4 5.4 0 1 0 0 10.8A5.4 5.4 0 0 0 7 1.6zm.8 2v3.1l2.1 2.1-1.1 1.1L6.2 7.3V3.6z",
+  ready:
+    "M7 2.2a4.8 4.8 0 1 0 0 9.6 4.8 4.8 0 0 0 0-9.6zm0 1.6a3.2 3.2 0 1 1 0 6.4 3.2 3.2 0 0 1 0-6.4z",
+  scheduled:
+    "M7 1.6a5.4 5.4 0 1 0 0 10.8A5.4 5.4 0 0 0 7 1.6zm.8 2v3.1l2.1 2.1-1.1 1.1L6.2 7.3V3.6z",
   blocked: "M2.5 6h9v2h-9z",
-  failed: "M3.8 2.4 7 5.6l3.2-3.2 1.4 1.4L8.4 7l3.2 3.2-1.4 1.4L7 8.4l-3.2 3.2-1.4-1.4L5.6 7 2.4 3.8z",
-  cancelled: "M7 1.6a5.4 5.4 0 1 0 0 10.8A5.4 5.4 0 0 0 7 1.6zM3.9 9l5.1-5.1A3.7 3.7 0 0 1 9 9a3.7 3.7 0 0 1-5.1 0z",
+  failed:
+    "M3.8 2.4 7 5.6l3.2-3.2 1.4 1.4L8.4 7l3.2 3.2-1.4 1.4L7 8.4l-3.2 3.2-1.4-1.4L5.6 7 2.4 3.8z",
+  cancelled:
+    "M7 1.6a5.4 5.4 0 1 0 0 10.8A5.4 5.4 0 0 0 7 1.6zM3.9 9l5.1-5.1A3.7 3.7 0 0 1 9 9a3.7 3.7 0 0 1-5.1 0z",
   expired: "M3 2h8v1.5L8.2 7 11 10.5V12H3v-1.5L5.8 7 3 3.5z",
   succeeded: "M5.7 11.4 1.9 7.6l1.4-1.4 2.4 2.4 5-5 1.4 1.4z",
 };
@@ -34,7 +38,8 @@ export function JobProgress({ job, wide = false }: { job: Job; wide?: boolean })
   const format = useFormat();
   const { progress } = job;
   const state = nameOf(job.state);
-  if (!progress || (isFinal(job.state) && state !== "succeeded" && progress.total === 0n)) return null;
+  if (!progress || (isFinal(job.state) && state !== "succeeded" && progress.total === 0n))
+    return null;
   const total = Number(progress.total);
   const done = Math.min(Number(progress.done), total || Number.MAX_SAFE_INTEGER);
   const part = total > 0 ? done / total : undefined;

@@ -19,7 +19,8 @@ type Json = Record<string, unknown>;
 const isObject = (value: unknown): value is Json =>
   typeof value === "object" && value !== null && !Array.isArray(value);
 
-const textIn = (from: Json, name: string): string => (typeof from[name] === "string" ? from[name] : "");
+const textIn = (from: Json, name: string): string =>
+  typeof from[name] === "string" ? from[name] : "";
 const numberIn = (from: Json, name: string): number | undefined =>
   typeof from[name] === "number" ? from[name] : undefined;
 
@@ -89,7 +90,8 @@ export function exampleOf(schema: string): string {
 /** A member as an input shows it; undefined where it is of another type. */
 function inputOf(kind: SchemaField["kind"], member: string): string | undefined {
   if (member === "null") return "";
-  if (kind === "text" || kind === "choice") return member.startsWith('"') ? String(JSON.parse(member)) : undefined;
+  if (kind === "text" || kind === "choice")
+    return member.startsWith('"') ? String(JSON.parse(member)) : undefined;
   if (kind === "boolean") return /^(true|false)$/.test(member) ? member : undefined;
   return /^[-\d]/.test(member) ? member : undefined;
 }
@@ -149,10 +151,12 @@ export function mistakesInFields(
       continue;
     }
     if (kind === "integer" && !/^-?(0|[1-9]\d*)$/.test(value)) found.set(name, "integer");
-    else if (kind === "number" && !/^-?(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?$/.test(value)) found.set(name, "number");
+    else if (kind === "number" && !/^-?(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?$/.test(value))
+      found.set(name, "number");
     else if (kind === "integer" || kind === "number") {
       const number = Number(value);
-      if ((min !== undefined && number < min) || (max !== undefined && number > max)) found.set(name, "range");
+      if ((min !== undefined && number < min) || (max !== undefined && number > max))
+        found.set(name, "range");
     }
   }
   return found;

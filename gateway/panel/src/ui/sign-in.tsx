@@ -3,7 +3,7 @@ import { useQueryClient } from "@tanstack/react-query";
 import { type FormEvent, useId, useState } from "react";
 import { useWords } from "../i18n/index";
 import { useHub } from "../live/hooks";
-import { signIn, SignInError } from "../rpc/session";
+import { SignInError, signIn } from "../rpc/session";
 
 export function SignIn() {
   const words = useWords();

@@ -15,7 +15,14 @@ export const STATES = [
 export type KnownState = (typeof STATES)[number];
 
 export type StateName =
-  | "running" | "ready" | "scheduled" | "blocked" | "failed" | "cancelled" | "expired" | "succeeded";
+  | "running"
+  | "ready"
+  | "scheduled"
+  | "blocked"
+  | "failed"
+  | "cancelled"
+  | "expired"
+  | "succeeded";
 
 const NAMES: Record<KnownState, StateName> = {
   [JobState.RUNNING]: "running",

@@ -34,7 +34,8 @@ function importMap() {
 
 /** As a page of the shop: the block, and around a script what it needs. */
 function shopPage(language, block) {
-  const code = language === "html" ? block : `<progress></progress><script type="module">${block}</script>`;
+  const code =
+    language === "html" ? block : `<progress></progress><script type="module">${block}</script>`;
   return `<!doctype html><meta charset="utf-8"><title>Shop</title>
 <script type="importmap">${importMap()}</script>${code}`;
 }

@@ -32,7 +32,10 @@ test("a call without a key, or with a wrong one, is told what is wrong", async (
     webClient(JobService, world.url).counts({}),
     refusedWith(Code.Unauthenticated, "CREDENTIAL_MISSING"),
   );
-  await assert.rejects(as("snt_wrong").counts({}), refusedWith(Code.Unauthenticated, "CREDENTIAL_INVALID"));
+  await assert.rejects(
+    as("snt_wrong").counts({}),
+    refusedWith(Code.Unauthenticated, "CREDENTIAL_INVALID"),
+  );
 });
 
 test("a key does what its role may, and no more", async () => {
@@ -137,14 +140,19 @@ test("a page of a listed origin may call, one of another may not", async () => {
   assert.ok(allowed.ok);
   assert.equal(allowed.headers.get("access-control-allow-origin"), SHOP);
   const headers = allowed.headers.get("access-control-allow-headers").toLowerCase();
-  for (const name of ["authorization", "content-type", "x-grpc-web"]) assert.ok(headers.includes(name), headers);
+  for (const name of ["authorization", "content-type", "x-grpc-web"])
+    assert.ok(headers.includes(name), headers);
   assert.equal(allowed.headers.get("access-control-allow-credentials"), null);
   const refused = await preflight(STRANGER);
   assert.equal(refused.headers.get("access-control-allow-origin"), null);
 
-  await webClient(JobService, world.url, { headers: { ...bearer(viewer), origin: SHOP } }).counts({});
+  await webClient(JobService, world.url, { headers: { ...bearer(viewer), origin: SHOP } }).counts(
+    {},
+  );
   await assert.rejects(
-    webClient(JobService, world.url, { headers: { ...bearer(viewer), origin: STRANGER } }).counts({}),
+    webClient(JobService, world.url, { headers: { ...bearer(viewer), origin: STRANGER } }).counts(
+      {},
+    ),
     refusedWith(Code.PermissionDenied, "ORIGIN_NOT_ALLOWED"),
   );
 });

@@ -36,6 +36,12 @@ test("a call that there is not is said so", async () => {
     headers: { "content-type": "application/grpc-web+proto" },
     body: Buffer.alloc(5),
   });
-  const { trailers } = unframe(JobService.method.counts.output, Buffer.from(await answer.arrayBuffer()));
-  assert.equal(answer.headers.get("grpc-status") ?? trailers["grpc-status"], String(Code.Unimplemented));
+  const { trailers } = unframe(
+    JobService.method.counts.output,
+    Buffer.from(await answer.arrayBuffer()),
+  );
+  assert.equal(
+    answer.headers.get("grpc-status") ?? trailers["grpc-status"],
+    String(Code.Unimplemented),
+  );
 });

@@ -2,7 +2,15 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Code, ConnectError } from "@connectrpc/connect";
-import { demo, frame, JobService, reasonOf, State, unframe, webClient } from "../harness/contract.js";
+import {
+  demo,
+  frame,
+  JobService,
+  reasonOf,
+  State,
+  unframe,
+  webClient,
+} from "../harness/contract.js";
 import { within } from "../harness/wait.js";
 
 /** A job that waits until it is told to run. */
@@ -30,7 +38,8 @@ export function core(way, world, url) {
       "the job ends in view",
       (async () => {
         for await (const { event, cursor } of events) {
-          const shown = event.case === "snapshot" ? event.value.jobs : [event.value.job].filter(Boolean);
+          const shown =
+            event.case === "snapshot" ? event.value.jobs : [event.value.job].filter(Boolean);
           for (const { state } of shown) {
             const name = Object.keys(State).find((name) => State[name] === state);
             seen.push(name);
@@ -141,11 +150,17 @@ export function core(way, world, url) {
 
   test(`${way}: who stops reading is no watcher of the server any more`, async () => {
     const abort = new AbortController();
-    const events = jobs.watch({ selector: { case: "filter", value: {} } }, { signal: abort.signal });
+    const events = jobs.watch(
+      { selector: { case: "filter", value: {} } },
+      { signal: abort.signal },
+    );
     const reading = (async () => {
       for await (const _ of events) await world.watchers(1).then(() => abort.abort());
     })();
-    await assert.rejects(within("the aborted stream ends", reading), (error) => error.code === Code.Canceled);
+    await assert.rejects(
+      within("the aborted stream ends", reading),
+      (error) => error.code === Code.Canceled,
+    );
     await world.watchers(0);
   });
 }

@@ -1,7 +1,7 @@
 // Behind a real Envoy: as the proxy of the gateway, and with its own gRPC-Web before the server.
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
-import { JobService, State, demo, webClient } from "../harness/contract.js";
+import { demo, JobService, State, webClient } from "../harness/contract.js";
 import { grpcWebBefore, IDLE_S, plainBefore } from "../harness/envoy.js";
 import { within } from "../harness/wait.js";
 import { World } from "../harness/world.js";
@@ -26,13 +26,19 @@ test("keepalives hold a silent stream open for longer than a proxy's idle time",
     const jobs = webClient(JobService, url);
     const { job } = await jobs.enqueue({ spec: demo("noop", {}, { delay: { seconds: 3600n } }) });
     let keepalives = 0;
-    for await (const { event } of jobs.watch({ selector: { case: "jobs", value: { ids: [job.id] } } })) {
+    for await (const { event } of jobs.watch({
+      selector: { case: "jobs", value: { ids: [job.id] } },
+    })) {
       keepalives += event.case === "keepalive" ? 1 : 0;
-      if (event.case === "keepalive" && keepalives === KEEPALIVES) await jobs.cancel({ id: job.id });
+      if (event.case === "keepalive" && keepalives === KEEPALIVES)
+        await jobs.cancel({ id: job.id });
       if (event.case === "change" && event.value.job.state === State.CANCELLED) return keepalives;
     }
     throw new Error(`the stream through ${url} ended after ${keepalives} keepalives`);
   };
   const seen = await within("streams outlive the idle time", Promise.all(ways.map(quiet)), 120_000);
-  assert.ok(seen.every((count) => count >= KEEPALIVES), String(seen));
+  assert.ok(
+    seen.every((count) => count >= KEEPALIVES),
+    String(seen),
+  );
 });

@@ -39,14 +39,20 @@ function follow(path) {
   });
   reader.done.catch(() => {});
   reader.sees = (state) =>
-    until(`the reader sees ${state}`, () => reader.seen.some(({ data }) => data.change?.job.state === state));
+    until(`the reader sees ${state}`, () =>
+      reader.seen.some(({ data }) => data.change?.job.state === state),
+    );
   reader.opens = () => until("the stream opens", () => reader.seen.length > 0);
   return reader;
 }
 
 /** Versions of the changes that a reader saw; those a resume repeats are the same change. */
 function versions({ seen }) {
-  return [...new Set(seen.filter(({ data }) => data.change).map(({ data }) => Number(data.change.job.version)))];
+  return [
+    ...new Set(
+      seen.filter(({ data }) => data.change).map(({ data }) => Number(data.change.job.version)),
+    ),
+  ];
 }
 
 test("a watch of one job is its snapshot, its changes and an end", async () => {
@@ -55,7 +61,10 @@ test("a watch of one job is its snapshot, its changes and an end", async () => {
   await reader.opens();
   await act(id, "cancel");
   await within("it ends", reader.done);
-  assert.deepEqual(reader.seen.map(({ event }) => event), ["snapshot", "change", "end"]);
+  assert.deepEqual(
+    reader.seen.map(({ event }) => event),
+    ["snapshot", "change", "end"],
+  );
   assert.equal(reader.seen[1].data.change.job.state, "JOB_STATE_CANCELLED");
   assert.equal(reader.seen[1].id, reader.seen[1].data.cursor);
   assert.equal(reader.seen[2].id, "end");
@@ -83,7 +92,10 @@ for (const lost of ["gateway", "server"]) {
     await both.sees("JOB_STATE_CANCELLED");
     await world[lost].kill();
     await (lost === "server" ? world.startServer() : world.startGateway());
-    await until("calls work", async () => (await call(world.url, "GET", `/v1/jobs/${id}`)).status === 200);
+    await until(
+      "calls work",
+      async () => (await call(world.url, "GET", `/v1/jobs/${id}`)).status === 200,
+    );
     await act(id, "retry");
     await act(id, "cancel");
     await act(other, "cancel");
@@ -94,7 +106,11 @@ for (const lost of ["gateway", "server"]) {
     assert.deepEqual(seen, [...new Set(seen)], "a change came twice");
     const of = (one) => changes.filter((job) => job.id === one).map((job) => Number(job.version));
     const last = Math.max(...of(id));
-    assert.deepEqual(of(id), Array.from({ length: last - 1 }, (_, at) => at + 2), "a change is missing");
+    assert.deepEqual(
+      of(id),
+      Array.from({ length: last - 1 }, (_, at) => at + 2),
+      "a change is missing",
+    );
     assert.equal(of(other).length, 1);
     assert.ok(!both.seen.some(({ event }) => event === "gap"));
     await within("the first one ends", reader.done);
@@ -107,7 +123,10 @@ test("while the server is away EventSource gets an error that it comes back afte
   await world.server.kill();
   const seen = [];
   for await (const event of events(world.url, `/v1/jobs/${id}:watch`)) seen.push(event);
-  assert.deepEqual(seen.map(({ event }) => event), ["error"]);
+  assert.deepEqual(
+    seen.map(({ event }) => event),
+    ["error"],
+  );
   assert.equal(seen[0].data.error.reason, "SERVER_UNREACHABLE");
   const plain = await call(world.url, "GET", `/v1/jobs/${id}:watch`);
   assert.deepEqual([plain.status, plain.json.error.code], [503, "UNAVAILABLE"]);
@@ -134,28 +153,44 @@ test("a page in a browser follows a job through a restart of the server, and sto
   try {
     const page = await openPage(browser, `${world.url}/docs`);
     assert.match(await page.textContent("h1"), /Sentinel/);
-    assert.equal(await page.evaluate(() => getComputedStyle(document.querySelector("table")).borderCollapse), "collapse");
+    assert.equal(
+      await page.evaluate(() => getComputedStyle(document.querySelector("table")).borderCollapse),
+      "collapse",
+    );
     assert.deepEqual(page.problems, []);
     const id = await enqueue();
     await page.evaluate((path) => {
       window.seen = [];
       window.source = new EventSource(path);
       for (const kind of ["snapshot", "change", "end"])
-        window.source.addEventListener(kind, ({ data }) => window.seen.push([kind, JSON.parse(data)]));
+        window.source.addEventListener(kind, ({ data }) =>
+          window.seen.push([kind, JSON.parse(data)]),
+        );
     }, `/v1/jobs/${id}:watch`);
     const sees = (kind) =>
-      until(`the page sees ${kind}`, () => page.evaluate((kind) => window.seen.some(([one]) => one === kind), kind));
+      until(`the page sees ${kind}`, () =>
+        page.evaluate((kind) => window.seen.some(([one]) => one === kind), kind),
+      );
     await sees("snapshot");
     await world.server.kill();
-    await until("the page is on its way back", () => page.evaluate(() => window.source.readyState === 0));
+    await until("the page is on its way back", () =>
+      page.evaluate(() => window.source.readyState === 0),
+    );
     await world.startServer();
-    await until("calls work", async () => (await call(world.url, "GET", `/v1/jobs/${id}`)).status === 200);
+    await until(
+      "calls work",
+      async () => (await call(world.url, "GET", `/v1/jobs/${id}`)).status === 200,
+    );
     await act(id, "cancel");
     await sees("change");
     await sees("end");
     // Not closed by the page: the answer to its next attempt closes it.
-    await until("it does not come again", () => page.evaluate(() => window.source.readyState === 2));
-    const changes = await page.evaluate(() => window.seen.filter(([kind]) => kind === "change").length);
+    await until("it does not come again", () =>
+      page.evaluate(() => window.source.readyState === 2),
+    );
+    const changes = await page.evaluate(
+      () => window.seen.filter(([kind]) => kind === "change").length,
+    );
     assert.equal(changes, 1);
   } finally {
     await browser.close();

@@ -13,7 +13,10 @@ const jobs = webClient(JobService, world.url);
 /** The changes of one job after a cursor, up to a state. */
 async function changesTo(id, cursor, state) {
   const seen = [];
-  for await (const { event } of jobs.watch({ selector: { case: "jobs", value: { ids: [id] } }, cursor })) {
+  for await (const { event } of jobs.watch({
+    selector: { case: "jobs", value: { ids: [id] } },
+    cursor,
+  })) {
     if (event.case !== "change") continue;
     seen.push(event.value.job.state);
     if (event.value.job.state === state) return seen;

@@ -65,12 +65,16 @@ const CALLS = {
   },
   async JobService_List() {
     const id = await enqueue({ ...LATER, labels: { "rest.of": "a b&c" } });
-    const query = "filter.labels.rest.of=a+b%26c&filter.states=JOB_STATE_SCHEDULED&filter.states=3&pageSize=5";
+    const query =
+      "filter.labels.rest.of=a+b%26c&filter.states=JOB_STATE_SCHEDULED&filter.states=3&pageSize=5";
     const { jobs } = await until("the ledger has it", async () => {
       const page = await ok("GET", `/v1/jobs?${query}&filter.createdAfter=2020-01-01T00:00:00Z`);
       return page.jobs.length > 0 && page;
     });
-    assert.deepEqual(jobs.map((job) => job.id), [id]);
+    assert.deepEqual(
+      jobs.map((job) => job.id),
+      [id],
+    );
   },
   async JobService_List_2() {
     const id = await enqueue({ ...LATER, labels: { search: "1" } });
@@ -83,14 +87,19 @@ const CALLS = {
     await enqueue(LATER);
     await until("it is counted", async () => {
       const { queues } = await ok("GET", "/v1/counts?queues=default");
-      return queues[0]?.states.some(({ state, count }) => state === "JOB_STATE_SCHEDULED" && count !== "0");
+      return queues[0]?.states.some(
+        ({ state, count }) => state === "JOB_STATE_SCHEDULED" && count !== "0",
+      );
     });
   },
   async JobService_ListAttempts() {
     const id = await enqueue({ queue: "default", kind: "demo.noop" });
     await inState(world.url, id, "JOB_STATE_SUCCEEDED");
     const { attempts } = await ok("GET", `/v1/jobs/${id}/attempts`);
-    assert.deepEqual(attempts.map(({ outcome }) => outcome), ["ATTEMPT_OUTCOME_SUCCEEDED"]);
+    assert.deepEqual(
+      attempts.map(({ outcome }) => outcome),
+      ["ATTEMPT_OUTCOME_SUCCEEDED"],
+    );
   },
   async JobService_Watch() {
     const id = await enqueue({ queue: "default", kind: "demo.noop" });
@@ -107,7 +116,11 @@ const CALLS = {
   },
   async JobService_Watch_3() {
     const id = await enqueue(LATER);
-    for await (const { snapshot } of lines(world.url, "/v1/jobs:watch", post({ jobs: { ids: [id] } }))) {
+    for await (const { snapshot } of lines(
+      world.url,
+      "/v1/jobs:watch",
+      post({ jobs: { ids: [id] } }),
+    )) {
       assert.equal(snapshot.jobs[0].id, id);
       break;
     }
@@ -133,7 +146,10 @@ const CALLS = {
     // Without a mask the fields of the JSON are changed, and no others.
     const { job } = await ok("PATCH", `/v1/jobs/${id}`, { spec: { priority: 7 } });
     assert.deepEqual([job.spec.priority, job.spec.labels.kept], [7, "1"]);
-    const masked = await ok("PATCH", `/v1/jobs/${id}`, { spec: { priority: 3 }, updateMask: "labels" });
+    const masked = await ok("PATCH", `/v1/jobs/${id}`, {
+      spec: { priority: 3 },
+      updateMask: "labels",
+    });
     assert.deepEqual([masked.job.spec.priority, masked.job.spec.labels], [7, {}]);
   },
   async JobService_Delete() {
@@ -148,7 +164,8 @@ const CALLS = {
   async JobService_ReadLogs() {
     const id = await enqueue({ queue: "default", kind: "demo.noop" });
     await inState(world.url, id, "JOB_STATE_SUCCEEDED");
-    for (const line of await all(`/v1/jobs/${id}/logs?follow=true`)) assert.ok(Array.isArray(line.lines));
+    for (const line of await all(`/v1/jobs/${id}/logs?follow=true`))
+      assert.ok(Array.isArray(line.lines));
   },
   async JobService_ReadOutput() {
     const id = await enqueue({ queue: "default", kind: "demo.noop" });
@@ -162,7 +179,10 @@ const CALLS = {
     });
   },
   async KindService_GetKind() {
-    await until("the kind is there", async () => (await rest("GET", "/v1/kinds/demo.noop")).status === 200);
+    await until(
+      "the kind is there",
+      async () => (await rest("GET", "/v1/kinds/demo.noop")).status === 200,
+    );
     assert.equal((await ok("GET", "/v1/kinds/demo.noop")).kind.name, "demo.noop");
   },
   async QueueService_CreateQueue() {
@@ -180,7 +200,10 @@ const CALLS = {
   },
   async QueueService_UpdateQueue() {
     await ok("POST", "/v1/queues", { name: "changed", description: "before", indexPaths: ["a.b"] });
-    const { queue } = await ok("PATCH", "/v1/queues/changed", { description: "after", name: "changed" });
+    const { queue } = await ok("PATCH", "/v1/queues/changed", {
+      description: "after",
+      name: "changed",
+    });
     assert.deepEqual([queue.description, queue.indexPaths], ["after", ["a.b"]]);
     const path = "/v1/queues/changed?updateMask=description,index_paths";
     const masked = await ok("PATCH", path, { description: "last" });
@@ -196,14 +219,22 @@ const CALLS = {
   },
   async QueueService_DrainQueue() {
     await ok("POST", "/v1/queues", { name: "drained" });
-    assert.equal((await ok("POST", "/v1/queues/drained:drain", {})).queue.mode, "QUEUE_MODE_DRAINING");
+    assert.equal(
+      (await ok("POST", "/v1/queues/drained:drain", {})).queue.mode,
+      "QUEUE_MODE_DRAINING",
+    );
   },
   async QueueService_ResumeQueue() {
     await ok("POST", "/v1/queues", { name: "resumed" });
     assert.equal((await ok("POST", "/v1/queues/resumed:resume", {})).queue.mode, "QUEUE_MODE_OPEN");
   },
   async KeyService_CreateKey() {
-    const made = await rest("POST", "/v1/keys", { name: "rest", role: "ROLE_VIEWER" }, await admin());
+    const made = await rest(
+      "POST",
+      "/v1/keys",
+      { name: "rest", role: "ROLE_VIEWER" },
+      await admin(),
+    );
     assert.match(made.json.credential, /^snt_/);
   },
   async KeyService_ListKeys() {
@@ -219,8 +250,15 @@ const CALLS = {
     const id = await enqueue(LATER);
     await rest("POST", `/v1/jobs/${id}:cancel`, { requestId: "audited" }, await admin());
     await until("the entry is there", async () => {
-      const { json } = await rest("GET", "/v1/auditEntries?pageSize=1000", undefined, await admin());
-      return json.entries?.some(({ target, requestId }) => target === id && requestId === "audited");
+      const { json } = await rest(
+        "GET",
+        "/v1/auditEntries?pageSize=1000",
+        undefined,
+        await admin(),
+      );
+      return json.entries?.some(
+        ({ target, requestId }) => target === id && requestId === "audited",
+      );
     });
   },
   async WorkerRegistryService_ListWorkers() {
@@ -261,18 +299,26 @@ test("the rows are of all calls, and of no others", () => {
 for (const [name, run] of Object.entries(CALLS)) test(name, run);
 
 test("a payload is kept byte for byte, and shown as what it is", async () => {
-  const exact = '{"z": 12345678901234567890, "a":1.10,\n "e":1E400,"dup":1,"dup":2, "s":"\\u00e9\\/"}';
-  const id = await enqueueText(`{"spec":{"queue":"default","kind":"demo.noop","delay":"60s","payload":${exact}}}`);
+  const exact =
+    '{"z": 12345678901234567890, "a":1.10,\n "e":1E400,"dup":1,"dup":2, "s":"\\u00e9\\/"}';
+  const id = await enqueueText(
+    `{"spec":{"queue":"default","kind":"demo.noop","delay":"60s","payload":${exact}}}`,
+  );
   const shown = (await rest("GET", `/v1/jobs/${id}`)).text;
   assert.ok(shown.includes(`"payload":${exact.replace("\n", " ")}`), shown);
   for (const payload of ["[1]", "1.10", "true", "null", "{}"]) {
-    const one = await enqueueText(`{"spec":{"queue":"default","kind":"demo.noop","delay":"60s","payload":${payload}}}`);
-    assert.ok((await rest("GET", `/v1/jobs/${one}`)).text.includes(`"payload":${payload},`), payload);
+    const one = await enqueueText(
+      `{"spec":{"queue":"default","kind":"demo.noop","delay":"60s","payload":${payload}}}`,
+    );
+    assert.ok(
+      (await rest("GET", `/v1/jobs/${one}`)).text.includes(`"payload":${payload},`),
+      payload,
+    );
   }
 });
 
 test("bytes that are no JSON, or a JSON string, go in and out as base64", async () => {
-  for (const bytes of ["\"text\"", "no json", "\u0000\u0001"]) {
+  for (const bytes of ['"text"', "no json", "\u0000\u0001"]) {
     const payload = Buffer.from(bytes).toString("base64");
     const id = await enqueue({ ...LATER, payload });
     assert.equal((await ok("GET", `/v1/jobs/${id}`)).job.spec.payload, payload);
@@ -312,24 +358,101 @@ const REFUSED = [
   ["no JSON", "POST", "/v1/jobs", "{", 400, /line 1 column 1/],
   ["JSON and more", "POST", "/v1/jobs", "{} {}", 400, /trailing/],
   ["a list", "POST", "/v1/jobs", "[]", 400, /expected an object/],
-  ["an unknown field", "POST", "/v1/jobs", { spec: { prio: 1 } }, 400, /spec.prio: is not known; known are queue/],
-  ["a field twice", "POST", "/v1/jobs", '{"spec":{"queue":"a","queue":"b"}}', 400, /spec.queue: is given twice/],
+  [
+    "an unknown field",
+    "POST",
+    "/v1/jobs",
+    { spec: { prio: 1 } },
+    400,
+    /spec.prio: is not known; known are queue/,
+  ],
+  [
+    "a field twice",
+    "POST",
+    "/v1/jobs",
+    '{"spec":{"queue":"a","queue":"b"}}',
+    400,
+    /spec.queue: is given twice/,
+  ],
   ["a wrong type", "POST", "/v1/jobs", { spec: { queue: 1 } }, 400, /spec.queue: expected text/],
-  ["a fraction", "POST", "/v1/jobs", { spec: { priority: 1.5 } }, 400, /spec.priority: expected an integer/],
-  ["a number below its range", "POST", "/v1/jobs", { spec: { priority: -1 } }, 400, /0..4294967295/],
+  [
+    "a fraction",
+    "POST",
+    "/v1/jobs",
+    { spec: { priority: 1.5 } },
+    400,
+    /spec.priority: expected an integer/,
+  ],
+  [
+    "a number below its range",
+    "POST",
+    "/v1/jobs",
+    { spec: { priority: -1 } },
+    400,
+    /0..4294967295/,
+  ],
   ["an unknown name", "POST", "/v1/jobs", { spec: { ack: "SOON" } }, 400, /ACK_LEVEL_STORE/],
   ["a duration of no form", "POST", "/v1/jobs", { spec: { delay: "1h" } }, 400, /1.5s/],
   ["a time of no form", "POST", "/v1/jobs", { spec: { runAt: "tomorrow" } }, 400, /2026-/],
-  ["no base64", "POST", "/v1/jobs", { spec: { payload: "%" } }, 400, /spec.payload: expected base64/],
-  ["an item of a wrong type", "POST", "/v1/jobs", { spec: { dependsOn: ["a", 1] } }, 400, /dependsOn\[1\]/],
-  ["two of a oneof", "POST", "/v1/jobs:watch", { jobs: {}, filter: {} }, 400, /filter: excludes jobs/],
-  ["two of a oneof in a query", "GET", "/v1/jobs:watch?jobs.ids=a&filter.queues=b", undefined, 400, /excludes/],
-  ["an unknown parameter", "GET", "/v1/counts?queue=a", undefined, 400, /queue: is not known; known are queues/],
+  [
+    "no base64",
+    "POST",
+    "/v1/jobs",
+    { spec: { payload: "%" } },
+    400,
+    /spec.payload: expected base64/,
+  ],
+  [
+    "an item of a wrong type",
+    "POST",
+    "/v1/jobs",
+    { spec: { dependsOn: ["a", 1] } },
+    400,
+    /dependsOn\[1\]/,
+  ],
+  [
+    "two of a oneof",
+    "POST",
+    "/v1/jobs:watch",
+    { jobs: {}, filter: {} },
+    400,
+    /filter: excludes jobs/,
+  ],
+  [
+    "two of a oneof in a query",
+    "GET",
+    "/v1/jobs:watch?jobs.ids=a&filter.queues=b",
+    undefined,
+    400,
+    /excludes/,
+  ],
+  [
+    "an unknown parameter",
+    "GET",
+    "/v1/counts?queue=a",
+    undefined,
+    400,
+    /queue: is not known; known are queues/,
+  ],
   ["a parameter twice", "GET", "/v1/jobs?pageSize=1&page_size=2", undefined, 400, /twice/],
   ["a parameter of a body", "POST", "/v1/jobs?actor=me", {}, 400, /belongs in the body/],
-  ["a parameter of a wrong type", "GET", "/v1/jobs?pageSize=many", undefined, 400, /pageSize: expected an integer/],
+  [
+    "a parameter of a wrong type",
+    "GET",
+    "/v1/jobs?pageSize=many",
+    undefined,
+    400,
+    /pageSize: expected an integer/,
+  ],
   ["a path that is not UTF-8", "GET", "/v1/jobs/%ff", undefined, 400, /id: is not percent-encoded/],
-  ["a query that is not UTF-8", "GET", "/v1/counts?queues=%ff", undefined, 400, /queues: is not percent-encoded/],
+  [
+    "a query that is not UTF-8",
+    "GET",
+    "/v1/counts?queues=%ff",
+    undefined,
+    400,
+    /queues: is not percent-encoded/,
+  ],
   ["a body where there is none", "DELETE", `/v1/jobs/${GONE}`, {}, 400, /has no body/],
   ["no queue to make", "POST", "/v1/queues", undefined, 400, /the body is empty/],
 ];
@@ -345,9 +468,17 @@ for (const [what, method, path, body, status, message] of REFUSED) {
 }
 
 test("a body of another type is refused with 415", async () => {
-  for (const type of ["application/x-www-form-urlencoded", "text/plain", "application/json; charset=latin1"]) {
+  for (const type of [
+    "application/x-www-form-urlencoded",
+    "text/plain",
+    "application/json; charset=latin1",
+  ]) {
     const answer = await rest("POST", "/v1/jobs", "{}", { "content-type": type });
-    assert.deepEqual([answer.status, answer.json.error.reason], [415, "UNSUPPORTED_MEDIA_TYPE"], type);
+    assert.deepEqual(
+      [answer.status, answer.json.error.reason],
+      [415, "UNSUPPORTED_MEDIA_TYPE"],
+      type,
+    );
   }
   const packed = await rest("POST", "/v1/jobs", "{}", { "content-encoding": "gzip" });
   assert.equal(packed.status, 415);
@@ -362,8 +493,11 @@ test("what is too much is refused, and costs the gateway nothing", async () => {
   const known = await flood({ "content-length": 21 << 20 });
   assert.ok(known === undefined || known === "413 BODY_TOO_LARGE", known);
   assert.equal(await flood({ "transfer-encoding": "chunked" }), "413 BODY_TOO_LARGE");
-  const query = await rest("GET", `/v1/counts?queues=${"a".repeat(1 << 20)}`).catch((error) => error);
-  if (!(query instanceof Error)) assert.ok(query.status >= 400 && query.status < 500, String(query.status));
+  const query = await rest("GET", `/v1/counts?queues=${"a".repeat(1 << 20)}`).catch(
+    (error) => error,
+  );
+  if (!(query instanceof Error))
+    assert.ok(query.status >= 400 && query.status < 500, String(query.status));
   const many = await rest("GET", `/v1/counts?${"queues=a&".repeat(6_000)}`);
   assert.equal(many.status, 400, many.text);
   assert.equal((await ok("GET", "/v1/counts?queues=none")).queues.length, 0);
@@ -374,11 +508,15 @@ test("what is too much is refused, and costs the gateway nothing", async () => {
 function flood(length) {
   return new Promise((resolve) => {
     const headers = { "content-type": "application/json", ...length };
-    const sent = httpRequest(`${world.url}/v1/jobs`, { method: "POST", headers, agent: false }, (answer) => {
-      let text = "";
-      answer.on("error", () => undefined).on("data", (data) => (text += data));
-      answer.on("end", () => resolve(`${answer.statusCode} ${JSON.parse(text).error.reason}`));
-    });
+    const sent = httpRequest(
+      `${world.url}/v1/jobs`,
+      { method: "POST", headers, agent: false },
+      (answer) => {
+        let text = "";
+        answer.on("error", () => undefined).on("data", (data) => (text += data));
+        answer.on("end", () => resolve(`${answer.statusCode} ${JSON.parse(text).error.reason}`));
+      },
+    );
     sent.on("socket", (socket) => socket.on("error", () => undefined));
     sent.on("error", () => undefined).on("close", () => resolve(undefined));
     sent.end(Buffer.alloc(21 << 20, " "));

@@ -26,7 +26,14 @@ test("the description is true for whatever is asked", { timeout: 300_000 }, asyn
   const args = ["run", `${world.url}/openapi.json`, "--no-color", "--seed", seed];
   // A watch has no end.
   const bounds = ["--exclude-operation-id-regex", "JobService_Watch", "--request-timeout", "60"];
-  const effort = ["--phases", "coverage,fuzzing", "--max-examples", "10", "--generation-database", "none"];
+  const effort = [
+    "--phases",
+    "coverage,fuzzing",
+    "--max-examples",
+    "10",
+    "--generation-database",
+    "none",
+  ];
   const run = promisify(execFile);
   const options = { cwd: world.path("."), maxBuffer: 64 << 20 };
   const all = [...args, ...bounds, ...effort, "--checks", CHECKS.join(",")];

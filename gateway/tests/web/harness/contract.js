@@ -2,12 +2,12 @@
 // at once.
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { createFileRegistry, create, fromBinary, toBinary } from "@bufbuild/protobuf";
+import { create, createFileRegistry, fromBinary, toBinary } from "@bufbuild/protobuf";
 import {
-  FieldDescriptorProto_Label as Label,
-  FieldDescriptorProto_Type as Type,
   FileDescriptorProtoSchema,
   FileDescriptorSetSchema,
+  FieldDescriptorProto_Label as Label,
+  FieldDescriptorProto_Type as Type,
 } from "@bufbuild/protobuf/wkt";
 import { createClient } from "@connectrpc/connect";
 import { createGrpcWebTransport } from "@connectrpc/connect-web";
@@ -56,7 +56,10 @@ function numbers(name, prefix) {
 }
 
 export const State = numbers("JobState", "JOB_STATE_");
-export const DependencyFailurePolicy = numbers("DependencyFailurePolicy", "DEPENDENCY_FAILURE_POLICY_");
+export const DependencyFailurePolicy = numbers(
+  "DependencyFailurePolicy",
+  "DEPENDENCY_FAILURE_POLICY_",
+);
 
 /** A client as a page has it; `headers` are sent with each call. */
 export function webClient(service, baseUrl, { headers = {}, ...options } = {}) {
@@ -71,7 +74,13 @@ export function webClient(service, baseUrl, { headers = {}, ...options } = {}) {
 /** A job of `demo.<kind>`. */
 export function demo(kind, payload = {}, more = {}) {
   const bytes = new TextEncoder().encode(JSON.stringify(payload));
-  return { queue: "default", kind: `demo.${kind}`, payload: bytes, contentType: "application/json", ...more };
+  return {
+    queue: "default",
+    kind: `demo.${kind}`,
+    payload: bytes,
+    contentType: "application/json",
+    ...more,
+  };
 }
 
 /** One message of gRPC-Web as it is on the wire. */

@@ -38,7 +38,11 @@ function proxy(port, upstream, { filters, isHttp2 }) {
           name: "web",
           address: at("127.0.0.1", port),
           filter_chains: [
-            { filters: [{ name: "envoy.filters.network.http_connection_manager", typed_config: manager }] },
+            {
+              filters: [
+                { name: "envoy.filters.network.http_connection_manager", typed_config: manager },
+              ],
+            },
           ],
         },
       ],
@@ -59,7 +63,10 @@ function filter(name) {
 }
 
 function routerFilter() {
-  return { name: "envoy.filters.http.router", typed_config: { "@type": kind("http.router.v3.Router") } };
+  return {
+    name: "envoy.filters.http.router",
+    typed_config: { "@type": kind("http.router.v3.Router") },
+  };
 }
 
 function at(address, port) {

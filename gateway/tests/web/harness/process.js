@@ -13,7 +13,9 @@ process.on("exit", () => alive.forEach((child) => child.kill("SIGKILL")));
 export function program(name) {
   const path = join(process.env.SENTINEL_TEST_PROGRAMS ?? join(ROOT, "target/debug"), name);
   if (!existsSync(path)) {
-    throw new Error(`${path} is missing: run cargo build --workspace --bins, or set SENTINEL_TEST_PROGRAMS`);
+    throw new Error(
+      `${path} is missing: run cargo build --workspace --bins, or set SENTINEL_TEST_PROGRAMS`,
+    );
   }
   return path;
 }
@@ -51,7 +53,9 @@ export class Process {
     return until(`${pattern} in ${this.log}`, () => {
       const match = this.said().match(pattern);
       if (!match && this.child.exitCode !== null) {
-        throw new Error(`${this.child.spawnfile} ended with ${this.child.exitCode}: ${this.said()}`);
+        throw new Error(
+          `${this.child.spawnfile} ended with ${this.child.exitCode}: ${this.said()}`,
+        );
       }
       return match;
     });

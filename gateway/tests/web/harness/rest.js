@@ -8,7 +8,12 @@ export async function call(url, method, path, body, headers = {}) {
   const answer = await fetch(url + path, { method, body: text, headers: { ...type, ...headers } });
   const said = await answer.text();
   const isJson = answer.headers.get("content-type")?.startsWith("application/json");
-  return { status: answer.status, headers: answer.headers, text: said, json: isJson && said ? JSON.parse(said) : undefined };
+  return {
+    status: answer.status,
+    headers: answer.headers,
+    text: said,
+    json: isJson && said ? JSON.parse(said) : undefined,
+  };
 }
 
 /** The events of a stream as they come, until it ends or breaks. */

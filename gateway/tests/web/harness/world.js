@@ -42,7 +42,11 @@ export class World {
     this.serverFlags = flags;
     const own = ["serve", "--data-dir", this.path("data"), "--log-format", "json"];
     const ports = ["--listen", this.address ?? ANY, "--ops-listen", this.serverOps ?? ANY];
-    this.server = new Process(program("sentinel"), [...own, ...ports, ...flags], this.path("server.log"));
+    this.server = new Process(
+      program("sentinel"),
+      [...own, ...ports, ...flags],
+      this.path("server.log"),
+    );
     this.onEnd(() => this.server.kill());
     [this.address, this.serverOps] = await serving(this.server);
   }
@@ -110,7 +114,15 @@ export class World {
     const file = this.path(`envoy-${port}.json`);
     writeFileSync(file, JSON.stringify(configure(port)));
     const envoy = process.env.SENTINEL_TEST_ENVOY ?? "envoy";
-    const args = ["-c", file, "--disable-hot-restart", "--concurrency", "1", "--log-level", "warning"];
+    const args = [
+      "-c",
+      file,
+      "--disable-hot-restart",
+      "--concurrency",
+      "1",
+      "--log-level",
+      "warning",
+    ];
     const running = new Process(envoy, args, this.path(`envoy-${port}.log`));
     this.onEnd(() => running.kill());
     const url = `http://${LOOPBACK}:${port}`;

@@ -4,11 +4,19 @@ import { useState } from "react";
 import type { Job } from "../../gen/sentinel/jobs/v1/job_pb";
 import { useWords } from "../../i18n/index";
 import { useClients } from "../../rpc/context";
-import { mayCancel, mayDelete, mayRetry, mayRunNow, mayUpdate, short, useActions } from "../../ui/act";
+import {
+  mayCancel,
+  mayDelete,
+  mayRetry,
+  mayRunNow,
+  mayUpdate,
+  short,
+  useActions,
+} from "../../ui/act";
 import { Confirm } from "../../ui/dialog";
 import { useNotes } from "../../ui/feedback";
-import { Edit } from "./edit";
 import { requestId } from "../../ui/request-id";
+import { Edit } from "./edit";
 
 export function JobActions({ job }: { job: Job }) {
   const words = useWords();
@@ -37,7 +45,12 @@ export function JobActions({ job }: { job: Job }) {
         </button>
       )}
       {mayRetry(job) && (
-        <button type="button" className="primary" disabled={isBusy} onClick={() => void retry(job.id)}>
+        <button
+          type="button"
+          className="primary"
+          disabled={isBusy}
+          onClick={() => void retry(job.id)}
+        >
           {actions.retry}
         </button>
       )}

@@ -1,7 +1,7 @@
 // Every attempt that began, newest first: a timeline with its errors.
 import { useQuery } from "@tanstack/react-query";
-import { AttemptOutcome } from "../../gen/sentinel/jobs/v1/job_service_pb";
 import type { Job } from "../../gen/sentinel/jobs/v1/job_pb";
+import { AttemptOutcome } from "../../gen/sentinel/jobs/v1/job_service_pb";
 import { useWords } from "../../i18n/index";
 import { useClients } from "../../rpc/context";
 import { Failure } from "../../ui/feedback";
@@ -40,7 +40,9 @@ export function Attempts({ job }: { job: Job }) {
               <p className="quiet">
                 <Moment of={one.startedAt} />
               </p>
-              {one.error && one.outcome !== AttemptOutcome.SUCCEEDED && <pre tabIndex={0}>{one.error.message}</pre>}
+              {one.error && one.outcome !== AttemptOutcome.SUCCEEDED && (
+                <pre tabIndex={0}>{one.error.message}</pre>
+              )}
             </div>
           </li>
         ))}

@@ -17,7 +17,12 @@ const BOX = { width: 160, height: 76, across: 40, down: 12 } as const;
 
 const left = ({ column }: Place) => column * (BOX.width + BOX.across);
 const top = ({ row }: Place) => row * (BOX.height + BOX.down);
-const spot = (place: Place) => ({ left: left(place), top: top(place), width: BOX.width, height: BOX.height });
+const spot = (place: Place) => ({
+  left: left(place),
+  top: top(place),
+  width: BOX.width,
+  height: BOX.height,
+});
 
 export function Dependencies({ job }: { job: Job }) {
   return (job.spec?.dependsOn.length ?? 0) > 0 && <Graph job={job} />;
@@ -30,9 +35,16 @@ function Graph({ job }: { job: Job }) {
   const own = job.spec?.dependsOn ?? [];
   const waitsFor = (id: string) => (id === job.id ? own : (hub.job(id)?.spec?.dependsOn ?? []));
   // Grows as the jobs come in; a text, so that it is drawn again only when it has.
-  const text = useSyncExternalStore(hub.subscribe, () => JSON.stringify(layersOf(job.id, waitsFor, BOXES_MAX)));
-  const { places, edges, columns, rows, isCut } = useMemo(() => JSON.parse(text) as ReturnType<typeof layersOf>, [text]);
-  useFollow(useMemo(() => places.map(({ id }) => id).filter((id) => id !== job.id), [places, job.id]));
+  const text = useSyncExternalStore(hub.subscribe, () =>
+    JSON.stringify(layersOf(job.id, waitsFor, BOXES_MAX)),
+  );
+  const { places, edges, columns, rows, isCut } = useMemo(
+    () => JSON.parse(text) as ReturnType<typeof layersOf>,
+    [text],
+  );
+  useFollow(
+    useMemo(() => places.map(({ id }) => id).filter((id) => id !== job.id), [places, job.id]),
+  );
   const width = columns * (BOX.width + BOX.across) - BOX.across;
   const height = rows * (BOX.height + BOX.down) - BOX.down;
   return (
@@ -62,9 +74,19 @@ function Ways({ places, edges }: { places: readonly Place[]; edges: readonly Edg
   return edges.map(({ from, to }) => {
     const [a, b] = [at.get(from), at.get(to)];
     if (!a || !b) return null;
-    const [x1, y1, x2, y2] = [left(a) + BOX.width, top(a) + BOX.height / 2, left(b), top(b) + BOX.height / 2];
+    const [x1, y1, x2, y2] = [
+      left(a) + BOX.width,
+      top(a) + BOX.height / 2,
+      left(b),
+      top(b) + BOX.height / 2,
+    ];
     const bend = x2 - BOX.across / 2;
-    return <path key={`${from} ${to}`} d={`M${x1} ${y1}H${bend - 8}C${bend} ${y1} ${bend} ${y2} ${bend + 8} ${y2}H${x2}`} />;
+    return (
+      <path
+        key={`${from} ${to}`}
+        d={`M${x1} ${y1}H${bend - 8}C${bend} ${y1} ${bend} ${y2} ${bend + 8} ${y2}H${x2}`}
+      />
+    );
   });
 }
 

@@ -27,7 +27,9 @@ export function Edit({ job, onClose }: { job: Job; onClose: () => void }) {
   const before = {
     priority: String(job.spec?.priority ?? 0),
     runAt: localTime(millisOf(job.spec?.runAt ?? job.readyAt)),
-    labels: ownLabels(job).map(([key, value]) => `${key}=${value}`).join("\n"),
+    labels: ownLabels(job)
+      .map(([key, value]) => `${key}=${value}`)
+      .join("\n"),
     payload: payload === undefined ? "" : (prettyJson(payload) ?? payload),
   };
 
@@ -46,8 +48,12 @@ export function Edit({ job, onClose }: { job: Job; onClose: () => void }) {
       paths.push("run_at");
     }
     if (now("labels") !== before.labels) {
-      const pairs = now("labels").split("\n").filter((line) => line.trim() !== "");
-      spec.labels = Object.fromEntries(pairs.map((pair) => [pair.split("=", 1)[0] ?? "", pair.slice(pair.indexOf("=") + 1)]));
+      const pairs = now("labels")
+        .split("\n")
+        .filter((line) => line.trim() !== "");
+      spec.labels = Object.fromEntries(
+        pairs.map((pair) => [pair.split("=", 1)[0] ?? "", pair.slice(pair.indexOf("=") + 1)]),
+      );
       paths.push("labels");
     }
     if (now("payload") !== before.payload) {
@@ -56,7 +62,12 @@ export function Edit({ job, onClose }: { job: Job; onClose: () => void }) {
     }
     if (paths.length === 0) return onClose();
     try {
-      const answer = await jobs.update({ id: job.id, spec, updateMask: { paths }, version: job.version });
+      const answer = await jobs.update({
+        id: job.id,
+        spec,
+        updateMask: { paths },
+        version: job.version,
+      });
       if (answer.job) hub.put(answer.job);
       notes.good(words.job.saved);
       onClose();
@@ -96,7 +107,13 @@ export function Edit({ job, onClose }: { job: Job; onClose: () => void }) {
         {payload !== undefined && (
           <label className="field">
             <span>{words.fields.payload}</span>
-            <textarea name="payload" rows={8} defaultValue={before.payload} className="mono" spellCheck={false} />
+            <textarea
+              name="payload"
+              rows={8}
+              defaultValue={before.payload}
+              className="mono"
+              spellCheck={false}
+            />
           </label>
         )}
       </form>

@@ -23,7 +23,11 @@ export interface Layers {
 }
 
 /** What `root` waits for, what that waits for, and so on: `max` boxes, the nearest first. */
-export function layersOf(root: string, waitsFor: (id: string) => readonly string[], max: number): Layers {
+export function layersOf(
+  root: string,
+  waitsFor: (id: string) => readonly string[],
+  max: number,
+): Layers {
   const found = new Set([root]);
   const edges: Edge[] = [];
   let isCut = false;

@@ -17,7 +17,8 @@ const LEVELS: Partial<Record<LogLevel, string>> = {
   [LogLevel.ERROR]: "error",
 };
 
-const keyOf = (line: LogLine): string => `${line.run}/${line.attempt}/${line.seq}/${millisOf(line.time)}`;
+const keyOf = (line: LogLine): string =>
+  `${line.run}/${line.attempt}/${line.seq}/${millisOf(line.time)}`;
 
 /** The newest, each once, in the order they were written. */
 function joined(before: readonly LogLine[], more: readonly LogLine[]): LogLine[] {
@@ -36,7 +37,10 @@ export function Log({ job }: { job: Job }) {
   const [problem, setProblem] = useState<unknown>();
   const begun = useBegun();
   const [round, setRound] = useState(0);
-  useJobLogs(id, useCallback((more: readonly LogLine[]) => setLines((before) => joined(before, more)), []));
+  useJobLogs(
+    id,
+    useCallback((more: readonly LogLine[]) => setLines((before) => joined(before, more)), []),
+  );
   useEffect(() => {
     const stop = new AbortController();
     const read = async () => {
@@ -64,7 +68,9 @@ export function Log({ job }: { job: Job }) {
   return (
     <section className="card">
       <h2>{words.job.logs}</h2>
-      {problem !== undefined && <Failure error={problem} again={() => setRound((before) => before + 1)} />}
+      {problem !== undefined && (
+        <Failure error={problem} again={() => setRound((before) => before + 1)} />
+      )}
       {lines.length === 0 && problem === undefined && <p className="quiet">{words.job.noLogs}</p>}
       {lines.length === LINES_MAX && <p className="quiet">{words.job.moreLogs}</p>}
       {lines.length > 0 && (

@@ -1,6 +1,7 @@
 // What an attempt handed out while it ran: its beginning, as text.
-import { useQuery } from "@tanstack/react-query";
+
 import { Code, ConnectError } from "@connectrpc/connect";
+import { useQuery } from "@tanstack/react-query";
 import type { Job } from "../../gen/sentinel/jobs/v1/job_pb";
 import { useWords } from "../../i18n/index";
 import { useClients } from "../../rpc/context";

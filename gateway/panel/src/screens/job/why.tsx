@@ -1,9 +1,9 @@
 // Why a job does not run, in words, from what is known of it, its queue and the fleet.
 import { Code, ConnectError } from "@connectrpc/connect";
 import { useQuery } from "@tanstack/react-query";
+import { QueueMode } from "../../gen/sentinel/admin/v1/queue_service_pb";
 import type { Job } from "../../gen/sentinel/jobs/v1/job_pb";
 import { StateReason } from "../../gen/sentinel/jobs/v1/job_pb";
-import { QueueMode } from "../../gen/sentinel/admin/v1/queue_service_pb";
 import { millisOf, useFormat } from "../../i18n/format";
 import { useWords } from "../../i18n/index";
 import { useClients } from "../../rpc/context";

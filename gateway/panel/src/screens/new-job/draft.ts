@@ -82,8 +82,10 @@ function mistakeInSpan(text: string): DraftMistake | undefined {
 /** What the page can see by itself; the server looks at everything again. */
 export function mistakesInDraft(draft: Draft): Map<FieldName, DraftMistake> {
   const found = new Map<FieldName, DraftMistake>();
-  const note = (name: FieldName, mistake: DraftMistake | undefined) => mistake && found.set(name, mistake);
-  for (const name of ["queue", "kind"] as const) if (draft[name].trim() === "") found.set(name, "required");
+  const note = (name: FieldName, mistake: DraftMistake | undefined) =>
+    mistake && found.set(name, mistake);
+  for (const name of ["queue", "kind"] as const)
+    if (draft[name].trim() === "") found.set(name, "required");
   note("priority", mistakeInNumber(draft.priority, 0, 9));
   note("attempts", mistakeInNumber(draft.attempts, 1, 1000));
   if (draft.when === "delay") note("delay", mistakeInSpan(draft.delay));
@@ -93,7 +95,11 @@ export function mistakesInDraft(draft: Draft): Map<FieldName, DraftMistake> {
   return found;
 }
 
-const linesOf = (text: string): string[] => text.split("\n").map((line) => line.trim()).filter((line) => line !== "");
+const linesOf = (text: string): string[] =>
+  text
+    .split("\n")
+    .map((line) => line.trim())
+    .filter((line) => line !== "");
 
 export function specOf(draft: Draft): MessageInitShape<typeof JobSpecSchema> {
   const pairs = linesOf(draft.labels).map((line): [string, string] => {

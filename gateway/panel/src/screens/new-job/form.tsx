@@ -12,18 +12,26 @@ import { type Trouble, troubleOf } from "../../rpc/words";
 import { short } from "../../ui/act";
 import { Bytes } from "../../ui/bytes";
 import { TroubleBox, useNotes } from "../../ui/feedback";
-import { exampleOf } from "../../ui/schema";
-import { type Draft, fieldOf, type FieldName, isJson, mistakesInDraft, specOf } from "./draft";
 import { Field } from "../../ui/field";
+import { requestId } from "../../ui/request-id";
+import { exampleOf } from "../../ui/schema";
+import { type Draft, type FieldName, fieldOf, isJson, mistakesInDraft, specOf } from "./draft";
 import { Options } from "./options";
 import { Payload, usePayload } from "./payload";
-import { requestId } from "../../ui/request-id";
 
 function showFirst(form: HTMLElement): void {
   requestAnimationFrame(() => form.querySelector<HTMLElement>('[aria-invalid="true"]')?.focus());
 }
 
-export function NewJobForm({ draft: first, kinds, queues }: { draft: Draft; kinds: readonly JobKind[]; queues: readonly string[] }) {
+export function NewJobForm({
+  draft: first,
+  kinds,
+  queues,
+}: {
+  draft: Draft;
+  kinds: readonly JobKind[];
+  queues: readonly string[];
+}) {
   const words = useWords();
   const { jobs } = useClients();
   const hub = useHub();
@@ -32,7 +40,9 @@ export function NewJobForm({ draft: first, kinds, queues }: { draft: Draft; kind
   const format = useFormat();
   const schemaOf = (name: string) => kinds.find((kind) => kind.name === name)?.inputSchema ?? "";
   const [draft, setDraft] = useState<Draft>(() =>
-    first.payload === "" && !first.binary ? { ...first, payload: exampleOf(schemaOf(first.kind)) } : first,
+    first.payload === "" && !first.binary
+      ? { ...first, payload: exampleOf(schemaOf(first.kind)) }
+      : first,
   );
   const [trouble, setTrouble] = useState<Trouble>();
   const [problems, setProblems] = useState<ReadonlyMap<FieldName, string>>(new Map());
@@ -46,7 +56,8 @@ export function NewJobForm({ draft: first, kinds, queues }: { draft: Draft; kind
   function set<Name extends FieldName>(name: Name, value: Draft[Name]) {
     setDraft((before) => {
       const next = { ...before, [name]: value };
-      const isUntouched = before.payload.trim() === "" || before.payload === exampleOf(schemaOf(before.kind));
+      const isUntouched =
+        before.payload.trim() === "" || before.payload === exampleOf(schemaOf(before.kind));
       if (name === "kind" && isUntouched) next.payload = exampleOf(schemaOf(String(value)));
       return next;
     });
@@ -56,7 +67,10 @@ export function NewJobForm({ draft: first, kinds, queues }: { draft: Draft; kind
     const found = new Map<FieldName, string>();
     const { newJob } = words;
     for (const [name, what] of mistakesInDraft(draft)) {
-      found.set(name, what === "delay" ? newJob.badDelay : what === "label" ? newJob.badLabel : newJob[what]);
+      found.set(
+        name,
+        what === "delay" ? newJob.badDelay : what === "label" ? newJob.badLabel : newJob[what],
+      );
     }
     setProblems(found);
     return found.size === 0 && text !== undefined;
@@ -101,7 +115,13 @@ export function NewJobForm({ draft: first, kinds, queues }: { draft: Draft; kind
       {trouble && <TroubleBox trouble={trouble} />}
       <div className="columns">
         <Field name={words.fields.queue} problem={problems.get("queue")}>
-          <input name="queue" list={`${list}q`} value={draft.queue} required onChange={(event) => set("queue", event.target.value)} />
+          <input
+            name="queue"
+            list={`${list}q`}
+            value={draft.queue}
+            required
+            onChange={(event) => set("queue", event.target.value)}
+          />
         </Field>
         <datalist id={`${list}q`}>
           {queues.map((name) => (
@@ -112,12 +132,22 @@ export function NewJobForm({ draft: first, kinds, queues }: { draft: Draft; kind
           name={words.fields.kind}
           hint={
             kind === undefined
-              ? draft.kind === "" ? undefined : words.newJob.unknownKind
-              : kind.workers === 0 ? words.newJob.noWorker : kind.description || words.newJob.workers(format.number(kind.workers))
+              ? draft.kind === ""
+                ? undefined
+                : words.newJob.unknownKind
+              : kind.workers === 0
+                ? words.newJob.noWorker
+                : kind.description || words.newJob.workers(format.number(kind.workers))
           }
           problem={problems.get("kind")}
         >
-          <input name="kind" list={`${list}k`} value={draft.kind} required onChange={(event) => set("kind", event.target.value)} />
+          <input
+            name="kind"
+            list={`${list}k`}
+            value={draft.kind}
+            required
+            onChange={(event) => set("kind", event.target.value)}
+          />
         </Field>
         <datalist id={`${list}k`}>
           {kinds.map(({ name }) => (
@@ -125,8 +155,17 @@ export function NewJobForm({ draft: first, kinds, queues }: { draft: Draft; kind
           ))}
         </datalist>
       </div>
-      {draft.binary && <Bytes title={words.fields.payload} bytes={draft.binary} type={draft.base?.contentType} />}
-      {!draft.binary && <Payload state={payload} problem={problems.get("payload")} text={draft.payload} onText={(text) => set("payload", text)} />}
+      {draft.binary && (
+        <Bytes title={words.fields.payload} bytes={draft.binary} type={draft.base?.contentType} />
+      )}
+      {!draft.binary && (
+        <Payload
+          state={payload}
+          problem={problems.get("payload")}
+          text={draft.payload}
+          onText={(text) => set("payload", text)}
+        />
+      )}
       <Options draft={draft} problems={problems} set={set} />
       <div className="buttons">
         <button type="submit" className="primary" disabled={isSending}>

@@ -1,9 +1,16 @@
 // The payload: by the kind's schema where that is a flat object, as JSON text always.
 import { useEffect, useMemo, useState } from "react";
 import { useWords } from "../../i18n/index";
-import { mistakeIn } from "../../ui/json";
-import { fieldsOf, type FormValues, jsonOf, mistakesInFields, type SchemaField, valuesIn } from "../../ui/schema";
 import { Field } from "../../ui/field";
+import { mistakeIn } from "../../ui/json";
+import {
+  type FormValues,
+  fieldsOf,
+  jsonOf,
+  mistakesInFields,
+  type SchemaField,
+  valuesIn,
+} from "../../ui/schema";
 
 interface PayloadState {
   fields: readonly SchemaField[] | undefined;
@@ -51,7 +58,9 @@ export function usePayload(schema: string, text: string, isJson: boolean): Paylo
         return mistakes.size === 0 ? jsonOf(fields, shown.values, shown.rest) : undefined;
       }
       const mistake = text.trim() === "" || !isJson ? undefined : mistakeIn(text);
-      setTextProblem(mistake && words.newJob.mistake(mistake.line, mistake.column, mistake.message));
+      setTextProblem(
+        mistake && words.newJob.mistake(mistake.line, mistake.column, mistake.message),
+      );
       return mistake ? undefined : text;
     },
   };
@@ -75,13 +84,23 @@ export function Payload({
       <legend>{words.fields.payload}</legend>
       {fields && fields.length > 0 && (
         <div className="buttons" role="group" aria-label={words.newJob.how}>
-          <button type="button" className="small" aria-pressed={!isForm} onClick={() => {
+          <button
+            type="button"
+            className="small"
+            aria-pressed={!isForm}
+            onClick={() => {
               const held = state.show(false);
               if (held !== undefined) onText(held);
-            }}>
+            }}
+          >
             {words.newJob.text}
           </button>
-          <button type="button" className="small" aria-pressed={isForm} onClick={() => void state.show(true)}>
+          <button
+            type="button"
+            className="small"
+            aria-pressed={isForm}
+            onClick={() => void state.show(true)}
+          >
             {words.newJob.form}
           </button>
         </div>
@@ -98,19 +117,34 @@ export function Payload({
               key={field.name}
               name={
                 <>
-                  <code>{field.name}</code> {!field.isRequired && <span className="quiet">{words.common.optional}</span>}
+                  <code>{field.name}</code>{" "}
+                  {!field.isRequired && <span className="quiet">{words.common.optional}</span>}
                 </>
               }
               hint={field.description || undefined}
               problem={state.problems.get(field.name)}
             >
-              <SchemaInput field={field} value={state.values[field.name] ?? ""} onValue={(value) => state.setValue(field.name, value)} />
+              <SchemaInput
+                field={field}
+                value={state.values[field.name] ?? ""}
+                onValue={(value) => state.setValue(field.name, value)}
+              />
             </Field>
           ))}
         </div>
       ) : (
-        <Field name={<span className="visually-hidden">{words.fields.payload}</span>} problem={problem ?? state.textProblem}>
-          <textarea name="payload" rows={8} className="mono" spellCheck={false} value={text} onChange={(event) => onText(event.target.value)} />
+        <Field
+          name={<span className="visually-hidden">{words.fields.payload}</span>}
+          problem={problem ?? state.textProblem}
+        >
+          <textarea
+            name="payload"
+            rows={8}
+            className="mono"
+            spellCheck={false}
+            value={text}
+            onChange={(event) => onText(event.target.value)}
+          />
         </Field>
       )}
     </fieldset>
@@ -144,5 +178,13 @@ function SchemaInput({
     );
   }
   const mode = field.kind === "text" ? "text" : field.kind === "integer" ? "numeric" : "decimal";
-  return <input {...more} inputMode={mode} value={value} required={field.isRequired} onChange={(event) => onValue(event.target.value)} />;
+  return (
+    <input
+      {...more}
+      inputMode={mode}
+      value={value}
+      required={field.isRequired}
+      onChange={(event) => onValue(event.target.value)}
+    />
+  );
 }

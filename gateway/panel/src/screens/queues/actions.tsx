@@ -2,8 +2,8 @@
 import { useQueryClient } from "@tanstack/react-query";
 import { useState } from "react";
 import { type Queue, QueueMode } from "../../gen/sentinel/admin/v1/queue_service_pb";
-import { useWords } from "../../i18n/index";
 import type { Words } from "../../i18n/en";
+import { useWords } from "../../i18n/index";
 import { useClients } from "../../rpc/context";
 import { Confirm } from "../../ui/dialog";
 import { useNotes } from "../../ui/feedback";
@@ -14,7 +14,13 @@ export function modeWord(mode: QueueMode, words: Words): string {
   return mode === QueueMode.DRAINING ? modes.draining : modes.open;
 }
 
-export function QueueActions({ queue: { name, mode }, small = false }: { queue: Queue; small?: boolean }) {
+export function QueueActions({
+  queue: { name, mode },
+  small = false,
+}: {
+  queue: Queue;
+  small?: boolean;
+}) {
   const words = useWords();
   const { queues } = useClients();
   const cache = useQueryClient();
@@ -27,7 +33,9 @@ export function QueueActions({ queue: { name, mode }, small = false }: { queue: 
     try {
       const { queue } = await call();
       if (queue) notes.good(words.queues.now(name, modeWord(queue.mode, words)));
-      await Promise.all(["queues", "queue"].map((key) => cache.invalidateQueries({ queryKey: [key] })));
+      await Promise.all(
+        ["queues", "queue"].map((key) => cache.invalidateQueries({ queryKey: [key] })),
+      );
     } catch (error) {
       notes.bad(error);
     }
@@ -37,15 +45,30 @@ export function QueueActions({ queue: { name, mode }, small = false }: { queue: 
     <div className="buttons">
       {mode === QueueMode.OPEN ? (
         <>
-          <button type="button" className={className} aria-label={`${actions.pause} ${name}`} onClick={() => void act(() => queues.pauseQueue({ name }))}>
+          <button
+            type="button"
+            className={className}
+            aria-label={`${actions.pause} ${name}`}
+            onClick={() => void act(() => queues.pauseQueue({ name }))}
+          >
             {actions.pause}
           </button>
-          <button type="button" className={className} aria-label={`${actions.drain} ${name}`} onClick={() => setAsksDrain(true)}>
+          <button
+            type="button"
+            className={className}
+            aria-label={`${actions.drain} ${name}`}
+            onClick={() => setAsksDrain(true)}
+          >
             {actions.drain}
           </button>
         </>
       ) : (
-        <button type="button" className={className} aria-label={`${actions.resume} ${name}`} onClick={() => void act(() => queues.resumeQueue({ name }))}>
+        <button
+          type="button"
+          className={className}
+          aria-label={`${actions.resume} ${name}`}
+          onClick={() => void act(() => queues.resumeQueue({ name }))}
+        >
           {actions.resume}
         </button>
       )}

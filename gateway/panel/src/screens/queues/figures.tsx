@@ -4,11 +4,25 @@ import { JobState } from "../../gen/sentinel/jobs/v1/job_pb";
 import type { Percentiles, QueueSummary } from "../../gen/sentinel/jobs/v1/job_service_pb";
 import { spanOf, useFormat } from "../../i18n/format";
 import { useWords } from "../../i18n/index";
-import { nameOf, type KnownState } from "../../ui/states";
+import { type KnownState, nameOf } from "../../ui/states";
 
-export const DEPTHS = [JobState.RUNNING, JobState.READY, JobState.SCHEDULED, JobState.BLOCKED, JobState.FAILED] as const;
+export const DEPTHS = [
+  JobState.RUNNING,
+  JobState.READY,
+  JobState.SCHEDULED,
+  JobState.BLOCKED,
+  JobState.FAILED,
+] as const;
 
-export function Depth({ queue, summary, state }: { queue: string; summary: QueueSummary | undefined; state: KnownState }) {
+export function Depth({
+  queue,
+  summary,
+  state,
+}: {
+  queue: string;
+  summary: QueueSummary | undefined;
+  state: KnownState;
+}) {
   const words = useWords();
   const format = useFormat();
   const found = summary?.states.find((one) => one.state === state);
@@ -38,5 +52,9 @@ export function Times({ of }: { of: Percentiles | undefined }) {
 export function Oldest({ summary }: { summary: QueueSummary | undefined }) {
   const format = useFormat();
   const age = spanOf(summary?.oldestReadyAge);
-  return age === undefined ? <span className="quiet">–</span> : <span className="nowrap">{format.span(age)}</span>;
+  return age === undefined ? (
+    <span className="quiet">–</span>
+  ) : (
+    <span className="nowrap">{format.span(age)}</span>
+  );
 }

@@ -2,13 +2,17 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { useQueryClient } from "@tanstack/react-query";
 import { type FormEvent, useState } from "react";
-import { type Queue, QueueOrder, type QueueSchema } from "../../gen/sentinel/admin/v1/queue_service_pb";
+import {
+  type Queue,
+  QueueOrder,
+  type QueueSchema,
+} from "../../gen/sentinel/admin/v1/queue_service_pb";
 import { useWords } from "../../i18n/index";
 import { useClients } from "../../rpc/context";
 import { type Trouble, troubleOf } from "../../rpc/words";
 import { TroubleBox, useNotes } from "../../ui/feedback";
-import { durationOf, millisIn, textOfSpan } from "../../ui/spans";
 import { Field } from "../../ui/field";
+import { durationOf, millisIn, textOfSpan } from "../../ui/spans";
 
 /** Inputs with the settings that they are. */
 const CHANGEABLE = [
@@ -18,7 +22,15 @@ const CHANGEABLE = [
   ["paths", "index_paths"],
 ] as const;
 
-export function QueueSettings({ queue, id, onSaved }: { queue: Queue | undefined; id: string; onSaved: () => void }) {
+export function QueueSettings({
+  queue,
+  id,
+  onSaved,
+}: {
+  queue: Queue | undefined;
+  id: string;
+  onSaved: () => void;
+}) {
   const words = useWords();
   const { queues } = useClients();
   const cache = useQueryClient();
@@ -27,7 +39,9 @@ export function QueueSettings({ queue, id, onSaved }: { queue: Queue | undefined
   const [boostIsBad, setBoostIsBad] = useState(false);
   // An element of a list is told by its place, as in `queue.index_paths[2]`.
   const problem = (field: string) =>
-    [...(trouble?.fields ?? [])].find(([path]) => path.replace(/^queue\./, "").split("[")[0] === field)?.[1];
+    [...(trouble?.fields ?? [])].find(
+      ([path]) => path.replace(/^queue\./, "").split("[")[0] === field,
+    )?.[1];
   // As the form began: what somebody else changes meanwhile is not sent back as it was.
   const [before, setBefore] = useState({
     order: String(queue?.order ?? QueueOrder.AGING),
@@ -48,9 +62,14 @@ export function QueueSettings({ queue, id, onSaved }: { queue: Queue | undefined
       description: text("description"),
       order: Number(text("order")) as QueueOrder,
       priorityBoost: durationOf(ms),
-      indexPaths: text("paths").split("\n").map((path) => path.trim()).filter((path) => path !== ""),
+      indexPaths: text("paths")
+        .split("\n")
+        .map((path) => path.trim())
+        .filter((path) => path !== ""),
     };
-    const paths = CHANGEABLE.filter(([input]) => text(input) !== before[input].trim()).map(([, path]) => path);
+    const paths = CHANGEABLE.filter(([input]) => text(input) !== before[input].trim()).map(
+      ([, path]) => path,
+    );
     setTrouble(undefined);
     // An empty mask would mean all of them.
     if (queue && paths.length === 0) return onSaved();
@@ -58,8 +77,15 @@ export function QueueSettings({ queue, id, onSaved }: { queue: Queue | undefined
       if (queue) await queues.updateQueue({ queue: wanted, updateMask: { paths } });
       else await queues.createQueue({ queue: wanted });
       notes.good(queue ? words.queues.saved : words.queues.created(wanted.name ?? ""));
-      await Promise.all(["queues", "queue"].map((key) => cache.invalidateQueries({ queryKey: [key] })));
-      setBefore({ order: text("order"), boost: text("boost"), description: text("description"), paths: text("paths") });
+      await Promise.all(
+        ["queues", "queue"].map((key) => cache.invalidateQueries({ queryKey: [key] })),
+      );
+      setBefore({
+        order: text("order"),
+        boost: text("boost"),
+        description: text("description"),
+        paths: text("paths"),
+      });
       onSaved();
     } catch (error) {
       setTrouble(troubleOf(error, words));
@@ -93,7 +119,11 @@ export function QueueSettings({ queue, id, onSaved }: { queue: Queue | undefined
       >
         <input name="boost" defaultValue={before.boost} />
       </Field>
-      <Field name={words.queues.paths} hint={words.queues.pathsHint} problem={problem("index_paths")}>
+      <Field
+        name={words.queues.paths}
+        hint={words.queues.pathsHint}
+        problem={problem("index_paths")}
+      >
         <textarea name="paths" rows={3} className="mono" defaultValue={before.paths} />
       </Field>
     </form>

@@ -13,7 +13,19 @@ const PAGE = 1_000;
 
 /** The browser holds the whole file: some hundred megabytes. More is a matter for the command line. */
 export const EXPORT_MAX = 500_000;
-const COLUMNS = ["id", "queue", "kind", "state", "run", "attempt", "created_at", "finished_at", "worker", "error", "labels"];
+const COLUMNS = [
+  "id",
+  "queue",
+  "kind",
+  "state",
+  "run",
+  "attempt",
+  "created_at",
+  "finished_at",
+  "worker",
+  "error",
+  "labels",
+];
 
 /** A cell that a spreadsheet would take for a formula is made text. */
 export function cell(text: string): string {
@@ -21,7 +33,8 @@ export function cell(text: string): string {
   return /[",\n\r]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
 }
 
-const time = (ms: number | undefined): string => (ms === undefined ? "" : new Date(ms).toISOString());
+const time = (ms: number | undefined): string =>
+  ms === undefined ? "" : new Date(ms).toISOString();
 
 export function csvLine(job: Job): string {
   const labels = Object.entries(job.spec?.labels ?? {}).map(([key, value]) => `${key}=${value}`);
@@ -51,13 +64,17 @@ export async function exportAll(
   let [count, pageToken] = [0, ""];
   do {
     const page = await jobs.list({ filter, pageSize: PAGE, pageToken }, { signal });
-    const line = (job: Job) => (format === "csv" ? csvLine(job) : JSON.stringify(toJson(JobSchema, job)));
+    const line = (job: Job) =>
+      format === "csv" ? csvLine(job) : JSON.stringify(toJson(JobSchema, job));
     parts.push(page.jobs.map((job) => `${line(job)}\n`).join(""));
     count += page.jobs.length;
     onCount(count);
     pageToken = page.nextPageToken;
   } while (pageToken !== "" && count < EXPORT_MAX);
-  save(new Blob(parts, { type: format === "csv" ? "text/csv" : "application/x-ndjson" }), `jobs.${format}`);
+  save(
+    new Blob(parts, { type: format === "csv" ? "text/csv" : "application/x-ndjson" }),
+    `jobs.${format}`,
+  );
   return count;
 }
 

@@ -2,10 +2,10 @@
 import { useNavigate } from "@tanstack/react-router";
 import { type FormEvent, useEffect, useRef, useState } from "react";
 import { useWords } from "../../i18n/index";
+import { Field } from "../../ui/field";
 import { type FilterSearch, isEmptyFilter, listOf, mistakesIn, parseFilter } from "../../ui/filter";
 import { localTime, momentOf } from "../../ui/spans";
 import { nameOf, STATES } from "../../ui/states";
-import { Field } from "../../ui/field";
 
 export function SearchForm({ search }: { search: FilterSearch }) {
   const words = useWords();
@@ -32,18 +32,36 @@ export function SearchForm({ search }: { search: FilterSearch }) {
   const text = (name: keyof FilterSearch, label: string, hint: string) => {
     const problem = mistakes.get(name);
     return (
-      <Field name={label} hint={hint} problem={problem === undefined ? undefined : `${problem} ${words.search.mistakes[name]}`}>
-        <input {...(name === "kind" && { ref: first })} name={name} defaultValue={typed[name] ?? ""} />
+      <Field
+        name={label}
+        hint={hint}
+        problem={problem === undefined ? undefined : `${problem} ${words.search.mistakes[name]}`}
+      >
+        <input
+          {...(name === "kind" && { ref: first })}
+          name={name}
+          defaultValue={typed[name] ?? ""}
+        />
       </Field>
     );
   };
   const time = (name: "after" | "before", label: string) => (
     <Field name={label} problem={mistakes.has(name) ? words.search.mistakes[name] : undefined}>
-      <input type="datetime-local" step={1} name={name} defaultValue={localTime(Date.parse(typed[name] ?? ""))} />
+      <input
+        type="datetime-local"
+        step={1}
+        name={name}
+        defaultValue={localTime(Date.parse(typed[name] ?? ""))}
+      />
     </Field>
   );
   return (
-    <form className="card search-form" role="search" aria-label={words.search.title} onSubmit={submit}>
+    <form
+      className="card search-form"
+      role="search"
+      aria-label={words.search.title}
+      onSubmit={submit}
+    >
       <div className="columns">
         {text("kind", words.search.kinds, words.search.several)}
         {text("queue", words.search.queues, words.search.several)}
@@ -55,7 +73,12 @@ export function SearchForm({ search }: { search: FilterSearch }) {
         <legend className="visually-hidden">{words.search.states}</legend>
         {STATES.map((state) => (
           <label key={state} className="chip choice">
-            <input type="checkbox" name="state" value={nameOf(state)} defaultChecked={chosen.includes(nameOf(state))} />{" "}
+            <input
+              type="checkbox"
+              name="state"
+              value={nameOf(state)}
+              defaultChecked={chosen.includes(nameOf(state))}
+            />{" "}
             {words.states[nameOf(state)]}
           </label>
         ))}

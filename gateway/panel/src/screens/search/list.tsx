@@ -48,7 +48,12 @@ export function RowList({
   useFollow(open.slice(0, FOLLOWED_MAX));
   const { fields } = words;
   return (
-    <div className="found" role="table" aria-label={words.search.title} aria-rowcount={found.hasMore ? -1 : rows.length + 1}>
+    <div
+      className="found"
+      role="table"
+      aria-label={words.search.title}
+      aria-rowcount={found.hasMore ? -1 : rows.length + 1}
+    >
       <div role="rowgroup">
         <div role="row" aria-rowindex={1} className="found-row found-head">
           <span role="columnheader" />
@@ -59,13 +64,26 @@ export function RowList({
           <span role="columnheader">{fields.error}</span>
         </div>
       </div>
-      <div ref={scroll} className="found-scroll" role="rowgroup" tabIndex={0} aria-label={words.search.title}>
+      <div
+        ref={scroll}
+        className="found-scroll"
+        role="rowgroup"
+        tabIndex={0}
+        aria-label={words.search.title}
+      >
         <div role="presentation" style={{ height: virtual.getTotalSize(), position: "relative" }}>
           {shown.map(({ index, start }) => {
             const row = rows[index];
             return (
               row && (
-                <FoundRow key={row.id} row={row} index={index} top={start} isSelected={selected.has(row.id)} onSelect={onSelect} />
+                <FoundRow
+                  key={row.id}
+                  row={row}
+                  index={index}
+                  top={start}
+                  isSelected={selected.has(row.id)}
+                  onSelect={onSelect}
+                />
               )
             );
           })}
@@ -95,7 +113,12 @@ const FoundRow = memo(function FoundRow({
   const state = live ? nameOf(live.state) : row.state;
   const name = `${row.kind} ${short(row.id)}`;
   return (
-    <div role="row" aria-rowindex={index + 2} className="found-row" style={{ transform: `translateY(${top}px)` }}>
+    <div
+      role="row"
+      aria-rowindex={index + 2}
+      className="found-row"
+      style={{ transform: `translateY(${top}px)` }}
+    >
       <span role="cell">
         <input
           type="checkbox"

@@ -1,5 +1,5 @@
 // What was found so far: slim rows, so that a hundred thousand of them are some megabytes.
-import { ConnectError, Code } from "@connectrpc/connect";
+import { Code, ConnectError } from "@connectrpc/connect";
 import { useCallback, useEffect, useMemo, useRef, useState } from "react";
 import type { Job } from "../../gen/sentinel/jobs/v1/job_pb";
 import { millisOf } from "../../i18n/format";
@@ -73,8 +73,15 @@ export function useRows(search: FilterSearch): Found {
       setError(undefined);
       try {
         const pageSize = before.isFirst ? FIRST_PAGE : NEXT_PAGE;
-        const page = await jobs.list({ filter, pageSize, pageToken: before.token }, { signal: own.signal });
-        setPages({ rows: [...before.rows, ...page.jobs.map(rowOf)], token: page.nextPageToken, isFirst: false });
+        const page = await jobs.list(
+          { filter, pageSize, pageToken: before.token },
+          { signal: own.signal },
+        );
+        setPages({
+          rows: [...before.rows, ...page.jobs.map(rowOf)],
+          token: page.nextPageToken,
+          isFirst: false,
+        });
         setLoading(false);
       } catch (problem) {
         if (ConnectError.from(problem).code === Code.Canceled || own.signal.aborted) return;

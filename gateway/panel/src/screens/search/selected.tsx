@@ -8,8 +8,8 @@ import { BULK_ACTIONS, BulkDialog, type BulkName } from "../../ui/bulk";
 import { Confirm } from "../../ui/dialog";
 import { useNotes } from "../../ui/feedback";
 import { type FilterSearch, filterOf } from "../../ui/filter";
-import { EXPORT_MAX, exportAll, type ExportFormat } from "./export";
 import { requestId } from "../../ui/request-id";
+import { EXPORT_MAX, type ExportFormat, exportAll } from "./export";
 
 /** Calls at a time for rows that were chosen one by one. */
 const AT_A_TIME = 8;
@@ -46,7 +46,10 @@ export function Selected({
     const own = requestId();
     if (name === "delete") await jobs.delete({ id, requestId: own });
     else {
-      const { job } = name === "cancel" ? await jobs.cancel({ id, requestId: own }) : await jobs.retry({ id, requestId: own });
+      const { job } =
+        name === "cancel"
+          ? await jobs.cancel({ id, requestId: own })
+          : await jobs.retry({ id, requestId: own });
       if (job) hub.put(job);
     }
   }
@@ -69,8 +72,10 @@ export function Selected({
     };
     await Promise.all(Array.from({ length: AT_A_TIME }, work));
     const good = ended - failed;
-    if (good > 0) notes.good(`${words.actions[name]}: ${words.common.jobs(good, format.number(good))}`);
-    if (first !== undefined) notes.bad(first, failed > 1 ? words.bulk.failed(format.number(failed)) : undefined);
+    if (good > 0)
+      notes.good(`${words.actions[name]}: ${words.common.jobs(good, format.number(good))}`);
+    if (first !== undefined)
+      notes.bad(first, failed > 1 ? words.bulk.failed(format.number(failed)) : undefined);
     setDone(undefined);
     onDone();
   }
@@ -80,9 +85,14 @@ export function Selected({
     stopExport.current = own;
     setExported(0);
     try {
-      const count = await exportAll(jobs, filterOf(search), as, { signal: own.signal, onCount: setExported });
+      const count = await exportAll(jobs, filterOf(search), as, {
+        signal: own.signal,
+        onCount: setExported,
+      });
       const text = format.number(count);
-      notes.good(count < EXPORT_MAX ? words.search.exported(text) : words.search.exportedFirst(text));
+      notes.good(
+        count < EXPORT_MAX ? words.search.exported(text) : words.search.exportedFirst(text),
+      );
     } catch (error) {
       if (!own.signal.aborted) notes.bad(error);
     } finally {
@@ -93,7 +103,11 @@ export function Selected({
   return (
     <div className="bar-row">
       {selected.size > 0 && (
-        <div className="buttons" role="group" aria-label={words.search.selected(format.number(selected.size))}>
+        <div
+          className="buttons"
+          role="group"
+          aria-label={words.search.selected(format.number(selected.size))}
+        >
           <span className="strong">{words.search.selected(format.number(selected.size))}</span>
           {BULK_ACTIONS.map((name) => (
             <button
@@ -151,7 +165,9 @@ export function Selected({
       {asksDelete && (
         <Confirm
           title={words.bulk.titles.delete}
-          text={words.bulk.will.delete(words.common.jobs(selected.size, format.number(selected.size)))}
+          text={words.bulk.will.delete(
+            words.common.jobs(selected.size, format.number(selected.size)),
+          )}
           action={words.actions.delete}
           onConfirm={() => void each("delete")}
           onClose={() => setAsksDelete(false)}

@@ -28,10 +28,20 @@ export function FilterBar({ search }: { search: FilterSearch }) {
   }
 
   return (
-    <form key={JSON.stringify(search)} className="bar-row" role="search" aria-label={words.nav.tasks} onSubmit={apply}>
+    <form
+      key={JSON.stringify(search)}
+      className="bar-row"
+      role="search"
+      aria-label={words.nav.tasks}
+      onSubmit={apply}
+    >
       <label className="field">
         <span>{words.tasks.filterState}</span>
-        <select name="state" defaultValue={search.state ?? ""} onChange={(event) => event.currentTarget.form?.requestSubmit()}>
+        <select
+          name="state"
+          defaultValue={search.state ?? ""}
+          onChange={(event) => event.currentTarget.form?.requestSubmit()}
+        >
           <option value="">{words.common.all}</option>
           {STATES.map((state) => (
             <option key={state} value={nameOf(state)}>

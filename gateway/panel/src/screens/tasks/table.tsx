@@ -95,12 +95,24 @@ const TaskRow = memo(function TaskRow({ id }: { id: string }) {
       <td data-label={fields.actions}>
         <div className="buttons end">
           {mayCancel(job) && (
-            <button type="button" className="small" disabled={isBusy} aria-label={`${actions.cancel} ${name}`} onClick={() => void cancel(id)}>
+            <button
+              type="button"
+              className="small"
+              disabled={isBusy}
+              aria-label={`${actions.cancel} ${name}`}
+              onClick={() => void cancel(id)}
+            >
               {actions.cancel}
             </button>
           )}
           {mayRetry(job) && (
-            <button type="button" className="small" disabled={isBusy} aria-label={`${actions.retry} ${name}`} onClick={() => void retry(id)}>
+            <button
+              type="button"
+              className="small"
+              disabled={isBusy}
+              aria-label={`${actions.retry} ${name}`}
+              onClick={() => void retry(id)}
+            >
               {actions.retry}
             </button>
           )}
