@@ -1,5 +1,4 @@
-//! A small disk that can be filled. Only root may mount one; elsewhere a test says that it left
-//! this out.
+//! A small disk that a test can fill. Only root may mount one.
 
 use std::ffi::OsStr;
 use std::fs::File;
@@ -9,50 +8,50 @@ use std::process::{Command, Stdio};
 
 const BLOCK_BYTES: usize = 1 << 20;
 
-/// Mounted until it is dropped.
+/// A tmpfs of a limited size. Unmounted when dropped.
 pub struct Disk {
-    at: PathBuf,
+    mount_point: PathBuf,
 }
 
 impl Disk {
-    /// A disk at a directory, which is created. None when it can not be mounted.
+    /// Creates a directory and mounts a disk there; `None` without the right to mount.
     ///
     /// # Panics
     /// The directory can not be created.
-    pub fn mount(at: &Path, megabytes: u32) -> Option<Self> {
-        std::fs::create_dir_all(at).expect("create a directory");
+    pub fn mount(mount_point: &Path, megabytes: u32) -> Option<Self> {
+        std::fs::create_dir_all(mount_point).expect("create a directory");
         let size = format!("size={megabytes}m");
         let options = ["-t", "tmpfs", "-o", &size, "tmpfs"].map(OsStr::new);
-        let disk = Self { at: at.to_owned() };
-        mount(&options, at).then_some(disk)
+        let disk = Self { mount_point: mount_point.to_owned() };
+        mount(&options, mount_point).then_some(disk)
     }
 
-    /// Where it is mounted.
+    /// The mount point.
     pub fn path(&self) -> &Path {
-        &self.at
+        &self.mount_point
     }
 
-    /// Gives it another size.
+    /// Changes the size.
     ///
     /// # Panics
-    /// It holds more than that.
+    /// The disk holds more than the new size.
     pub fn resize(&self, megabytes: u32) {
         let option = format!("remount,size={megabytes}m");
-        assert!(mount(&["-o", &option].map(OsStr::new), &self.at), "resized");
+        assert!(mount(&["-o", &option].map(OsStr::new), &self.mount_point), "resized");
     }
 
-    /// Nothing can be written from now on.
+    /// Makes the disk read-only.
     ///
     /// # Panics
     /// A file is open for writing.
     pub fn forbid_writes(&self) {
-        assert!(mount(&["-o", "remount,ro"].map(OsStr::new), &self.at), "remounted");
+        assert!(mount(&["-o", "remount,ro"].map(OsStr::new), &self.mount_point), "remounted");
     }
 
-    /// Takes all room but `leave_bytes`.
+    /// Fills the disk up to `leave_bytes`.
     ///
     /// # Panics
-    /// There is less than that.
+    /// Less than that is free.
     pub fn fill(&self, leave_bytes: u64) {
         let mut file = File::create(self.filler()).expect("create a file");
         for block in [vec![0; BLOCK_BYTES], vec![0; 512]] {
@@ -63,28 +62,32 @@ impl Disk {
         file.set_len(kept).expect("shorten a file");
     }
 
-    /// Gives back what [`Disk::fill`] took.
+    /// Frees the space that [`Disk::fill`] took.
     ///
     /// # Panics
-    /// It was not filled.
+    /// The disk was not filled.
     pub fn free(&self) {
         std::fs::remove_file(self.filler()).expect("remove a file");
     }
 
     fn filler(&self) -> PathBuf {
-        self.at.join("filler")
+        self.mount_point.join("filler")
     }
 }
 
-fn mount(options: &[&OsStr], at: &Path) -> bool {
+fn mount(options: &[&OsStr], mount_point: &Path) -> bool {
     let mut mount = Command::new("mount");
-    mount.args(options).arg(at).stdin(Stdio::null()).stderr(Stdio::null());
+    mount.args(options).arg(mount_point).stdin(Stdio::null()).stderr(Stdio::null());
     mount.status().is_ok_and(|status| status.success())
 }
 
 impl Drop for Disk {
     fn drop(&mut self) {
-        // Lazily: a failed test may have left a process behind that still holds a file.
-        let _ = Command::new("umount").arg("--lazy").arg(&self.at).stderr(Stdio::null()).status();
+        // Lazily: a process of a failed test may still have a file open.
+        let _ = Command::new("umount")
+            .arg("--lazy")
+            .arg(&self.mount_point)
+            .stderr(Stdio::null())
+            .status();
     }
 }

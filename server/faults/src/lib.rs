@@ -1,5 +1,5 @@
-//! Faults made on purpose, for the tests of every room: of a network, of a disk, and of the
-//! servers that Sentinel leans on.
+//! Fault injection for tests: a network proxy, a small disk, and Redis and MariaDB servers that a
+//! test starts, freezes and kills.
 
 mod disk;
 mod mariadb;

@@ -1,5 +1,4 @@
-//! A MariaDB of its own for a test: on a free port, in a temporary directory, without
-//! touching one that runs on the machine.
+//! A MariaDB server for a test, on a free port and in a temporary directory.
 
 use std::io::Read;
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
@@ -9,10 +8,10 @@ use std::time::{Duration, Instant};
 
 use crate::free_port;
 
-/// A server that has not begun to answer after this long never will.
+/// Time limit of a start.
 const START_MAX: Duration = Duration::from_secs(60);
 
-/// Who the tests are, and where. The password has what a URL must escape.
+/// The user and the database of the tests. The password has a character that URLs escape.
 const INIT: &str = "\
     CREATE DATABASE IF NOT EXISTS sentinel;\n\
     CREATE USER IF NOT EXISTS 'sentinel'@'%' IDENTIFIED BY 'hush@1';\n\
@@ -27,7 +26,7 @@ pub struct MariaDb {
 }
 
 impl MariaDb {
-    /// Starts one with an empty database.
+    /// Starts a server with an empty database.
     ///
     /// # Panics
     /// There is no `mariadbd`, or it does not start.
@@ -35,17 +34,17 @@ impl MariaDb {
         Self::start_with(&[])
     }
 
-    /// The same, with more arguments.
+    /// Like [`MariaDb::start`], with more arguments.
     ///
     /// # Panics
     /// As for [`MariaDb::start`].
     pub fn start_with(args: &[&str]) -> Self {
-        // In memory where there is such a place: most tests are not about the disk.
+        // In memory where possible: most tests do not depend on the disk.
         let dir = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir());
         Self::start_in(dir.expect("a directory"), args)
     }
 
-    /// The same, in a directory that goes with it.
+    /// Like [`MariaDb::start_with`], in a given directory.
     ///
     /// # Panics
     /// As for [`MariaDb::start`].
@@ -53,7 +52,7 @@ impl MariaDb {
         let args: Vec<String> = args.iter().map(|arg| (*arg).to_owned()).collect();
         copy(&template(), &dir.path().join("data"));
         std::fs::write(dir.path().join("init.sql"), INIT).expect("a file");
-        // Another process may take the port before the server does.
+        // Another process may take the port first.
         for _ in 0..5 {
             let port = free_port();
             let mut process = launch(dir.path(), port, &args);
@@ -64,37 +63,37 @@ impl MariaDb {
         panic!("mariadbd does not start: {}", log_of(dir.path()));
     }
 
-    /// Where its clients find it.
+    /// The port on loopback.
     pub fn port(&self) -> u16 {
         self.port
     }
 
-    /// The address of its database, as a ledger takes it.
+    /// The address of its database as a value of `ledger_url`.
     pub fn url(&self) -> String {
         self.url_at(self.port)
     }
 
-    /// The same through another port of this machine, such as that of a proxy.
+    /// The address through another port of this machine, such as that of a proxy.
     pub fn url_at(&self, port: u16) -> String {
         format!("mysql://sentinel:hush%401@127.0.0.1:{port}/sentinel")
     }
 
-    /// Kills it as a loss of power does.
+    /// Kills it with SIGKILL.
     pub fn kill(&mut self) {
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
 
-    /// Stops it as an administrator does.
+    /// Stops it with SIGTERM.
     ///
     /// # Panics
-    /// It does not end.
+    /// It does not exit.
     pub fn stop(&mut self) {
         self.signal("TERM");
-        self.process.wait().expect("its end");
+        self.process.wait().expect("mariadbd exits");
     }
 
-    /// Starts it again at the same port, over the same data.
+    /// Starts it again, on the same port and data.
     ///
     /// # Panics
     /// It does not start.
@@ -105,23 +104,23 @@ impl MariaDb {
         assert!(is_up, "mariadbd does not start again: {}", log_of(self.dir.path()));
     }
 
-    /// Freezes it: connections stay open and nobody answers.
+    /// Stops it with SIGSTOP: connections stay open without answers.
     ///
     /// # Panics
-    /// It is gone.
+    /// The process does not exist.
     pub fn pause(&self) {
         self.signal("STOP");
     }
 
-    /// Lets it go on.
+    /// Continues a paused server.
     ///
     /// # Panics
-    /// It is gone.
+    /// The process does not exist.
     pub fn resume(&self) {
         self.signal("CONT");
     }
 
-    /// What its own client prints, as an administrator.
+    /// The output of an SQL statement, run as the administrator.
     ///
     /// # Panics
     /// The statement fails.
@@ -169,7 +168,7 @@ fn launch(dir: &Path, port: u16, args: &[String]) -> Child {
         .expect("mariadbd is installed: apt-get install mariadb-server")
 }
 
-/// Whether it answers before it ends. A server speaks first.
+/// Whether the server sends its greeting before it exits or the time limit passes.
 fn is_up(process: &mut Child, port: u16) -> bool {
     let began = Instant::now();
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
@@ -194,8 +193,8 @@ fn log_of(dir: &Path) -> String {
     std::fs::read_to_string(dir.join("log")).unwrap_or_default()
 }
 
-/// An initialised data directory to copy. Made once a machine and version: making it takes
-/// longer than all else at a start.
+/// An initialised data directory to copy. Created once per machine and version, because that takes
+/// longer than the rest of a start.
 fn template() -> PathBuf {
     let version = Command::new("/usr/sbin/mariadbd").args(["--no-defaults", "--version"]).output();
     let version = version.expect("mariadbd is installed: apt-get install mariadb-server").stdout;
@@ -214,7 +213,7 @@ fn template() -> PathBuf {
         .output()
         .expect("mariadb-install-db is installed: apt-get install mariadb-server");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    // Of two that make it at once, one is late.
+    // Another test process may have created it meanwhile.
     if std::fs::rename(&data, &ready).is_err() {
         assert!(ready.exists(), "{} can not be made", ready.display());
     }

@@ -1,9 +1,8 @@
-//! A TCP proxy between two processes under test that cuts, stalls, delays or swallows what
-//! passes. It knows nothing of what it carries, so it serves for gRPC as for the connections to
-//! a store.
+//! A TCP proxy between two processes that cuts, stalls, delays or discards traffic. It does not
+//! depend on the protocol.
 
 mod connection;
-mod lane;
+mod direction;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -16,35 +15,35 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinSet;
 
-/// One of the two ways through the proxy.
+/// A direction through the proxy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Direction {
-    /// From whoever dialled to the target.
+    /// From the client to the target.
     Up,
-    /// From the target back.
+    /// From the target to the client.
     Down,
 }
 
-/// What has passed so far, and what is open.
+/// Counters of the proxy since its start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
     /// Open connections, half-open ones included.
     pub live: usize,
-    /// Connections that were let in since the start.
+    /// Accepted connections.
     pub accepted: u64,
-    /// Connections that were turned away since the start.
+    /// Refused connections.
     pub refused: u64,
     /// Bytes written to the target.
     pub up_bytes: u64,
-    /// Bytes written back.
+    /// Bytes written to the client.
     pub down_bytes: u64,
-    /// Bytes that were read and never written.
-    pub swallowed_bytes: u64,
+    /// Bytes that were read and discarded.
+    pub discarded_bytes: u64,
 }
 
-/// What is done to one direction.
+/// The faults of one direction.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct LaneFaults {
+struct DirectionFaults {
     is_stalled: bool,
     delay: Duration,
 }
@@ -52,27 +51,27 @@ struct LaneFaults {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Faults {
     refuses: bool,
-    swallows: bool,
-    /// How often swallowing began: a connection from before has a hole.
-    holes: u64,
-    up: LaneFaults,
-    down: LaneFaults,
+    discards: bool,
+    /// How often discarding began. A connection that is older than the last time has lost bytes.
+    discard_count: u64,
+    up: DirectionFaults,
+    down: DirectionFaults,
 }
 
 impl Faults {
-    fn lane(&self, direction: Direction) -> LaneFaults {
+    fn of(&self, direction: Direction) -> DirectionFaults {
         match direction {
             Direction::Up => self.up,
             Direction::Down => self.down,
         }
     }
 
-    /// Whether a connection that began after so many holes is half-open.
-    fn has_lost(&self, holes_before: u64) -> bool {
-        self.swallows || self.holes != holes_before
+    /// Whether a connection is half-open that was accepted at this `discard_count`.
+    fn has_lost(&self, count_at_accept: u64) -> bool {
+        self.discards || self.discard_count != count_at_accept
     }
 
-    fn lane_mut(&mut self, direction: Direction) -> &mut LaneFaults {
+    fn of_mut(&mut self, direction: Direction) -> &mut DirectionFaults {
         match direction {
             Direction::Up => &mut self.up,
             Direction::Down => &mut self.down,
@@ -80,18 +79,19 @@ impl Faults {
     }
 }
 
+/// The open connections and the counters.
 #[derive(Default)]
-struct Shared {
-    /// The way to end each open connection, oldest first.
+struct ProxyState {
+    /// Dropping the sender closes the connection. Oldest first.
     live: Mutex<BTreeMap<u64, oneshot::Sender<()>>>,
     accepted: AtomicU64,
     refused: AtomicU64,
     up_bytes: AtomicU64,
     down_bytes: AtomicU64,
-    swallowed_bytes: AtomicU64,
+    discarded_bytes: AtomicU64,
 }
 
-impl Shared {
+impl ProxyState {
     fn live(&self) -> MutexGuard<'_, BTreeMap<u64, oneshot::Sender<()>>> {
         self.live.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -104,13 +104,13 @@ impl Shared {
     }
 }
 
-/// A listener on a free port of loopback that forwards to a target. Everything ends when it is
-/// dropped.
+/// A listener on a free port of loopback that forwards to a target. Dropping it closes all
+/// connections.
 pub struct Proxy {
     address: SocketAddr,
     faults: watch::Sender<Faults>,
-    shared: Arc<Shared>,
-    /// Held for its drop, which ends all of them.
+    state: Arc<ProxyState>,
+    /// Aborts its tasks when dropped.
     _tasks: JoinSet<()>,
 }
 
@@ -118,76 +118,74 @@ impl Proxy {
     /// Listens on a free port of 127.0.0.1 and forwards to `target`, which need not listen yet.
     ///
     /// # Errors
-    /// There is no port to listen on.
+    /// No port is free.
     pub async fn start(target: SocketAddr) -> io::Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?;
         let (faults, seen) = watch::channel(Faults::default());
-        let shared = Arc::new(Shared::default());
+        let state = Arc::new(ProxyState::default());
         let mut tasks = JoinSet::new();
-        tasks.spawn(accept(listener, target, seen, shared.clone()));
-        Ok(Self { address, faults, shared, _tasks: tasks })
+        tasks.spawn(accept(listener, target, seen, state.clone()));
+        Ok(Self { address, faults, state, _tasks: tasks })
     }
 
-    /// Where it listens.
+    /// The address of the listener.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Resets every open connection on both sides; answers how many there were.
+    /// Resets every open connection on both sides and returns their number.
     pub fn cut(&self) -> usize {
-        // The connection ends when its sender is gone.
-        std::mem::take(&mut *self.shared.live()).len()
+        std::mem::take(&mut *self.state.live()).len()
     }
 
     /// Resets the oldest open connection; false when there is none.
     pub fn cut_one(&self) -> bool {
-        self.shared.live().pop_first().is_some()
+        self.state.live().pop_first().is_some()
     }
 
-    /// Resets each new connection as soon as it is there.
+    /// Resets each new connection at once.
     pub fn refuse(&self) {
         self.faults.send_modify(|faults| faults.refuses = true);
     }
 
-    /// Lets nothing pass in one direction, and loses nothing: both ends stay open, and what
-    /// they send piles up before the proxy.
+    /// Holds back the traffic of one direction without losing any: connections stay open and the
+    /// proxy stops reading.
     pub fn stall(&self, direction: Direction) {
-        self.faults.send_modify(|faults| faults.lane_mut(direction).is_stalled = true);
+        self.faults.send_modify(|faults| faults.of_mut(direction).is_stalled = true);
     }
 
-    /// What passes in one direction arrives so much later.
+    /// Delays the traffic of one direction.
     pub fn delay(&self, direction: Direction, by: Duration) {
-        self.faults.send_modify(|faults| faults.lane_mut(direction).delay = by);
+        self.faults.send_modify(|faults| faults.of_mut(direction).delay = by);
     }
 
-    /// Every connection, open or new, becomes half-open: what is sent is taken and lost, and
-    /// neither end hears that the other closed. Such a connection never carries a byte again,
-    /// also after [`Proxy::restore`]; new ones do.
-    pub fn swallow(&self) {
+    /// Makes every open and new connection half-open: the proxy discards its bytes and forwards no
+    /// close. Such a connection stays half-open after [`Proxy::restore`]; new ones work.
+    pub fn discard(&self) {
         self.faults.send_modify(|faults| {
-            faults.swallows = true;
-            faults.holes += 1;
+            faults.discards = true;
+            faults.discard_count += 1;
         });
     }
 
-    /// Ends all faults. What was stalled passes; what was cut or swallowed is lost.
+    /// Stops all faults. Stalled traffic passes; cut connections and discarded bytes are lost.
     pub fn restore(&self) {
         self.faults.send_modify(|faults| {
-            *faults = Faults { holes: faults.holes, ..Faults::default() };
+            *faults = Faults { discard_count: faults.discard_count, ..Faults::default() };
         });
     }
 
-    /// What has passed so far, and what is open.
+    /// The counters so far.
     pub fn counts(&self) -> Counts {
         let of = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         Counts {
-            live: self.shared.live().len(),
-            accepted: of(&self.shared.accepted),
-            refused: of(&self.shared.refused),
-            up_bytes: of(&self.shared.up_bytes),
-            down_bytes: of(&self.shared.down_bytes),
-            swallowed_bytes: of(&self.shared.swallowed_bytes),
+            live: self.state.live().len(),
+            accepted: of(&self.state.accepted),
+            refused: of(&self.state.refused),
+            up_bytes: of(&self.state.up_bytes),
+            down_bytes: of(&self.state.down_bytes),
+            discarded_bytes: of(&self.state.discarded_bytes),
         }
     }
 }
@@ -206,34 +204,34 @@ async fn accept(
     listener: TcpListener,
     target: SocketAddr,
     faults: watch::Receiver<Faults>,
-    shared: Arc<Shared>,
+    state: Arc<ProxyState>,
 ) {
     let mut connections = JoinSet::new();
     loop {
-        let dialled = tokio::select! {
+        let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
             Some(_) = connections.join_next() => continue,
         };
-        // Out of file descriptors or gone before it was taken: the next one may be well.
-        let Ok((stream, _)) = dialled else { continue };
+        // No file descriptor is left, or the client has closed it; the next may succeed.
+        let Ok((stream, _)) = accepted else { continue };
         if faults.borrow().refuses {
-            shared.refused.fetch_add(1, Ordering::Relaxed);
+            state.refused.fetch_add(1, Ordering::Relaxed);
             reset(&stream);
             continue;
         }
-        let number = shared.accepted.fetch_add(1, Ordering::Relaxed);
-        let (alive, ended) = oneshot::channel();
-        shared.live().insert(number, alive);
-        let (faults, shared) = (faults.clone(), shared.clone());
+        let number = state.accepted.fetch_add(1, Ordering::Relaxed);
+        let (close, closed) = oneshot::channel();
+        state.live().insert(number, close);
+        let (faults, state) = (faults.clone(), state.clone());
         connections.spawn(async move {
-            connection::run(stream, target, faults, &shared, ended).await;
-            shared.live().remove(&number);
+            connection::run(stream, target, faults, &state, closed).await;
+            state.live().remove(&number);
         });
     }
 }
 
-/// Whoever holds the other end sees a reset instead of an end when this one is dropped.
+/// Makes the drop of a stream a reset instead of a close.
 fn reset(stream: &TcpStream) {
-    // Fails when the connection is gone already.
+    // Fails when the connection is closed already.
     let _ = stream.set_zero_linger();
 }

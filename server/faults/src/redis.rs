@@ -1,4 +1,4 @@
-//! A Redis that a test starts, kills, freezes and starts again.
+//! A Redis server that a test starts, kills, freezes and restarts.
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 
 use crate::free_port;
 
-/// A server that has not begun to answer after this long never will.
+/// Time limit of a start.
 const START_MAX: Duration = Duration::from_secs(20);
 
-/// A server process. Killed when dropped; what it wrote stays until its directory goes.
+/// A server process. Killed when dropped; its files remain in the directory of the caller.
 pub struct RedisServer {
     process: Child,
     port: u16,
@@ -18,8 +18,8 @@ pub struct RedisServer {
 }
 
 impl RedisServer {
-    /// Starts one on a free port that keeps what it acknowledges, in an existing directory.
-    /// `more` goes onto its command line.
+    /// Starts a server with `appendfsync always` on a free port, with its files in `dir`. `more` are
+    /// further arguments.
     ///
     /// # Panics
     /// It is not installed or does not start.
@@ -32,7 +32,7 @@ impl RedisServer {
         server
     }
 
-    /// Where it listens, on loopback.
+    /// The port on loopback.
     pub fn port(&self) -> u16 {
         self.port
     }
@@ -48,7 +48,7 @@ impl RedisServer {
         let _ = self.process.wait();
     }
 
-    /// Starts it again at the same place.
+    /// Starts it again, on the same port and directory.
     ///
     /// # Panics
     /// It does not start.
@@ -58,12 +58,12 @@ impl RedisServer {
         self.wait();
     }
 
-    /// Freezes it: its connections stay and nothing answers.
+    /// Stops it with SIGSTOP: connections stay open without answers.
     pub fn pause(&self) {
         self.signal("STOP");
     }
 
-    /// Lets it go on.
+    /// Continues a paused server.
     pub fn resume(&self) {
         self.signal("CONT");
     }
@@ -88,7 +88,7 @@ impl RedisServer {
         panic!("redis-server does not answer");
     }
 
-    /// What redis-cli prints, if it succeeds.
+    /// The output of a redis-cli command, if it succeeds.
     pub fn ask(&self, command: &str) -> Option<String> {
         redis_cli(self.port, &command.split(' ').collect::<Vec<_>>())
     }
@@ -100,7 +100,7 @@ impl Drop for RedisServer {
     }
 }
 
-/// What redis-cli prints for the server on a port, if it succeeds.
+/// The output of redis-cli for the server on a port, if it succeeds.
 ///
 /// # Panics
 /// It is not installed.

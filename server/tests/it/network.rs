@@ -6,28 +6,30 @@ use std::time::{Duration, Instant};
 
 use futures_util::StreamExt;
 use sentinel_client::proto::jobs::v1::JobState;
-use sentinel_client::worker::{Context, WorkerBuilder};
-use sentinel_client::{Client, NewJob, Watch, WatchEvent};
+use sentinel_client::worker::{JobContext, WorkerBuilder};
+use sentinel_client::{Client, NewJob, WatchEvent, WatchOptions};
 use sentinel_faults::Proxy;
 use tokio::sync::watch;
 
-use crate::harness::{LocalWorker, PATIENCE, World, end_of, enqueue, pass, until};
+use crate::harness::{
+    InProcessWorker, TIMEOUT, TestServer, enqueue, let_fault_last, wait_terminal, wait_until,
+};
 
 /// Jobs that run until they are let go, and a note of each start.
-struct Held {
+struct BlockingHandler {
     fences: Arc<Mutex<Vec<String>>>,
     go: watch::Sender<bool>,
 }
 
-impl Held {
+impl BlockingHandler {
     fn new() -> Self {
         Self { fences: Arc::default(), go: watch::Sender::new(false) }
     }
 
     fn handler(&self, worker: WorkerBuilder) -> WorkerBuilder {
         let (fences, go) = (self.fences.clone(), self.go.clone());
-        worker.handler("test.held", move |job: Context| {
-            fences.lock().unwrap().push(job.fence());
+        worker.handler("test.held", move |job: JobContext| {
+            fences.lock().unwrap().push(job.fencing_token());
             let mut go = go.subscribe();
             async move {
                 go.wait_for(|go| *go).await.expect("the test holds the sender");
@@ -41,17 +43,17 @@ impl Held {
 
     async fn run(&self, jobs: usize) {
         let what = format!("{jobs} handlers have begun");
-        until(&what, PATIENCE, || async { (self.starts() >= jobs).then_some(()) }).await;
+        wait_until(&what, TIMEOUT, || async { (self.starts() >= jobs).then_some(()) }).await;
     }
 }
 
-fn held() -> NewJob {
+fn blocking_job() -> NewJob {
     NewJob::new("default", "test.held")
 }
 
 /// How often something was logged by the server.
-fn told(world: &World, what: &str) -> usize {
-    world.server.log().lines().filter(|line| line.contains(what)).count()
+fn told(server: &TestServer, what: &str) -> usize {
+    server.log().lines().filter(|line| line.contains(what)).count()
 }
 
 const BEGAN: &str = "a worker session began";
@@ -63,42 +65,42 @@ const AWAY: Duration = Duration::from_millis(2_500);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn sessions_that_are_cut_together_come_back_to_their_jobs() {
-    let world = World::start().await;
-    let client = world.client();
-    let proxy = Proxy::start(world.server.socket_address()).await.unwrap();
-    let held_jobs = Held::new();
+    let server = TestServer::start().await;
+    let client = server.client();
+    let proxy = Proxy::start(server.socket_address()).await.unwrap();
+    let handler = BlockingHandler::new();
     let mut fleet = Vec::new();
     for n in 0..SESSIONS {
-        let worker = LocalWorker::builder(proxy.address(), &format!("w{n}")).concurrency(1);
-        fleet.push(LocalWorker::start(held_jobs.handler(worker)));
+        let worker = InProcessWorker::builder(proxy.address(), &format!("w{n}")).concurrency(1);
+        fleet.push(InProcessWorker::start(handler.handler(worker)));
     }
     let mut ids = Vec::new();
     for _ in 0..SESSIONS {
-        ids.push(enqueue(&client, held()).await);
+        ids.push(enqueue(&client, blocking_job()).await);
     }
-    held_jobs.run(SESSIONS).await;
+    handler.run(SESSIONS).await;
     proxy.refuse();
     let start = Instant::now();
     assert_eq!(proxy.cut(), SESSIONS);
-    until("the server sees all streams end", PATIENCE, || async {
-        (told(&world, ENDED) == SESSIONS).then_some(())
+    wait_until("the server sees all streams end", TIMEOUT, || async {
+        (told(&server, ENDED) == SESSIONS).then_some(())
     })
     .await;
-    pass(AWAY.saturating_sub(start.elapsed())).await;
+    let_fault_last(AWAY.saturating_sub(start.elapsed())).await;
     proxy.restore();
     let away = start.elapsed();
     assert!(away < Duration::from_secs(3), "{away:?}");
-    until("all sessions are back", PATIENCE, || async {
-        (told(&world, BEGAN) >= 2 * SESSIONS).then_some(())
+    wait_until("all sessions are back", TIMEOUT, || async {
+        (told(&server, BEGAN) >= 2 * SESSIONS).then_some(())
     })
     .await;
     println!("{SESSIONS} sessions cut for {away:?}, all back after {:?}", start.elapsed());
-    held_jobs.go.send_replace(true);
+    handler.go.send_replace(true);
     for id in &ids {
-        let job = end_of(&client, id).await;
+        let job = wait_terminal(&client, id).await;
         assert_eq!((job.state(), job.attempt, job.crashes), (JobState::Succeeded, 1, 0), "{job:?}");
     }
-    assert_eq!(held_jobs.starts(), SESSIONS, "no job began twice");
+    assert_eq!(handler.starts(), SESSIONS, "no job began twice");
     for worker in fleet {
         worker.stop().await;
     }
@@ -107,24 +109,24 @@ async fn sessions_that_are_cut_together_come_back_to_their_jobs() {
 /// The SDK takes a stream for dead after 5 s without a frame; a session lives for 15 s.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_worker_finds_out_that_its_connection_is_half_open() {
-    let world = World::start().await;
-    let client = world.client();
-    let proxy = Proxy::start(world.server.socket_address()).await.unwrap();
-    let held_jobs = Held::new();
-    let worker = LocalWorker::builder(proxy.address(), "w1");
-    let worker = LocalWorker::start(held_jobs.handler(worker));
-    let id = enqueue(&client, held()).await;
-    held_jobs.run(1).await;
-    proxy.swallow();
+    let server = TestServer::start().await;
+    let client = server.client();
+    let proxy = Proxy::start(server.socket_address()).await.unwrap();
+    let handler = BlockingHandler::new();
+    let worker = InProcessWorker::builder(proxy.address(), "w1");
+    let worker = InProcessWorker::start(handler.handler(worker));
+    let id = enqueue(&client, blocking_job()).await;
+    handler.run(1).await;
+    proxy.discard();
     let start = Instant::now();
-    until("a ping is lost", PATIENCE, || async {
-        (proxy.counts().swallowed_bytes > 0).then_some(())
+    wait_until("a ping is lost", TIMEOUT, || async {
+        (proxy.counts().discarded_bytes > 0).then_some(())
     })
     .await;
     // The connection stays dead; the way is free for a new one.
     proxy.restore();
-    until("the worker dials again", PATIENCE, || async {
-        (told(&world, BEGAN) == 2).then_some(())
+    wait_until("the worker dials again", TIMEOUT, || async {
+        (told(&server, BEGAN) == 2).then_some(())
     })
     .await;
     let silence = start.elapsed();
@@ -132,33 +134,33 @@ async fn a_worker_finds_out_that_its_connection_is_half_open() {
     // The last frame before the hole may be up to one ping old.
     let expected = Duration::from_millis(2_900)..Duration::from_secs(8);
     assert!(expected.contains(&silence), "{silence:?}");
-    held_jobs.go.send_replace(true);
-    let job = end_of(&client, &id).await;
+    handler.go.send_replace(true);
+    let job = wait_terminal(&client, &id).await;
     assert_eq!((job.state(), job.attempt, job.crashes), (JobState::Succeeded, 1, 0));
-    assert_eq!(held_jobs.starts(), 1);
+    assert_eq!(handler.starts(), 1);
     worker.stop().await;
 }
 
 /// HTTP/2 pings find it out in 8 s at most.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_client_finds_out_that_its_connection_is_half_open() {
-    let world = World::start().await;
-    let proxy = Proxy::start(world.server.socket_address()).await.unwrap();
-    let client = Client::lazy(format!("http://{}", proxy.address())).unwrap();
-    let id = enqueue(&client, held()).await;
-    let mut events = client.watch(Watch::jobs([id.clone()]));
+    let server = TestServer::start().await;
+    let proxy = Proxy::start(server.socket_address()).await.unwrap();
+    let client = Client::connect_lazy(format!("http://{}", proxy.address())).unwrap();
+    let id = enqueue(&client, blocking_job()).await;
+    let mut events = client.watch(WatchOptions::jobs([id.clone()]));
     let first = events.next().await.unwrap().unwrap();
     assert!(matches!(first, WatchEvent::Snapshot(_)), "{first:?}");
-    proxy.swallow();
+    proxy.discard();
     let start = Instant::now();
     // A call of the dead connection, which stays dead.
     let call = client.get(&id);
-    let lost = until("the call is lost", PATIENCE, || async {
-        (proxy.counts().swallowed_bytes > 0).then(|| proxy.restore())
+    let lost = wait_until("the call is lost", TIMEOUT, || async {
+        (proxy.counts().discarded_bytes > 0).then(|| proxy.restore())
     });
     let (called, ()) = tokio::join!(call, lost);
     println!("a call got its answer after {:?}: {:?}", start.elapsed(), called.is_ok());
-    world.client().cancel(&id, "").await.unwrap();
+    server.client().cancel(&id, "").await.unwrap();
     let end = async {
         loop {
             if let WatchEvent::Change(change) = events.next().await.unwrap().unwrap() {
@@ -166,7 +168,7 @@ async fn a_client_finds_out_that_its_connection_is_half_open() {
             }
         }
     };
-    let state = tokio::time::timeout(PATIENCE, end).await.expect("the watch goes on");
+    let state = tokio::time::timeout(TIMEOUT, end).await.expect("no error");
     assert_eq!(state, JobState::Cancelled);
     println!("the watch went on after {:?}", start.elapsed());
     assert!(start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());

@@ -1,48 +1,48 @@
-//! One connection through the proxy: two lanes between two sockets, until both are over or
-//! one breaks.
+//! One connection through the proxy: it forwards both directions until both are closed or one fails.
 
 use std::net::SocketAddr;
 
 use tokio::net::TcpStream;
 use tokio::sync::{oneshot, watch};
 
-use super::lane::{self, Broken, Lane};
-use super::{Direction, Faults, Shared, reset};
+use super::direction::{self, ConnectionFailed, Forward};
+use super::{Direction, Faults, ProxyState, reset};
 
-/// Carries bytes both ways until the connection ends, breaks, or `cut` comes.
+/// Forwards bytes both ways until the connection closes, fails or is cut.
 pub(super) async fn run(
-    mut near: TcpStream,
+    mut client: TcpStream,
     target: SocketAddr,
     mut faults: watch::Receiver<Faults>,
-    shared: &Shared,
+    state: &ProxyState,
     mut cut: oneshot::Receiver<()>,
 ) {
-    let at_birth = *faults.borrow_and_update();
-    if at_birth.swallows {
-        lane::sink(&mut near, shared, &mut cut).await;
-        return reset(&near);
+    let at_accept = *faults.borrow_and_update();
+    if at_accept.discards {
+        direction::discard_all(&mut client, state, &mut cut).await;
+        return reset(&client);
     }
-    let far = tokio::select! {
-        far = TcpStream::connect(target) => far,
-        _ = &mut cut => return reset(&near),
+    let connected = tokio::select! {
+        connected = TcpStream::connect(target) => connected,
+        _ = &mut cut => return reset(&client),
     };
-    let Ok(mut far) = far else { return reset(&near) };
-    // What is small and waits for more would hide what the ends do about it.
-    let _ = near.set_nodelay(true);
-    let _ = far.set_nodelay(true);
+    let Ok(mut server) = connected else { return reset(&client) };
+    // Nagle's algorithm would change the timing between the ends.
+    let _ = client.set_nodelay(true);
+    let _ = server.set_nodelay(true);
     let ended = {
-        let (from_near, to_near) = near.split();
-        let (from_far, to_far) = far.split();
-        let lane = |direction| Lane { direction, shared, holes: at_birth.holes };
-        let up = lane(Direction::Up).carry(from_near, to_far, faults.clone());
-        let down = lane(Direction::Down).carry(from_far, to_near, faults);
+        let (from_client, to_client) = client.split();
+        let (from_server, to_server) = server.split();
+        let discard_count = at_accept.discard_count;
+        let forward = |direction| Forward { direction, state, discard_count };
+        let up = forward(Direction::Up).run(from_client, to_server, faults.clone());
+        let down = forward(Direction::Down).run(from_server, to_client, faults);
         tokio::select! {
             ended = async { tokio::try_join!(up, down) } => ended.map(|_| ()),
-            _ = &mut cut => Err(Broken),
+            _ = &mut cut => Err(ConnectionFailed),
         }
     };
     if ended.is_err() {
-        reset(&near);
-        reset(&far);
+        reset(&client);
+        reset(&server);
     }
 }

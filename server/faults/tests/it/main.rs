@@ -2,5 +2,5 @@
 
 #![cfg(test)]
 
-mod ends;
-mod faults;
+mod fixture;
+mod proxy;

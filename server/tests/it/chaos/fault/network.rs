@@ -1,66 +1,66 @@
-//! What is done to a network.
+//! Network faults.
 
 use std::time::Duration;
 
 use sentinel_faults::{Direction, Proxy};
 
 use super::{Fault, Target};
-use crate::chaos::site::Site;
+use crate::chaos::fixture::ChaosFixture;
 
-/// What is added to each way of a slow network.
+/// The delay in each direction of a slow connection.
 const DELAY: Duration = Duration::from_millis(150);
 
 impl Fault {
-    /// Does it to one way.
-    fn break_way(self, way: &Proxy) {
+    /// Applies the fault to one proxy.
+    fn apply(self, proxy: &Proxy) {
         match self {
             Self::CutWorkers | Self::CutClients | Self::CutRedis | Self::CutLedger => {
-                way.cut();
+                proxy.cut();
             }
             Self::IsolateWorkers | Self::IsolateRedis | Self::IsolateLedger => {
-                way.refuse();
-                way.cut();
+                proxy.refuse();
+                proxy.cut();
             }
-            Self::StallUp | Self::StallRedis | Self::StallLedger => way.stall(Direction::Up),
+            Self::StallUp | Self::StallRedis | Self::StallLedger => proxy.stall(Direction::Up),
             Self::StallDown | Self::StallClients | Self::StallFromRedis | Self::StallFromLedger => {
-                way.stall(Direction::Down)
+                proxy.stall(Direction::Down)
             }
             Self::SlowWorkers | Self::SlowClients | Self::SlowRedis | Self::SlowLedger => {
-                way.delay(Direction::Up, DELAY);
-                way.delay(Direction::Down, DELAY);
+                proxy.delay(Direction::Up, DELAY);
+                proxy.delay(Direction::Down, DELAY);
             }
             Self::HalfOpenWorkers
             | Self::HalfOpenClients
             | Self::HalfOpenRedis
-            | Self::HalfOpenLedger => way.swallow(),
-            other => unreachable!("{other:?} is no fault of a network"),
+            | Self::HalfOpenLedger => proxy.discard(),
+            other => unreachable!("{other:?} is not a network fault"),
         }
     }
 }
 
-impl Site {
-    fn ways(&mut self, target: Target) -> &[Proxy] {
+impl ChaosFixture {
+    fn proxies(&mut self, target: Target) -> &[Proxy] {
         match target {
             Target::ToClients => std::slice::from_ref(&self.to_clients),
             Target::ToWorkers => std::slice::from_ref(&self.to_workers),
             Target::ToRedis => &self.stores().to_redis,
             Target::ToLedger => &self.stores().to_ledger,
-            other => unreachable!("{other:?} is no network"),
+            other => unreachable!("{other:?} is not a network target"),
         }
     }
 
-    /// Breaks the way of one server, or those of all, in turns.
+    /// Applies the fault to the connections of one server, or of all servers, in turn.
     pub(super) fn break_network(&mut self, fault: Fault) {
         let turn = self.next_turn();
-        let ways = self.ways(fault.target());
-        let some = match turn % (ways.len() + 1) {
-            0 => ways,
-            nth => &ways[nth - 1..nth],
+        let proxies = self.proxies(fault.target());
+        let affected = match turn % (proxies.len() + 1) {
+            0 => proxies,
+            nth => &proxies[nth - 1..nth],
         };
-        some.iter().for_each(|way| fault.break_way(way));
+        affected.iter().for_each(|proxy| fault.apply(proxy));
     }
 
-    pub(super) fn mend_network(&mut self, target: Target) {
-        self.ways(target).iter().for_each(Proxy::restore);
+    pub(super) fn restore_network(&mut self, target: Target) {
+        self.proxies(target).iter().for_each(Proxy::restore);
     }
 }

@@ -1,0 +1,384 @@
+//! A database that several servers share: its format, its settings, its loss and return.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use sentinel_domain::{Filter, JobId};
+use sentinel_faults::{MariaDb, Proxy};
+use sentinel_ledger::{
+    RetentionCutoffs, Ledger, LedgerError, LedgerOptions, LogRow, MigrationMode, PageRequest,
+};
+use sentinel_store::{JournalEntry, Position};
+
+use crate::home::{Home, Place, fresh};
+use crate::journal::{Journal, START};
+
+/// Anything that takes longer was held up.
+const HELD_UP: Duration = Duration::from_secs(100);
+
+async fn migrate(database: &MariaDb) -> Result<Vec<u32>, LedgerError> {
+    Ok(Ledger::migrate(&database.url(), MigrationMode::Apply).await?.steps)
+}
+
+async fn connect(url: &str) -> Result<Ledger, LedgerError> {
+    Ledger::connect(url, LedgerOptions::default()).await
+}
+
+/// Asks again until the database is back.
+async fn checkpoint(ledger: &Ledger) -> Position {
+    let asked = async {
+        loop {
+            match ledger.checkpoint().await {
+                Ok(position) => return position,
+                Err(LedgerError::Unavailable { .. }) => tokio::task::yield_now().await,
+                Err(other) => panic!("{other}"),
+            }
+        }
+    };
+    tokio::time::timeout(HELD_UP, asked).await.expect("the ledger comes back")
+}
+
+/// What the ledger has is what the journal said up to its checkpoint.
+async fn assert_whole(ledger: &Ledger, entries: &[Arc<JournalEntry>]) {
+    let at = checkpoint(ledger).await;
+    let projected = entries.iter().filter(|entry| entry.position.seq <= at.seq);
+    let mut expected: Vec<JobId> =
+        projected.flat_map(|entry| entry.jobs.iter().map(|event| event.id)).collect();
+    expected.sort();
+    let live = ledger.live_jobs(None, usize::MAX / 4).await.expect("jobs");
+    let found: Vec<JobId> = live.iter().map(|job| job.id).collect();
+    assert_eq!(found, expected, "at {at}");
+}
+
+#[tokio::test]
+async fn a_database_is_refused_until_it_is_migrated() {
+    let database = MariaDb::start();
+    let refused = connect(&database.url()).await.err().expect("refused");
+    assert!(matches!(&refused, LedgerError::OlderFormat { .. }), "{refused}");
+    assert!(refused.to_string().contains("sentinel migrate"), "{refused}");
+    let planned = Ledger::migrate(&database.url(), MigrationMode::DryRun).await.expect("a plan");
+    assert_eq!((planned.from, planned.to, planned.steps), (0, 6, vec![1, 2, 3, 4, 5, 6]));
+    assert!(connect(&database.url()).await.is_err(), "a plan changes nothing");
+    let done = Ledger::migrate(&database.url(), MigrationMode::Apply).await.expect("migrated");
+    assert_eq!((done.from, done.to, &done.steps[..]), (0, 6, &[1, 2, 3, 4, 5, 6][..]));
+    assert!(!done.ledger.contains("hush"), "{}", done.ledger);
+    let ledger = connect(&database.url()).await.expect("connected");
+    assert_eq!(ledger.checkpoint().await, Ok(Position::default()));
+    assert_eq!(migrate(&database).await, Ok(vec![]));
+}
+
+#[tokio::test]
+async fn of_many_migrations_at_once_one_is_run() {
+    let database = MariaDb::start();
+    let all = tokio::join!(
+        migrate(&database),
+        migrate(&database),
+        migrate(&database),
+        migrate(&database)
+    );
+    let mut steps: Vec<_> =
+        [all.0, all.1, all.2, all.3].into_iter().map(|one| one.expect("migrated")).collect();
+    steps.sort();
+    assert_eq!(steps, [vec![], vec![], vec![], vec![1, 2, 3, 4, 5, 6]]);
+}
+
+#[tokio::test]
+async fn a_migration_that_was_stopped_in_the_middle_goes_on() {
+    let database = MariaDb::start();
+    migrate(&database).await.expect("migrated");
+    // As far as a stop can leave it: the tables before a point, and no row that says so.
+    database.ask("DELETE FROM formats; DROP TABLE logs, log_sizes, checkpoints, moves");
+    let refused = connect(&database.url()).await.err();
+    assert!(matches!(refused, Some(LedgerError::OlderFormat { .. })), "{refused:?}");
+    assert_eq!(migrate(&database).await, Ok(vec![1, 2, 3, 4, 5, 6]));
+    connect(&database.url()).await.expect("connected");
+}
+
+#[tokio::test]
+async fn a_newer_format_is_refused_when_it_says_so() {
+    let database = MariaDb::start();
+    migrate(&database).await.expect("migrated");
+    database.ask("INSERT INTO formats (version, readable_by) VALUES (7, 1)");
+    connect(&database.url()).await.expect("a step that only adds");
+    assert_eq!(migrate(&database).await, Ok(vec![]));
+    database.ask("INSERT INTO formats (version, readable_by) VALUES (8, 7)");
+    let refusals = [connect(&database.url()).await.err(), migrate(&database).await.err()];
+    for refused in refusals {
+        let Some(LedgerError::NewerFormat { found, known, .. }) = refused else {
+            panic!("{refused:?}")
+        };
+        assert_eq!((found.as_str(), known.as_str()), ("8", "6"));
+    }
+}
+
+#[tokio::test]
+async fn what_does_not_fit_is_told_without_the_password() {
+    let database = MariaDb::start_with(&["--max-allowed-packet=4M"]);
+    migrate(&database).await.expect("migrated");
+    let refused = connect(&database.url()).await.err().expect("refused").to_string();
+    assert!(refused.contains("max_allowed_packet"), "{refused}");
+    let small = LedgerOptions { max_payload_bytes: 1 << 20, ..LedgerOptions::default() };
+    Ledger::connect(&database.url(), small).await.expect("a smaller payload fits");
+    database.ask("SET GLOBAL innodb_flush_log_at_trx_commit = 2");
+    let refused = Ledger::connect(&database.url(), small).await.err().expect("refused");
+    assert!(refused.to_string().contains("innodb_flush_log_at_trx_commit"), "{refused}");
+    let url = database.url();
+    for wrong in [
+        url.replace("hush%401", "secret"),
+        url.replace("/sentinel", "/absent"),
+        url.replace("sentinel:", "nobody:"),
+        url.replace(&format!(":{}", database.port()), ":1"),
+        url.replace("mysql:", "http:"),
+    ] {
+        let told = connect(&wrong).await.err().expect("refused").to_string();
+        assert!(!told.contains("hush") && !told.contains("secret"), "{told}");
+        assert!(told.contains("127.0.0.1"), "{told}");
+    }
+}
+
+#[tokio::test]
+async fn settings_of_the_server_change_nothing() {
+    let database = MariaDb::start_with(&[
+        "--default-time-zone=+05:30",
+        "--sql-mode=ANSI_QUOTES,PIPES_AS_CONCAT",
+        "--transaction-isolation=SERIALIZABLE",
+        "--character-set-server=latin1",
+        "--collation-server=latin1_swedish_ci",
+        "--lc-messages=de_DE",
+        "--autocommit=0",
+    ]);
+    migrate(&database).await.expect("migrated");
+    let ledger = connect(&database.url()).await.expect("connected");
+    let mut journal = Journal::new(9);
+    let entries: Vec<_> = (0..30).map(|_| journal.entry(8)).collect();
+    let at = ledger.project(Position::default(), entries).await.expect("projected");
+    assert_eq!(at, journal.position);
+    let page = ledger.list(Filter::default(), PageRequest { size: 1_000, before: None }).await;
+    let expected: Vec<_> = journal.jobs.values().rev().cloned().collect();
+    assert_eq!(page.expect("a page").jobs, expected);
+    assert_eq!(ledger.as_of().await, Ok(journal.now));
+}
+
+#[tokio::test]
+async fn of_many_projectors_each_batch_is_recorded_once() {
+    let (place, _) = fresh(Home::MariaDb).await;
+    let mut journal = Journal::new(10);
+    let entries: Arc<[_]> = (0..120).map(|_| journal.births(20)).collect();
+    let mut projectors = tokio::task::JoinSet::new();
+    for _ in 0..4 {
+        let (ledger, entries) = (place.open().await, entries.clone());
+        projectors.spawn(async move {
+            let mut recorded = 0;
+            loop {
+                let from = ledger.checkpoint().await.expect("a checkpoint");
+                let next = &entries[from.seq as usize..];
+                if next.is_empty() {
+                    return recorded;
+                }
+                let batch = next[..next.len().min(3)].to_vec();
+                let count = batch.len();
+                match ledger.project(from, batch).await {
+                    Ok(_) => recorded += count,
+                    Err(LedgerError::Superseded { .. }) => {}
+                    Err(other) => panic!("{other}"),
+                }
+            }
+        });
+    }
+    let recorded: usize = projectors.join_all().await.into_iter().sum();
+    assert_eq!(recorded, entries.len());
+    assert_whole(&place.open().await, &entries).await;
+}
+
+#[tokio::test]
+async fn lines_of_one_attempt_may_come_through_two_servers() {
+    let (place, one) = fresh(Home::MariaDb).await;
+    let two = place.open().await;
+    let job = JobId::new(START, 0, 1);
+    let row = |seq| LogRow { job, run: 1, attempt: 1, seq, at: START, level: 1, text: "ab".into() };
+    let through = async |ledger: &Ledger, first: u64| {
+        // Each line twice, in steps that overlap those of the other.
+        for begin in (first..200).step_by(4) {
+            ledger.append_logs((begin..begin + 8).map(row).collect()).await.expect("written");
+        }
+    };
+    tokio::join!(through(&one, 0), through(&two, 2), through(&two, 1));
+    let bytes = one.log_bytes(job, 1, 1).await.expect("a size");
+    let query = sentinel_ledger::LogQuery { job, attempt: None, after: None, limit: 1_000 };
+    let lines = two.read_logs(query).await.expect("lines");
+    let seqs: Vec<u64> = lines.iter().map(|line| line.seq).collect();
+    assert_eq!(seqs, (0..seqs.len() as u64).collect::<Vec<_>>());
+    assert_eq!(bytes, 2 * lines.len() as u64);
+}
+
+#[tokio::test]
+async fn who_is_in_the_way_of_another_is_run_again() {
+    let (place, one) = fresh(Home::MariaDb).await;
+    let two = place.open().await;
+    let mut journal = Journal::new(11);
+    let entries: Vec<_> = (0..400).map(|_| journal.entry(10)).collect();
+    let at = one.project(Position::default(), entries).await.expect("projected");
+    let now = journal.now + 1_000_000;
+    let expiry = RetentionCutoffs { now, succeeded_by: now, others_by: now };
+    let stale = one.expired(expiry, None, 100_000).await.expect("a page").jobs;
+    let backwards: Vec<_> = stale.iter().rev().copied().collect();
+    assert!(stale.len() > 300, "{}", stale.len());
+    let remove = async |ledger: &Ledger, mut stale: Vec<_>| {
+        let mut gone = 0;
+        while !stale.is_empty() {
+            let removed = ledger.remove_jobs(stale.clone()).await.expect("removed");
+            stale.drain(..removed.processed);
+            gone += removed.removed;
+        }
+        gone
+    };
+    // Each locks first what the other needs last.
+    let more = vec![journal.births(500)];
+    let (a, b, projected) =
+        tokio::join!(remove(&one, stale.clone()), remove(&two, backwards), two.project(at, more));
+    assert_eq!(projected, Ok(journal.position));
+    assert_eq!(a + b, stale.len());
+    assert_eq!(one.expired(expiry, None, 100_000).await.expect("a page").jobs, []);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lock_that_is_held_for_a_while_is_waited_for() {
+    let (place, ledger) = fresh(Home::MariaDb).await;
+    let Place::MariaDb(database) = &place else { unreachable!("asked for") };
+    let mut journal = Journal::new(12);
+    let entry = journal.births(3);
+    std::thread::scope(|scope| {
+        // Longer than one wait for a lock.
+        scope.spawn(|| {
+            database.ask("BEGIN; UPDATE checkpoints SET at_ms = 7; DO SLEEP(7); ROLLBACK")
+        });
+        let sleeping = "SELECT COUNT(*) FROM information_schema.processlist \
+                        WHERE info LIKE 'DO SLEEP%'";
+        while database.ask(sleeping).trim() == "0" {
+            std::thread::yield_now();
+        }
+        let projected = tokio::task::block_in_place(|| {
+            tokio::runtime::Handle::current()
+                .block_on(ledger.project(Position::default(), vec![entry]))
+        });
+        assert_eq!(projected, Ok(journal.position));
+    });
+}
+
+#[tokio::test]
+async fn a_kill_of_the_database_leaves_whole_batches() {
+    let (place, ledger) = fresh(Home::MariaDb).await;
+    let Place::MariaDb(mut database) = place else { unreachable!("asked for") };
+    let mut journal = Journal::new(13);
+    let entries: Arc<[_]> = (0..600).map(|_| journal.births(40)).collect();
+    let mut answered = Position::default();
+    for round in 1..=3 {
+        let (told, mut progress) = tokio::sync::watch::channel(answered);
+        let projecting = tokio::spawn({
+            let (ledger, entries) = (ledger.clone(), entries.clone());
+            async move {
+                let mut from = checkpoint(&ledger).await;
+                while let Some(entry) = entries.get(from.seq as usize) {
+                    match ledger.project(from, vec![entry.clone()]).await {
+                        Ok(to) => from = to,
+                        Err(LedgerError::Unavailable { .. }) => return,
+                        Err(other) => panic!("{other}"),
+                    }
+                    told.send_replace(from);
+                }
+            }
+        });
+        let enough = progress.wait_for(|at| at.seq >= 60 * round).await;
+        drop(enough.expect("it projects"));
+        database.kill();
+        projecting.await.expect("it ended");
+        answered = *progress.borrow();
+        database.restart();
+        let found = checkpoint(&ledger).await;
+        assert!(found >= answered, "{found} is behind {answered}, which was answered");
+        assert_whole(&ledger, &entries).await;
+    }
+}
+
+#[tokio::test]
+async fn a_connection_that_is_cut_is_made_again() {
+    let (place, _) = fresh(Home::MariaDb).await;
+    let Place::MariaDb(database) = &place else { unreachable!("asked for") };
+    let target = SocketAddr::from((Ipv4Addr::LOCALHOST, database.port()));
+    let proxy = Proxy::start(target).await.expect("a proxy");
+    let ledger = connect(&database.url_at(proxy.address().port())).await.expect("connected");
+    let mut journal = Journal::new(14);
+    let entries: Vec<_> = (0..60).map(|_| journal.births(30)).collect();
+    // Idle connections that were cut are noticed before anything is asked over them.
+    let mut at = ledger.project(Position::default(), entries[..5].to_vec()).await.expect("written");
+    for entry in &entries[5..10] {
+        assert!(proxy.cut() > 0, "there were connections");
+        assert_eq!(ledger.checkpoint().await, Ok(at));
+        proxy.cut();
+        at = ledger.project(at, vec![entry.clone()]).await.expect("written");
+    }
+    // In the middle of work: told, or gone on with, and never half of it.
+    let mut failed = 0;
+    for round in 0..40 {
+        let Some(entry) = entries.get(at.seq as usize) else { break };
+        let work = ledger.project(at, vec![entry.clone()]);
+        let cut = async {
+            for _ in 0..round * 10 {
+                tokio::task::yield_now().await;
+            }
+            proxy.cut();
+        };
+        match tokio::join!(work, cut).0 {
+            Ok(_) => {}
+            Err(LedgerError::Unavailable { .. }) => failed += 1,
+            Err(other) => panic!("{other}"),
+        }
+        at = checkpoint(&ledger).await;
+        assert_whole(&ledger, &entries).await;
+    }
+    println!("{failed} of the projections were cut");
+}
+
+#[tokio::test]
+async fn a_silent_database_holds_nobody_up() {
+    let (place, ledger) = fresh(Home::MariaDb).await;
+    let Place::MariaDb(database) = &place else { unreachable!("asked for") };
+    let mut journal = Journal::new(15);
+    let at = ledger.project(Position::default(), vec![journal.births(5)]).await.expect("written");
+    database.pause();
+    let asked =
+        async { tokio::join!(ledger.checkpoint(), ledger.project(at, vec![journal.births(5)])) };
+    let (read, written) = tokio::time::timeout(HELD_UP, asked).await.expect("told in time");
+    assert!(matches!(read, Err(LedgerError::Unavailable { .. })), "{read:?}");
+    assert!(matches!(written, Err(LedgerError::Unavailable { .. })), "{written:?}");
+    database.resume();
+    assert_eq!(checkpoint(&ledger).await, at);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_is_gone_in_a_transaction_holds_nobody_up() {
+    let (place, two) = fresh(Home::MariaDb).await;
+    let Place::MariaDb(database) = &place else { unreachable!("asked for") };
+    let target = SocketAddr::from((Ipv4Addr::LOCALHOST, database.port()));
+    let proxy = Proxy::start(target).await.expect("a proxy");
+    let one = connect(&database.url_at(proxy.address().port())).await.expect("connected");
+    let mut journal = Journal::new(16);
+    let entries: Vec<_> = (0..250).map(|_| journal.births(100)).collect();
+    let few = entries[..5].to_vec();
+    let projecting = tokio::spawn(async move { one.project(Position::default(), entries).await });
+    // It has the checkpoint, and the database never hears of it again. The lock is asked for
+    // itself: information_schema.innodb_trx shows nothing new to one who reads it too often.
+    let free = "SELECT COUNT(*) FROM checkpoints FOR UPDATE SKIP LOCKED";
+    tokio::task::block_in_place(|| {
+        while database.ask(free).trim() != "0" {
+            std::thread::yield_now();
+        }
+    });
+    proxy.discard();
+    let expected = few.last().expect("an entry").position;
+    let projected = two.project(Position::default(), few).await;
+    assert!(!projecting.is_finished(), "it hangs in the middle");
+    projecting.abort();
+    assert_eq!(projected, Ok(expected));
+}
