@@ -1,9 +1,9 @@
-//! Throws bytes at what decodes them: a committed corpus, then mutations of it for a moment
-//! in every test run, and for as long as asked in a soak. It runs on stable under any test
-//! runner; the crates bring their targets, this one the entropy.
+//! A fuzzer for decoders that runs as an ordinary test on stable Rust: it replays a committed corpus
+//! and then mutates it, for 0.7 s in a test run and for minutes in a soak test. Hand-written because
+//! bolero has no measure of memory and brings 30 packages (docs/decisions/005).
 //!
-//! A target lives beside the code that it fuzzes, its corpus in `tests/corpus/<target>`,
-//! one file an input, named for what it is. A file that starts with `crash` broke something.
+//! The targets are in the crates that they test. A corpus is in `tests/corpus/<target>`, one file per
+//! input. A file whose name starts with `crash` once failed.
 
 mod mutate;
 mod random;
@@ -15,46 +15,46 @@ use std::time::{Duration, Instant};
 use mutate::mutate;
 use random::Random;
 
-/// The dose of an ordinary test run.
+/// Duration in a test run.
 const SHORT: Duration = Duration::from_millis(700);
 
-/// Longest input that is made up.
+/// Length of the longest generated input in bytes.
 const BYTES_MAX: usize = 4_096;
 
-/// Inputs that were of use and are mutated further, beside the corpus.
+/// Generated inputs that are kept for further mutation.
 const KEPT_MAX: usize = 256;
 
-/// Of those that were kept last, so many are tried more often.
+/// The newest inputs of this number are chosen more often.
 const NEWEST: usize = 8;
 
-/// Something that takes bytes from outside.
+/// A decoder under test.
 pub struct Target {
-    /// Of the crate: `env!("CARGO_MANIFEST_DIR")`.
+    /// `env!("CARGO_MANIFEST_DIR")` of the crate.
     pub manifest_dir: &'static str,
-    /// Also the folder of its corpus.
+    /// The name, which is also the folder of the corpus.
     pub name: &'static str,
-    /// Panics where a property does not hold. Answers how far the input got, such as the
-    /// number of fields that were accepted: inputs that got further are mutated further.
+    /// Panics when a property does not hold. Returns how far the input got, such as the number of
+    /// accepted fields: inputs that got furthest are mutated further.
     pub check: fn(&[u8]) -> usize,
-    /// Inputs that the corpus must have, by file name. `SENTINEL_UPDATE=1` writes those that
-    /// are missing; what is there is never overwritten.
+    /// Inputs that the corpus must contain, by file name. `SENTINEL_UPDATE=1` writes missing ones and
+    /// never overwrites a file.
     pub seeds: fn() -> Vec<(&'static str, Vec<u8>)>,
 }
 
 impl Target {
-    /// Replays the corpus, then mutates for a moment.
+    /// Replays the corpus, then mutates it for 0.7 s.
     pub fn test(&self) {
         self.run(SHORT);
     }
 
-    /// As [`Target::test`], for this part of `SENTINEL_SOAK_MINUTES` (default 1).
+    /// Like [`Target::test`], for `SENTINEL_SOAK_MINUTES / of` minutes (default 1).
     pub fn soak(&self, of: usize) {
         let minutes = std::env::var("SENTINEL_SOAK_MINUTES").ok();
         let minutes: u64 = minutes.and_then(|text| text.parse().ok()).unwrap_or(1);
         self.run(Duration::from_secs(minutes * 60) / u32::try_from(of.max(1)).unwrap_or(1));
     }
 
-    fn run(&self, dose: Duration) {
+    fn run(&self, duration: Duration) {
         let corpus = self.corpus();
         for (file, input) in &corpus {
             self.check(input, &format!("{}", file.display()));
@@ -66,10 +66,10 @@ impl Target {
             pool.push(((self.check)(&input), input));
         }
         let committed = pool.len();
-        let end = Instant::now() + dose;
+        let end = Instant::now() + duration;
         let mut inputs = 0_u64;
         while Instant::now() < end {
-            // What got furthest came last: half of the tries go on from there.
+            // The inputs that got furthest are last: half of the mutations start there.
             let newest = if random.below(2) == 0 { NEWEST.min(pool.len()) } else { pool.len() };
             let (_, base) = &pool[pool.len() - 1 - random.below(newest)];
             let (_, other) = &pool[random.below(pool.len())];
@@ -83,7 +83,7 @@ impl Target {
         println!("{}: {inputs} inputs, seed {seed}", self.name);
     }
 
-    /// Keeps what got as far as anything yet; the oldest goes first.
+    /// Keeps an input that got as far as any before; the oldest one is dropped.
     fn keep(&self, pool: &mut Vec<(usize, Vec<u8>)>, committed: usize, found: (usize, Vec<u8>)) {
         let furthest = pool[committed..].iter().map(|(reached, _)| *reached).max().unwrap_or(0);
         if found.0 > furthest || (found.0 == furthest && found.0 > 0 && pool.len() < KEPT_MAX) {
@@ -99,11 +99,11 @@ impl Target {
             Ok(reached) => reached,
             Err(panic) => {
                 let path = std::env::temp_dir().join(format!("{}-crash", self.name));
-                let told = match std::fs::write(&path, input) {
+                let place = match std::fs::write(&path, input) {
                     Ok(()) => format!("it is in {}", path.display()),
                     Err(error) => format!("it could not be written: {error}"),
                 };
-                eprintln!("{}: {from} breaks a property; {told}", self.name);
+                eprintln!("{}: {from} violates a property; {place}", self.name);
                 eprintln!("keep it as tests/corpus/{}/crash-<what>", self.name);
                 resume_unwind(panic)
             }
@@ -137,8 +137,8 @@ impl Target {
     }
 }
 
-/// Runs `act` and panics when it held more than `bytes` at a time: a length that lies must
-/// not be believed.
+/// Runs `act` and panics if it allocated more than `bytes` at a time: a decoder must not trust a
+/// length in its input.
 pub fn within<T>(bytes: usize, act: impl FnOnce() -> T) -> T {
     let mut answer = None;
     let used = allocation_counter::measure(|| answer = Some(act()));

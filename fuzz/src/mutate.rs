@@ -1,11 +1,11 @@
-//! Inputs that are almost right: most of what a decoder does wrong it does late.
+//! Mutations of valid inputs: they get further into a decoder than random bytes.
 
 use crate::random::Random;
 
-/// Changes of one input.
+/// Mutations of one input at most.
 const STEPS_MAX: usize = 6;
 
-/// Lengths and numbers that lie, as protobuf writes them, and what texts break at.
+/// Extreme lengths and numbers in the encoding of protobuf, and texts that parsers get wrong.
 const ODD: &[&[u8]] = &[
     &[0xff, 0xff, 0xff, 0xff, 0x0f],
     &[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01],
@@ -28,7 +28,7 @@ const ODD: &[&[u8]] = &[
     b"\n",
 ];
 
-/// Some steps away from `base`.
+/// Returns `base` with some mutations.
 pub(crate) fn mutate(base: &[u8], other: &[u8], random: &mut Random) -> Vec<u8> {
     let mut out = base.to_vec();
     for _ in 0..=random.below(STEPS_MAX) {
@@ -47,7 +47,6 @@ fn step(out: &mut Vec<u8>, other: &[u8], random: &mut Random) {
         4 => out.truncate(at),
         5 => drop(out.drain(at..random.below(out.len() - at) + at)),
         6 => {
-            // Again, and again.
             let part = out[at..].to_vec();
             let part = &part[..random.below(part.len())];
             for _ in 0..=random.below(4) {

@@ -1,12 +1,12 @@
-//! Randomness that a seed repeats.
+//! A seeded random number generator.
 
-/// splitmix64: small, and good enough to pick bytes.
+/// The splitmix64 generator.
 pub(crate) struct Random(u64);
 
-/// `SENTINEL_TEST_SEED`, or another one each time.
+/// `SENTINEL_TEST_SEED`, or the process id.
 pub(crate) fn seed() -> u64 {
-    let told = std::env::var("SENTINEL_TEST_SEED").ok().and_then(|text| text.parse().ok());
-    told.unwrap_or_else(|| u64::from(std::process::id()))
+    let given = std::env::var("SENTINEL_TEST_SEED").ok().and_then(|text| text.parse().ok());
+    given.unwrap_or_else(|| u64::from(std::process::id()))
 }
 
 impl Random {
@@ -22,7 +22,7 @@ impl Random {
         mixed ^ (mixed >> 31)
     }
 
-    /// 0 where there is nothing to choose from.
+    /// A number below `bound`; 0 for a bound of 0.
     pub(crate) fn below(&mut self, bound: usize) -> usize {
         if bound == 0 { 0 } else { (self.next() % bound as u64) as usize }
     }

@@ -13,7 +13,7 @@ fn seeds() -> Vec<(&'static str, Vec<u8>)> {
 }
 
 #[test]
-fn a_fault_three_steps_away_is_found() {
+fn a_failure_three_mutations_away_is_found() {
     fn depth(input: &[u8]) -> usize {
         let depth = input.iter().zip(b"abcde").take_while(|(a, b)| a == b).count();
         assert!(depth < 5, "found");
@@ -21,7 +21,7 @@ fn a_fault_three_steps_away_is_found() {
     }
     let target = Target { manifest_dir: DIR, name: "self_test", check: depth, seeds };
     let found = catch_unwind(|| target.run(Duration::from_secs(20)));
-    assert!(found.is_err(), "the entropy do not get there");
+    assert!(found.is_err(), "the mutations do not reach it");
 }
 
 #[test]
@@ -45,11 +45,11 @@ fn every_input_of_the_corpus_is_replayed() {
     target.run(Duration::ZERO);
     assert_eq!(SEEN.load(Ordering::Relaxed), 2, "replayed, and judged as a base");
     let nowhere = Target { manifest_dir: DIR, name: "nowhere", check: count, seeds: none };
-    assert!(catch_unwind(|| nowhere.test()).is_err(), "a target without a corpus proves nothing");
+    assert!(catch_unwind(|| nowhere.test()).is_err(), "a target without a corpus fails");
 }
 
 #[test]
-fn memory_that_was_given_back_counts_too() {
+fn freed_memory_counts_too() {
     assert_eq!(within(2_000, || vec![0_u8; 1_000].len()), 1_000);
     let greedy = catch_unwind(|| within(2_000, || drop(Vec::<u8>::with_capacity(1 << 20))));
     assert!(greedy.is_err());
