@@ -2,23 +2,23 @@
 /// What happens after a failed attempt.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct RetryPolicy {
-    /// Attempts in all, the first included. Default 3, range 1..1000. 0 means the default.
+    /// Number of attempts, the first included. Default 3, range 1..1000. 0 means the default.
     #[prost(uint32, tag = "1")]
     pub max_attempts: u32,
-    /// How the pause grows. Default exponential.
+    /// How the delay grows. Default exponential.
     #[prost(enumeration = "BackoffKind", tag = "2")]
     pub backoff: i32,
-    /// The first pause. Default 1 s, range 1 ms..24 h.
+    /// The first delay. Default 1 s, range 1 ms..24 h.
     #[prost(message, optional, tag = "3")]
     pub base: ::core::option::Option<::prost_types::Duration>,
-    /// The longest pause. Default 10 min, range base..30 d.
+    /// The longest delay. Default 10 min, range base..30 d.
     #[prost(message, optional, tag = "4")]
     pub cap: ::core::option::Option<::prost_types::Duration>,
     /// Default full.
     #[prost(enumeration = "Jitter", tag = "5")]
     pub jitter: i32,
 }
-/// Keeps a second job for the same work away. Payloads are not compared.
+/// Prevents a second job under the same key. Payloads are not compared.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Unique {
     /// 1..256 bytes.
@@ -30,21 +30,21 @@ pub struct Unique {
     /// Default return existing.
     #[prost(enumeration = "UniqueMode", tag = "3")]
     pub mode: i32,
-    /// How long the key is held, counted from the enqueue. Not set: until the holder is
-    /// final. Range 1 s..30 d.
+    /// How long the key is held, from the enqueue on. Not set: until the holder is terminal.
+    /// Range 1 s..30 d.
     #[prost(message, optional, tag = "4")]
     pub ttl: ::core::option::Option<::prost_types::Duration>,
 }
-/// All that a caller says about a job. It never changes once the job is enqueued.
+/// The definition of a job by its caller. It changes only by Update, before the first start.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct JobSpec {
     /// The queue. 1..128 characters of \[A-Za-z0-9._-\].
     #[prost(string, tag = "1")]
     pub queue: ::prost::alloc::string::String,
-    /// Which handler runs it. 1..128 characters of \[A-Za-z0-9._-\].
+    /// The name of its handler. 1..128 characters of \[A-Za-z0-9._-\].
     #[prost(string, tag = "2")]
     pub kind: ::prost::alloc::string::String,
-    /// The handler's input. At most 1 MiB; a server may allow up to 16 MiB.
+    /// The input of the handler. At most 1 MiB; a server may allow up to 16 MiB.
     #[prost(bytes = "bytes", tag = "3")]
     pub payload: ::prost::bytes::Bytes,
     /// Media type of the payload. Default application/json. At most 128 bytes.
@@ -69,9 +69,8 @@ pub struct JobSpec {
     /// What happens after a failed attempt.
     #[prost(message, optional, tag = "10")]
     pub retry: ::core::option::Option<RetryPolicy>,
-    /// For search and watch. At most 16; keys 1..128 characters of \[A-Za-z0-9._-\], values
-    /// at most 256 bytes. Keys `payload.*` are refused: the server adds those itself, as
-    /// index_paths of the queue say.
+    /// For filters. At most 16; keys 1..128 characters of \[A-Za-z0-9._-\], values at most 256
+    /// bytes. Keys `payload.*` are refused: the server adds them by index_paths of the queue.
     #[prost(btree_map = "string, string", tag = "11")]
     pub labels: ::prost::alloc::collections::BTreeMap<
         ::prost::alloc::string::String,
@@ -80,7 +79,7 @@ pub struct JobSpec {
     /// Not set: not unique.
     #[prost(message, optional, tag = "12")]
     pub unique: ::core::option::Option<Unique>,
-    /// Ids of jobs that must be final first. At most 100, each known to the server.
+    /// Ids of jobs that must be terminal first. At most 100; each must exist.
     #[prost(string, repeated, tag = "13")]
     pub depends_on: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
     /// Default cancel.
@@ -92,46 +91,46 @@ pub struct JobSpec {
     /// W3C traceparent of the caller. Taken from the call's metadata when empty. At most 256 bytes.
     #[prost(string, tag = "16")]
     pub traceparent: ::prost::alloc::string::String,
-    /// How long a running handler may go on after a cancel before its lease is revoked.
+    /// How long a running handler may continue after a cancel before its lease is revoked.
     /// Default 30 s, range 0..1 h.
     #[prost(message, optional, tag = "17")]
     pub cancel_grace: ::core::option::Option<::prost_types::Duration>,
-    /// How safe a change of the job must be before it is acknowledged. Default: as the server is
-    /// set. A change that is applied and not as safe in time fails with NOT_YET_SAFE.
+    /// The durability level of changes of the job. Default: the setting of the server. A change that
+    /// is committed and does not reach its level in time fails with NOT_YET_SAFE.
     #[prost(enumeration = "AckLevel", tag = "18")]
     pub ack: i32,
 }
-/// What a failed attempt left behind.
+/// The error of a failed attempt.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct JobError {
-    /// For people. At most 16 KiB; longer text is cut at a character.
+    /// A message for people. At most 16 KiB; longer text is cut at a character.
     #[prost(string, tag = "1")]
     pub message: ::prost::alloc::string::String,
-    /// The handler's own class of error, to group by. At most 128 bytes.
+    /// An error code of the handler, to group by. At most 128 bytes.
     #[prost(string, tag = "2")]
     pub code: ::prost::alloc::string::String,
-    /// Whether the handler asked for another attempt.
+    /// Whether another attempt may follow.
     #[prost(bool, tag = "3")]
     pub retryable: bool,
 }
-/// How far a running handler has come. Volatile: conflated, at most 10 a second per job
-/// reach a watcher, and one a second is stored.
+/// The progress of a running handler. Conflated: a watch gets at most 10 per second and job, and
+/// one per second is stored.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Progress {
     /// Rises with each report of one attempt; has gaps.
     #[prost(uint64, tag = "1")]
     pub seq: u64,
-    /// Done so far, in the handler's own unit.
+    /// Units that are done.
     #[prost(uint64, tag = "2")]
     pub done: u64,
-    /// All there is to do. 0: not known.
+    /// Units in total. 0: not known.
     #[prost(uint64, tag = "3")]
     pub total: u64,
     /// At most 4 KiB.
     #[prost(string, tag = "4")]
     pub message: ::prost::alloc::string::String,
 }
-/// A job as the server knows it.
+/// A job.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Job {
     /// UUID, version 7.
@@ -140,25 +139,25 @@ pub struct Job {
     /// As enqueued.
     #[prost(message, optional, tag = "2")]
     pub spec: ::core::option::Option<JobSpec>,
-    /// Where it stands.
+    /// The state.
     #[prost(enumeration = "JobState", tag = "3")]
     pub state: i32,
-    /// Why it is there.
+    /// The reason of the state.
     #[prost(enumeration = "StateReason", tag = "4")]
     pub reason: i32,
     /// Counts state changes from 1, without a gap.
     #[prost(uint64, tag = "5")]
     pub version: u64,
-    /// Rises with each Retry of a final job; starts at 1.
+    /// Rises with each Retry; starts at 1.
     #[prost(uint32, tag = "6")]
     pub run: u32,
-    /// Attempts of this run begun so far; starts at 0.
+    /// Attempts of this run so far; starts at 0.
     #[prost(uint32, tag = "7")]
     pub attempt: u32,
-    /// Attempts of this run that took their worker down.
+    /// Attempts of this run that ended with the loss of their worker.
     #[prost(uint32, tag = "8")]
     pub crashes: u32,
-    /// A cancel was accepted and its handler has not ended yet.
+    /// A cancel was requested and the handler has not finished yet.
     #[prost(bool, tag = "9")]
     pub cancel_requested: bool,
     /// When it was enqueued.
@@ -170,45 +169,45 @@ pub struct Job {
     /// When the last attempt started.
     #[prost(message, optional, tag = "12")]
     pub started_at: ::core::option::Option<::prost_types::Timestamp>,
-    /// When it became final.
+    /// When it became terminal.
     #[prost(message, optional, tag = "13")]
     pub finished_at: ::core::option::Option<::prost_types::Timestamp>,
     /// The last progress of the last attempt.
     #[prost(message, optional, tag = "14")]
     pub progress: ::core::option::Option<Progress>,
-    /// The last checkpoint a handler stored. At most 64 KiB.
+    /// The last stored checkpoint. At most 64 KiB.
     #[prost(bytes = "bytes", tag = "15")]
     pub checkpoint: ::prost::bytes::Bytes,
-    /// What the handler returned. At most 1 MiB. Set in SUCCEEDED.
+    /// The return value of the handler. At most 1 MiB. Set in SUCCEEDED.
     #[prost(bytes = "bytes", tag = "16")]
     pub result: ::prost::bytes::Bytes,
-    /// Of the last failed attempt.
+    /// The error of the last failed attempt.
     #[prost(message, optional, tag = "17")]
     pub error: ::core::option::Option<JobError>,
-    /// Which worker ran the last attempt.
+    /// The worker of the last attempt.
     #[prost(string, tag = "18")]
     pub worker: ::prost::alloc::string::String,
-    /// Jobs it still waits for. Set in BLOCKED.
+    /// Number of dependencies that are not terminal. Set in BLOCKED.
     #[prost(uint32, tag = "19")]
     pub pending_dependencies: u32,
     /// When the state last changed.
     #[prost(message, optional, tag = "20")]
     pub updated_at: ::core::option::Option<::prost_types::Timestamp>,
 }
-/// One line that a handler logged.
+/// A log line of a handler.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct LogLine {
     /// The attempt that wrote it.
     #[prost(uint32, tag = "1")]
     pub attempt: u32,
-    /// Counts the lines of one attempt from 1, and anew when the attempt was snoozed or released
-    /// and runs again under the same number. A gap means that lines were dropped.
+    /// Counts the lines of an attempt from 1; starts again when an attempt that was snoozed or
+    /// released runs again under the same number. A gap means that lines were dropped.
     #[prost(uint64, tag = "2")]
     pub seq: u64,
     /// When the worker wrote it.
     #[prost(message, optional, tag = "3")]
     pub time: ::core::option::Option<::prost_types::Timestamp>,
-    /// How grave it is.
+    /// The severity.
     #[prost(enumeration = "LogLevel", tag = "4")]
     pub level: i32,
     /// At most 64 KiB; longer lines are split by the worker.
@@ -218,8 +217,8 @@ pub struct LogLine {
     #[prost(uint32, tag = "6")]
     pub run: u32,
 }
-/// Where a job stands in its life. SUCCEEDED, FAILED, CANCELLED and EXPIRED are
-/// final: nothing but Retry moves a job out of them.
+/// The state of a job. SUCCEEDED, FAILED, CANCELLED and EXPIRED are
+/// terminal: only Retry moves a job out of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
 pub enum JobState {
@@ -233,13 +232,13 @@ pub enum JobState {
     Ready = 3,
     /// A worker holds its lease.
     Running = 4,
-    /// Final: a worker reported success and the report was committed.
+    /// Terminal: a worker reported success and the report was committed.
     Succeeded = 5,
-    /// Final: the attempts are used up or the error was not retryable. The dead letter.
+    /// Terminal: the attempts are used up or the error was not retryable. A dead letter.
     Failed = 6,
-    /// Final: cancelled by a caller or by the failure policy of a dependency.
+    /// Terminal: cancelled by a caller or by the failure policy of a dependency.
     Cancelled = 7,
-    /// Final: start_deadline passed before an attempt could start.
+    /// Terminal: start_deadline passed before an attempt could start.
     Expired = 8,
 }
 impl JobState {
@@ -276,11 +275,11 @@ impl JobState {
         }
     }
 }
-/// Why a job is in its state, where the state alone does not say it.
+/// Why a job is in its state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
 pub enum StateReason {
-    /// The state says it all.
+    /// No further reason.
     Unspecified = 0,
     /// The handler returned an error.
     HandlerError = 1,
@@ -290,11 +289,11 @@ pub enum StateReason {
     Timeout = 3,
     /// The worker that held the lease was lost.
     WorkerLost = 4,
-    /// Three attempts of one run took their worker down with them.
+    /// Three attempts of one run ended with the loss of their worker.
     Poisoned = 5,
     /// A caller cancelled it.
     CancelledByCaller = 6,
-    /// A job enqueued later under the same unique key took its place.
+    /// A later job with the same unique key replaced it.
     Replaced = 7,
     /// A job it depends on did not succeed.
     DependencyFailed = 8,
@@ -302,10 +301,10 @@ pub enum StateReason {
     StartDeadline = 9,
     /// The handler asked to be run again later.
     Snoozed = 10,
-    /// The worker handed the job back without running it.
+    /// The worker returned the job without running it.
     Released = 11,
-    /// A caller deleted it. Only watchers see this, as the last change of the job: a job that
-    /// had not ended is CANCELLED in it.
+    /// A caller deleted it. Only watches show this reason, in the last change of the job. A job
+    /// that was not terminal has the state CANCELLED there.
     Deleted = 12,
 }
 impl StateReason {
@@ -350,7 +349,7 @@ impl StateReason {
         }
     }
 }
-/// How the pause between two attempts grows.
+/// How the delay between two attempts grows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
 pub enum BackoffKind {
@@ -383,7 +382,7 @@ impl BackoffKind {
         }
     }
 }
-/// How the pause is randomised, so that jobs that failed together do not return together.
+/// How the delay is randomised, so that jobs that failed together do not retry together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
 pub enum Jitter {
@@ -391,7 +390,7 @@ pub enum Jitter {
     Unspecified = 0,
     /// No randomness.
     None = 1,
-    /// Uniform between 0 and the computed pause.
+    /// Uniform between 0 and the computed delay.
     Full = 2,
 }
 impl Jitter {
@@ -416,7 +415,7 @@ impl Jitter {
         }
     }
 }
-/// Among which jobs a unique key is unique.
+/// The jobs among which a unique key is unique.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
 pub enum UniqueScope {
@@ -455,15 +454,15 @@ impl UniqueScope {
 pub enum UniqueMode {
     /// As UNIQUE_MODE_RETURN_EXISTING.
     Unspecified = 0,
-    /// Answers the holder; nothing is enqueued.
+    /// Returns the holder; no job is enqueued.
     ReturnExisting = 1,
     /// ALREADY_EXISTS, reason UNIQUE_KEY_HELD.
     Reject = 2,
-    /// A holder that waits, also between two attempts, is cancelled and the new job takes
-    /// its place and due time. Any other holder is answered as with RETURN_EXISTING.
+    /// A waiting holder, also one between two attempts, is cancelled; the new job takes its due
+    /// time. Any other holder is returned as with RETURN_EXISTING.
     ReplacePending = 3,
-    /// As REPLACE_PENDING, but the new job keeps its own due time: each call pushes the
-    /// work back. Needs run_at or delay.
+    /// As REPLACE_PENDING, but the new job keeps its own due time: each call postpones the job.
+    /// Needs run_at or delay.
     Debounce = 4,
 }
 impl UniqueMode {
@@ -492,7 +491,7 @@ impl UniqueMode {
         }
     }
 }
-/// What happens to a job when one it depends on ends other than SUCCEEDED.
+/// What happens to a job when a dependency is FAILED, CANCELLED or EXPIRED.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
 pub enum DependencyFailurePolicy {
@@ -531,10 +530,10 @@ impl DependencyFailurePolicy {
 pub enum LostPolicy {
     /// As LOST_POLICY_RETRY.
     Unspecified = 0,
-    /// The loss counts as an attempt; while there are attempts left the job is ready again
-    /// at once, without the pause of the retry policy.
+    /// The loss counts as an attempt. While attempts are left, the job is READY again at once,
+    /// without the delay of the retry policy.
     Retry = 1,
-    /// The job is FAILED at once, for work that must not run twice.
+    /// The job is FAILED at once. For jobs that must not run twice.
     Fail = 2,
 }
 impl LostPolicy {
@@ -559,20 +558,19 @@ impl LostPolicy {
         }
     }
 }
-/// How safe a change of a job must be before it is acknowledged. docs/guarantees.md says what
-/// each level survives. It holds for every acknowledged change of the job: its enqueue, cancel
-/// and retry, and what its workers report.
+/// The durability level: what must have a change of a job before it is acknowledged. It applies to
+/// every acknowledged change of the job: enqueue, cancel, retry and reports of workers.
+/// docs/guarantees.md says what each level survives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
 pub enum AckLevel {
-    /// As the setting `ack` of the server says, which is ACK_LEVEL_STORE by default.
+    /// The setting `ack` of the server, by default ACK_LEVEL_STORE.
     Unspecified = 0,
-    /// The store of the server has it: the journal on its disk, or Redis as it is set up.
+    /// The store of the server has it: the journal on disk, or Redis.
     Store = 1,
-    /// As many replicas of Redis have it as the server's setting `ack_replicas` says. Only a
-    /// server on Redis takes it.
+    /// `ack_replicas` replicas of Redis have it. Only for servers on Redis.
     Replicated = 2,
-    /// The ledger has it. Takes about 0.1 s longer.
+    /// The ledger has it. About 0.1 s slower.
     Ledger = 3,
 }
 impl AckLevel {
@@ -599,7 +597,7 @@ impl AckLevel {
         }
     }
 }
-/// Which parts of a job an answer carries. Payloads and results can be large.
+/// Which fields of a job a response contains.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
 pub enum JobView {
@@ -607,7 +605,7 @@ pub enum JobView {
     Unspecified = 0,
     /// Without payload, checkpoint and result.
     Basic = 1,
-    /// All of it.
+    /// All fields.
     Full = 2,
 }
 impl JobView {
@@ -632,19 +630,19 @@ impl JobView {
         }
     }
 }
-/// How grave a log line is.
+/// The severity of a log line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
 pub enum LogLevel {
     /// As LOG_LEVEL_INFO.
     Unspecified = 0,
-    /// For those who debug the handler.
+    /// Details for debugging.
     Debug = 1,
-    /// For those who follow the job.
+    /// Normal operation.
     Info = 2,
-    /// Something to look at.
+    /// Something unexpected that does not stop the handler.
     Warn = 3,
-    /// Something that failed.
+    /// A failure.
     Error = 4,
 }
 impl LogLevel {
@@ -673,16 +671,16 @@ impl LogLevel {
         }
     }
 }
-/// One frame of a producer.
+/// A frame of a producer.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct IngestRequest {
-    /// What it is.
+    /// One of these.
     #[prost(oneof = "ingest_request::Frame", tags = "1, 2")]
     pub frame: ::core::option::Option<ingest_request::Frame>,
 }
 /// Nested message and enum types in `IngestRequest`.
 pub mod ingest_request {
-    /// What it is.
+    /// One of these.
     #[derive(Clone, PartialEq, ::prost::Oneof)]
     pub enum Frame {
         /// First, once, within 5 s.
@@ -693,43 +691,42 @@ pub mod ingest_request {
         Item(super::IngestItem),
     }
 }
-/// Says who produces.
+/// Identifies the producer.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct IngestStart {
-    /// Names a stream of items: an offset of it is the same item for ever, also from another
-    /// process or machine. 1..128 characters of \[A-Za-z0-9._-\]. Keys that reach some queues only
-    /// have names of their own: the same name under a key of other queues is another stream.
+    /// The name of the producer: an offset stands for the same item forever, also from another process
+    /// or machine. 1..128 characters of \[A-Za-z0-9._-\]. API keys with different scopes have separate
+    /// names.
     #[prost(string, tag = "1")]
     pub producer_id: ::prost::alloc::string::String,
-    /// What must have the items before they are told as committed, at least; a job that asks for
-    /// more in its spec gets it.
+    /// The durability level of Committed at least; a job with a higher level in its spec keeps it.
     #[prost(enumeration = "AckLevel", tag = "2")]
     pub ack: i32,
-    /// Who asks, for the audit trail. At most 256 bytes.
+    /// The user or service on whose behalf the call is made, for the audit log. At most 256 bytes.
     #[prost(string, tag = "3")]
     pub actor: ::prost::alloc::string::String,
 }
-/// One job to enqueue.
+/// A job to enqueue.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct IngestItem {
-    /// 1 for the first item of the producer, then one more each. An item that came before is
-    /// passed over; a gap ends the stream with INVALID_FIELD of item.offset.
+    /// 1 for the first item of the producer, then one more each. Committed items are skipped; a gap
+    /// ends the stream with INVALID_FIELD of item.offset.
     #[prost(uint64, tag = "1")]
     pub offset: u64,
-    /// What to run.
+    /// The definition of the job.
     #[prost(message, optional, tag = "2")]
     pub spec: ::core::option::Option<JobSpec>,
 }
-/// One frame of the server.
+/// A frame of the server.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct IngestResponse {
-    /// What it is.
+    /// One of these.
     #[prost(oneof = "ingest_response::Frame", tags = "1, 2")]
     pub frame: ::core::option::Option<ingest_response::Frame>,
 }
 /// Nested message and enum types in `IngestResponse`.
 pub mod ingest_response {
-    /// What it is.
+    /// One of these.
     #[derive(Clone, PartialEq, ::prost::Oneof)]
     pub enum Frame {
         /// First, once.
@@ -740,48 +737,48 @@ pub mod ingest_response {
         Committed(super::IngestCommitted),
     }
 }
-/// Where the producer stands.
+/// The state of the producer.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct IngestStarted {
-    /// The last item that is committed: go on with the one after it. 0: nothing yet. What is
-    /// lower than what was told before is a position that was forgotten: after 7 days without a
-    /// stream, or with a store of which the last moment was lost.
+    /// The last committed item: continue with the next one. 0: none. A lower number than the last
+    /// Committed means that the offset was lost: after 7 days without a stream, or with the last
+    /// moments of a lost store.
     #[prost(uint64, tag = "1")]
     pub committed_offset: u64,
-    /// Items that may be sent and not yet be told as committed. One more ends the stream with
+    /// The number of items in flight: sent and not yet committed. One more ends the stream with
     /// INVALID_FIELD of item.
     #[prost(uint32, tag = "2")]
     pub window_items: u32,
-    /// The same for the bytes of their encoded specs. A single item may be larger.
+    /// The bytes of encoded specs in flight. A single item may be larger.
     #[prost(uint64, tag = "3")]
     pub window_bytes: u64,
-    /// Items among the last 1000 that are committed and became no job, also those that were told.
+    /// Refused items among the last 1000 committed ones, also if they were sent before.
     #[prost(message, repeated, tag = "4")]
     pub refused: ::prost::alloc::vec::Vec<IngestRefused>,
 }
-/// Items are committed.
+/// Items were committed.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct IngestCommitted {
-    /// All items up to here are committed, at the level that was asked for.
+    /// All items up to this one are committed at the requested level.
     #[prost(uint64, tag = "1")]
     pub committed_offset: u64,
-    /// Those of this commit that became no job.
+    /// Refused items of this commit.
     #[prost(message, repeated, tag = "2")]
     pub refused: ::prost::alloc::vec::Vec<IngestRefused>,
 }
-/// An item that became no job. Its offset is used up.
+/// A refused item. Its offset is committed.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct IngestRefused {
-    /// Of the item.
+    /// The offset of the item.
     #[prost(uint64, tag = "1")]
     pub offset: u64,
     /// As ErrorInfo.reason of Enqueue.
     #[prost(string, tag = "2")]
     pub reason: ::prost::alloc::string::String,
-    /// For people. At most 512 bytes; longer text is cut.
+    /// A message for people. At most 512 bytes; longer text is cut.
     #[prost(string, tag = "3")]
     pub message: ::prost::alloc::string::String,
-    /// The field at fault, where there is one.
+    /// The invalid field, if any.
     #[prost(string, tag = "4")]
     pub field: ::prost::alloc::string::String,
 }
@@ -796,9 +793,9 @@ pub mod ingest_service_client {
     )]
     use tonic::codegen::*;
     use tonic::codegen::http::Uri;
-    /// For programs that enqueue at a high rate and must neither lose nor repeat a job, whoever
-    /// crashes. A producer numbers its items, and the server remembers how far it has committed
-    /// them, together with the jobs that they became.
+    /// Enqueues streams of jobs exactly once. A producer numbers its items; the server commits the
+    /// producer offset together with the jobs, so that after a crash of either side no job is lost or
+    /// repeated.
     #[derive(Debug, Clone)]
     pub struct IngestServiceClient<T> {
         inner: tonic::client::Grpc<T>,
@@ -868,12 +865,11 @@ pub mod ingest_service_client {
             self.inner = self.inner.max_encoding_message_size(limit);
             self
         }
-        /// Start, then items. The server answers Started, then how far it has committed what came: the
-        /// items that came while one commit was under way are the next one. What arrived before the
-        /// client closes its side, or before an error of its own, is committed before the stream ends.
+        /// The client sends Start and then items; the server sends Started and then Committed after each
+        /// commit. Items that arrive during a commit are in the next one. Items that arrived before the
+        /// client closes its side, or before an error of its own, are committed before the stream ends.
         ///
-        /// One stream of a producer is open at a time: with the Start of another one it ends with
-        /// PRODUCER_MOVED.
+        /// A producer has one stream at a time: the Start of another one ends it with PRODUCER_MOVED.
         pub async fn ingest(
             &mut self,
             request: impl tonic::IntoStreamingRequest<Message = super::IngestRequest>,
@@ -919,20 +915,19 @@ pub mod ingest_service_server {
             >
             + std::marker::Send
             + 'static;
-        /// Start, then items. The server answers Started, then how far it has committed what came: the
-        /// items that came while one commit was under way are the next one. What arrived before the
-        /// client closes its side, or before an error of its own, is committed before the stream ends.
+        /// The client sends Start and then items; the server sends Started and then Committed after each
+        /// commit. Items that arrive during a commit are in the next one. Items that arrived before the
+        /// client closes its side, or before an error of its own, are committed before the stream ends.
         ///
-        /// One stream of a producer is open at a time: with the Start of another one it ends with
-        /// PRODUCER_MOVED.
+        /// A producer has one stream at a time: the Start of another one ends it with PRODUCER_MOVED.
         async fn ingest(
             &self,
             request: tonic::Request<tonic::Streaming<super::IngestRequest>>,
         ) -> std::result::Result<tonic::Response<Self::IngestStream>, tonic::Status>;
     }
-    /// For programs that enqueue at a high rate and must neither lose nor repeat a job, whoever
-    /// crashes. A producer numbers its items, and the server remembers how far it has committed
-    /// them, together with the jobs that they became.
+    /// Enqueues streams of jobs exactly once. A producer numbers its items; the server commits the
+    /// producer offset together with the jobs, so that after a crash of either side no job is lost or
+    /// repeated.
     #[derive(Debug)]
     pub struct IngestServiceServer<T> {
         inner: Arc<T>,
@@ -1097,22 +1092,22 @@ pub mod ingest_service_server {
         const NAME: &'static str = SERVICE_NAME;
     }
 }
-/// Asks for one job.
+/// A job to enqueue.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct EnqueueRequest {
-    /// What to run.
+    /// The definition of the job.
     #[prost(message, optional, tag = "1")]
     pub spec: ::core::option::Option<JobSpec>,
-    /// Makes a repeat of this call safe: within 10 minutes the same request_id with the same
-    /// content gets the same answer. 1..256 bytes, not beginning with "ingest/". Empty: a repeat
-    /// enqueues again.
+    /// The idempotency key: within 10 minutes a repeated call with the same request_id and content
+    /// gets the same response and has no other effect. 1..256 bytes, not starting with "ingest/".
+    /// Empty: a repeated call enqueues again.
     #[prost(string, tag = "2")]
     pub request_id: ::prost::alloc::string::String,
-    /// Who asks, for the audit trail. At most 256 bytes.
+    /// The user or service on whose behalf the call is made, for the audit log. At most 256 bytes.
     #[prost(string, tag = "3")]
     pub actor: ::prost::alloc::string::String,
 }
-/// The job that now stands for the request.
+/// The enqueued job.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct EnqueueResponse {
     /// The new job, or the holder of its unique key. Without payload.
@@ -1122,19 +1117,19 @@ pub struct EnqueueResponse {
     #[prost(bool, tag = "2")]
     pub deduplicated: bool,
 }
-/// Asks for many jobs.
+/// Jobs to enqueue.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct EnqueueBatchRequest {
     /// 1..1000 jobs, 4 MiB in all.
     #[prost(message, repeated, tag = "1")]
     pub specs: ::prost::alloc::vec::Vec<JobSpec>,
-    /// All or none: one bad item refuses the call. Otherwise each item has its own result.
+    /// All or none: an invalid item fails the call. Otherwise each item has its own result.
     #[prost(bool, tag = "2")]
     pub atomic: bool,
     /// As in EnqueueRequest, for the whole batch.
     #[prost(string, tag = "3")]
     pub request_id: ::prost::alloc::string::String,
-    /// Who asks, for the audit trail. At most 256 bytes.
+    /// The user or service on whose behalf the call is made, for the audit log. At most 256 bytes.
     #[prost(string, tag = "4")]
     pub actor: ::prost::alloc::string::String,
 }
@@ -1145,16 +1140,16 @@ pub struct EnqueueBatchResponse {
     #[prost(message, repeated, tag = "1")]
     pub results: ::prost::alloc::vec::Vec<EnqueueBatchResult>,
 }
-/// What became of one item.
+/// The result of one item.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct EnqueueBatchResult {
-    /// Either the job or the reason why there is none.
+    /// The job or an error.
     #[prost(oneof = "enqueue_batch_result::Outcome", tags = "1, 2")]
     pub outcome: ::core::option::Option<enqueue_batch_result::Outcome>,
 }
 /// Nested message and enum types in `EnqueueBatchResult`.
 pub mod enqueue_batch_result {
-    /// Either the job or the reason why there is none.
+    /// The job or an error.
     #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
     pub enum Outcome {
         /// The new job, or the holder of its unique key.
@@ -1165,13 +1160,13 @@ pub mod enqueue_batch_result {
         Error(super::ItemError),
     }
 }
-/// The short form of a job that a batch answers.
+/// A job in the response of a batch.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct EnqueuedJob {
     /// UUID, version 7.
     #[prost(string, tag = "1")]
     pub id: ::prost::alloc::string::String,
-    /// Where it stands.
+    /// The state.
     #[prost(enumeration = "JobState", tag = "2")]
     pub state: i32,
     /// The job existed before.
@@ -1184,14 +1179,14 @@ pub struct ItemError {
     /// As ErrorInfo.reason of the single call.
     #[prost(string, tag = "1")]
     pub reason: ::prost::alloc::string::String,
-    /// For people.
+    /// A message for people.
     #[prost(string, tag = "2")]
     pub message: ::prost::alloc::string::String,
-    /// The field at fault, where there is one.
+    /// The invalid field, if any.
     #[prost(string, tag = "3")]
     pub field: ::prost::alloc::string::String,
 }
-/// Asks for one job.
+/// Which job to return.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct GetRequest {
     /// UUID.
@@ -1201,14 +1196,14 @@ pub struct GetRequest {
     #[prost(enumeration = "JobView", tag = "2")]
     pub view: i32,
 }
-/// One job.
+/// The job.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct GetResponse {
-    /// As of now.
+    /// The current job.
     #[prost(message, optional, tag = "1")]
     pub job: ::core::option::Option<Job>,
 }
-/// Asks for many jobs.
+/// Which jobs to return.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct BatchGetRequest {
     /// 1..1000 UUIDs.
@@ -1221,32 +1216,32 @@ pub struct BatchGetRequest {
 /// The jobs, in the order of the request.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct BatchGetResponse {
-    /// One per id. Of jobs that are together over 12 MiB only the first ones, at least one: ask
-    /// again for the rest of the ids.
+    /// One per id. Over 12 MiB in total only the first ones, at least one: call again with the
+    /// remaining ids.
     #[prost(message, repeated, tag = "1")]
     pub results: ::prost::alloc::vec::Vec<BatchGetResult>,
 }
 /// One id of a batch.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct BatchGetResult {
-    /// The job, or that there is none.
+    /// The job, or the id of a missing one.
     #[prost(oneof = "batch_get_result::Outcome", tags = "1, 2")]
     pub outcome: ::core::option::Option<batch_get_result::Outcome>,
 }
 /// Nested message and enum types in `BatchGetResult`.
 pub mod batch_get_result {
-    /// The job, or that there is none.
+    /// The job, or the id of a missing one.
     #[derive(Clone, PartialEq, ::prost::Oneof)]
     pub enum Outcome {
-        /// As of now.
+        /// The current job.
         #[prost(message, tag = "1")]
         Job(super::Job),
-        /// No server knows this id.
+        /// No job has this id.
         #[prost(string, tag = "2")]
         MissingId(::prost::alloc::string::String),
     }
 }
-/// Asks for a page of attempts.
+/// Which page of attempts to return.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ListAttemptsRequest {
     /// UUID of the job.
@@ -1255,7 +1250,7 @@ pub struct ListAttemptsRequest {
     /// Default 50, range 1..1000. 0 means the default.
     #[prost(int32, tag = "2")]
     pub page_size: i32,
-    /// next_page_token of the page before.
+    /// next_page_token of the previous page.
     #[prost(string, tag = "3")]
     pub page_token: ::prost::alloc::string::String,
 }
@@ -1268,39 +1263,39 @@ pub struct ListAttemptsResponse {
     /// Empty on the last page.
     #[prost(string, tag = "2")]
     pub next_page_token: ::prost::alloc::string::String,
-    /// The ledger had recorded all changes up to here.
+    /// The ledger contains all changes up to this time.
     #[prost(message, optional, tag = "3")]
     pub as_of: ::core::option::Option<::prost_types::Timestamp>,
 }
-/// One lease of a job and what came of it. A success of a run before the last one is not kept.
+/// An attempt of a job. The successful attempt of an earlier run is not kept.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Attempt {
-    /// The run it belongs to; rises with each Retry.
+    /// The run.
     #[prost(uint32, tag = "1")]
     pub run: u32,
-    /// Its number within the run. One that did not count has the number of the next one.
+    /// The number within the run. An attempt that does not count has the number of the next one.
     #[prost(uint32, tag = "2")]
     pub attempt: u32,
-    /// Rises with every attempt of the job's whole life; has gaps.
+    /// Rises with every lease of the job; has gaps.
     #[prost(uint64, tag = "3")]
     pub epoch: u64,
-    /// How it ended.
+    /// The outcome.
     #[prost(enumeration = "AttemptOutcome", tag = "4")]
     pub outcome: i32,
-    /// When it started. Not set where it never did.
+    /// When it started. Not set if it did not start.
     #[prost(message, optional, tag = "5")]
     pub started_at: ::core::option::Option<::prost_types::Timestamp>,
-    /// When it ended. Not set while it runs.
+    /// When it finished. Not set while it runs.
     #[prost(message, optional, tag = "6")]
-    pub ended_at: ::core::option::Option<::prost_types::Timestamp>,
-    /// Which worker had it.
+    pub finished_at: ::core::option::Option<::prost_types::Timestamp>,
+    /// The worker.
     #[prost(string, tag = "7")]
     pub worker: ::prost::alloc::string::String,
-    /// Of an attempt that failed.
+    /// The error of a failed attempt.
     #[prost(message, optional, tag = "8")]
     pub error: ::core::option::Option<JobError>,
 }
-/// Which jobs.
+/// Conditions that all must hold.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct JobFilter {
     /// Any of these queues. Empty: all. At most 20.
@@ -1325,7 +1320,7 @@ pub struct JobFilter {
     #[prost(message, optional, tag = "6")]
     pub created_before: ::core::option::Option<::prost_types::Timestamp>,
 }
-/// Asks for a page of jobs.
+/// Which page of jobs to return.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ListRequest {
     /// Empty: all jobs.
@@ -1334,7 +1329,7 @@ pub struct ListRequest {
     /// Default 50, range 1..1000. 0 means the default.
     #[prost(int32, tag = "2")]
     pub page_size: i32,
-    /// next_page_token of the page before. The filter must be the same.
+    /// next_page_token of the previous page. The filter must be the same.
     #[prost(string, tag = "3")]
     pub page_token: ::prost::alloc::string::String,
     /// Default basic.
@@ -1350,11 +1345,11 @@ pub struct ListResponse {
     /// Empty on the last page.
     #[prost(string, tag = "2")]
     pub next_page_token: ::prost::alloc::string::String,
-    /// The ledger had recorded all changes up to here.
+    /// The ledger contains all changes up to this time.
     #[prost(message, optional, tag = "3")]
     pub as_of: ::core::option::Option<::prost_types::Timestamp>,
 }
-/// Asks for counts.
+/// Which queues to count.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct CountsRequest {
     /// Any of these queues. Empty: all. At most 100.
@@ -1367,14 +1362,14 @@ pub struct CountsResponse {
     /// Sorted by queue name.
     #[prost(message, repeated, tag = "1")]
     pub queues: ::prost::alloc::vec::Vec<QueueCounts>,
-    /// The ledger had recorded all changes up to here.
+    /// The ledger contains all changes up to this time.
     #[prost(message, optional, tag = "2")]
     pub as_of: ::core::option::Option<::prost_types::Timestamp>,
 }
 /// The counts of one queue.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct QueueCounts {
-    /// Its name.
+    /// The name.
     #[prost(string, tag = "1")]
     pub queue: ::prost::alloc::string::String,
     /// States with at least one job.
@@ -1387,77 +1382,77 @@ pub struct StateCount {
     /// The state.
     #[prost(enumeration = "JobState", tag = "1")]
     pub state: i32,
-    /// How many; at most 1,000,000 are counted.
+    /// The number of jobs; counting stops at 1,000,000.
     #[prost(uint64, tag = "2")]
     pub count: u64,
-    /// There are more than counted.
+    /// There are more.
     #[prost(bool, tag = "3")]
     pub capped: bool,
 }
-/// What to follow. A watch of another selection is another stream.
+/// What to watch.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct WatchRequest {
-    /// Resumes after the event that carried it, on any server, also after restarts. The
-    /// selector must be the same. Empty: from now.
+    /// Resumes after the event with this cursor, on any server, also after restarts. The selector
+    /// must be the same. Empty: from now.
     #[prost(string, tag = "3")]
     pub cursor: ::prost::alloc::string::String,
-    /// Also the log lines of the selected jobs, as they come. Best effort: ReadLogs has all.
+    /// Also send log lines of the selected jobs. Best effort: ReadLogs returns all of them.
     #[prost(bool, tag = "4")]
     pub include_logs: bool,
-    /// What the jobs in snapshots and changes carry. Default basic, but the final state of
-    /// a watch by ids always carries its result.
+    /// Fields of the jobs in snapshots and changes. Default basic; the terminal change of a watch by
+    /// ids always contains the result.
     #[prost(enumeration = "JobView", tag = "5")]
     pub view: i32,
-    /// Also a summary of queues, at once and then every second. With it there may be no selector,
-    /// and no cursor then: nothing but summaries and keepalives comes. A watch by ids ends with its
-    /// jobs all the same.
+    /// Also send a summary of queues, at once and then every second. Without a selector and a cursor
+    /// the stream has only summaries and keepalives. A watch by ids still ends when its jobs are
+    /// terminal.
     #[prost(message, optional, tag = "6")]
     pub summary: ::core::option::Option<SummarySelection>,
-    /// What to follow.
+    /// What to watch.
     #[prost(oneof = "watch_request::Selector", tags = "1, 2")]
     pub selector: ::core::option::Option<watch_request::Selector>,
 }
 /// Nested message and enum types in `WatchRequest`.
 pub mod watch_request {
-    /// What to follow.
+    /// What to watch.
     #[derive(Clone, PartialEq, ::prost::Oneof)]
     pub enum Selector {
         /// These jobs.
         #[prost(message, tag = "1")]
         Jobs(super::JobIds),
-        /// Every job that matches, also those enqueued later. Times and states are not allowed.
+        /// Every matching job, also ones enqueued later. Times and states are not allowed.
         #[prost(message, tag = "2")]
         Filter(super::JobFilter),
     }
 }
-/// Which queues a summary is about.
+/// The queues of a summary.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct SummarySelection {
-    /// Any of these queues; one that is not declared is left out. At most 100. Empty: all that the
-    /// key reaches, the first 1,000 by name.
+    /// Names of queues; undeclared ones are ignored. At most 100. Empty: all in the scope of the key,
+    /// the first 1,000 by name.
     #[prost(string, repeated, tag = "1")]
     pub queues: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
-/// Some jobs by id.
+/// Jobs by id.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct JobIds {
     /// 1..100 UUIDs.
     #[prost(string, repeated, tag = "1")]
     pub ids: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
-/// One frame of a watch.
+/// An event of a watch.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct WatchResponse {
-    /// Where to resume after this frame. Empty on frames that can not be resumed after.
+    /// The cursor after this event. Empty on events without one.
     #[prost(string, tag = "7")]
     pub cursor: ::prost::alloc::string::String,
-    /// What happened.
+    /// The event.
     #[prost(oneof = "watch_response::Event", tags = "1, 2, 3, 4, 5, 6, 8")]
     pub event: ::core::option::Option<watch_response::Event>,
 }
 /// Nested message and enum types in `WatchResponse`.
 pub mod watch_response {
-    /// What happened.
+    /// The event.
     #[derive(Clone, PartialEq, ::prost::Oneof)]
     pub enum Event {
         /// First, and after each gap.
@@ -1466,52 +1461,52 @@ pub mod watch_response {
         /// A job changed its state.
         #[prost(message, tag = "2")]
         Change(super::JobChange),
-        /// A running job came further. Conflated.
+        /// Progress of a running job. Conflated.
         #[prost(message, tag = "3")]
         Progress(super::JobProgress),
         /// Log lines of a running job.
         #[prost(message, tag = "4")]
         Log(super::JobLog),
-        /// Something was missed. A snapshot follows.
+        /// Events were missed. A snapshot follows.
         #[prost(message, tag = "5")]
         Gap(super::WatchGap),
-        /// Nothing happened for 10 s; the cursor moved on.
+        /// Sent after 10 s without another event; has a new cursor.
         #[prost(message, tag = "6")]
         Keepalive(super::WatchKeepalive),
-        /// What goes on in the selected queues. Conflated: a slow reader gets the newest. Without cursor.
+        /// Figures of the selected queues. Conflated: a slow reader gets the newest. Has no cursor.
         #[prost(message, tag = "8")]
         Summary(super::WatchSummary),
     }
 }
-/// What the selected jobs look like now.
+/// The selected jobs at one moment.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct WatchSnapshot {
-    /// The newest that match, at most 1000; of a watch by ids, all of them.
+    /// The newest matching jobs, at most 1000; all of them in a watch by ids.
     #[prost(message, repeated, tag = "1")]
     pub jobs: ::prost::alloc::vec::Vec<Job>,
     /// There are more than shown.
     #[prost(bool, tag = "2")]
     pub truncated: bool,
-    /// Ids of the request that no server knows.
+    /// Requested ids without a job.
     #[prost(string, repeated, tag = "3")]
     pub unknown_ids: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
-    /// How many match, per queue and state. Only for a filter by queues alone.
+    /// Matching jobs per queue and state. Only for a filter by queues alone.
     #[prost(message, repeated, tag = "4")]
     pub counts: ::prost::alloc::vec::Vec<QueueCounts>,
-    /// More frames of the same snapshot follow; large snapshots come in parts.
+    /// More events of the same snapshot follow: large snapshots are split.
     #[prost(bool, tag = "5")]
     pub continues: bool,
 }
-/// A job after a change; its version is one above the version before. After a resume a
-/// version that was seen before may come again, and soon after a snapshot the deletion of a job
-/// that the snapshot does not show.
+/// A job after a change; its version is one above the previous one. After a resume, versions that
+/// were sent before may be repeated. Soon after a snapshot the deletion of a job that it does not
+/// contain may follow.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct JobChange {
     /// After the change.
     #[prost(message, optional, tag = "1")]
     pub job: ::core::option::Option<Job>,
 }
-/// How far a job has come.
+/// Progress of a job.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct JobProgress {
     /// UUID.
@@ -1520,7 +1515,7 @@ pub struct JobProgress {
     /// The attempt that reported it.
     #[prost(uint32, tag = "2")]
     pub attempt: u32,
-    /// The newest one.
+    /// The progress.
     #[prost(message, optional, tag = "3")]
     pub progress: ::core::option::Option<Progress>,
 }
@@ -1541,10 +1536,10 @@ pub struct WatchGap {
     #[prost(enumeration = "GapReason", tag = "1")]
     pub reason: i32,
 }
-/// Sent when nothing else was.
+/// Keeps the connection alive.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct WatchKeepalive {}
-/// What goes on in queues. A server computes it once a second for all who watch.
+/// Figures of queues. A server computes them once per second for all watches.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct WatchSummary {
     /// Sorted by name.
@@ -1553,90 +1548,90 @@ pub struct WatchSummary {
     /// When it was computed.
     #[prost(message, optional, tag = "2")]
     pub as_of: ::core::option::Option<::prost_types::Timestamp>,
-    /// What rates and percentiles are over: the last 60 s, or less where this server has followed the
-    /// queues for less. It begins at zero with the first who watches.
+    /// The period of rates and percentiles: the last 60 s, or less if this server has collected for
+    /// less. Collection starts with the first watch.
     #[prost(message, optional, tag = "3")]
     pub window: ::core::option::Option<::prost_types::Duration>,
-    /// Live workers of all servers, those that drain too. Not set for a key that reaches some queues only.
+    /// Live workers of the cluster, draining ones included. Not set for a key with a queue scope.
     #[prost(uint32, optional, tag = "4")]
     pub workers: ::core::option::Option<u32>,
 }
-/// What goes on in one queue.
+/// Figures of one queue.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct QueueSummary {
-    /// Its name.
+    /// The name.
     #[prost(string, tag = "1")]
     pub queue: ::prost::alloc::string::String,
-    /// States with at least one job. SCHEDULED, BLOCKED, READY and RUNNING as of as_of; the final
-    /// ones from the ledger, read again every second, or less often where counting takes long.
+    /// States with at least one job. SCHEDULED, BLOCKED, READY and RUNNING as of as_of; terminal
+    /// states from the ledger, counted every second, or less often when counting is slow.
     #[prost(message, repeated, tag = "2")]
     pub states: ::prost::alloc::vec::Vec<StateCount>,
     /// Jobs enqueued per second of the window. Not retries.
     #[prost(double, tag = "3")]
     pub enqueued_per_second: f64,
-    /// Attempts that were handed to a worker, per second of the window.
+    /// Attempts assigned to a worker, per second of the window.
     #[prost(double, tag = "4")]
     pub started_per_second: f64,
     /// Jobs that became SUCCEEDED, per second of the window.
     #[prost(double, tag = "5")]
     pub succeeded_per_second: f64,
-    /// Jobs that ended otherwise, per second of the window: FAILED, CANCELLED or EXPIRED.
+    /// Jobs that became FAILED, CANCELLED or EXPIRED, per second of the window.
     #[prost(double, tag = "6")]
     pub failed_per_second: f64,
-    /// For how long the READY job that is ready longest has been. Not set where none is READY. May be
-    /// too little where more than 1,000 jobs of one kind and several priorities are READY.
+    /// Time since the oldest READY job became READY. Not set without READY jobs. May be too low when
+    /// more than 1,000 jobs of one kind and several priorities are READY.
     #[prost(message, optional, tag = "7")]
     pub oldest_ready_age: ::core::option::Option<::prost_types::Duration>,
-    /// From when a job was ready until it was handed to a worker, of the starts of the window.
+    /// From READY to the assignment, for assignments in the window.
     #[prost(message, optional, tag = "8")]
     pub wait: ::core::option::Option<Percentiles>,
-    /// From the start of an attempt to its end, of the attempts that ended in the window.
+    /// Duration of the attempts that finished in the window.
     #[prost(message, optional, tag = "9")]
     pub run: ::core::option::Option<Percentiles>,
 }
-/// How long something took. Not set where there are no samples.
+/// Percentiles of a duration. Not set without samples.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Percentiles {
-    /// Half took at most this long. To the millisecond up to 32 ms, beyond that within 4 %.
+    /// The median. Exact to 1 ms up to 32 ms, and to 4 % above.
     #[prost(message, optional, tag = "1")]
     pub p50: ::core::option::Option<::prost_types::Duration>,
-    /// 95 of 100 took at most this long.
+    /// The 95th percentile.
     #[prost(message, optional, tag = "2")]
     pub p95: ::core::option::Option<::prost_types::Duration>,
-    /// 99 of 100 took at most this long.
+    /// The 99th percentile.
     #[prost(message, optional, tag = "3")]
     pub p99: ::core::option::Option<::prost_types::Duration>,
-    /// How many there were.
+    /// The number of samples.
     #[prost(uint64, tag = "4")]
     pub samples: u64,
 }
-/// Asks to end a job.
+/// Which job to cancel.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct CancelRequest {
     /// UUID.
     #[prost(string, tag = "1")]
     pub id: ::prost::alloc::string::String,
-    /// For people, kept with the job. At most 256 bytes.
+    /// A reason for people, stored with the job. At most 256 bytes.
     #[prost(string, tag = "2")]
     pub reason: ::prost::alloc::string::String,
-    /// As in EnqueueRequest. A cancel may be repeated without it too.
+    /// As in EnqueueRequest. A cancel is idempotent without it, too.
     #[prost(string, tag = "3")]
     pub request_id: ::prost::alloc::string::String,
-    /// Who asks, for the audit trail. At most 256 bytes.
+    /// The user or service on whose behalf the call is made, for the audit log. At most 256 bytes.
     #[prost(string, tag = "4")]
     pub actor: ::prost::alloc::string::String,
 }
-/// What a cancel did.
+/// The result of a cancel.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct CancelResponse {
-    /// What it did.
+    /// The result.
     #[prost(enumeration = "CancelOutcome", tag = "1")]
     pub outcome: i32,
     /// After the cancel, without payload.
     #[prost(message, optional, tag = "2")]
     pub job: ::core::option::Option<Job>,
 }
-/// Asks to run a final job once more.
+/// Which job to retry.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct RetryRequest {
     /// UUID.
@@ -1645,7 +1640,7 @@ pub struct RetryRequest {
     /// As in EnqueueRequest.
     #[prost(string, tag = "2")]
     pub request_id: ::prost::alloc::string::String,
-    /// Who asks, for the audit trail. At most 256 bytes.
+    /// The user or service on whose behalf the call is made, for the audit log. At most 256 bytes.
     #[prost(string, tag = "3")]
     pub actor: ::prost::alloc::string::String,
 }
@@ -1656,7 +1651,7 @@ pub struct RetryResponse {
     #[prost(message, optional, tag = "1")]
     pub job: ::core::option::Option<Job>,
 }
-/// Asks to start a job ahead of its time.
+/// Which job to start now.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct RunNowRequest {
     /// UUID.
@@ -1665,7 +1660,7 @@ pub struct RunNowRequest {
     /// As in EnqueueRequest.
     #[prost(string, tag = "2")]
     pub request_id: ::prost::alloc::string::String,
-    /// Who asks, for the audit trail. At most 256 bytes.
+    /// The user or service on whose behalf the call is made, for the audit log. At most 256 bytes.
     #[prost(string, tag = "3")]
     pub actor: ::prost::alloc::string::String,
 }
@@ -1676,7 +1671,7 @@ pub struct RunNowResponse {
     #[prost(message, optional, tag = "1")]
     pub job: ::core::option::Option<Job>,
 }
-/// Asks to change a job before its first start.
+/// Changes of a job before its first start.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct UpdateRequest {
     /// UUID.
@@ -1685,19 +1680,18 @@ pub struct UpdateRequest {
     /// The new values, with the limits of an enqueue; all other fields are ignored.
     #[prost(message, optional, tag = "2")]
     pub spec: ::core::option::Option<JobSpec>,
-    /// Which of them to change: priority, run_at, labels, payload, content_type. At least one. One
-    /// that is named and not set gets its default: a job without run_at is due at once. Labels
-    /// are changed as a whole, but for those that index_paths of the queue made: they follow the
-    /// payload.
+    /// The fields to change: priority, run_at, labels, payload, content_type. At least one. A field
+    /// that is named and not set gets its default: a job without run_at is due at once. Labels are
+    /// replaced as a whole, except those of index_paths, which follow the payload.
     #[prost(message, optional, tag = "3")]
     pub update_mask: ::core::option::Option<::prost_types::FieldMask>,
-    /// Only while the job has this version. 0: whatever it has.
+    /// Change only this version of the job. 0: any.
     #[prost(uint64, tag = "4")]
     pub version: u64,
     /// As in EnqueueRequest.
     #[prost(string, tag = "5")]
     pub request_id: ::prost::alloc::string::String,
-    /// Who asks, for the audit trail. At most 256 bytes.
+    /// The user or service on whose behalf the call is made, for the audit log. At most 256 bytes.
     #[prost(string, tag = "6")]
     pub actor: ::prost::alloc::string::String,
 }
@@ -1708,78 +1702,78 @@ pub struct UpdateResponse {
     #[prost(message, optional, tag = "1")]
     pub job: ::core::option::Option<Job>,
 }
-/// Asks to remove a job.
+/// Which job to delete.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct DeleteRequest {
     /// UUID.
     #[prost(string, tag = "1")]
     pub id: ::prost::alloc::string::String,
-    /// As in EnqueueRequest. A repeat without it finds no job.
+    /// As in EnqueueRequest. A repeated call without it fails with JOB_NOT_FOUND.
     #[prost(string, tag = "2")]
     pub request_id: ::prost::alloc::string::String,
-    /// Who asks, for the audit trail. At most 256 bytes.
+    /// The user or service on whose behalf the call is made, for the audit log. At most 256 bytes.
     #[prost(string, tag = "3")]
     pub actor: ::prost::alloc::string::String,
 }
-/// The job is gone.
+/// The job is deleted.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct DeleteResponse {}
-/// Asks for one step through the jobs of a filter.
+/// A step through the jobs of a filter.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct BulkRequest {
-    /// What is done to them.
+    /// The action.
     #[prost(enumeration = "BulkAction", tag = "1")]
     pub action: i32,
-    /// Which jobs; of them those in a state that allows the action. Names a queue, a kind, a
-    /// state or a label at least. All that was acknowledged before the first call is seen.
+    /// Which jobs; those whose state does not allow the action are skipped. Needs a queue, kind, state
+    /// or label. Every change acknowledged before the first call is taken into account.
     #[prost(message, optional, tag = "2")]
     pub filter: ::core::option::Option<JobFilter>,
-    /// Only counts. page_size and page_token are not used.
+    /// Only count. page_size and page_token are ignored.
     #[prost(bool, tag = "3")]
     pub dry_run: bool,
-    /// Jobs of one call. Default 100, range 1..1000. 0 means the default.
+    /// Jobs per call. Default 100, range 1..1000. 0 means the default.
     #[prost(int32, tag = "4")]
     pub page_size: i32,
-    /// next_page_token of the call before. Action and filter must be the same.
+    /// next_page_token of the previous call. Action and filter must be the same.
     #[prost(string, tag = "5")]
     pub page_token: ::prost::alloc::string::String,
-    /// Kept with cancelled jobs. At most 256 bytes.
+    /// Stored with cancelled jobs. At most 256 bytes.
     #[prost(string, tag = "6")]
     pub reason: ::prost::alloc::string::String,
-    /// Who asks, for the audit trail. At most 256 bytes.
+    /// The user or service on whose behalf the call is made, for the audit log. At most 256 bytes.
     #[prost(string, tag = "7")]
     pub actor: ::prost::alloc::string::String,
 }
-/// What one step did.
+/// The result of a step.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct BulkResponse {
-    /// With dry_run: how many jobs match, from the ledger.
+    /// With dry_run: the number of matching jobs, from the ledger.
     #[prost(uint64, tag = "1")]
     pub matched: u64,
-    /// With dry_run: there may be more; at most 100,000 jobs are looked at.
+    /// With dry_run: there may be more; counting stops at 100,000 jobs.
     #[prost(bool, tag = "2")]
     pub capped: bool,
-    /// How many jobs met each outcome. Those of all calls add up.
+    /// Jobs per outcome of this call.
     #[prost(message, repeated, tag = "3")]
     pub counts: ::prost::alloc::vec::Vec<BulkCount>,
     /// The first jobs that were refused, at most 10.
     #[prost(message, repeated, tag = "4")]
     pub refusals: ::prost::alloc::vec::Vec<BulkRefusal>,
-    /// Empty when all had their turn.
+    /// Empty after the last step.
     #[prost(string, tag = "5")]
     pub next_page_token: ::prost::alloc::string::String,
 }
-/// How many jobs met an outcome.
+/// The number of jobs with an outcome.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct BulkCount {
-    /// What came of them.
+    /// The outcome.
     #[prost(enumeration = "BulkOutcome", tag = "1")]
     pub outcome: i32,
     /// Never 0.
     #[prost(uint64, tag = "2")]
     pub count: u64,
 }
-/// A job to which it could not be done.
+/// A job on which the action failed.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct BulkRefusal {
     /// UUID.
@@ -1789,27 +1783,27 @@ pub struct BulkRefusal {
     #[prost(message, optional, tag = "2")]
     pub error: ::core::option::Option<ItemError>,
 }
-/// Asks for log lines.
+/// Which log lines to return.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ReadLogsRequest {
     /// UUID.
     #[prost(string, tag = "1")]
     pub id: ::prost::alloc::string::String,
-    /// Only lines of this attempt. 0: of all.
+    /// Only lines of this attempt. 0: all.
     #[prost(uint32, tag = "2")]
     pub attempt: u32,
-    /// Stays open until the job is final.
+    /// Keep the stream open until the job is terminal.
     #[prost(bool, tag = "3")]
     pub follow: bool,
 }
-/// Some log lines, at most 1000.
+/// Log lines, at most 1000.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ReadLogsResponse {
     /// Oldest first.
     #[prost(message, repeated, tag = "1")]
     pub lines: ::prost::alloc::vec::Vec<LogLine>,
 }
-/// Asks for the output of one attempt.
+/// Which output to return.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ReadOutputRequest {
     /// UUID.
@@ -1818,19 +1812,19 @@ pub struct ReadOutputRequest {
     /// The run. 0: the newest.
     #[prost(uint32, tag = "2")]
     pub run: u32,
-    /// The attempt of the run. 0: the one that runs, else the newest that left output, else,
-    /// with follow, the first to run.
+    /// The attempt of the run. 0: the running one, else the newest with output, else, with follow,
+    /// the next one.
     #[prost(uint32, tag = "3")]
     pub attempt: u32,
-    /// Bytes to step over.
+    /// Bytes to skip.
     #[prost(uint64, tag = "4")]
     pub offset: u64,
-    /// Stays open until the attempt has ended.
+    /// Keep the stream open until the attempt finishes.
     #[prost(bool, tag = "5")]
     pub follow: bool,
 }
-/// Some of the output, at most 64 KiB. An attempt that was snoozed or released and runs again
-/// under the same number starts its output anew; a reader that follows sees offset fall to 0.
+/// A piece of output, at most 64 KiB. When an attempt that was snoozed or released runs again under
+/// the same number, its output starts again at offset 0.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ReadOutputResponse {
     /// The run.
@@ -1839,10 +1833,10 @@ pub struct ReadOutputResponse {
     /// The attempt of the run.
     #[prost(uint32, tag = "2")]
     pub attempt: u32,
-    /// Bytes before these.
+    /// The position of the first byte.
     #[prost(uint64, tag = "3")]
     pub offset: u64,
-    /// In the order written.
+    /// The bytes.
     #[prost(bytes = "bytes", tag = "4")]
     pub data: ::prost::bytes::Bytes,
 }
@@ -1852,9 +1846,9 @@ pub struct ReadOutputResponse {
 pub enum AttemptOutcome {
     /// Never sent by a server.
     Unspecified = 0,
-    /// It has not ended.
+    /// It has not finished.
     Running = 1,
-    /// The handler is done.
+    /// The handler succeeded.
     Succeeded = 2,
     /// The handler returned an error.
     Failed = 3,
@@ -1862,15 +1856,15 @@ pub enum AttemptOutcome {
     TimedOut = 4,
     /// Its worker was lost.
     Lost = 5,
-    /// The handler asked to be run again later; does not count.
+    /// The handler asked to run again later; does not count.
     Snoozed = 6,
-    /// The worker handed the job back without running it; does not count.
+    /// The worker returned the job without running it; does not count.
     Released = 7,
     /// The worker never received it; does not count.
     NotReceived = 8,
     /// The handler stopped because of a cancel.
     Cancelled = 9,
-    /// The lease was taken after the grace of a cancel.
+    /// The lease was revoked after the grace period of a cancel.
     Revoked = 10,
 }
 impl AttemptOutcome {
@@ -1948,7 +1942,7 @@ impl GapReason {
         }
     }
 }
-/// What a cancel did.
+/// The result of a cancel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
 pub enum CancelOutcome {
@@ -1956,11 +1950,11 @@ pub enum CancelOutcome {
     Unspecified = 0,
     /// The job had not started and is CANCELLED; it will not run.
     Cancelled = 1,
-    /// The job runs and its handler was asked to stop. A success that was committed before
-    /// the lease is revoked still wins; any other end is CANCELLED.
+    /// The job runs and its handler was requested to stop. A success that is committed before the
+    /// lease is revoked still counts; any other outcome is CANCELLED.
     Requested = 2,
-    /// The job was final before; nothing changed.
-    AlreadyFinal = 3,
+    /// The job was terminal already; nothing changed.
+    AlreadyTerminal = 3,
 }
 impl CancelOutcome {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -1972,7 +1966,7 @@ impl CancelOutcome {
             Self::Unspecified => "CANCEL_OUTCOME_UNSPECIFIED",
             Self::Cancelled => "CANCEL_OUTCOME_CANCELLED",
             Self::Requested => "CANCEL_OUTCOME_REQUESTED",
-            Self::AlreadyFinal => "CANCEL_OUTCOME_ALREADY_FINAL",
+            Self::AlreadyTerminal => "CANCEL_OUTCOME_ALREADY_TERMINAL",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -1981,22 +1975,22 @@ impl CancelOutcome {
             "CANCEL_OUTCOME_UNSPECIFIED" => Some(Self::Unspecified),
             "CANCEL_OUTCOME_CANCELLED" => Some(Self::Cancelled),
             "CANCEL_OUTCOME_REQUESTED" => Some(Self::Requested),
-            "CANCEL_OUTCOME_ALREADY_FINAL" => Some(Self::AlreadyFinal),
+            "CANCEL_OUTCOME_ALREADY_TERMINAL" => Some(Self::AlreadyTerminal),
             _ => None,
         }
     }
 }
-/// What is done to each job.
+/// The action on each job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
 pub enum BulkAction {
-    /// Refused.
+    /// Not allowed.
     Unspecified = 0,
-    /// As Cancel, to jobs that are not final.
+    /// As Cancel, on jobs that are not terminal.
     Cancel = 1,
-    /// As Retry, to final jobs.
+    /// As Retry, on terminal jobs.
     Retry = 2,
-    /// As Delete, to jobs that do not run.
+    /// As Delete, on jobs that are not RUNNING.
     Delete = 3,
 }
 impl BulkAction {
@@ -2023,24 +2017,24 @@ impl BulkAction {
         }
     }
 }
-/// What came of one job.
+/// The outcome of one job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
 pub enum BulkOutcome {
     /// Never sent by a server.
     Unspecified = 0,
-    /// It was cancelled before it started.
+    /// It was cancelled before its start.
     Cancelled = 1,
-    /// It runs, and its handler was asked to stop.
+    /// It runs, and its handler was requested to stop.
     Requested = 2,
-    /// It runs once more.
+    /// A new run was started.
     Retried = 3,
-    /// It is gone.
+    /// It was deleted.
     Deleted = 4,
-    /// It changed since the ledger recorded it, and is none of them any more. A call that is
-    /// repeated finds so what the first one did.
+    /// It changed since the ledger recorded it and does not match any more. A repeated call counts
+    /// the jobs of the first one here.
     Changed = 5,
-    /// It can not be done: see refusals.
+    /// The action failed: see refusals.
     Refused = 6,
 }
 impl BulkOutcome {
@@ -2084,10 +2078,10 @@ pub mod job_service_client {
     )]
     use tonic::codegen::*;
     use tonic::codegen::http::Uri;
-    /// Enqueue jobs, look them up, follow them, cancel and retry them.
+    /// Enqueues, reads, watches, cancels and retries jobs.
     ///
-    /// Every error carries one google.rpc.ErrorInfo of domain "sentinel" whose reason is the
-    /// field to branch on; docs/errors.md lists them.
+    /// Every error has a google.rpc.ErrorInfo of domain "sentinel". Clients branch on its reason;
+    /// docs/errors.md lists them.
     #[derive(Debug, Clone)]
     pub struct JobServiceClient<T> {
         inner: tonic::client::Grpc<T>,
@@ -2157,7 +2151,7 @@ pub mod job_service_client {
             self.inner = self.inner.max_encoding_message_size(limit);
             self
         }
-        /// Stores one job. It is durable when the call returns.
+        /// Enqueues a job. It is durable when the call returns.
         pub async fn enqueue(
             &mut self,
             request: impl tonic::IntoRequest<super::EnqueueRequest>,
@@ -2182,7 +2176,7 @@ pub mod job_service_client {
                 .insert(GrpcMethod::new("sentinel.jobs.v1.JobService", "Enqueue"));
             self.inner.unary(req, path, codec).await
         }
-        /// Stores many jobs in one commit.
+        /// Enqueues many jobs in one commit.
         pub async fn enqueue_batch(
             &mut self,
             request: impl tonic::IntoRequest<super::EnqueueBatchRequest>,
@@ -2207,7 +2201,7 @@ pub mod job_service_client {
                 .insert(GrpcMethod::new("sentinel.jobs.v1.JobService", "EnqueueBatch"));
             self.inner.unary(req, path, codec).await
         }
-        /// One job, linearizable: what was acknowledged before is seen.
+        /// Returns a job. Linearizable: it contains every change acknowledged before.
         pub async fn get(
             &mut self,
             request: impl tonic::IntoRequest<super::GetRequest>,
@@ -2229,7 +2223,7 @@ pub mod job_service_client {
                 .insert(GrpcMethod::new("sentinel.jobs.v1.JobService", "Get"));
             self.inner.unary(req, path, codec).await
         }
-        /// Many jobs, each as linearizable as by Get.
+        /// Returns many jobs, each linearizable as by Get.
         pub async fn batch_get(
             &mut self,
             request: impl tonic::IntoRequest<super::BatchGetRequest>,
@@ -2254,7 +2248,7 @@ pub mod job_service_client {
                 .insert(GrpcMethod::new("sentinel.jobs.v1.JobService", "BatchGet"));
             self.inner.unary(req, path, codec).await
         }
-        /// Jobs by filter, newest first, from the ledger: as of as_of.
+        /// Returns jobs by filter, newest first, from the ledger as of as_of.
         pub async fn list(
             &mut self,
             request: impl tonic::IntoRequest<super::ListRequest>,
@@ -2276,7 +2270,7 @@ pub mod job_service_client {
                 .insert(GrpcMethod::new("sentinel.jobs.v1.JobService", "List"));
             self.inner.unary(req, path, codec).await
         }
-        /// How many jobs are in each state, per queue, from the ledger: as of as_of.
+        /// Returns the number of jobs per queue and state, from the ledger as of as_of.
         pub async fn counts(
             &mut self,
             request: impl tonic::IntoRequest<super::CountsRequest>,
@@ -2298,8 +2292,8 @@ pub mod job_service_client {
                 .insert(GrpcMethod::new("sentinel.jobs.v1.JobService", "Counts"));
             self.inner.unary(req, path, codec).await
         }
-        /// The attempts of a job, newest first: those that ended without success from the ledger as
-        /// of as_of, and the one that runs or succeeded from the job itself.
+        /// Returns the attempts of a job, newest first: unsuccessful ones from the ledger as of as_of,
+        /// the running or successful one from the job itself.
         pub async fn list_attempts(
             &mut self,
             request: impl tonic::IntoRequest<super::ListAttemptsRequest>,
@@ -2324,7 +2318,7 @@ pub mod job_service_client {
                 .insert(GrpcMethod::new("sentinel.jobs.v1.JobService", "ListAttempts"));
             self.inner.unary(req, path, codec).await
         }
-        /// A snapshot, then every state change. Or, or besides, figures of queues every second.
+        /// Streams a snapshot and then every state change, summaries of queues every second, or both.
         pub async fn watch(
             &mut self,
             request: impl tonic::IntoRequest<super::WatchRequest>,
@@ -2349,7 +2343,7 @@ pub mod job_service_client {
                 .insert(GrpcMethod::new("sentinel.jobs.v1.JobService", "Watch"));
             self.inner.server_streaming(req, path, codec).await
         }
-        /// Ends a waiting job at once; asks the handler of a running one to stop.
+        /// Cancels a waiting job at once; requests the handler of a running job to stop.
         pub async fn cancel(
             &mut self,
             request: impl tonic::IntoRequest<super::CancelRequest>,
@@ -2371,7 +2365,7 @@ pub mod job_service_client {
                 .insert(GrpcMethod::new("sentinel.jobs.v1.JobService", "Cancel"));
             self.inner.unary(req, path, codec).await
         }
-        /// Runs a final job once more: same id, run + 1, a new budget of attempts.
+        /// Starts a new run of a terminal job: same id, run + 1, all attempts again.
         pub async fn retry(
             &mut self,
             request: impl tonic::IntoRequest<super::RetryRequest>,
@@ -2393,7 +2387,7 @@ pub mod job_service_client {
                 .insert(GrpcMethod::new("sentinel.jobs.v1.JobService", "Retry"));
             self.inner.unary(req, path, codec).await
         }
-        /// Makes a SCHEDULED job ready to start now, also one that waits between two attempts.
+        /// Makes a SCHEDULED job READY now, also one between two attempts.
         pub async fn run_now(
             &mut self,
             request: impl tonic::IntoRequest<super::RunNowRequest>,
@@ -2416,7 +2410,7 @@ pub mod job_service_client {
             self.inner.unary(req, path, codec).await
         }
         /// Changes priority, run_at, labels, payload or content_type of a job that has not started. A
-        /// watch by a label that the job loses does not see it any more.
+        /// watch by a label that the job loses does not show it any more.
         pub async fn update(
             &mut self,
             request: impl tonic::IntoRequest<super::UpdateRequest>,
@@ -2438,9 +2432,9 @@ pub mod job_service_client {
                 .insert(GrpcMethod::new("sentinel.jobs.v1.JobService", "Update"));
             self.inner.unary(req, path, codec).await
         }
-        /// Removes a job that does not run, with its attempts, labels and log lines, and frees its
-        /// unique key. Watchers see it as a last change, reason DELETED. Jobs that wait for it go by
-        /// their failure policy, unless it had succeeded. Its id is unknown from then on.
+        /// Deletes a job that is not RUNNING, with its attempts, labels and log lines, and frees its
+        /// unique key. Watches show a last change with the reason DELETED. To its dependents it counts as
+        /// failed, unless it had SUCCEEDED. Its id is unknown afterwards.
         pub async fn delete(
             &mut self,
             request: impl tonic::IntoRequest<super::DeleteRequest>,
@@ -2462,9 +2456,9 @@ pub mod job_service_client {
                 .insert(GrpcMethod::new("sentinel.jobs.v1.JobService", "Delete"));
             self.inner.unary(req, path, codec).await
         }
-        /// Cancels, retries or deletes the jobs of a filter, newest first, a bounded number a call.
-        /// Asked again with next_page_token it goes on, after a lost connection too: a job that had
-        /// its turn is not one that it is done to twice. With dry_run it only counts.
+        /// Cancels, retries or deletes the jobs of a filter, newest first, page_size jobs per call.
+        /// Another call with next_page_token continues, also after a lost connection; no job is changed
+        /// twice. With dry_run it only counts.
         pub async fn bulk(
             &mut self,
             request: impl tonic::IntoRequest<super::BulkRequest>,
@@ -2486,7 +2480,7 @@ pub mod job_service_client {
                 .insert(GrpcMethod::new("sentinel.jobs.v1.JobService", "Bulk"));
             self.inner.unary(req, path, codec).await
         }
-        /// What the handlers of a job logged, oldest first.
+        /// Streams the log lines of a job, oldest first.
         pub async fn read_logs(
             &mut self,
             request: impl tonic::IntoRequest<super::ReadLogsRequest>,
@@ -2511,7 +2505,7 @@ pub mod job_service_client {
                 .insert(GrpcMethod::new("sentinel.jobs.v1.JobService", "ReadLogs"));
             self.inner.server_streaming(req, path, codec).await
         }
-        /// The bytes that one attempt of a job handed out while it ran.
+        /// Streams the output of one attempt of a job.
         pub async fn read_output(
             &mut self,
             request: impl tonic::IntoRequest<super::ReadOutputRequest>,
@@ -2551,12 +2545,12 @@ pub mod job_service_server {
     /// Generated trait containing gRPC methods that should be implemented for use with JobServiceServer.
     #[async_trait]
     pub trait JobService: std::marker::Send + std::marker::Sync + 'static {
-        /// Stores one job. It is durable when the call returns.
+        /// Enqueues a job. It is durable when the call returns.
         async fn enqueue(
             &self,
             request: tonic::Request<super::EnqueueRequest>,
         ) -> std::result::Result<tonic::Response<super::EnqueueResponse>, tonic::Status>;
-        /// Stores many jobs in one commit.
+        /// Enqueues many jobs in one commit.
         async fn enqueue_batch(
             &self,
             request: tonic::Request<super::EnqueueBatchRequest>,
@@ -2564,12 +2558,12 @@ pub mod job_service_server {
             tonic::Response<super::EnqueueBatchResponse>,
             tonic::Status,
         >;
-        /// One job, linearizable: what was acknowledged before is seen.
+        /// Returns a job. Linearizable: it contains every change acknowledged before.
         async fn get(
             &self,
             request: tonic::Request<super::GetRequest>,
         ) -> std::result::Result<tonic::Response<super::GetResponse>, tonic::Status>;
-        /// Many jobs, each as linearizable as by Get.
+        /// Returns many jobs, each linearizable as by Get.
         async fn batch_get(
             &self,
             request: tonic::Request<super::BatchGetRequest>,
@@ -2577,18 +2571,18 @@ pub mod job_service_server {
             tonic::Response<super::BatchGetResponse>,
             tonic::Status,
         >;
-        /// Jobs by filter, newest first, from the ledger: as of as_of.
+        /// Returns jobs by filter, newest first, from the ledger as of as_of.
         async fn list(
             &self,
             request: tonic::Request<super::ListRequest>,
         ) -> std::result::Result<tonic::Response<super::ListResponse>, tonic::Status>;
-        /// How many jobs are in each state, per queue, from the ledger: as of as_of.
+        /// Returns the number of jobs per queue and state, from the ledger as of as_of.
         async fn counts(
             &self,
             request: tonic::Request<super::CountsRequest>,
         ) -> std::result::Result<tonic::Response<super::CountsResponse>, tonic::Status>;
-        /// The attempts of a job, newest first: those that ended without success from the ledger as
-        /// of as_of, and the one that runs or succeeded from the job itself.
+        /// Returns the attempts of a job, newest first: unsuccessful ones from the ledger as of as_of,
+        /// the running or successful one from the job itself.
         async fn list_attempts(
             &self,
             request: tonic::Request<super::ListAttemptsRequest>,
@@ -2602,42 +2596,42 @@ pub mod job_service_server {
             >
             + std::marker::Send
             + 'static;
-        /// A snapshot, then every state change. Or, or besides, figures of queues every second.
+        /// Streams a snapshot and then every state change, summaries of queues every second, or both.
         async fn watch(
             &self,
             request: tonic::Request<super::WatchRequest>,
         ) -> std::result::Result<tonic::Response<Self::WatchStream>, tonic::Status>;
-        /// Ends a waiting job at once; asks the handler of a running one to stop.
+        /// Cancels a waiting job at once; requests the handler of a running job to stop.
         async fn cancel(
             &self,
             request: tonic::Request<super::CancelRequest>,
         ) -> std::result::Result<tonic::Response<super::CancelResponse>, tonic::Status>;
-        /// Runs a final job once more: same id, run + 1, a new budget of attempts.
+        /// Starts a new run of a terminal job: same id, run + 1, all attempts again.
         async fn retry(
             &self,
             request: tonic::Request<super::RetryRequest>,
         ) -> std::result::Result<tonic::Response<super::RetryResponse>, tonic::Status>;
-        /// Makes a SCHEDULED job ready to start now, also one that waits between two attempts.
+        /// Makes a SCHEDULED job READY now, also one between two attempts.
         async fn run_now(
             &self,
             request: tonic::Request<super::RunNowRequest>,
         ) -> std::result::Result<tonic::Response<super::RunNowResponse>, tonic::Status>;
         /// Changes priority, run_at, labels, payload or content_type of a job that has not started. A
-        /// watch by a label that the job loses does not see it any more.
+        /// watch by a label that the job loses does not show it any more.
         async fn update(
             &self,
             request: tonic::Request<super::UpdateRequest>,
         ) -> std::result::Result<tonic::Response<super::UpdateResponse>, tonic::Status>;
-        /// Removes a job that does not run, with its attempts, labels and log lines, and frees its
-        /// unique key. Watchers see it as a last change, reason DELETED. Jobs that wait for it go by
-        /// their failure policy, unless it had succeeded. Its id is unknown from then on.
+        /// Deletes a job that is not RUNNING, with its attempts, labels and log lines, and frees its
+        /// unique key. Watches show a last change with the reason DELETED. To its dependents it counts as
+        /// failed, unless it had SUCCEEDED. Its id is unknown afterwards.
         async fn delete(
             &self,
             request: tonic::Request<super::DeleteRequest>,
         ) -> std::result::Result<tonic::Response<super::DeleteResponse>, tonic::Status>;
-        /// Cancels, retries or deletes the jobs of a filter, newest first, a bounded number a call.
-        /// Asked again with next_page_token it goes on, after a lost connection too: a job that had
-        /// its turn is not one that it is done to twice. With dry_run it only counts.
+        /// Cancels, retries or deletes the jobs of a filter, newest first, page_size jobs per call.
+        /// Another call with next_page_token continues, also after a lost connection; no job is changed
+        /// twice. With dry_run it only counts.
         async fn bulk(
             &self,
             request: tonic::Request<super::BulkRequest>,
@@ -2648,7 +2642,7 @@ pub mod job_service_server {
             >
             + std::marker::Send
             + 'static;
-        /// What the handlers of a job logged, oldest first.
+        /// Streams the log lines of a job, oldest first.
         async fn read_logs(
             &self,
             request: tonic::Request<super::ReadLogsRequest>,
@@ -2659,16 +2653,16 @@ pub mod job_service_server {
             >
             + std::marker::Send
             + 'static;
-        /// The bytes that one attempt of a job handed out while it ran.
+        /// Streams the output of one attempt of a job.
         async fn read_output(
             &self,
             request: tonic::Request<super::ReadOutputRequest>,
         ) -> std::result::Result<tonic::Response<Self::ReadOutputStream>, tonic::Status>;
     }
-    /// Enqueue jobs, look them up, follow them, cancel and retry them.
+    /// Enqueues, reads, watches, cancels and retries jobs.
     ///
-    /// Every error carries one google.rpc.ErrorInfo of domain "sentinel" whose reason is the
-    /// field to branch on; docs/errors.md lists them.
+    /// Every error has a google.rpc.ErrorInfo of domain "sentinel". Clients branch on its reason;
+    /// docs/errors.md lists them.
     #[derive(Debug)]
     pub struct JobServiceServer<T> {
         inner: Arc<T>,
@@ -3496,58 +3490,57 @@ pub struct JobKind {
     /// 1..128 characters of \[A-Za-z0-9._-\].
     #[prost(string, tag = "1")]
     pub name: ::prost::alloc::string::String,
-    /// For people. At most 1024 bytes. Where workers differ, as for input_schema.
+    /// A description for people. At most 1024 bytes. Where workers differ, as for input_schema.
     #[prost(string, tag = "2")]
     pub description: ::prost::alloc::string::String,
-    /// JSON Schema of the payload: one JSON object, at most 16 KiB. Empty: none is declared. Where
-    /// workers differ, that of the worker whose session began last.
+    /// JSON Schema of the payload: one JSON object, at most 16 KiB. Empty: not declared. If workers
+    /// differ, that of the newest session.
     #[prost(string, tag = "3")]
     pub input_schema: ::prost::alloc::string::String,
-    /// Live workers that have a handler for it, as of a second ago at most.
+    /// Number of live workers with a handler, at most a second old.
     #[prost(uint32, tag = "4")]
     pub workers: u32,
-    /// Different schemas that live workers declare. Over 1: they conflict, as while a new version of
-    /// a worker rolls out.
+    /// Number of different schemas of live workers. Over 1 during a rolling upgrade of workers.
     #[prost(uint32, tag = "5")]
     pub schemas: u32,
-    /// When a live worker had it last, within a minute or so.
+    /// When a live worker had it last, within about a minute.
     #[prost(message, optional, tag = "6")]
     pub last_seen: ::core::option::Option<::prost_types::Timestamp>,
-    /// When the session began whose words these are.
+    /// When the session started whose description and schema these are.
     #[prost(message, optional, tag = "7")]
     pub declared_at: ::core::option::Option<::prost_types::Timestamp>,
 }
-/// Asks for a page of kinds.
+/// Which page of kinds to return.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ListKindsRequest {
     /// Default 50, range 1..1000. 0 means the default.
     #[prost(int32, tag = "1")]
     pub page_size: i32,
-    /// next_page_token of the page before.
+    /// next_page_token of the previous page.
     #[prost(string, tag = "2")]
     pub page_token: ::prost::alloc::string::String,
 }
 /// A page of kinds by name.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ListKindsResponse {
-    /// At most page_size; fewer where they are large.
+    /// At most page_size; fewer if they are large.
     #[prost(message, repeated, tag = "1")]
     pub kinds: ::prost::alloc::vec::Vec<JobKind>,
     /// Empty on the last page.
     #[prost(string, tag = "2")]
     pub next_page_token: ::prost::alloc::string::String,
 }
-/// Asks for one kind.
+/// Which kind to return.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct GetKindRequest {
-    /// Its name.
+    /// The name.
     #[prost(string, tag = "1")]
     pub name: ::prost::alloc::string::String,
 }
-/// One kind.
+/// The kind.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct GetKindResponse {
-    /// As known.
+    /// The kind.
     #[prost(message, optional, tag = "1")]
     pub kind: ::core::option::Option<JobKind>,
 }
@@ -3562,7 +3555,7 @@ pub mod kind_service_client {
     )]
     use tonic::codegen::*;
     use tonic::codegen::http::Uri;
-    /// What jobs can be of: the kinds that workers have handlers for, as they declare them.
+    /// Lists the kinds of jobs that workers declare.
     #[derive(Debug, Clone)]
     pub struct KindServiceClient<T> {
         inner: tonic::client::Grpc<T>,
@@ -3632,8 +3625,8 @@ pub mod kind_service_client {
             self.inner = self.inner.max_encoding_message_size(limit);
             self
         }
-        /// Kinds by name. One is listed about a second after its first worker said Hello, and for 90
-        /// days after its last one was seen.
+        /// Returns kinds, by name. A kind is listed about a second after the Hello of its first worker,
+        /// and for 90 days after its last worker.
         pub async fn list_kinds(
             &mut self,
             request: impl tonic::IntoRequest<super::ListKindsRequest>,
@@ -3658,7 +3651,7 @@ pub mod kind_service_client {
                 .insert(GrpcMethod::new("sentinel.jobs.v1.KindService", "ListKinds"));
             self.inner.unary(req, path, codec).await
         }
-        /// One kind.
+        /// Returns a kind.
         pub async fn get_kind(
             &mut self,
             request: impl tonic::IntoRequest<super::GetKindRequest>,
@@ -3698,8 +3691,8 @@ pub mod kind_service_server {
     /// Generated trait containing gRPC methods that should be implemented for use with KindServiceServer.
     #[async_trait]
     pub trait KindService: std::marker::Send + std::marker::Sync + 'static {
-        /// Kinds by name. One is listed about a second after its first worker said Hello, and for 90
-        /// days after its last one was seen.
+        /// Returns kinds, by name. A kind is listed about a second after the Hello of its first worker,
+        /// and for 90 days after its last worker.
         async fn list_kinds(
             &self,
             request: tonic::Request<super::ListKindsRequest>,
@@ -3707,13 +3700,13 @@ pub mod kind_service_server {
             tonic::Response<super::ListKindsResponse>,
             tonic::Status,
         >;
-        /// One kind.
+        /// Returns a kind.
         async fn get_kind(
             &self,
             request: tonic::Request<super::GetKindRequest>,
         ) -> std::result::Result<tonic::Response<super::GetKindResponse>, tonic::Status>;
     }
-    /// What jobs can be of: the kinds that workers have handlers for, as they declare them.
+    /// Lists the kinds of jobs that workers declare.
     #[derive(Debug)]
     pub struct KindServiceServer<T> {
         inner: Arc<T>,

@@ -2,7 +2,7 @@
 /// A frame from the worker.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct SessionRequest {
-    /// One thing at a time; batches are inside.
+    /// One of these.
     #[prost(
         oneof = "session_request::Frame",
         tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12"
@@ -11,43 +11,43 @@ pub struct SessionRequest {
 }
 /// Nested message and enum types in `SessionRequest`.
 pub mod session_request {
-    /// One thing at a time; batches are inside.
+    /// One of these.
     #[derive(Clone, PartialEq, ::prost::Oneof)]
     pub enum Frame {
         /// The first frame.
         #[prost(message, tag = "1")]
         Hello(super::Hello),
-        /// More room for jobs.
+        /// Credit for more jobs.
         #[prost(message, tag = "2")]
         Credit(super::Credit),
         /// Assignments that have arrived.
         #[prost(message, tag = "3")]
         Received(super::Received),
-        /// How attempts ended.
+        /// Outcomes of attempts.
         #[prost(message, tag = "4")]
         Report(super::Report),
-        /// How far attempts have come.
+        /// Progress of attempts.
         #[prost(message, tag = "5")]
         Progress(super::ProgressReport),
-        /// State to hand to the next attempt.
+        /// State for the next attempt.
         #[prost(message, tag = "6")]
         Checkpoint(super::Checkpoint),
         /// Log lines.
         #[prost(message, tag = "7")]
         Log(super::LogBatch),
-        /// Cancels that have reached their handlers.
+        /// Cancels that the handlers have received.
         #[prost(message, tag = "8")]
         CancelAck(super::CancelAck),
         /// Sent every Welcome.ping.
         #[prost(message, tag = "9")]
         Ping(super::Ping),
-        /// No more assignments, please.
+        /// Stop assigning jobs.
         #[prost(message, tag = "10")]
         Drain(super::Drain),
-        /// The last frame of a worker that leaves in good order.
+        /// The last frame of a graceful shutdown.
         #[prost(message, tag = "11")]
         Bye(super::Bye),
-        /// More of what an attempt hands out before it ends.
+        /// Output of an attempt.
         #[prost(message, tag = "12")]
         Output(super::Output),
     }
@@ -55,7 +55,7 @@ pub mod session_request {
 /// A frame from the server.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct SessionResponse {
-    /// One thing at a time; batches are inside.
+    /// One of these.
     #[prost(
         oneof = "session_response::Frame",
         tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11"
@@ -64,25 +64,25 @@ pub struct SessionResponse {
 }
 /// Nested message and enum types in `SessionResponse`.
 pub mod session_response {
-    /// One thing at a time; batches are inside.
+    /// One of these.
     #[derive(Clone, PartialEq, ::prost::Oneof)]
     pub enum Frame {
-        /// Answers Hello.
+        /// The response to Hello.
         #[prost(message, tag = "1")]
         Welcome(super::Welcome),
         /// Jobs to run.
         #[prost(message, tag = "2")]
         Assign(super::Assign),
-        /// Verdicts on reports.
+        /// Results of reports.
         #[prost(message, tag = "3")]
         ReportAck(super::ReportAck),
-        /// A checkpoint is stored, or refused.
+        /// A checkpoint was stored or refused.
         #[prost(message, tag = "4")]
         CheckpointAck(super::CheckpointAck),
-        /// Log lines are stored.
+        /// Log lines were stored.
         #[prost(message, tag = "5")]
         LogAck(super::LogAck),
-        /// Handlers to stop.
+        /// Cancels for running handlers.
         #[prost(message, tag = "6")]
         Cancel(super::CancelJobs),
         /// Sent every Welcome.ping.
@@ -91,13 +91,13 @@ pub mod session_response {
         /// Leases that the worker has lost.
         #[prost(message, tag = "8")]
         Revoked(super::Revoked),
-        /// Answers Drain.
+        /// The response to Drain.
         #[prost(message, tag = "9")]
         DrainAck(super::DrainAck),
-        /// This server will leave: open a session elsewhere, then say Bye here.
+        /// This server shuts down: continue the session on another server, then send Bye here.
         #[prost(message, tag = "10")]
         GoAway(super::GoAway),
-        /// Output is stored, or refused.
+        /// Output was stored or refused.
         #[prost(message, tag = "11")]
         OutputAck(super::OutputAck),
     }
@@ -114,14 +114,14 @@ pub struct Lease {
     /// The attempt of the run.
     #[prost(uint32, tag = "3")]
     pub attempt: u32,
-    /// Rises with each lease of the job, also where the attempt does not.
+    /// Rises with each lease of the job.
     #[prost(uint64, tag = "4")]
     pub epoch: u64,
-    /// The session that holds it.
+    /// The session.
     #[prost(string, tag = "5")]
     pub session: ::prost::alloc::string::String,
 }
-/// Who the worker is and what it can run.
+/// The identity and the handlers of a worker.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Hello {
     /// Name of the process for people, such as host-pid. 1..128 bytes.
@@ -130,73 +130,74 @@ pub struct Hello {
     /// Version of the worker's build. At most 128 bytes.
     #[prost(string, tag = "2")]
     pub build: ::prost::alloc::string::String,
-    /// Optional parts of this protocol that the worker knows.
+    /// Optional protocol features of the worker.
     #[prost(string, repeated, tag = "3")]
     pub capabilities: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
     /// Queues to take jobs from. 1..100.
     #[prost(string, repeated, tag = "4")]
     pub queues: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
-    /// Kinds that it has handlers for. 1..1000.
+    /// Kinds of its handlers. 1..1000.
     #[prost(message, repeated, tag = "5")]
     pub kinds: ::prost::alloc::vec::Vec<Kind>,
-    /// For jobs that require labels. At most 16.
+    /// Labels of the worker. At most 16.
     #[prost(btree_map = "string, string", tag = "6")]
     pub labels: ::prost::alloc::collections::BTreeMap<
         ::prost::alloc::string::String,
         ::prost::alloc::string::String,
     >,
-    /// The session before, when its stream was lost. Empty: a new session.
+    /// The session to resume. Empty: a new session.
     #[prost(string, tag = "7")]
     pub session: ::prost::alloc::string::String,
     /// Leases that the worker still holds: running, or reported and not yet acknowledged.
     #[prost(message, repeated, tag = "8")]
     pub held: ::prost::alloc::vec::Vec<Lease>,
-    /// Room for jobs at the start, as in Credit.
+    /// The initial credit.
     #[prost(message, optional, tag = "9")]
     pub credit: ::core::option::Option<Credit>,
 }
-/// A kind of job that a worker has a handler for.
+/// A kind with a handler in the worker.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Kind {
     /// 1..128 characters of \[A-Za-z0-9._-\].
     #[prost(string, tag = "1")]
     pub name: ::prost::alloc::string::String,
-    /// For people. At most 1024 bytes.
+    /// A description for people. At most 1024 bytes.
     #[prost(string, tag = "2")]
     pub description: ::prost::alloc::string::String,
     /// JSON Schema of the payload: one JSON object, at most 16 KiB. Empty: not declared.
     #[prost(string, tag = "3")]
     pub input_schema: ::prost::alloc::string::String,
 }
-/// The terms of the session.
+/// The parameters of the session.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Welcome {
-    /// Its id: a UUID that no one can guess.
+    /// The session id: a random UUID. It is a secret.
     #[prost(string, tag = "1")]
     pub session: ::prost::alloc::string::String,
     /// How often both sides send pings. 2 s by default.
     #[prost(message, optional, tag = "2")]
     pub ping: ::core::option::Option<::prost_types::Duration>,
-    /// How long leases live without any sign of the worker. 15 s by default.
+    /// The session and its leases expire after this time without a frame of the worker. 15 s by
+    /// default.
     #[prost(message, optional, tag = "3")]
     pub ttl: ::core::option::Option<::prost_types::Duration>,
-    /// One verdict per lease of Hello.held, in its order.
+    /// One entry per lease of Hello.held, in its order.
     #[prost(enumeration = "HeldVerdict", repeated, tag = "4")]
     pub held: ::prost::alloc::vec::Vec<i32>,
-    /// Optional parts of this protocol that the server knows.
+    /// Optional protocol features of the server.
     #[prost(string, repeated, tag = "5")]
     pub capabilities: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
-    /// Name of the server for people.
+    /// The name of the server, for people.
     #[prost(string, tag = "6")]
     pub server: ::prost::alloc::string::String,
 }
-/// Adds room. A slot is used by an assignment and free again when the worker says so.
+/// Adds credit. An assignment uses it; the worker grants it again when it has capacity.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Credit {
     /// Jobs, added to what was granted before. At most 100,000 in all.
     #[prost(uint32, tag = "1")]
     pub jobs: u32,
-    /// Payload bytes, a soft bound: at most one job over. 0: no bound.
+    /// Payload bytes. A soft limit: exceeded by one job at most. 0: no limit.
     #[prost(uint64, tag = "2")]
     pub bytes: u64,
 }
@@ -213,16 +214,16 @@ pub struct Assign {
 /// A job and the right to run it.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Assignment {
-    /// Goes with every frame about this attempt.
+    /// The lease, part of every frame about this attempt.
     #[prost(message, optional, tag = "1")]
     pub lease: ::core::option::Option<Lease>,
-    /// Which handler.
+    /// The kind.
     #[prost(string, tag = "2")]
     pub kind: ::prost::alloc::string::String,
-    /// From which queue.
+    /// The queue.
     #[prost(string, tag = "3")]
     pub queue: ::prost::alloc::string::String,
-    /// The handler's input.
+    /// The input of the handler.
     #[prost(bytes = "bytes", tag = "4")]
     pub payload: ::prost::bytes::Bytes,
     /// Media type of the payload.
@@ -231,13 +232,13 @@ pub struct Assignment {
     /// The longest that the attempt may run, from its receipt. Not set: no limit.
     #[prost(message, optional, tag = "6")]
     pub run_timeout: ::core::option::Option<::prost_types::Duration>,
-    /// What an attempt before left for this one.
+    /// The last checkpoint of an earlier attempt.
     #[prost(bytes = "bytes", tag = "7")]
     pub checkpoint: ::prost::bytes::Bytes,
     /// W3C traceparent of the caller that enqueued it.
     #[prost(string, tag = "8")]
     pub traceparent: ::prost::alloc::string::String,
-    /// Attempts in all that this run may have.
+    /// The number of attempts of this run at most.
     #[prost(uint32, tag = "9")]
     pub max_attempts: u32,
     /// As enqueued.
@@ -250,49 +251,49 @@ pub struct Assignment {
     #[prost(message, optional, tag = "11")]
     pub created_at: ::core::option::Option<::prost_types::Timestamp>,
 }
-/// Everything up to a number has arrived. What is not acknowledged within 2 s goes back to
-/// the queue and its attempt does not count.
+/// Acknowledges assignments. One that is not acknowledged within 2 s returns to its queue and its
+/// attempt does not count.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Received {
-    /// The highest assign_seq that arrived.
+    /// The highest received assign_seq.
     #[prost(uint64, tag = "1")]
     pub assign_seq: u64,
 }
-/// How attempts ended.
+/// Outcomes of attempts.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Report {
     /// At least one, at most 1000.
     #[prost(message, repeated, tag = "1")]
     pub items: ::prost::alloc::vec::Vec<ReportItem>,
 }
-/// How one attempt ended.
+/// The outcome of an attempt.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ReportItem {
     /// As in its assignment.
     #[prost(message, optional, tag = "1")]
     pub lease: ::core::option::Option<Lease>,
-    /// When the handler started, by the worker's clock.
+    /// When the handler started, by the clock of the worker.
     #[prost(message, optional, tag = "2")]
     pub started_at: ::core::option::Option<::prost_types::Timestamp>,
-    /// How it ended.
+    /// The outcome.
     #[prost(oneof = "report_item::Outcome", tags = "3, 4, 5, 6, 7")]
     pub outcome: ::core::option::Option<report_item::Outcome>,
 }
 /// Nested message and enum types in `ReportItem`.
 pub mod report_item {
-    /// How it ended.
+    /// The outcome.
     #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
     pub enum Outcome {
-        /// Done.
+        /// The handler succeeded.
         #[prost(message, tag = "3")]
         Succeeded(super::Succeeded),
-        /// Not done.
+        /// The handler failed.
         #[prost(message, tag = "4")]
         Failed(super::Failed),
-        /// Run it again later; the attempt does not count.
+        /// The handler asked to run again later; the attempt does not count.
         #[prost(message, tag = "5")]
         Snoozed(super::Snoozed),
-        /// Not run: hand it to somebody else; the attempt does not count.
+        /// The handler did not run; the job returns to its queue and the attempt does not count.
         #[prost(message, tag = "6")]
         Released(super::Released),
         /// The handler stopped because of a cancel.
@@ -300,7 +301,7 @@ pub mod report_item {
         Cancelled(super::Cancelled),
     }
 }
-/// The handler is done.
+/// The handler succeeded.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Succeeded {
     /// At most 1 MiB.
@@ -310,64 +311,64 @@ pub struct Succeeded {
 /// The handler failed.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Failed {
-    /// What went wrong.
+    /// The error.
     #[prost(message, optional, tag = "1")]
     pub error: ::core::option::Option<super::super::jobs::v1::JobError>,
-    /// Overrides the pause of the retry policy. Range 0..30 d.
+    /// Replaces the delay of the retry policy. Range 0..30 d.
     #[prost(message, optional, tag = "2")]
     pub next_delay: ::core::option::Option<::prost_types::Duration>,
-    /// The attempt ran into its run_timeout.
+    /// The attempt exceeded its run_timeout.
     #[prost(bool, tag = "3")]
     pub timeout: bool,
 }
-/// The handler wants to be run again later.
+/// The handler asked to run again later.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Snoozed {
-    /// How much later. Range 0..366 d.
+    /// The delay. Range 0..366 d.
     #[prost(message, optional, tag = "1")]
     pub delay: ::core::option::Option<::prost_types::Duration>,
 }
-/// The worker hands the job back.
+/// The worker returns the job.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Released {}
 /// The handler stopped because of a cancel.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Cancelled {}
-/// One verdict per item of a Report, in its order; sent after the commit.
+/// One result per item of a Report, sent after the commit.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ReportAck {
     /// In the order of arrival, across Reports.
     #[prost(message, repeated, tag = "1")]
     pub items: ::prost::alloc::vec::Vec<ReportVerdict>,
 }
-/// The verdict on one report.
+/// The result of one report.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ReportVerdict {
-    /// As reported.
+    /// The lease of the report.
     #[prost(message, optional, tag = "1")]
     pub lease: ::core::option::Option<Lease>,
-    /// What became of it.
+    /// The result.
     #[prost(enumeration = "Verdict", tag = "2")]
     pub verdict: i32,
 }
-/// How far attempts have come. Conflated: the newest per job counts.
+/// Progress of attempts. Conflated: the newest per job counts.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ProgressReport {
     /// At least one.
     #[prost(message, repeated, tag = "1")]
     pub items: ::prost::alloc::vec::Vec<ProgressItem>,
 }
-/// How far one attempt has come.
+/// Progress of one attempt.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ProgressItem {
     /// As in its assignment.
     #[prost(message, optional, tag = "1")]
     pub lease: ::core::option::Option<Lease>,
-    /// The newest one.
+    /// The progress.
     #[prost(message, optional, tag = "2")]
     pub progress: ::core::option::Option<super::super::jobs::v1::Progress>,
 }
-/// State that the next attempt gets if this one fails.
+/// State for the next attempt, should this one fail.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Checkpoint {
     /// As in its assignment.
@@ -380,13 +381,13 @@ pub struct Checkpoint {
     #[prost(uint64, tag = "3")]
     pub seq: u64,
 }
-/// A checkpoint is stored, or refused.
+/// A checkpoint was stored or refused.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct CheckpointAck {
-    /// As sent.
+    /// As in the acknowledged frame.
     #[prost(message, optional, tag = "1")]
     pub lease: ::core::option::Option<Lease>,
-    /// As sent.
+    /// As in the acknowledged frame.
     #[prost(uint64, tag = "2")]
     pub seq: u64,
     /// RECORDED, FENCED or RETRY_LATER.
@@ -403,133 +404,133 @@ pub struct LogBatch {
     #[prost(message, repeated, tag = "2")]
     pub lines: ::prost::alloc::vec::Vec<super::super::jobs::v1::LogLine>,
 }
-/// Log lines are stored up to a number; the worker may send more.
+/// Acknowledges log lines; the worker may send more.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct LogAck {
-    /// As sent.
+    /// As in the acknowledged frame.
     #[prost(message, optional, tag = "1")]
     pub lease: ::core::option::Option<Lease>,
-    /// The highest seq that is stored or dropped.
+    /// All lines up to this seq are stored or dropped.
     #[prost(uint64, tag = "2")]
     pub seq: u64,
 }
-/// Bytes that an attempt hands out while it runs, in pieces: a worker sends the next one of an
-/// attempt after the acknowledgement of the one before.
+/// A piece of output of a running attempt. A worker sends the next piece of an attempt after the
+/// acknowledgement of the previous one.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Output {
     /// As in its assignment.
     #[prost(message, optional, tag = "1")]
     pub lease: ::core::option::Option<Lease>,
-    /// Bytes of this lease before these: the next piece starts where the one before ended.
+    /// The position of the first byte: the pieces of a lease follow each other without a gap.
     #[prost(uint64, tag = "2")]
     pub offset: u64,
     /// 1..64 KiB. All output of a lease is at most 10 MiB.
     #[prost(bytes = "bytes", tag = "3")]
     pub data: ::prost::bytes::Bytes,
 }
-/// Output is stored, or refused.
+/// Output was stored or refused.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct OutputAck {
-    /// As sent.
+    /// As in the acknowledged frame.
     #[prost(message, optional, tag = "1")]
     pub lease: ::core::option::Option<Lease>,
-    /// As sent.
+    /// As in the acknowledged frame.
     #[prost(uint64, tag = "2")]
     pub offset: u64,
     /// RECORDED, FENCED or RETRY_LATER.
     #[prost(enumeration = "Verdict", tag = "3")]
     pub verdict: i32,
-    /// With RECORDED: bytes of this lease that are stored. Less than offset and data together:
-    /// the piece was not taken, for it would go beyond 10 MiB, or bytes before it are missing.
+    /// With RECORDED: the stored bytes of this lease. Less than offset plus the length of data if the
+    /// piece was refused: it exceeds 10 MiB, or bytes before it are missing.
     #[prost(uint64, tag = "4")]
     pub stored: u64,
 }
-/// Handlers to stop. Repeated with each Pong until CancelAck.
+/// Cancels for running handlers. Repeated with each Pong until CancelAck.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct CancelJobs {
     /// At least one.
     #[prost(message, repeated, tag = "1")]
     pub items: ::prost::alloc::vec::Vec<CancelItem>,
 }
-/// One handler to stop.
+/// A cancel for a running handler.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct CancelItem {
     /// As in its assignment.
     #[prost(message, optional, tag = "1")]
     pub lease: ::core::option::Option<Lease>,
-    /// For people.
+    /// A message for people.
     #[prost(string, tag = "2")]
     pub reason: ::prost::alloc::string::String,
     /// After this the lease is revoked.
     #[prost(message, optional, tag = "3")]
     pub grace: ::core::option::Option<::prost_types::Duration>,
 }
-/// Cancels that have reached their handlers.
+/// Cancels that the handlers have received.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct CancelAck {
     /// At least one.
     #[prost(message, repeated, tag = "1")]
     pub leases: ::prost::alloc::vec::Vec<Lease>,
 }
-/// A sign of life.
+/// A heartbeat.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Ping {
     /// Returned in Pong.
     #[prost(uint64, tag = "1")]
     pub nonce: u64,
 }
-/// The answer to Ping.
+/// The response to Ping.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Pong {
-    /// Of the Ping.
+    /// The nonce of the Ping.
     #[prost(uint64, tag = "1")]
     pub nonce: u64,
-    /// Cancels that were not acknowledged yet.
+    /// Cancels without an acknowledgement.
     #[prost(message, repeated, tag = "2")]
     pub cancels: ::prost::alloc::vec::Vec<CancelItem>,
 }
-/// Leases that the worker has lost: cancel their handlers, do not report.
+/// Leases that are not valid any more: cancel their handlers and do not report.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Revoked {
     /// At least one.
     #[prost(message, repeated, tag = "1")]
     pub leases: ::prost::alloc::vec::Vec<Lease>,
 }
-/// No more assignments, please. Running jobs go on.
+/// Stop assigning jobs. Running jobs continue.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Drain {}
-/// Nothing will be assigned after this number.
+/// No job is assigned after this one.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct DrainAck {
     /// The last assignment of the session. 0: there was none.
     #[prost(uint64, tag = "1")]
     pub last_assign_seq: u64,
 }
-/// The server will leave.
+/// The server shuts down.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct GoAway {
-    /// How soon. Spread by the server, so that not all workers move at once.
+    /// Reconnect to another server within this time. Random, so that workers do not move all at once.
     #[prost(message, optional, tag = "1")]
     pub reconnect_within: ::core::option::Option<::prost_types::Duration>,
 }
-/// The worker leaves. What it still holds goes back to the queue at once.
+/// The worker shuts down. Jobs that it holds return to their queues at once.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Bye {
-    /// For people. At most 256 bytes.
+    /// A reason for people. At most 256 bytes.
     #[prost(string, tag = "1")]
     pub reason: ::prost::alloc::string::String,
 }
-/// What became of a lease while the stream was away.
+/// The state of a lease after a lost stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
 pub enum HeldVerdict {
     /// Never sent by a server.
     Unspecified = 0,
-    /// Still valid: go on.
+    /// Still valid: continue.
     Keep = 1,
     /// Lost: cancel the handler, its report will be FENCED.
     Revoked = 2,
-    /// Its report was recorded: forget it.
+    /// Its report was recorded: drop it.
     AlreadyRecorded = 3,
 }
 impl HeldVerdict {
@@ -556,19 +557,19 @@ impl HeldVerdict {
         }
     }
 }
-/// What became of a report.
+/// The result of a report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
 pub enum Verdict {
     /// Never sent by a server.
     Unspecified = 0,
-    /// It is now the record.
+    /// It was recorded.
     Recorded = 1,
-    /// It was the record before: the same report came twice.
+    /// The same report was recorded before.
     Duplicate = 2,
-    /// The lease was lost before: the report changed nothing.
+    /// The lease is not valid any more: the report has no effect.
     Fenced = 3,
-    /// The store could not take it now: send it again.
+    /// It could not be stored: send it again.
     RetryLater = 4,
 }
 impl Verdict {
@@ -608,12 +609,12 @@ pub mod worker_service_client {
     )]
     use tonic::codegen::*;
     use tonic::codegen::http::Uri;
-    /// What a worker process speaks. One stream per process carries everything: assignments,
-    /// reports, progress, logs, cancels and pings.
+    /// The protocol of workers. One stream per process carries assignments, reports, progress, logs,
+    /// cancels and pings.
     ///
     /// The first frame of a worker is Hello, within 5 s. The server answers Welcome. A worker
-    /// that loses its stream opens another one, on any server, and says Hello with the session
-    /// id it had and the leases it still holds.
+    /// that loses its stream opens another one, on any server, and sends its session id and the leases
+    /// that it holds in Hello.
     #[derive(Debug, Clone)]
     pub struct WorkerServiceClient<T> {
         inner: tonic::client::Grpc<T>,
@@ -735,12 +736,12 @@ pub mod worker_service_server {
             request: tonic::Request<tonic::Streaming<super::SessionRequest>>,
         ) -> std::result::Result<tonic::Response<Self::SessionStream>, tonic::Status>;
     }
-    /// What a worker process speaks. One stream per process carries everything: assignments,
-    /// reports, progress, logs, cancels and pings.
+    /// The protocol of workers. One stream per process carries assignments, reports, progress, logs,
+    /// cancels and pings.
     ///
     /// The first frame of a worker is Hello, within 5 s. The server answers Welcome. A worker
-    /// that loses its stream opens another one, on any server, and says Hello with the session
-    /// id it had and the leases it still holds.
+    /// that loses its stream opens another one, on any server, and sends its session id and the leases
+    /// that it holds in Hello.
     #[derive(Debug)]
     pub struct WorkerServiceServer<T> {
         inner: Arc<T>,

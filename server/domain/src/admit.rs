@@ -7,8 +7,8 @@ use bytes::Bytes;
 use crate::limits as l;
 use crate::spec::{Ack, DependencyFailure, Label, OnLost, Spec, Unique, UniqueMode, UniqueScope};
 use crate::{
-    Backoff, INDEXED_LABEL, Jitter, Job, JobId, Millis, Reason, RetryPolicy, State, Status,
-    Violation,
+    Backoff, INDEXED_LABEL_PREFIX, Jitter, Job, JobId, Millis, Reason, RetryPolicy, State, Status,
+    FieldViolation,
 };
 
 /// What a caller said, as it came: nothing checked, nothing filled in.
@@ -44,12 +44,12 @@ pub struct NewJob {
 /// Collects violations under a path such as `spec` or `specs[3]`.
 struct Check<'a> {
     path: &'a str,
-    found: Vec<Violation>,
+    found: Vec<FieldViolation>,
 }
 
 impl Check<'_> {
     fn fail(&mut self, field: &str, description: String) {
-        self.found.push(Violation::new(format!("{}.{field}", self.path), description));
+        self.found.push(FieldViolation::new(format!("{}.{field}", self.path), description));
     }
 
     fn name(&mut self, field: &str, name: &str) {
@@ -85,40 +85,40 @@ impl Check<'_> {
 }
 
 /// A queue, kind or label key: 1 to 128 characters of `[A-Za-z0-9._-]`.
-pub fn check_name(found: &mut Vec<Violation>, field: &str, name: &str) {
+pub fn check_name(found: &mut Vec<FieldViolation>, field: &str, name: &str) {
     let is_allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
     if name.is_empty() {
-        found.push(Violation::new(field, "is empty: 1 to 128 characters of [A-Za-z0-9._-]"));
+        found.push(FieldViolation::new(field, "is empty: 1 to 128 characters of [A-Za-z0-9._-]"));
     } else if name.len() as u64 > l::NAME_BYTES {
         let len = name.len();
-        found.push(Violation::new(
+        found.push(FieldViolation::new(
             field,
             format!("{len} bytes is too long: 1 to 128 characters of [A-Za-z0-9._-]"),
         ));
     } else if let Some(bad) = name.chars().find(|c| !c.is_ascii() || !is_allowed(*c as u8)) {
-        found.push(Violation::new(
+        found.push(FieldViolation::new(
             field,
             format!("character {bad:?} is not allowed: 1 to 128 characters of [A-Za-z0-9._-]"),
         ));
     }
 }
 
-pub(crate) fn check_len(found: &mut Vec<Violation>, field: &str, len: usize, max: u64) {
+pub(crate) fn check_len(found: &mut Vec<FieldViolation>, field: &str, len: usize, max: u64) {
     if len as u64 > max {
-        found.push(Violation::new(field, format!("{len} bytes is too long: at most {max} bytes")));
+        found.push(FieldViolation::new(field, format!("{len} bytes is too long: at most {max} bytes")));
     }
 }
 
 impl NewJob {
     /// Checks everything and fills in the defaults, or says all that is wrong. `path` is
     /// where the job stands in the request; `payload_max_bytes` is the server's setting.
-    pub fn admit(
+    pub fn into_spec(
         self,
         path: &str,
         actor: &str,
         now: Millis,
         payload_max_bytes: u64,
-    ) -> Result<Spec, Vec<Violation>> {
+    ) -> Result<Spec, Vec<FieldViolation>> {
         let mut check = Check { path, found: Vec::new() };
         check.name("queue", &self.queue);
         check.name("kind", &self.kind);
@@ -233,7 +233,7 @@ impl NewJob {
             let field = label_field(key);
             check.name(&field, key);
             check.len(&field, value.len(), l::KEY_BYTES);
-            if key.starts_with(INDEXED_LABEL) {
+            if key.starts_with(INDEXED_LABEL_PREFIX) {
                 let text = "labels payload.* are those of the queue's index_paths";
                 check.fail(&field, text.into());
             }
@@ -331,7 +331,7 @@ pub fn initial_state(id: JobId, spec: Arc<Spec>, dependencies: &[Dependency], no
         progress: None,
         waiting_for: if spoiled { Box::default() } else { waiting_for },
         worker: None,
-        recorded: None,
+        recorded_lease: None,
         unknown_fields: None,
     };
     Job { id, spec, status }

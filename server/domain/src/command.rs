@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::{Entropy, JobError, JobId, Lease, Millis, Name, SessionId, Spec, State};
+use crate::{Entropy, JobError, JobId, LeaseId, Millis, Name, SessionId, Spec, State};
 
 /// What can be asked of a job. Those with a lease come from the worker that holds it.
 #[derive(Clone, Debug, PartialEq)]
@@ -16,25 +16,25 @@ pub enum Command {
     /// Hand it to a worker.
     Start { session: SessionId, worker: Name },
     /// The assignment never arrived.
-    NotReceived { lease: Lease },
+    NotReceived { lease: LeaseId },
     /// The handler is done.
-    Succeed { lease: Lease, started_at: Option<Millis>, result: Bytes },
+    Succeed { lease: LeaseId, started_at: Option<Millis>, result: Bytes },
     /// The handler failed.
-    Fail { lease: Lease, started_at: Option<Millis>, failure: Failure },
+    Fail { lease: LeaseId, started_at: Option<Millis>, failure: Failure },
     /// The handler wants to be run again later.
-    Snooze { lease: Lease, started_at: Option<Millis>, delay_ms: u64 },
+    Snooze { lease: LeaseId, started_at: Option<Millis>, delay_ms: u64 },
     /// The worker hands it back without running it.
-    Release { lease: Lease },
+    Release { lease: LeaseId },
     /// The handler stopped because of a cancel.
-    Stop { lease: Lease, started_at: Option<Millis>, entropy: Entropy },
+    Stop { lease: LeaseId, started_at: Option<Millis>, entropy: Entropy },
     /// State for the next attempt.
-    Checkpoint { lease: Lease, data: Bytes },
+    Checkpoint { lease: LeaseId, data: Bytes },
     /// A caller wants it ended.
     Cancel { reason: Box<str>, actor: Box<str> },
     /// The grace of a cancel is over.
     Revoke,
     /// The worker of this session is lost.
-    Lose { session: SessionId },
+    MarkLost { session: SessionId },
     /// The worker let run_timeout and its slack pass.
     TimeOut { entropy: Entropy },
     /// A job that it waits for is final.
@@ -63,17 +63,17 @@ pub struct Failure {
 
 /// Why a command changes nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
+pub enum CommandError {
     #[error("the lease is not the current one")]
     Fenced,
     #[error("the report of this lease was recorded before")]
     Duplicate,
-    #[error("the job is final")]
-    AlreadyFinal,
-    #[error("the job is not final")]
-    NotFinal,
-    #[error("a cancel was accepted before")]
-    AlreadyRequested,
+    #[error("the job is already in a terminal state")]
+    AlreadyTerminal,
+    #[error("the job is not in a terminal state")]
+    NotTerminal,
+    #[error("a cancel was already requested")]
+    CancelAlreadyRequested,
     #[error("its time has not come")]
     NotDue,
     #[error("the job does not wait for that one")]
@@ -85,9 +85,9 @@ pub enum Refusal {
     #[error("the job is not scheduled")]
     NotScheduled,
     #[error("the job has started")]
-    Started,
+    AlreadyStarted,
     #[error("the job runs")]
-    Running,
+    StillRunning,
     #[error("the job was deleted")]
     Deleted,
 }

@@ -3,7 +3,7 @@
 use crate::limits::RUN_TIMEOUT_SLACK_MS;
 use crate::{Command, Entropy, Job, Millis, State};
 
-/// The next time at which [`on_deadline`] has something to do. Stores keep an index of it.
+/// The next time at which [`deadline_command`] has something to do. Stores keep an index of it.
 /// The due time of a SCHEDULED job is not an alarm: stores promote by their own index.
 pub fn next_deadline(job: &Job) -> Option<Millis> {
     match job.status.state {
@@ -14,7 +14,7 @@ pub fn next_deadline(job: &Job) -> Option<Millis> {
 }
 
 /// What to do about a job whose alarm went off.
-pub fn on_deadline(job: &Job, now: Millis, entropy: Entropy) -> Option<Command> {
+pub fn deadline_command(job: &Job, now: Millis, entropy: Entropy) -> Option<Command> {
     let is_due = |at: Option<Millis>| at.is_some_and(|at| at <= now);
     match job.status.state {
         State::Running if is_due(revoke_at(job)) => Some(Command::Revoke),

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use crate::deadline::{revoke_at, start_deadline, timeout_at};
 use crate::limits::CHECKPOINT_BYTES;
 use crate::{
-    AttemptEnd, AttemptOutcome, Cancel, Command, Job, Lease, Millis, Name, Reason, Refusal,
+    AttemptEnd, AttemptOutcome, Cancel, Command, Job, Lease, LeaseId, Millis, Name, Reason, CommandError,
     SessionId, State, Status,
 };
 
@@ -18,19 +18,19 @@ use crate::{
 pub struct Decision {
     pub job: Job,
     /// There when the command ended an attempt without success.
-    pub end: Option<AttemptEnd>,
+    pub attempt_end: Option<AttemptEnd>,
 }
 
 /// Judges one command. `now` never runs backwards between two calls for one job.
-pub fn decide(job: &Job, command: &Command, now: Millis) -> Result<Decision, Refusal> {
+pub fn decide(job: &Job, command: &Command, now: Millis) -> Result<Decision, CommandError> {
     match command {
         Command::Promote => promote(job, now).map(plain).ok_or(match job.status.state {
-            State::Scheduled => Refusal::NotDue,
-            _ => Refusal::WrongState,
+            State::Scheduled => CommandError::NotDue,
+            _ => CommandError::WrongState,
         }),
         Command::Expire => wait::expire(job, now),
         Command::Start { session, worker } => {
-            start(job, *session, worker, now).map(plain).ok_or(Refusal::WrongState)
+            start(job, *session, worker, now).map(plain).ok_or(CommandError::WrongState)
         }
         Command::Unblock { parent, outcome } => wait::unblock(job, *parent, *outcome, now),
         Command::Replace => wait::replace(job, now),
@@ -41,7 +41,7 @@ pub fn decide(job: &Job, command: &Command, now: Millis) -> Result<Decision, Ref
         Command::Cancel { reason, actor } => cancel(job, reason, actor, now),
         Command::Revoke => revoke(job, now),
         Command::TimeOut { entropy } => time_out(job, *entropy, now),
-        Command::Lose { session } => lose(job, *session, now),
+        Command::MarkLost { session } => lose(job, *session, now),
         Command::Checkpoint { lease, data } => checkpoint(job, lease, data, now),
         Command::NotReceived { lease } => {
             let lease = held(job, lease)?;
@@ -71,7 +71,7 @@ pub fn decide(job: &Job, command: &Command, now: Millis) -> Result<Decision, Ref
 }
 
 fn plain(job: Job) -> Decision {
-    Decision { job, end: None }
+    Decision { job, attempt_end: None }
 }
 
 /// The status after one more change.
@@ -88,17 +88,17 @@ fn with(job: &Job, status: Status) -> Job {
 }
 
 /// The live lease, if it is the one that the frame carries.
-fn held(job: &Job, lease: &Lease) -> Result<Lease, Refusal> {
+fn held(job: &Job, lease: &LeaseId) -> Result<Lease, CommandError> {
     match job.status.lease {
-        Some(live) if live.is_same(lease) => Ok(live),
-        _ if job.status.recorded == Some((lease.epoch, lease.session)) => Err(Refusal::Duplicate),
-        _ => Err(Refusal::Fenced),
+        Some(live) if live.id == *lease => Ok(live),
+        _ if job.status.recorded_lease == Some((lease.epoch, lease.session)) => Err(CommandError::Duplicate),
+        _ => Err(CommandError::Fenced),
     }
 }
 
 /// Remembers whose report this was, so that a repeat is told from a stale one.
 fn recorded(mut decision: Decision, lease: &Lease) -> Decision {
-    decision.job.status.recorded = Some((lease.epoch, lease.session));
+    decision.job.status.recorded_lease = Some((lease.id.epoch, lease.id.session));
     decision
 }
 
@@ -126,22 +126,17 @@ pub fn start(job: &Job, session: SessionId, worker: &Name, now: Millis) -> Optio
     status.started_at = Some(now);
     status.progress = None;
     status.worker = Some(worker.clone());
-    status.lease = Some(Lease {
-        run: status.run,
-        attempt: status.attempt,
-        epoch: status.epoch,
-        session,
-        granted_at: now,
-    });
+    let (run, attempt, epoch) = (status.run, status.attempt, status.epoch);
+    status.lease = Some(Lease { id: LeaseId { run, attempt, epoch, session }, granted_at: now });
     Some(with(job, status))
 }
 
-fn cancel(job: &Job, reason: &str, actor: &str, now: Millis) -> Result<Decision, Refusal> {
+fn cancel(job: &Job, reason: &str, actor: &str, now: Millis) -> Result<Decision, CommandError> {
     if !job.status.state.can_be_cancelled() {
-        return Err(Refusal::AlreadyFinal);
+        return Err(CommandError::AlreadyTerminal);
     }
     if job.status.cancel.is_some() {
-        return Err(Refusal::AlreadyRequested);
+        return Err(CommandError::CancelAlreadyRequested);
     }
     let mut status = changed(job, now);
     status.cancel = Some(Box::new(Cancel { at: now, reason: reason.into(), actor: actor.into() }));
@@ -151,42 +146,42 @@ fn cancel(job: &Job, reason: &str, actor: &str, now: Millis) -> Result<Decision,
     Ok(plain(with(job, status)))
 }
 
-fn revoke(job: &Job, now: Millis) -> Result<Decision, Refusal> {
+fn revoke(job: &Job, now: Millis) -> Result<Decision, CommandError> {
     let (Some(lease), Some(at)) = (job.status.lease, revoke_at(job)) else {
-        return Err(Refusal::WrongState);
+        return Err(CommandError::WrongState);
     };
     if at > now {
-        return Err(Refusal::NotDue);
+        return Err(CommandError::NotDue);
     }
     let end = finish::ended(job, &lease, AttemptOutcome::Revoked, now);
     let mut status = changed(job, now);
     finish::end(&mut status, State::Cancelled, Reason::CancelledByCaller, now);
-    Ok(Decision { job: with(job, status), end: Some(end) })
+    Ok(Decision { job: with(job, status), attempt_end: Some(end) })
 }
 
-fn time_out(job: &Job, entropy: u32, now: Millis) -> Result<Decision, Refusal> {
+fn time_out(job: &Job, entropy: u32, now: Millis) -> Result<Decision, CommandError> {
     let (Some(lease), Some(at)) = (job.status.lease, timeout_at(job)) else {
-        return Err(Refusal::WrongState);
+        return Err(CommandError::WrongState);
     };
     if at > now {
-        return Err(Refusal::NotDue);
+        return Err(CommandError::NotDue);
     }
     let failure = finish::silent_timeout(entropy);
     Ok(finish::fail(job, &lease, None, &failure, now))
 }
 
-fn lose(job: &Job, session: SessionId, now: Millis) -> Result<Decision, Refusal> {
+fn lose(job: &Job, session: SessionId, now: Millis) -> Result<Decision, CommandError> {
     match job.status.lease {
-        Some(lease) if lease.session == session => Ok(finish::lose(job, &lease, now)),
-        _ => Err(Refusal::Fenced),
+        Some(lease) if lease.id.session == session => Ok(finish::lose(job, &lease, now)),
+        _ => Err(CommandError::Fenced),
     }
 }
 
-fn checkpoint(job: &Job, lease: &Lease, data: &Bytes, now: Millis) -> Result<Decision, Refusal> {
+fn checkpoint(job: &Job, lease: &LeaseId, data: &Bytes, now: Millis) -> Result<Decision, CommandError> {
     // A report ends its lease: a checkpoint behind it is stale, not a repeat.
-    held(job, lease).map_err(|_| Refusal::Fenced)?;
+    held(job, lease).map_err(|_| CommandError::Fenced)?;
     if data.len() as u64 > CHECKPOINT_BYTES {
-        return Err(Refusal::CheckpointTooLarge);
+        return Err(CommandError::CheckpointTooLarge);
     }
     let mut status = changed(job, now);
     status.reason = job.status.reason;
@@ -196,13 +191,13 @@ fn checkpoint(job: &Job, lease: &Lease, data: &Bytes, now: Millis) -> Result<Dec
 
 /// What is left of a deleted job is final, so that whoever waits for it waits no longer, and
 /// ended now, so that it stays as long as any end does.
-fn delete(job: &Job, now: Millis) -> Result<Decision, Refusal> {
+fn delete(job: &Job, now: Millis) -> Result<Decision, CommandError> {
     if job.is_deleted() {
-        return Err(Refusal::Deleted);
+        return Err(CommandError::Deleted);
     }
     let is = job.status.state;
     if !is.can_be_deleted() {
-        return Err(Refusal::Running);
+        return Err(CommandError::StillRunning);
     }
     let state = if is.is_terminal() { is } else { State::Cancelled };
     let mut status = changed(job, now);
@@ -212,12 +207,12 @@ fn delete(job: &Job, now: Millis) -> Result<Decision, Refusal> {
     Ok(plain(with(job, status)))
 }
 
-fn retry(job: &Job, now: Millis) -> Result<Decision, Refusal> {
+fn retry(job: &Job, now: Millis) -> Result<Decision, CommandError> {
     if job.is_deleted() {
-        return Err(Refusal::Deleted);
+        return Err(CommandError::Deleted);
     }
     if !job.status.state.can_be_retried() {
-        return Err(Refusal::NotFinal);
+        return Err(CommandError::NotTerminal);
     }
     let mut status = changed(job, now);
     status.state = State::Ready;

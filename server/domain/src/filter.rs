@@ -2,7 +2,7 @@
 //! compare the two.
 
 use crate::limits::{FILTER_LABELS, FILTER_NAMES};
-use crate::{Job, Label, Millis, Name, Scopes, Spec, State, Violation};
+use crate::{Job, Label, Millis, Name, Scopes, Spec, State, FieldViolation};
 
 /// All parts must hold; an empty part holds for every job.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -25,7 +25,7 @@ pub struct Filter {
 
 impl Filter {
     /// Everything wrong with it, as the field `path` of a request.
-    pub fn violations(&self, path: &str) -> Vec<Violation> {
+    pub fn violations(&self, path: &str) -> Vec<FieldViolation> {
         let bounds = [
             ("queues", self.queues.len(), FILTER_NAMES),
             ("kinds", self.kinds.len(), FILTER_NAMES),
@@ -33,20 +33,20 @@ impl Filter {
         ];
         let over = bounds.into_iter().filter(|(_, count, max)| *count as u64 > *max);
         over.map(|(field, count, max)| {
-            Violation::new(format!("{path}.{field}"), format!("{count} is too many: at most {max}"))
+            FieldViolation::new(format!("{path}.{field}"), format!("{count} is too many: at most {max}"))
         })
         .collect()
     }
 
     /// Whether a job is one of them.
     pub fn matches(&self, job: &Job) -> bool {
-        self.admits(&job.spec, job.status.state)
+        self.matches_spec(&job.spec, job.status.state)
     }
 
     /// Whether a job of this spec is one of them while it is in this state.
-    pub fn admits(&self, spec: &Spec, state: State) -> bool {
+    pub fn matches_spec(&self, spec: &Spec, state: State) -> bool {
         (self.queues.is_empty() || self.queues.contains(&spec.queue))
-            && self.within.has(&spec.queue)
+            && self.within.contains(&spec.queue)
             && (self.kinds.is_empty() || self.kinds.contains(&spec.kind))
             && (self.states.is_empty() || self.states.contains(&state))
             && self.labels.iter().all(|label| spec.labels.contains(label))

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use crate::limits::{KEY_QUEUES, NAME_BYTES};
-use crate::{Millis, Name, Violation, check_name};
+use crate::{Millis, Name, FieldViolation, check_name};
 
 /// What the holder of a key may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -36,7 +36,7 @@ impl Role {
 
     /// People and what acts for them, as opposed to services and workers: what these change is
     /// in the audit trail.
-    pub const fn is_person(self) -> bool {
+    pub const fn is_audited(self) -> bool {
         matches!(self, Role::Viewer | Role::Operator | Role::Admin)
     }
 }
@@ -50,14 +50,14 @@ impl fmt::Display for Role {
 /// A word that is no role.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is no role: viewer, operator, producer, worker or admin")]
-pub struct NotARole(String);
+pub struct ParseRoleError(String);
 
 impl FromStr for Role {
-    type Err = NotARole;
+    type Err = ParseRoleError;
 
-    fn from_str(text: &str) -> Result<Self, NotARole> {
+    fn from_str(text: &str) -> Result<Self, ParseRoleError> {
         let found = Role::ALL.into_iter().find(|role| role.as_str() == text);
-        found.ok_or_else(|| NotARole(text.to_owned()))
+        found.ok_or_else(|| ParseRoleError(text.to_owned()))
     }
 }
 
@@ -70,7 +70,7 @@ impl Scopes {
     pub const ALL: Scopes = Scopes(None);
 
     /// Of these; none means all.
-    pub fn of(patterns: impl IntoIterator<Item = Name>) -> Self {
+    pub fn new(patterns: impl IntoIterator<Item = Name>) -> Self {
         let patterns: Arc<[Name]> = patterns.into_iter().collect();
         Self((!patterns.is_empty()).then_some(patterns))
     }
@@ -81,7 +81,7 @@ impl Scopes {
     }
 
     /// Whether a queue is within.
-    pub fn has(&self, queue: &str) -> bool {
+    pub fn contains(&self, queue: &str) -> bool {
         self.0.as_ref().is_none_or(|patterns| patterns.iter().any(|one| covers(one, queue)))
     }
 
@@ -91,12 +91,12 @@ impl Scopes {
     }
 
     /// Everything wrong with them, as the field `path`.
-    pub fn violations(&self, path: &str) -> Vec<Violation> {
+    pub fn violations(&self, path: &str) -> Vec<FieldViolation> {
         let mut found = Vec::new();
         let patterns = self.patterns();
         if patterns.len() as u64 > KEY_QUEUES {
             let text = format!("{} is too many: at most {KEY_QUEUES}", patterns.len());
-            found.push(Violation::new(path, text));
+            found.push(FieldViolation::new(path, text));
         }
         for pattern in patterns {
             // A lone star would be a second way to say all.
@@ -127,17 +127,17 @@ impl fmt::Display for KeyId {
 /// A text that is not 16 hexadecimal digits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not the id of a key: 16 hexadecimal digits")]
-pub struct NotAKeyId;
+pub struct ParseKeyIdError;
 
 impl FromStr for KeyId {
-    type Err = NotAKeyId;
+    type Err = ParseKeyIdError;
 
-    fn from_str(text: &str) -> Result<Self, NotAKeyId> {
+    fn from_str(text: &str) -> Result<Self, ParseKeyIdError> {
         let is_digit = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
         if text.len() != 16 || !text.bytes().all(is_digit) {
-            return Err(NotAKeyId);
+            return Err(ParseKeyIdError);
         }
-        u64::from_str_radix(text, 16).map(Self).map_err(|_| NotAKeyId)
+        u64::from_str_radix(text, 16).map(Self).map_err(|_| ParseKeyIdError)
     }
 }
 
@@ -178,21 +178,21 @@ impl fmt::Debug for ApiKey {
 
 impl ApiKey {
     /// Everything wrong with a key that is to be made.
-    pub fn violations(&self) -> Vec<Violation> {
+    pub fn violations(&self) -> Vec<FieldViolation> {
         let mut found = Vec::new();
         check_name(&mut found, "name", &self.name);
         found.extend(self.scopes.violations("queues"));
         if self.expires_at.is_some_and(|at| at <= self.created_at) {
-            found.push(Violation::new("expires_at", "lies in the past"));
+            found.push(FieldViolation::new("expires_at", "lies in the past"));
         }
         found
     }
 
     /// Whether it is over at `now`, by itself or by somebody.
-    pub fn end_at(&self, now: Millis) -> Option<KeyEnd> {
+    pub fn rejection_at(&self, now: Millis) -> Option<KeyRejection> {
         match (self.revoked_at, self.expires_at) {
-            (Some(_), _) => Some(KeyEnd::Revoked),
-            (None, Some(at)) if at <= now => Some(KeyEnd::Expired),
+            (Some(_), _) => Some(KeyRejection::Revoked),
+            (None, Some(at)) if at <= now => Some(KeyRejection::Expired),
             _ => None,
         }
     }
@@ -200,7 +200,7 @@ impl ApiKey {
 
 /// Why a key is not taken any more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum KeyEnd {
+pub enum KeyRejection {
     Revoked,
     Expired,
 }

@@ -38,7 +38,7 @@ pub const ALL: &[Invariant] = &[
         name: "lease-is-the-newest",
         holds: |j| {
             j.status.lease.is_none_or(|l| {
-                (l.run, l.attempt, l.epoch) == (j.status.run, j.status.attempt, j.status.epoch)
+                (l.id.run, l.id.attempt, l.id.epoch) == (j.status.run, j.status.attempt, j.status.epoch)
             })
         },
     },
@@ -59,12 +59,12 @@ pub const ALL: &[Invariant] = &[
     },
     Invariant {
         name: "recorded-epoch-was-given",
-        holds: |j| j.status.recorded.is_none_or(|(epoch, _)| epoch <= j.status.epoch),
+        holds: |j| j.status.recorded_lease.is_none_or(|(epoch, _)| epoch <= j.status.epoch),
     },
     Invariant {
         name: "recorded-lease-is-over",
-        holds: |j| match (j.status.lease, j.status.recorded) {
-            (Some(lease), Some((epoch, _))) => epoch < lease.epoch,
+        holds: |j| match (j.status.lease, j.status.recorded_lease) {
+            (Some(lease), Some((epoch, _))) => epoch < lease.id.epoch,
             _ => true,
         },
     },
@@ -135,7 +135,7 @@ fn fits(state: State, reason: Reason) -> bool {
 }
 
 /// The names of those that do not hold.
-pub fn broken(job: &Job) -> Vec<&'static str> {
+pub fn violated(job: &Job) -> Vec<&'static str> {
     ALL.iter().filter(|i| !(i.holds)(job)).map(|i| i.name).collect()
 }
 
@@ -162,7 +162,7 @@ fn may_follow(before: &Job, after: &Job) -> bool {
 }
 
 /// What is true of every step from one record of a job to the next.
-pub fn broken_step(before: &Job, after: &Job) -> Vec<&'static str> {
+pub fn violated_transition(before: &Job, after: &Job) -> Vec<&'static str> {
     let (b, a) = (&before.status, &after.status);
     let started = a.epoch > b.epoch;
     let deleted =

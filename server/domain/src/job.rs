@@ -96,7 +96,7 @@ impl Job {
     }
 
     /// One more attempt that takes its worker down, and it is given up.
-    pub fn is_suspect(&self) -> bool {
+    pub fn is_poison_suspect(&self) -> bool {
         u64::from(self.status.crashes) + 1 >= CRASHES_MAX
     }
 }
@@ -136,7 +136,7 @@ pub struct Status {
     /// Instance of the worker that ran the last attempt.
     pub worker: Option<Name>,
     /// The last lease whose report is the record: tells a report that came twice from a stale one.
-    pub recorded: Option<(u64, SessionId)>,
+    pub recorded_lease: Option<(u64, SessionId)>,
     /// Stored fields that only a newer version knows: they go along unread.
     pub unknown_fields: Option<Box<[u8]>>,
 }
@@ -148,22 +148,21 @@ impl Status {
     }
 }
 
-/// The right to run one attempt. Compared for equality, never by order.
+/// The identity of a lease, as the worker sends it back. Compared for equality, never by order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Lease {
+pub struct LeaseId {
     pub run: u32,
     pub attempt: u32,
+    /// The fencing token: it rises with every lease of the job.
     pub epoch: u64,
     pub session: SessionId,
-    pub granted_at: Millis,
 }
 
-impl Lease {
-    /// The same right; `granted_at` is no part of it, since a worker does not send it back.
-    pub fn is_same(&self, other: &Self) -> bool {
-        (self.run, self.attempt, self.epoch, self.session)
-            == (other.run, other.attempt, other.epoch, other.session)
-    }
+/// The right of a session to run one attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Lease {
+    pub id: LeaseId,
+    pub granted_at: Millis,
 }
 
 /// A cancel that was accepted.

@@ -26,21 +26,21 @@ mod violation;
 
 pub use admit::{Dependency, NewJob, check_name, initial_state};
 pub use attempt::{AttemptEnd, AttemptOutcome};
-pub use command::{Command, Failure, Refusal};
-pub use deadline::{next_deadline, on_deadline};
+pub use command::{Command, Failure, CommandError};
+pub use deadline::{next_deadline, deadline_command};
 pub use decide::{Decision, decide, promote, start};
 pub use filter::Filter;
 pub use id::{JobId, MAX_SHARD, SessionId, WorkerId};
-pub use identity::{ApiKey, AuditEntry, KeyEnd, KeyId, NotAKeyId, NotARole, Role, Scopes, actor};
-pub use job::{Cancel, Job, JobError, Lease, Millis, Progress, Reason, State, Status};
+pub use identity::{ApiKey, AuditEntry, KeyRejection, KeyId, ParseKeyIdError, ParseRoleError, Role, Scopes, actor};
+pub use job::{Cancel, Job, JobError, Lease, LeaseId, Millis, Progress, Reason, State, Status};
 pub use order::ready_score;
 pub use queue::{Queue, QueueMode, QueueOrder};
-pub use restore::{on_restore, raise_epoch, stand_in};
+pub use restore::{restore_command, raise_epoch, missing_parent_tombstone};
 pub use retry::{Backoff, Entropy, Jitter, RetryPolicy};
 pub use spec::{
-    Ack, DependencyFailure, INDEXED_LABEL, Label, Name, OnLost, Spec, Unique, UniqueMode,
+    Ack, DependencyFailure, INDEXED_LABEL_PREFIX, Label, Name, OnLost, Spec, Unique, UniqueMode,
     UniqueScope,
 };
-pub use unique::{KeyClash, UniqueKey, held_key, on_clash, unique_key};
-pub use update::NewValues;
-pub use violation::Violation;
+pub use unique::{UniqueConflictAction, UniqueKey, held_key, on_unique_conflict, unique_key};
+pub use update::SpecUpdate;
+pub use violation::FieldViolation;

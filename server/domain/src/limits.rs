@@ -60,11 +60,11 @@ limits! {
     /// Logs of one attempt.
     LOG_ATTEMPT_BYTES: 10 << 20, "bytes", "the oldest lines are dropped, a gap in seq shows it";
     /// One piece of output.
-    OUTPUT_PIECE_BYTES: 64 << 10, "bytes", "the stream ends with INVALID_ARGUMENT";
+    OUTPUT_CHUNK_BYTES: 64 << 10, "bytes", "the stream ends with INVALID_ARGUMENT";
     /// Output of one lease of an attempt.
     OUTPUT_ATTEMPT_BYTES: 10 << 20, "bytes", "what goes beyond is not taken";
     /// Pieces of output of one lease of an attempt.
-    OUTPUT_PIECES: 10_000, "pieces", "what goes beyond is not taken";
+    OUTPUT_CHUNKS: 10_000, "pieces", "what goes beyond is not taken";
     /// Queues, kinds, label keys: `[A-Za-z0-9._-]`.
     NAME_BYTES: 128, "bytes", "INVALID_ARGUMENT";
     /// Unique keys, request ids, label values, actors, traceparent.
@@ -96,11 +96,11 @@ limits! {
     /// Items of all producers' streams of one server that wait to be committed.
     INGEST_BYTES: 256 << 20, "bytes", "the streams wait";
     /// How long the position of a producer is remembered after its last commit or Start.
-    INGEST_POSITION_TTL_MS: 7 * DAY, "ms", "the producer stands at 0";
+    PRODUCER_OFFSET_TTL_MS: 7 * DAY, "ms", "the producer stands at 0";
     /// Jobs of one step of a bulk action when page_size is 0.
     BULK_DEFAULT: 100, "jobs", "-";
     /// Jobs that the preview of a bulk action looks at.
-    BULK_LOOKS: 100_000, "jobs", "capped is set";
+    BULK_PREVIEW_JOBS: 100_000, "jobs", "capped is set";
     /// Jobs of one watch by ids.
     WATCH_JOBS: 100, "jobs", "INVALID_ARGUMENT";
     /// Jobs in the snapshot of a watch by filter.
@@ -108,7 +108,7 @@ limits! {
     /// Queues that one summary of a watch names.
     SUMMARY_QUEUES: 100, "queues", "INVALID_ARGUMENT";
     /// Queues in a summary that names none.
-    SUMMARY_SHOWN: 1_000, "queues", "the first by name";
+    SUMMARY_QUEUES_DEFAULT: 1_000, "queues", "the first by name";
     /// The largest page of a list.
     PAGE_MAX: 1_000, "items", "INVALID_ARGUMENT";
     /// A page of jobs when page_size is 0.
@@ -116,7 +116,7 @@ limits! {
     /// Jobs that Counts counts per queue and state.
     COUNT_CAP: 1_000_000, "jobs", "capped is set";
     /// Kinds with waiting jobs in one queue.
-    CLASSES_PER_QUEUE: 256, "kinds", "RESOURCE_EXHAUSTED";
+    KINDS_PER_QUEUE: 256, "kinds", "RESOURCE_EXHAUSTED";
     /// Queues that one worker serves.
     WORKER_QUEUES: 100, "queues", "INVALID_ARGUMENT";
     /// Kinds that one worker serves.
@@ -126,9 +126,9 @@ limits! {
     /// Kinds that are remembered.
     KINDS_MAX: 10_000, "kinds", "those that were not seen for longest are forgotten";
     /// How long a kind is remembered that no live worker has.
-    KIND_KEEP_MS: 90 * DAY, "ms", "forgotten; then NOT_FOUND";
+    KIND_RETENTION_MS: 90 * DAY, "ms", "forgotten; then NOT_FOUND";
     /// Slots that one worker may grant in all.
-    WORKER_CREDIT: 100_000, "jobs", "INVALID_ARGUMENT";
+    WORKER_CREDITS: 100_000, "jobs", "INVALID_ARGUMENT";
     /// The highest priority; 0 is the lowest.
     PRIORITY_MAX: 9, "level", "INVALID_ARGUMENT";
     /// Attempts when a job says nothing.
@@ -160,11 +160,11 @@ limits! {
     /// The longest ttl of a unique key.
     UNIQUE_TTL_MAX_MS: 30 * DAY, "ms", "INVALID_ARGUMENT";
     /// How long a request_id is remembered.
-    REQUEST_TTL_MS: 10 * MINUTE, "ms", "the call is carried out again";
+    IDEMPOTENCY_TTL_MS: 10 * MINUTE, "ms", "the call is carried out again";
     /// Request ids and positions of producers that are remembered.
-    REQUESTS_MAX: 1_000_000, "requests", "the oldest are forgotten";
+    IDEMPOTENCY_RECORDS_MAX: 1_000_000, "requests", "the oldest are forgotten";
     /// Answers to request ids that are remembered, together.
-    REQUESTS_BYTES: 256 << 20, "bytes", "the oldest are forgotten";
+    IDEMPOTENCY_BYTES: 256 << 20, "bytes", "the oldest are forgotten";
     /// What one priority level is worth when a queue says nothing.
     PRIORITY_BOOST_MS: MINUTE, "ms", "-";
     /// The highest priority_boost.
@@ -184,13 +184,13 @@ limits! {
     /// Entries of one key in a minute about calls that were refused.
     AUDIT_REFUSALS: 60, "entries", "one more says NOT_ALL_NOTED, and no others are written";
     /// How long the audit trail is kept.
-    AUDIT_KEEP_MS: 366 * DAY, "ms", "the oldest entries are removed";
+    AUDIT_RETENTION_MS: 366 * DAY, "ms", "the oldest entries are removed";
     /// How long a key that ended is still listed.
-    KEY_KEEP_MS: 90 * DAY, "ms", "removed when a key is made";
+    KEY_RETENTION_MS: 90 * DAY, "ms", "removed when a key is made";
     /// How long the history keeps a SUCCEEDED job, unless the server is configured otherwise.
-    KEEP_SUCCEEDED_MS: 30 * DAY, "ms", "removed; then NOT_FOUND";
+    SUCCEEDED_RETENTION_MS: 30 * DAY, "ms", "removed; then NOT_FOUND";
     /// How long the history keeps a FAILED, CANCELLED or EXPIRED job, unless configured otherwise.
-    KEEP_UNSUCCESSFUL_MS: 90 * DAY, "ms", "removed; then NOT_FOUND";
+    UNSUCCESSFUL_RETENTION_MS: 90 * DAY, "ms", "removed; then NOT_FOUND";
     /// Finished jobs of one queue in the history, unless the server is configured otherwise.
-    KEEP_FINISHED_MAX: 10_000_000, "jobs", "the oldest are removed; then NOT_FOUND";
+    KEEP_TERMINAL_MAX: 10_000_000, "jobs", "the oldest are removed; then NOT_FOUND";
 }

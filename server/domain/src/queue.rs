@@ -3,7 +3,7 @@
 use crate::limits::{
     DESCRIPTION_BYTES, INDEX_PATH_BYTES, INDEX_PATHS, PRIORITY_BOOST_MAX_MS, PRIORITY_BOOST_MS,
 };
-use crate::{Millis, Name, Violation};
+use crate::{Millis, Name, FieldViolation};
 
 /// In which order ready jobs start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,11 +54,11 @@ impl Queue {
     }
 
     /// Everything wrong with it.
-    pub fn violations(&self) -> Vec<Violation> {
+    pub fn violations(&self) -> Vec<FieldViolation> {
         let mut found = Vec::new();
         crate::admit::check_name(&mut found, "queue.name", &self.name);
         if !(1..=PRIORITY_BOOST_MAX_MS).contains(&self.priority_boost_ms) {
-            found.push(Violation::new(
+            found.push(FieldViolation::new(
                 "queue.priority_boost",
                 format!(
                     "{} ms is out of range: 1..={PRIORITY_BOOST_MAX_MS} ms",
@@ -76,11 +76,11 @@ impl Queue {
         found
     }
 
-    fn index_violations(&self, found: &mut Vec<Violation>) {
+    fn index_violations(&self, found: &mut Vec<FieldViolation>) {
         let count = self.index_paths.len();
         if count as u64 > INDEX_PATHS {
             let text = format!("{count} paths is too many: at most {INDEX_PATHS}");
-            found.push(Violation::new("queue.index_paths", text));
+            found.push(FieldViolation::new("queue.index_paths", text));
             return;
         }
         for (at, path) in self.index_paths.iter().enumerate() {
@@ -90,12 +90,12 @@ impl Queue {
             let length = path.len();
             if length as u64 > INDEX_PATH_BYTES {
                 let text = format!("{length} bytes is too long: at most {INDEX_PATH_BYTES} bytes");
-                found.push(Violation::new(field, text));
+                found.push(FieldViolation::new(field, text));
             } else if !path.split('.').all(is_name) {
                 let text = "is not a path: names of [A-Za-z0-9_-] with dots between";
-                found.push(Violation::new(field, text));
+                found.push(FieldViolation::new(field, text));
             } else if self.index_paths[..at].contains(path) {
-                found.push(Violation::new(field, "is there twice"));
+                found.push(FieldViolation::new(field, "is there twice"));
             }
         }
     }

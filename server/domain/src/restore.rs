@@ -8,11 +8,11 @@ use crate::{Command, Job, JobId, Millis, OnLost, Reason, Spec, State, initial_st
 /// What to do about a job that was running when the backup was taken. The attempt may have done
 /// its work since, so a job that must not run twice ends; another one goes back to its queue,
 /// and the attempt is not counted: its worker did not fail.
-pub fn on_restore(job: &Job) -> Option<Command> {
+pub fn restore_command(job: &Job) -> Option<Command> {
     let lease = job.status.lease?;
     Some(match job.spec.on_lost {
-        OnLost::Fail => Command::Lose { session: lease.session },
-        OnLost::Retry => Command::NotReceived { lease },
+        OnLost::Fail => Command::MarkLost { session: lease.id.session },
+        OnLost::Retry => Command::NotReceived { lease: lease.id },
     })
 }
 
@@ -32,7 +32,7 @@ pub fn raise_epoch(job: &Job, floor: u64) -> Option<Job> {
 
 /// What a job that waits for one that nobody knows is to see of it: it was deleted, and the word
 /// of that was lost in a crash.
-pub fn stand_in(id: JobId, child: &Job, now: Millis) -> Job {
+pub fn missing_parent_tombstone(id: JobId, child: &Job, now: Millis) -> Job {
     let spec = Spec { depends_on: Box::default(), unique: None, ..Spec::clone(&child.spec) };
     let mut job = initial_state(id, Arc::new(spec), &[], now);
     job.status.state = State::Cancelled;

@@ -44,7 +44,7 @@ impl Default for RetryPolicy {
 
 impl RetryPolicy {
     /// The pause after the `attempt`-th attempt failed (from 1), in milliseconds.
-    pub fn pause_ms(&self, attempt: u32, entropy: Entropy) -> u64 {
+    pub fn backoff_ms(&self, attempt: u32, entropy: Entropy) -> u64 {
         let pause = match self.backoff {
             Backoff::Fixed => self.base_ms,
             Backoff::Exponential => {

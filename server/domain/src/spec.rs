@@ -1,4 +1,4 @@
-//! What a caller said about a job. Only [`crate::NewValues`] makes another one of it, before the
+//! What a caller said about a job. Only [`crate::SpecUpdate`] makes another one of it, before the
 //! job has started.
 
 use std::sync::Arc;
@@ -18,16 +18,16 @@ pub struct Label {
 }
 
 /// What the keys of labels begin with that were copied from payloads. No caller may use it.
-pub const INDEXED_LABEL: &str = "payload.";
+pub const INDEXED_LABEL_PREFIX: &str = "payload.";
 
 impl Label {
     /// It was copied from the payload by an index path of the queue.
     pub fn is_indexed(&self) -> bool {
-        self.key.starts_with(INDEXED_LABEL)
+        self.key.starts_with(INDEXED_LABEL_PREFIX)
     }
 }
 
-/// All that a caller said, with defaults filled in and checked by [`crate::NewJob::admit`].
+/// All that a caller said, with defaults filled in and checked by [`crate::NewJob::into_spec`].
 #[derive(Clone, Debug, PartialEq)]
 pub struct Spec {
     pub queue: Name,

@@ -59,7 +59,7 @@ pub fn held_key(job: &Job) -> Option<(UniqueKey, Option<Millis>)> {
 
 /// What an enqueue does about the holder of its key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum KeyClash {
+pub enum UniqueConflictAction {
     /// The holder is the answer.
     ReturnExisting,
     /// The enqueue is refused.
@@ -69,16 +69,16 @@ pub enum KeyClash {
 }
 
 /// The table of mode and holder's state that is part of the contract.
-pub fn on_clash(mode: UniqueMode, holder: &Job) -> KeyClash {
+pub fn on_unique_conflict(mode: UniqueMode, holder: &Job) -> UniqueConflictAction {
     let state = holder.status.state;
     match mode {
-        UniqueMode::ReturnExisting => KeyClash::ReturnExisting,
-        UniqueMode::Reject => KeyClash::Reject,
+        UniqueMode::ReturnExisting => UniqueConflictAction::ReturnExisting,
+        UniqueMode::Reject => UniqueConflictAction::Reject,
         UniqueMode::ReplacePending | UniqueMode::Debounce if !state.is_waiting() => {
-            KeyClash::ReturnExisting
+            UniqueConflictAction::ReturnExisting
         }
-        UniqueMode::ReplacePending if state == State::Blocked => KeyClash::Replace { due: None },
-        UniqueMode::ReplacePending => KeyClash::Replace { due: Some(holder.status.ready_at) },
-        UniqueMode::Debounce => KeyClash::Replace { due: None },
+        UniqueMode::ReplacePending if state == State::Blocked => UniqueConflictAction::Replace { due: None },
+        UniqueMode::ReplacePending => UniqueConflictAction::Replace { due: Some(holder.status.ready_at) },
+        UniqueMode::Debounce => UniqueConflictAction::Replace { due: None },
     }
 }

@@ -2,11 +2,11 @@
 
 use bytes::Bytes;
 
-use crate::{Millis, NewJob, Spec, Violation};
+use crate::{Millis, NewJob, Spec, FieldViolation};
 
 /// What a caller wants changed; none stays as it is. Unchecked, as [`NewJob`].
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct NewValues {
+pub struct SpecUpdate {
     pub payload: Option<Bytes>,
     /// Empty: the default.
     pub content_type: Option<String>,
@@ -17,7 +17,7 @@ pub struct NewValues {
     pub labels: Option<Vec<(String, String)>>,
 }
 
-impl NewValues {
+impl SpecUpdate {
     /// Nothing is to be changed.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
@@ -30,7 +30,7 @@ impl NewValues {
         path: &str,
         now: Millis,
         payload_max_bytes: u64,
-    ) -> Result<Spec, Vec<Violation>> {
+    ) -> Result<Spec, Vec<FieldViolation>> {
         let run_at = self.run_at.map(|at| at.unwrap_or(now));
         let checked = NewJob {
             queue: spec.queue.to_string(),
@@ -44,7 +44,7 @@ impl NewValues {
             labels: self.labels.clone().unwrap_or_default(),
             ..NewJob::default()
         };
-        let checked = checked.admit(path, "", now, payload_max_bytes)?;
+        let checked = checked.into_spec(path, "", now, payload_max_bytes)?;
         let mut new = spec.clone();
         if self.payload.is_some() {
             new.payload = checked.payload;

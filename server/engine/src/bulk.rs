@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use futures_util::stream::{self, StreamExt};
-use sentinel_domain::limits::BULK_LOOKS;
+use sentinel_domain::limits::BULK_PREVIEW_JOBS;
 use sentinel_domain::{Ack, Filter, Job, JobId, State};
 use sentinel_ledger::PageRequest;
 
@@ -80,7 +80,7 @@ impl Engine {
     ) -> Result<(u64, bool), EngineError> {
         let Some(filter) = action.narrowed(filter)? else { return Ok((0, false)) };
         self.acknowledge_all_known(Ack::Ledger).await?;
-        Ok(self.ledger.matching(filter, BULK_LOOKS as usize).await?)
+        Ok(self.ledger.count_matching(filter, BULK_PREVIEW_JOBS as usize).await?)
     }
 
     /// Does it to a page of the jobs, newest first.
@@ -129,7 +129,7 @@ impl Engine {
             Ok(outcome) => Ok((id, Ok(outcome))),
             Err(
                 EngineError::JobNotFound(_)
-                | EngineError::NotFinal(_)
+                | EngineError::NotTerminal(_)
                 | EngineError::Running(_)
                 | EngineError::Contended,
             ) => Ok((id, Ok(BulkOutcome::Changed))),
@@ -149,7 +149,7 @@ impl Engine {
                 Ok(match cancelled.outcome {
                     CancelOutcome::Cancelled => BulkOutcome::Cancelled,
                     CancelOutcome::Requested => BulkOutcome::Requested,
-                    CancelOutcome::AlreadyFinal => BulkOutcome::Changed,
+                    CancelOutcome::AlreadyTerminal => BulkOutcome::Changed,
                 })
             }
             BulkAction::Retry => self.retry(job.id, None).await.map(|_| BulkOutcome::Retried),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use sentinel_domain::limits::KEY_BYTES;
-use sentinel_domain::{Ack, Command, Decision, Job, JobId, Refusal, State, decide};
+use sentinel_domain::{Ack, Command, Decision, Job, JobId, CommandError, State, decide};
 use sentinel_store::{Conflict, Mutation, Precondition, Transaction, TransactionResult};
 
 use crate::{Engine, EngineError, TRIES};
@@ -13,7 +13,7 @@ use crate::{Engine, EngineError, TRIES};
 pub enum CancelOutcome {
     Cancelled,
     Requested,
-    AlreadyFinal,
+    AlreadyTerminal,
 }
 
 /// What a cancel did, and the job after it.
@@ -39,13 +39,13 @@ impl Engine {
         let mut job = self.get(id).await?;
         for _ in 0..TRIES {
             match decide(&job, &command, self.now()) {
-                Err(Refusal::AlreadyRequested) => {
+                Err(CommandError::CancelAlreadyRequested) => {
                     self.acknowledge_known(&job).await?;
                     return Ok(Cancelled { outcome: CancelOutcome::Requested, job });
                 }
                 Err(_) => {
                     self.acknowledge_known(&job).await?;
-                    return Ok(Cancelled { outcome: CancelOutcome::AlreadyFinal, job });
+                    return Ok(Cancelled { outcome: CancelOutcome::AlreadyTerminal, job });
                 }
                 Ok(decision) => match self.apply(&job, decision, Vec::new()).await? {
                     Applied::Done(job) => {
@@ -67,9 +67,9 @@ impl Engine {
         &self,
         before: &Job,
         decision: Decision,
-        guards: Vec<Precondition>,
+        preconditions: Vec<Precondition>,
     ) -> Result<Applied, EngineError> {
-        let (group, after) = group(before, decision, guards);
+        let (group, after) = group(before, decision, preconditions);
         match self.acknowledge(group, Ack::Store).await? {
             TransactionResult::Committed => Ok(Applied::Done(after)),
             TransactionResult::Conflict(Conflict::Job { current: Some(current), .. }) => {
@@ -82,12 +82,12 @@ impl Engine {
                 Err(EngineError::KeyHeld { holder })
             }
             TransactionResult::Conflict(Conflict::TooManyKinds { queue, .. }) => {
-                let max = sentinel_domain::limits::CLASSES_PER_QUEUE;
+                let max = sentinel_domain::limits::KINDS_PER_QUEUE;
                 Err(EngineError::TooManyKinds { queue, max })
             }
             TransactionResult::Conflict(_)
-            | TransactionResult::Repeated(_)
-            | TransactionResult::RequestReused => Ok(Applied::Changed(self.get(before.id).await?)),
+            | TransactionResult::Replayed(_)
+            | TransactionResult::IdempotencyKeyReused => Ok(Applied::Changed(self.get(before.id).await?)),
         }
     }
 }
@@ -104,10 +104,10 @@ pub(crate) enum Applied {
 pub(crate) fn group(
     before: &Job,
     decision: Decision,
-    mut guards: Vec<Precondition>,
+    mut preconditions: Vec<Precondition>,
 ) -> (Transaction, Arc<Job>) {
     let job = Arc::new(decision.job);
-    guards.push(Precondition::JobVersion { id: before.id, version: before.status.version });
-    let changes = vec![Mutation::Update { job: job.clone(), end: decision.end }];
-    (Transaction { request: None, guards, changes }, job)
+    preconditions.push(Precondition::JobVersion { id: before.id, version: before.status.version });
+    let mutations = vec![Mutation::Update { job: job.clone(), attempt_end: decision.attempt_end }];
+    (Transaction { idempotency: None, preconditions, mutations }, job)
 }

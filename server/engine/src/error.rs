@@ -1,7 +1,7 @@
 //! Why a use-case did not do what was asked. The service turns each into one status.
 
 use sentinel_domain::limits::INGEST_STREAMS;
-use sentinel_domain::{Ack, JobId, Name, State, Violation, WorkerId};
+use sentinel_domain::{Ack, JobId, Name, State, FieldViolation, WorkerId};
 use sentinel_ledger::LedgerError;
 use sentinel_store::StoreError;
 
@@ -9,7 +9,7 @@ use sentinel_store::StoreError;
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
     #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
-    Invalid(Vec<Violation>),
+    Invalid(Vec<FieldViolation>),
     #[error("no job has the id {0}")]
     JobNotFound(JobId),
     #[error("no queue is named {0:?}: create it first, or check the spelling")]
@@ -31,7 +31,7 @@ pub enum EngineError {
     #[error("the request_id was used for a request with another content")]
     RequestReused,
     #[error("the job {0} is not final: it can not be retried")]
-    NotFinal(JobId),
+    NotTerminal(JobId),
     #[error("the job {0} runs: cancel it first")]
     Running(JobId),
     #[error("the job {id} is {state:?}, not SCHEDULED")]
@@ -80,6 +80,6 @@ impl EngineError {
 
     /// One field at fault.
     pub fn invalid(field: impl Into<String>, description: impl Into<String>) -> Self {
-        Self::Invalid(vec![Violation::new(field, description)])
+        Self::Invalid(vec![FieldViolation::new(field, description)])
     }
 }

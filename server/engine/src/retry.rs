@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use sentinel_domain::limits::CLASSES_PER_QUEUE;
+use sentinel_domain::limits::KINDS_PER_QUEUE;
 use sentinel_domain::{Ack, Command, Job, JobId, decide, held_key};
 use sentinel_store::{Conflict, Mutation, Precondition, Transaction, TransactionResult, codec};
 
@@ -24,24 +24,24 @@ impl Engine {
                 // A repeat of this very request finds the job no longer final.
                 Err(_) => return self.retried_before(&job, request).await,
             };
-            let guards = match held_key(&decision.job) {
+            let preconditions = match held_key(&decision.job) {
                 Some((key, _)) if held_key(&job).is_none() => vec![Precondition::KeyFree { key }],
                 _ => Vec::new(),
             };
             let (mut group, after) = match is_hot {
-                true => group(&job, decision, guards),
-                false => brought_back(decision.job, guards),
+                true => group(&job, decision, preconditions),
+                false => brought_back(decision.job, preconditions),
             };
-            group.request = request.as_ref().map(|r| self.memory(r, &[Ok((id, false))]));
+            group.idempotency = request.as_ref().map(|r| self.memory(r, &[Ok((id, false))]));
             match self.acknowledge(group, Ack::Store).await? {
                 TransactionResult::Committed => return Ok(after),
-                TransactionResult::Repeated(_) => return self.known(id).await,
-                TransactionResult::RequestReused => return Err(EngineError::RequestReused),
+                TransactionResult::Replayed(_) => return self.known(id).await,
+                TransactionResult::IdempotencyKeyReused => return Err(EngineError::RequestReused),
                 TransactionResult::Conflict(Conflict::Key { holder: Some(holder), .. }) => {
                     return Err(EngineError::KeyHeld { holder });
                 }
                 TransactionResult::Conflict(Conflict::TooManyKinds { queue, .. }) => {
-                    return Err(EngineError::TooManyKinds { queue, max: CLASSES_PER_QUEUE });
+                    return Err(EngineError::TooManyKinds { queue, max: KINDS_PER_QUEUE });
                 }
                 TransactionResult::Conflict(Conflict::Job { current, .. }) => {
                     is_hot = current.is_some();
@@ -68,19 +68,19 @@ impl Engine {
     ) -> Result<Arc<Job>, EngineError> {
         match self.recall(request.as_ref()).await? {
             Some(bytes) if answers(&bytes, job.id) => self.known(job.id).await,
-            _ => Err(EngineError::NotFinal(job.id)),
+            _ => Err(EngineError::NotTerminal(job.id)),
         }
     }
 }
 
 /// A job that lives only in the ledger comes back as what a retry or a deletion makes of it: its
 /// end is history, and no watcher is shown it again.
-pub(crate) fn brought_back(job: Job, mut guards: Vec<Precondition>) -> (Transaction, Arc<Job>) {
+pub(crate) fn brought_back(job: Job, mut preconditions: Vec<Precondition>) -> (Transaction, Arc<Job>) {
     let spec = codec::encode_spec(&job.spec);
     let job = Arc::new(job);
-    guards.push(Precondition::JobAbsent { id: job.id });
-    let changes = vec![Mutation::Create { job: job.clone(), spec }];
-    (Transaction { request: None, guards, changes }, job)
+    preconditions.push(Precondition::JobAbsent { id: job.id });
+    let mutations = vec![Mutation::Create { job: job.clone(), spec }];
+    (Transaction { idempotency: None, preconditions, mutations }, job)
 }
 
 pub(crate) fn answers(bytes: &[u8], id: JobId) -> bool {

@@ -22,9 +22,9 @@ pub(super) fn end(status: &mut Status, state: State, reason: Reason, now: Millis
 /// The row of the history.
 pub(super) fn ended(job: &Job, lease: &Lease, outcome: AttemptOutcome, now: Millis) -> AttemptEnd {
     AttemptEnd {
-        run: lease.run,
-        attempt: lease.attempt,
-        epoch: lease.epoch,
+        run: lease.id.run,
+        attempt: lease.id.attempt,
+        epoch: lease.id.epoch,
         outcome,
         started_at: job.status.started_at,
         ended_at: now,
@@ -99,21 +99,21 @@ pub(super) fn fail(
     } else if status.attempt >= job.spec.retry.max_attempts {
         end(&mut status, State::Failed, cause, now);
     } else {
-        let pause_ms = match failure.next_delay_ms {
+        let backoff_ms = match failure.next_delay_ms {
             Some(delay_ms) => delay_ms.min(RETRY_CAP_MAX_MS),
-            None => job.spec.retry.pause_ms(status.attempt, failure.entropy),
+            None => job.spec.retry.backoff_ms(status.attempt, failure.entropy),
         };
-        wait(&mut status, cause, pause_ms, now);
+        wait(&mut status, cause, backoff_ms, now);
     }
-    Decision { job: with(job, status), end: Some(end_of_attempt) }
+    Decision { job: with(job, status), attempt_end: Some(end_of_attempt) }
 }
 
 /// Back to waiting: SCHEDULED for the pause, or READY at once.
-fn wait(status: &mut Status, reason: Reason, pause_ms: u64, now: Millis) {
-    status.state = if pause_ms == 0 { State::Ready } else { State::Scheduled };
+fn wait(status: &mut Status, reason: Reason, backoff_ms: u64, now: Millis) {
+    status.state = if backoff_ms == 0 { State::Ready } else { State::Scheduled };
     status.reason = reason;
     status.lease = None;
-    status.ready_at = now.saturating_add_unsigned(pause_ms);
+    status.ready_at = now.saturating_add_unsigned(backoff_ms);
 }
 
 pub(super) fn snooze(
@@ -133,7 +133,7 @@ pub(super) fn snooze(
         status.was_snoozed = true;
         wait(&mut status, Reason::Snoozed, delay_ms.min(DELAY_MAX_MS), now);
     }
-    Decision { job: with(job, status), end: Some(end_of_attempt) }
+    Decision { job: with(job, status), attempt_end: Some(end_of_attempt) }
 }
 
 /// The job was not run: the attempt does not count and its place in the queue stays.
@@ -155,7 +155,7 @@ pub(super) fn hand_back(
         status.reason = Reason::Released;
         status.lease = None;
     }
-    Decision { job: with(job, status), end: Some(end_of_attempt) }
+    Decision { job: with(job, status), attempt_end: Some(end_of_attempt) }
 }
 
 pub(super) fn stop(
@@ -178,7 +178,7 @@ pub(super) fn stop(
     end_of_attempt.started_at = Some(started(lease, started_at, now));
     let mut status = changed(job, now);
     end(&mut status, State::Cancelled, Reason::CancelledByCaller, now);
-    Decision { job: with(job, status), end: Some(end_of_attempt) }
+    Decision { job: with(job, status), attempt_end: Some(end_of_attempt) }
 }
 
 /// The worker is lost. The attempt counts, and so does the crash, since the job may be why.
@@ -202,5 +202,5 @@ pub(super) fn lose(job: &Job, lease: &Lease, now: Millis) -> Decision {
     } else {
         wait(&mut status, Reason::WorkerLost, 0, now);
     }
-    Decision { job: with(job, status), end: Some(end_of_attempt) }
+    Decision { job: with(job, status), attempt_end: Some(end_of_attempt) }
 }

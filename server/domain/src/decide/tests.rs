@@ -6,20 +6,20 @@ use bytes::Bytes;
 
 use super::*;
 use crate::limits::{CHECKPOINT_BYTES, RESULT_BYTES};
-use crate::{JobId, NewJob, Spec, initial_state, next_deadline};
+use crate::{JobId, LeaseId, NewJob, Spec, initial_state, next_deadline};
 
 const SESSION: SessionId = SessionId::from_u128(1);
 
 fn ready(edit: impl FnOnce(&mut NewJob)) -> Job {
     let mut new = NewJob { queue: "q".into(), kind: "k".into(), ..NewJob::default() };
     edit(&mut new);
-    let spec = new.admit("spec", "", 0, 1 << 20).expect("a valid job");
+    let spec = new.into_spec("spec", "", 0, 1 << 20).expect("a valid job");
     initial_state(JobId::from_u128(1), Arc::new(spec), &[], 0)
 }
 
-fn run(job: &Job, now: Millis) -> (Job, Lease) {
+fn run(job: &Job, now: Millis) -> (Job, LeaseId) {
     let job = start(job, SESSION, &"w".into(), now).expect("a ready job");
-    let lease = job.status.lease.expect("a running job has a lease");
+    let lease = job.status.lease.expect("a running job has a lease").id;
     (job, lease)
 }
 
@@ -32,7 +32,7 @@ fn a_snoozed_job_has_started_and_no_longer_expires() {
     let (job, lease) = run(&ready(|new| new.start_deadline = Some(100)), 10);
     let job = after(&job, Command::Snooze { lease, started_at: None, delay_ms: 500 }, 20);
     assert_eq!((job.status.attempt, next_deadline(&job)), (0, None));
-    assert_eq!(decide(&job, &Command::Expire, 200), Err(Refusal::NotDue));
+    assert_eq!(decide(&job, &Command::Expire, 200), Err(CommandError::NotDue));
 }
 
 #[test]
@@ -43,7 +43,7 @@ fn a_snoozed_job_that_is_handed_back_does_not_expire() {
     let (job, lease) = run(&job, 30);
     let job = after(&job, Command::NotReceived { lease }, 40);
     assert_eq!((job.status.attempt, next_deadline(&job)), (0, None));
-    assert_eq!(decide(&job, &Command::Expire, 200), Err(Refusal::NotDue));
+    assert_eq!(decide(&job, &Command::Expire, 200), Err(CommandError::NotDue));
 }
 
 #[test]
@@ -75,8 +75,8 @@ fn a_checkpoint_behind_its_report_is_stale() {
     let succeed = Command::Succeed { lease, started_at: None, result: Bytes::new() };
     let job = after(&job, succeed.clone(), 20);
     let checkpoint = Command::Checkpoint { lease, data: Bytes::new() };
-    assert_eq!(decide(&job, &checkpoint, 30), Err(Refusal::Fenced));
-    assert_eq!(decide(&job, &succeed, 30), Err(Refusal::Duplicate));
+    assert_eq!(decide(&job, &checkpoint, 30), Err(CommandError::Fenced));
+    assert_eq!(decide(&job, &succeed, 30), Err(CommandError::Duplicate));
 }
 
 #[test]
@@ -103,7 +103,7 @@ fn what_a_handler_leaves_is_bounded() {
 
     let keep = |len: u64| Command::Checkpoint { lease, data: vec![0; len as usize].into() };
     assert!(decide(&job, &keep(CHECKPOINT_BYTES), 20).is_ok());
-    assert_eq!(decide(&job, &keep(CHECKPOINT_BYTES + 1), 20), Err(Refusal::CheckpointTooLarge));
+    assert_eq!(decide(&job, &keep(CHECKPOINT_BYTES + 1), 20), Err(CommandError::CheckpointTooLarge));
 }
 
 #[test]
@@ -117,5 +117,5 @@ fn a_retry_starts_over_and_keeps_the_epoch() {
     assert_eq!((status.run, status.attempt, status.epoch), (2, 0, 1));
     assert_eq!((status.started_at, &status.worker, &status.cancel), (None, &None, &None));
     assert_eq!(status.checkpoint.as_deref(), Some(b"half".as_slice()));
-    assert_eq!(decide(&job, &Command::Release { lease }, 40), Err(Refusal::Duplicate));
+    assert_eq!(decide(&job, &Command::Release { lease }, 40), Err(CommandError::Duplicate));
 }

@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use super::{changed, finish, plain, with};
 use crate::deadline::{has_started, start_deadline};
-use crate::{Decision, DependencyFailure, Job, JobId, Millis, Reason, Refusal, Spec, State};
+use crate::{Decision, DependencyFailure, Job, JobId, Millis, Reason, CommandError, Spec, State};
 
-pub(super) fn expire(job: &Job, now: Millis) -> Result<Decision, Refusal> {
+pub(super) fn expire(job: &Job, now: Millis) -> Result<Decision, CommandError> {
     if !job.status.state.is_waiting() {
-        return Err(Refusal::WrongState);
+        return Err(CommandError::WrongState);
     }
     match start_deadline(job) {
         Some(at) if at <= now => {
@@ -16,7 +16,7 @@ pub(super) fn expire(job: &Job, now: Millis) -> Result<Decision, Refusal> {
             finish::end(&mut status, State::Expired, Reason::StartDeadline, now);
             Ok(plain(with(job, status)))
         }
-        _ => Err(Refusal::NotDue),
+        _ => Err(CommandError::NotDue),
     }
 }
 
@@ -25,9 +25,9 @@ pub(super) fn unblock(
     parent: JobId,
     outcome: State,
     now: Millis,
-) -> Result<Decision, Refusal> {
+) -> Result<Decision, CommandError> {
     if !job.status.waiting_for.contains(&parent) || !outcome.is_terminal() {
-        return Err(Refusal::NotWaitingFor);
+        return Err(CommandError::NotWaitingFor);
     }
     let mut status = changed(job, now);
     let spoils = job.spec.on_dependency_failure == DependencyFailure::Cancel;
@@ -44,9 +44,9 @@ pub(super) fn unblock(
 }
 
 /// What a promotion does, before its time; a job that waits between two attempts says why still.
-pub(super) fn run_now(job: &Job, now: Millis) -> Result<Decision, Refusal> {
+pub(super) fn run_now(job: &Job, now: Millis) -> Result<Decision, CommandError> {
     if job.status.state != State::Scheduled {
-        return Err(if job.is_deleted() { Refusal::Deleted } else { Refusal::NotScheduled });
+        return Err(if job.is_deleted() { CommandError::Deleted } else { CommandError::NotScheduled });
     }
     let mut status = changed(job, now);
     status.state = State::Ready;
@@ -57,12 +57,12 @@ pub(super) fn run_now(job: &Job, now: Millis) -> Result<Decision, Refusal> {
 
 /// Only before its first run: an attempt that began shows what it was given. It takes its place
 /// among the waiting anew where the new values ask for another one.
-pub(super) fn update(job: &Job, spec: &Arc<Spec>, now: Millis) -> Result<Decision, Refusal> {
+pub(super) fn update(job: &Job, spec: &Arc<Spec>, now: Millis) -> Result<Decision, CommandError> {
     if job.is_deleted() {
-        return Err(Refusal::Deleted);
+        return Err(CommandError::Deleted);
     }
     if !job.status.state.is_waiting() || has_started(job) {
-        return Err(Refusal::Started);
+        return Err(CommandError::AlreadyStarted);
     }
     let mut status = changed(job, now);
     status.revision += 1;
@@ -79,9 +79,9 @@ pub(super) fn update(job: &Job, spec: &Arc<Spec>, now: Millis) -> Result<Decisio
     Ok(plain(Job { id: job.id, spec: spec.clone(), status }))
 }
 
-pub(super) fn replace(job: &Job, now: Millis) -> Result<Decision, Refusal> {
+pub(super) fn replace(job: &Job, now: Millis) -> Result<Decision, CommandError> {
     if !job.status.state.is_waiting() {
-        return Err(Refusal::WrongState);
+        return Err(CommandError::WrongState);
     }
     let mut status = changed(job, now);
     finish::end(&mut status, State::Cancelled, Reason::Replaced, now);

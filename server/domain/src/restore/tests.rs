@@ -8,7 +8,7 @@ use crate::{JobId, NewJob, Reason, SessionId, State, decide, initial_state, star
 fn ready(on_lost: OnLost) -> Job {
     let new =
         NewJob { queue: "q".into(), kind: "k".into(), on_lost: Some(on_lost), ..NewJob::default() };
-    let spec = new.admit("spec", "", 1_000, 1 << 20).expect("a valid job");
+    let spec = new.into_spec("spec", "", 1_000, 1 << 20).expect("a valid job");
     initial_state(JobId::new(1_000, 0, 1), Arc::new(spec), &[], 1_000)
 }
 
@@ -19,13 +19,13 @@ fn running(on_lost: OnLost) -> Job {
 #[test]
 fn a_running_job_goes_back_uncounted_unless_it_must_not_run_twice() {
     let after = |job: &Job| {
-        decide(job, &on_restore(job).expect("it runs"), 5_000).expect("accepted").job.status
+        decide(job, &restore_command(job).expect("it runs"), 5_000).expect("accepted").job.status
     };
     let retried = after(&running(OnLost::Retry));
     assert_eq!((retried.state, retried.attempt, retried.crashes), (State::Ready, 0, 0));
     let failed = after(&running(OnLost::Fail));
     assert_eq!((failed.state, failed.reason), (State::Failed, Reason::WorkerLost));
-    assert_eq!(on_restore(&ready(OnLost::Retry)), None);
+    assert_eq!(restore_command(&ready(OnLost::Retry)), None);
 }
 
 #[test]

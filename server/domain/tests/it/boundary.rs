@@ -4,7 +4,7 @@
 use proptest::prelude::*;
 use sentinel_domain::limits as l;
 use sentinel_domain::{
-    JobId, Millis, NewJob, Queue, RetryPolicy, Spec, UniqueMode, Violation, initial_state,
+    JobId, Millis, NewJob, Queue, RetryPolicy, Spec, UniqueMode, FieldViolation, initial_state,
     ready_score,
 };
 
@@ -13,10 +13,10 @@ use crate::walk::runner;
 
 const PAYLOAD_MAX_BYTES: u64 = 64;
 
-fn admit(edit: impl FnOnce(&mut NewJob)) -> Result<Spec, Vec<Violation>> {
+fn into_spec(edit: impl FnOnce(&mut NewJob)) -> Result<Spec, Vec<FieldViolation>> {
     let mut new = new_job();
     edit(&mut new);
-    new.admit("specs[3]", "tests", T0, PAYLOAD_MAX_BYTES)
+    new.into_spec("specs[3]", "tests", T0, PAYLOAD_MAX_BYTES)
 }
 
 fn text(len: u64) -> String {
@@ -36,11 +36,11 @@ fn check<T: Clone + std::fmt::Debug>(
     bad: &[T],
 ) {
     for value in good {
-        let answer = admit(|new| set(new, value.clone()));
+        let answer = into_spec(|new| set(new, value.clone()));
         assert!(answer.is_ok(), "{field}: {value:.40?} gives {answer:?}");
     }
     for value in bad {
-        let found = admit(|new| set(new, value.clone())).expect_err("beyond the limit");
+        let found = into_spec(|new| set(new, value.clone())).expect_err("beyond the limit");
         let path = format!("specs[3].{field}");
         assert!(found.iter().all(|v| v.field == path), "{path}: {value:.40?} gives {found:?}");
         let told = found.iter().any(|v| v.description.contains(range));
@@ -118,7 +118,7 @@ fn times() {
 
 #[test]
 fn a_time_in_the_past_is_now() {
-    let spec = admit(|new| new.run_at = Some(T0 - 5_000)).expect("a time in the past");
+    let spec = into_spec(|new| new.run_at = Some(T0 - 5_000)).expect("a time in the past");
     assert_eq!(spec.run_at, T0);
 }
 
@@ -152,14 +152,14 @@ fn unique_keys() {
 
 #[test]
 fn an_answer_stays_short_for_a_key_of_any_length() {
-    let found = admit(|new| new.labels = vec![("é".repeat(1 << 20), String::new())]);
+    let found = into_spec(|new| new.labels = vec![("é".repeat(1 << 20), String::new())]);
     let found = found.expect_err("a key that is too long");
     assert!(found[0].to_string().len() < 200, "{}", found[0].to_string().len());
 }
 
 #[test]
 fn everything_that_is_wrong_is_said_at_once() {
-    let found = admit(|new| {
+    let found = into_spec(|new| {
         (new.queue, new.priority) = (String::new(), 10);
         (new.retry_base_ms, new.delay_ms) = (Some(0), Some(-1));
     });
@@ -172,7 +172,7 @@ fn everything_that_is_wrong_is_said_at_once() {
 #[test]
 fn what_a_caller_leaves_out_is_the_default() {
     let new = NewJob { queue: "q".into(), kind: "k".into(), ..NewJob::default() };
-    let spec = new.admit("spec", "", T0, 0).expect("the least that a caller can say");
+    let spec = new.into_spec("spec", "", T0, 0).expect("the least that a caller can say");
     assert_eq!((spec.retry, spec.priority, spec.run_at), (RetryPolicy::default(), 0, T0));
     assert_eq!((&*spec.content_type, spec.cancel_grace_ms), ("application/json", 30_000));
     assert_eq!(
@@ -181,7 +181,7 @@ fn what_a_caller_leaves_out_is_the_default() {
     );
     let long = NewJob { queue: "q".into(), kind: "k".into(), ..NewJob::default() };
     let long = NewJob { retry_base_ms: Some(l::RETRY_BASE_MAX_MS as i64), ..long };
-    let spec = long.admit("spec", "", T0, 0).expect("a base above the default cap");
+    let spec = long.into_spec("spec", "", T0, 0).expect("a base above the default cap");
     assert_eq!(spec.retry.cap_ms, l::RETRY_BASE_MAX_MS);
 }
 
@@ -221,7 +221,7 @@ fn no_number_from_the_wire_breaks_a_rule() {
     runner(2_000)
         .run(&all, |((run_at, delay_ms, deadline), durations, priority, attempts)| {
             let (timeout, base, cap, ttl, grace) = durations;
-            let answer = admit(|new| {
+            let answer = into_spec(|new| {
                 (new.run_at, new.delay_ms, new.start_deadline) = (run_at, delay_ms, deadline);
                 (new.run_timeout_ms, new.cancel_grace_ms) = (timeout, grace);
                 (new.retry_base_ms, new.retry_cap_ms) = (base, cap);

@@ -1,6 +1,6 @@
 //! Alarms ring at their time, not before, and what they ask for is accepted.
 
-use sentinel_domain::{Command, Job, Millis, State, decide, next_deadline, on_deadline};
+use sentinel_domain::{Command, Job, Millis, State, decide, next_deadline, deadline_command};
 
 use crate::fixture::{ALICE, PARENTS, T0, cancel, enqueue, new_job, start, step};
 use crate::machine::situations;
@@ -8,12 +8,12 @@ use crate::machine::situations;
 /// What every test of a job may ask: also used by the walks.
 pub(crate) fn check(job: &Job) {
     let Some(at) = next_deadline(job) else {
-        assert_eq!(on_deadline(job, i64::MAX, 0), None, "{job:?}");
+        assert_eq!(deadline_command(job, i64::MAX, 0), None, "{job:?}");
         return;
     };
-    assert_eq!(on_deadline(job, at - 1, 0), None, "{job:?}");
+    assert_eq!(deadline_command(job, at - 1, 0), None, "{job:?}");
     for now in [at, at + 1, i64::MAX] {
-        let command = on_deadline(job, now, 0).expect("a command at the time of the alarm");
+        let command = deadline_command(job, now, 0).expect("a command at the time of the alarm");
         let answer = decide(job, &command, now);
         assert!(answer.is_ok(), "{command:?} of an alarm is refused: {answer:?}");
     }
@@ -25,7 +25,7 @@ fn every_situation_has_a_truthful_alarm() {
 }
 
 fn asked(job: &Job, now: Millis) -> Option<Command> {
-    on_deadline(job, now, 9)
+    deadline_command(job, now, 9)
 }
 
 #[test]

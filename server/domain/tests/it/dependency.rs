@@ -22,7 +22,7 @@ fn born(states: &[State], policy: DependencyFailure, delay_ms: i64) -> Job {
         delay_ms: Some(delay_ms),
         ..new_job()
     };
-    let spec = new.admit("spec", "", T0, 0).expect("a valid job");
+    let spec = new.into_spec("spec", "", T0, 0).expect("a valid job");
     let dependencies: Vec<Dependency> = states
         .iter()
         .enumerate()
@@ -64,7 +64,7 @@ fn a_job_runs_when_the_last_of_its_parents_allows_it() {
             let mut known: Vec<State> = parents.iter().map(|parent| parent.0).collect();
             let mut job = born(&known, policy, delay_ms);
             prop_assert_eq!(job.status.state, expected(&known, policy, delay_ms == 0));
-            prop_assert_eq!(invariant::broken(&job), [""; 0]);
+            prop_assert_eq!(invariant::violated(&job), [""; 0]);
             let mut order: Vec<usize> = (0..parents.len()).collect();
             order.sort_by_key(|at| parents[*at].2);
             let mut now = T0;
@@ -79,8 +79,8 @@ fn a_job_runs_when_the_last_of_its_parents_allows_it() {
                 let answer = decide(&job, &command, now);
                 prop_assert_eq!(answer.is_ok(), waits);
                 let Ok(decision) = answer else { continue };
-                prop_assert_eq!(invariant::broken(&decision.job), [""; 0]);
-                prop_assert_eq!(invariant::broken_step(&job, &decision.job), [""; 0]);
+                prop_assert_eq!(invariant::violated(&decision.job), [""; 0]);
+                prop_assert_eq!(invariant::violated_transition(&job, &decision.job), [""; 0]);
                 job = decision.job;
                 let due = now >= T0 + delay_ms;
                 prop_assert_eq!(job.status.state, expected(&known, policy, due));

@@ -4,7 +4,7 @@
 use std::collections::HashSet;
 use std::hash::Hash;
 
-use sentinel_domain::{Command, JobId, Lease, Millis, NewJob, OnLost, SessionId, State};
+use sentinel_domain::{Command, JobId, LeaseId, Millis, NewJob, OnLost, SessionId, State};
 
 use crate::fixture::{ALICE, BOB, PARENTS, T0, cancel, enqueue, failure, new_job, succeed};
 use crate::walk::Life;
@@ -13,7 +13,7 @@ use crate::walk::Life;
 const STEPS_MS: [Millis; 3] = [0, 1_000, 6_000];
 
 /// Of one lease: how its worker may report, in time or late.
-fn reports(lease: Lease) -> Vec<Command> {
+fn reports(lease: LeaseId) -> Vec<Command> {
     let started_at = None;
     let fail = |retryable| Command::Fail { lease, started_at, failure: failure(retryable, None) };
     vec![
@@ -39,8 +39,8 @@ fn all(life: &Life) -> Vec<Command> {
         cancel(),
         Command::Revoke,
         Command::TimeOut { entropy: u32::MAX },
-        Command::Lose { session: ALICE },
-        Command::Lose { session: BOB },
+        Command::MarkLost { session: ALICE },
+        Command::MarkLost { session: BOB },
         unblock(PARENTS[0], State::Succeeded),
         unblock(PARENTS[0], State::Failed),
         Command::Replace,
@@ -52,7 +52,7 @@ fn all(life: &Life) -> Vec<Command> {
     life.leases.iter().rev().take(2).for_each(|lease| commands.extend(reports(*lease)));
     if let Some(lease) = life.leases.last() {
         let session = if lease.session == ALICE { BOB } else { ALICE };
-        commands.extend(reports(Lease { session, ..*lease }));
+        commands.extend(reports(LeaseId { session, ..*lease }));
     }
     commands
 }
@@ -63,12 +63,12 @@ fn shape(life: &Life, now: Millis) -> impl Eq + Hash + use<> {
     let (spec, s) = (&life.job.spec, &life.job.status);
     let ahead = |at: Millis| (at - now).max(0);
     let ago = |at: Millis| (now - at).min(STEPS_MS[2]);
-    let recorded = s.recorded.map(|(epoch, session)| ((s.epoch - epoch).min(2), session));
+    let recorded = s.recorded_lease.map(|(epoch, session)| ((s.epoch - epoch).min(2), session));
     let stale = life.leases.iter().rev().nth(1).map(|lease| lease.session);
     (
         (s.state, s.reason, s.run.min(2), s.attempt, s.crashes, s.waiting_for.clone()),
         (ahead(s.ready_at), spec.start_deadline.map(ahead), s.started_at.is_some()),
-        (s.lease.map(|lease| (ago(lease.granted_at), lease.session)), recorded, stale),
+        (s.lease.map(|lease| (ago(lease.granted_at), lease.id.session)), recorded, stale),
         (s.cancel.as_ref().map(|cancel| ago(cancel.at)), s.error.is_some()),
         (s.checkpoint.is_some(), s.result.is_some(), s.epoch.min(2)),
     )

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use sentinel_domain::{
-    Command, Dependency, Failure, Job, JobError, JobId, Lease, Millis, NewJob, SessionId, State,
+    Command, Dependency, Failure, Job, JobError, JobId, LeaseId, Millis, NewJob, SessionId, State,
     decide, initial_state,
 };
 
@@ -30,7 +30,7 @@ pub(crate) fn new_job() -> NewJob {
 
 /// A job as enqueued; what it depends on is not final.
 pub(crate) fn enqueue(new: NewJob) -> Job {
-    let spec = new.admit("spec", "tests", T0, 1 << 20).expect("a valid job");
+    let spec = new.into_spec("spec", "tests", T0, 1 << 20).expect("a valid job");
     let dependencies: Vec<Dependency> =
         spec.depends_on.iter().map(|id| Dependency { id: *id, state: State::Running }).collect();
     initial_state(JobId::from_u128(0x1), Arc::new(spec), &dependencies, T0)
@@ -48,8 +48,8 @@ pub(crate) fn start(job: &Job, session: SessionId, now: Millis) -> Job {
     step(job, &Command::Start { session, worker: "worker-1".into() }, now)
 }
 
-pub(crate) fn lease(job: &Job) -> Lease {
-    job.status.lease.expect("a running job")
+pub(crate) fn lease(job: &Job) -> LeaseId {
+    job.status.lease.expect("a running job").id
 }
 
 pub(crate) fn error(retryable: bool) -> JobError {
@@ -60,11 +60,11 @@ pub(crate) fn failure(retryable: bool, next_delay_ms: Option<u64>) -> Failure {
     Failure { error: error(retryable), next_delay_ms, timed_out: false, entropy: 0 }
 }
 
-pub(crate) fn fail(lease: Lease) -> Command {
+pub(crate) fn fail(lease: LeaseId) -> Command {
     Command::Fail { lease, started_at: None, failure: failure(true, None) }
 }
 
-pub(crate) fn succeed(lease: Lease) -> Command {
+pub(crate) fn succeed(lease: LeaseId) -> Command {
     Command::Succeed { lease, started_at: None, result: "done".into() }
 }
 

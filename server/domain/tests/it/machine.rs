@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use sentinel_domain::{
-    Command, Job, JobId, Lease, Millis, NewJob, NewValues, OnLost, Refusal, SessionId, State,
+    Command, Job, JobId, LeaseId, Millis, NewJob, SpecUpdate, OnLost, CommandError, SessionId, State,
     decide, limits,
 };
 
@@ -20,12 +20,12 @@ pub(crate) const NOW: Millis = T0 + 10_000;
 pub(crate) struct Situation {
     pub name: &'static str,
     pub job: Job,
-    pub lease: Lease,
+    pub lease: LeaseId,
 }
 
 /// A lease that no fixture ever gave.
-fn stale() -> Lease {
-    Lease { run: 1, attempt: 1, epoch: 1, session: BOB, granted_at: T0 }
+fn stale() -> LeaseId {
+    LeaseId { run: 1, attempt: 1, epoch: 1, session: BOB }
 }
 
 fn running(edit: impl FnOnce(&mut NewJob)) -> Job {
@@ -43,7 +43,7 @@ fn waiting(edit: impl FnOnce(&mut NewJob)) -> Job {
 fn crashed_twice() -> Job {
     let mut job = running(|new| new.max_attempts = 10);
     for at in [NOW - 4_000, NOW - 3_000] {
-        job = start(&step(&job, &Command::Lose { session: ALICE }, at), ALICE, at);
+        job = start(&step(&job, &Command::MarkLost { session: ALICE }, at), ALICE, at);
     }
     job
 }
@@ -117,7 +117,7 @@ pub(crate) struct Question {
 }
 
 /// All commands, with the lease and the spec that the situation gave.
-pub(crate) fn questions(lease: Lease, job: &Job) -> Vec<Question> {
+pub(crate) fn questions(lease: LeaseId, job: &Job) -> Vec<Question> {
     let ask = |name, command| Question { name, command };
     let mut all = from_outside();
     all.extend(updates(job));
@@ -142,7 +142,7 @@ pub(crate) fn questions(lease: Lease, job: &Job) -> Vec<Question> {
         ask("Checkpoint", Command::Checkpoint { lease, data: "half".into() }),
         ask("Checkpoint, too large", Command::Checkpoint { lease, data: checkpoint_too_large() }),
     ]);
-    let other = Lease { session: SessionId::from_u128(0xe7e), ..lease };
+    let other = LeaseId { session: SessionId::from_u128(0xe7e), ..lease };
     all.extend([
         ask("Succeed, stale lease", succeed(other)),
         ask("Fail, stale lease", fail(other)),
@@ -169,8 +169,8 @@ fn from_outside() -> Vec<Question> {
         ask("Cancel", cancel()),
         ask("Revoke", Command::Revoke),
         ask("TimeOut", Command::TimeOut { entropy: 0 }),
-        ask("Lose", Command::Lose { session: ALICE }),
-        ask("Lose, another session", Command::Lose { session: BOB }),
+        ask("Lose", Command::MarkLost { session: ALICE }),
+        ask("Lose, another session", Command::MarkLost { session: BOB }),
         ask("Retry", Command::Retry),
         ask("RunNow", Command::RunNow),
         ask("Delete", Command::Delete),
@@ -178,17 +178,17 @@ fn from_outside() -> Vec<Question> {
 }
 
 fn updates(job: &Job) -> [Question; 3] {
-    let with = |values: NewValues| {
+    let with = |values: SpecUpdate| {
         let spec = values.apply(&job.spec, "spec", NOW, limits::PAYLOAD_MAX_BYTES);
         // Some have a start deadline that lies before the new time.
         Command::Update { spec: spec.map_or_else(|_| job.spec.clone(), Arc::new) }
     };
-    let at = |run_at| NewValues { run_at: Some(run_at), ..NewValues::default() };
-    let other = NewValues {
+    let at = |run_at| SpecUpdate { run_at: Some(run_at), ..SpecUpdate::default() };
+    let other = SpecUpdate {
         payload: Some("other".into()),
         priority: Some(7),
         labels: Some(vec![("shop".into(), "42".into())]),
-        ..NewValues::default()
+        ..SpecUpdate::default()
     };
     [
         Question { name: "Update", command: with(other) },
@@ -197,11 +197,11 @@ fn updates(job: &Job) -> [Question; 3] {
     ]
 }
 
-fn with_failure(lease: Lease, failure: sentinel_domain::Failure) -> Command {
+fn with_failure(lease: LeaseId, failure: sentinel_domain::Failure) -> Command {
     Command::Fail { lease, started_at: None, failure }
 }
 
-fn too_large(lease: Lease) -> Command {
+fn too_large(lease: LeaseId) -> Command {
     let result: Bytes = vec![0; limits::RESULT_BYTES as usize + 1].into();
     Command::Succeed { lease, started_at: None, result }
 }
@@ -215,7 +215,7 @@ pub(crate) struct Cell {
     pub situation: &'static str,
     pub from: State,
     pub question: &'static str,
-    pub answer: Result<sentinel_domain::Decision, Refusal>,
+    pub answer: Result<sentinel_domain::Decision, CommandError>,
     pub before: Job,
 }
 

@@ -12,7 +12,7 @@ fn policy(backoff: Backoff, jitter: Jitter) -> RetryPolicy {
 #[test]
 fn the_pause_grows_to_its_cap() {
     let pauses =
-        |backoff| [1, 2, 3, 4, 1_000].map(|n| policy(backoff, Jitter::None).pause_ms(n, 0));
+        |backoff| [1, 2, 3, 4, 1_000].map(|n| policy(backoff, Jitter::None).backoff_ms(n, 0));
     assert_eq!(pauses(Backoff::Exponential), [100, 200, 400, 450, 450]);
     assert_eq!(pauses(Backoff::Fixed), [100; 5]);
 }
@@ -22,9 +22,9 @@ fn full_jitter_reaches_both_ends() {
     for base_ms in [1, 2, 1_000, limits::RETRY_CAP_MAX_MS] {
         let policy =
             RetryPolicy { base_ms, cap_ms: base_ms, ..policy(Backoff::Fixed, Jitter::Full) };
-        assert_eq!(policy.pause_ms(1, 0), 0);
-        assert_eq!(policy.pause_ms(1, u32::MAX), base_ms);
-        let middle = policy.pause_ms(1, u32::MAX / 2 + 1);
+        assert_eq!(policy.backoff_ms(1, 0), 0);
+        assert_eq!(policy.backoff_ms(1, u32::MAX), base_ms);
+        let middle = policy.backoff_ms(1, u32::MAX / 2 + 1);
         assert!(middle.abs_diff(base_ms / 2) <= 1, "{middle} of {base_ms}");
     }
 }
@@ -37,7 +37,7 @@ fn any_policy_pauses_between_nothing_and_its_cap() {
             let backoff = if fixed { Backoff::Fixed } else { Backoff::Exponential };
             let jitter = if full { Jitter::Full } else { Jitter::None };
             let policy = RetryPolicy { max_attempts: 9, backoff, base_ms, cap_ms, jitter };
-            prop_assert!(policy.pause_ms(attempt, entropy) <= cap_ms);
+            prop_assert!(policy.backoff_ms(attempt, entropy) <= cap_ms);
             Ok(())
         })
         .expect("no pause is above its cap");

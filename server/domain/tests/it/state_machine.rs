@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use sentinel_domain::{Command, Decision, Refusal, State, UniqueMode, invariant};
+use sentinel_domain::{Command, Decision, CommandError, State, UniqueMode, invariant};
 
 use crate::document::{filled, must_say};
 use crate::machine::{Cell, NOW, cells, questions, situations, spelled};
@@ -15,10 +15,10 @@ fn state(state: State) -> String {
 fn summary(cell: &Cell) -> String {
     match &cell.answer {
         Err(refusal) => format!("refused {refusal:?}"),
-        Ok(Decision { job, end }) => {
+        Ok(Decision { job, attempt_end: end }) => {
             let s = &job.status;
             let due = s.ready_at - NOW;
-            let recorded = s.recorded != cell.before.status.recorded;
+            let recorded = s.recorded_lease != cell.before.status.recorded_lease;
             let outcome = end.as_ref().map(|end| end.outcome);
             format!(
                 "{} reason={:?} run={} attempt={} crashes={} epoch={} due={due:+} cancel={} recorded={} end={}",
@@ -65,7 +65,7 @@ fn command_name(command: &Command) -> &'static str {
         Command::Checkpoint { .. } => "Checkpoint",
         Command::Cancel { .. } => "Cancel",
         Command::Revoke => "Revoke",
-        Command::Lose { .. } => "Lose",
+        Command::MarkLost { .. } => "Lose",
         Command::TimeOut { .. } => "TimeOut",
         Command::Unblock { .. } => "Unblock",
         Command::Replace => "Replace",
@@ -90,30 +90,30 @@ fn the_table_has_every_state_command_and_refusal() {
     assert_eq!(refused, REFUSALS.iter().map(|r| format!("{r:?}")).collect());
 }
 
-const REFUSALS: [Refusal; 13] = [
-    Refusal::Fenced,
-    Refusal::Duplicate,
-    Refusal::AlreadyFinal,
-    Refusal::NotFinal,
-    Refusal::AlreadyRequested,
-    Refusal::NotDue,
-    Refusal::NotWaitingFor,
-    Refusal::WrongState,
-    Refusal::CheckpointTooLarge,
-    Refusal::NotScheduled,
-    Refusal::Started,
-    Refusal::Running,
-    Refusal::Deleted,
+const REFUSALS: [CommandError; 13] = [
+    CommandError::Fenced,
+    CommandError::Duplicate,
+    CommandError::AlreadyTerminal,
+    CommandError::NotTerminal,
+    CommandError::CancelAlreadyRequested,
+    CommandError::NotDue,
+    CommandError::NotWaitingFor,
+    CommandError::WrongState,
+    CommandError::CheckpointTooLarge,
+    CommandError::NotScheduled,
+    CommandError::AlreadyStarted,
+    CommandError::StillRunning,
+    CommandError::Deleted,
 ];
 
 #[test]
 fn what_is_asked_keeps_every_invariant() {
     for cell in cells() {
-        assert_eq!(invariant::broken(&cell.before), [""; 0], "{}", cell.situation);
+        assert_eq!(invariant::violated(&cell.before), [""; 0], "{}", cell.situation);
         if let Ok(decision) = &cell.answer {
             let name = format!("{} / {}", cell.situation, cell.question);
-            assert_eq!(invariant::broken(&decision.job), [""; 0], "{name}");
-            assert_eq!(invariant::broken_step(&cell.before, &decision.job), [""; 0], "{name}");
+            assert_eq!(invariant::violated(&decision.job), [""; 0], "{name}");
+            assert_eq!(invariant::violated_transition(&cell.before, &decision.job), [""; 0], "{name}");
         }
     }
 }

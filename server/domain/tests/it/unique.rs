@@ -1,8 +1,8 @@
 //! Who holds a unique key, and what an enqueue under it does.
 
 use sentinel_domain::{
-    Command, Job, JobId, KeyClash, NewJob, Reason, State, UniqueKey, UniqueMode, UniqueScope,
-    held_key, initial_state, on_clash, unique_key,
+    Command, Job, JobId, UniqueConflictAction, NewJob, Reason, State, UniqueKey, UniqueMode, UniqueScope,
+    held_key, initial_state, on_unique_conflict, unique_key,
 };
 
 use crate::fixture::{
@@ -45,12 +45,12 @@ fn holders(ttl_ms: Option<i64>) -> Vec<(&'static str, Job)> {
     ]
 }
 
-fn said(clash: KeyClash) -> &'static str {
+fn said(clash: UniqueConflictAction) -> &'static str {
     match clash {
-        KeyClash::ReturnExisting => "answers the holder",
-        KeyClash::Reject => "ALREADY_EXISTS",
-        KeyClash::Replace { due: Some(_) } => "replaces it, keeps its due time",
-        KeyClash::Replace { due: None } => "replaces it, own due time",
+        UniqueConflictAction::ReturnExisting => "answers the holder",
+        UniqueConflictAction::Reject => "ALREADY_EXISTS",
+        UniqueConflictAction::Replace { due: Some(_) } => "replaces it, keeps its due time",
+        UniqueConflictAction::Replace { due: None } => "replaces it, own due time",
     }
 }
 
@@ -59,7 +59,7 @@ pub(crate) fn table() -> Vec<(String, Vec<&'static str>)> {
     let until = T0 + 60_000;
     let mut rows = Vec::new();
     for ((name, free), (_, timed)) in holders(None).into_iter().zip(holders(Some(60_000))) {
-        let answers = |job: &Job| UniqueMode::ALL.map(|mode| said(on_clash(mode, job))).to_vec();
+        let answers = |job: &Job| UniqueMode::ALL.map(|mode| said(on_unique_conflict(mode, job))).to_vec();
         let row = match (held_key(&free), held_key(&timed)) {
             (Some((_, None)), Some((_, Some(at)))) if at == until => {
                 (name.to_owned(), answers(&free))
@@ -95,16 +95,16 @@ fn only_a_waiting_holder_is_replaced() {
         let state = job.status.state;
         for mode in UniqueMode::ALL {
             let expected = match mode {
-                UniqueMode::Reject => KeyClash::Reject,
+                UniqueMode::Reject => UniqueConflictAction::Reject,
                 UniqueMode::ReplacePending if matches!(state, State::Scheduled | State::Ready) => {
-                    KeyClash::Replace { due: Some(job.status.ready_at) }
+                    UniqueConflictAction::Replace { due: Some(job.status.ready_at) }
                 }
                 UniqueMode::ReplacePending | UniqueMode::Debounce if state.is_waiting() => {
-                    KeyClash::Replace { due: None }
+                    UniqueConflictAction::Replace { due: None }
                 }
-                _ => KeyClash::ReturnExisting,
+                _ => UniqueConflictAction::ReturnExisting,
             };
-            assert_eq!(on_clash(mode, &job), expected, "{name} under {mode:?}");
+            assert_eq!(on_unique_conflict(mode, &job), expected, "{name} under {mode:?}");
             let replaced = sentinel_domain::decide(&job, &Command::Replace, T0 + 2);
             assert_eq!(replaced.is_ok(), state.is_waiting(), "{name}");
         }
@@ -114,11 +114,11 @@ fn only_a_waiting_holder_is_replaced() {
 #[test]
 fn a_job_that_replaces_another_one_takes_its_place() {
     let holder = keyed(|_| ());
-    let KeyClash::Replace { due: Some(due) } = on_clash(UniqueMode::ReplacePending, &holder) else {
+    let UniqueConflictAction::Replace { due: Some(due) } = on_unique_conflict(UniqueMode::ReplacePending, &holder) else {
         panic!("a ready holder gives its due time")
     };
     let later = T0 + 60_000;
-    let mut spec = new_job().admit("spec", "", later, 0).expect("a valid job");
+    let mut spec = new_job().into_spec("spec", "", later, 0).expect("a valid job");
     spec.run_at = due;
     let job = initial_state(JobId::from_u128(2), spec.into(), &[], later);
     assert_eq!((job.status.state, job.status.ready_at), (State::Ready, T0));

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngSeed, TestRunner};
 use sentinel_domain::{
-    Command, Decision, Failure, Job, Lease, Millis, NewJob, OnLost, Refusal, SessionId, State,
+    Command, Decision, Failure, Job, LeaseId, Millis, NewJob, OnLost, CommandError, State,
     decide, invariant, limits,
 };
 
@@ -23,7 +23,7 @@ pub(crate) fn runner(cases: u32) -> TestRunner {
 pub(crate) struct Life {
     pub(crate) job: Job,
     /// Every lease that was ever given, oldest first.
-    pub(crate) leases: Vec<Lease>,
+    pub(crate) leases: Vec<LeaseId>,
     /// Epochs whose report was accepted.
     reported: BTreeSet<u64>,
     /// Runs that have their final record.
@@ -62,15 +62,15 @@ impl Life {
         }
     }
 
-    fn check_refusal(&self, command: &Command, refusal: Refusal) {
+    fn check_refusal(&self, command: &Command, refusal: CommandError) {
         let state = self.job.status.state;
         if let Some(lease) = lease_of(command) {
-            let live = self.job.status.lease.is_some_and(|live| right(live) == right(lease));
+            let live = self.job.status.lease.is_some_and(|live| live.id == lease);
             assert!(
-                !live || refusal == Refusal::CheckpointTooLarge,
+                !live || refusal == CommandError::CheckpointTooLarge,
                 "the live lease is refused: {command:?} {refusal:?} {self:?}"
             );
-            if refusal == Refusal::Duplicate {
+            if refusal == CommandError::Duplicate {
                 assert!(self.reported.contains(&lease.epoch), "{lease:?} never reported: {self:?}");
             }
         }
@@ -89,12 +89,12 @@ impl Life {
     fn check_decision(&self, command: &Command, decision: &Decision, now: Millis) {
         let (before, after) = (&self.job.status, &decision.job.status);
         let told = || format!("{command:?} at {now}: {self:?} became {after:?}");
-        assert_eq!(invariant::broken(&decision.job), [""; 0], "{}", told());
-        assert_eq!(invariant::broken_step(&self.job, &decision.job), [""; 0], "{}", told());
+        assert_eq!(invariant::violated(&decision.job), [""; 0], "{}", told());
+        assert_eq!(invariant::violated_transition(&self.job, &decision.job), [""; 0], "{}", told());
         if let Some(lease) = lease_of(command) {
             assert_eq!(
-                before.lease.map(right),
-                Some(right(lease)),
+                before.lease.map(|live| live.id),
+                Some(lease),
                 "a stale lease changed a job: {}",
                 told()
             );
@@ -119,9 +119,9 @@ impl Life {
         let (before, after) = (&self.job.status, &decision.job.status);
         let over = before.lease.is_some() && after.lease.is_none();
         let row = over && after.state != State::Succeeded;
-        assert_eq!(decision.end.is_some(), row, "{command:?}: {self:?} became {after:?}");
-        if let Some(end) = &decision.end {
-            assert_eq!(Some(end.epoch), before.lease.map(|lease| lease.epoch));
+        assert_eq!(decision.attempt_end.is_some(), row, "{command:?}: {self:?} became {after:?}");
+        if let Some(end) = &decision.attempt_end {
+            assert_eq!(Some(end.epoch), before.lease.map(|lease| lease.id.epoch));
             assert_eq!((end.run, end.attempt), (before.run, before.attempt));
             assert!(end.started_at.is_none_or(|at| at <= end.ended_at) && end.ended_at == now);
         }
@@ -133,8 +133,8 @@ impl Life {
                 }
                 _ => self.job.spec.retry.cap_ms,
             };
-            let pause_ms = u64::try_from(after.ready_at - now).expect("a pause is not negative");
-            assert!((1..=longest_ms).contains(&pause_ms), "{command:?} waits {pause_ms} ms");
+            let backoff_ms = u64::try_from(after.ready_at - now).expect("a pause is not negative");
+            assert!((1..=longest_ms).contains(&backoff_ms), "{command:?} waits {backoff_ms} ms");
         }
     }
 
@@ -145,7 +145,7 @@ impl Life {
         }
         if let (None, Some(lease)) = (before.lease, after.lease) {
             self.begun += 1;
-            self.leases.push(lease);
+            self.leases.push(lease.id);
         }
         let gives_back = matches!(
             command,
@@ -157,7 +157,7 @@ impl Life {
         if let (Some(lease), true) = (before.lease, after.lease.is_none()) {
             let by_report = lease_of(command).is_some();
             if by_report && !matches!(command, Command::NotReceived { .. }) {
-                self.reported.insert(lease.epoch);
+                self.reported.insert(lease.id.epoch);
             }
         }
         if after.state.is_terminal() && !before.state.is_terminal() {
@@ -167,12 +167,7 @@ impl Life {
     }
 }
 
-/// What makes two leases the same right; a worker does not say when it was granted.
-fn right(lease: Lease) -> (u32, u32, u64, SessionId) {
-    (lease.run, lease.attempt, lease.epoch, lease.session)
-}
-
-fn lease_of(command: &Command) -> Option<Lease> {
+fn lease_of(command: &Command) -> Option<LeaseId> {
     match command {
         Command::NotReceived { lease }
         | Command::Release { lease }
@@ -188,14 +183,14 @@ fn lease_of(command: &Command) -> Option<Lease> {
 /// Random numbers that [`command`] makes a command of.
 type Throw = (u8, u8, u32, Option<u64>, Option<Millis>);
 
-/// A command about the live lease most of the time, else about an old or a unknown_fields one.
+/// A command about the live lease most of the time, else about an old or an unknown one.
 fn command(life: &Life, (kind, which, entropy, delay_ms, started_at): Throw) -> Command {
-    let unknown_fields = Lease { run: 1, attempt: 1, epoch: 1, session: BOB, granted_at: T0 };
+    let unknown_lease = LeaseId { run: 1, attempt: 1, epoch: 1, session: BOB };
     let lease = match which % 8 {
-        0 => unknown_fields,
-        1 => life.leases.first().copied().unwrap_or(unknown_fields),
-        2 => Lease { session: BOB, ..life.leases.last().copied().unwrap_or(unknown_fields) },
-        _ => life.leases.last().copied().unwrap_or(unknown_fields),
+        0 => unknown_lease,
+        1 => life.leases.first().copied().unwrap_or(unknown_lease),
+        2 => LeaseId { session: BOB, ..life.leases.last().copied().unwrap_or(unknown_lease) },
+        _ => life.leases.last().copied().unwrap_or(unknown_lease),
     };
     let session = if which % 3 == 0 { BOB } else { ALICE };
     let failed = |retryable, timed_out| Command::Fail {
@@ -218,7 +213,7 @@ fn command(life: &Life, (kind, which, entropy, delay_ms, started_at): Throw) -> 
         15 => Command::Checkpoint { lease, data: "half".into() },
         16 => cancel(),
         17 => Command::Revoke,
-        18 => Command::Lose { session },
+        18 => Command::MarkLost { session },
         19 => Command::TimeOut { entropy },
         20 => Command::Unblock { parent: PARENTS[usize::from(which) % 2], outcome },
         21 => Command::Replace,
@@ -255,8 +250,8 @@ fn a_random_life_breaks_no_rule() {
     let walk = |(new, steps): (NewJob, Vec<(Throw, Millis)>)| {
         let mut life = Life::new(enqueue(new));
         let mut now = T0;
-        for (throw, pause_ms) in steps {
-            now += pause_ms;
+        for (throw, backoff_ms) in steps {
+            now += backoff_ms;
             let command = command(&life, throw);
             life.ask(&command, now);
             // Timers are never lost for long, so that walks do not stand still.
@@ -277,12 +272,12 @@ fn a_live_lease_always_succeeds() {
         .run(&(spec(), steps), |(new, steps)| {
             let mut life = Life::new(enqueue(new));
             let mut now = T0;
-            for (throw, pause_ms) in steps {
-                now += pause_ms;
+            for (throw, backoff_ms) in steps {
+                now += backoff_ms;
                 let command = command(&life, throw);
                 life.ask(&command, now);
             }
-            if let Some(lease) = life.job.status.lease {
+            if let Some(lease) = life.job.status.lease.map(|lease| lease.id) {
                 let succeed = Command::Succeed { lease, started_at: None, result: "r".into() };
                 prop_assert!(life.ask(&succeed, now));
                 prop_assert_eq!(life.job.status.state, State::Succeeded);
