@@ -1,7 +1,7 @@
-//! A binary that embeds the panel is built anew when the panel was.
+//! Makes Cargo rebuild a binary with an embedded panel when the panel was rebuilt.
 
 fn main() {
-    // A debug build reads the files when they are asked for.
+    // A debug build reads the files at run time.
     let embeds = std::env::var("PROFILE").is_ok_and(|profile| profile == "release");
     println!("cargo::rerun-if-changed={}", if embeds { "panel/dist" } else { "build.rs" });
 }

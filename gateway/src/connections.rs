@@ -1,5 +1,5 @@
-//! Connections within bounds: how many there are, how long one may take to say what it wants,
-//! and how long one that went silent keeps its place.
+//! Accepts HTTP connections within the limits: the number of connections, the time to send a
+//! request head, and the time a connection may stay idle.
 
 use std::convert::Infallible;
 use std::io;
@@ -22,84 +22,86 @@ use tower::ServiceExt as _;
 
 use crate::settings::Limits;
 
-/// After an accept that failed, mostly for want of file descriptors: without a pause the
-/// loop would take a processor to itself.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// The pause after a failed accept. The usual cause is a lack of file descriptors; without a
+/// pause the loop would spin.
+const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(100);
 
-/// How long the network may keep what was sent to a client that does not say it has it.
-const SILENCE: Duration = Duration::from_secs(30);
+/// How long sent data may stay unacknowledged before the connection is closed.
+const TCP_USER_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// How long answers may go on after the stop. Streams end at once with the server's.
-const LAST_ANSWERS: Duration = Duration::from_secs(2);
+/// How long requests may take to finish after the shutdown began. Streams close sooner when the
+/// server shuts down as well.
+const SHUTDOWN_GRACE: Duration = Duration::from_secs(2);
 
-/// Serves until `stop`.
+/// Serves until `stop` is cancelled.
 pub(crate) async fn serve(
     listener: TcpListener,
     router: Router,
     limits: Limits,
     stop: CancellationToken,
 ) -> io::Result<()> {
-    let slots = Arc::new(Semaphore::new(limits.connections_max));
+    let permits = Arc::new(Semaphore::new(limits.connections_max));
     let mut connections = JoinSet::new();
     loop {
-        let accepted = async {
-            let slot = slots.clone().acquire_owned().await.expect("nobody closes the semaphore");
-            (slot, listener.accept().await)
+        let accept = async {
+            let permit = permits.clone().acquire_owned().await.expect("the semaphore stays open");
+            (permit, listener.accept().await)
         };
         tokio::select! {
             () = stop.cancelled() => break,
             Some(_) = connections.join_next() => {}
-            (slot, accepted) = accepted => match accepted {
+            (permit, accepted) = accept => match accepted {
                 Ok((stream, peer)) => {
                     let router = router.clone();
                     let stop = stop.clone();
                     connections.spawn(async move {
-                        connection(stream, peer, router, (limits, stop)).await;
-                        drop(slot);
+                        serve_connection(stream, peer, router, (limits, stop)).await;
+                        drop(permit);
                     });
                 }
                 Err(error) => {
-                    tracing::warn!(%error, "a connection was not accepted");
-                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                    tracing::warn!(%error, "accepting a connection failed, retrying");
+                    tokio::time::sleep(ACCEPT_RETRY_DELAY).await;
                 }
             },
         }
     }
-    let ended = async { while connections.join_next().await.is_some() {} };
-    // What is left is dropped with the set.
-    let _ = tokio::time::timeout(LAST_ANSWERS, ended).await;
+    let finished = async { while connections.join_next().await.is_some() {} };
+    // Dropping the set closes the connections that are still open.
+    let _ = tokio::time::timeout(SHUTDOWN_GRACE, finished).await;
     Ok(())
 }
 
-async fn connection(
+async fn serve_connection(
     stream: TcpStream,
     peer: SocketAddr,
     router: Router,
     (limits, stop): (Limits, CancellationToken),
 ) {
-    let patient = rustix::net::sockopt::set_tcp_user_timeout(&stream, SILENCE.as_millis() as u32);
-    if let Err(error) = stream.set_nodelay(true).and(patient.map_err(io::Error::from)) {
-        tracing::debug!(%error, "an option of the socket was not set");
+    let timeout_ms = TCP_USER_TIMEOUT.as_millis() as u32;
+    let user_timeout = rustix::net::sockopt::set_tcp_user_timeout(&stream, timeout_ms);
+    if let Err(error) = stream.set_nodelay(true).and(user_timeout.map_err(io::Error::from)) {
+        tracing::debug!(%error, "setting a socket option failed");
     }
     let service = service_fn(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(ConnectInfo(peer));
-        let answer = router.clone().oneshot(request.map(Body::new));
-        async move { answer.await.map_err(|never: Infallible| match never {}) }
+        let response = router.clone().oneshot(request.map(Body::new));
+        async move { response.await.map_err(|never: Infallible| match never {}) }
     });
-    let serving = hyper::server::conn::http1::Builder::new()
+    let connection = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(limits.head_timeout)
         .max_buf_size(64 << 10)
         .serve_connection(TokioIo::new(stream), service);
-    tokio::pin!(serving);
-    let ended = tokio::select! {
-        ended = &mut serving => ended,
+    tokio::pin!(connection);
+    let result = tokio::select! {
+        result = &mut connection => result,
         () = stop.cancelled() => {
-            serving.as_mut().graceful_shutdown();
-            serving.await
+            connection.as_mut().graceful_shutdown();
+            connection.await
         }
     };
-    if let Err(error) = ended {
-        tracing::debug!(%error, %peer, "a connection ended");
+    if let Err(error) = result {
+        tracing::debug!(%error, %peer, "connection closed by an error");
     }
 }

@@ -1,18 +1,18 @@
-//! What the process can be told, by flag or by environment variable.
+//! The command line flags of the gateway process. Each has an environment variable.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use anyhow::Context as _;
 use clap::{Parser, ValueEnum};
-use sentinel_client::{Access, CA_ENV, CERT_ENV, DEFAULT_ENDPOINT, KEY_ENV};
+use sentinel_client::{CA_ENV, CLIENT_CERT_ENV, CLIENT_KEY_ENV, ConnectOptions, DEFAULT_ENDPOINT};
 
 use crate::settings::{Limits, Settings};
 
 const EXAMPLES: &str = "\
 Serves, on one address:
   /                       the panel
-  /v1, /openapi.json      REST and its description
+  /v1, /openapi.json      REST and its OpenAPI document
   /sentinel.*/*           gRPC-Web
 
 Examples:
@@ -20,28 +20,28 @@ Examples:
   sentinel-gateway --allow-origin https://shop.example --listen 0.0.0.0:7080
   curl -s http://127.0.0.1:7080/v1/counts
 
-Callers bring their own key (authorization: Bearer snt_...); the server judges it.";
+Callers send their own API key (authorization: Bearer snt_...); the server checks it.";
 
-/// The names by which a browser on this machine reaches it.
+/// The host names of a gateway on loopback.
 const LOOPBACK: [&str; 3] = ["localhost", "127.0.0.1", "[::1]"];
 
-/// Opens a Sentinel server to browsers: the panel, gRPC-Web, REST and server-sent events.
+/// Serves the panel, gRPC-Web, REST and server-sent events for a Sentinel server
 #[derive(Clone, Debug, Parser)]
 #[command(name = "sentinel-gateway", version, after_long_help = EXAMPLES)]
 pub struct Flags {
-    /// Server to pass calls on to
+    /// URL of the server
     #[arg(long, value_name = "URL", env = "SENTINEL_SERVER", default_value = DEFAULT_ENDPOINT)]
     pub server: String,
-    /// Certificate that an https:// server is checked against, in PEM [default: the system's]
+    /// PEM file with the CA certificate of an https:// server [default: the CAs of the system]
     #[arg(long, value_name = "FILE", env = CA_ENV)]
     pub ca: Option<PathBuf>,
-    /// Certificate to show to a server that asks clients for one, in PEM
-    #[arg(long, value_name = "FILE", env = CERT_ENV)]
+    /// PEM file with the client certificate, for a server that requires one
+    #[arg(long, value_name = "FILE", env = CLIENT_CERT_ENV)]
     pub cert: Option<PathBuf>,
-    /// Its private key, in PEM
-    #[arg(long, value_name = "FILE", env = KEY_ENV)]
+    /// PEM file with the private key of the client certificate
+    #[arg(long, value_name = "FILE", env = CLIENT_KEY_ENV)]
     pub key: Option<PathBuf>,
-    /// Address for browsers. Beyond loopback put a proxy with TLS in front
+    /// Address to listen on. Put a TLS proxy in front unless it is a loopback address
     #[arg(
         long,
         value_name = "ADDRESS",
@@ -57,7 +57,7 @@ pub struct Flags {
         default_value = "127.0.0.1:7081"
     )]
     pub ops_listen: SocketAddr,
-    /// Origin of another page that may call: scheme, host and perhaps a port; may be repeated
+    /// Other origin whose pages may call: scheme, host and optional port; may be repeated
     #[arg(
         long = "allow-origin",
         value_name = "ORIGIN",
@@ -65,8 +65,8 @@ pub struct Flags {
         value_delimiter = ','
     )]
     pub allow_origins: Vec<String>,
-    /// Name that browsers may reach the gateway by, without a port; may be repeated [default: on
-    /// loopback, the names of loopback; else all]
+    /// Host name, without a port, that requests may use; may be repeated [default: the loopback
+    /// names when --listen is a loopback address, otherwise all]
     #[arg(
         long = "allow-host",
         value_name = "NAME",
@@ -74,56 +74,56 @@ pub struct Flags {
         value_delimiter = ','
     )]
     pub allow_hosts: Vec<String>,
-    /// Take the last address of x-forwarded-for for the client: only behind a proxy that sets it
+    /// Use the last address of x-forwarded-for as the client; only behind a proxy that appends it
     #[arg(long, env = "SENTINEL_GATEWAY_TRUST_FORWARDED")]
     pub trust_forwarded: bool,
-    /// Bytes that the body of a request may have
+    /// Largest request body in bytes
     #[arg(long, value_name = "N", env = "SENTINEL_GATEWAY_BODY_MAX_BYTES",
           default_value_t = Limits::default().body_max_bytes,
           value_parser = clap::value_parser!(u64).range(1_024..=20 << 20))]
     pub body_max_bytes: u64,
-    /// Requests that one client may make in a second, and twice as many at once; 0 for no bound
+    /// Requests per second of one client, with a burst of twice as many; 0 for no limit
     #[arg(long, value_name = "N", env = "SENTINEL_GATEWAY_REQUESTS_PER_SECOND",
           default_value_t = Limits::default().requests_per_second,
           value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
     pub requests_per_second: u32,
-    /// Requests and streams that one client may have open; 0 for no bound
+    /// Requests and streams of one client in flight; 0 for no limit
     #[arg(long, value_name = "N", env = "SENTINEL_GATEWAY_IN_FLIGHT_MAX",
           default_value_t = Limits::default().in_flight_max,
           value_parser = clap::value_parser!(u32).range(0..=10_000))]
     pub in_flight_max: u32,
-    /// How log lines look
+    /// Format of log lines
     #[arg(long, value_enum, env = "SENTINEL_GATEWAY_LOG_FORMAT", default_value = "pretty")]
     pub log_format: LogFormat,
-    /// Which log lines are shown, such as info or sentinel_gateway=debug
+    /// Log filter, such as info or sentinel_gateway=debug
     #[arg(long, value_name = "FILTER", env = "SENTINEL_GATEWAY_LOG", default_value = "info")]
     pub log: String,
 }
 
-/// How log lines look.
+/// The format of log lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {
     /// For people.
     Pretty,
-    /// One object a line.
+    /// One JSON object per line.
     Json,
 }
 
 impl Flags {
-    /// Reads the files that are named and checks the rest.
+    /// Returns the settings, and reads the certificate files for them.
     ///
     /// # Errors
-    /// A file that can not be read, an origin or an address that is none.
+    /// A file cannot be read, or an origin or a certificate is invalid.
     pub fn settings(&self) -> anyhow::Result<Settings> {
-        let mut access =
-            Access::default().with_certificate_files(self.cert.as_deref(), self.key.as_deref())?;
+        let mut connect = ConnectOptions::default()
+            .with_certificate_files(self.cert.as_deref(), self.key.as_deref())?;
         if let Some(path) = &self.ca {
             let pem =
-                std::fs::read(path).with_context(|| format!("ca: read {}", path.display()))?;
-            access = access.with_ca(pem);
+                std::fs::read(path).with_context(|| format!("--ca: read {}", path.display()))?;
+            connect = connect.with_ca(pem);
         }
         let mut settings = Settings::new(&self.server);
-        settings.access = access;
+        settings.connect = connect;
         settings.trusts_forwarded = self.trust_forwarded;
         settings.allow_hosts = match self.allow_hosts.as_slice() {
             [] if self.listen.ip().is_loopback() => loopback_hosts(),
@@ -142,7 +142,8 @@ impl Flags {
     }
 }
 
-/// So that no page whose name was made to resolve to this machine gets to a gateway here.
+/// Returns the host names of a gateway on loopback. Allowing only these prevents DNS rebinding:
+/// pages of a site whose host name resolves to this machine are refused.
 pub fn loopback_hosts() -> Vec<String> {
     LOOPBACK.map(str::to_owned).to_vec()
 }

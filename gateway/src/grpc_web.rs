@@ -1,49 +1,45 @@
-//! gRPC-Web, proxied without a look into the messages: a new call of the contract needs nothing
-//! here. Frames are passed on as they come, trailers become the last frame of the body.
+//! Proxies gRPC-Web calls to the server. Messages are not decoded, so a new call of the API needs
+//! no change here: frames are passed on as they arrive, and trailers become the last frame.
 
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::response::Response;
-use http::{HeaderMap, HeaderValue, header};
+use http::header;
 use http_body_util::{BodyStream, StreamBody};
 use tonic_web::GrpcWebLayer;
 use tower::{Layer as _, ServiceExt as _};
 
-use crate::refusal::Refusal;
+use crate::error::GatewayError;
+use crate::protocol;
 use crate::upstream::Upstream;
 
-/// The media type of an answer without a body.
-pub(crate) const PROTO: HeaderValue = HeaderValue::from_static("application/grpc-web+proto");
+/// The path prefix of the API's services. The server has other services, such as reflection,
+/// that browsers may not call.
+const API_PREFIX: &str = "/sentinel.";
 
-/// What the names of the contract's services begin with; the server has others, which are no
-/// business of browsers.
-const PACKAGES: &str = "/sentinel.";
-
-/// Headers of a browser that are no business of the server. The length is that of the body before
-/// its base64 was taken off.
-const OWN: [header::HeaderName; 4] =
+/// Request headers that are not forwarded. The content length is that of the base64 text, not
+/// of the decoded body.
+const NOT_FORWARDED: [header::HeaderName; 4] =
     [header::CONTENT_LENGTH, header::COOKIE, header::HOST, header::ORIGIN];
 
-/// Whether the sender speaks gRPC-Web, binary or text.
-pub(crate) fn is_spoken_in(headers: &HeaderMap) -> bool {
-    let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    content_type.is_some_and(|value| value.starts_with("application/grpc-web"))
-}
-
-/// Takes a call to the server and its answer back.
+/// Forwards a call to the server and returns its response.
 pub(crate) async fn proxy(State(upstream): State<Upstream>, mut request: Request) -> Response {
     let path = request.uri().path();
-    if !is_spoken_in(request.headers()) || !path.starts_with(PACKAGES) {
-        let message = format!("nothing is at {path} for POST; gRPC-Web calls and /v1 are");
-        return Refusal::not_found(message).answer(request.headers());
+    if !protocol::is_grpc_web(request.headers()) || !path.starts_with(API_PREFIX) {
+        let message = format!(
+            "no route matches POST {path}; send gRPC-Web calls to the services of the API, and \
+             REST calls to /v1"
+        );
+        return GatewayError::not_found(message).response_to(request.headers());
     }
-    for name in OWN {
+    for name in NOT_FORWARDED {
         request.headers_mut().remove(name);
     }
-    // The layer says that the body is as long as its base64, which HTTP/2 holds us to.
-    let call = upstream.map_request(|request: http::Request<tonic::body::Body>| {
+    // GrpcWebLayer keeps the size hint of the base64 text, and HTTP/2 fails when the body is
+    // shorter. A stream has no size hint.
+    let service = upstream.map_request(|request: http::Request<tonic::body::Body>| {
         request.map(|body| tonic::body::Body::new(StreamBody::new(BodyStream::new(body))))
     });
-    let Ok(answer) = GrpcWebLayer::new().layer(call).oneshot(request).await;
-    answer.map(Body::new)
+    let Ok(response) = GrpcWebLayer::new().layer(service).oneshot(request).await;
+    response.map(Body::new)
 }

@@ -1,28 +1,30 @@
-//! The browser's door: one origin that serves gRPC-Web, REST, server-sent events and the panel,
-//! and speaks gRPC to a server like every other client.
+//! The gateway for browsers: serves gRPC-Web, REST, server-sent events and the panel on one
+//! origin, and speaks gRPC to a server like every other client.
 //!
-//! It judges no caller: the credential of a request is passed on, and the server decides. What
-//! it does itself is what only a front door can: who may come from which page, how many
-//! requests a client has at a time, and what a browser may do with the panel's files.
+//! The gateway does not authorize callers: it passes their credential on and the server decides.
+//! It enforces only what concerns HTTP: allowed hosts and origins, limits per client, and the
+//! content security policy of the panel.
 
-mod caller;
+mod admission;
 mod connections;
-mod cut;
-mod door;
+mod error;
+mod error_trailers;
 pub mod flags;
 mod grpc_web;
-mod held;
+mod guarded_body;
 mod metrics;
 mod openapi;
 pub mod ops;
+mod origin;
 mod panel;
-mod refusal;
+mod protocol;
 mod rest;
+mod router;
 mod session;
 mod settings;
 mod upstream;
 
-pub use door::Gateway;
 pub use metrics::Metrics;
 pub use panel::has_panel;
+pub use router::Gateway;
 pub use settings::{Limits, Settings, SettingsError};

@@ -1,4 +1,4 @@
-//! The gateway process: flags, logging, signals; all else is the library's.
+//! The gateway process: flags, logging and signals around the library.
 
 use std::io::IsTerminal;
 use std::net::SocketAddr;
@@ -37,20 +37,20 @@ async fn run(flags: &Flags) -> anyhow::Result<()> {
     let ops_listener = bind("ops-listen", flags.ops_listen).await?;
     let (address, ops_address) = (listener.local_addr()?, ops_listener.local_addr()?);
     let stop = CancellationToken::new();
-    let side = axum::serve(ops_listener, ops::router(gateway.clone()));
+    let ops = axum::serve(ops_listener, ops::router(gateway.clone()));
     tracing::info!(%address, %ops_address, server = flags.server, panel = has_panel(), "serving");
-    let serving = gateway.serve(listener, stop.clone());
-    tokio::pin!(serving);
+    let gateway = gateway.serve(listener, stop.clone());
+    tokio::pin!(gateway);
     tokio::select! {
-        ended = &mut serving => return ended.context("the listener failed"),
-        ended = async { side.await } => return ended.context("the ops listener failed"),
+        result = &mut gateway => return result.context("the listener failed"),
+        result = async { ops.await } => return result.context("the ops listener failed"),
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
     }
-    tracing::info!("stopping; a second signal stops at once");
+    tracing::info!("shutting down; a second signal exits immediately");
     stop.cancel();
     tokio::select! {
-        ended = serving => ended.context("the listener failed"),
+        result = gateway => result.context("the listener failed"),
         _ = terminate.recv() => Ok(()),
         _ = interrupt.recv() => Ok(()),
     }
@@ -59,7 +59,7 @@ async fn run(flags: &Flags) -> anyhow::Result<()> {
 async fn bind(flag: &str, address: SocketAddr) -> anyhow::Result<TcpListener> {
     TcpListener::bind(address)
         .await
-        .with_context(|| format!("--{flag}: can not listen on {address}; set another address"))
+        .with_context(|| format!("--{flag}: cannot listen on {address}; set another address"))
 }
 
 fn start_logging(flags: &Flags) {

@@ -1,6 +1,7 @@
-//! What a gateway counts. The server counts calls by method and outcome; here is what it does
-//! not see: what was refused at the door, and how many requests are open there.
+//! Metrics of the gateway. The server counts calls by method and outcome; these metrics cover
+//! what the server does not see, such as requests that the gateway refuses.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,39 +17,46 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 use tokio::time::Instant;
 
-use crate::grpc_web;
-use crate::held::Held;
+use crate::guarded_body::GuardedBody;
+use crate::protocol;
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Surface {
+struct SurfaceLabels {
     surface: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct SurfaceStatus {
+struct RequestLabels {
     surface: &'static str,
     status: u16,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Reason {
-    reason: &'static str,
+struct RefusalLabels {
+    reason: Cow<'static, str>,
 }
 
-/// The figures of one gateway.
+/// The metrics of one gateway.
 #[derive(Clone, Debug)]
 pub struct Metrics {
     registry: Arc<Registry>,
-    requests: Family<SurfaceStatus, Counter>,
-    in_flight: Family<Surface, Gauge>,
-    first_byte: Family<Surface, Histogram>,
-    refusals: Family<Reason, Counter>,
+    requests: Family<RequestLabels, Counter>,
+    in_flight: Family<SurfaceLabels, Gauge>,
+    first_byte: Family<SurfaceLabels, Histogram>,
+    refusals: Family<RefusalLabels, Counter>,
 }
 
-/// One request; counted down when its answer has ended.
-struct Open(Gauge);
+/// Decrements the gauge of requests in flight when it is dropped.
+struct InFlightGuard(Gauge);
 
-impl Drop for Open {
+impl InFlightGuard {
+    fn new(gauge: Gauge) -> Self {
+        gauge.inc();
+        Self(gauge)
+    }
+}
+
+impl Drop for InFlightGuard {
     fn drop(&mut self) {
         self.0.dec();
     }
@@ -64,66 +72,62 @@ impl Default for Metrics {
         } as fn() -> Histogram);
         let refusals = Family::default();
         let mut registry = Registry::with_prefix("sentinel_gateway");
-        registry.register(
-            "requests",
-            "Requests by what they spoke and their HTTP status",
-            requests.clone(),
-        );
+        registry.register("requests", "Requests by surface and HTTP status", requests.clone());
         registry.register(
             "requests_in_flight",
-            "Requests whose answer has not ended, streams among them",
+            "Requests, including streams, whose response is not complete",
             in_flight.clone(),
         );
         registry.register_with_unit(
             "first_byte",
-            "From the request to the head of its answer",
+            "Time from the request to the head of the response",
             Unit::Seconds,
             first_byte.clone(),
         );
-        registry.register("refusals", "Requests that the gateway itself refused", refusals.clone());
+        registry.register("refusals", "Requests that the gateway refused", refusals.clone());
         Self { registry: Arc::new(registry), requests, in_flight, first_byte, refusals }
     }
 }
 
 impl Metrics {
-    pub(crate) fn refused(&self, reason: &'static str) {
-        self.refusals.get_or_create(&Reason { reason }).inc();
+    pub(crate) fn count_refusal(&self, reason: Cow<'static, str>) {
+        self.refusals.get_or_create(&RefusalLabels { reason }).inc();
     }
 
-    /// For Prometheus.
+    /// Returns all metrics in the OpenMetrics text format.
     pub(crate) fn to_text(&self) -> String {
         let mut out = String::new();
-        text::encode(&mut out, &self.registry).expect("a String takes everything");
+        text::encode(&mut out, &self.registry).expect("writing to a String does not fail");
         out
     }
 
-    fn answered(&self, surface: &'static str, status: u16, took: Duration) {
-        self.requests.get_or_create(&SurfaceStatus { surface, status }).inc();
-        self.first_byte.get_or_create(&Surface { surface }).observe(took.as_secs_f64());
+    fn count_response(&self, surface: &'static str, status: u16, latency: Duration) {
+        self.requests.get_or_create(&RequestLabels { surface, status }).inc();
+        self.first_byte.get_or_create(&SurfaceLabels { surface }).observe(latency.as_secs_f64());
     }
 }
 
-/// Counts a request, and logs what it came to.
+/// Middleware that counts a request and logs its status and latency.
 pub(crate) async fn observe(
     State(metrics): State<Metrics>,
     request: Request,
     next: Next,
 ) -> Response {
     let surface = surface(&request);
-    let open = metrics.in_flight.get_or_create(&Surface { surface }).clone();
-    open.inc();
-    let open = Open(open);
-    let (began, path) = (Instant::now(), request.uri().path().to_owned());
-    let answer = next.run(request).await;
-    let (status, took) = (answer.status().as_u16(), began.elapsed());
-    metrics.answered(surface, status, took);
-    tracing::debug!(surface, status, ?took, path, "answered");
-    answer.map(|body| Body::new(Held::new(body, open)))
+    let gauge = metrics.in_flight.get_or_create(&SurfaceLabels { surface }).clone();
+    let guard = InFlightGuard::new(gauge);
+    let (started, path) = (Instant::now(), request.uri().path().to_owned());
+    let response = next.run(request).await;
+    let (status, latency) = (response.status().as_u16(), started.elapsed());
+    metrics.count_response(surface, status, latency);
+    tracing::debug!(surface, status, ?latency, path, "request handled");
+    response.map(|body| Body::new(GuardedBody::new(body, guard)))
 }
 
+/// Returns the part of the gateway that a request addresses.
 fn surface(request: &Request) -> &'static str {
     let path = request.uri().path();
-    if grpc_web::is_spoken_in(request.headers()) {
+    if protocol::is_grpc_web(request.headers()) {
         "grpc_web"
     } else if path.starts_with("/v1/") {
         "rest"

@@ -1,5 +1,5 @@
-//! The description of REST, made from the contract that REST is made from: OpenAPI 3.1 for
-//! programs at /openapi.json, and the same as a page for people at /docs.
+//! The documentation of REST, generated from the same descriptors: an OpenAPI 3.1 document at
+//! /openapi.json, and an HTML page at /docs.
 
 mod comments;
 mod operation;
@@ -15,10 +15,11 @@ use serde_json::{Map, Value, json};
 
 use self::comments::Comments;
 use self::schema::Schemas;
+use crate::panel;
 use crate::rest::routes;
 
-/// What holds for all calls. The page shows it, too.
-const ABOUT: &str = include_str!("openapi/about.md");
+/// The description of the whole API.
+const DESCRIPTION: &str = include_str!("openapi/description.md");
 
 static DOCUMENT: LazyLock<Value> = LazyLock::new(document);
 static JSON: LazyLock<Bytes> = LazyLock::new(|| DOCUMENT.to_string().into());
@@ -26,22 +27,25 @@ static PAGE: LazyLock<Bytes> = LazyLock::new(|| page::render(&DOCUMENT).into());
 
 /// `GET /openapi.json`.
 pub(crate) async fn json() -> Response {
-    answer("application/json", JSON.clone())
+    static_response("application/json", JSON.clone())
 }
 
 /// `GET /docs`.
 pub(crate) async fn page() -> Response {
-    let mut answer = answer("text/html; charset=utf-8", PAGE.clone());
-    crate::panel::protect(answer.headers_mut());
-    answer
+    let mut response = static_response("text/html; charset=utf-8", PAGE.clone());
+    panel::add_security_headers(response.headers_mut());
+    response
 }
 
-/// `GET /docs/style.css`: a page under our policy has no style of its own.
+/// `GET /docs/style.css`. The content security policy allows no inline style.
 pub(crate) async fn style() -> Response {
-    answer("text/css; charset=utf-8", Bytes::from_static(include_bytes!("openapi/style.css")))
+    static_response(
+        "text/css; charset=utf-8",
+        Bytes::from_static(include_bytes!("openapi/style.css")),
+    )
 }
 
-fn answer(media_type: &'static str, body: Bytes) -> Response {
+fn static_response(media_type: &'static str, body: Bytes) -> Response {
     let headers = [
         (header::CONTENT_TYPE, HeaderValue::from_static(media_type)),
         (header::CACHE_CONTROL, HeaderValue::from_static("no-cache")),
@@ -55,13 +59,13 @@ fn document() -> Value {
     let mut paths: Map<String, Value> = Map::new();
     let mut tags: Vec<Value> = Vec::new();
     for route in routes::all() {
-        let operation = operation::of(route, &comments, &mut schemas);
-        let path = paths.entry(route.template.shown()).or_insert_with(|| json!({}));
+        let operation = operation::operation(route, &comments, &mut schemas);
+        let path = paths.entry(route.template.openapi_path()).or_insert_with(|| json!({}));
         path[route.method.as_str().to_ascii_lowercase()] = operation;
         let service = route.call.parent_service();
         if !tags.iter().any(|tag| tag["name"] == service.name()) {
-            let about = comments.of(&service.parent_file(), service.path());
-            tags.push(json!({"name": service.name(), "description": about}));
+            let description = comments.get(&service.parent_file(), service.path());
+            tags.push(json!({"name": service.name(), "description": description}));
         }
     }
     json!({
@@ -69,7 +73,7 @@ fn document() -> Value {
         "info": {
             "title": "Sentinel",
             "version": env!("CARGO_PKG_VERSION"),
-            "description": ABOUT,
+            "description": DESCRIPTION,
             "license": {"name": "MIT OR Apache-2.0", "identifier": "MIT OR Apache-2.0"},
         },
         "servers": [{"url": "/"}],
@@ -80,12 +84,12 @@ fn document() -> Value {
             "securitySchemes": {"key": {
                 "type": "http",
                 "scheme": "bearer",
-                "description": "The text of a key: snt_<id>_<secret>. Not needed where the server asks for no credentials.",
+                "description": "An API key: snt_<id>_<secret>. Not needed when the server requires no credentials.",
             }},
             "responses": {"Error": {
-                "description": "The call did not succeed.",
+                "description": "The call failed.",
                 "headers": {"Retry-After": {
-                    "description": "Seconds to wait before the call is repeated.",
+                    "description": "Seconds to wait before retrying the call.",
                     "schema": {"type": "integer"},
                 }},
                 "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}},

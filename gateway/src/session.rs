@@ -1,6 +1,6 @@
-//! Sign-in of the panel. The key becomes a cookie that no script can read, and a request of the
-//! same origin that brings no credential of its own gets it from there. Nothing is kept here, so
-//! any gateway takes the cookie of any other, and the server judges the key each time.
+//! Sign-in of the panel. The API key becomes an HttpOnly cookie; for a same-origin request
+//! without a credential of its own, the gateway uses the key in the cookie. The gateway keeps no
+//! session state, so every gateway takes every cookie, and the server checks the key each time.
 
 use axum::Json;
 use axum::extract::rejection::JsonRejection;
@@ -14,68 +14,75 @@ use serde::{Deserialize, Serialize};
 use tonic::Code;
 use tonic::metadata::MetadataValue;
 
-use crate::caller;
-use crate::refusal::Refusal;
+use crate::error::GatewayError;
+use crate::origin;
 use crate::upstream::Upstream;
 
 const COOKIE: &str = "sentinel_key";
 
-/// Longer text is no key.
 const KEY_MAX_BYTES: usize = 512;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct SignIn {
+pub(crate) struct SignInRequest {
     key: String,
 }
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Session {
+struct SessionResponse {
     signed_in: bool,
 }
 
-/// Whether the browser has a cookie. Whether its key is still good, the next call says.
+/// `GET /session`: returns whether the browser has the cookie. The key in it may be revoked.
 pub(crate) async fn show(headers: HeaderMap) -> Response {
-    Json(Session { signed_in: cookie(&headers).is_some() }).into_response()
+    Json(SessionResponse { signed_in: key_of(&headers).is_some() }).into_response()
 }
 
-/// Tries the key at the server and hands it back as a cookie.
+/// `POST /session`: checks the key with the server and sets the cookie.
 pub(crate) async fn sign_in(
     State(upstream): State<Upstream>,
     headers: HeaderMap,
-    body: Result<Json<SignIn>, JsonRejection>,
+    body: Result<Json<SignInRequest>, JsonRejection>,
 ) -> Response {
-    let answer = async {
-        if !caller::is_same_origin(&headers) {
-            return Err(Refusal::foreign_origin());
-        }
-        let Json(SignIn { key }) = body.map_err(|error| {
-            Refusal::bad_request(format!("expected {{\"key\": \"snt_...\"}}: {error}"))
+    let response = async {
+        check_same_origin(&headers)?;
+        let Json(SignInRequest { key }) = body.map_err(|error| {
+            GatewayError::invalid_request(format!("expected {{\"key\": \"snt_...\"}}: {error}"))
         })?;
         let key = key.trim();
-        let is_text = key.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
-        if key.is_empty() || key.len() > KEY_MAX_BYTES || !is_text {
-            return Err(Refusal::bad_credential("that is not the text of a key: snt_..."));
+        let is_alphanumeric = key.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+        if key.is_empty() || key.len() > KEY_MAX_BYTES || !is_alphanumeric {
+            return Err(malformed_key());
         }
-        try_key(&upstream, key).await?;
+        check_key(&upstream, key).await?;
         Ok(set_cookie(key, &headers, None))
     };
-    answer.await.unwrap_or_else(|refusal| refusal.answer(&headers))
+    response.await.unwrap_or_else(|error| error.response_to(&headers))
 }
 
-/// Takes the cookie away.
+/// `DELETE /session`: deletes the cookie.
 pub(crate) async fn sign_out(headers: HeaderMap) -> Response {
-    if !caller::is_same_origin(&headers) {
-        return Refusal::foreign_origin().answer(&headers);
+    match check_same_origin(&headers) {
+        Ok(()) => set_cookie("", &headers, Some(0)),
+        Err(error) => error.response_to(&headers),
     }
-    set_cookie("", &headers, Some(0))
 }
 
-/// A key that may not list queues is a key all the same.
-async fn try_key(upstream: &Upstream, key: &str) -> Result<(), Refusal> {
-    let bearer = MetadataValue::try_from(format!("Bearer {key}"));
-    let bearer = bearer.map_err(|_| Refusal::bad_credential("that is not the text of a key"))?;
+fn check_same_origin(headers: &HeaderMap) -> Result<(), GatewayError> {
+    if origin::is_same_origin(headers) {
+        return Ok(());
+    }
+    Err(GatewayError::origin_not_allowed("only pages of the gateway itself may sign in and out"))
+}
+
+fn malformed_key() -> GatewayError {
+    GatewayError::invalid_credential("the API key is malformed; expected text such as snt_...")
+}
+
+/// Lists queues with the key. A key without the permission to list queues is valid as well.
+async fn check_key(upstream: &Upstream, key: &str) -> Result<(), GatewayError> {
+    let bearer = MetadataValue::try_from(format!("Bearer {key}")).map_err(|_| malformed_key())?;
     let mut queues = QueueServiceClient::new(upstream.clone());
     let mut request =
         tonic::Request::new(ListQueuesRequest { page_size: 1, page_token: String::new() });
@@ -84,14 +91,14 @@ async fn try_key(upstream: &Upstream, key: &str) -> Result<(), Refusal> {
         Ok(_) => Ok(()),
         Err(status) => match status.code() {
             Code::PermissionDenied => Ok(()),
-            Code::Unauthenticated => Err(Refusal::bad_credential(status.message())),
-            _ => Err(Refusal::unavailable(status.message())),
+            Code::Unauthenticated => Err(GatewayError::invalid_credential(status.message())),
+            _ => Err(GatewayError::unavailable(status.message())),
         },
     }
 }
 
 fn set_cookie(key: &str, headers: &HeaderMap, max_age: Option<u32>) -> Response {
-    // A browser sends no cookie with Secure over http://, and on loopback there is no other.
+    // Browsers drop a Secure cookie that comes over http://, which a gateway on loopback uses.
     let secure = if is_https(headers) { "; Secure" } else { "" };
     let age = max_age.map(|seconds| format!("; Max-Age={seconds}")).unwrap_or_default();
     let text = format!("{COOKIE}={key}; Path=/; HttpOnly; SameSite=Strict{secure}{age}");
@@ -100,7 +107,7 @@ fn set_cookie(key: &str, headers: &HeaderMap, max_age: Option<u32>) -> Response 
             value.set_sensitive(true);
             (StatusCode::NO_CONTENT, [(header::SET_COOKIE, value)]).into_response()
         }
-        Err(_) => Refusal::bad_credential("that is not the text of a key").answer(headers),
+        Err(_) => malformed_key().response_to(headers),
     }
 }
 
@@ -110,18 +117,19 @@ fn is_https(headers: &HeaderMap) -> bool {
     origin.is_some_and(|origin| origin.scheme_str() == Some("https"))
 }
 
-fn cookie(headers: &HeaderMap) -> Option<&str> {
+/// Returns the key in the cookie.
+fn key_of(headers: &HeaderMap) -> Option<&str> {
     let lines = headers.get_all(header::COOKIE).into_iter().filter_map(|line| line.to_str().ok());
     let mut pairs = lines.flat_map(|line| line.split(';')).filter_map(|pair| pair.split_once('='));
     let (_, key) = pairs.find(|(name, _)| name.trim() == COOKIE)?;
     Some(key.trim()).filter(|key| !key.is_empty())
 }
 
-/// Puts the key of the cookie on a request that brings none, where the page is our own.
-pub(crate) async fn lend(mut request: Request, next: Next) -> Response {
+/// Middleware that authorizes a same-origin request without a credential by its cookie.
+pub(crate) async fn authorize_by_cookie(mut request: Request, next: Next) -> Response {
     let headers = request.headers();
-    if !headers.contains_key(header::AUTHORIZATION) && caller::is_same_origin(headers) {
-        let bearer = cookie(headers).map(|key| HeaderValue::from_str(&format!("Bearer {key}")));
+    if !headers.contains_key(header::AUTHORIZATION) && origin::is_same_origin(headers) {
+        let bearer = key_of(headers).map(|key| HeaderValue::from_str(&format!("Bearer {key}")));
         if let Some(Ok(mut bearer)) = bearer {
             bearer.set_sensitive(true);
             request.headers_mut().insert(header::AUTHORIZATION, bearer);

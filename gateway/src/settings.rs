@@ -1,40 +1,41 @@
-//! What a gateway is told: its server, the pages that may call it, and its bounds.
+//! The settings of a gateway: its server, who may call it, and the limits of clients.
 
 use std::time::Duration;
 
 use http::HeaderValue;
-use sentinel_client::Access;
+use sentinel_client::ConnectOptions;
 
-/// What a [`crate::Gateway`] is told.
+/// The settings of a [`crate::Gateway`].
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// `http://host:port` or `https://host:port` of the server.
+    /// The URL of the server: `http://host:port` or `https://host:port`.
     pub server: String,
-    /// Whom to trust to be the server, and the gateway's own certificate. A key in it is not
-    /// used: callers bring theirs.
-    pub access: Access,
-    /// Origins of other pages that may call, such as `https://shop.example`.
+    /// The CA to verify the server with, and the client certificate of the gateway. The API key
+    /// in it is not used, because callers send their own.
+    pub connect: ConnectOptions,
+    /// Other origins whose pages may call, such as `https://shop.example`.
     pub allow_origins: Vec<HeaderValue>,
-    /// Names that requests may address the gateway by, without a port. Empty: all.
+    /// Host names, without a port, that requests may use for the gateway. Empty: all.
     pub allow_hosts: Vec<String>,
-    /// Whether the last address in `x-forwarded-for` is the client, as behind a proxy.
+    /// Whether the last address in `x-forwarded-for` is the client. Set it only behind a proxy
+    /// that appends that address.
     pub trusts_forwarded: bool,
-    /// What one client may do.
+    /// The limits of clients and connections.
     pub limits: Limits,
 }
 
-/// What one client, an IPv4 address or an IPv6 /64, may do.
+/// Limits of clients and connections. A client is an IPv4 address or an IPv6 /64.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// Bytes of a request's body.
+    /// Size of a request body in bytes.
     pub body_max_bytes: u64,
-    /// Requests a second, twice as many at once. 0: no bound.
+    /// Requests per second of one client, with a burst of twice as many. 0: no limit.
     pub requests_per_second: u32,
-    /// Requests that are not answered to their end yet, streams among them. 0: no bound.
+    /// Requests in flight of one client, including streams. 0: no limit.
     pub in_flight_max: u32,
-    /// Connections of all clients together.
+    /// Connections of all clients.
     pub connections_max: usize,
-    /// How long the head of a request may take, and an idle connection may stay.
+    /// Time to send the head of a request, and time that a connection may be idle.
     pub head_timeout: Duration,
 }
 
@@ -50,25 +51,25 @@ impl Default for Limits {
     }
 }
 
-/// Why there is no gateway.
+/// A setting with an invalid value.
 #[derive(Debug, thiserror::Error)]
 pub enum SettingsError {
-    /// The address of the server is none.
+    /// The server URL is invalid.
     #[error("server: {0}")]
     Server(#[from] sentinel_client::Error),
-    /// An origin is none.
+    /// An allowed origin is invalid.
     #[error(
-        "allow-origin: {0:?} is no origin; expected a scheme, a host and perhaps a port, such as https://shop.example"
+        "allow-origin: {0:?} is not an origin; expected a scheme, a host and an optional port, such as https://shop.example"
     )]
     Origin(String),
 }
 
 impl Settings {
-    /// For a server on this machine, with the bounds that [`Limits::default`] says.
+    /// Returns the settings of a gateway to `server`, with default limits.
     pub fn new(server: impl Into<String>) -> Self {
         Self {
             server: server.into(),
-            access: Access::default(),
+            connect: ConnectOptions::default(),
             allow_origins: Vec::new(),
             allow_hosts: Vec::new(),
             trusts_forwarded: false,
@@ -76,23 +77,24 @@ impl Settings {
         }
     }
 
-    /// Lets a page of another origin call.
+    /// Allows pages of another origin to call the gateway.
     ///
     /// # Errors
-    /// [`SettingsError::Origin`] when it is none: a wildcard, a path, no scheme.
+    /// [`SettingsError::Origin`] when the text is not an origin, such as a wildcard, a URL with a
+    /// path, or a host without a scheme.
     pub fn allow_origin(mut self, origin: &str) -> Result<Self, SettingsError> {
-        let wrong = || SettingsError::Origin(origin.to_owned());
-        let uri: http::Uri = origin.parse().map_err(|_| wrong())?;
+        let invalid = || SettingsError::Origin(origin.to_owned());
+        let uri: http::Uri = origin.parse().map_err(|_| invalid())?;
         let is_web = matches!(uri.scheme_str(), Some("http" | "https"));
-        // Browsers send an origin without a slash at its end, so that is how it is compared.
+        // Origins are compared as text, and browsers send them without a trailing slash.
         if !is_web || uri.host().is_none_or(str::is_empty) || origin.ends_with('/') {
-            return Err(wrong());
+            return Err(invalid());
         }
         if uri.path() != "/" || uri.query().is_some() || origin.contains(['@', '*']) {
-            return Err(wrong());
+            return Err(invalid());
         }
         let origin = origin.to_ascii_lowercase();
-        self.allow_origins.push(HeaderValue::from_str(&origin).map_err(|_| wrong())?);
+        self.allow_origins.push(HeaderValue::from_str(&origin).map_err(|_| invalid())?);
         Ok(self)
     }
 }

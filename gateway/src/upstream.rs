@@ -1,5 +1,5 @@
-//! The way to the server. A server takes 200 streams of one connection, and every open watch of
-//! every browser is one, so there are as many connections as the streams need.
+//! A pool of gRPC connections to the server. The server takes 200 streams per connection and
+//! every open watch of every browser is one stream, so the pool grows with the streams.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -9,50 +9,57 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 
 use http::{Request, Response};
-use sentinel_client::Access;
+use sentinel_client::ConnectOptions;
 use tonic::body::Body;
 use tonic::transport::Channel;
 use tower::{Service, ServiceExt as _};
 
-use crate::cut::Cut;
-use crate::held::Held;
-use crate::refusal::Refusal;
+use crate::error::GatewayError;
+use crate::error_trailers::ErrorTrailers;
+use crate::guarded_body::GuardedBody;
 
-/// Below what a server allows on a connection, since an ended stream is counted a moment longer
-/// there than here.
+/// The limit of streams per connection. It is below the server's limit because the server counts
+/// a closed stream a little longer than the client does.
 const STREAMS_MAX: usize = 160;
 
-/// Streams beyond all of these wait for others to end.
-const LANES_MAX: usize = 64;
+/// The limit of connections. Streams beyond it wait for others to close.
+const CONNECTIONS_MAX: usize = 64;
 
-/// Connections to one server, made when they are needed and made again when they are lost.
+/// The connections to one server. They are opened on demand, and reopened when they break.
 #[derive(Clone)]
 pub(crate) struct Upstream {
-    shared: Arc<Shared>,
+    pool: Arc<ConnectionPool>,
 }
 
-struct Shared {
+struct ConnectionPool {
     server: String,
-    access: Access,
-    lanes: Mutex<Vec<Lane>>,
+    connect: ConnectOptions,
+    connections: Mutex<Vec<Connection>>,
 }
 
 #[derive(Clone)]
-struct Lane {
+struct Connection {
     channel: Channel,
     streams: Arc<AtomicUsize>,
 }
 
-/// One stream of a lane; given back when it is dropped.
-struct Place(Arc<AtomicUsize>);
+/// Counts as one stream of a connection until it is dropped.
+struct StreamPermit(Arc<AtomicUsize>);
 
-impl Drop for Place {
+impl StreamPermit {
+    fn new(streams: Arc<AtomicUsize>) -> Self {
+        streams.fetch_add(1, Ordering::Relaxed);
+        Self(streams)
+    }
+}
+
+impl Drop for StreamPermit {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
-/// For generated clients. A server that can not be reached answers as one that is unavailable.
+/// The transport of generated clients. An unreachable server becomes a response with a status.
 impl Service<Request<Body>> for Upstream {
     type Response = Response<Body>;
     type Error = Infallible;
@@ -65,57 +72,64 @@ impl Service<Request<Body>> for Upstream {
     fn call(&mut self, request: Request<Body>) -> Self::Future {
         let upstream = self.clone();
         Box::pin(async move {
-            let answer = upstream.send(request).await;
-            Ok(answer.unwrap_or_else(|refusal| refusal.into_grpc()))
+            let response = upstream.send(request).await;
+            Ok(response.unwrap_or_else(GatewayError::into_grpc_response))
         })
     }
 }
 
 impl Upstream {
-    /// Connects to nobody yet.
-    pub(crate) fn new(server: &str, access: &Access) -> Result<Self, sentinel_client::Error> {
-        let lane = Lane { channel: access.channel(server)?, streams: Arc::default() };
-        let shared = Shared {
+    /// Creates the pool without connecting.
+    pub(crate) fn new(
+        server: &str,
+        connect: &ConnectOptions,
+    ) -> Result<Self, sentinel_client::Error> {
+        let connection =
+            Connection { channel: connect.lazy_channel(server)?, streams: Arc::default() };
+        let pool = ConnectionPool {
             server: server.to_owned(),
-            access: access.clone(),
-            lanes: Mutex::new(vec![lane]),
+            connect: connect.clone(),
+            connections: Mutex::new(vec![connection]),
         };
-        Ok(Self { shared: Arc::new(shared) })
+        Ok(Self { pool: Arc::new(pool) })
     }
 
-    /// One call. The body of the answer holds its place on the connection.
-    async fn send(&self, request: Request<Body>) -> Result<Response<Body>, Refusal> {
-        let (mut channel, place) = self.lane();
-        let unreachable = |error: tonic::transport::Error| Refusal::unreachable(&error);
-        let ready = channel.ready().await.map_err(unreachable)?;
-        let answer = ready.call(request).await.map_err(unreachable)?;
-        Ok(answer.map(|body| Body::new(Held::new(Cut::new(body), place))))
+    /// Sends one call. The body of the response holds the permit of its stream.
+    async fn send(&self, request: Request<Body>) -> Result<Response<Body>, GatewayError> {
+        let (mut channel, permit) = self.pool.acquire_stream();
+        let unreachable = |error: tonic::transport::Error| GatewayError::server_unreachable(&error);
+        let channel = channel.ready().await.map_err(unreachable)?;
+        let response = channel.call(request).await.map_err(unreachable)?;
+        Ok(response.map(|body| Body::new(GuardedBody::new(ErrorTrailers::new(body), permit))))
     }
+}
 
-    /// The first lane with room, so that connections beyond what is needed fall idle.
-    fn lane(&self) -> (Channel, Place) {
-        let mut lanes = self.shared.lanes.lock().unwrap_or_else(PoisonError::into_inner);
-        let streams = |lane: &Lane| lane.streams.load(Ordering::Relaxed);
-        let free = lanes.iter().find(|lane| streams(lane) < STREAMS_MAX).cloned();
-        let lane = match free {
-            Some(lane) => lane,
-            None if lanes.len() < LANES_MAX => {
-                match self.shared.access.channel(&self.shared.server) {
+impl ConnectionPool {
+    /// Takes a stream of the first connection below its limit. Always preferring the first lets
+    /// the connections at the end of the list become idle.
+    fn acquire_stream(&self) -> (Channel, StreamPermit) {
+        let mut connections = self.connections.lock().unwrap_or_else(PoisonError::into_inner);
+        let streams = |connection: &Connection| connection.streams.load(Ordering::Relaxed);
+        let free = connections.iter().find(|one| streams(one) < STREAMS_MAX).cloned();
+        let connection = match free {
+            Some(connection) => connection,
+            None if connections.len() < CONNECTIONS_MAX => {
+                match self.connect.lazy_channel(&self.server) {
                     Ok(channel) => {
-                        let lane = Lane { channel, streams: Arc::default() };
-                        lanes.push(lane.clone());
-                        lane
+                        let connection = Connection { channel, streams: Arc::default() };
+                        connections.push(connection.clone());
+                        connection
                     }
-                    // It was valid at the start; the first lane says what is wrong now.
-                    Err(_) => lanes[0].clone(),
+                    // The URL was valid at startup, so a call on the first connection fails with
+                    // the actual error.
+                    Err(_) => connections[0].clone(),
                 }
             }
             None => {
-                let least = lanes.iter().min_by_key(|lane| streams(lane));
-                least.expect("there is always a lane").clone()
+                let least_used = connections.iter().min_by_key(|one| streams(one));
+                least_used.expect("the pool has at least one connection").clone()
             }
         };
-        lane.streams.fetch_add(1, Ordering::Relaxed);
-        (lane.channel, Place(lane.streams))
+        (connection.channel, StreamPermit::new(connection.streams))
     }
 }

@@ -1,22 +1,23 @@
-//! One HTTP rule as an operation: parameters, body, answers.
+//! Documents one HTTP rule as an OpenAPI operation.
 
 use prost_reflect::{FieldDescriptor, Kind, MessageDescriptor};
 use serde_json::{Value, json};
 
 use super::comments::Comments;
 use super::schema::Schemas;
+use crate::rest::descriptors;
 use crate::rest::routes::{BodyRule, Route, all};
-use crate::rest::{contract, last};
+use crate::rest::template::last_segment;
 
-/// Fields of messages in messages, as query parameters name them.
+/// How deep fields of nested messages are listed as query parameters.
 const DEPTH_MAX: usize = 4;
 
-pub(super) fn of(route: &Route, comments: &Comments, schemas: &mut Schemas<'_>) -> Value {
+pub(super) fn operation(route: &Route, comments: &Comments, schemas: &mut Schemas<'_>) -> Value {
     let service = route.call.parent_service();
-    let about = comments.of(&service.parent_file(), route.call.path());
+    let comment = comments.get(&service.parent_file(), route.call.path());
     let mut fields = Vec::new();
     let mut maps = Vec::new();
-    if route.body != BodyRule::Everything {
+    if route.body != BodyRule::Message {
         flatten(&route.call.input(), "", route, (&mut fields, &mut maps), DEPTH_MAX);
     }
     let mut parameters: Vec<Value> =
@@ -25,14 +26,14 @@ pub(super) fn of(route: &Route, comments: &Comments, schemas: &mut Schemas<'_>) 
     if route.call.is_server_streaming() {
         parameters.extend(resume_parameters());
     }
-    let mut description = about.to_owned();
+    let mut description = comment.to_owned();
     for map in maps {
-        description.push_str(&format!("\n\nQuery parameters {map}.<key> are given one by one."));
+        description.push_str(&format!("\n\nEach entry of {map} is a query parameter {map}.<key>."));
     }
     let mut operation = json!({
         "operationId": id(route),
         "tags": [service.name()],
-        "summary": summary(about),
+        "summary": summary(comment),
         "description": description,
         "parameters": parameters,
         "responses": responses(route, schemas),
@@ -46,24 +47,25 @@ pub(super) fn of(route: &Route, comments: &Comments, schemas: &mut Schemas<'_>) 
     operation
 }
 
-/// The first rule of a call has its name, further ones are numbered.
+/// Returns the name of the call for its first rule, and a numbered name for further rules.
 fn id(route: &Route) -> String {
     let name = format!("{}_{}", route.call.parent_service().name(), route.call.name());
-    let same = all().iter().filter(|other| other.call == route.call);
-    let at = same.take_while(|other| !std::ptr::eq(*other, route)).count();
-    if at == 0 { name } else { format!("{name}_{}", at + 1) }
+    let rules = all().iter().filter(|other| other.call == route.call);
+    let index = rules.take_while(|other| !std::ptr::eq(*other, route)).count();
+    if index == 0 { name } else { format!("{name}_{}", index + 1) }
 }
 
-fn summary(about: &str) -> &str {
-    let end = about.find(['.', ':']).unwrap_or(about.len());
-    &about[..end]
+/// Returns the first sentence of a comment.
+fn summary(comment: &str) -> &str {
+    let end = comment.find(['.', ':']).unwrap_or(comment.len());
+    &comment[..end]
 }
 
 fn body(route: &Route, schemas: &mut Schemas<'_>) -> Option<Value> {
     let input = route.call.input();
     match &route.body {
-        BodyRule::Nothing => None,
-        BodyRule::Everything => {
+        BodyRule::Empty => None,
+        BodyRule::Message => {
             let in_path: Vec<&str> = route.template.fields().collect();
             Some(if in_path.is_empty() {
                 schemas.message(&input)
@@ -83,15 +85,15 @@ fn responses(route: &Route, schemas: &mut Schemas<'_>) -> Value {
     let error = json!({"$ref": "#/components/responses/Error"});
     if !route.call.is_server_streaming() {
         let content = json!({"application/json": {"schema": output}});
-        return json!({"200": {"description": "Done.", "content": content}, "default": error});
+        return json!({"200": {"description": "The call succeeded.", "content": content}, "default": error});
     }
     let item = json!({"schema": {"type": "string"}, "x-item-schema": output});
     json!({
         "200": {
-            "description": "Messages as they come: lines of JSON, or server-sent events whose data is such a line.",
+            "description": "A stream of messages: lines of JSON, or server-sent events with such a line as data.",
             "content": {"application/x-ndjson": item, "text/event-stream": item},
         },
-        "204": {"description": "The stream had ended; an EventSource does not come again."},
+        "204": {"description": "The stream has ended. An EventSource stops reconnecting."},
         "default": error,
     })
 }
@@ -99,7 +101,7 @@ fn responses(route: &Route, schemas: &mut Schemas<'_>) -> Value {
 fn path_parameter(route: &Route, path: &str, schemas: &mut Schemas<'_>) -> Value {
     let field = field_at(&route.call.input(), path);
     json!({
-        "name": last(path),
+        "name": last_segment(path),
         "in": "path",
         "required": true,
         "schema": {"type": "string", "minLength": 1},
@@ -109,23 +111,29 @@ fn path_parameter(route: &Route, path: &str, schemas: &mut Schemas<'_>) -> Value
 
 fn query_parameter(path: &str, field: &FieldDescriptor, schemas: &mut Schemas<'_>) -> Value {
     let mut schema = schemas.described(field);
-    let about = schema.as_object_mut().and_then(|schema| schema.remove("description"));
+    let description = schema.as_object_mut().and_then(|schema| schema.remove("description"));
     json!({
         "name": path,
         "in": "query",
         "schema": schema,
-        "description": about.unwrap_or_default(),
+        "description": description.unwrap_or_default(),
     })
 }
 
 fn resume_parameters() -> [Value; 2] {
-    let about = "The id of the last event that was seen; the stream goes on behind it where it has cursors.";
-    [("Last-Event-ID", "header"), ("lastEventId", "query")].map(|(name, place)| {
-        json!({"name": name, "in": place, "schema": {"type": "string"}, "description": about})
+    let description = "The id of the last received event. A stream with cursors resumes after it.";
+    [("Last-Event-ID", "header"), ("lastEventId", "query")].map(|(name, location)| {
+        json!({
+            "name": name,
+            "in": location,
+            "schema": {"type": "string"},
+            "description": description,
+        })
     })
 }
 
-/// The fields that queries can name, and the maps among them, whose keys only the caller knows.
+/// Collects the fields that can be query parameters, and separately the map fields, whose keys
+/// are not known.
 fn flatten(
     message: &MessageDescriptor,
     at: &str,
@@ -137,8 +145,8 @@ fn flatten(
         let join =
             |name: &str| if at.is_empty() { name.to_owned() } else { format!("{at}.{name}") };
         let path = join(field.json_name());
-        let is_taken = route.template.fields().any(|taken| taken == join(field.name()));
-        if is_taken || route.body == BodyRule::Field(path.clone()) {
+        let is_in_path = route.template.fields().any(|name| name == join(field.name()));
+        if is_in_path || route.body == BodyRule::Field(path.clone()) {
             continue;
         }
         if field.is_map() {
@@ -146,7 +154,7 @@ fn flatten(
             continue;
         }
         match field.kind() {
-            Kind::Message(inner) if !contract::is_well_known(&inner) => {
+            Kind::Message(inner) if !descriptors::is_well_known(&inner) => {
                 if !field.is_list() && depth > 0 {
                     flatten(&inner, &path, route, (&mut *fields, &mut *maps), depth - 1);
                 }
@@ -157,12 +165,12 @@ fn flatten(
 }
 
 fn field_at(message: &MessageDescriptor, path: &str) -> FieldDescriptor {
-    let known = "a field of the request; a test reads them all";
+    let exists = "a test checks the fields of all HTTP rules";
     match path.split_once('.') {
         Some((name, below)) => {
-            let kind = message.get_field_by_name(name).expect(known).kind();
-            field_at(kind.as_message().expect(known), below)
+            let kind = message.get_field_by_name(name).expect(exists).kind();
+            field_at(kind.as_message().expect(exists), below)
         }
-        None => message.get_field_by_name(path).expect(known),
+        None => message.get_field_by_name(path).expect(exists),
     }
 }

@@ -1,11 +1,11 @@
-//! The document as a page: no script, no style within it, nothing from elsewhere, so that it is
-//! read under the policy of this origin and without a network.
+//! Renders the OpenAPI document as an HTML page. The page has no script, no inline style and no
+//! external resource, so it works under the content security policy and without internet access.
 
 use std::fmt::Write as _;
 
 use serde_json::Value;
 
-/// The whole page.
+/// Returns the whole page.
 pub(super) fn render(document: &Value) -> String {
     let mut out = String::from(
         "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\
@@ -13,13 +13,14 @@ pub(super) fn render(document: &Value) -> String {
          <link rel=\"stylesheet\" href=\"/docs/style.css\"></head><body><main>\n",
     );
     let info = &document["info"];
-    writeln!(out, "<h1>{} {}</h1>", text(&info["title"]), text(&info["version"])).expect(MEMORY);
-    out.push_str("<p>For programs: <a href=\"/openapi.json\">/openapi.json</a></p>\n");
+    writeln!(out, "<h1>{} {}</h1>", text(&info["title"]), text(&info["version"]))
+        .expect(INFALLIBLE);
+    out.push_str("<p>OpenAPI document: <a href=\"/openapi.json\">/openapi.json</a></p>\n");
     paragraphs(&mut out, &info["description"]);
     let calls = operations(document);
     contents(&mut out, &calls);
     for tag in list(&document["tags"]) {
-        writeln!(out, "<section><h2>{}</h2>", text(&tag["name"])).expect(MEMORY);
+        writeln!(out, "<section><h2>{}</h2>", text(&tag["name"])).expect(INFALLIBLE);
         paragraphs(&mut out, &tag["description"]);
         for call in calls.iter().filter(|call| call.operation["tags"][0] == tag["name"]) {
             operation(&mut out, call);
@@ -34,7 +35,7 @@ pub(super) fn render(document: &Value) -> String {
     out
 }
 
-const MEMORY: &str = "memory takes text";
+const INFALLIBLE: &str = "writing to a String does not fail";
 
 struct Call<'a> {
     method: String,
@@ -57,25 +58,27 @@ fn contents(out: &mut String, calls: &[Call<'_>]) {
     for Call { method, path, operation } in calls {
         let id = text(&operation["operationId"]);
         writeln!(out, "<li><a href=\"#{id}\"><code>{method} {}</code></a></li>", escape(path))
-            .expect(MEMORY);
+            .expect(INFALLIBLE);
     }
     out.push_str("</ul></nav>\n");
 }
 
 fn operation(out: &mut String, Call { method, path, operation }: &Call<'_>) {
     let id = text(&operation["operationId"]);
-    writeln!(out, "<h3 id=\"{id}\"><code>{method} {}</code></h3>", escape(path)).expect(MEMORY);
+    writeln!(out, "<h3 id=\"{id}\"><code>{method} {}</code></h3>", escape(path)).expect(INFALLIBLE);
     paragraphs(out, &operation["description"]);
     let parameters = list(&operation["parameters"]);
     if !parameters.is_empty() {
-        out.push_str("<table><tr><th>Parameter</th><th>In</th><th>Type</th><th>About</th></tr>\n");
+        out.push_str(
+            "<table><tr><th>Parameter</th><th>In</th><th>Type</th><th>Description</th></tr>\n",
+        );
         for one in parameters {
             row(
                 out,
                 &[
                     &code(&one["name"]),
                     &text(&one["in"]),
-                    &kind(&one["schema"]),
+                    &type_of(&one["schema"]),
                     &text(&one["description"]),
                 ],
             );
@@ -84,61 +87,61 @@ fn operation(out: &mut String, Call { method, path, operation }: &Call<'_>) {
     }
     let body = &operation["requestBody"]["content"]["application/json"]["schema"];
     if !body.is_null() {
-        writeln!(out, "<p>Body: {}</p>", kind(body)).expect(MEMORY);
+        writeln!(out, "<p>Request body: {}</p>", type_of(body)).expect(INFALLIBLE);
     }
     let content = &operation["responses"]["200"]["content"];
     let stream = &content["application/x-ndjson"]["x-item-schema"];
     if stream.is_null() {
-        let answer = &content["application/json"]["schema"];
-        writeln!(out, "<p>Answer: {}</p>", kind(answer)).expect(MEMORY);
+        let response = &content["application/json"]["schema"];
+        writeln!(out, "<p>Response: {}</p>", type_of(response)).expect(INFALLIBLE);
     } else {
-        writeln!(out, "<p>Answers, as they come: {}</p>", kind(stream)).expect(MEMORY);
+        writeln!(out, "<p>Stream of responses: {}</p>", type_of(stream)).expect(INFALLIBLE);
     }
     writeln!(out, "<pre>{}</pre>", escape(&curl(method, path, !body.is_null(), !stream.is_null())))
-        .expect(MEMORY);
+        .expect(INFALLIBLE);
 }
 
 fn curl(method: &str, path: &str, has_body: bool, is_stream: bool) -> String {
     let unbuffered = if is_stream { " -N" } else { "" };
-    let verb = match (method, has_body) {
+    let method = match (method, has_body) {
         ("GET", _) | ("POST", true) => String::new(),
         _ => format!(" -X {method}"),
     };
     let body = if has_body { " --json '{}'" } else { "" };
     let path = path.replace('{', "<").replace('}', ">");
-    format!("curl{unbuffered}{verb} 'http://127.0.0.1:7080{path}'{body}")
+    format!("curl{unbuffered}{method} 'http://127.0.0.1:7080{path}'{body}")
 }
 
 fn schema(out: &mut String, name: &str, schema: &Value) {
-    writeln!(out, "<h3 id=\"schema-{0}\"><code>{0}</code></h3>", escape(name)).expect(MEMORY);
+    writeln!(out, "<h3 id=\"schema-{0}\"><code>{0}</code></h3>", escape(name)).expect(INFALLIBLE);
     paragraphs(out, &schema["description"]);
     let properties = schema["properties"].as_object();
     if let Some(properties) = properties.filter(|properties| !properties.is_empty()) {
-        out.push_str("<table><tr><th>Field</th><th>Type</th><th>About</th></tr>\n");
+        out.push_str("<table><tr><th>Field</th><th>Type</th><th>Description</th></tr>\n");
         for (name, one) in properties {
             let name = format!("<code>{}</code>", escape(name));
-            row(out, &[&name, &kind(one), &text(&one["description"])]);
+            row(out, &[&name, &type_of(one), &text(&one["description"])]);
         }
         out.push_str("</table>\n");
     }
 }
 
-/// A type in words, with a link where it is described below.
-fn kind(schema: &Value) -> String {
+/// Returns the name of a type, linked to its schema when it has one.
+fn type_of(schema: &Value) -> String {
     if let Some(name) = schema["$ref"].as_str().and_then(|path| path.rsplit('/').next()) {
         return format!("<a href=\"#schema-{0}\">{0}</a>", escape(name));
     }
     match schema["type"].as_str() {
-        Some("array") => format!("list of {}", kind(&schema["items"])),
+        Some("array") => format!("list of {}", type_of(&schema["items"])),
         Some("object") if schema["additionalProperties"].is_object() => {
-            format!("map of text to {}", kind(&schema["additionalProperties"]))
+            format!("map from string to {}", type_of(&schema["additionalProperties"]))
         }
         Some("object") => {
             let names = schema["properties"].as_object().into_iter().flatten();
             let names: Vec<_> = names
-                .map(|(name, one)| format!("<code>{}</code>: {}", escape(name), kind(one)))
+                .map(|(name, one)| format!("<code>{}</code>: {}", escape(name), type_of(one)))
                 .collect();
-            format!("object of {}", names.join(", "))
+            format!("object with {}", names.join(", "))
         }
         Some(name) => match schema["format"].as_str() {
             Some(format) => format!("{name} ({})", escape(format)),
@@ -151,7 +154,7 @@ fn kind(schema: &Value) -> String {
 fn row(out: &mut String, cells: &[&str]) {
     out.push_str("<tr>");
     for cell in cells {
-        write!(out, "<td>{cell}</td>").expect(MEMORY);
+        write!(out, "<td>{cell}</td>").expect(INFALLIBLE);
     }
     out.push_str("</tr>\n");
 }
@@ -159,7 +162,7 @@ fn row(out: &mut String, cells: &[&str]) {
 fn paragraphs(out: &mut String, value: &Value) {
     for paragraph in value.as_str().unwrap_or_default().split("\n\n").filter(|one| !one.is_empty())
     {
-        writeln!(out, "<p>{}</p>", escape(paragraph.trim())).expect(MEMORY);
+        writeln!(out, "<p>{}</p>", escape(paragraph.trim())).expect(INFALLIBLE);
     }
 }
 

@@ -1,4 +1,4 @@
-//! Messages and enums of the contract as JSON Schema.
+//! Messages and enums of the API as JSON Schema.
 
 use std::collections::BTreeMap;
 
@@ -6,75 +6,75 @@ use prost_reflect::{EnumDescriptor, FieldDescriptor, Kind, MessageDescriptor};
 use serde_json::{Map, Value, json};
 
 use super::comments::Comments;
-use crate::rest::contract;
+use crate::rest::descriptors;
 
-/// What operations refer to, found while they are written.
+/// The schemas that operations refer to, collected while the operations are documented.
 pub(super) struct Schemas<'a> {
     comments: &'a Comments,
-    known: BTreeMap<String, Value>,
+    schemas: BTreeMap<String, Value>,
 }
 
 impl<'a> Schemas<'a> {
     pub(super) fn new(comments: &'a Comments) -> Self {
-        Self { comments, known: BTreeMap::from([("Error".to_owned(), error())]) }
+        Self { comments, schemas: BTreeMap::from([("Error".to_owned(), error())]) }
     }
 
     pub(super) fn finish(self) -> Value {
-        Value::Object(self.known.into_iter().collect())
+        Value::Object(self.schemas.into_iter().collect())
     }
 
-    /// A reference to a message.
+    /// Returns a reference to the schema of a message.
     pub(super) fn message(&mut self, message: &MessageDescriptor) -> Value {
-        if let Some(own) = well_known(message) {
-            return own;
+        if let Some(schema) = well_known(message) {
+            return schema;
         }
         let name = message.name().to_owned();
-        if !self.known.contains_key(&name) {
-            // Before its fields, for one of them may be of this very type.
-            self.known.insert(name.clone(), Value::Null);
+        if !self.schemas.contains_key(&name) {
+            // Inserted before its fields, because a message may contain itself.
+            self.schemas.insert(name.clone(), Value::Null);
             let schema = self.object(message, &[]);
-            self.known.insert(name.clone(), schema);
+            self.schemas.insert(name.clone(), schema);
         }
         reference(&name)
     }
 
-    /// A message as an object, without some of its fields.
-    pub(super) fn object(&mut self, message: &MessageDescriptor, without: &[&str]) -> Value {
+    /// Returns the schema of a message without some of its fields.
+    pub(super) fn object(&mut self, message: &MessageDescriptor, excluded: &[&str]) -> Value {
         let mut properties = Map::new();
-        for field in message.fields().filter(|field| !without.contains(&field.name())) {
+        for field in message.fields().filter(|field| !excluded.contains(&field.name())) {
             let schema = self.described(&field);
             properties.insert(field.json_name().to_owned(), schema);
         }
-        let mut about = self.comments.of(&message.parent_file(), message.path()).to_owned();
+        let mut description = self.comments.get(&message.parent_file(), message.path()).to_owned();
         for oneof in message.oneofs().filter(|oneof| !oneof.is_synthetic()) {
             let names: Vec<_> = oneof.fields().map(|field| field.json_name().to_owned()).collect();
-            about.push_str(&format!(" One of {} at most.", names.join(", ")));
+            description.push_str(&format!(" At most one of {}.", names.join(", ")));
         }
         json!({
             "type": "object",
-            "description": about.trim(),
+            "description": description.trim(),
             "properties": properties,
             "additionalProperties": false,
         })
     }
 
-    /// A field with its comment.
+    /// Returns the schema of a field with its comment as description.
     pub(super) fn described(&mut self, field: &FieldDescriptor) -> Value {
         let mut schema = self.field(field);
-        let about = self.comments.of(&field.parent_file(), field.path());
-        if !about.is_empty() {
-            schema["description"] = about.into();
+        let comment = self.comments.get(&field.parent_file(), field.path());
+        if !comment.is_empty() {
+            schema["description"] = comment.into();
         }
         schema
     }
 
     fn field(&mut self, field: &FieldDescriptor) -> Value {
-        if contract::holds_json(field) {
+        if descriptors::holds_json(field) {
             return json!({});
         }
         let kind = field.kind();
         if field.is_map() {
-            let entry = kind.as_message().expect("a map is made of messages");
+            let entry = kind.as_message().expect("a map is a list of entry messages");
             let value = self.kind(&entry.map_entry_value_field().kind());
             return json!({"type": "object", "additionalProperties": value});
         }
@@ -101,23 +101,24 @@ impl<'a> Schemas<'a> {
             Kind::Bool => json!({"type": "boolean"}),
             Kind::String => json!({"type": "string"}),
             Kind::Bytes => json!({"type": "string", "contentEncoding": "base64"}),
-            Kind::Enum(names) => self.names(names),
+            Kind::Enum(descriptor) => self.enumeration(descriptor),
             Kind::Message(message) => self.message(message),
         }
     }
 
-    fn names(&mut self, names: &EnumDescriptor) -> Value {
-        let name = names.name().to_owned();
-        if !self.known.contains_key(&name) {
-            let file = names.parent_file();
-            let mut about = self.comments.of(&file, names.path()).to_owned();
-            for value in names.values() {
-                let words = self.comments.of(&file, value.path());
-                about.push_str(&format!("\n\n{}: {words}", value.name()));
+    fn enumeration(&mut self, descriptor: &EnumDescriptor) -> Value {
+        let name = descriptor.name().to_owned();
+        if !self.schemas.contains_key(&name) {
+            let file = descriptor.parent_file();
+            let mut description = self.comments.get(&file, descriptor.path()).to_owned();
+            for value in descriptor.values() {
+                let comment = self.comments.get(&file, value.path());
+                description.push_str(&format!("\n\n{}: {comment}", value.name()));
             }
-            let values: Vec<_> = names.values().map(|value| value.name().to_owned()).collect();
-            let schema = json!({"type": "string", "enum": values, "description": about.trim()});
-            self.known.insert(name.clone(), schema);
+            let values: Vec<_> = descriptor.values().map(|value| value.name().to_owned()).collect();
+            let schema =
+                json!({"type": "string", "enum": values, "description": description.trim()});
+            self.schemas.insert(name.clone(), schema);
         }
         reference(&name)
     }
@@ -127,9 +128,9 @@ fn reference(name: &str) -> Value {
     json!({"$ref": format!("#/components/schemas/{name}")})
 }
 
-/// The messages that proto JSON writes as something else than an object of their fields.
+/// Returns the schema of a message with a special JSON encoding.
 fn well_known(message: &MessageDescriptor) -> Option<Value> {
-    if !contract::is_well_known(message) {
+    if !descriptors::is_well_known(message) {
         return None;
     }
     Some(match message.name() {
@@ -152,29 +153,29 @@ fn error() -> Value {
     });
     json!({
         "type": "object",
-        "description": "Why a call did not succeed.",
+        "description": "The reason why a call failed.",
         "required": ["error"],
         "additionalProperties": false,
         "properties": {"error": {
             "type": "object",
             "required": ["code", "message", "reason"],
             "properties": {
-                "code": {"type": "string", "description": "The code of gRPC, such as NOT_FOUND."},
-                "message": {"type": "string", "description": "For people."},
-                "reason": {"type": "string", "description": "To branch on, such as JOB_NOT_FOUND."},
+                "code": {"type": "string", "description": "The gRPC code, such as NOT_FOUND."},
+                "message": {"type": "string", "description": "A description for people."},
+                "reason": {"type": "string", "description": "A stable identifier for programs, such as JOB_NOT_FOUND."},
                 "metadata": {
                     "type": "object",
                     "additionalProperties": {"type": "string"},
-                    "description": "What the reason is about.",
+                    "description": "Details of the reason.",
                 },
                 "fieldViolations": {
                     "type": "array",
                     "items": violation,
-                    "description": "Which fields of the request are wrong, and how.",
+                    "description": "The fields of the request with an invalid value.",
                 },
                 "retryAfter": {
                     "type": "string",
-                    "description": "How long to wait before the call is repeated, such as 1.5s.",
+                    "description": "The time to wait before retrying the call, such as 1.5s.",
                 },
             },
         }},

@@ -1,4 +1,4 @@
-//! One call of the server with messages as bytes, whatever their types.
+//! Calls the server with messages of any type, by passing them as encoded bytes.
 
 use bytes::{Buf as _, BufMut as _, Bytes};
 use http::uri::PathAndQuery;
@@ -10,12 +10,12 @@ use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder, Streaming};
 use tonic::metadata::MetadataMap;
 use tonic::{Request, Response, Status};
 
-use super::fault::Fault;
 use super::routes::Route;
+use crate::error::GatewayError;
 use crate::upstream::Upstream;
 
-/// What of a request's head concerns the server.
-const PASSED_ON: [HeaderName; 5] = [
+/// Request headers that are forwarded to the server.
+const FORWARDED: [HeaderName; 5] = [
     header::AUTHORIZATION,
     HeaderName::from_static("grpc-timeout"),
     HeaderName::from_static("traceparent"),
@@ -23,63 +23,70 @@ const PASSED_ON: [HeaderName; 5] = [
     HeaderName::from_static("x-request-id"),
 ];
 
-/// The largest answer: a full batch of jobs, of which the server sends 12 MiB or one job.
-const ANSWER_MAX_BYTES: usize = 64 << 20;
+/// The limit of a response. The server sends at most 12 MiB of jobs, or one job of any size.
+const RESPONSE_MAX_BYTES: usize = 64 << 20;
 
-/// Calls without a stream.
+/// Makes a unary call and returns its response.
 pub(crate) async fn unary(
     upstream: &Upstream,
     route: &Route,
     message: &DynamicMessage,
     headers: &HeaderMap,
-) -> Result<DynamicMessage, Fault> {
+) -> Result<DynamicMessage, GatewayError> {
     let mut grpc = client(upstream);
-    let answer = grpc.unary(request(message, headers), path(route), Bare).await?;
-    decode(route.call.output(), answer.into_inner())
+    let response = grpc.unary(request(message, headers), path(route), BytesCodec).await?;
+    decode(route.call.output(), response.into_inner())
 }
 
-/// Calls with a stream of answers.
+/// Makes a server-streaming call and returns its responses, encoded.
 pub(crate) async fn streaming(
     upstream: &Upstream,
     route: &Route,
     message: &DynamicMessage,
     headers: &HeaderMap,
-) -> Result<Streaming<Bytes>, Fault> {
+) -> Result<Streaming<Bytes>, GatewayError> {
     let mut grpc = client(upstream);
-    let answer = grpc.server_streaming(request(message, headers), path(route), Bare).await;
-    Ok(answer.map(Response::into_inner)?)
+    let request = request(message, headers);
+    let response = grpc.server_streaming(request, path(route), BytesCodec).await;
+    Ok(response.map(Response::into_inner)?)
 }
 
-pub(crate) fn decode(output: MessageDescriptor, answer: Bytes) -> Result<DynamicMessage, Fault> {
-    DynamicMessage::decode(output, answer)
-        .map_err(|error| Fault::unreadable(format!("the answer of the server: {error}")))
+pub(crate) fn decode(
+    output: MessageDescriptor,
+    response: Bytes,
+) -> Result<DynamicMessage, GatewayError> {
+    DynamicMessage::decode(output, response).map_err(|error| {
+        GatewayError::unreadable_response(format!(
+            "the gateway cannot decode the response of the server: {error}"
+        ))
+    })
 }
 
 fn client(upstream: &Upstream) -> Grpc<Upstream> {
-    Grpc::new(upstream.clone()).max_decoding_message_size(ANSWER_MAX_BYTES)
+    Grpc::new(upstream.clone()).max_decoding_message_size(RESPONSE_MAX_BYTES)
 }
 
 fn request(message: &DynamicMessage, headers: &HeaderMap) -> Request<Bytes> {
     let mut request = Request::new(Bytes::from(message.encode_to_vec()));
-    let mut passed = HeaderMap::new();
-    for name in PASSED_ON {
+    let mut forwarded = HeaderMap::new();
+    for name in FORWARDED {
         for value in headers.get_all(&name) {
-            passed.append(name.clone(), value.clone());
+            forwarded.append(name.clone(), value.clone());
         }
     }
-    *request.metadata_mut() = MetadataMap::from_headers(passed);
+    *request.metadata_mut() = MetadataMap::from_headers(forwarded);
     request
 }
 
 fn path(route: &Route) -> PathAndQuery {
-    PathAndQuery::try_from(route.path.as_str()).expect("names of the contract")
+    PathAndQuery::try_from(route.path.as_str()).expect("service and method names are valid paths")
 }
 
-/// Messages as bytes.
+/// A codec for messages that are already encoded.
 #[derive(Clone, Copy)]
-struct Bare;
+struct BytesCodec;
 
-impl Codec for Bare {
+impl Codec for BytesCodec {
     type Encode = Bytes;
     type Decode = Bytes;
     type Encoder = Self;
@@ -94,7 +101,7 @@ impl Codec for Bare {
     }
 }
 
-impl Encoder for Bare {
+impl Encoder for BytesCodec {
     type Item = Bytes;
     type Error = Status;
 
@@ -104,7 +111,7 @@ impl Encoder for Bare {
     }
 }
 
-impl Decoder for Bare {
+impl Decoder for BytesCodec {
     type Item = Bytes;
     type Error = Status;
 

@@ -1,5 +1,5 @@
-//! Requests of any bytes: each is refused in words that name the field, or it is a message that
-//! survives its way through protobuf and through JSON.
+//! Fuzz test of request decoding. A request is either refused with a precise error, or it is a
+//! message that survives a round trip through protobuf and through JSON.
 
 use axum::body::Body;
 use axum::extract::Request;
@@ -10,10 +10,10 @@ use prost_reflect::{DynamicMessage, ReflectMessage as _};
 use sentinel_fuzz::Target;
 use serde_json::Value as Json;
 
-use super::fault::{FIELD_MAX, Fault};
-use super::{read, request, routes, write};
+use super::{decode, encode, request, routes};
+use crate::error::{GatewayError, NAME_MAX_CHARS};
 
-/// A line `METHOD /path?query`, and the body behind it.
+/// The input is a line `METHOD /path?query`, followed by the body.
 static REQUEST: Target = Target {
     manifest_dir: env!("CARGO_MANIFEST_DIR"),
     name: "rest_request",
@@ -31,52 +31,52 @@ static REQUEST: Target = Target {
             .header(header::CONTENT_TYPE, "application/json")
             .body(Body::from(body.to_vec()));
         let Ok(request) = request else { return 0 };
-        match read_one(&method, request) {
+        match decode_request(&method, request) {
             Ok(message) => {
-                survives(&message);
+                assert_round_trips(&message);
                 3
             }
-            Err(fault) => is_precise(&fault),
+            Err(error) => assert_precise(&error),
         }
     },
     seeds,
 };
 
-fn read_one(method: &Method, request: Request) -> Result<DynamicMessage, Fault> {
+fn decode_request(method: &Method, request: Request) -> Result<DynamicMessage, GatewayError> {
     let path = request.uri().path().to_owned();
     let (route, captures) = routes::find(method, &path)?;
-    let read = request::message(route, captures, request).now_or_never();
-    read.expect("the body is there already").map(|(message, _)| message)
+    let decoded = request::decode(route, captures, request).now_or_never();
+    decoded.expect("the body is in memory").map(|(message, _)| message)
 }
 
-/// How far it got: 1 for no route, 2 for a field that is told.
-fn is_precise(fault: &Fault) -> usize {
-    assert!(fault.status().is_client_error(), "{fault:?}");
-    let json = fault.to_json();
-    let json: Json = serde_json::from_slice(&json).expect("JSON");
-    let error = &json["error"];
-    let told = error["message"].as_str().expect("a message").chars().count();
-    assert!((1..2_048).contains(&told), "{told} characters of {fault:?}");
-    let violations = error["fieldViolations"].as_array().expect("a list");
+/// Returns how far decoding got: 1 for an unknown route, more for invalid fields.
+fn assert_precise(error: &GatewayError) -> usize {
+    assert!(error.http_status().is_client_error(), "{error:?}");
+    let json: Json = serde_json::from_slice(&error.to_json()).expect("the error is JSON");
+    let json = &json["error"];
+    let message = json["message"].as_str().expect("the message is a string").chars().count();
+    assert!((1..2_048).contains(&message), "{message} characters in {error:?}");
+    let violations = json["fieldViolations"].as_array().expect("the violations are a list");
     for one in violations {
-        let field = one["field"].as_str().expect("a field").chars().count();
-        assert!((1..=FIELD_MAX + 1).contains(&field), "{field} characters of {fault:?}");
+        let field = one["field"].as_str().expect("the field is a string").chars().count();
+        assert!((1..=NAME_MAX_CHARS + 1).contains(&field), "{field} characters in {error:?}");
         assert_ne!(one["description"].as_str(), Some(""));
     }
-    if fault.status() == StatusCode::NOT_FOUND { 1 } else { 1 + violations.len() }
+    if error.http_status() == StatusCode::NOT_FOUND { 1 } else { 1 + violations.len() }
 }
 
-fn survives(message: &DynamicMessage) {
+fn assert_round_trips(message: &DynamicMessage) {
     let descriptor = message.descriptor();
-    // As JSON, not as they are: a map has no order, and what is set to its default is as not set.
-    let text = |message| String::from_utf8(write::message(message)).expect("UTF-8");
+    // Compared as JSON: in a message, maps have no order and a default may be set or unset.
+    let text = |message| String::from_utf8(encode::message(message)).expect("JSON is UTF-8");
     let json = text(message);
     let bytes = message.encode_to_vec();
-    let again = DynamicMessage::decode(descriptor.clone(), bytes.as_slice()).expect("protobuf");
+    let again = DynamicMessage::decode(descriptor.clone(), bytes.as_slice())
+        .expect("an encoded message decodes");
     assert_eq!(text(&again), json);
-    let read = read::json(&json).and_then(|json| read::message(&descriptor, json, ""));
-    let read = read.unwrap_or_else(|fault| panic!("{json}: {fault:?}"));
-    assert_eq!(text(&read), json);
+    let decoded = decode::json(&json).and_then(|json| decode::message(&descriptor, json, ""));
+    let decoded = decoded.unwrap_or_else(|error| panic!("{json}: {error:?}"));
+    assert_eq!(text(&decoded), json);
 }
 
 fn seeds() -> Vec<(&'static str, Vec<u8>)> {
@@ -111,22 +111,22 @@ fn seeds() -> Vec<(&'static str, Vec<u8>)> {
 }
 
 #[test]
-fn requests_of_any_bytes() {
+fn fuzz_requests() {
     REQUEST.test();
 }
 
-/// The seeds are what they are called: else the dice begin from nothing.
+/// Mutation of seeds finds little when the seeds are not valid themselves.
 #[test]
-fn the_seeds_are_read() {
+fn seeds_reach_the_decoder() {
     for (name, input) in seeds() {
         let reached = (REQUEST.check)(&input);
-        let wanted = if name.ends_with("-field") { 2 } else { 3 };
-        assert_eq!(reached, wanted, "{name}: {}", String::from_utf8_lossy(&input));
+        let expected = if name.ends_with("-field") { 2 } else { 3 };
+        assert_eq!(reached, expected, "{name}: {}", String::from_utf8_lossy(&input));
     }
 }
 
 #[test]
-#[ignore = "a long dose; run with cargo xtask soak"]
+#[ignore = "runs for minutes: cargo xtask soak"]
 fn soak_requests() {
     REQUEST.soak(1);
 }

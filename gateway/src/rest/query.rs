@@ -1,33 +1,40 @@
-//! Paths and query parameters to fields of a message: `filter.labels.customer=42`.
+//! Sets fields of a message from path segments and query parameters, such as
+//! `filter.labels.customer=42`.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use prost_reflect::{DynamicMessage, FieldDescriptor, Kind};
 
-use super::fault::Fault;
-use super::template;
-use super::{read, value};
+use super::{decode, descriptors, template, value};
+use crate::error::GatewayError;
 
-/// More parameters are no list of ids any more.
+/// The limit of query parameters. Lists of ids are much shorter.
 const PARAMETERS_MAX: usize = 4_096;
 
-/// The pairs of a query, decoded.
-pub(crate) fn pairs(query: &str) -> Result<Vec<(String, String)>, Fault> {
+/// Returns the names and values of a query string, decoded.
+pub(crate) fn pairs(query: &str) -> Result<Vec<(String, String)>, GatewayError> {
     let pairs: Vec<&str> = query.split('&').filter(|pair| !pair.is_empty()).collect();
     if pairs.len() > PARAMETERS_MAX {
-        return Err(Fault::invalid("", format!("more than {PARAMETERS_MAX} query parameters")));
+        return Err(GatewayError::invalid_request(format!(
+            "{} query parameters; the limit is {PARAMETERS_MAX}",
+            pairs.len()
+        )));
     }
-    let decode = |pair: &str| {
+    let decode_pair = |pair: &str| {
         let (name, text) = pair.split_once('=').unwrap_or((pair, ""));
         let name = template::decode("", &name.replace('+', " "))?;
         let text = template::decode(&name, &text.replace('+', " "))?;
         Ok((name, text))
     };
-    pairs.into_iter().map(decode).collect()
+    pairs.into_iter().map(decode_pair).collect()
 }
 
-/// Sets the field at a path.
-pub(crate) fn set(message: &mut DynamicMessage, path: &str, text: &str) -> Result<(), Fault> {
+/// Sets the field at a path such as `filter.labels.customer`.
+pub(crate) fn set(
+    message: &mut DynamicMessage,
+    path: &str,
+    text: &str,
+) -> Result<(), GatewayError> {
     set_below(message, path, path, text)
 }
 
@@ -36,35 +43,44 @@ fn set_below(
     rest: &str,
     path: &str,
     text: &str,
-) -> Result<(), Fault> {
+) -> Result<(), GatewayError> {
     use prost_reflect::ReflectMessage as _;
     let descriptor = message.descriptor();
     let (name, below) = match rest.split_once('.') {
         Some((name, below)) => (name, Some(below)),
         None => (rest, None),
     };
-    let field = read::field_of(&descriptor, name)
-        .ok_or_else(|| Fault::invalid(path, read::unknown(&descriptor)))?;
-    let rival = field
+    let field = decode::field_by_name(&descriptor, name)
+        .ok_or_else(|| GatewayError::invalid_field(path, decode::unknown_field(&descriptor)))?;
+    let conflicting = field
         .containing_oneof()
         .and_then(|oneof| oneof.fields().find(|other| *other != field && message.has_field(other)));
-    if let Some(rival) = rival {
-        return Err(Fault::invalid(path, format!("excludes {}", rival.json_name())));
+    if let Some(other) = conflicting {
+        return Err(GatewayError::invalid_field(
+            path,
+            format!("cannot be combined with {}", other.json_name()),
+        ));
     }
     match below {
         Some(key) if field.is_map() => set_entry(message, &field, key, path, text),
         Some(below) if !field.is_list() => match field.kind() {
-            Kind::Message(kind) if !super::contract::is_well_known(&kind) => {
+            Kind::Message(kind) if !descriptors::is_well_known(&kind) => {
                 let inner = message.get_field_mut(&field).as_message_mut();
-                set_below(inner.expect("a message"), below, path, text)
+                set_below(inner.expect("the field is a message"), below, path, text)
             }
-            _ => Err(Fault::invalid(path, format!("{name} has no fields"))),
+            _ => Err(GatewayError::invalid_field(
+                path,
+                format!("{name} is not an object and has no fields"),
+            )),
         },
-        Some(_) => Err(Fault::invalid(path, format!("{name} is a list and has no names in it"))),
-        None if field.is_map() => {
-            Err(Fault::invalid(path, format!("is a map: give {path}.<key>=<value>")))
+        Some(_) => {
+            Err(GatewayError::invalid_field(path, format!("{name} is a list and has no fields")))
         }
-        // Of a selector all of whose fields are optional only this says that it is meant.
+        None if field.is_map() => Err(GatewayError::invalid_field(
+            path,
+            format!("is a map; expected {path}.<key>=<value>"),
+        )),
+        // `?filter` selects an object of which no field is set.
         None if text.is_empty() && is_object(&field) => {
             message.get_field_mut(&field);
             Ok(())
@@ -75,7 +91,7 @@ fn set_below(
 
 fn is_object(field: &FieldDescriptor) -> bool {
     let kind = field.kind();
-    let message = kind.as_message().filter(|kind| !super::contract::is_well_known(kind));
+    let message = kind.as_message().filter(|kind| !descriptors::is_well_known(kind));
     message.is_some() && !field.is_list()
 }
 
@@ -84,11 +100,11 @@ fn set_value(
     field: &FieldDescriptor,
     path: &str,
     text: &str,
-) -> Result<(), Fault> {
-    let value =
-        value::from_text(&field.kind(), text).map_err(|wrong| Fault::invalid(path, wrong))?;
+) -> Result<(), GatewayError> {
+    let value = value::from_text(&field.kind(), text)
+        .map_err(|error| GatewayError::invalid_field(path, error))?;
     if field.is_list() {
-        let list = message.get_field_mut(field).as_list_mut().expect("a list");
+        let list = message.get_field_mut(field).as_list_mut().expect("the field is a list");
         list.push(value);
     } else {
         message.set_field(field, value);
@@ -102,49 +118,51 @@ fn set_entry(
     key: &str,
     path: &str,
     text: &str,
-) -> Result<(), Fault> {
-    let wrong = |wrong: String| Fault::invalid(path, wrong);
+) -> Result<(), GatewayError> {
+    let invalid = |expected: String| GatewayError::invalid_field(path, expected);
     let entry = field.kind();
-    let entry = entry.as_message().expect("a map is made of messages");
-    let key = value::key(&entry.map_entry_key_field().kind(), key).map_err(wrong)?;
-    let value = value::from_text(&entry.map_entry_value_field().kind(), text).map_err(wrong)?;
-    let map: &mut HashMap<_, _> = message.get_field_mut(field).as_map_mut().expect("a map");
+    let entry = entry.as_message().expect("a map is a list of entry messages");
+    let key = value::key(&entry.map_entry_key_field().kind(), key).map_err(invalid)?;
+    let value = value::from_text(&entry.map_entry_value_field().kind(), text).map_err(invalid)?;
+    let map: &mut HashMap<_, _> =
+        message.get_field_mut(field).as_map_mut().expect("the field is a map");
     match map.insert(key, value) {
-        Some(_) => Err(Fault::invalid(path, "is given twice")),
+        Some(_) => Err(GatewayError::invalid_field(path, "is given twice")),
         None => Ok(()),
     }
 }
 
-/// Refuses a second value of a field that is no list.
-pub(crate) fn refuse_twice(
+/// Refuses a second value of a field that is not a list.
+pub(crate) fn refuse_duplicates(
     names: &[(String, String)],
     input: &prost_reflect::MessageDescriptor,
-) -> Result<(), Fault> {
-    let mut seen: HashMap<String, ()> = HashMap::new();
+) -> Result<(), GatewayError> {
+    let mut seen = HashSet::new();
     for (name, _) in names {
-        let Some(path) = canonical(input, name) else { continue };
-        if seen.insert(path, ()).is_some() {
-            return Err(Fault::invalid(name, "is given twice"));
+        let Some(path) = single_value_path(input, name) else { continue };
+        if !seen.insert(path) {
+            return Err(GatewayError::invalid_field(name, "is given twice"));
         }
     }
     Ok(())
 }
 
-/// The path of a single field as JSON writes it; `None` for a list or what is not known.
-fn canonical(input: &prost_reflect::MessageDescriptor, path: &str) -> Option<String> {
+/// Returns the path of a field with its JSON names. Returns `None` when the field is unknown or
+/// may have several values.
+fn single_value_path(input: &prost_reflect::MessageDescriptor, path: &str) -> Option<String> {
     let mut message = input.clone();
-    let mut out = Vec::new();
+    let mut names = Vec::new();
     let mut parts = path.split('.').peekable();
     while let Some(part) = parts.next() {
-        let field = read::field_of(&message, part)?;
+        let field = decode::field_by_name(&message, part)?;
         if field.is_list() || field.is_map() {
             return None;
         }
-        out.push(field.json_name().to_owned());
+        names.push(field.json_name().to_owned());
         match field.kind() {
             Kind::Message(inner) if parts.peek().is_some() => message = inner,
             _ => {}
         }
     }
-    Some(out.join("."))
+    Some(names.join("."))
 }

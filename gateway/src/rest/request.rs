@@ -1,4 +1,4 @@
-//! A request of HTTP to the message that the contract asks for: path, query and body.
+//! Decodes an HTTP request to the request message of its call, from path, query and body.
 
 use axum::extract::Request;
 use http::{HeaderMap, Method, header};
@@ -6,149 +6,155 @@ use http_body_util::{BodyExt as _, LengthLimitError};
 use prost_reflect::{DynamicMessage, FieldDescriptor, Kind, ReflectMessage as _, Value};
 use serde_json::value::RawValue;
 
-use super::fault::Fault;
 use super::routes::{BodyRule, Route};
 use super::template::Captures;
-use super::{query, read, write};
+use super::{decode, descriptors, encode, query};
+use crate::error::GatewayError;
 
-/// How a page says where to go on, beside the header of that name.
+/// The query parameter with the same meaning as the header `last-event-id`.
 pub(crate) const LAST_EVENT_ID: &str = "lastEventId";
 
-/// Which fields a change concerns.
-const MASK: &str = "update_mask";
+/// The field that lists the fields to change.
+const UPDATE_MASK: &str = "update_mask";
 
-/// Reads it. The second value is what the query said of the last event.
-pub(crate) async fn message(
+/// Returns the request message, and the id of the last event from the query.
+pub(crate) async fn decode(
     route: &Route,
     captures: Captures<'_>,
     request: Request,
-) -> Result<(DynamicMessage, Option<String>), Fault> {
+) -> Result<(DynamicMessage, Option<String>), GatewayError> {
     let (head, body) = request.into_parts();
     let mut pairs = query::pairs(head.uri.query().unwrap_or_default())?;
-    let mut last_event = None;
+    let mut last_event_id = None;
     if route.call.is_server_streaming() {
         pairs.retain(|(name, text)| {
-            let is_own = name == LAST_EVENT_ID;
-            if is_own {
-                last_event = Some(text.clone());
+            let is_last_event_id = name == LAST_EVENT_ID;
+            if is_last_event_id {
+                last_event_id = Some(text.clone());
             }
-            !is_own
+            !is_last_event_id
         });
     }
-    let body = body.collect().await.map_err(|error| unread(&error))?.to_bytes();
+    let body = body.collect().await.map_err(|error| body_error(&error))?.to_bytes();
     let mut message = DynamicMessage::new(route.call.input());
     if body.is_empty() {
-        refuse_missing(route)?;
+        check_body_is_optional(route)?;
     } else {
         check_media_type(route, &head.headers)?;
-        let text =
-            std::str::from_utf8(&body).map_err(|_| Fault::invalid("", "the body is not UTF-8"))?;
-        fill(&mut message, route, read::json(text)?)?;
+        let text = std::str::from_utf8(&body)
+            .map_err(|_| GatewayError::invalid_request("the request body is not UTF-8"))?;
+        fill(&mut message, route, decode::json(text)?)?;
     }
     set_query(&mut message, route, &pairs)?;
     for (field, text) in captures {
-        set_captured(&mut message, field, &text)?;
+        set_path_field(&mut message, field, &text)?;
     }
-    Ok((message, last_event))
+    Ok((message, last_event_id))
 }
 
-fn unread(error: &axum::Error) -> Fault {
+fn body_error(error: &axum::Error) -> GatewayError {
     let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
     while let Some(one) = cause {
         if one.is::<LengthLimitError>() {
-            return Fault::too_large("the body of the request is larger than is taken".to_owned());
+            return GatewayError::body_too_large(
+                "the request body is larger than the limit of the gateway",
+            );
         }
         cause = one.source();
     }
-    Fault::invalid("", format!("the body of the request did not arrive whole: {error}"))
+    GatewayError::invalid_request(format!("reading the request body failed: {error}"))
 }
 
-/// Without a body all fields have their defaults, which is right for some and never for a field
-/// that the request is about.
-fn refuse_missing(route: &Route) -> Result<(), Fault> {
+/// Refuses a missing body when the body is the resource that the request is about.
+fn check_body_is_optional(route: &Route) -> Result<(), GatewayError> {
     match &route.body {
-        BodyRule::Field(name) => {
-            Err(Fault::invalid("", format!("the body is empty; it holds the {name} as JSON")))
-        }
-        BodyRule::Everything | BodyRule::Nothing => Ok(()),
+        BodyRule::Field(name) => Err(GatewayError::invalid_request(format!(
+            "the request body is empty; expected the {name} as JSON"
+        ))),
+        BodyRule::Message | BodyRule::Empty => Ok(()),
     }
 }
 
-fn check_media_type(route: &Route, headers: &HeaderMap) -> Result<(), Fault> {
-    if route.body == BodyRule::Nothing {
-        let message = "this call has no body; its fields are query parameters";
-        return Err(Fault::invalid("", message));
+fn check_media_type(route: &Route, headers: &HeaderMap) -> Result<(), GatewayError> {
+    if route.body == BodyRule::Empty {
+        return Err(GatewayError::invalid_request(
+            "this call takes no request body; its fields are query parameters",
+        ));
     }
     let text = |name| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let given = text(header::CONTENT_TYPE);
-    let charset = given.to_ascii_lowercase();
+    let content_type = text(header::CONTENT_TYPE);
+    let charset = content_type.to_ascii_lowercase();
     let charset = charset
         .split(';')
         .skip(1)
         .find_map(|part| part.trim().strip_prefix("charset=").map(str::to_owned));
     let is_utf8 =
         charset.is_none_or(|name| matches!(name.trim_matches('"'), "utf-8" | "utf8" | "us-ascii"));
-    if given.is_empty() || !write::is_json(given) || !is_utf8 {
-        let given = if given.is_empty() { "none" } else { given };
-        return Err(Fault::wrong_media_type(format!(
-            "content-type is {given}; expected application/json, as curl sends with --json"
+    if content_type.is_empty() || !encode::is_json(content_type) || !is_utf8 {
+        let content_type = if content_type.is_empty() { "missing" } else { content_type };
+        return Err(GatewayError::unsupported_media_type(format!(
+            "the content-type is {content_type}; expected application/json, which curl --json sends"
         )));
     }
     match text(header::CONTENT_ENCODING) {
         "" | "identity" => Ok(()),
-        coding => Err(Fault::wrong_media_type(format!(
-            "content-encoding is {coding}; bodies are taken as they are"
+        coding => Err(GatewayError::unsupported_media_type(format!(
+            "the content-encoding is {coding}; expected an uncompressed request body"
         ))),
     }
 }
 
-fn fill(message: &mut DynamicMessage, route: &Route, json: &RawValue) -> Result<(), Fault> {
+fn fill(message: &mut DynamicMessage, route: &Route, json: &RawValue) -> Result<(), GatewayError> {
     match &route.body {
-        BodyRule::Nothing => {}
-        BodyRule::Everything => read::fill(message, json, "")?,
+        BodyRule::Empty => {}
+        BodyRule::Message => decode::fill(message, json, "")?,
         BodyRule::Field(name) => {
             let field = field(message, name);
-            // Of a body that is the field itself, fields are named from there.
-            if let Some(value) = read::field_value(&field, json, "")? {
+            // The body is the field, so paths in errors start below the field.
+            if let Some(value) = decode::field_value(&field, json, "")? {
                 message.set_field(&field, value);
             }
         }
     }
-    if route.method == Method::PATCH { name_changes(message, route, json) } else { Ok(()) }
+    if route.method == Method::PATCH { set_update_mask(message, route, json) } else { Ok(()) }
 }
 
-/// A change that does not name its fields changes those that its JSON has. Without this an
-/// empty mask would reset all of a queue's settings, which no PATCH does.
-fn name_changes(message: &mut DynamicMessage, route: &Route, json: &RawValue) -> Result<(), Fault> {
-    let Some(mask) = message.descriptor().get_field_by_name(MASK) else { return Ok(()) };
+/// Sets the update mask to the fields in the JSON when the request has no mask. The server takes
+/// an empty mask as all fields, and a PATCH must not reset the fields that it leaves out.
+fn set_update_mask(
+    message: &mut DynamicMessage,
+    route: &Route,
+    json: &RawValue,
+) -> Result<(), GatewayError> {
+    let Some(mask) = message.descriptor().get_field_by_name(UPDATE_MASK) else { return Ok(()) };
     if message.has_field(&mask) {
         return Ok(());
     }
-    let (changed, json) = match &route.body {
+    let (resource, json) = match &route.body {
         BodyRule::Field(name) => (field(message, name), json),
         _ => {
-            let Some(changed) = resource(message) else { return Ok(()) };
-            let found = read::members(json, "")?.into_iter().find(|(name, _)| {
-                read::field_of(&message.descriptor(), name).as_ref() == Some(&changed)
+            let Some(resource) = resource_field(message) else { return Ok(()) };
+            let member = decode::members(json, "")?.into_iter().find(|(name, _)| {
+                decode::field_by_name(&message.descriptor(), name).as_ref() == Some(&resource)
             });
-            match found {
-                Some((_, json)) => (changed, json),
+            match member {
+                Some((_, json)) => (resource, json),
                 None => return Ok(()),
             }
         }
     };
-    let Kind::Message(kind) = changed.kind() else { return Ok(()) };
+    let Kind::Message(kind) = resource.kind() else { return Ok(()) };
     let in_path: Vec<String> = route.template.fields().map(str::to_owned).collect();
-    let names = read::members(json, changed.json_name())?;
-    let names = names.into_iter().filter_map(|(name, _)| read::field_of(&kind, &name));
+    let names = decode::members(json, resource.json_name())?;
+    let names = names.into_iter().filter_map(|(name, _)| decode::field_by_name(&kind, &name));
     let names =
-        names.filter(|one| !in_path.contains(&format!("{}.{}", changed.name(), one.name())));
+        names.filter(|one| !in_path.contains(&format!("{}.{}", resource.name(), one.name())));
     let paths: Vec<Value> = names.map(|one| Value::String(one.name().to_owned())).collect();
     if paths.is_empty() {
-        return Err(Fault::invalid(
-            "",
-            format!("names no field of the {} to change", changed.name()),
-        ));
+        return Err(GatewayError::invalid_request(format!(
+            "the request changes no field of the {}; give at least one",
+            resource.name()
+        )));
     }
     if let Some(inner) = message.get_field_mut(&mask).as_message_mut() {
         inner.set_field_by_name("paths", Value::List(paths));
@@ -156,13 +162,13 @@ fn name_changes(message: &mut DynamicMessage, route: &Route, json: &RawValue) ->
     Ok(())
 }
 
-/// The one message of a request that its mask is about.
-fn resource(message: &DynamicMessage) -> Option<FieldDescriptor> {
+/// Returns the field with the resource to change: the only message in the request.
+fn resource_field(message: &DynamicMessage) -> Option<FieldDescriptor> {
     let descriptor = message.descriptor();
     let mut messages = descriptor.fields().filter(|field| {
         let kind = field.kind();
-        let is_own = kind.as_message().is_some_and(|kind| !super::contract::is_well_known(kind));
-        is_own && !field.is_list() && !field.is_map()
+        let is_resource = kind.as_message().is_some_and(|kind| !descriptors::is_well_known(kind));
+        is_resource && !field.is_list() && !field.is_map()
     });
     let first = messages.next()?;
     messages.next().is_none().then_some(first)
@@ -172,40 +178,47 @@ fn set_query(
     message: &mut DynamicMessage,
     route: &Route,
     pairs: &[(String, String)],
-) -> Result<(), Fault> {
-    query::refuse_twice(pairs, &route.call.input())?;
+) -> Result<(), GatewayError> {
+    query::refuse_duplicates(pairs, &route.call.input())?;
     for (name, text) in pairs {
         let first = name.split('.').next().unwrap_or_default();
-        let first = read::field_of(&route.call.input(), first);
-        let is_of_body = match &route.body {
-            BodyRule::Nothing => false,
-            BodyRule::Everything => true,
+        let first = decode::field_by_name(&route.call.input(), first);
+        let is_in_body = match &route.body {
+            BodyRule::Empty => false,
+            BodyRule::Message => true,
             BodyRule::Field(body) => first.as_ref().is_some_and(|field| field.name() == body),
         };
-        if is_of_body {
-            return Err(Fault::invalid(name, "is no query parameter here; it belongs in the body"));
+        if is_in_body {
+            return Err(GatewayError::invalid_field(
+                name,
+                "is not a query parameter of this call; set it in the request body",
+            ));
         }
         query::set(message, name, text)?;
     }
     Ok(())
 }
 
-/// The path of a URL says it; the body may say the same, and nothing else.
-fn set_captured(message: &mut DynamicMessage, path: &str, text: &str) -> Result<(), Fault> {
-    let mut alone = DynamicMessage::new(message.descriptor());
-    query::set(&mut alone, path, text)?;
-    let (told, given) = (at(&alone, path), at(message, path));
-    if given.as_ref().is_some_and(|given| Some(given) != told.as_ref()) {
-        return Err(Fault::invalid(path, "is in the path of the URL, and differs from that"));
+/// Sets a field from the path of the URL. The body may repeat the value, but not contradict it.
+fn set_path_field(
+    message: &mut DynamicMessage,
+    path: &str,
+    text: &str,
+) -> Result<(), GatewayError> {
+    let mut from_url = DynamicMessage::new(message.descriptor());
+    query::set(&mut from_url, path, text)?;
+    let (in_url, in_body) = (field_at(&from_url, path), field_at(message, path));
+    if in_body.as_ref().is_some_and(|in_body| Some(in_body) != in_url.as_ref()) {
+        return Err(GatewayError::invalid_field(path, "differs from the value in the URL path"));
     }
-    if given.is_none() {
+    if in_body.is_none() {
         query::set(message, path, text)?;
     }
     Ok(())
 }
 
-/// The value of a field that is not its default.
-fn at(message: &DynamicMessage, path: &str) -> Option<Value> {
+/// Returns the value of the field at a path, or `None` when it has its default.
+fn field_at(message: &DynamicMessage, path: &str) -> Option<Value> {
     let (name, below) = match path.split_once('.') {
         Some((name, below)) => (name, Some(below)),
         None => (path, None),
@@ -216,11 +229,14 @@ fn at(message: &DynamicMessage, path: &str) -> Option<Value> {
     }
     let value = message.get_field(&field);
     match below {
-        Some(below) => at(value.as_message()?, below),
+        Some(below) => field_at(value.as_message()?, below),
         None => Some(value.into_owned()),
     }
 }
 
 fn field(message: &DynamicMessage, name: &str) -> FieldDescriptor {
-    message.descriptor().get_field_by_name(name).expect("rules name fields; a test reads them all")
+    message
+        .descriptor()
+        .get_field_by_name(name)
+        .expect("a test checks the fields of all HTTP rules")
 }

@@ -1,180 +1,183 @@
-//! Streams of answers: lines of JSON, or server-sent events for EventSource. Each answer goes
-//! out when it comes; a reader that is slow slows the server's stream, not this process's memory.
+//! Responses of streaming calls: newline-delimited JSON, or server-sent events. Each message is
+//! sent as it arrives. A slow client slows the server's stream down by flow control, so the
+//! gateway buffers nothing.
 
+use std::convert::Infallible;
 use std::time::Duration;
 
 use axum::body::Body;
+use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse as _, Response};
 use bytes::Bytes;
-use futures_util::stream;
+use futures_util::Stream;
+use futures_util::stream::{self, StreamExt as _};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use prost_reflect::{DynamicMessage, MessageDescriptor, ReflectMessage as _, Value};
 use tonic::codec::Streaming;
 
-use super::call;
-use super::fault::Fault;
-use super::write;
+use super::{call, encode};
+use crate::error::GatewayError;
 
-/// Proxies cut connections on which nothing passes, often after 30 or 60 s.
-const HEARTBEAT: Duration = Duration::from_secs(10);
+/// The interval of keep-alive comments. Proxies close idle connections, often after 30 s.
+const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(10);
 
-/// How long a browser waits before it comes back, in ms.
-const RETRY_MS: u32 = 1_000;
+/// How long an EventSource waits before it reconnects.
+const RECONNECT_DELAY: Duration = Duration::from_secs(1);
 
-/// The id of the last event. A browser that comes back with it is told that there is no more.
-pub(crate) const ENDED: &str = "end";
+/// The id of the `end` event. An EventSource that reconnects with it gets no further events.
+pub(crate) const END_EVENT_ID: &str = "end";
 
-/// The field that says where a stream can be resumed.
+/// The field of a request to resume from, and of a response to resume after.
 pub(crate) const CURSOR: &str = "cursor";
 
-/// How the answers of a stream are written.
+/// The encoding of a stream of messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Form {
-    /// `application/x-ndjson`.
-    Lines,
+pub(crate) enum StreamFormat {
+    /// `application/x-ndjson`: one JSON object per line.
+    NdJson,
     /// `text/event-stream`.
-    Events,
+    ServerSentEvents,
 }
 
-impl Form {
-    pub(crate) fn wanted(headers: &HeaderMap) -> Self {
-        let accepted = headers.get_all(header::ACCEPT).into_iter();
-        let mut accepted = accepted.filter_map(|value| value.to_str().ok());
-        let is_events = |list: &str| {
+impl StreamFormat {
+    /// Returns the format that the `accept` header asks for; the default is newline-delimited
+    /// JSON.
+    pub(crate) fn accepted_by(headers: &HeaderMap) -> Self {
+        let accept = headers.get_all(header::ACCEPT).into_iter();
+        let mut accept = accept.filter_map(|value| value.to_str().ok());
+        let has_event_stream = |list: &str| {
             list.split(',').any(|one| {
                 one.split(';').next().is_some_and(|one| one.trim() == "text/event-stream")
             })
         };
-        if accepted.any(is_events) { Self::Events } else { Self::Lines }
+        if accept.any(has_event_stream) { Self::ServerSentEvents } else { Self::NdJson }
     }
+}
 
-    const fn media_type(self) -> &'static str {
-        match self {
-            Self::Lines => "application/x-ndjson",
-            Self::Events => "text/event-stream",
+/// A message of the stream, or the error that ended it.
+type Item = Result<DynamicMessage, GatewayError>;
+
+/// Returns the messages of a stream in a format.
+pub(crate) fn response(
+    format: StreamFormat,
+    output: MessageDescriptor,
+    messages: Streaming<Bytes>,
+) -> Response {
+    let items = decoded(output, messages);
+    match format {
+        StreamFormat::NdJson => {
+            let lines = items.map(|item| {
+                let mut line =
+                    item.map_or_else(|error| error.to_json(), |message| encode::message(&message));
+                line.push(b'\n');
+                Ok::<_, Infallible>(line)
+            });
+            let mut response = Response::new(Body::from_stream(lines));
+            let ndjson = HeaderValue::from_static("application/x-ndjson");
+            response.headers_mut().insert(header::CONTENT_TYPE, ndjson);
+            unbuffered(response)
         }
+        StreamFormat::ServerSentEvents => event_stream(events(items)),
     }
 }
 
-/// An open stream as the body of an answer.
-pub(crate) fn answer(form: Form, output: MessageDescriptor, answers: Streaming<Bytes>) -> Response {
-    let open = Open { form, output, answers: Some(answers), is_begun: false };
-    let body = Body::from_stream(stream::unfold(open, |mut open| async move {
-        let bytes = open.next().await?;
-        Some((Ok::<_, std::convert::Infallible>(bytes), open))
-    }));
-    with_headers(form, body)
-}
-
-/// EventSource gives up for good on any status but 200, so an error that passes must be one of
-/// the stream, or a page stays dead after a restart of the server.
-pub(crate) fn refuse(form: Form, fault: Fault) -> Response {
-    if form == Form::Events && fault.is_passing() {
-        let mut body = begin();
-        body.extend(event("error", None, &fault.to_json()));
-        return with_headers(form, Body::from(body));
+/// Returns the error of a stream that did not start.
+///
+/// An EventSource never reconnects after a status other than 200. So a temporary error becomes
+/// an event, and a page recovers from a restart of the server.
+pub(crate) fn error_response(format: StreamFormat, error: GatewayError) -> Response {
+    if format == StreamFormat::ServerSentEvents && error.is_temporary() {
+        return event_stream(stream::iter([Ok(error_event(&error))]));
     }
-    fault.into_response()
+    error.into_response()
 }
 
-/// What a browser is told that comes back after the end: 204 keeps it from coming again.
-pub(crate) fn ended() -> Response {
+/// Returns the response to an EventSource that reconnects after the `end` event. The status 204
+/// stops it from reconnecting again.
+pub(crate) fn no_more_events() -> Response {
     StatusCode::NO_CONTENT.into_response()
 }
 
-fn with_headers(form: Form, body: Body) -> Response {
-    let mut answer = Response::new(body);
-    let headers = answer.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(form.media_type()));
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store, no-transform"));
-    // nginx keeps back what is small otherwise.
-    headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
-    answer
-}
-
-struct Open {
-    form: Form,
+/// Decodes messages up to the first error, which is the last item.
+fn decoded(
     output: MessageDescriptor,
-    /// `None`: it has ended.
-    answers: Option<Streaming<Bytes>>,
-    is_begun: bool,
-}
-
-impl Open {
-    async fn next(&mut self) -> Option<Bytes> {
-        if !self.is_begun && self.form == Form::Events {
-            self.is_begun = true;
-            return Some(begin().into());
-        }
-        let answers = self.answers.as_mut()?;
-        let waited = match self.form {
-            // Blank lines are no JSON, so there is no heartbeat among lines.
-            Form::Lines => Ok(answers.message().await),
-            Form::Events => tokio::time::timeout(HEARTBEAT, answers.message()).await,
-        };
-        let bytes = match waited {
-            Err(_) => b":\n\n".to_vec(),
-            Ok(Ok(Some(answer))) => match call::decode(self.output.clone(), answer) {
-                Ok(message) => self.write(&message),
-                Err(fault) => self.fail(&fault),
-            },
-            Ok(Ok(None)) => {
-                self.answers = None;
-                match self.form {
-                    Form::Lines => return None,
-                    Form::Events => event("end", Some(ENDED), b"{}"),
-                }
-            }
-            Ok(Err(status)) => self.fail(&status.into()),
-        };
-        Some(bytes.into())
-    }
-
-    fn fail(&mut self, fault: &Fault) -> Vec<u8> {
-        self.answers = None;
-        match self.form {
-            Form::Lines => line(fault.to_json()),
-            Form::Events => event("error", None, &fault.to_json()),
-        }
-    }
-
-    fn write(&self, message: &DynamicMessage) -> Vec<u8> {
-        let json = write::message(message);
-        match self.form {
-            Form::Lines => line(json),
-            Form::Events => {
-                let cursor = message.get_field_by_name(CURSOR);
-                let cursor = cursor.as_deref().and_then(Value::as_str);
-                event(&kind_of(message), cursor.filter(|text| !text.is_empty()), &json)
+    messages: Streaming<Bytes>,
+) -> impl Stream<Item = Item> + Send {
+    stream::unfold(Some(messages), move |messages| {
+        let output = output.clone();
+        async move {
+            let mut messages = messages?;
+            match messages.message().await {
+                Ok(Some(message)) => match call::decode(output, message) {
+                    Ok(message) => Some((Ok(message), Some(messages))),
+                    Err(error) => Some((Err(error), None)),
+                },
+                Ok(None) => None,
+                Err(status) => Some((Err(status.into()), None)),
             }
         }
-    }
+    })
 }
 
-/// The name of what is in the message, where it is one of several things.
-fn kind_of(message: &DynamicMessage) -> String {
+/// Returns the events of a stream. A stream that ends without an error ends with an `end` event.
+fn events(
+    items: impl Stream<Item = Item> + Send + 'static,
+) -> impl Stream<Item = Result<Event, Infallible>> + Send + 'static {
+    let items = Some(Box::pin(items));
+    stream::unfold(items, |items| async move {
+        let mut items = items?;
+        Some(match items.next().await {
+            Some(Ok(message)) => (Ok(message_event(&message)), Some(items)),
+            Some(Err(error)) => (Ok(error_event(&error)), None),
+            None => (Ok(Event::default().id(END_EVENT_ID).event("end").data("{}")), None),
+        })
+    })
+}
+
+fn event_stream(
+    events: impl Stream<Item = Result<Event, Infallible>> + Send + 'static,
+) -> Response {
+    let first = stream::iter([Ok(Event::default().retry(RECONNECT_DELAY))]);
+    let keep_alive = KeepAlive::new().interval(KEEP_ALIVE_INTERVAL);
+    unbuffered(Sse::new(first.chain(events)).keep_alive(keep_alive).into_response())
+}
+
+/// Prevents proxies from caching, compressing or buffering the response.
+fn unbuffered(mut response: Response) -> Response {
+    let headers = response.headers_mut();
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store, no-transform"));
+    // nginx buffers small responses without this header.
+    headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
+    response
+}
+
+fn message_event(message: &DynamicMessage) -> Event {
+    let event = Event::default();
+    let cursor = message.get_field_by_name(CURSOR);
+    let event = match cursor.as_deref().and_then(Value::as_str).filter(|text| is_event_id(text)) {
+        Some(cursor) => event.id(cursor),
+        None => event,
+    };
+    event.event(event_name(message)).data(text(encode::message(message)))
+}
+
+fn error_event(error: &GatewayError) -> Event {
+    Event::default().event("error").data(text(error.to_json()))
+}
+
+/// Returns whether a text can be the id of an event. Axum panics on others.
+fn is_event_id(text: &str) -> bool {
+    !text.is_empty() && !text.contains(['\0', '\r', '\n'])
+}
+
+/// Returns the name of the field that is set in the message's oneof, such as `snapshot`.
+fn event_name(message: &DynamicMessage) -> String {
     let descriptor = message.descriptor();
     let mut oneofs = descriptor.oneofs().filter(|oneof| !oneof.is_synthetic());
     let set = oneofs.next().and_then(|oneof| oneof.fields().find(|field| message.has_field(field)));
     set.map_or_else(|| "message".to_owned(), |field| field.json_name().to_owned())
 }
 
-fn line(mut json: Vec<u8>) -> Vec<u8> {
-    json.push(b'\n');
-    json
-}
-
-fn begin() -> Vec<u8> {
-    format!("retry: {RETRY_MS}\n\n").into_bytes()
-}
-
-fn event(kind: &str, id: Option<&str>, data: &[u8]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(data.len() + 64);
-    if let Some(id) = id {
-        out.extend(format!("id: {id}\n").bytes());
-    }
-    out.extend(format!("event: {kind}\ndata: ").bytes());
-    out.extend(data);
-    out.extend(b"\n\n");
-    out
+fn text(json: Vec<u8>) -> String {
+    String::from_utf8(json).expect("JSON is UTF-8")
 }

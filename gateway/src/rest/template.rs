@@ -1,12 +1,12 @@
-//! The path of an HTTP rule: `/v1/jobs/{id}:cancel`.
+//! The path template of an HTTP rule, such as `/v1/jobs/{id}:cancel`.
 
 use percent_encoding::percent_decode_str;
 
-use super::fault::Fault;
+use crate::error::GatewayError;
 
-/// A parsed path.
+/// A parsed path template.
 #[derive(Clone, Debug)]
-pub(crate) struct Template {
+pub(crate) struct PathTemplate {
     pub(crate) text: String,
     segments: Vec<Segment>,
     verb: Option<String>,
@@ -14,19 +14,20 @@ pub(crate) struct Template {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Segment {
-    Word(String),
-    /// The path of a field of the request.
+    Literal(String),
+    /// The path of a field in the request message.
     Field(String),
 }
 
-/// What the path of a request says about fields of the message.
+/// The paths of fields in the request message, and their values in the path of a URL.
 pub(crate) type Captures<'a> = Vec<(&'a str, String)>;
 
-impl Template {
-    /// Of the grammar of google.api.http: words, fields of one segment, and a verb at the end.
+impl PathTemplate {
+    /// Parses the part of the google.api.http grammar that the API uses: literals, fields of one
+    /// segment, and a verb at the end.
     ///
     /// # Panics
-    /// The contract has a path of another form; a test reads all of them.
+    /// The template uses another part of the grammar. A test parses all templates of the API.
     pub(crate) fn parse(text: &str) -> Self {
         let (path, verb) = match text.rsplit_once(':') {
             Some((path, verb)) if !verb.contains('/') => (path, Some(verb.to_owned())),
@@ -34,77 +35,79 @@ impl Template {
         };
         let segment = |text: &str| match text.strip_prefix('{') {
             Some(rest) => {
-                let field = rest.strip_suffix('}').expect("a field in braces");
-                assert!(!field.contains(['=', '*']), "{text}: patterns of several segments");
+                let field = rest.strip_suffix('}').expect("a field is enclosed in braces");
+                assert!(!field.contains(['=', '*']), "{text}: patterns are not supported");
                 Segment::Field(field.to_owned())
             }
-            None => Segment::Word(text.to_owned()),
+            None => Segment::Literal(text.to_owned()),
         };
         let segments = path.trim_start_matches('/').split('/').map(segment).collect();
         Self { text: text.to_owned(), segments, verb }
     }
 
-    /// As it is described: without dots in braces, which tools do not read, and under one name
-    /// for one place, whichever message the field is of.
-    pub(crate) fn shown(&self) -> String {
-        let mut shown = self.text.clone();
+    /// Returns the path as OpenAPI shows it. A nested field goes by its last name: many OpenAPI
+    /// tools do not take dots in braces, and all rules name the same path segment alike.
+    pub(crate) fn openapi_path(&self) -> String {
+        let mut path = self.text.clone();
         for field in self.fields() {
-            shown = shown.replace(&format!("{{{field}}}"), &format!("{{{}}}", last(field)));
+            let name = last_segment(field);
+            path = path.replace(&format!("{{{field}}}"), &format!("{{{name}}}"));
         }
-        shown
+        path
     }
 
-    /// The fields in it.
+    /// Returns the paths of the fields in the template.
     pub(crate) fn fields(&self) -> impl Iterator<Item = &str> {
         self.segments.iter().filter_map(|segment| match segment {
             Segment::Field(field) => Some(field.as_str()),
-            Segment::Word(_) => None,
+            Segment::Literal(_) => None,
         })
     }
 
-    /// Reads a path that is still percent-encoded. `None`: it is another's.
-    pub(crate) fn read(&self, path: &str) -> Option<Result<Captures<'_>, Fault>> {
+    /// Matches a percent-encoded path. Returns `None` when it does not match, and an error when
+    /// a value in it is not valid percent-encoding.
+    pub(crate) fn matches(&self, path: &str) -> Option<Result<Captures<'_>, GatewayError>> {
         let path = match &self.verb {
             Some(verb) => path.strip_suffix(verb.as_str())?.strip_suffix(':')?,
             None => path,
         };
-        let mut given = path.strip_prefix('/')?.split('/');
-        let mut captured = Vec::new();
+        let mut segments = path.strip_prefix('/')?.split('/');
+        let mut captures = Vec::new();
         for segment in &self.segments {
-            let text = given.next()?;
+            let text = segments.next()?;
             match segment {
-                Segment::Word(word) if word == text => {}
-                Segment::Word(_) => return None,
-                // A colon begins a verb; one within a value is written %3A.
+                Segment::Literal(literal) if literal == text => {}
+                Segment::Literal(_) => return None,
+                // A colon starts the verb; a colon in a value is encoded as %3A.
                 Segment::Field(_) if text.is_empty() || text.contains(':') => return None,
-                Segment::Field(field) => captured.push((field.as_str(), text)),
+                Segment::Field(field) => captures.push((field.as_str(), text)),
             }
         }
-        if given.next().is_some() {
+        if segments.next().is_some() {
             return None;
         }
         let decode = |(field, text): (_, &str)| Ok((field, decode(field, text)?));
-        Some(captured.into_iter().map(decode).collect())
+        Some(captures.into_iter().map(decode).collect())
     }
 }
 
-/// The name of the field at the end of a path of names.
-pub(crate) fn last(path: &str) -> &str {
+/// Returns the part of a field path behind its last dot.
+pub(crate) fn last_segment(path: &str) -> &str {
     path.rsplit('.').next().unwrap_or(path)
 }
 
-/// Text behind percent-encoding.
-pub(crate) fn decode(field: &str, text: &str) -> Result<String, Fault> {
-    let wrong = || Fault::invalid(field, "is not percent-encoded UTF-8");
+/// Decodes percent-encoded text. `field` is the path that an error names.
+pub(crate) fn decode(field: &str, text: &str) -> Result<String, GatewayError> {
+    let invalid = || GatewayError::invalid_field(field, "is not percent-encoded UTF-8");
     let mut rest = text;
     while let Some(at) = rest.find('%') {
-        let digits = rest.as_bytes().get(at + 1..at + 3).ok_or_else(wrong)?;
+        let digits = rest.as_bytes().get(at + 1..at + 3).ok_or_else(invalid)?;
         if !digits.iter().all(u8::is_ascii_hexdigit) {
-            return Err(wrong());
+            return Err(invalid());
         }
         rest = &rest[at + 3..];
     }
-    let decoded = percent_decode_str(text).decode_utf8().map_err(|_| wrong())?;
+    let decoded = percent_decode_str(text).decode_utf8().map_err(|_| invalid())?;
     Ok(decoded.into_owned())
 }
 
@@ -112,29 +115,29 @@ pub(crate) fn decode(field: &str, text: &str) -> Result<String, Fault> {
 mod tests {
     use super::*;
 
-    fn read(template: &str, path: &str) -> Option<Vec<(String, String)>> {
-        let template = Template::parse(template);
-        let read = template.read(path)?.expect("well encoded");
-        Some(read.into_iter().map(|(field, text)| (field.to_owned(), text)).collect())
+    fn captures(template: &str, path: &str) -> Option<Vec<(String, String)>> {
+        let template = PathTemplate::parse(template);
+        let captures = template.matches(path)?.expect("valid percent-encoding");
+        Some(captures.into_iter().map(|(field, text)| (field.to_owned(), text)).collect())
     }
 
     #[test]
-    fn a_path_is_read_to_its_end_or_not_at_all() {
+    fn a_template_matches_only_whole_paths() {
         let id = |text: &str| Some(vec![("id".to_owned(), text.to_owned())]);
-        assert_eq!(read("/v1/jobs/{id}", "/v1/jobs/a"), id("a"));
-        assert_eq!(read("/v1/jobs/{id}", "/v1/jobs/a%3Ab%2F"), id("a:b/"));
-        assert_eq!(read("/v1/jobs/{id}:cancel", "/v1/jobs/a:cancel"), id("a"));
-        assert_eq!(read("/v1/jobs:bulk", "/v1/jobs:bulk"), Some(vec![]));
+        assert_eq!(captures("/v1/jobs/{id}", "/v1/jobs/a"), id("a"));
+        assert_eq!(captures("/v1/jobs/{id}", "/v1/jobs/a%3Ab%2F"), id("a:b/"));
+        assert_eq!(captures("/v1/jobs/{id}:cancel", "/v1/jobs/a:cancel"), id("a"));
+        assert_eq!(captures("/v1/jobs:bulk", "/v1/jobs:bulk"), Some(vec![]));
         for other in ["/v1/jobs", "/v1/jobs/", "/v1/jobs/a/", "/v1/jobs/a:cancel", "/v1/job/a"] {
-            assert_eq!(read("/v1/jobs/{id}", other), None, "{other}");
+            assert_eq!(captures("/v1/jobs/{id}", other), None, "{other}");
         }
     }
 
     #[test]
-    fn bad_percent_encoding_is_the_fault_of_the_field() {
-        let template = Template::parse("/v1/jobs/{id}");
+    fn invalid_percent_encoding_of_a_field_is_refused() {
+        let template = PathTemplate::parse("/v1/jobs/{id}");
         for path in ["/v1/jobs/%", "/v1/jobs/%4", "/v1/jobs/%zz", "/v1/jobs/%ff"] {
-            assert!(template.read(path).unwrap().is_err(), "{path}");
+            assert!(template.matches(path).unwrap().is_err(), "{path}");
         }
     }
 }

@@ -1,24 +1,24 @@
-//! One value of a field out of its text, as paths, query parameters and JSON strings give it.
+//! Decodes the value of one field from text: of a path, a query parameter or a JSON value.
 
 use base64::Engine as _;
 use base64::alphabet::{STANDARD, URL_SAFE};
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use prost_reflect::{DynamicMessage, EnumDescriptor, Kind, MapKey, MessageDescriptor, Value};
 
-use super::contract;
+use super::descriptors;
 
 const ANY_PADDING: GeneralPurposeConfig =
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
 const BASE64: GeneralPurpose = GeneralPurpose::new(&STANDARD, ANY_PADDING);
 const BASE64_URL: GeneralPurpose = GeneralPurpose::new(&URL_SAFE, ANY_PADDING);
 
-/// Numbers in text are not longer.
+/// The limit of a number in text. Every valid number is shorter.
 const NUMBER_MAX_BYTES: usize = 64;
 
-/// What was expected instead, for people.
+/// An error message that says which value was expected.
 pub(super) type Expected = String;
 
-/// Reads text as a value of a kind.
+/// Decodes a value of a kind from text.
 pub(super) fn from_text(kind: &Kind, text: &str) -> Result<Value, Expected> {
     match kind {
         Kind::String => Ok(Value::String(text.to_owned())),
@@ -33,33 +33,35 @@ pub(super) fn from_text(kind: &Kind, text: &str) -> Result<Value, Expected> {
             "false" => Ok(Value::Bool(false)),
             _ => Err("expected true or false".to_owned()),
         },
-        Kind::Enum(names) => member(names, text),
-        Kind::Message(message) if contract::is_well_known(message) => {
-            let text = serde_json::to_string(text).expect("text");
+        Kind::Enum(names) => enum_value(names, text),
+        Kind::Message(message) if descriptors::is_well_known(message) => {
+            let text = serde_json::to_string(text).expect("a string serializes");
             well_known(message, &text)
         }
-        Kind::Message(message) => Err(format!("{} has no form in text", message.name())),
+        Kind::Message(message) => {
+            Err(format!("expected an object; {} cannot be given as text", message.name()))
+        }
         number => from_number(number, text),
     }
 }
 
-/// Reads the text of a number, which may have a fraction of zeros.
+/// Decodes a number, or the number of an enum value. An integer may be written as 5.0.
 pub(super) fn from_number(kind: &Kind, text: &str) -> Result<Value, Expected> {
-    let wrong = || match kind {
+    let expected = || match kind {
         Kind::Double | Kind::Float => "expected a number".to_owned(),
-        Kind::Uint32 | Kind::Fixed32 => format!("expected an integer of 0..{}", u32::MAX),
-        Kind::Uint64 | Kind::Fixed64 => format!("expected an integer of 0..{}", u64::MAX),
+        Kind::Uint32 | Kind::Fixed32 => format!("expected an integer from 0 to {}", u32::MAX),
+        Kind::Uint64 | Kind::Fixed64 => format!("expected an integer from 0 to {}", u64::MAX),
         Kind::Int64 | Kind::Sint64 | Kind::Sfixed64 => {
-            format!("expected an integer of {}..{}", i64::MIN, i64::MAX)
+            format!("expected an integer from {} to {}", i64::MIN, i64::MAX)
         }
         Kind::Enum(names) => known_names(names),
         Kind::Bool => "expected true or false".to_owned(),
         Kind::Bytes | Kind::String => "expected text".to_owned(),
         Kind::Message(_) => "expected an object".to_owned(),
-        _ => format!("expected an integer of {}..{}", i32::MIN, i32::MAX),
+        _ => format!("expected an integer from {} to {}", i32::MIN, i32::MAX),
     };
     if text.len() > NUMBER_MAX_BYTES {
-        return Err(wrong());
+        return Err(expected());
     }
     let value = match kind {
         Kind::Double => text.parse().ok().filter(|one: &f64| one.is_finite()).map(Value::F64),
@@ -82,35 +84,35 @@ pub(super) fn from_number(kind: &Kind, text: &str) -> Result<Value, Expected> {
         }
         Kind::Bool | Kind::Bytes | Kind::String | Kind::Message(_) => None,
     };
-    value.ok_or_else(wrong)
+    value.ok_or_else(expected)
 }
 
-/// Reads the key of a map.
+/// Decodes the key of a map.
 pub(super) fn key(kind: &Kind, text: &str) -> Result<MapKey, Expected> {
     let value = from_text(kind, text)?;
-    value.into_map_key().ok_or_else(|| "is no key".to_owned())
+    value.into_map_key().ok_or_else(|| "is not a valid key".to_owned())
 }
 
-/// Reads the JSON of a message that has a form of its own.
+/// Decodes a well-known type from its special JSON encoding.
 pub(super) fn well_known(message: &MessageDescriptor, json: &str) -> Result<Value, Expected> {
-    let snake;
+    let converted;
     let json = if message.name() == "FieldMask" {
-        snake = camel_case(json);
-        &snake
+        converted = to_camel_case(json);
+        &converted
     } else {
         json
     };
     let mut reader = serde_json::Deserializer::from_str(json);
-    let read = DynamicMessage::deserialize(message.clone(), &mut reader);
-    read.map(Value::Message).map_err(|_| match message.name() {
+    let decoded = DynamicMessage::deserialize(message.clone(), &mut reader);
+    decoded.map(Value::Message).map_err(|_| match message.name() {
         "Timestamp" => "expected a time such as 2026-01-31T12:00:00Z".to_owned(),
         "Duration" => "expected a duration in seconds such as 1.5s".to_owned(),
-        "FieldMask" => "expected names of fields with commas between".to_owned(),
+        "FieldMask" => "expected field names separated by commas".to_owned(),
         name => format!("expected a {name}"),
     })
 }
 
-fn member(names: &EnumDescriptor, text: &str) -> Result<Value, Expected> {
+fn enum_value(names: &EnumDescriptor, text: &str) -> Result<Value, Expected> {
     match names.get_value_by_name(text) {
         Some(value) => Ok(Value::EnumNumber(value.number())),
         None => from_number(&Kind::Enum(names.clone()), text),
@@ -122,19 +124,23 @@ fn known_names(names: &EnumDescriptor) -> Expected {
     format!("expected one of {}", names.join(", "))
 }
 
-/// Also of 5.0 and 5e3, which some languages write for an integer, as far as a double is exact.
+/// Parses an integer. Takes also 5.0 and 5e3, which some languages write for an integer, in the
+/// range in which a double is exact.
 fn integer(text: &str) -> Option<i128> {
     const EXACT: f64 = 9_007_199_254_740_992.0;
     if let Ok(number) = text.parse::<i128>() {
         return Some(number).filter(|_| !text.starts_with('+'));
     }
     let number: f64 = text.parse().ok()?;
-    #[expect(clippy::cast_possible_truncation, reason = "it is whole and small enough to be exact")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "the value is an integer in the exact range"
+    )]
     (number.fract() == 0.0 && number.abs() <= EXACT).then_some(number as i128)
 }
 
-/// The names of fields may come as the contract writes them, too.
-fn camel_case(text: &str) -> String {
+/// Converts names in the spelling of the proto file, which the decoder does not take.
+fn to_camel_case(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut letters = text.chars().peekable();
     while let Some(letter) = letters.next() {

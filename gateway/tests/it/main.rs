@@ -1,4 +1,4 @@
-//! A gateway in front of a real server, asked over real connections.
+//! Tests of a gateway in front of a real server, over real connections.
 
-mod door;
-mod peer;
+mod admission;
+mod fixture;

@@ -1,14 +1,14 @@
-//! A message of the contract as JSON: all its fields, also those that are 0, false or empty, so
-//! that a reader sees them; only what is not set is not there.
+//! Encodes a message as JSON. Fields with a default value are included, so that readers see
+//! them; only an optional field that is not set is left out.
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use prost_reflect::{DynamicMessage, FieldDescriptor, Kind, MapKey, ReflectMessage as _, Value};
 use serde_json::value::RawValue;
 
-use super::contract;
+use super::descriptors;
 
-/// One line of JSON.
+/// Returns the message as JSON on one line.
 pub(crate) fn message(message: &DynamicMessage) -> Vec<u8> {
     let mut out = Vec::with_capacity(256);
     write_message(message, &mut out);
@@ -16,8 +16,8 @@ pub(crate) fn message(message: &DynamicMessage) -> Vec<u8> {
 }
 
 fn write_message(message: &DynamicMessage, out: &mut Vec<u8>) {
-    if contract::is_well_known(&message.descriptor()) {
-        // Of a time that the server sent wrongly nothing better can be said than null.
+    if descriptors::is_well_known(&message.descriptor()) {
+        // A timestamp out of range has no JSON encoding.
         match serde_json::to_vec(message) {
             Ok(json) => out.extend(json),
             Err(_) => out.extend(b"null"),
@@ -47,8 +47,8 @@ fn write_field(message: &DynamicMessage, field: &FieldDescriptor, out: &mut Vec<
     match &*value {
         Value::List(items) => {
             out.push(b'[');
-            for (at, item) in items.iter().enumerate() {
-                if at > 0 {
+            for (index, item) in items.iter().enumerate() {
+                if index > 0 {
                     out.push(b',');
                 }
                 write_value(item, &kind, out);
@@ -56,14 +56,14 @@ fn write_field(message: &DynamicMessage, field: &FieldDescriptor, out: &mut Vec<
             out.push(b']');
         }
         Value::Map(map) => {
-            let kind = kind.as_message().expect("a map is made of messages");
+            let kind = kind.as_message().expect("a map is a list of entry messages");
             let kind = kind.map_entry_value_field().kind();
             let mut entries: Vec<_> =
-                map.iter().map(|(key, value)| (name_of(key), value)).collect();
+                map.iter().map(|(key, value)| (key_text(key), value)).collect();
             entries.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
             out.push(b'{');
-            for (at, (key, value)) in entries.into_iter().enumerate() {
-                if at > 0 {
+            for (index, (key, value)) in entries.into_iter().enumerate() {
+                if index > 0 {
                     out.push(b',');
                 }
                 text(&key, out);
@@ -72,8 +72,8 @@ fn write_field(message: &DynamicMessage, field: &FieldDescriptor, out: &mut Vec<
             }
             out.push(b'}');
         }
-        Value::Bytes(bytes) if contract::holds_json(field) => match shown(message, bytes) {
-            // In JSON a line can only end between two values.
+        Value::Bytes(bytes) if descriptors::holds_json(field) => match as_json(message, bytes) {
+            // Line breaks in valid JSON are whitespace between tokens.
             Some(json) => out.extend(json.bytes().map(|byte| match byte {
                 b'\n' | b'\r' => b' ',
                 other => other,
@@ -84,8 +84,9 @@ fn write_field(message: &DynamicMessage, field: &FieldDescriptor, out: &mut Vec<
     }
 }
 
-/// Bytes that are JSON and can not be taken for base64, which is a string.
-fn shown<'a>(message: &DynamicMessage, bytes: &'a [u8]) -> Option<&'a str> {
+/// Returns the JSON text in a field of type bytes. Returns `None` when the bytes are not JSON, or
+/// are a JSON string, which a reader could not tell from base64.
+fn as_json<'a>(message: &DynamicMessage, bytes: &'a [u8]) -> Option<&'a str> {
     let content_type = message.get_field_by_name("content_type");
     let content_type = content_type.as_deref().and_then(Value::as_str).unwrap_or_default();
     if !is_json(content_type) {
@@ -96,7 +97,7 @@ fn shown<'a>(message: &DynamicMessage, bytes: &'a [u8]) -> Option<&'a str> {
     (!json.get().starts_with('"')).then(|| json.get())
 }
 
-/// Whether a media type is JSON's; none at all is the default of a payload, which is JSON.
+/// Returns whether a media type is JSON. An empty one is, because JSON is the default.
 pub(crate) fn is_json(media_type: &str) -> bool {
     let name = media_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     name.is_empty() || name == "application/json" || name.ends_with("+json")
@@ -108,7 +109,7 @@ fn write_value(value: &Value, kind: &Kind, out: &mut Vec<u8>) {
         Value::Bool(false) => out.extend(b"false"),
         Value::I32(number) => out.extend(number.to_string().bytes()),
         Value::U32(number) => out.extend(number.to_string().bytes()),
-        // JavaScript would round them.
+        // As strings: JavaScript rounds numbers above 2^53.
         Value::I64(number) => text(&number.to_string(), out),
         Value::U64(number) => text(&number.to_string(), out),
         Value::F32(number) => float(f64::from(*number), &number.to_string(), out),
@@ -123,7 +124,7 @@ fn write_value(value: &Value, kind: &Kind, out: &mut Vec<u8>) {
             }
         }
         Value::Message(message) => write_message(message, out),
-        Value::List(_) | Value::Map(_) => unreachable!("neither is within a list or a map"),
+        Value::List(_) | Value::Map(_) => unreachable!("proto has no nested lists or maps"),
     }
 }
 
@@ -138,10 +139,10 @@ fn float(number: f64, shortest: &str, out: &mut Vec<u8>) {
 }
 
 fn text(string: &str, out: &mut Vec<u8>) {
-    serde_json::to_writer(out, string).expect("text into memory");
+    serde_json::to_writer(out, string).expect("writing to memory does not fail");
 }
 
-fn name_of(key: &MapKey) -> String {
+fn key_text(key: &MapKey) -> String {
     match key {
         MapKey::Bool(key) => key.to_string(),
         MapKey::I32(key) => key.to_string(),

@@ -1,4 +1,4 @@
-//! An installation of one server and one gateway, and a client that speaks plain HTTP/1.1 to it.
+//! A server with a gateway in front of it, and a plain HTTP/1.1 client.
 
 use std::net::{Ipv4Addr, SocketAddr};
 
@@ -12,70 +12,70 @@ use sentinel_testing::TestServer;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 
-/// A server with a gateway in front of it.
-pub(crate) struct House {
+/// A running server and gateway. Dropping it stops both.
+pub(crate) struct TestGateway {
     _server: TestServer,
-    pub(crate) gateway: SocketAddr,
+    pub(crate) address: SocketAddr,
     stop: CancellationToken,
 }
 
-impl Drop for House {
+impl Drop for TestGateway {
     fn drop(&mut self) {
         self.stop.cancel();
     }
 }
 
-impl House {
-    pub(crate) async fn with(limits: Limits) -> Self {
+impl TestGateway {
+    pub(crate) async fn with_limits(limits: Limits) -> Self {
         let server = TestServer::start().await;
         let mut settings = Settings::new(server.url());
         settings.limits = limits;
-        Self::of(server, settings).await
+        Self::start(server, settings).await
     }
 
-    pub(crate) async fn of(server: TestServer, settings: Settings) -> Self {
+    pub(crate) async fn start(server: TestServer, settings: Settings) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a free port");
-        let gateway = listener.local_addr().expect("its address");
+        let address = listener.local_addr().expect("a listener has an address");
         let stop = CancellationToken::new();
-        let door = Gateway::new(settings).expect("settings of a gateway");
-        tokio::spawn(door.serve(listener, stop.clone()));
-        Self { _server: server, gateway, stop }
+        let gateway = Gateway::new(settings).expect("valid settings");
+        tokio::spawn(gateway.serve(listener, stop.clone()));
+        Self { _server: server, address, stop }
     }
 
-    /// A request on a connection of its own, so that a stream of one delays no other.
-    pub(crate) async fn ask(&self, request: Request<Full<Bytes>>) -> Response<Incoming> {
-        let stream = TcpStream::connect(self.gateway).await.expect("a connection");
+    /// Sends a request on a new connection, so that open streams delay no other request.
+    pub(crate) async fn send(&self, request: Request<Full<Bytes>>) -> Response<Incoming> {
+        let stream = TcpStream::connect(self.address).await.expect("the gateway accepts");
         let (mut sender, connection) =
             hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.expect("HTTP/1.1");
         tokio::spawn(connection);
-        sender.send_request(request).await.expect("an answer")
+        sender.send_request(request).await.expect("a response")
     }
 
     pub(crate) fn request(&self, method: Method, path: &str) -> http::request::Builder {
-        let host = self.gateway.to_string();
+        let host = self.address.to_string();
         Request::builder().method(method).uri(path).header(header::HOST, host)
     }
 
-    /// A gRPC-Web call with its message.
+    /// Makes a gRPC-Web call.
     pub(crate) async fn call(&self, path: &str, message: &impl Message) -> Response<Incoming> {
         let request = self
             .request(Method::POST, path)
             .header(header::CONTENT_TYPE, "application/grpc-web+proto")
             .body(Full::new(frame(message).into()));
-        self.ask(request.expect("a request")).await
+        self.send(request.expect("a valid request")).await
     }
 }
 
-/// A message as gRPC frames it.
-pub(crate) fn frame(message: &impl Message) -> Vec<u8> {
+/// Encodes a message with the prefix of a gRPC frame.
+fn frame(message: &impl Message) -> Vec<u8> {
     let bytes = message.encode_to_vec();
-    let length = u32::try_from(bytes.len()).expect("a message of a test");
+    let length = u32::try_from(bytes.len()).expect("test messages are small");
     [&[0], length.to_be_bytes().as_slice(), &bytes].concat()
 }
 
-/// The status line and all of the body, for people.
-pub(crate) async fn whole(answer: Response<Incoming>) -> (StatusCode, String) {
-    let status = answer.status();
-    let bytes = answer.into_body().collect().await.expect("a whole body").to_bytes();
+/// Returns the status and the whole body as text.
+pub(crate) async fn read(response: Response<Incoming>) -> (StatusCode, String) {
+    let status = response.status();
+    let bytes = response.into_body().collect().await.expect("a complete body").to_bytes();
     (status, String::from_utf8_lossy(&bytes).into_owned())
 }

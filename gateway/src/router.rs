@@ -1,4 +1,4 @@
-//! The gateway as a whole: its routes, what stands before them, and how it is served.
+//! The gateway: its routes, the middleware around them, and the task that serves them.
 
 use std::time::Duration;
 
@@ -13,20 +13,19 @@ use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
-use crate::caller::{self, Guard};
+use crate::admission::{self, Admission};
 use crate::metrics::{self, Metrics};
 use crate::settings::{Settings, SettingsError};
 use crate::upstream::Upstream;
 use crate::{connections, grpc_web, openapi, panel, rest, session};
 
-/// How often clients that are gone are forgotten.
-const HOUSEKEEPING: Duration = Duration::from_secs(60);
+/// The interval at which the state of idle clients is dropped.
+const IDLE_CLIENTS_INTERVAL: Duration = Duration::from_secs(60);
 
-/// How long a browser may remember that another page may call.
+/// How long a browser may cache the response to a CORS preflight request.
 const PREFLIGHT_MAX_AGE: Duration = Duration::from_secs(600);
 
-/// The server says whether it is well within this time.
-const HEALTH_WITHIN: Duration = Duration::from_secs(2);
+const HEALTH_CHECK_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// A gateway to one server.
 #[derive(Clone)]
@@ -34,26 +33,27 @@ pub struct Gateway {
     settings: Settings,
     upstream: Upstream,
     metrics: Metrics,
-    guard: Guard,
+    admission: Admission,
 }
 
 impl Gateway {
-    /// Connects when the first request comes.
+    /// Creates a gateway. It connects to the server on the first request.
     ///
     /// # Errors
-    /// [`SettingsError::Server`] when the address of the server is none.
+    /// [`SettingsError::Server`] when the server URL is invalid.
     pub fn new(settings: Settings) -> Result<Self, SettingsError> {
-        let upstream = Upstream::new(&settings.server, &settings.access)?;
+        let upstream = Upstream::new(&settings.server, &settings.connect)?;
         let metrics = Metrics::default();
-        let guard = Guard::new(settings.clone(), metrics.clone());
-        Ok(Self { settings, upstream, metrics, guard })
+        let admission = Admission::new(settings.clone(), metrics.clone());
+        Ok(Self { settings, upstream, metrics, admission })
     }
 
     pub(crate) fn metrics(&self) -> &Metrics {
         &self.metrics
     }
 
-    /// All that it serves. Connections must bring [`axum::extract::ConnectInfo`].
+    /// Returns the routes with their middleware. Requests must carry an
+    /// [`axum::extract::ConnectInfo`] with the address of the client.
     pub fn router(&self) -> Router {
         let session = get(session::show).post(session::sign_in).delete(session::sign_out);
         Router::new()
@@ -66,13 +66,13 @@ impl Gateway {
             .route("/{service}/{method}", post(grpc_web::proxy).fallback(panel::serve))
             .with_state(self.upstream.clone())
             .fallback(panel::serve)
-            .layer(from_fn(session::lend))
-            .layer(from_fn_with_state(self.guard.clone(), caller::check))
+            .layer(from_fn(session::authorize_by_cookie))
+            .layer(from_fn_with_state(self.admission.clone(), admission::admit))
             .layer(self.cors())
             .layer(from_fn_with_state(self.metrics.clone(), metrics::observe))
     }
 
-    /// Serves until `stop`, then lets what is open end for a moment.
+    /// Serves until `stop` is cancelled, then gives open requests a short time to finish.
     ///
     /// # Errors
     /// The listener fails.
@@ -81,32 +81,33 @@ impl Gateway {
         listener: TcpListener,
         stop: CancellationToken,
     ) -> std::io::Result<()> {
-        let tidy = async {
+        let forget_idle_clients = async {
             loop {
-                tokio::time::sleep(HOUSEKEEPING).await;
-                self.guard.forget_idle();
+                tokio::time::sleep(IDLE_CLIENTS_INTERVAL).await;
+                self.admission.forget_idle_clients();
             }
         };
+        let serve = connections::serve(listener, self.router(), self.settings.limits, stop);
         tokio::select! {
-            ended = connections::serve(listener, self.router(), self.settings.limits, stop) => ended,
-            () = tidy => unreachable!("it has no end"),
+            result = serve => result,
+            () = forget_idle_clients => unreachable!("the loop never returns"),
         }
     }
 
-    /// Whether the server takes calls, as it says itself.
-    pub(crate) async fn server_state(&self) -> Result<(), String> {
+    /// Asks the server for its health. The error says why it is not serving.
+    pub(crate) async fn check_server_health(&self) -> Result<(), String> {
         let mut health = HealthClient::new(self.upstream.clone());
-        let asked = health.check(HealthCheckRequest::default());
-        match tokio::time::timeout(HEALTH_WITHIN, asked).await {
-            Ok(Ok(answer)) if answer.get_ref().status() == ServingStatus::Serving => Ok(()),
-            Ok(Ok(_)) => Err("the server says that it is not serving".to_owned()),
+        let check = health.check(HealthCheckRequest::default());
+        match tokio::time::timeout(HEALTH_CHECK_TIMEOUT, check).await {
+            Ok(Ok(response)) if response.get_ref().status() == ServingStatus::Serving => Ok(()),
+            Ok(Ok(_)) => Err("the server reports that it is not serving".to_owned()),
             Ok(Err(status)) => Err(status.message().to_owned()),
-            Err(_) => Err("the server did not answer in 2 s".to_owned()),
+            Err(_) => Err("the server did not respond to a health check within 2 s".to_owned()),
         }
     }
 
     fn cors(&self) -> CorsLayer {
-        let request = [
+        let request_headers = [
             "authorization",
             "content-type",
             "x-grpc-web",
@@ -118,7 +119,7 @@ impl Gateway {
             "traceparent",
             "tracestate",
         ];
-        let answer = [
+        let response_headers = [
             "grpc-status",
             "grpc-message",
             "grpc-status-details-bin",
@@ -128,8 +129,8 @@ impl Gateway {
         CorsLayer::new()
             .allow_origin(AllowOrigin::list(self.settings.allow_origins.iter().cloned()))
             .allow_methods([Method::GET, Method::POST, Method::PATCH, Method::DELETE])
-            .allow_headers(request.map(HeaderName::from_static))
-            .expose_headers(answer.map(HeaderName::from_static))
+            .allow_headers(request_headers.map(HeaderName::from_static))
+            .expose_headers(response_headers.map(HeaderName::from_static))
             .max_age(PREFLIGHT_MAX_AGE)
             .vary([header::ORIGIN])
     }

@@ -1,15 +1,16 @@
-//! The contract as the gateway knows it: descriptors, with their HTTP rules and comments.
+//! The descriptors of the API, with their HTTP rules and comments.
 
 use std::sync::LazyLock;
 
-use prost_reflect::{DescriptorPool, FieldDescriptor};
+use prost_reflect::{DescriptorPool, FieldDescriptor, MessageDescriptor};
 
 static POOL: LazyLock<DescriptorPool> = LazyLock::new(|| {
     DescriptorPool::decode(sentinel_proto::FILE_DESCRIPTOR_SET)
-        .expect("the descriptors are built with the types")
+        .expect("the code generator writes valid descriptors")
 });
 
-/// Bytes that are a caller's JSON: they are shown and taken as what they are.
+/// Fields of type bytes that usually hold JSON of the caller. REST reads and writes it as JSON
+/// in place of base64.
 const JSON_FIELDS: [&str; 3] = [
     "sentinel.jobs.v1.JobSpec.payload",
     "sentinel.jobs.v1.Job.checkpoint",
@@ -20,20 +21,21 @@ pub(crate) fn pool() -> &'static DescriptorPool {
     &POOL
 }
 
-/// Whether the bytes of a field are mostly JSON of a caller.
+/// Returns whether a field of type bytes usually holds JSON.
 pub(crate) fn holds_json(field: &FieldDescriptor) -> bool {
     JSON_FIELDS.contains(&field.full_name())
 }
 
-/// A message that proto JSON writes in a form of its own, such as a timestamp.
-pub(crate) fn is_well_known(message: &prost_reflect::MessageDescriptor) -> bool {
+/// Returns whether a message is a well-known type, such as a timestamp. Proto JSON has a special
+/// encoding for each of them.
+pub(crate) fn is_well_known(message: &MessageDescriptor) -> bool {
     message.package_name() == "google.protobuf"
 }
 
 #[cfg(test)]
 mod tests {
     #[test]
-    fn the_fields_that_hold_json_are_there_and_are_bytes() {
+    fn json_fields_exist_and_are_bytes() {
         for name in super::JSON_FIELDS {
             let (message, field) = name.rsplit_once('.').unwrap();
             let message = super::pool().get_message_by_name(message).unwrap();

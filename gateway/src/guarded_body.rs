@@ -1,24 +1,23 @@
-//! A body that keeps something until its last byte was taken or nobody wants it any more: a
-//! place among the requests in flight, a stream of a connection.
+//! A body that owns a guard, such as the permit of a request in flight, until it is dropped.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use http_body::{Body, Frame, SizeHint};
 
-/// `body` with what is dropped together with it.
-pub(crate) struct Held<B, T> {
+/// A body and the guard that is dropped with it.
+pub(crate) struct GuardedBody<B, G> {
     body: B,
-    _kept: T,
+    _guard: G,
 }
 
-impl<B, T> Held<B, T> {
-    pub(crate) fn new(body: B, kept: T) -> Self {
-        Self { body, _kept: kept }
+impl<B, G> GuardedBody<B, G> {
+    pub(crate) fn new(body: B, guard: G) -> Self {
+        Self { body, _guard: guard }
     }
 }
 
-impl<B: Body + Unpin, T: Unpin> Body for Held<B, T> {
+impl<B: Body + Unpin, G: Unpin> Body for GuardedBody<B, G> {
     type Data = B::Data;
     type Error = B::Error;
 

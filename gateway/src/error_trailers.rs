@@ -1,5 +1,5 @@
-//! An answer of a server that goes away in the middle of it. The connection to the server breaks;
-//! that to the browser does not: it is told by a status, as of any other call that failed.
+//! A response body that reports a broken server connection as gRPC trailers. The connection to
+//! the client stays usable, and the client gets a status as it does from any failed call.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -8,21 +8,21 @@ use bytes::Bytes;
 use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 
-use crate::refusal::Refusal;
+use crate::error::GatewayError;
 
-/// `body`, whose failure is its trailers.
-pub(crate) struct Cut<B> {
+/// A body whose read error becomes its trailers.
+pub(crate) struct ErrorTrailers<B> {
     body: B,
-    is_over: bool,
+    failed: bool,
 }
 
-impl<B> Cut<B> {
+impl<B> ErrorTrailers<B> {
     pub(crate) fn new(body: B) -> Self {
-        Self { body, is_over: false }
+        Self { body, failed: false }
     }
 }
 
-impl<B: Body<Data = Bytes> + Unpin> Body for Cut<B> {
+impl<B: Body<Data = Bytes> + Unpin> Body for ErrorTrailers<B> {
     type Data = Bytes;
     type Error = B::Error;
 
@@ -30,12 +30,12 @@ impl<B: Body<Data = Bytes> + Unpin> Body for Cut<B> {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
-        if self.is_over {
+        if self.failed {
             return Poll::Ready(None);
         }
         match Pin::new(&mut self.body).poll_frame(context) {
             Poll::Ready(Some(Err(error))) => {
-                self.is_over = true;
+                self.failed = true;
                 Poll::Ready(Some(trailers().map(Frame::trailers).ok_or(error)))
             }
             polled => polled,
@@ -43,7 +43,7 @@ impl<B: Body<Data = Bytes> + Unpin> Body for Cut<B> {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.is_over || self.body.is_end_stream()
+        self.failed || self.body.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
@@ -53,6 +53,6 @@ impl<B: Body<Data = Bytes> + Unpin> Body for Cut<B> {
 
 fn trailers() -> Option<HeaderMap> {
     let mut trailers = HeaderMap::new();
-    Refusal::went_away().to_status().add_header(&mut trailers).ok()?;
+    GatewayError::response_interrupted().to_status().add_header(&mut trailers).ok()?;
     Some(trailers)
 }

@@ -1,5 +1,5 @@
-//! What a client may do at a time and in a second. A client is an IPv4 address or the 64 bits
-//! of an IPv6 address that a network gives to one of its members.
+//! The limits of each client: requests per second and requests in flight. A client is an IPv4
+//! address or an IPv6 /64, which is what a network usually assigns to one subscriber.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
@@ -9,25 +9,25 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use governor::clock::{Clock as _, DefaultClock};
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 
-use crate::refusal::Refusal;
+use crate::error::GatewayError;
 use crate::settings::Limits;
 
-pub(super) struct Budget {
+pub(super) struct ClientLimits {
     limits: Limits,
     rate: Option<DefaultKeyedRateLimiter<IpAddr>>,
-    in_flight: Arc<Counts>,
+    in_flight: Arc<InFlightCounts>,
 }
 
 #[derive(Default)]
-struct Counts(Mutex<HashMap<IpAddr, u32>>);
+struct InFlightCounts(Mutex<HashMap<IpAddr, u32>>);
 
-/// One request of a client; given back when it is dropped.
-pub(crate) struct Place {
+/// Counts as one request in flight of its client until it is dropped.
+pub(super) struct InFlightPermit {
     client: IpAddr,
-    counts: Arc<Counts>,
+    counts: Arc<InFlightCounts>,
 }
 
-impl Drop for Place {
+impl Drop for InFlightPermit {
     fn drop(&mut self) {
         let mut counts = self.counts.lock();
         if let Some(count) = counts.get_mut(&self.client) {
@@ -39,13 +39,13 @@ impl Drop for Place {
     }
 }
 
-impl Counts {
+impl InFlightCounts {
     fn lock(&self) -> MutexGuard<'_, HashMap<IpAddr, u32>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Budget {
+impl ClientLimits {
     pub(super) fn new(limits: Limits) -> Self {
         let rate = NonZeroU32::new(limits.requests_per_second);
         let quota =
@@ -54,21 +54,22 @@ impl Budget {
         Self { limits, rate, in_flight: Arc::default() }
     }
 
-    pub(super) fn admit(&self, client: IpAddr) -> Result<Place, Refusal> {
-        let client = member(client);
+    /// Admits one request of a client, or refuses it with the limit that it exceeds.
+    pub(super) fn acquire(&self, address: IpAddr) -> Result<InFlightPermit, GatewayError> {
+        let client = client_of(address);
         if let Some(rate) = &self.rate {
             rate.check_key(&client).map_err(|until| {
                 let wait = until.wait_time_from(DefaultClock::default().now());
-                Refusal::too_fast(self.limits.requests_per_second, wait)
+                GatewayError::rate_limited(self.limits.requests_per_second, wait)
             })?;
         }
         let mut counts = self.in_flight.lock();
         let count = counts.entry(client).or_default();
         if self.limits.in_flight_max > 0 && *count >= self.limits.in_flight_max {
-            return Err(Refusal::too_many_in_flight(self.limits.in_flight_max));
+            return Err(GatewayError::too_many_in_flight(self.limits.in_flight_max));
         }
         *count += 1;
-        Ok(Place { client, counts: self.in_flight.clone() })
+        Ok(InFlightPermit { client, counts: self.in_flight.clone() })
     }
 
     pub(super) fn forget_idle(&self) {
@@ -78,7 +79,8 @@ impl Budget {
     }
 }
 
-fn member(address: IpAddr) -> IpAddr {
+/// Returns the key that the limits of an address are counted under.
+fn client_of(address: IpAddr) -> IpAddr {
     match address {
         IpAddr::V4(_) => address,
         IpAddr::V6(address) => match address.to_ipv4_mapped() {
