@@ -1,9 +1,9 @@
-//! Every fenced block of every page is run, or checked as far as it can be. A block that no rule
-//! and no row knows fails; so does a row without its block.
+//! Runs or checks every fenced code block of every documentation page. A block without a rule and a
+//! rule without a block fail the test.
 //!
-//! By the name of its language: `sh` is run, all blocks of a page in one directory against one
-//! server; `toml` is read as settings of the server; `json` must be JSON; `text` and `mermaid` are
-//! pictures. `page.fr.md` is claimed as `page.md` is. All else has a row in [`ROWS`].
+//! The language selects the default rule: `sh` blocks of a page run in one directory against one
+//! server, `toml` must be valid server settings, `json` must be valid JSON, `text` and `mermaid` are
+//! only displayed. `page.fr.md` follows the rules of `page.md`. [`RULES`] has all exceptions.
 
 mod page;
 mod program;
@@ -11,72 +11,75 @@ mod shell;
 
 use crate::languages::program::root;
 use page::{Block, blocks, pages};
-use shell::Session;
+use shell::ShellSession;
 
-/// What is done with a block.
+/// How a block is tested.
 #[derive(Clone, Copy, Debug)]
-enum Use {
-    /// A picture, or code of another product.
-    Shown,
-    /// Its commands are run.
+enum Rule {
+    /// A diagram, or code of another product: not tested.
+    DisplayOnly,
+    /// Runs the commands.
     Run,
-    /// They are run, and say this.
-    Says(&'static str),
-    /// It can not be run here: the shell reads it, and our programs read their flags.
-    Read,
-    /// A program against a server; it ends, and prints this.
-    Prints(&'static str),
-    /// A piece of a program that has a client; it prints a line for a job that ends.
-    Piece,
-    /// A worker for the queue `tasks`: it takes a job of this kind with this JSON and answers it.
-    Works(&'static str, &'static str),
-    /// A piece of a web page: in a browser, its bar moves with the job.
-    Bar,
+    /// Runs the commands, whose output contains this text.
+    RunWithOutput(&'static str),
+    /// Cannot run here: only parses the shell syntax and the flags of our binaries.
+    ParseOnly,
+    /// Runs a program against a server to its end; it prints this text.
+    Program(&'static str),
+    /// A fragment that uses a client; it prints a line for a terminal job.
+    Fragment,
+    /// A worker for the queue `tasks`: it runs a job of this kind and returns its JSON payload.
+    Worker(&'static str, &'static str),
+    /// Part of a web page: in a browser, its progress bar follows the job.
+    ProgressBar,
     /// A documentation test of the crate.
     Doctest,
-    /// Settings of the server.
+    /// Server settings.
     Settings,
     Json,
 }
 
-/// Page, number of the block in it from 1, and what is done with it.
-const ROWS: &[(&str, usize, Use)] = &[
-    // They never end, or run this test.
-    ("README.md", 1, Use::Read),
-    ("README.md", 3, Use::Says("\"payload\":{\"image\": 7}")),
-    ("README.md", 5, Use::Read),
-    ("client-sdk/README.md", 1, Use::Doctest),
-    ("client-sdk/README.md", 2, Use::Doctest),
-    ("client-sdk/node/README.md", 1, Use::Prints("hello Ada\n")),
-    ("client-sdk/node/README.md", 2, Use::Piece),
-    ("client-sdk/python/README.md", 1, Use::Prints("hello Ada\n")),
-    ("client-sdk/python/README.md", 2, Use::Piece),
-    // Another machine.
-    ("docs/browser.md", 1, Use::Read),
-    ("docs/browser.md", 2, Use::Bar),
-    ("docs/browser.md", 3, Use::Bar),
-    // As the test of the worker expects it.
+/// The page, the number of the block in it from 1, and its rule.
+const RULES: &[(&str, usize, Rule)] = &[
+    // These commands never exit, or run this test.
+    ("README.md", 1, Rule::ParseOnly),
+    ("README.md", 3, Rule::RunWithOutput("\"payload\":{\"image\": 7}")),
+    ("README.md", 5, Rule::ParseOnly),
+    ("client-sdk/README.md", 1, Rule::Doctest),
+    ("client-sdk/README.md", 2, Rule::Doctest),
+    ("client-sdk/node/README.md", 1, Rule::Program("hello Ada\n")),
+    ("client-sdk/node/README.md", 2, Rule::Fragment),
+    ("client-sdk/python/README.md", 1, Rule::Program("hello Ada\n")),
+    ("client-sdk/python/README.md", 2, Rule::Fragment),
+    // Runs on another machine.
+    ("docs/browser.md", 1, Rule::ParseOnly),
+    ("docs/browser.md", 2, Rule::ProgressBar),
+    ("docs/browser.md", 3, Rule::ProgressBar),
+    // The same value as in the worker's test.
     (
         "docs/handlers.md",
         2,
-        Use::Says("9eb18f493f8ec135d9eb2dad817c369bb4e9cbfa818657897a7437c1cd8c3a23"),
+        Rule::RunWithOutput("9eb18f493f8ec135d9eb2dad817c369bb4e9cbfa818657897a7437c1cd8c3a23"),
     ),
-    ("docs/migrating.md", 1, Use::Says("succeeded")),
-    ("docs/migrating.md", 2, Use::Prints("\"status\":201")),
-    ("docs/migrating.md", 3, Use::Works("image.resize", "{\"width\":640}")),
-    // They stop services and reach databases.
-    ("docs/operations.md", 1, Use::Read),
-    ("docs/operations.md", 4, Use::Read),
-    // Other machines and their certificates.
-    ("docs/security.md", 3, Use::Read),
-    // A server that does not end, and certificates.
-    ("docs/security.md", 3, Use::Read),
+    // Builds from source, and starts programs at fixed addresses.
+    ("docs/installation.md", 1, Rule::ParseOnly),
+    ("docs/installation.md", 2, Rule::ParseOnly),
+    ("docs/installation.md", 3, Rule::ParseOnly),
+    ("docs/migrating.md", 1, Rule::RunWithOutput("succeeded")),
+    ("docs/migrating.md", 2, Rule::Program("\"status\":201")),
+    ("docs/migrating.md", 3, Rule::Worker("image.resize", "{\"width\":640}")),
+    // These commands stop services and connect to databases.
+    ("docs/operations.md", 1, Rule::ParseOnly),
+    ("docs/operations.md", 4, Rule::ParseOnly),
+    // Runs a server that does not exit, and needs certificates.
+    ("docs/security.md", 3, Rule::ParseOnly),
+    ("docs/tutorial.md", 4, Rule::Worker("greet", "{\"name\":\"Ada\"}")),
 ];
 
-/// What is other here than where a page is read: page, number of the block, what it says, what is
-/// run. `ID` is the id that was printed last, `ENDPOINT` an HTTP endpoint that answers, `GATEWAY`
-/// the address of a gateway.
-const CHANGES: &[(&str, usize, &str, &str)] = &[
+/// Replacements before a block is run: page, number of the block, original text, replacement.
+/// `ID` stands for the last printed id, `ENDPOINT` for the test's HTTP endpoint and `GATEWAY` for the
+/// address of a gateway.
+const REPLACEMENTS: &[(&str, usize, &str, &str)] = &[
     ("README.md", 2, "target/debug/", ""),
     ("docs/browser.md", 2, "https://jobs.example", "GATEWAY"),
     ("docs/browser.md", 3, "https://jobs.example", "GATEWAY"),
@@ -96,28 +99,28 @@ const CHANGES: &[(&str, usize, &str, &str)] = &[
     ("docs/security.md", 2, "0f3a5c7e9b1d2f40", "ID"),
 ];
 
-fn use_of(block: &Block) -> Option<Use> {
-    let mut rows = ROWS.iter();
+fn rule_of(block: &Block) -> Option<Rule> {
+    let mut rows = RULES.iter();
     let row = rows.find(|(page, number, _)| block.is(page, *number));
-    if let Some((_, _, claim)) = row {
-        return Some(*claim);
+    if let Some((_, _, rule)) = row {
+        return Some(*rule);
     }
     match block.language.as_str() {
-        "sh" => Some(Use::Run),
-        "text" | "mermaid" => Some(Use::Shown),
-        "toml" => Some(Use::Settings),
-        "json" => Some(Use::Json),
+        "sh" => Some(Rule::Run),
+        "text" | "mermaid" => Some(Rule::DisplayOnly),
+        "toml" => Some(Rule::Settings),
+        "json" => Some(Rule::Json),
         _ => None,
     }
 }
 
-/// All blocks, as they are run here.
-fn all() -> Vec<Block> {
+/// Returns all blocks with their replacements applied.
+fn all_blocks() -> Vec<Block> {
     let mut all: Vec<Block> = pages(root()).iter().flat_map(|page| blocks(root(), page)).collect();
     for block in &mut all {
-        for (page, number, from, to) in CHANGES {
+        for (page, number, from, to) in REPLACEMENTS {
             if block.is(page, *number) {
-                assert!(block.code.contains(from), "{block} does not have {from:?}");
+                assert!(block.code.contains(from), "{block} does not contain {from:?}");
                 block.code = block.code.replace(from, to);
             }
         }
@@ -126,42 +129,42 @@ fn all() -> Vec<Block> {
 }
 
 #[test]
-fn every_block_of_every_page_is_claimed() {
-    let all = all();
-    assert!(all.len() >= ROWS.len(), "the pages are not found: {all:?}");
-    let unclaimed: Vec<String> = all
+fn every_block_of_every_page_has_a_rule() {
+    let all = all_blocks();
+    assert!(all.len() >= RULES.len(), "no documentation pages found: {all:?}");
+    let without_rule: Vec<String> = all
         .iter()
-        .filter(|block| use_of(block).is_none())
+        .filter(|block| rule_of(block).is_none())
         .map(|block| {
-            format!("{block}: name its language, or give it a row in server/tests/it/docs.rs")
+            format!("{block}: set its language, or add a rule for it to server/tests/it/docs.rs")
         })
         .collect();
-    assert!(unclaimed.is_empty(), "{unclaimed:#?}");
-    let rows = ROWS.iter().map(|(page, number, _)| (*page, *number));
-    for (page, number) in rows.chain(CHANGES.iter().map(|(page, number, ..)| (*page, *number))) {
-        let is_there = all.iter().any(|block| block.page == page && block.number == number);
-        assert!(is_there, "{page} has no block {number}, which has a row");
+    assert!(without_rule.is_empty(), "{without_rule:#?}");
+    let rows = RULES.iter().map(|(page, number, _)| (*page, *number));
+    for (page, number) in rows.chain(REPLACEMENTS.iter().map(|(page, number, ..)| (*page, *number))) {
+        let exists = all.iter().any(|block| block.page == page && block.number == number);
+        assert!(exists, "{page} has no block {number}, but docs.rs has a rule for it");
     }
-    for block in all.iter().filter(|block| matches!(use_of(block), Some(Use::Doctest))) {
-        let crate_of = root().join(&block.page).with_file_name("src/lib.rs");
-        let code = std::fs::read_to_string(crate_of).unwrap_or_default();
+    for block in all.iter().filter(|block| matches!(rule_of(block), Some(Rule::Doctest))) {
+        let crate_root = root().join(&block.page).with_file_name("src/lib.rs");
+        let code = std::fs::read_to_string(crate_root).unwrap_or_default();
         assert!(
             code.contains("include_str!(\"../README.md\")"),
-            "{block} is no documentation test"
+            "{block} is not a documentation test"
         );
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn commands_and_settings_of_the_pages_do_what_they_say() {
-    let mut sessions: Vec<(String, Session)> = Vec::new();
-    for block in all() {
-        match use_of(&block).unwrap_or(Use::Shown) {
-            Use::Run => session(&mut sessions, &block).await.run(&block, "").await,
-            Use::Says(says) => session(&mut sessions, &block).await.run(&block, says).await,
-            Use::Read => shell::read(&block).await,
-            Use::Settings => shell::settings(&block).await,
-            Use::Json => {
+async fn documented_commands_and_settings_work() {
+    let mut sessions: Vec<(String, ShellSession)> = Vec::new();
+    for block in all_blocks() {
+        match rule_of(&block).unwrap_or(Rule::DisplayOnly) {
+            Rule::Run => session(&mut sessions, &block).await.run(&block, "").await,
+            Rule::RunWithOutput(expected) => session(&mut sessions, &block).await.run(&block, expected).await,
+            Rule::ParseOnly => shell::parse(&block).await,
+            Rule::Settings => shell::settings(&block).await,
+            Rule::Json => {
                 let value: Result<serde_json::Value, _> = serde_json::from_str(&block.code);
                 assert!(value.is_ok(), "{block}: {value:?}");
             }
@@ -169,52 +172,52 @@ async fn commands_and_settings_of_the_pages_do_what_they_say() {
         }
     }
     for (_, session) in sessions {
-        session.end().await;
+        session.finish().await;
     }
 }
 
-/// That of the page, in which its blocks are run one after another.
-async fn session<'a>(sessions: &'a mut Vec<(String, Session)>, block: &Block) -> &'a mut Session {
+/// Returns the shell session of the block's page.
+async fn session<'a>(sessions: &'a mut Vec<(String, ShellSession)>, block: &Block) -> &'a mut ShellSession {
     if sessions.last().is_none_or(|(page, _)| *page != block.page) {
-        sessions.push((block.page.clone(), Session::start().await));
+        sessions.push((block.page.clone(), ShellSession::start().await));
     }
-    &mut sessions.last_mut().expect("one has begun").1
+    &mut sessions.last_mut().expect("a session").1
 }
 
-/// Runs what is claimed of the blocks in some languages.
-async fn programs(languages: &[&str], project: &program::Project) {
-    let stage = program::Stage::start().await;
-    for block in all() {
+/// Runs the programs in these languages.
+async fn run_programs(languages: &[&str], project: &program::Project) {
+    let fixture = program::DocsFixture::start().await;
+    for block in all_blocks() {
         if !languages.contains(&block.language.as_str()) {
             continue;
         }
-        match use_of(&block) {
-            Some(Use::Prints(expected)) => {
-                let out = project.run(&stage, &block).await;
+        match rule_of(&block) {
+            Some(Rule::Program(expected)) => {
+                let out = project.run(&fixture, &block).await;
                 assert!(out.contains(expected), "{block}: {out}");
             }
-            Some(Use::Piece) => project.run_piece(&stage, &block).await,
-            Some(Use::Works(kind, json)) => project.run_worker(&stage, &block, kind, json).await,
+            Some(Rule::Fragment) => project.run_fragment(&fixture, &block).await,
+            Some(Rule::Worker(kind, json)) => project.run_worker(&fixture, &block, kind, json).await,
             _ => {}
         }
     }
 }
 
 #[tokio::test]
-async fn pages_of_others_show_a_bar_in_a_browser() {
-    let bars = all().into_iter().filter(|block| matches!(use_of(block), Some(Use::Bar)));
-    for block in bars {
-        let said = program::run_in_browser(&block).await;
-        assert!(said.contains("the bar moved"), "{block}: {said}");
+async fn documented_web_pages_show_a_progress_bar_in_a_browser() {
+    let blocks = all_blocks().into_iter().filter(|block| matches!(rule_of(block), Some(Rule::ProgressBar)));
+    for block in blocks {
+        let output = program::run_in_browser(&block).await;
+        assert!(output.contains("the bar moved"), "{block}: {output}");
     }
 }
 
 #[tokio::test]
-async fn programs_for_node_run_with_the_packed_package() {
-    programs(&["js", "ts"], &program::Project::node().await).await;
+async fn documented_node_programs_run_with_the_packed_package() {
+    run_programs(&["js", "ts"], &program::Project::node().await).await;
 }
 
 #[tokio::test]
-async fn programs_for_python_run_with_the_wheel() {
-    programs(&["python"], &program::Project::python().await).await;
+async fn documented_python_programs_run_with_the_wheel() {
+    run_programs(&["python"], &program::Project::python().await).await;
 }
