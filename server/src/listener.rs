@@ -1,6 +1,5 @@
-//! LimitedListener within bounds. Neither tonic nor axum bounds how many there are, or how long
-//! one may take to say its first word; a process that is out of file descriptors can not
-//! open its journal either.
+//! A TCP listener that limits the number of connections and the time of their handshake. tonic and
+//! axum limit neither, and a process without free file descriptors can not open its journal.
 
 mod transport;
 
@@ -19,103 +18,104 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Sleep;
 use tonic::transport::server::{Connected, TcpConnectInfo};
 
-use self::transport::Wire;
+use self::transport::Transport;
 use crate::tls::ServerTls;
 
-/// The preface of HTTP/2 and the head of the SETTINGS frame that follows it: from there on
-/// the keepalive of the connection finds those that went silent.
-const GREETING_BYTES: usize = 24 + 9;
+/// The connection preface of HTTP/2 and the header of the SETTINGS frame after it. From there on
+/// the HTTP/2 keepalive detects a dead connection.
+const HANDSHAKE_BYTES: usize = 24 + 9;
 
-/// After an accept that failed, mostly for want of file descriptors: without a pause the
-/// loop would take a processor to itself.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// The pause after a failed accept. Accept fails mostly without free file descriptors; without a
+/// pause the loop would use a whole CPU.
+const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(100);
 
-/// File descriptors that the journal, the ledger and the listeners need.
-const OWN_FILES: u64 = 128;
+/// File descriptors reserved for the journal, the ledger and the listeners.
+const RESERVED_FILES: u64 = 128;
 
-/// More than this would be memory rather than workers.
+/// The maximum number of connections, whatever the limit on open files allows. It limits memory.
 const CONNECTIONS_MAX: u64 = 20_000;
 
-/// What a listener allows.
+/// The timeout of a connection.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum ConnectionTimeout {
-    /// The greeting of HTTP/2 within this time; no bound from then on.
-    Greeting(Duration),
-    /// The whole connection within this time, so that nobody holds its place by being slow.
-    Whole(Duration),
+    /// The HTTP/2 handshake must complete within this time; there is no timeout after it.
+    Handshake(Duration),
+    /// The connection is closed after this time, so that slow clients do not use up the limit.
+    Lifetime(Duration),
 }
 
-/// A listener with a bound on its connections. Beyond it they wait in the kernel's queue.
+/// A listener with a maximum number of open connections. Further ones wait in the accept queue of
+/// the kernel.
 pub(crate) struct LimitedListener {
     listener: TcpListener,
-    slots: Arc<Semaphore>,
+    permits: Arc<Semaphore>,
     max: usize,
-    patience: ConnectionTimeout,
+    timeout: ConnectionTimeout,
     tls: Option<ServerTls>,
 }
 
-/// How many connections the limit on open files leaves, after raising it as far as this
-/// process may.
+/// Raises the limit on open files as far as allowed and returns the number of connections that fit.
 pub(crate) fn connections_max() -> usize {
     use rustix::process::{Resource, getrlimit, setrlimit};
     let mut limit = getrlimit(Resource::Nofile);
     limit.current = limit.maximum;
-    // Fails where a sandbox forbids it: then the limit is what it is.
+    // A sandbox may forbid this; then the present limit applies.
     let _ = setrlimit(Resource::Nofile, limit);
     let files = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
-    files.saturating_sub(OWN_FILES).clamp(16, CONNECTIONS_MAX) as usize
+    files.saturating_sub(RESERVED_FILES).clamp(16, CONNECTIONS_MAX) as usize
 }
 
 impl LimitedListener {
-    /// At most `max` at a time.
-    pub(crate) fn new(listener: TcpListener, max: usize, patience: ConnectionTimeout) -> Self {
-        Self { listener, slots: Arc::new(Semaphore::new(max)), max, patience, tls: None }
+    /// Limits a listener to `max` open connections.
+    pub(crate) fn new(listener: TcpListener, max: usize, timeout: ConnectionTimeout) -> Self {
+        Self { listener, permits: Arc::new(Semaphore::new(max)), max, timeout, tls: None }
     }
 
-    /// Behind TLS, where there is some.
+    /// Uses TLS if `tls` is set.
     pub(crate) fn with_tls(self, tls: Option<ServerTls>) -> Self {
         Self { tls, ..self }
     }
 
     async fn next(&self) -> (Connection, SocketAddr) {
-        let slot = self.slot().await;
+        let permit = self.acquire().await;
         let (stream, peer) = loop {
             match self.listener.accept().await {
                 Ok(accepted) => break accepted,
                 Err(error) => {
-                    tracing::warn!(%error, "a connection was not accepted");
-                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                    tracing::warn!(%error, "accept failed, retrying");
+                    tokio::time::sleep(ACCEPT_RETRY_DELAY).await;
                 }
             }
         };
-        // Nagle and delayed acknowledgements together hold answers back for 40 ms.
+        // Nagle's algorithm with delayed acknowledgements delays responses by up to 40 ms.
         if let Err(error) = stream.set_nodelay(true) {
-            tracing::debug!(%error, "TCP_NODELAY was not set");
+            tracing::debug!(%error, "setting TCP_NODELAY failed");
         }
-        let (ConnectionTimeout::Handshake(time) | ConnectionTimeout::Lifetime(time)) = self.patience;
-        let awaits = match self.patience {
-            ConnectionTimeout::Handshake(_) => Some(GREETING_BYTES),
+        let (ConnectionTimeout::Handshake(time) | ConnectionTimeout::Lifetime(time)) = self.timeout;
+        let handshake_bytes_left = match self.timeout {
+            ConnectionTimeout::Handshake(_) => Some(HANDSHAKE_BYTES),
             ConnectionTimeout::Lifetime(_) => None,
         };
         let deadline = Some(Box::pin(tokio::time::sleep(time)));
         let info = stream.connect_info();
-        let stream = Wire::new(stream, self.tls.as_ref().map(ServerTls::acceptor));
-        (Connection { stream, info, deadline, awaits, _slot: slot }, peer)
+        let stream = Transport::new(stream, self.tls.as_ref().map(ServerTls::acceptor));
+        (Connection { stream, info, deadline, handshake_bytes_left, _permit: permit }, peer)
     }
 
-    async fn slot(&self) -> OwnedSemaphorePermit {
-        let slots = self.slots.clone();
-        if let Ok(slot) = slots.clone().try_acquire_owned() {
-            return slot;
+    async fn acquire(&self) -> OwnedSemaphorePermit {
+        let permits = self.permits.clone();
+        if let Ok(permit) = permits.clone().try_acquire_owned() {
+            return permit;
         }
         tracing::warn!(
             connections = self.max,
-            "no more connections are accepted until one closes; raise the limit on open files"
+            "connection limit reached, new connections wait until one closes; raise the limit on \
+             open files"
         );
-        slots.acquire_owned().await.expect("nobody closes the semaphore")
+        permits.acquire_owned().await.expect("the semaphore is never closed")
     }
 
-    /// For tonic.
+    /// Returns the stream of connections for tonic.
     pub(crate) fn into_incoming(self) -> impl Stream<Item = io::Result<Connection>> {
         stream::unfold(self, |connections| async move {
             let (connection, _) = connections.next().await;
@@ -137,19 +137,20 @@ impl axum::serve::Listener for LimitedListener {
     }
 }
 
-/// A connection that gives its place back when it is dropped.
+/// An accepted connection. It counts towards the limit until it is dropped.
 pub(crate) struct Connection {
-    stream: Wire,
+    stream: Transport,
     info: TcpConnectInfo,
+    /// When the connection times out; `None` after the handshake.
     deadline: Option<Pin<Box<Sleep>>>,
-    /// Bytes that lift the deadline; none where nothing does.
-    awaits: Option<usize>,
-    _slot: OwnedSemaphorePermit,
+    /// Bytes to receive until the handshake is complete; `None` if the deadline never ends.
+    handshake_bytes_left: Option<usize>,
+    _permit: OwnedSemaphorePermit,
 }
 
 impl Connection {
-    /// Fails when the time is over, and wakes the task when it will be.
-    fn in_time(&mut self, context: &mut Context<'_>) -> io::Result<()> {
+    /// Fails after the deadline, and registers the task to be woken at the deadline.
+    fn check_deadline(&mut self, context: &mut Context<'_>) -> io::Result<()> {
         let Some(deadline) = &mut self.deadline else { return Ok(()) };
         match deadline.as_mut().poll(context) {
             Poll::Ready(()) => Err(io::ErrorKind::TimedOut.into()),
@@ -164,12 +165,12 @@ impl AsyncRead for Connection {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        self.in_time(context)?;
+        self.check_deadline(context)?;
         let before = buffer.filled().len();
         ready!(Pin::new(&mut self.stream).poll_read(context, buffer))?;
-        if let Some(left) = self.awaits {
+        if let Some(left) = self.handshake_bytes_left {
             let left = left.saturating_sub(buffer.filled().len() - before);
-            self.awaits = (left > 0).then_some(left);
+            self.handshake_bytes_left = (left > 0).then_some(left);
             if left == 0 {
                 self.deadline = None;
             }
@@ -184,7 +185,7 @@ impl AsyncWrite for Connection {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        self.in_time(context)?;
+        self.check_deadline(context)?;
         Pin::new(&mut self.stream).poll_write(context, bytes)
     }
 
@@ -193,7 +194,7 @@ impl AsyncWrite for Connection {
         context: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.in_time(context)?;
+        self.check_deadline(context)?;
         Pin::new(&mut self.stream).poll_write_vectored(context, slices)
     }
 

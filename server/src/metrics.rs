@@ -1,9 +1,9 @@
-//! What a server counts. One struct with a method per thing that happens, so that callers
-//! neither know names nor labels, and dashboards find all of them in one list.
+//! The metrics of a server. [`Metrics`] has one method per event, so that names and labels are only
+//! defined here.
 //!
-//! Labels come from a bounded set: queues and kinds are names that callers choose, so the
-//! first 200 of each are kept apart and the rest is counted under `other`. Ids, actors and
-//! error texts are never labels.
+//! The number of label values is limited: callers choose the names of queues and kinds, so the first
+//! 200 of each have their own label and the others are counted as `other`. Ids, actors and error
+//! texts are never labels.
 
 mod label_limiter;
 
@@ -21,12 +21,13 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
-use label_limiter::Bounded;
+use label_limiter::LabelLimiter;
 
-/// Distinct values of a label beyond which values are counted under `other`.
+/// Maximum number of distinct values of a label. Further values are counted as `other`.
 pub const LABEL_VALUES: usize = 200;
 
-type Seconds = std::sync::atomic::AtomicU64;
+/// The storage of a floating-point gauge.
+type FloatBits = std::sync::atomic::AtomicU64;
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct QueueKind {
@@ -79,7 +80,8 @@ struct TraceId {
     trace_id: String,
 }
 
-/// 0.5 ms to 4.5 h in steps of four: what a call takes and what a job takes lie far apart.
+/// Exponential buckets of a duration histogram: the first bound in seconds, the factor and the
+/// number of buckets.
 #[derive(Clone, Debug)]
 struct Durations {
     first: f64,
@@ -112,7 +114,7 @@ impl MetricConstructor<HistogramWithExemplars<TraceId>> for Durations {
     }
 }
 
-/// What a server counts. Clones share the numbers.
+/// The metrics of a server. Clones share the values.
 #[derive(Clone, Debug)]
 pub struct Metrics {
     inner: Arc<Inner>,
@@ -121,8 +123,8 @@ pub struct Metrics {
 #[derive(Debug)]
 struct Inner {
     registry: Registry,
-    queues: Bounded,
-    kinds: Bounded,
+    queues: LabelLimiter,
+    kinds: LabelLimiter,
     enqueued: Family<QueueKind, Counter>,
     finished: Family<QueueKindOutcome, Counter>,
     queue_wait: Family<Queue, Histogram, Durations>,
@@ -134,12 +136,12 @@ struct Inner {
     reports: Family<Verdict, Counter>,
     leases_expired: Counter,
     jobs: Family<QueueState, Gauge>,
-    oldest_ready_age: Family<Queue, Gauge<f64, Seconds>>,
+    oldest_ready_age: Family<Queue, Gauge<f64, FloatBits>>,
     watch_streams: Gauge,
     watch_gaps: Family<Reason, Counter>,
     sessions: Gauge,
     slots: Gauge,
-    ledger_lag: Gauge<f64, Seconds>,
+    ledger_lag: Gauge<f64, FloatBits>,
     history_removed: Family<Reason, Counter>,
     shed: Family<MethodReason, Counter>,
     rpc_duration: Family<MethodCode, HistogramWithExemplars<TraceId>, Durations>,
@@ -156,12 +158,12 @@ fn counts() -> impl Iterator<Item = f64> {
 }
 
 impl Metrics {
-    /// All at zero.
+    /// Creates all metrics with the value 0.
     pub fn new() -> Metrics {
         let mut inner = Inner {
             registry: Registry::with_prefix("sentinel"),
-            queues: Bounded::new(LABEL_VALUES),
-            kinds: Bounded::new(LABEL_VALUES),
+            queues: LabelLimiter::new(LABEL_VALUES),
+            kinds: LabelLimiter::new(LABEL_VALUES),
             enqueued: Family::default(),
             finished: Family::default(),
             queue_wait: Family::new_with_constructor(Durations::JOB),
@@ -188,62 +190,62 @@ impl Metrics {
         Metrics { inner: Arc::new(inner) }
     }
 
-    /// In OpenMetrics text.
+    /// Renders the metrics in the OpenMetrics text format.
     pub fn to_text(&self) -> String {
         let mut out = String::new();
         text::encode(&mut out, &self.inner.registry).expect("writing to a String does not fail");
         out
     }
 
-    /// Jobs became durable.
+    /// Counts enqueued jobs.
     pub fn enqueued(&self, queue: &str, kind: &str, jobs: u64) {
         self.inner.enqueued.get_or_create(&self.queue_kind(queue, kind)).inc_by(jobs);
     }
 
-    /// A job became final. `outcome` is the state in lower case: succeeded, failed,
-    /// cancelled, expired.
+    /// Counts a job that reached a terminal state. `outcome` is the state in lower case: succeeded,
+    /// failed, cancelled, expired.
     pub fn finished(&self, queue: &str, kind: &str, outcome: &'static str) {
         let QueueKind { queue, kind } = self.queue_kind(queue, kind);
         self.inner.finished.get_or_create(&QueueKindOutcome { queue, kind, outcome }).inc();
     }
 
-    /// A job was handed to a worker, so long after it could have been.
+    /// Records how long a job was ready before it was assigned to a worker.
     pub fn queue_wait(&self, queue: &str, waited: Duration) {
         let queue = self.inner.queues.label(queue);
         self.inner.queue_wait.get_or_create(&Queue { queue }).observe(waited.as_secs_f64());
     }
 
-    /// An attempt ended, so long after it began.
+    /// Records how long an attempt ran.
     pub fn run_duration(&self, queue: &str, kind: &str, ran: Duration) {
         let labels = self.queue_kind(queue, kind);
         self.inner.run_duration.get_or_create(&labels).observe(ran.as_secs_f64());
     }
 
-    /// The handler of a cancelled job ended, so long after the cancel was accepted.
+    /// Records the time from an accepted cancel to the end of the handler.
     pub fn cancel_latency(&self, took: Duration) {
         self.inner.cancel_latency.observe(took.as_secs_f64());
     }
 
-    /// A group commit became durable.
+    /// Records a durable group commit.
     pub fn journal_commit(&self, took: Duration, groups: usize, jobs: usize) {
         self.inner.commit_duration.observe(took.as_secs_f64());
         self.inner.commit_groups.observe(groups as f64);
         self.inner.commit_jobs.observe(jobs as f64);
     }
 
-    /// A worker's report was answered: recorded, duplicate, fenced, retry_later.
+    /// Counts a worker's report by its verdict: recorded, duplicate, fenced, retry_later.
     pub fn report_verdict(&self, verdict: &'static str) {
         self.inner.reports.get_or_create(&Verdict { verdict }).inc();
     }
 
-    /// Leases were taken from workers that gave no sign of life.
+    /// Counts leases that expired because their workers sent no ping.
     pub fn leases_expired(&self, leases: u64) {
         self.inner.leases_expired.inc_by(leases);
     }
 
-    /// How many jobs are in each state, in all queues. What is not named is gone: a queue
-    /// that ran empty does not keep its last number.
-    pub fn depths<'a>(&self, depths: impl IntoIterator<Item = (&'a str, &'static str, u64)>) {
+    /// Sets the number of jobs per queue and state. Series that are not listed are removed, so that
+    /// an empty queue does not keep its last value.
+    pub fn set_jobs<'a>(&self, depths: impl IntoIterator<Item = (&'a str, &'static str, u64)>) {
         self.inner.jobs.clear();
         for (queue, state, jobs) in depths {
             let queue = self.inner.queues.label(queue);
@@ -252,9 +254,9 @@ impl Metrics {
         }
     }
 
-    /// How long the first job of each queue with ready jobs has been ready. As with
-    /// [`Metrics::depths`], what is not named is gone.
-    pub fn oldest_ready<'a>(&self, ages: impl IntoIterator<Item = (&'a str, Duration)>) {
+    /// Sets the age of the oldest ready job per queue. Queues that are not listed are removed, as in
+    /// [`Metrics::set_jobs`].
+    pub fn set_oldest_ready_ages<'a>(&self, ages: impl IntoIterator<Item = (&'a str, Duration)>) {
         self.inner.oldest_ready_age.clear();
         for (queue, age) in ages {
             let queue = self.inner.queues.label(queue);
@@ -262,40 +264,39 @@ impl Metrics {
         }
     }
 
-    /// Watch streams that are open.
-    pub fn watch_streams(&self, open: usize) {
+    /// Sets the number of open watch streams.
+    pub fn set_watch_streams(&self, open: usize) {
         self.inner.watch_streams.set(i64::try_from(open).unwrap_or(i64::MAX));
     }
 
-    /// A watch was told that it missed something: trimmed, slow_reader, epoch.
+    /// Counts a gap sent to a watch by its reason: trimmed, slow_reader, epoch.
     pub fn watch_gap(&self, reason: &'static str) {
         self.inner.watch_gaps.get_or_create(&Reason { reason }).inc();
     }
 
-    /// Workers that are connected, and the jobs that they have room for.
-    pub fn sessions(&self, open: usize, slots: u64) {
+    /// Sets the number of worker sessions and the total of their free slots.
+    pub fn set_sessions(&self, open: usize, slots: u64) {
         self.inner.sessions.set(i64::try_from(open).unwrap_or(i64::MAX));
         self.inner.slots.set(i64::try_from(slots).unwrap_or(i64::MAX));
     }
 
-    /// Age of the oldest change that is not in the ledger yet.
-    pub fn ledger_lag(&self, lag: Duration) {
+    /// Sets the age of the oldest commit that is not in the ledger yet.
+    pub fn set_ledger_lag(&self, lag: Duration) {
         self.inner.ledger_lag.set(lag.as_secs_f64());
     }
 
-    /// Finished jobs left the history, because of their age or of their count in a queue.
+    /// Counts terminal jobs that retention removed, by reason: age or count.
     pub fn history_removed(&self, reason: &'static str, jobs: u64) {
         self.inner.history_removed.get_or_create(&Reason { reason }).inc_by(jobs);
     }
 
-    /// A call was refused because the server has too much to do. `reason` is the one of
-    /// its ErrorInfo.
+    /// Counts a call rejected because of load. `reason` is the reason in its ErrorInfo.
     pub fn shed(&self, method: &'static str, reason: &'static str) {
         self.inner.shed.get_or_create(&MethodReason { method, reason }).inc();
     }
 
-    /// A call ended. `method` must come from a fixed set; `code` is the gRPC code in upper
-    /// case; a `trace_id` becomes the exemplar.
+    /// Records a finished call. `method` must come from a fixed set, `code` is the gRPC code in upper
+    /// case, and `trace_id` becomes the exemplar.
     pub fn rpc(
         &self,
         method: Arc<str>,
@@ -316,75 +317,75 @@ impl Metrics {
 
 impl Inner {
     fn register_jobs(&mut self) {
-        let to = &mut self.registry;
-        to.register("jobs_enqueued", "Jobs that became durable", self.enqueued.clone());
-        to.register("jobs_finished", "Jobs that became final", self.finished.clone());
-        to.register("jobs", "Jobs by state", self.jobs.clone());
-        to.register_with_unit(
+        let registry = &mut self.registry;
+        registry.register("jobs_enqueued", "Enqueued jobs", self.enqueued.clone());
+        registry.register("jobs_finished", "Jobs that reached a terminal state", self.finished.clone());
+        registry.register("jobs", "Jobs by state", self.jobs.clone());
+        registry.register_with_unit(
             "job_queue_wait",
-            "From the time a job could start to its hand-over to a worker",
+            "Time from ready to assignment to a worker",
             Unit::Seconds,
             self.queue_wait.clone(),
         );
-        to.register_with_unit(
+        registry.register_with_unit(
             "job_run_duration",
-            "From the start of an attempt to its report",
+            "Time from the start of an attempt to its report",
             Unit::Seconds,
             self.run_duration.clone(),
         );
-        to.register_with_unit(
+        registry.register_with_unit(
             "job_cancel_latency",
-            "From an accepted cancel to the end of the handler",
+            "Time from an accepted cancel to the end of the handler",
             Unit::Seconds,
             self.cancel_latency.clone(),
         );
-        to.register_with_unit(
+        registry.register_with_unit(
             "oldest_ready_age",
-            "How long the first ready job of a queue has been ready",
+            "Age of the oldest ready job of a queue",
             Unit::Seconds,
             self.oldest_ready_age.clone(),
         );
-        to.register("reports", "Reports of workers by verdict", self.reports.clone());
-        to.register(
+        registry.register("reports", "Reports from workers by verdict", self.reports.clone());
+        registry.register(
             "leases_expired",
-            "Leases taken from workers that gave no sign of life",
+            "Leases that expired because the worker sent no ping",
             self.leases_expired.clone(),
         );
     }
 
     fn register_server(&mut self) {
-        let to = &mut self.registry;
+        let registry = &mut self.registry;
         let build = Family::<[(&'static str, &'static str); 1], Gauge>::default();
         build.get_or_create(&[("version", env!("CARGO_PKG_VERSION"))]).set(1);
-        to.register("build_info", "Version of this server", build);
-        to.register_with_unit(
+        registry.register("build_info", "Version of this server", build);
+        registry.register_with_unit(
             "journal_commit_duration",
-            "From the first write of a group commit to its durability",
+            "Time from the first write of a group commit to its durability",
             Unit::Seconds,
             self.commit_duration.clone(),
         );
-        let groups = "Groups of changes in one commit";
-        to.register("journal_commit_groups", groups, self.commit_groups.clone());
-        to.register("journal_commit_jobs", "Jobs in one commit", self.commit_jobs.clone());
-        to.register_with_unit(
+        let groups = "Transactions in one group commit";
+        registry.register("journal_commit_groups", groups, self.commit_groups.clone());
+        registry.register("journal_commit_jobs", "Jobs in one group commit", self.commit_jobs.clone());
+        registry.register_with_unit(
             "ledger_lag",
-            "Age of the oldest change that is not in the ledger yet",
+            "Age of the oldest commit that is not in the ledger yet",
             Unit::Seconds,
             self.ledger_lag.clone(),
         );
-        to.register(
+        registry.register(
             "history_removed",
-            "Finished jobs that retention removed, by reason: age or count",
+            "Terminal jobs that retention removed, by reason: age or count",
             self.history_removed.clone(),
         );
-        to.register("watch_streams", "Watch streams that are open", self.watch_streams.clone());
-        to.register("watch_gaps", "Gaps told to watches", self.watch_gaps.clone());
-        to.register("worker_sessions", "Workers that are connected", self.sessions.clone());
-        to.register("worker_slots", "Jobs that workers have room for", self.slots.clone());
-        to.register("shed_requests", "Calls refused because of load", self.shed.clone());
-        to.register_with_unit(
+        registry.register("watch_streams", "Open watch streams", self.watch_streams.clone());
+        registry.register("watch_gaps", "Gaps sent to watches", self.watch_gaps.clone());
+        registry.register("worker_sessions", "Connected worker sessions", self.sessions.clone());
+        registry.register("worker_slots", "Free slots of all connected workers", self.slots.clone());
+        registry.register("shed_requests", "Calls rejected because of load", self.shed.clone());
+        registry.register_with_unit(
             "rpc_duration",
-            "From the arrival of a call to its last frame",
+            "Time from the arrival of a call to its last frame",
             Unit::Seconds,
             self.rpc_duration.clone(),
         );

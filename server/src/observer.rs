@@ -1,4 +1,4 @@
-//! What the engine tells, as metrics and as a span per attempt.
+//! Exports the events of the engine as metrics and as one span per attempt.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -10,29 +10,29 @@ use sentinel_engine::Observer;
 use crate::metrics::Metrics;
 use crate::telemetry::span::{JobSpan, record_process};
 
-/// Tells the metrics and the tracer.
+/// An [`Observer`] that records metrics and spans.
 pub(crate) struct MetricsObserver {
     metrics: Metrics,
-    watches: AtomicI64,
-    /// None where traces are off.
+    open_watches: AtomicI64,
+    /// `None` if traces are disabled.
     tracer: Option<BoxedTracer>,
 }
 
 impl MetricsObserver {
-    /// Into `metrics`, and into traces where they are on.
+    /// Records metrics in `metrics`, and spans if `has_traces` is set.
     pub(crate) fn new(metrics: Metrics, has_traces: bool) -> Self {
         let tracer = has_traces.then(|| opentelemetry::global::tracer("sentinel"));
-        Self { metrics, watches: AtomicI64::new(0), tracer }
+        Self { metrics, open_watches: AtomicI64::new(0), tracer }
     }
 }
 
-/// Times of two records may be out of order when a clock was: never negative.
-fn since(from: Millis, to: Millis) -> Duration {
+/// Returns the time between two instants, or 0 if the clock was set back between them.
+fn elapsed(from: Millis, to: Millis) -> Duration {
     Duration::from_millis(u64::try_from(to - from).unwrap_or(0))
 }
 
-fn time(at: Millis) -> SystemTime {
-    UNIX_EPOCH + since(0, at)
+fn system_time(at: Millis) -> SystemTime {
+    UNIX_EPOCH + elapsed(0, at)
 }
 
 impl Observer for MetricsObserver {
@@ -41,13 +41,13 @@ impl Observer for MetricsObserver {
     }
 
     fn started(&self, job: &Job, now: Millis) {
-        self.metrics.queue_wait(&job.spec.queue, since(job.status.ready_at, now));
+        self.metrics.queue_wait(&job.spec.queue, elapsed(job.status.ready_at, now));
     }
 
     fn recorded(&self, before: &Job, job: &Job) {
         let (spec, status) = (&job.spec, &job.status);
         if let Some(started_at) = status.started_at {
-            let ran = since(started_at, status.updated_at);
+            let ran = elapsed(started_at, status.updated_at);
             self.metrics.run_duration(&spec.queue, &spec.kind, ran);
         }
         let outcome = match status.state {
@@ -64,7 +64,7 @@ impl Observer for MetricsObserver {
             let id = job.id.to_string();
             let span = JobSpan { queue: &spec.queue, kind: &spec.kind, job_id: &id };
             let times =
-                (time(status.started_at.unwrap_or(spec.created_at)), time(status.updated_at));
+                (system_time(status.started_at.unwrap_or(spec.created_at)), system_time(status.updated_at));
             record_process(tracer, span, before.status.attempt, times, traceparent);
         }
     }
@@ -74,7 +74,7 @@ impl Observer for MetricsObserver {
     }
 
     fn cancel_acknowledged(&self, latency_ms: Millis) {
-        self.metrics.cancel_latency(since(0, latency_ms));
+        self.metrics.cancel_latency(elapsed(0, latency_ms));
     }
 
     fn committed(&self, took: Duration, groups: usize, claimed: usize) {
@@ -86,8 +86,8 @@ impl Observer for MetricsObserver {
     }
 
     fn watches(&self, change: i64) {
-        let open = self.watches.fetch_add(change, Ordering::Relaxed) + change;
-        self.metrics.watch_streams(usize::try_from(open).unwrap_or(0));
+        let open = self.open_watches.fetch_add(change, Ordering::Relaxed) + change;
+        self.metrics.set_watch_streams(usize::try_from(open).unwrap_or(0));
     }
 
     fn watch_gap(&self) {
@@ -95,7 +95,7 @@ impl Observer for MetricsObserver {
     }
 
     fn ledger_lag(&self, _entries: u64, lag_ms: Millis) {
-        self.metrics.ledger_lag(since(0, lag_ms));
+        self.metrics.set_ledger_lag(elapsed(0, lag_ms));
     }
 
     fn forgotten(&self, why: &'static str, jobs: u64) {

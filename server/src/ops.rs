@@ -1,5 +1,5 @@
-//! The side door for those who run the server: `/metrics`, `/healthz`, `/readyz`, on a
-//! listener of its own, so that a flood of calls does not hide the server from its probes.
+//! The operations endpoint: `/metrics`, `/healthz` and `/readyz` on a separate listener, so that
+//! probes still work when the gRPC listener is overloaded.
 
 pub mod rpc;
 
@@ -21,21 +21,20 @@ use tokio_util::sync::CancellationToken;
 use crate::listener::{LimitedListener, ConnectionTimeout};
 use crate::metrics::Metrics;
 
-/// Probes and scrapes, and some to spare.
+/// Enough for probes and scrapers.
 const CONNECTIONS_MAX: usize = 64;
-/// A scraper takes seconds and opens another connection. Who is slower is cut off, since its
-/// place is needed by a probe.
+/// A scrape takes seconds. A slower connection is closed, since probes need its place.
 const LIFETIME: ConnectionTimeout = ConnectionTimeout::Lifetime(Duration::from_secs(20));
 const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-/// A scrape in flight may end; an idle connection does not hold the server up.
+/// How long a shutdown waits for running scrapes. An idle connection does not delay it further.
 const STOP_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Whether the server should get calls.
+/// Whether the server should receive calls.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Readiness {
-    /// It should.
+    /// The server accepts calls.
     Ready,
-    /// It should not, and why, for people.
+    /// The server does not accept calls; the text says why.
     NotReady(Cow<'static, str>),
 }
 
@@ -45,7 +44,7 @@ struct Ops {
     readiness: watch::Receiver<Readiness>,
 }
 
-/// The routes.
+/// Returns the routes of the endpoint.
 pub fn router(metrics: Metrics, readiness: watch::Receiver<Readiness>) -> Router {
     Router::new()
         .route("/metrics", get(scrape))
@@ -54,7 +53,7 @@ pub fn router(metrics: Metrics, readiness: watch::Receiver<Readiness>) -> Router
         .with_state(Ops { metrics, readiness })
 }
 
-/// Serves the routes until `stop`, and at most 1 s beyond it.
+/// Serves the routes until `stop` is cancelled and at most 1 s longer.
 ///
 /// # Errors
 /// The listener fails.
@@ -71,7 +70,7 @@ pub async fn serve(
         tokio::time::sleep(STOP_TIMEOUT).await;
     };
     tokio::select! {
-        ended = server => ended,
+        result = server => result,
         () = overdue => Ok(()),
     }
 }
@@ -84,8 +83,8 @@ async fn ready(State(ops): State<Ops>) -> (StatusCode, String) {
     let readiness = ops.readiness.borrow().clone();
     match readiness {
         Readiness::Ready => (StatusCode::OK, "ready\n".to_owned()),
-        Readiness::NotReady(why) => {
-            (StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {why}\n"))
+        Readiness::NotReady(reason) => {
+            (StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {reason}\n"))
         }
     }
 }

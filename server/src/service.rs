@@ -1,4 +1,5 @@
-//! The thin edge: decode, call the engine, encode. No branch on business state.
+//! The gRPC services. They decode the request, check access, call the engine and encode the
+//! response. Rules about the state of jobs are in the domain and the engine.
 
 mod audit;
 mod from_wire;

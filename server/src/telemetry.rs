@@ -1,5 +1,4 @@
-//! Logs and traces of a server: where they go and in which form. What a span says about a
-//! job is in [`span`].
+//! Log output and trace export of a server. The spans of jobs are in [`span`].
 
 mod json;
 pub mod span;
@@ -25,28 +24,29 @@ use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::config::{Config, LogFormat};
 
-/// A stopping server waits no longer than this for its last spans to leave.
+/// How long a shutdown waits for the export of the last spans.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(3);
-/// A collector that does not answer costs one batch, not the queue of spans behind it.
+/// The timeout of one batch. A collector that does not answer loses one batch, not the spans queued
+/// after it.
 const EXPORT_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// What must be flushed before the process ends.
+/// The trace exporter, to be flushed before the process exits.
 #[derive(Debug)]
 pub struct Telemetry {
     provider: Option<SdkTracerProvider>,
 }
 
 impl Telemetry {
-    /// Installs the global subscriber. Logs go to standard error, so that standard output
-    /// stays free for answers. Call it once, inside a tokio runtime: the exporter needs one.
+    /// Installs the global subscriber. Logs go to standard error, since standard output is for the
+    /// results of commands. Call it once and in a tokio runtime, which the exporter needs.
     ///
     /// # Errors
-    /// A subscriber is installed already, or the OTLP endpoint is not usable.
+    /// A subscriber is already installed, or the OTLP endpoint is invalid.
     pub fn init(config: &Config) -> Result<Telemetry> {
-        let provider = config.otlp_endpoint.as_deref().map(|url| exporting(url, config));
+        let provider = config.otlp_endpoint.as_deref().map(|url| tracer_provider(url, config));
         let provider = provider.transpose()?;
         if let Some(provider) = &provider {
-            // For spans whose times are known only when they are over.
+            // For spans that are recorded after they have ended.
             opentelemetry::global::set_tracer_provider(provider.clone());
         }
         tracing_subscriber::registry()
@@ -57,21 +57,21 @@ impl Telemetry {
         Ok(Telemetry { provider })
     }
 
-    /// Sends the spans that are still queued, for at most 3 s.
+    /// Exports the queued spans, for at most 3 s.
     pub async fn shutdown(self) {
         let Some(provider) = self.provider else { return };
         let flush =
             tokio::task::spawn_blocking(move || provider.shutdown_with_timeout(FLUSH_TIMEOUT));
         match tokio::time::timeout(FLUSH_TIMEOUT, flush).await {
             Ok(Ok(Ok(()))) => {}
-            Ok(Ok(Err(error))) => tracing::warn!(%error, "the last spans were not exported"),
-            Ok(Err(error)) => tracing::warn!(%error, "the last spans were not exported"),
-            Err(_) => tracing::warn!("the last spans were not exported within 3 s"),
+            Ok(Ok(Err(error))) => tracing::warn!(%error, "exporting the last spans failed"),
+            Ok(Err(error)) => tracing::warn!(%error, "exporting the last spans failed"),
+            Err(_) => tracing::warn!("exporting the last spans timed out after 3 s"),
         }
     }
 }
 
-fn exporting(url: &str, config: &Config) -> Result<SdkTracerProvider> {
+fn tracer_provider(url: &str, config: &Config) -> Result<SdkTracerProvider> {
     let exporter = opentelemetry_otlp::SpanExporter::builder()
         .with_tonic()
         .with_endpoint(url)
@@ -86,40 +86,40 @@ fn exporting(url: &str, config: &Config) -> Result<SdkTracerProvider> {
     Ok(SdkTracerProvider::builder().with_batch_exporter(exporter).with_resource(resource).build())
 }
 
-/// Spans go out whatever log_filter says: one is for reading, the other for searching.
+/// Returns the layer that exports spans. It is independent of `log_filter`.
 fn traces<S>(provider: &SdkTracerProvider) -> impl Layer<S> + use<S>
 where
     S: Subscriber + for<'span> LookupSpan<'span>,
 {
-    // The exporter's own calls would be exported too, and make the next ones.
-    let own = FilterFn::new(|metadata| {
+    // Exclude the spans of the exporter, whose export would create further spans.
+    let sentinel_only = FilterFn::new(|metadata| {
         *metadata.level() <= tracing::Level::INFO && metadata.target().starts_with("sentinel")
     });
     tracing_opentelemetry::layer()
         .with_tracer(provider.tracer("sentinel"))
         .with_location(false)
         .with_threads(false)
-        .with_filter(own)
+        .with_filter(sentinel_only)
 }
 
-type Boxed<S> = Box<dyn Layer<S> + Send + Sync>;
+type BoxedLayer<S> = Box<dyn Layer<S> + Send + Sync>;
 
-fn logs<S>(config: &Config) -> Result<Boxed<S>>
+fn logs<S>(config: &Config) -> Result<BoxedLayer<S>>
 where
     S: Subscriber + for<'span> LookupSpan<'span>,
 {
-    let terminal = std::io::stderr().is_terminal();
+    let is_terminal = std::io::stderr().is_terminal();
     let filter: EnvFilter = config.log_filter.parse().context("log_filter")?;
     let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
-    let pretty = match config.log_format {
+    let is_pretty = match config.log_format {
         LogFormat::Pretty => true,
         LogFormat::Json => false,
-        LogFormat::Auto => terminal,
+        LogFormat::Auto => is_terminal,
     };
-    Ok(if pretty {
-        let colors = config.color.enabled(terminal);
+    Ok(if is_pretty {
+        let colors = config.color.enabled(is_terminal);
         layer.with_ansi(colors).with_filter(filter).boxed()
     } else {
-        layer.fmt_fields(JsonFields::new()).event_format(json::Line).with_filter(filter).boxed()
+        layer.fmt_fields(JsonFields::new()).event_format(json::JsonLine).with_filter(filter).boxed()
     })
 }

@@ -1,7 +1,5 @@
-//! TLS of the listener: the files of the configuration, read at the start and again whenever they
-//! change, so that a certificate is renewed without a restart.
-//!
-//! New connections get what the files say; those that are open keep what they began with.
+//! TLS of the gRPC listener. The certificate files are reloaded when they change, so that a
+//! certificate is renewed without a restart. A change applies to new connections only.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -18,134 +16,134 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
 
-/// How often the files are looked at. They are small.
-const LOOK_EVERY: Duration = Duration::from_secs(2);
+/// How often the files are checked for changes.
+const RELOAD_INTERVAL: Duration = Duration::from_secs(2);
 
-/// How long before its end a certificate is worth a warning.
-const SOON: Duration = Duration::from_secs(14 * 24 * 60 * 60);
+/// How long before its expiry a certificate causes a warning.
+const EXPIRY_WARNING: Duration = Duration::from_secs(14 * 24 * 60 * 60);
 
-/// What is wrong with the files.
+/// Why TLS files are rejected.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum TlsError {
     #[error(
-        "{setting}: {} can not be read: {error}; name a file that the user of the server may read",
+        "{setting}: can not read {}: {error}; use a file that the server's user can read",
         path.display()
     )]
-    Unread { setting: &'static str, path: PathBuf, error: std::io::Error },
-    #[error("{setting}: {} is damaged: {error:?}; write it anew, as PEM", path.display())]
-    Damaged { setting: &'static str, path: PathBuf, error: pem::Error },
+    Unreadable { setting: &'static str, path: PathBuf, error: std::io::Error },
+    #[error("{setting}: {} is not valid PEM: {error:?}; replace the file", path.display())]
+    InvalidPem { setting: &'static str, path: PathBuf, error: pem::Error },
     #[error(
-        "{setting}: {} holds no certificate; it must have -----BEGIN CERTIFICATE-----",
+        "{setting}: {} has no certificate; expected -----BEGIN CERTIFICATE-----",
         path.display()
     )]
     NoCertificate { setting: &'static str, path: PathBuf },
     #[error(
-        "tls_key: {} holds no private key; it must have -----BEGIN PRIVATE KEY-----, or one of \
-         RSA or EC, without a passphrase",
+        "tls_key: {} has no private key; expected -----BEGIN PRIVATE KEY----- (or RSA or EC \
+         PRIVATE KEY) without a passphrase",
         path.display()
     )]
     NoKey { path: PathBuf },
     #[error(
-        "tls_cert: the certificate of the server in {} {}; put one that holds in its place",
-        path.display(), if *is_over { "has expired" } else { "does not hold yet" }
+        "tls_cert: the server's certificate in {} {}; replace it with a valid one",
+        path.display(), if *is_expired { "has expired" } else { "is not valid yet" }
     )]
-    Untimely { path: PathBuf, is_over: bool },
+    OutsideValidity { path: PathBuf, is_expired: bool },
     #[error(
-        "tls_key: {} is not the key of the first certificate in {}; the certificate of the server \
-         comes first, those that signed it follow",
+        "tls_key: {} does not match the first certificate in {}; the server's certificate must \
+         come first, followed by its intermediate certificates",
         key.display(), cert.display()
     )]
-    OtherKey { cert: PathBuf, key: PathBuf },
-    #[error("{setting}: {} can not be used: {message}", path.display())]
+    KeyMismatch { cert: PathBuf, key: PathBuf },
+    #[error("{setting}: {} is not usable for TLS: {message}", path.display())]
     Unusable { setting: &'static str, path: PathBuf, message: String },
 }
 
-/// Where the files are.
+/// The paths of the TLS files.
 #[derive(Clone, Debug)]
-struct Files {
+struct TlsFiles {
     cert: PathBuf,
     key: PathBuf,
     client_ca: Option<PathBuf>,
 }
 
-/// What they hold.
+/// The contents of the TLS files.
 #[derive(PartialEq, Eq)]
-struct Contents {
+struct TlsFileContents {
     cert: Vec<u8>,
     key: Vec<u8>,
     client_ca: Option<Vec<u8>>,
 }
 
-/// The TLS of new connections. Cheap to clone.
+/// The TLS configuration of the listener, which follows its files. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct ServerTls {
-    files: Files,
-    now: Arc<RwLock<Arc<ServerConfig>>>,
+    files: TlsFiles,
+    current: Arc<RwLock<Arc<ServerConfig>>>,
 }
 
 impl ServerTls {
-    /// Reads the files; none when the configuration names none.
-    pub(crate) fn of(config: &Config) -> Result<Option<Self>, TlsError> {
+    /// Loads the files. Returns `None` if TLS is not configured.
+    pub(crate) fn load(config: &Config) -> Result<Option<Self>, TlsError> {
         let (Some(cert), Some(key)) = (config.tls_cert.clone(), config.tls_key.clone()) else {
             return Ok(None);
         };
-        let files = Files { cert, key, client_ca: config.tls_client_ca.clone() };
-        let first = files.configured(&files.read()?)?;
-        Ok(Some(Self { files, now: Arc::new(RwLock::new(first)) }))
+        let files = TlsFiles { cert, key, client_ca: config.tls_client_ca.clone() };
+        let current = files.server_config(&files.read()?)?;
+        Ok(Some(Self { files, current: Arc::new(RwLock::new(current)) }))
     }
 
-    /// For one new connection.
+    /// Returns the acceptor for a new connection.
     pub(crate) fn acceptor(&self) -> TlsAcceptor {
-        TlsAcceptor::from(self.now.read().unwrap_or_else(PoisonError::into_inner).clone())
+        TlsAcceptor::from(self.current.read().unwrap_or_else(PoisonError::into_inner).clone())
     }
 
-    /// Reads the files again when they have changed, until `closing`. Files that do not fit
-    /// together, as while they are being replaced, change nothing.
+    /// Reloads changed files until `closing` is cancelled. Invalid files are ignored, for example a
+    /// certificate whose key is not replaced yet.
     pub(crate) async fn run(self, closing: CancellationToken) {
-        let mut taken = self.files.read().ok();
-        let mut told = None;
+        let mut loaded = self.files.read().ok();
+        let mut reported = None;
         loop {
             tokio::select! {
-                () = tokio::time::sleep(LOOK_EVERY) => {}
+                () = tokio::time::sleep(RELOAD_INTERVAL) => {}
                 () = closing.cancelled() => return,
             }
-            let failed = match self.files.read() {
-                Ok(found) if taken.as_ref() == Some(&found) => None,
-                Ok(found) => match self.files.configured(&found) {
-                    Ok(fresh) => {
-                        *self.now.write().unwrap_or_else(PoisonError::into_inner) = fresh;
-                        taken = Some(found);
-                        tracing::info!("new connections get the new certificate");
+            let failure = match self.files.read() {
+                Ok(found) if loaded.as_ref() == Some(&found) => None,
+                Ok(found) => match self.files.server_config(&found) {
+                    Ok(config) => {
+                        *self.current.write().unwrap_or_else(PoisonError::into_inner) = config;
+                        loaded = Some(found);
+                        tracing::info!("TLS certificate reloaded");
                         None
                     }
                     Err(error) => Some(error.to_string()),
                 },
                 Err(error) => Some(error.to_string()),
             };
-            if let Some(error) = failed.as_ref().filter(|_| told != failed) {
-                tracing::error!(%error, "the new files are not taken; those before go on");
+            if let Some(error) = failure.as_ref().filter(|_| reported != failure) {
+                tracing::error!(%error, "reloading the TLS files failed, keeping the previous ones");
             }
-            told = failed;
+            reported = failure;
         }
     }
 }
 
-impl Files {
-    fn read(&self) -> Result<Contents, TlsError> {
+impl TlsFiles {
+    fn read(&self) -> Result<TlsFileContents, TlsError> {
         let client_ca = self.client_ca.as_deref().map(|path| read("tls_client_ca", path));
-        Ok(Contents {
+        Ok(TlsFileContents {
             cert: read("tls_cert", &self.cert)?,
             key: read("tls_key", &self.key)?,
             client_ca: client_ca.transpose()?,
         })
     }
 
-    fn configured(&self, contents: &Contents) -> Result<Arc<ServerConfig>, TlsError> {
+    fn server_config(&self, contents: &TlsFileContents) -> Result<Arc<ServerConfig>, TlsError> {
         let chain = certificates("tls_cert", &self.cert, &contents.cert)?;
-        self.timely(&chain[0])?;
+        self.check_validity(&chain[0])?;
         let key = PrivateKeyDer::from_pem_slice(&contents.key).map_err(|error| match error {
             pem::Error::NoItemsFound => TlsError::NoKey { path: self.key.clone() },
-            error => TlsError::Damaged { setting: "tls_key", path: self.key.clone(), error },
+            error => TlsError::InvalidPem { setting: "tls_key", path: self.key.clone(), error },
         })?;
         let unusable = |setting, path: &PathBuf, message: String| TlsError::Unusable {
             setting,
@@ -159,8 +157,8 @@ impl Files {
         let builder = match (&self.client_ca, &contents.client_ca) {
             (Some(path), Some(bytes)) => {
                 let mut roots = RootCertStore::empty();
-                for one in certificates("tls_client_ca", path, bytes)? {
-                    let added = roots.add(one);
+                for certificate in certificates("tls_client_ca", path, bytes)? {
+                    let added = roots.add(certificate);
                     added.map_err(|error| unusable("tls_client_ca", path, error.to_string()))?;
                 }
                 let verifier =
@@ -173,7 +171,7 @@ impl Files {
         };
         let config = builder.with_single_cert(chain, key).map_err(|error| match error {
             rustls::Error::InconsistentKeys(_) => {
-                TlsError::OtherKey { cert: self.cert.clone(), key: self.key.clone() }
+                TlsError::KeyMismatch { cert: self.cert.clone(), key: self.key.clone() }
             }
             error => unusable("tls_key", &self.key, error.to_string()),
         });
@@ -182,52 +180,52 @@ impl Files {
         Ok(Arc::new(config))
     }
 
-    /// Refuses a certificate that no client would take today, and warns of one that none will
-    /// take soon.
-    fn timely(&self, leaf: &CertificateDer<'_>) -> Result<(), TlsError> {
+    /// Rejects a certificate outside its validity period and warns about one that expires soon.
+    fn check_validity(&self, leaf: &CertificateDer<'_>) -> Result<(), TlsError> {
         let now = UnixTime::now();
-        let untimely = |is_over| TlsError::Untimely { path: self.cert.clone(), is_over };
-        match time_of(leaf, now) {
-            Time::Before => return Err(untimely(false)),
-            Time::After => return Err(untimely(true)),
-            Time::Within => {}
+        let outside =
+            |is_expired| TlsError::OutsideValidity { path: self.cert.clone(), is_expired };
+        match validity_at(leaf, now) {
+            Validity::NotYetValid => return Err(outside(false)),
+            Validity::Expired => return Err(outside(true)),
+            Validity::Valid => {}
         }
-        let soon = UnixTime::since_unix_epoch(Duration::from_secs(now.as_secs()) + SOON);
-        if time_of(leaf, soon) == Time::After {
+        let soon = UnixTime::since_unix_epoch(Duration::from_secs(now.as_secs()) + EXPIRY_WARNING);
+        if validity_at(leaf, soon) == Validity::Expired {
             let path = self.cert.display();
-            tracing::warn!(%path, "the certificate of the server expires within 14 days");
+            tracing::warn!(%path, "TLS certificate expires within 14 days");
         }
         Ok(())
     }
 }
 
 #[derive(PartialEq, Eq)]
-enum Time {
-    Before,
-    Within,
-    After,
+enum Validity {
+    NotYetValid,
+    Valid,
+    Expired,
 }
 
-/// Where a time lies in that of a certificate. The only way to ask is to have it verified; its
-/// time is looked at before who signed it, and nobody is trusted here.
-fn time_of(leaf: &CertificateDer<'_>, now: UnixTime) -> Time {
-    let Ok(parsed) = ParsedCertificate::try_from(leaf) else { return Time::Within };
+/// Returns whether a certificate is valid at a time. rustls only exposes this through a verification.
+/// It checks the validity period before the issuer, so an empty root store is enough.
+fn validity_at(leaf: &CertificateDer<'_>, now: UnixTime) -> Validity {
+    let Ok(parsed) = ParsedCertificate::try_from(leaf) else { return Validity::Valid };
     let algorithms = default_provider().signature_verification_algorithms.all;
-    let nobody = RootCertStore::empty();
-    match verify_server_cert_signed_by_trust_anchor(&parsed, &nobody, &[], now, algorithms) {
+    let no_roots = RootCertStore::empty();
+    match verify_server_cert_signed_by_trust_anchor(&parsed, &no_roots, &[], now, algorithms) {
         Err(rustls::Error::InvalidCertificate(
             CertificateError::Expired | CertificateError::ExpiredContext { .. },
-        )) => Time::After,
+        )) => Validity::Expired,
         Err(rustls::Error::InvalidCertificate(
             CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. },
-        )) => Time::Before,
-        _ => Time::Within,
+        )) => Validity::NotYetValid,
+        _ => Validity::Valid,
     }
 }
 
 fn read(setting: &'static str, path: &Path) -> Result<Vec<u8>, TlsError> {
-    let unread = |error| TlsError::Unread { setting, path: path.to_owned(), error };
-    std::fs::read(path).map_err(unread)
+    let unreadable = |error| TlsError::Unreadable { setting, path: path.to_owned(), error };
+    std::fs::read(path).map_err(unreadable)
 }
 
 fn certificates(
@@ -237,7 +235,7 @@ fn certificates(
 ) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(bytes).collect();
     let found =
-        found.map_err(|error| TlsError::Damaged { setting, path: path.to_owned(), error })?;
+        found.map_err(|error| TlsError::InvalidPem { setting, path: path.to_owned(), error })?;
     if found.is_empty() {
         return Err(TlsError::NoCertificate { setting, path: path.to_owned() });
     }

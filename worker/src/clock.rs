@@ -1,4 +1,4 @@
-//! The one place of the fleet binary that reads the wall clock; all else takes times as arguments.
+//! The wall clock of the worker binary. All other code takes times as arguments.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -7,7 +7,7 @@ pub(crate) fn wall_clock() -> SystemTime {
     SystemTime::now()
 }
 
-/// Whole seconds since the Unix epoch.
+/// Returns whole seconds since the Unix epoch.
 pub(crate) fn unix_s() -> u64 {
     wall_clock().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }

@@ -1,5 +1,5 @@
-//! The built-in kinds. Each shows one thing that a handler can do or suffer; tests of crashes,
-//! cancels and drains are built on them.
+//! The built-in `demo.*` kinds. Each shows one behaviour of a handler; tests of crashes, cancels and
+//! drains use them.
 
 mod effect;
 mod schema;
@@ -14,15 +14,15 @@ const MAX_MS: u64 = 24 * 60 * 60 * 1000;
 const MAX_COUNT: u64 = 1_000_000;
 const SLEEP_STEP: Duration = Duration::from_millis(100);
 
-/// Adds the handlers of all `demo.*` kinds.
+/// Registers the handlers of all `demo.*` kinds.
 pub fn register(builder: WorkerBuilder) -> WorkerBuilder {
     let builder = builder
         .handler_with_description("demo.noop", "Does nothing.", noop)
         .handler_with_description("demo.echo", "Returns its payload.", echo)
-        .handler_with_description("demo.sleep", "{ms}: sleeps; stops when cancelled.", sleep)
+        .handler_with_description("demo.sleep", "{ms}: sleeps; stops when it is cancelled.", sleep)
         .handler_with_description(
             "demo.progress",
-            "{steps, step_ms}: progress, log lines, and a checkpoint to resume from.",
+            "{steps, step_ms}: reports progress, writes log lines and saves checkpoints to resume from.",
             progress,
         )
         .handler_with_description(
@@ -32,22 +32,22 @@ pub fn register(builder: WorkerBuilder) -> WorkerBuilder {
         )
         .handler_with_description("demo.crash", "Aborts the worker process.", crash)
         .handler_with_description("demo.panic", "Panics.", panics)
-        .handler_with_description("demo.spin", "{ms}: computes without yielding.", spin)
-        .handler_with_description("demo.snooze", "{delay_ms, times}: asks to run later.", snooze)
+        .handler_with_description("demo.spin", "{ms}: computes without yielding to the runtime.", spin)
+        .handler_with_description("demo.snooze", "{delay_ms, times}: snoozes `times` times.", snooze)
         .handler_with_description(
             "demo.output",
-            "{lines, line_ms}: hands out numbered lines, one by one.",
+            "{lines, line_ms}: writes numbered lines to its output.",
             output,
         )
         .handler_with_description("demo.stubborn", "{ms}: sleeps and ignores cancels.", stubborn)
         .handler_with_description(
             "demo.effect",
-            "{file, ms}: appends its fence to a file when it starts and when it ends.",
+            "{file, ms}: appends its fencing token to a file when it starts and when it finishes.",
             effect::effect,
         );
-    let with =
+    let add_schema =
         |builder: WorkerBuilder, (kind, schema): &(&str, &str)| builder.input_schema(kind, *schema);
-    schema::SCHEMAS.iter().fold(builder, with)
+    schema::SCHEMAS.iter().fold(builder, add_schema)
 }
 
 async fn noop(_job: JobContext) {}
@@ -59,7 +59,7 @@ async fn echo(job: JobContext) -> Outcome {
 async fn sleep(job: JobContext) -> Result<Outcome, HandlerError> {
     let mut fields = Fields::of(&job)?;
     let total_ms = fields.number("ms", None, MAX_MS)?;
-    fields.end()?;
+    fields.finish()?;
     let start = Instant::now();
     let total = Duration::from_millis(total_ms);
     while let Some(left) = total.checked_sub(start.elapsed()).filter(|left| !left.is_zero()) {
@@ -78,10 +78,10 @@ async fn progress(job: JobContext) -> Result<Outcome, HandlerError> {
     let mut fields = Fields::of(&job)?;
     let steps = fields.number("steps", Some(10), MAX_COUNT)?;
     let step = Duration::from_millis(fields.number("step_ms", Some(100), MAX_MS)?);
-    fields.end()?;
+    fields.finish()?;
     let done = number_in(job.last_checkpoint());
     if done > 0 {
-        job.log(LogLevel::Info, format!("resumes after step {done}"));
+        job.log(LogLevel::Info, format!("resuming after step {done}"));
     }
     for n in done + 1..=steps {
         tokio::select! {
@@ -100,7 +100,7 @@ async fn fail(job: JobContext) -> Result<(), HandlerError> {
     let message = fields.text("message", Some("demo.fail fails"))?;
     let times = fields.number("times", Some(u64::MAX), u64::MAX)?;
     let retryable = fields.flag("retryable", true)?;
-    fields.end()?;
+    fields.finish()?;
     match (u64::from(job.attempt()) <= times, retryable) {
         (false, _) => Ok(()),
         (true, true) => Err(HandlerError::retryable(message).with_code("DEMO")),
@@ -109,20 +109,20 @@ async fn fail(job: JobContext) -> Result<(), HandlerError> {
 }
 
 async fn crash(job: JobContext) {
-    tracing::warn!(fence = %job.fencing_token(), "demo.crash aborts the process");
+    tracing::warn!(fencing_token = %job.fencing_token(), "demo.crash aborts the process");
     std::process::abort();
 }
 
-#[expect(clippy::panic, reason = "the point of this kind")]
+#[expect(clippy::panic, reason = "this kind demonstrates a panic")]
 async fn panics(job: JobContext) {
     panic!("demo.panic in {}", job.fencing_token());
 }
 
-/// Deliberately never awaits: the session must live through it.
+/// Never awaits, to test that the session stays alive.
 async fn spin(job: JobContext) -> Result<String, HandlerError> {
     let mut fields = Fields::of(&job)?;
     let total = Duration::from_millis(fields.number("ms", None, MAX_MS)?);
-    fields.end()?;
+    fields.finish()?;
     let start = Instant::now();
     let mut rounds: u64 = 0;
     while start.elapsed() < total {
@@ -131,18 +131,18 @@ async fn spin(job: JobContext) -> Result<String, HandlerError> {
     Ok(rounds.to_string())
 }
 
-/// Counts in its checkpoint: a snooze does not use up an attempt.
+/// Counts in its checkpoint, since a snooze does not count as an attempt.
 async fn snooze(job: JobContext) -> Result<Outcome, HandlerError> {
     let mut fields = Fields::of(&job)?;
     let delay = Duration::from_millis(fields.number("delay_ms", Some(1000), MAX_MS)?);
     let times = fields.number("times", Some(1), MAX_COUNT)?;
-    fields.end()?;
-    let before = number_in(job.last_checkpoint());
-    if before >= times {
-        return Ok(before.to_string().into());
+    fields.finish()?;
+    let snoozed = number_in(job.last_checkpoint());
+    if snoozed >= times {
+        return Ok(snoozed.to_string().into());
     }
-    job.log(LogLevel::Info, format!("snooze {} of {times}", before + 1));
-    job.checkpoint((before + 1).to_string()).await?;
+    job.log(LogLevel::Info, format!("snooze {} of {times}", snoozed + 1));
+    job.checkpoint((snoozed + 1).to_string()).await?;
     Ok(Outcome::Snooze(delay))
 }
 
@@ -150,7 +150,7 @@ async fn output(job: JobContext) -> Result<Outcome, HandlerError> {
     let mut fields = Fields::of(&job)?;
     let lines = fields.number("lines", Some(10), MAX_COUNT)?;
     let pause = Duration::from_millis(fields.number("line_ms", Some(100), MAX_MS)?);
-    fields.end()?;
+    fields.finish()?;
     for n in 1..=lines {
         tokio::select! {
             () = tokio::time::sleep(pause) => {}
@@ -164,13 +164,13 @@ async fn output(job: JobContext) -> Result<Outcome, HandlerError> {
 async fn stubborn(job: JobContext) -> Result<(), HandlerError> {
     let mut fields = Fields::of(&job)?;
     let total_ms = fields.number("ms", None, MAX_MS)?;
-    fields.end()?;
+    fields.finish()?;
     job.progress(0, total_ms, "");
     tokio::time::sleep(Duration::from_millis(total_ms)).await;
     Ok(())
 }
 
-/// The count that an earlier attempt left; 0 without one.
+/// Returns the number in a checkpoint, or 0 without one.
 fn number_in(checkpoint: &[u8]) -> u64 {
     std::str::from_utf8(checkpoint).ok().and_then(|text| text.parse().ok()).unwrap_or(0)
 }

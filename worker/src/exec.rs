@@ -1,13 +1,13 @@
-//! `process.exec`: runs a program of this machine for a job. Only programs that the operator
-//! listed, never through a shell. A process of its own, the [`guard`], stands between the worker
-//! and the program, so that nothing of the program outlives its job or its worker.
+//! `process.exec`: runs a local program for a job. Only programs that the operator has allowed are
+//! run, and never through a shell. Each program runs under a [`supervisor`] process, so that none of
+//! its processes outlives the job or the worker.
 
 mod command;
-pub mod guard;
 mod lines;
-mod link;
 mod programs;
+mod protocol;
 mod run;
+pub mod supervisor;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -17,27 +17,27 @@ use sentinel_client::worker::{HandlerError, JobContext, Outcome, WorkerBuilder};
 use command::Command;
 pub use programs::{ProgramError, Programs};
 
-/// The kind.
+/// The name of the kind.
 pub const KIND: &str = "process.exec";
 const DESCRIPTION: &str = "{program, args, env, stdin | stdin_base64, timeout_ms, grace_ms, \
                            retry_codes}: runs a program that this worker allows; its exit code \
-                           decides the outcome.";
-/// JSON Schema of the payload.
+                           determines the outcome.";
+/// The JSON Schema of the payload.
 pub const INPUT_SCHEMA: &str = include_str!("exec/schema.json");
 
-/// What the operator of a worker allows its jobs to run.
+/// The configuration of `process.exec`.
 #[derive(Debug)]
 pub struct Config {
-    /// By the names that payloads use.
+    /// The programs that jobs may run.
     pub programs: Programs,
-    /// Environment variables that a payload may set.
+    /// The environment variables that a payload may set.
     pub env_names: Vec<String>,
-    /// The program that becomes the guard: one with [`guard::enter`] in its main, such as
+    /// The executable of the supervisor. It must call [`supervisor::enter`] in `main`; usually it is
     /// `/proc/self/exe`.
-    pub guard: PathBuf,
+    pub supervisor: PathBuf,
 }
 
-/// Adds the handler, unless no program is allowed.
+/// Registers the handler if at least one program is allowed.
 pub fn register(builder: WorkerBuilder, config: Config) -> WorkerBuilder {
     if config.programs.is_empty() {
         return builder;
@@ -50,5 +50,5 @@ pub fn register(builder: WorkerBuilder, config: Config) -> WorkerBuilder {
 
 async fn handle(job: JobContext, config: Arc<Config>) -> Result<Outcome, HandlerError> {
     let command = Command::parse(job.payload(), &config)?;
-    run::run(&job, &command, &config.guard).await
+    run::run(&job, &command, &config.supervisor).await
 }

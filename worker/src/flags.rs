@@ -1,4 +1,4 @@
-//! What the process can be told, by flag or by environment variable.
+//! The command-line flags and environment variables.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -13,12 +13,12 @@ use sentinel_client::{
 use crate::{demo, exec, http};
 
 const HTTP: &str = "http.request";
-const EXEC: &str = "process.exec (off unless a program is allowed)";
+const EXEC: &str = "process.exec (disabled unless a program is allowed)";
 const EXAMPLES: &str = "\
 Kinds:
-  http.request   calls an HTTP endpoint; its status decides the outcome
-  process.exec   runs an allowed program; its exit code decides the outcome
-  demo.*         for trying things out: noop, echo, sleep, progress, fail, ...
+  http.request   calls an HTTP endpoint; the response status determines the outcome
+  process.exec   runs an allowed program; its exit code determines the outcome
+  demo.*         kinds for tests and demos: noop, echo, sleep, progress, fail, ...
 
 Examples:
   sentinel-worker --queues default,mail --concurrency 16
@@ -34,23 +34,23 @@ Payloads, signatures, retries and exit codes: docs/handlers.md";
 #[derive(Clone, Debug, Parser)]
 #[command(name = "sentinel-worker", version, after_long_help = EXAMPLES)]
 pub struct Flags {
-    /// Server to take jobs from; repeat it to name several of one installation
+    /// Server to receive jobs from; repeat it for several servers of one cluster
     #[arg(long = "server", value_name = "URL", env = "SENTINEL_SERVER", value_delimiter = ',',
           default_value = DEFAULT_ENDPOINT)]
     pub servers: Vec<String>,
-    /// Key to call with, or @FILE that holds one, so that no list of processes shows it
+    /// API key, or @FILE to read it from a file, so that it is not visible in the process list
     #[arg(long, value_name = "KEY", env = CREDENTIAL_ENV, hide_env_values = true)]
     pub credential: Option<String>,
-    /// Certificate that https:// servers are checked against, in PEM [default: the system's]
+    /// CA certificate to verify https:// servers with, in PEM [default: those of the system]
     #[arg(long, value_name = "FILE", env = CA_ENV)]
     pub ca: Option<PathBuf>,
-    /// Certificate to show to servers that ask clients for one, in PEM
+    /// Client certificate for servers that require one (mTLS), in PEM
     #[arg(long, value_name = "FILE", env = CLIENT_CERT_ENV)]
     pub cert: Option<PathBuf>,
-    /// Its private key, in PEM
+    /// Private key of the client certificate, in PEM
     #[arg(long, value_name = "FILE", env = CLIENT_KEY_ENV)]
     pub key: Option<PathBuf>,
-    /// Queues to take jobs from, separated by commas
+    /// Queues to receive jobs from, separated by commas
     #[arg(
         long,
         value_name = "NAMES",
@@ -59,34 +59,34 @@ pub struct Flags {
         default_value = "default"
     )]
     pub queues: Vec<String>,
-    /// Jobs that run at the same time, 1..100000
+    /// Maximum number of jobs that run concurrently, 1..100000
     #[arg(long, value_name = "N", env = "SENTINEL_WORKER_CONCURRENCY", default_value_t = 64,
           value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub concurrency: u32,
-    /// Name of this process for people [default: HOST-PID]
+    /// Name of this worker in logs and in the panel [default: HOST-PID]
     #[arg(long, value_name = "NAME", env = "SENTINEL_WORKER_INSTANCE")]
     pub instance: Option<String>,
-    /// Label for jobs that require it; at most 16
+    /// Label of this worker, shown in the worker list; at most 16
     #[arg(long = "label", value_name = "KEY=VALUE", env = "SENTINEL_WORKER_LABELS",
           value_delimiter = ',', value_parser = parse_label)]
     pub labels: Vec<(String, String)>,
-    /// How long running jobs may go on after SIGTERM, such as 500ms, 30s or 5m
+    /// How long running jobs may continue after SIGTERM, such as 500ms, 30s or 5m
     #[arg(long, value_name = "DURATION", env = "SENTINEL_WORKER_DRAIN_TIMEOUT",
           default_value = "30s", value_parser = parse_duration)]
     pub drain_timeout: Duration,
-    /// Serve no http.request
+    /// Disable http.request
     #[arg(long, env = "SENTINEL_WORKER_NO_HTTP", help_heading = HTTP)]
     pub no_http: bool,
-    /// Target that requests may reach beyond the public internet: a block such as 10.1.0.0/16, an
-    /// address, or a name (whatever it resolves to)
+    /// Target that requests may reach in addition to the public internet: a block such as
+    /// 10.1.0.0/16, an address, or a host name (with any address it resolves to)
     #[arg(long = "http-allow", value_name = "TARGET", env = "SENTINEL_WORKER_HTTP_ALLOW",
           value_delimiter = ',', help_heading = HTTP)]
     pub http_allow: Vec<String>,
-    /// Secret that signs requests whose payload names it, read once at the start
+    /// Secret to sign requests with if their payload names it; read at startup
     #[arg(long = "http-secret", value_name = "NAME=env:VARIABLE|file:PATH", value_delimiter = ',',
           env = "SENTINEL_WORKER_HTTP_SECRETS", help_heading = HTTP)]
     pub http_secrets: Vec<String>,
-    /// Program that jobs may run; without one there is no process.exec
+    /// Program that jobs may run; without one process.exec is disabled
     #[arg(long = "allow-program", value_name = "NAME=/PATH", value_delimiter = ',',
           env = "SENTINEL_WORKER_ALLOW_PROGRAMS", help_heading = EXEC)]
     pub programs: Vec<String>,
@@ -94,33 +94,33 @@ pub struct Flags {
     #[arg(long = "allow-env", value_name = "NAME", value_delimiter = ',',
           env = "SENTINEL_WORKER_ALLOW_ENV", help_heading = EXEC)]
     pub env_names: Vec<String>,
-    /// How log lines look
+    /// Format of log lines
     #[arg(long, value_enum, env = "SENTINEL_WORKER_LOG_FORMAT", default_value = "pretty")]
     pub log_format: LogFormat,
-    /// Short for --log-format json
+    /// Shorthand for --log-format json
     #[arg(long)]
     pub json: bool,
-    /// Which log lines are shown, such as info or sentinel_client=debug
+    /// Which log lines to write, such as info or sentinel_client=debug
     #[arg(long, value_name = "FILTER", env = "SENTINEL_WORKER_LOG", default_value = "info")]
     pub log: String,
 }
 
-/// How log lines look.
+/// The format of log lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {
-    /// For people.
+    /// Human-readable text.
     Pretty,
-    /// One object a line.
+    /// One JSON object per line.
     Json,
 }
 
 impl Flags {
-    /// The format that both flags together ask for.
+    /// Returns the log format of `--log-format` and `--json`.
     pub fn log_format(&self) -> LogFormat {
         if self.json { LogFormat::Json } else { self.log_format }
     }
 
-    /// The worker that the flags describe, with the built-in handlers.
+    /// Builds the worker with the built-in handlers.
     pub fn worker(&self) -> anyhow::Result<Worker> {
         let mut servers = self.servers.iter();
         let first = servers.next().context("at least one --server is needed")?;
@@ -144,15 +144,16 @@ impl Flags {
         if let Some(instance) = &self.instance {
             builder = builder.instance(instance);
         }
-        Ok(self.handlers(demo::register(builder))?.build()?)
+        Ok(self.register_handlers(demo::register(builder))?.build()?)
     }
 
-    fn handlers(&self, mut builder: WorkerBuilder) -> anyhow::Result<WorkerBuilder> {
+    fn register_handlers(&self, mut builder: WorkerBuilder) -> anyhow::Result<WorkerBuilder> {
         fn texts(list: &[String]) -> impl Iterator<Item = &str> {
             list.iter().map(String::as_str)
         }
         let config = http::Config {
-            allowed: http::Allowed::parse(texts(&self.http_allow)).context("--http-allow")?,
+            allowed_targets: http::AllowedTargets::parse(texts(&self.http_allow))
+                .context("--http-allow")?,
             secrets: http::Secrets::read(texts(&self.http_secrets)).context("--http-secret")?,
         };
         if !self.no_http {
@@ -161,19 +162,19 @@ impl Flags {
         let config = exec::Config {
             programs: exec::Programs::read(texts(&self.programs)).context("--allow-program")?,
             env_names: self.env_names.clone(),
-            guard: "/proc/self/exe".into(),
+            supervisor: "/proc/self/exe".into(),
         };
         Ok(exec::register(builder, config))
     }
 }
 
-/// Why a flag's value was refused.
+/// Why the value of a flag is invalid.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FlagError {
-    /// Not `key=value`.
-    #[error("expected KEY=VALUE with a key")]
+    /// The value is not `key=value`.
+    #[error("expected KEY=VALUE with a non-empty key")]
     Label,
-    /// Not a number with a unit.
+    /// The value is not a number with a unit.
     #[error("expected a number with a unit of ms, s, m or h, such as 500ms or 30s")]
     Duration,
 }

@@ -1,5 +1,5 @@
-//! The fleet: a worker process with the built-in handlers. A library too, so that
-//! `sentinel dev` can run the same fleet inside the server's process.
+//! The worker `sentinel-worker` with the built-in handlers. It is also a library, so that
+//! `sentinel dev` can run the same handlers in the server's process.
 
 mod clock;
 pub mod demo;

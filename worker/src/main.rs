@@ -1,4 +1,4 @@
-//! The worker process: flags, logging, signals; all else is the SDK's and the handlers'.
+//! The worker process: flags, logging and signals.
 
 use std::io::IsTerminal;
 use std::process::ExitCode;
@@ -14,14 +14,14 @@ use tracing_subscriber::EnvFilter;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// What shells report for a process ended by SIGINT.
-const EXIT_STOPPED_AT_ONCE: u8 = 130;
+/// The exit code of a process that SIGINT terminated, as shells report it.
+const EXIT_INTERRUPTED: u8 = 130;
 
-/// Handlers that never yield get this long after the drain; then the process ends under them.
+/// How long the process waits after the drain for handlers that never yield.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(1);
 
 fn main() -> ExitCode {
-    if let Some(code) = sentinel_worker::exec::guard::enter() {
+    if let Some(code) = sentinel_worker::exec::supervisor::enter() {
         return code;
     }
     let flags = Flags::parse();
@@ -45,40 +45,40 @@ async fn run(flags: Flags) -> anyhow::Result<ExitCode> {
         servers = %flags.servers.join(","),
         queues = %flags.queues.join(","),
         concurrency = flags.concurrency,
-        "worker starts"
+        "worker starting"
     );
-    let (ask_drain, drain) = tokio::sync::oneshot::channel::<()>();
+    let (start_drain, drain) = tokio::sync::oneshot::channel::<()>();
     let drained = worker.run(async {
-        // An error means that nobody can ask any more; the worker then goes on.
+        // An error means that the sender was dropped; the worker then keeps running.
         if drain.await.is_err() {
             std::future::pending::<()>().await;
         }
     });
     tokio::pin!(drained);
     tokio::select! {
-        ended = &mut drained => {
-            ended?;
+        result = &mut drained => {
+            result?;
             return Ok(ExitCode::SUCCESS);
         }
-        () = either(&mut terminate, &mut interrupt) => {}
+        () = wait_for_signal(&mut terminate, &mut interrupt) => {}
     }
-    tracing::info!(patience = ?flags.drain_timeout, "draining; a second signal stops at once");
-    let _ = ask_drain.send(());
+    tracing::info!(timeout = ?flags.drain_timeout, "draining, a second signal stops the process immediately");
+    let _ = start_drain.send(());
     tokio::select! {
-        ended = &mut drained => {
-            ended?;
+        result = &mut drained => {
+            result?;
             tracing::info!("drained");
             Ok(ExitCode::SUCCESS)
         }
-        () = either(&mut terminate, &mut interrupt) => {
-            tracing::warn!("stopped at once; the server will count the running attempts as lost");
-            #[expect(clippy::disallowed_methods, reason = "a handler that never yields would keep the runtime from ending")]
-            std::process::exit(i32::from(EXIT_STOPPED_AT_ONCE));
+        () = wait_for_signal(&mut terminate, &mut interrupt) => {
+            tracing::warn!("stopped before the drain was complete, running attempts are lost");
+            #[expect(clippy::disallowed_methods, reason = "a handler that never yields would block the shutdown of the runtime")]
+            std::process::exit(i32::from(EXIT_INTERRUPTED));
         }
     }
 }
 
-async fn either(terminate: &mut Signal, interrupt: &mut Signal) {
+async fn wait_for_signal(terminate: &mut Signal, interrupt: &mut Signal) {
     tokio::select! {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}

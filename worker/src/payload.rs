@@ -1,5 +1,5 @@
-//! Reads the JSON payloads of the built-in handlers field by field, so that a refusal names the field,
-//! what was found and what is allowed.
+//! Parses the JSON payloads of the built-in handlers field by field. An error names the field, the
+//! value and the allowed range.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -7,10 +7,10 @@ use bytes::Bytes;
 use sentinel_client::worker::{HandlerError, JobContext};
 use serde_json::{Map, Value};
 
-/// A refusal shows at most this much of what it found.
+/// Maximum length of a value in an error message.
 const SHOWN_CHARS: usize = 100;
 
-/// The fields of a payload that were not read yet.
+/// The fields of a payload that have not been read yet.
 pub(crate) struct Fields {
     left: Map<String, Value>,
 }
@@ -26,14 +26,15 @@ impl Fields {
         }
         match serde_json::from_slice(payload) {
             Ok(Value::Object(left)) => Ok(Self { left }),
-            Ok(other) => Err(bad(&format!(
+            Ok(other) => Err(bad_payload(&format!(
                 "payload: expected an object, found {}",
-                shown(&other.to_string())
+                truncated(&other.to_string())
             ))),
-            Err(error) => Err(bad(&format!("payload: not JSON: {error}"))),
+            Err(error) => Err(bad_payload(&format!("payload: not JSON: {error}"))),
         }
     }
 
+    /// Reads a whole number of at most `max`.
     pub(crate) fn number(
         &mut self,
         field: &str,
@@ -43,7 +44,7 @@ impl Fields {
         self.between(field, default, (0, max))
     }
 
-    /// A whole number of at least `min` and at most `max`.
+    /// Reads a whole number between `min` and `max`.
     pub(crate) fn between(
         &mut self,
         field: &str,
@@ -57,10 +58,11 @@ impl Fields {
                 .as_ref()
                 .and_then(Value::as_u64)
                 .filter(|number| (min..=max).contains(number))
-                .ok_or_else(|| refusal(field, &expected, found.as_ref())),
+                .ok_or_else(|| unexpected(field, &expected, found.as_ref())),
         }
     }
 
+    /// Reads a string.
     pub(crate) fn text(
         &mut self,
         field: &str,
@@ -69,45 +71,48 @@ impl Fields {
         match (self.left.remove(field), default) {
             (None | Some(Value::Null), Some(default)) => Ok(default.to_owned()),
             (Some(Value::String(text)), _) => Ok(text),
-            (found, _) => Err(refusal(field, "a string", found.as_ref())),
+            (found, _) => Err(unexpected(field, "a string", found.as_ref())),
         }
     }
 
+    /// Reads a boolean.
     pub(crate) fn flag(&mut self, field: &str, default: bool) -> Result<bool, HandlerError> {
         match self.left.remove(field) {
             None | Some(Value::Null) => Ok(default),
             Some(Value::Bool(flag)) => Ok(flag),
-            found => Err(refusal(field, "true or false", found.as_ref())),
+            found => Err(unexpected(field, "true or false", found.as_ref())),
         }
     }
 
-    /// A string that may be missing.
-    pub(crate) fn optional(&mut self, field: &str) -> Result<Option<String>, HandlerError> {
+    /// Reads an optional string.
+    pub(crate) fn optional_text(&mut self, field: &str) -> Result<Option<String>, HandlerError> {
         match self.left.remove(field) {
             None | Some(Value::Null) => Ok(None),
             Some(Value::String(text)) => Ok(Some(text)),
-            found => Err(refusal(field, "a string", found.as_ref())),
+            found => Err(unexpected(field, "a string", found.as_ref())),
         }
     }
 
-    /// Bytes, as text in `field` or encoded in `<field>_base64`.
+    /// Reads bytes, as text in `field` or as base64 in `<field>_base64`.
     pub(crate) fn bytes(&mut self, field: &str) -> Result<Option<Bytes>, HandlerError> {
         let encoded_field = format!("{field}_base64");
-        let encoded = self.optional(&encoded_field)?;
-        match (self.optional(field)?, encoded) {
+        let encoded = self.optional_text(&encoded_field)?;
+        match (self.optional_text(field)?, encoded) {
             (Some(_), Some(_)) => {
-                Err(refused(field, &format!("excludes payload.{encoded_field}: give one of them")))
+                Err(invalid(field, &format!("can not be combined with payload.{encoded_field}")))
             }
             (Some(text), None) => Ok(Some(text.into())),
             (None, None) => Ok(None),
             (None, Some(encoded)) => match STANDARD.decode(encoded) {
                 Ok(bytes) => Ok(Some(bytes.into())),
-                Err(error) => Err(refused(&encoded_field, &format!("is not base64: {error}"))),
+                Err(error) => {
+                    Err(invalid(&encoded_field, &format!("is not valid base64: {error}")))
+                }
             },
         }
     }
 
-    /// A list of at most `max` items; none when it is missing.
+    /// Reads an optional list of at most `max` items.
     pub(crate) fn list(
         &mut self,
         field: &str,
@@ -118,13 +123,14 @@ impl Fields {
             Some(Value::Array(items)) if items.len() <= max => Ok(Some(items)),
             Some(Value::Array(items)) => {
                 let text = format!("expected at most {max} items, found {}", items.len());
-                Err(refused(field, &text))
+                Err(invalid(field, &text))
             }
-            found => Err(refusal(field, "a list", found.as_ref())),
+            found => Err(unexpected(field, "a list", found.as_ref())),
         }
     }
 
-    /// Strings by name, `max_items` and `max_bytes` at most, names and values together.
+    /// Reads an object of strings with at most `max_items` names. Names and values together have at
+    /// most `max_bytes` bytes.
     pub(crate) fn texts_by_name(
         &mut self,
         field: &str,
@@ -134,23 +140,23 @@ impl Fields {
         let map = match self.left.remove(field) {
             None | Some(Value::Null) => return Ok(Vec::new()),
             Some(Value::Object(map)) => map,
-            found => return Err(refusal(field, "an object", found.as_ref())),
+            found => return Err(unexpected(field, "an object", found.as_ref())),
         };
         if map.len() > max_items {
             let text = format!("expected at most {max_items} names, found {}", map.len());
-            return Err(refused(field, &text));
+            return Err(invalid(field, &text));
         }
         let mut bytes = 0;
         let mut texts = Vec::with_capacity(map.len());
         for (name, value) in map {
             let Value::String(value) = value else {
-                return Err(refusal(&format!("{field}.{name}"), "a string", Some(&value)));
+                return Err(unexpected(&format!("{field}.{name}"), "a string", Some(&value)));
             };
             bytes += name.len() + value.len();
             texts.push((name, value));
         }
         if bytes > max_bytes {
-            return Err(refused(
+            return Err(invalid(
                 field,
                 &format!("expected at most {max_bytes} bytes, found {bytes}"),
             ));
@@ -158,34 +164,34 @@ impl Fields {
         Ok(texts)
     }
 
-    /// Refuses what no handler asked for: a misspelt field must not pass as a default.
-    pub(crate) fn end(self) -> Result<(), HandlerError> {
+    /// Checks that all fields were read, so that a misspelt field is not ignored.
+    pub(crate) fn finish(self) -> Result<(), HandlerError> {
         match self.left.keys().next() {
             None => Ok(()),
-            Some(field) => Err(bad(&format!("payload.{field}: not a field of this kind"))),
+            Some(field) => Err(bad_payload(&format!("payload.{field}: not a field of this kind"))),
         }
     }
 }
 
-/// A value that is not what was expected.
-pub(crate) fn refusal(field: &str, expected: &str, found: Option<&Value>) -> HandlerError {
+/// Returns the error for a value of another type or out of range.
+pub(crate) fn unexpected(field: &str, expected: &str, found: Option<&Value>) -> HandlerError {
     let found = found.map_or("nothing".to_owned(), Value::to_string);
-    refused(field, &format!("expected {expected}, found {}", shown(&found)))
+    invalid(field, &format!("expected {expected}, found {}", truncated(&found)))
 }
 
-/// A value that can not be used, and why.
-pub(crate) fn refused(field: &str, why: &str) -> HandlerError {
-    bad(&format!("payload.{field}: {why}"))
+/// Returns the error for an invalid field.
+pub(crate) fn invalid(field: &str, reason: &str) -> HandlerError {
+    bad_payload(&format!("payload.{field}: {reason}"))
 }
 
-fn shown(text: &str) -> String {
+fn truncated(text: &str) -> String {
     match text.char_indices().nth(SHOWN_CHARS) {
         Some((at, _)) => format!("{}... ({} bytes)", &text[..at], text.len()),
         None => text.to_owned(),
     }
 }
 
-fn bad(text: &str) -> HandlerError {
+fn bad_payload(text: &str) -> HandlerError {
     HandlerError::non_retryable(text).with_code("BAD_PAYLOAD")
 }
 

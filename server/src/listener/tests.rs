@@ -7,14 +7,14 @@ use super::*;
 const SHORT: Duration = Duration::from_millis(100);
 const LONG: Duration = Duration::from_secs(30);
 
-async fn listen(max: usize, patience: ConnectionTimeout) -> (LimitedListener, SocketAddr) {
+async fn listen(max: usize, timeout: ConnectionTimeout) -> (LimitedListener, SocketAddr) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    (LimitedListener::new(listener, max, patience), address)
+    (LimitedListener::new(listener, max, timeout), address)
 }
 
 #[tokio::test]
-async fn beyond_the_bound_a_connection_waits_for_another_to_close() {
+async fn a_connection_above_the_limit_waits_until_another_closes() {
     let (connections, address) = listen(2, ConnectionTimeout::Handshake(LONG)).await;
     let mut incoming = Box::pin(connections.into_incoming());
     let _clients =
@@ -22,17 +22,17 @@ async fn beyond_the_bound_a_connection_waits_for_another_to_close() {
     let first = incoming.next().await.unwrap().unwrap();
     let _second = incoming.next().await.unwrap().unwrap();
     let third = tokio::time::timeout(SHORT, incoming.next()).await;
-    assert!(third.is_err(), "there are two");
+    assert!(third.is_err(), "the limit is two");
     drop(first);
     assert!(incoming.next().await.unwrap().is_ok());
 }
 
 #[tokio::test]
-async fn who_does_not_greet_is_cut_off_and_who_did_is_not() {
+async fn only_a_connection_without_handshake_times_out() {
     let (connections, address) = listen(9, ConnectionTimeout::Handshake(SHORT)).await;
     let mut client = TcpStream::connect(address).await.unwrap();
     let (mut silent, _) = connections.next().await;
-    client.write_all(&[0; GREETING_BYTES - 1]).await.unwrap();
+    client.write_all(&[0; HANDSHAKE_BYTES - 1]).await.unwrap();
     let mut bytes = vec![0; 1_000];
     let mut read = 0;
     let error = loop {
@@ -41,18 +41,18 @@ async fn who_does_not_greet_is_cut_off_and_who_did_is_not() {
             Err(error) => break error,
         }
     };
-    assert_eq!((error.kind(), read), (io::ErrorKind::TimedOut, GREETING_BYTES - 1));
+    assert_eq!((error.kind(), read), (io::ErrorKind::TimedOut, HANDSHAKE_BYTES - 1));
 
     let mut client = TcpStream::connect(address).await.unwrap();
-    let (mut greeted, _) = connections.next().await;
-    client.write_all(&[0; GREETING_BYTES]).await.unwrap();
-    greeted.read_exact(&mut bytes[..GREETING_BYTES]).await.unwrap();
-    let silence = tokio::time::timeout(3 * SHORT, greeted.read(&mut bytes)).await;
-    assert!(silence.is_err(), "it may be silent now: {silence:?}");
+    let (mut established, _) = connections.next().await;
+    client.write_all(&[0; HANDSHAKE_BYTES]).await.unwrap();
+    established.read_exact(&mut bytes[..HANDSHAKE_BYTES]).await.unwrap();
+    let silence = tokio::time::timeout(3 * SHORT, established.read(&mut bytes)).await;
+    assert!(silence.is_err(), "an established connection may be idle: {silence:?}");
 }
 
 #[tokio::test]
-async fn where_the_whole_connection_is_bounded_bytes_lift_nothing() {
+async fn a_lifetime_ends_a_connection_that_sends_data() {
     let (connections, address) = listen(9, ConnectionTimeout::Lifetime(SHORT)).await;
     let mut client = TcpStream::connect(address).await.unwrap();
     let (mut slow, _) = connections.next().await;

@@ -1,5 +1,5 @@
-//! The bytes of a connection: as they come, or behind TLS. The handshake is part of the first
-//! read or write, so that a slow one holds nobody up and ends with the patience for it.
+//! The byte stream of a connection, plain or TLS. The TLS handshake runs in the first read or write,
+//! so that a slow one does not block the accept loop and ends at the connection's deadline.
 
 use std::future::Future;
 use std::io;
@@ -11,15 +11,16 @@ use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 use tokio_rustls::{Accept, TlsAcceptor};
 
-pub(super) enum Wire {
+/// A plain or TLS stream.
+pub(super) enum Transport {
     Plain(TcpStream),
     Handshake(Box<Accept<TcpStream>>),
-    Secure(Box<TlsStream<TcpStream>>),
-    /// The handshake failed.
-    Over,
+    Tls(Box<TlsStream<TcpStream>>),
+    /// The TLS handshake has failed.
+    Failed,
 }
 
-impl Wire {
+impl Transport {
     pub(super) fn new(stream: TcpStream, tls: Option<TlsAcceptor>) -> Self {
         match tls {
             None => Self::Plain(stream),
@@ -30,10 +31,10 @@ impl Wire {
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         if let Self::Handshake(accept) = self {
             match ready!(Pin::new(accept).poll(context)) {
-                Ok(stream) => *self = Self::Secure(Box::new(stream)),
+                Ok(stream) => *self = Self::Tls(Box::new(stream)),
                 Err(error) => {
-                    tracing::debug!(%error, "a connection was not made secure");
-                    *self = Self::Over;
+                    tracing::debug!(%error, "TLS handshake failed");
+                    *self = Self::Failed;
                     return Poll::Ready(Err(error));
                 }
             }
@@ -42,28 +43,28 @@ impl Wire {
     }
 }
 
-/// The stream behind a wire that is ready.
+/// Completes the handshake and calls a method of the stream.
 macro_rules! ready_stream {
-    ($wire:expr, $context:expr, $stream:ident => $call:expr) => {{
-        let wire = $wire.get_mut();
-        ready!(wire.poll_ready($context))?;
-        match wire {
-            Wire::Plain(stream) => {
+    ($transport:expr, $context:expr, $stream:ident => $call:expr) => {{
+        let transport = $transport.get_mut();
+        ready!(transport.poll_ready($context))?;
+        match transport {
+            Transport::Plain(stream) => {
                 let $stream = Pin::new(stream);
                 $call
             }
-            Wire::Secure(stream) => {
+            Transport::Tls(stream) => {
                 let $stream = Pin::new(stream.as_mut());
                 $call
             }
-            Wire::Handshake(_) | Wire::Over => {
+            Transport::Handshake(_) | Transport::Failed => {
                 Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()))
             }
         }
     }};
 }
 
-impl AsyncRead for Wire {
+impl AsyncRead for Transport {
     fn poll_read(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -73,7 +74,7 @@ impl AsyncRead for Wire {
     }
 }
 
-impl AsyncWrite for Wire {
+impl AsyncWrite for Transport {
     fn poll_write(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -93,8 +94,8 @@ impl AsyncWrite for Wire {
     fn is_write_vectored(&self) -> bool {
         match self {
             Self::Plain(stream) => stream.is_write_vectored(),
-            // So does the stream behind it.
-            Self::Handshake(_) | Self::Secure(_) | Self::Over => true,
+            // `TlsStream` always supports it.
+            Self::Handshake(_) | Self::Tls(_) | Self::Failed => true,
         }
     }
 
@@ -103,8 +104,8 @@ impl AsyncWrite for Wire {
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        // Nothing was said that would have to be ended.
-        if matches!(&*self, Self::Handshake(_) | Self::Over) {
+        // No data was sent, so there is no TLS session to close.
+        if matches!(&*self, Self::Handshake(_) | Self::Failed) {
             return Poll::Ready(Ok(()));
         }
         ready_stream!(self, context, stream => stream.poll_shutdown(context))

@@ -1,29 +1,29 @@
-//! A label whose values callers choose must not grow without end: each value costs memory
-//! here and in every Prometheus that scrapes.
+//! Limits the values of a metric label. Callers choose them, and each one takes memory here and in
+//! every Prometheus server that scrapes.
 
 use std::collections::HashSet;
 use std::sync::{Arc, PoisonError, RwLock};
 
-/// Interns the first values that it sees; later ones become `other`.
+/// Interns the first `max` values of a label. Later values become `other`.
 #[derive(Debug)]
-pub(super) struct Bounded {
+pub(super) struct LabelLimiter {
     max: usize,
     seen: RwLock<HashSet<Arc<str>>>,
     other: Arc<str>,
 }
 
-impl Bounded {
-    /// Keeps `max` values apart.
-    pub(super) fn new(max: usize) -> Bounded {
-        Bounded { max, seen: RwLock::default(), other: "other".into() }
+impl LabelLimiter {
+    /// Creates a limiter for `max` distinct values.
+    pub(super) fn new(max: usize) -> LabelLimiter {
+        LabelLimiter { max, seen: RwLock::default(), other: "other".into() }
     }
 
-    /// The label for a value.
+    /// Returns the label for a value: the value or `other`.
     pub(super) fn label(&self, value: &str) -> Arc<str> {
-        // A set stays usable after a panic elsewhere: an insert is done or not.
+        // The set is valid after a panic of another thread: an insert is atomic.
         let seen = self.seen.read().unwrap_or_else(PoisonError::into_inner);
-        if let Some(known) = seen.get(value) {
-            return known.clone();
+        if let Some(existing) = seen.get(value) {
+            return existing.clone();
         }
         let full = seen.len() >= self.max;
         drop(seen);
@@ -31,8 +31,8 @@ impl Bounded {
             return self.other.clone();
         }
         let mut seen = self.seen.write().unwrap_or_else(PoisonError::into_inner);
-        if let Some(known) = seen.get(value) {
-            return known.clone();
+        if let Some(existing) = seen.get(value) {
+            return existing.clone();
         }
         if seen.len() >= self.max {
             return self.other.clone();

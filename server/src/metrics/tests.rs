@@ -1,9 +1,9 @@
-//! The text that Prometheus reads, and the bound on labels.
+//! The exported text and the limit on label values.
 
 use super::*;
 
 #[test]
-fn the_text_names_base_units_and_totals() {
+fn metrics_are_exported_with_units_and_totals() {
     let metrics = Metrics::new();
     metrics.enqueued("mail", "mail.send", 3);
     metrics.finished("mail", "mail.send", "succeeded");
@@ -13,12 +13,12 @@ fn the_text_names_base_units_and_totals() {
     metrics.journal_commit(Duration::from_micros(300), 4, 40);
     metrics.report_verdict("fenced");
     metrics.leases_expired(1);
-    metrics.depths([("mail", "READY", 7)]);
-    metrics.oldest_ready([("mail", Duration::from_secs(3))]);
-    metrics.watch_streams(2);
+    metrics.set_jobs([("mail", "READY", 7)]);
+    metrics.set_oldest_ready_ages([("mail", Duration::from_secs(3))]);
+    metrics.set_watch_streams(2);
     metrics.watch_gap("slow_reader");
-    metrics.sessions(1, 16);
-    metrics.ledger_lag(Duration::from_millis(1500));
+    metrics.set_sessions(1, 16);
+    metrics.set_ledger_lag(Duration::from_millis(1500));
     metrics.shed("Enqueue", "QUEUE_FULL");
     let trace = Some("0af7651916cd43dd8448eb211c80319c".to_owned());
     metrics.rpc("sentinel.jobs.v1.JobService/Get".into(), "OK", Duration::from_millis(1), trace);
@@ -52,7 +52,7 @@ fn the_text_names_base_units_and_totals() {
 }
 
 #[test]
-fn names_past_the_bound_are_counted_together() {
+fn label_values_above_the_limit_are_counted_as_other() {
     let metrics = Metrics::new();
     for at in 0..LABEL_VALUES + 50 {
         metrics.enqueued(&format!("q{at}"), "k", 1);
@@ -66,10 +66,10 @@ fn names_past_the_bound_are_counted_together() {
 }
 
 #[test]
-fn a_queue_that_ran_empty_leaves_no_number_behind() {
+fn an_empty_queue_has_no_series() {
     let metrics = Metrics::new();
-    metrics.depths([("a", "READY", 7), ("b", "READY", 1)]);
-    metrics.depths([("b", "RUNNING", 1)]);
+    metrics.set_jobs([("a", "READY", 7), ("b", "READY", 1)]);
+    metrics.set_jobs([("b", "RUNNING", 1)]);
     let text = metrics.to_text();
     assert!(!text.contains(r#"queue="a""#));
     assert!(text.contains(r#"sentinel_jobs{queue="b",state="RUNNING"} 1"#));

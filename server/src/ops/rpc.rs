@@ -1,5 +1,4 @@
-//! A span and a measurement for every call, as one layer around all services. A handler
-//! knows nothing of it, and no call can be forgotten.
+//! Metrics and traces of all RPCs, as one layer around all services.
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -21,15 +20,15 @@ use tracing_opentelemetry::OpenTelemetrySpanExt;
 use crate::metrics::Metrics;
 use crate::telemetry::span::set_parent;
 
-/// Services that are served and not ours.
-const FOREIGN: [&str; 4] = [
+/// Methods of third-party services.
+const THIRD_PARTY_METHODS: [&str; 4] = [
     "grpc.health.v1.Health/Check",
     "grpc.health.v1.Health/Watch",
     "grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
     "grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
 ];
 
-/// Puts [`MeasuredService`] around the services.
+/// Wraps a service in [`MeasuredService`].
 #[derive(Clone, Debug)]
 pub struct RpcMetricsLayer {
     metrics: Metrics,
@@ -38,10 +37,10 @@ pub struct RpcMetricsLayer {
 }
 
 impl RpcMetricsLayer {
-    /// Counts into `metrics`.
+    /// Records calls in `metrics`.
     pub fn new(metrics: Metrics) -> RpcMetricsLayer {
-        // A path comes from the wire, so only methods that exist become labels.
-        let methods = own_methods().chain(FOREIGN.iter().map(|name| (*name).to_owned()));
+        // Clients choose the path, so only known methods become labels.
+        let methods = sentinel_methods().chain(THIRD_PARTY_METHODS.iter().map(|name| (*name).to_owned()));
         let methods = methods.map(|name| (format!("/{name}"), Arc::from(name))).collect();
         RpcMetricsLayer { metrics, methods: Arc::new(methods), other: "other".into() }
     }
@@ -64,9 +63,9 @@ impl RpcMetricsLayer {
     }
 }
 
-fn own_methods() -> impl Iterator<Item = String> {
+fn sentinel_methods() -> impl Iterator<Item = String> {
     let files = FileDescriptorSet::decode(sentinel_proto::FILE_DESCRIPTOR_SET)
-        .expect("the descriptors are built with the types");
+        .expect("the embedded descriptors are valid");
     files.file.into_iter().flat_map(|file| {
         let package = file.package().to_owned();
         file.service.into_iter().flat_map(move |service| {
@@ -83,18 +82,19 @@ impl<S> Layer<S> for RpcMetricsLayer {
     type Service = MeasuredService<S>;
 
     fn layer(&self, inner: S) -> MeasuredService<S> {
-        MeasuredService { inner, observe: self.clone() }
+        MeasuredService { inner, layer: self.clone() }
     }
 }
 
-/// A service whose calls are measured and traced.
+/// A service that measures and traces its calls.
 #[derive(Clone, Debug)]
 pub struct MeasuredService<S> {
     inner: S,
-    observe: RpcMetricsLayer,
+    layer: RpcMetricsLayer,
 }
 
-type Answer<B, E> = Pin<Box<dyn Future<Output = Result<Response<Observed<B>>, E>> + Send>>;
+type ResponseFuture<B, E> =
+    Pin<Box<dyn Future<Output = Result<Response<MeasuredBody<B>>, E>> + Send>>;
 
 impl<S, In, Out> Service<Request<In>> for MeasuredService<S>
 where
@@ -102,33 +102,33 @@ where
     S::Future: Send + 'static,
     Out: Body,
 {
-    type Response = Response<Observed<Out>>;
+    type Response = Response<MeasuredBody<Out>>;
     type Error = S::Error;
-    type Future = Answer<Out, S::Error>;
+    type Future = ResponseFuture<Out, S::Error>;
 
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
         self.inner.poll_ready(context)
     }
 
     fn call(&mut self, request: Request<In>) -> Self::Future {
-        let mut call = self.observe.begin(request.uri().path(), request.headers());
-        let answer = call.span.in_scope(|| self.inner.call(request));
+        let mut call = self.layer.begin(request.uri().path(), request.headers());
+        let response = call.span.in_scope(|| self.inner.call(request));
         Box::pin(async move {
-            let response = answer.instrument(call.span.clone()).await;
+            let response = response.instrument(call.span.clone()).await;
             let response = match response {
                 Ok(response) => response,
                 Err(error) => {
-                    call.ends_by(Code::Internal);
+                    call.code = Some(Code::Internal);
                     return Err(error);
                 }
             };
-            call.ends_with(response.headers());
-            Ok(response.map(|body| Observed { body: Box::pin(body), call: Some(call) }))
+            call.read_code(response.headers());
+            Ok(response.map(|body| MeasuredBody { body: Box::pin(body), call: Some(call) }))
         })
     }
 }
 
-/// One call. It is measured when it is dropped, so also when the caller goes away.
+/// A running call. Its metrics are recorded when it is dropped, also when the client disconnects.
 #[derive(Debug)]
 struct Call {
     metrics: Metrics,
@@ -139,14 +139,10 @@ struct Call {
 }
 
 impl Call {
-    fn ends_with(&mut self, headers: &HeaderMap) {
+    fn read_code(&mut self, headers: &HeaderMap) {
         if let Some(status) = headers.get("grpc-status") {
-            self.ends_by(Code::from_bytes(status.as_bytes()));
+            self.code = Some(Code::from_bytes(status.as_bytes()));
         }
-    }
-
-    fn ends_by(&mut self, code: Code) {
-        self.code = Some(code);
     }
 }
 
@@ -154,7 +150,7 @@ impl Drop for Call {
     fn drop(&mut self) {
         let code = self.code.unwrap_or(Code::Cancelled);
         self.span.record("rpc.response.status_code", code_name(code));
-        if is_server_fault(code) {
+        if is_server_error(code) {
             self.span.record("otel.status_code", "ERROR");
         }
         let context = self.span.context();
@@ -164,14 +160,14 @@ impl Drop for Call {
     }
 }
 
-/// A body that notes the status in its trailers.
+/// A response body that reads the status code from its trailers.
 #[derive(Debug)]
-pub struct Observed<B> {
+pub struct MeasuredBody<B> {
     body: Pin<Box<B>>,
     call: Option<Call>,
 }
 
-impl<B: Body> Body for Observed<B> {
+impl<B: Body> Body for MeasuredBody<B> {
     type Data = B::Data;
     type Error = B::Error;
 
@@ -185,11 +181,11 @@ impl<B: Body> Body for Observed<B> {
         match &polled {
             Poll::Ready(Some(Ok(frame))) => {
                 if let Some(trailers) = frame.trailers_ref() {
-                    call.ends_with(trailers);
+                    call.read_code(trailers);
                     self.call = None;
                 }
             }
-            Poll::Ready(Some(Err(_))) => call.ends_by(Code::Internal),
+            Poll::Ready(Some(Err(_))) => call.code = Some(Code::Internal),
             Poll::Ready(None) => {
                 call.code.get_or_insert(Code::Unknown);
                 self.call = None;
@@ -208,7 +204,7 @@ impl<B: Body> Body for Observed<B> {
     }
 }
 
-/// The name of a code in the gRPC specification.
+/// Returns the name of a code in the gRPC specification.
 pub fn code_name(code: Code) -> &'static str {
     match code {
         Code::Ok => "OK",
@@ -231,8 +227,8 @@ pub fn code_name(code: Code) -> &'static str {
     }
 }
 
-/// Codes that say the server failed, not the caller.
-fn is_server_fault(code: Code) -> bool {
+/// Returns whether a code means an error of the server rather than of the client.
+fn is_server_error(code: Code) -> bool {
     matches!(
         code,
         Code::Unknown

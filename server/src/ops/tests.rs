@@ -1,4 +1,4 @@
-//! The routes over a real socket, and the layer around a real gRPC service.
+//! The endpoint over a socket and the layer around a gRPC service.
 
 use std::net::SocketAddr;
 
@@ -16,13 +16,13 @@ async fn http_get(address: SocketAddr, path: &str) -> String {
     let mut stream = TcpStream::connect(address).await.unwrap();
     let request = format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).await.unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).await.unwrap();
-    answer
+    let mut response = String::new();
+    stream.read_to_string(&mut response).await.unwrap();
+    response
 }
 
 #[tokio::test]
-async fn the_side_door_answers_and_closes() {
+async fn the_endpoint_answers_and_shuts_down() {
     let (ready, readiness) =
         watch::channel(Readiness::NotReady("the journal is being read".into()));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -31,17 +31,17 @@ async fn the_side_door_answers_and_closes() {
     let routes = router(Metrics::new(), readiness);
     let served = tokio::spawn(serve(listener, routes, stop.clone()));
 
-    let answer = http_get(address, "/readyz").await;
-    assert!(answer.starts_with("HTTP/1.1 503"), "{answer}");
-    assert!(answer.ends_with("not ready: the journal is being read\n"), "{answer}");
+    let response = http_get(address, "/readyz").await;
+    assert!(response.starts_with("HTTP/1.1 503"), "{response}");
+    assert!(response.ends_with("not ready: the journal is being read\n"), "{response}");
     ready.send(Readiness::Ready).unwrap();
     assert!(http_get(address, "/readyz").await.starts_with("HTTP/1.1 200"));
     assert!(http_get(address, "/healthz").await.ends_with("ok\n"));
-    let answer = http_get(address, "/metrics").await;
-    assert!(answer.contains("application/openmetrics-text; version=1.0.0"), "{answer}");
-    assert!(answer.ends_with("# EOF\n"), "{answer}");
+    let response = http_get(address, "/metrics").await;
+    assert!(response.contains("application/openmetrics-text; version=1.0.0"), "{response}");
+    assert!(response.ends_with("# EOF\n"), "{response}");
 
-    // A connection that stays open does not hold the stop up.
+    // An idle connection does not delay the shutdown.
     let _idle = TcpStream::connect(address).await.unwrap();
     stop.cancel();
     tokio::time::timeout(STOP_TIMEOUT * 3, served).await.unwrap().unwrap().unwrap();
@@ -76,33 +76,33 @@ impl QueueService for Queues {
         &self,
         _: Request<pb::UpdateQueueRequest>,
     ) -> Result<Response<pb::UpdateQueueResponse>, Status> {
-        Err(Status::unimplemented("not asked for here"))
+        Err(Status::unimplemented("not used by these tests"))
     }
 
     async fn pause_queue(
         &self,
         _: Request<pb::PauseQueueRequest>,
     ) -> Result<Response<pb::PauseQueueResponse>, Status> {
-        Err(Status::unimplemented("not asked for here"))
+        Err(Status::unimplemented("not used by these tests"))
     }
 
     async fn drain_queue(
         &self,
         _: Request<pb::DrainQueueRequest>,
     ) -> Result<Response<pb::DrainQueueResponse>, Status> {
-        Err(Status::unimplemented("not asked for here"))
+        Err(Status::unimplemented("not used by these tests"))
     }
 
     async fn resume_queue(
         &self,
         _: Request<pb::ResumeQueueRequest>,
     ) -> Result<Response<pb::ResumeQueueResponse>, Status> {
-        Err(Status::unimplemented("not asked for here"))
+        Err(Status::unimplemented("not used by these tests"))
     }
 }
 
-/// The lines of the text that count ended calls, once there are `calls` of them.
-async fn counted(metrics: &Metrics, calls: usize) -> Vec<String> {
+/// Waits until `calls` call counters are exported and returns their lines.
+async fn call_counters(metrics: &Metrics, calls: usize) -> Vec<String> {
     let wait = async {
         loop {
             let text = metrics.to_text();
@@ -117,11 +117,11 @@ async fn counted(metrics: &Metrics, calls: usize) -> Vec<String> {
             tokio::task::yield_now().await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(5), wait).await.expect("all calls are counted")
+    tokio::time::timeout(Duration::from_secs(5), wait).await.expect("all calls are counted within 5 s")
 }
 
 #[tokio::test]
-async fn every_end_of_a_call_is_counted_by_method_and_code() {
+async fn every_call_is_counted_by_method_and_code() {
     let metrics = Metrics::new();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -138,7 +138,7 @@ async fn every_end_of_a_call_is_counted_by_method_and_code() {
     let pending = client.create_queue(pb::CreateQueueRequest::default());
     tokio::time::timeout(Duration::from_millis(100), pending).await.unwrap_err();
 
-    let lines = counted(&metrics, 3).await.join("\n");
+    let lines = call_counters(&metrics, 3).await.join("\n");
     for (method, code) in
         [("ListQueues", "OK"), ("GetQueue", "NOT_FOUND"), ("CreateQueue", "CANCELLED")]
     {

@@ -1,4 +1,4 @@
-//! AuditService.
+//! Implements AuditService.
 
 use sentinel_domain::{AuditEntry, JobId};
 use sentinel_ledger::Ledger;
@@ -9,22 +9,22 @@ use tonic::{Request, Response, Status};
 use super::status::{to_status, invalid_field};
 use super::{from_wire, to_wire};
 
-/// Entries of a page when page_size is 0.
+/// The page size if `page_size` is 0.
 const PAGE_DEFAULT: u64 = 100;
 
-/// AuditService on a ledger.
+/// Implements AuditService.
 pub(crate) struct AuditApi {
     ledger: Ledger,
 }
 
 impl AuditApi {
-    /// On a ledger.
+    /// Creates the service.
     pub(crate) fn new(ledger: Ledger) -> Self {
         Self { ledger }
     }
 }
 
-fn to_entry(entry: AuditEntry) -> wire::AuditEntry {
+fn entry_to_wire(entry: AuditEntry) -> wire::AuditEntry {
     let AuditEntry { id, actor, key, action, target, peer, request_id, outcome } = entry;
     wire::AuditEntry {
         id: id.to_string(),
@@ -50,17 +50,17 @@ impl AuditService for AuditApi {
         let below: Option<JobId> = match request.page_token.as_str() {
             "" => None,
             token => Some(token.parse().map_err(|_| {
-                invalid_field("page_token", "is not the next_page_token of a page")
+                invalid_field("page_token", "is not a next_page_token")
             })?),
         };
-        // One more than asked for tells whether there is another page.
+        // One more than requested shows whether there is a further page.
         let found = self.ledger.list_audit(below, size + 1).await;
         let mut entries = found.map_err(|error| to_status(error.into()))?;
         let has_more = entries.len() > size;
         entries.truncate(size);
         let last = entries.last().filter(|_| has_more);
         let next_page_token = last.map(|entry| entry.id.to_string()).unwrap_or_default();
-        let entries = entries.into_iter().map(to_entry).collect();
+        let entries = entries.into_iter().map(entry_to_wire).collect();
         Ok(Response::new(wire::ListAuditEntriesResponse { entries, next_page_token }))
     }
 }

@@ -1,5 +1,5 @@
-//! From messages to the engine's types. What can not be said in the engine's types is
-//! refused here with the field's name; ranges are the domain's business.
+//! Converts protobuf messages into the engine's types. A value that the engine's types can not
+//! represent is rejected with the name of its field. The domain checks ranges.
 
 use prost_types::{Duration, FieldMask, Timestamp};
 use sentinel_domain::limits::{KEY_BYTES, TIME_RANGE_MS};
@@ -18,13 +18,13 @@ use crate::identity::Caller;
 
 const NANOS: i32 = 1_000_000_000;
 
-/// Milliseconds of a timestamp; far beyond any date it saturates.
+/// Converts a timestamp to milliseconds. Saturates.
 fn millis(at: Timestamp) -> Millis {
     at.seconds.saturating_mul(1_000).saturating_add(i64::from(at.nanos) / 1_000_000)
 }
 
-/// Milliseconds of a caller's timestamp. One that no Timestamp may be is refused here; how
-/// far it may lie ahead is the domain's business.
+/// Converts a client's timestamp to milliseconds. Rejects one that is not a valid Timestamp. The
+/// domain checks how far in the future it may be.
 pub(super) fn time(field: &str, at: Option<Timestamp>) -> Result<Option<Millis>, Status> {
     let Some(at) = at else { return Ok(None) };
     if !(0..NANOS).contains(&at.nanos) {
@@ -38,39 +38,39 @@ pub(super) fn time(field: &str, at: Option<Timestamp>) -> Result<Option<Millis>,
     Ok(Some(ms))
 }
 
-/// Milliseconds of a worker's timestamp. Its clock may be wrong and its attempt is over all
-/// the same: what is kept is a time that can be told to others.
-pub(super) fn nearest_time(at: Timestamp) -> Millis {
+/// Converts a worker's timestamp to milliseconds and clamps it to the valid range. An error is no
+/// option: the attempt has finished even if the worker's clock is wrong.
+pub(super) fn clamped_time(at: Timestamp) -> Millis {
     millis(at).clamp(TIME_RANGE_MS.0, TIME_RANGE_MS.1)
 }
 
-/// Milliseconds of a caller's duration, whose parts must agree.
-fn span(field: &str, span: Option<Duration>) -> Result<Option<i64>, Status> {
-    let Some(span) = span else { return Ok(None) };
-    let Duration { seconds, nanos } = span;
-    let agrees = (seconds >= 0 || nanos <= 0) && (seconds <= 0 || nanos >= 0);
-    if !agrees || !(1 - NANOS..NANOS).contains(&nanos) {
+/// Converts a client's duration to milliseconds. Seconds and nanos must have the same sign.
+fn duration(field: &str, duration: Option<Duration>) -> Result<Option<i64>, Status> {
+    let Some(duration) = duration else { return Ok(None) };
+    let Duration { seconds, nanos } = duration;
+    let has_one_sign = (seconds >= 0 || nanos <= 0) && (seconds <= 0 || nanos >= 0);
+    if !has_one_sign || !(1 - NANOS..NANOS).contains(&nanos) {
         let text =
             format!("nanos {nanos} is out of range: 0..=999999999, with the sign of the seconds");
         return Err(invalid_field(field, text));
     }
-    Ok(Some(span_ms(span)))
+    Ok(Some(duration_ms(duration)))
 }
 
-/// Milliseconds of a duration, rounded up: a pause of 1 ns is not none.
-pub(super) fn span_ms(span: Duration) -> i64 {
-    let nanos = i64::from(span.nanos);
-    let up = i64::from(nanos % 1_000_000 > 0);
-    span.seconds.saturating_mul(1_000).saturating_add(nanos / 1_000_000 + up)
+/// Converts a duration to milliseconds, rounded up, so that 1 ns does not become 0.
+pub(super) fn duration_ms(duration: Duration) -> i64 {
+    let nanos = i64::from(duration.nanos);
+    let round_up = i64::from(nanos % 1_000_000 > 0);
+    duration.seconds.saturating_mul(1_000).saturating_add(nanos / 1_000_000 + round_up)
 }
 
-/// The beginning of a text that may be of any length.
-pub(super) fn shown(text: &str) -> &str {
+/// Truncates a text for an error message.
+pub(super) fn truncated(text: &str) -> &str {
     &text[..text.floor_char_boundary(64)]
 }
 
 pub(super) fn job_id(field: &str, text: &str) -> Result<JobId, Status> {
-    text.parse().map_err(|_| invalid_field(field, format!("{:?} is not a UUID", shown(text))))
+    text.parse().map_err(|_| invalid_field(field, format!("{:?} is not a UUID", truncated(text))))
 }
 
 pub(super) fn job_ids(field: &str, texts: &[String]) -> Result<Vec<JobId>, Status> {
@@ -78,16 +78,16 @@ pub(super) fn job_ids(field: &str, texts: &[String]) -> Result<Vec<JobId>, Statu
     texts.iter().enumerate().map(id).collect()
 }
 
-/// Where a page begins; none where it is the first.
+/// Parses the position of a page. Returns `None` for the first page.
 pub(super) fn page_token<T: std::str::FromStr>(token: &str) -> Result<Option<T>, Status> {
-    let wrong = |_| invalid_field("page_token", "is not the next_page_token of a page");
-    (!token.is_empty()).then(|| token.parse().map_err(wrong)).transpose()
+    let invalid = |_| invalid_field("page_token", "is not a next_page_token");
+    (!token.is_empty()).then(|| token.parse().map_err(invalid)).transpose()
 }
 
-/// An enum number that this version knows.
-fn known<E: TryFrom<i32>>(field: &str, number: i32) -> Result<E, Status> {
+/// Converts an enum number. Rejects one that this version does not know.
+fn enum_value<E: TryFrom<i32>>(field: &str, number: i32) -> Result<E, Status> {
     E::try_from(number)
-        .map_err(|_| invalid_field(field, format!("{number} is not a value of this version")))
+        .map_err(|_| invalid_field(field, format!("{number} is not known to this version")))
 }
 
 pub(super) fn actor(actor: &str) -> Result<(), Status> {
@@ -98,70 +98,72 @@ pub(super) fn actor(actor: &str) -> Result<(), Status> {
     Ok(())
 }
 
-/// The request_id with the hash of what it was used for; `bare` is the request without it.
+/// Returns the idempotency key: the request_id with a hash of the request. `request` must not have
+/// its request_id set.
 pub(super) fn request_key(
     id: &str,
-    bare: &impl prost::Message,
+    request: &impl prost::Message,
 ) -> Result<Option<RequestKey>, Status> {
     if id.len() as u64 > KEY_BYTES {
         let text = format!("{} bytes is too long: at most {KEY_BYTES} bytes", id.len());
         return Err(invalid_field("request_id", text));
     }
     if id.starts_with(PRODUCER_OFFSET_PREFIX) {
-        let text = format!("begins with {PRODUCER_OFFSET_PREFIX:?}, which no request_id does");
+        let text = format!("must not start with {PRODUCER_OFFSET_PREFIX:?}");
         return Err(invalid_field("request_id", text));
     }
     Ok((!id.is_empty()).then(|| RequestKey {
         id: id.to_owned(),
-        content_hash: content_hash(&bare.encode_to_vec()),
+        content_hash: content_hash(&request.encode_to_vec()),
     }))
 }
 
-/// The same for a verb whose request may look like that of another one.
+/// Returns the idempotency key of an RPC whose request may encode like that of another RPC: the hash
+/// includes the name of the RPC.
 pub(super) fn request_key_of(
-    verb: &str,
+    rpc: &str,
     id: &str,
-    bare: &impl prost::Message,
+    request: &impl prost::Message,
 ) -> Result<Option<RequestKey>, Status> {
-    let key = request_key(id, bare)?;
+    let key = request_key(id, request)?;
     Ok(key.map(|key| {
-        let content = [verb.as_bytes(), &key.content_hash.to_be_bytes()].concat();
+        let content = [rpc.as_bytes(), &key.content_hash.to_be_bytes()].concat();
         RequestKey { content_hash: content_hash(&content), ..key }
     }))
 }
 
-/// A job as its caller described it.
+/// Converts the specification of a new job.
 pub(super) fn new_job(path: &str, spec: Option<wire::JobSpec>) -> Result<NewJob, Status> {
-    let Some(spec) = spec else { return Err(invalid_field(path, "is not set")) };
+    let Some(spec) = spec else { return Err(invalid_field(path, "is required")) };
     let field = |name: &str| format!("{path}.{name}");
     let retry = spec.retry.unwrap_or_default();
     let mut new = NewJob {
         queue: spec.queue,
         kind: spec.kind,
-        // A slice would keep the whole receive buffer of the connection alive.
+        // Copied, since a slice would keep the receive buffer of the connection alive.
         payload: bytes::Bytes::copy_from_slice(&spec.payload),
         content_type: spec.content_type,
         priority: spec.priority,
         run_at: time(&field("run_at"), spec.run_at)?,
-        delay_ms: span(&field("delay"), spec.delay)?,
+        delay_ms: duration(&field("delay"), spec.delay)?,
         start_deadline: time(&field("start_deadline"), spec.start_deadline)?,
-        run_timeout_ms: span(&field("run_timeout"), spec.run_timeout)?,
+        run_timeout_ms: duration(&field("run_timeout"), spec.run_timeout)?,
         max_attempts: retry.max_attempts,
-        backoff: match known(&field("retry.backoff"), retry.backoff)? {
+        backoff: match enum_value(&field("retry.backoff"), retry.backoff)? {
             wire::BackoffKind::Unspecified => None,
             wire::BackoffKind::Fixed => Some(Backoff::Fixed),
             wire::BackoffKind::Exponential => Some(Backoff::Exponential),
         },
-        retry_base_ms: span(&field("retry.base"), retry.base)?,
-        retry_cap_ms: span(&field("retry.cap"), retry.cap)?,
-        jitter: match known(&field("retry.jitter"), retry.jitter)? {
+        retry_base_ms: duration(&field("retry.base"), retry.base)?,
+        retry_cap_ms: duration(&field("retry.cap"), retry.cap)?,
+        jitter: match enum_value(&field("retry.jitter"), retry.jitter)? {
             wire::Jitter::Unspecified => None,
             wire::Jitter::None => Some(Jitter::None),
             wire::Jitter::Full => Some(Jitter::Full),
         },
         labels: spec.labels.into_iter().collect(),
         depends_on: spec.depends_on,
-        on_dependency_failure: match known(
+        on_dependency_failure: match enum_value(
             &field("on_dependency_failure"),
             spec.on_dependency_failure,
         )? {
@@ -169,13 +171,13 @@ pub(super) fn new_job(path: &str, spec: Option<wire::JobSpec>) -> Result<NewJob,
             wire::DependencyFailurePolicy::Cancel => Some(DependencyFailure::Cancel),
             wire::DependencyFailurePolicy::Run => Some(DependencyFailure::Run),
         },
-        on_lost: match known(&field("on_lost"), spec.on_lost)? {
+        on_lost: match enum_value(&field("on_lost"), spec.on_lost)? {
             wire::LostPolicy::Unspecified => None,
             wire::LostPolicy::Retry => Some(OnLost::Retry),
             wire::LostPolicy::Fail => Some(OnLost::Fail),
         },
         traceparent: spec.traceparent,
-        cancel_grace_ms: span(&field("cancel_grace"), spec.cancel_grace)?,
+        cancel_grace_ms: duration(&field("cancel_grace"), spec.cancel_grace)?,
         ack: ack(&field("ack"), spec.ack)?,
         ..NewJob::default()
     };
@@ -185,9 +187,9 @@ pub(super) fn new_job(path: &str, spec: Option<wire::JobSpec>) -> Result<NewJob,
     Ok(new)
 }
 
-/// How safe a change must be; none where that is for the server to say.
+/// Converts a durability level. Returns `None` if the server's default applies.
 pub(super) fn ack(field: &str, number: i32) -> Result<Option<Ack>, Status> {
-    Ok(match known(field, number)? {
+    Ok(match enum_value(field, number)? {
         wire::AckLevel::Unspecified => None,
         wire::AckLevel::Store => Some(Ack::Store),
         wire::AckLevel::Replicated => Some(Ack::Replicated),
@@ -197,26 +199,26 @@ pub(super) fn ack(field: &str, number: i32) -> Result<Option<Ack>, Status> {
 
 fn set_unique(path: &str, new: &mut NewJob, unique: wire::Unique) -> Result<(), Status> {
     new.unique_key = Some(unique.key);
-    new.unique_scope = match known(&format!("{path}.unique.scope"), unique.scope)? {
+    new.unique_scope = match enum_value(&format!("{path}.unique.scope"), unique.scope)? {
         wire::UniqueScope::Unspecified => None,
         wire::UniqueScope::Kind => Some(UniqueScope::Kind),
         wire::UniqueScope::Queue => Some(UniqueScope::Queue),
     };
-    new.unique_mode = match known(&format!("{path}.unique.mode"), unique.mode)? {
+    new.unique_mode = match enum_value(&format!("{path}.unique.mode"), unique.mode)? {
         wire::UniqueMode::Unspecified => None,
         wire::UniqueMode::ReturnExisting => Some(UniqueMode::ReturnExisting),
         wire::UniqueMode::Reject => Some(UniqueMode::Reject),
         wire::UniqueMode::ReplacePending => Some(UniqueMode::ReplacePending),
         wire::UniqueMode::Debounce => Some(UniqueMode::Debounce),
     };
-    new.unique_ttl_ms = span(&format!("{path}.unique.ttl"), unique.ttl)?;
+    new.unique_ttl_ms = duration(&format!("{path}.unique.ttl"), unique.ttl)?;
     Ok(())
 }
 
 fn state(field: &str, number: i32) -> Result<State, Status> {
-    Ok(match known(field, number)? {
+    Ok(match enum_value(field, number)? {
         wire::JobState::Unspecified => {
-            return Err(invalid_field(field, "is unspecified: name a state"));
+            return Err(invalid_field(field, "must not be unspecified"));
         }
         wire::JobState::Scheduled => State::Scheduled,
         wire::JobState::Blocked => State::Blocked,
@@ -244,7 +246,8 @@ pub(super) fn filter(filter: Option<wire::JobFilter>) -> Result<Filter, Status> 
     })
 }
 
-/// The same, of what the caller may see. A queue that is named must be within.
+/// Converts a filter and restricts it to the queues of the caller. The caller must reach each queue
+/// that the filter names.
 pub(super) fn filter_of(
     filter: Option<wire::JobFilter>,
     caller: &Caller,
@@ -256,15 +259,15 @@ pub(super) fn filter_of(
     Ok(Filter { within: caller.scopes().clone(), ..filter })
 }
 
-/// What is done to each job of a filter.
+/// Converts the action of a Bulk request.
 pub(super) fn bulk_action(action: i32, reason: &str) -> Result<BulkAction, Status> {
     if reason.len() as u64 > KEY_BYTES {
         let text = format!("{} bytes is too long: at most {KEY_BYTES}", reason.len());
         return Err(invalid_field("reason", text));
     }
-    Ok(match known("action", action)? {
+    Ok(match enum_value("action", action)? {
         wire::BulkAction::Unspecified => {
-            return Err(invalid_field("action", "is unspecified: name an action"));
+            return Err(invalid_field("action", "must not be unspecified"));
         }
         wire::BulkAction::Cancel => BulkAction::Cancel { reason: reason.into() },
         wire::BulkAction::Retry => BulkAction::Retry,
@@ -272,7 +275,7 @@ pub(super) fn bulk_action(action: i32, reason: &str) -> Result<BulkAction, Statu
     })
 }
 
-/// What a bulk action is about, for the audit trail.
+/// Describes a Bulk request for the audit log.
 pub(super) fn bulk_target(request: &wire::BulkRequest) -> String {
     let action = request.action().as_str_name().trim_start_matches("BULK_ACTION_");
     let filter = request.filter.clone().unwrap_or_default();
@@ -283,30 +286,30 @@ pub(super) fn bulk_target(request: &wire::BulkRequest) -> String {
     if request.dry_run {
         target.push_str(" (dry run)");
     }
-    for (word, names) in [
+    for (field, names) in [
         ("queues", filter.queues.join(",")),
         ("kinds", filter.kinds.join(",")),
         ("states", states.collect::<Vec<_>>().join(",")),
         ("labels", labels.join(",")),
     ] {
         if !names.is_empty() {
-            target.push_str(&format!(" {word}={names}"));
+            target.push_str(&format!(" {field}={names}"));
         }
     }
     target
 }
 
-/// A page size with its default for 0.
-pub(super) fn page_size(asked: i32, default: u64) -> Result<usize, Status> {
+/// Checks a page size and replaces 0 by the default.
+pub(super) fn page_size(requested: i32, default: u64) -> Result<usize, Status> {
     let max = sentinel_domain::limits::PAGE_MAX;
-    match u64::try_from(asked) {
+    match u64::try_from(requested) {
         Ok(0) => Ok(default as usize),
         Ok(size) if size <= max => Ok(size as usize),
-        _ => Err(invalid_field("page_size", format!("{asked} is out of range: 0..={max}"))),
+        _ => Err(invalid_field("page_size", format!("{requested} is out of range: 0..={max}"))),
     }
 }
 
-/// Which settings an update of a queue changes.
+/// The fields of a queue that an update changes.
 #[derive(Clone, Copy)]
 pub(super) struct QueueMask {
     pub(super) order: bool,
@@ -318,34 +321,34 @@ pub(super) struct QueueMask {
 pub(super) fn queue_mask(mask: Option<FieldMask>) -> Result<QueueMask, Status> {
     let paths = mask.unwrap_or_default().paths;
     let all = paths.is_empty() || paths == ["*"];
-    let mut named =
+    let mut mask =
         QueueMask { order: all, priority_boost: all, description: all, index_paths: all };
     for path in paths.iter().filter(|_| !all) {
         match path.as_str() {
-            "order" => named.order = true,
-            "priority_boost" => named.priority_boost = true,
-            "description" => named.description = true,
-            "index_paths" => named.index_paths = true,
+            "order" => mask.order = true,
+            "priority_boost" => mask.priority_boost = true,
+            "description" => mask.description = true,
+            "index_paths" => mask.index_paths = true,
             other => {
                 let text =
-                    format!("{other:?} is none of order, priority_boost, description, index_paths");
+                    format!("{other:?} is not one of order, priority_boost, description, index_paths");
                 return Err(invalid_field("update_mask", text));
             }
         }
     }
-    Ok(named)
+    Ok(mask)
 }
 
-/// The fields of a spec that a mask names.
+/// Converts the fields of a specification that a mask names.
 pub(super) fn new_values(
     spec: Option<wire::JobSpec>,
     mask: Option<FieldMask>,
 ) -> Result<SpecUpdate, Status> {
-    let Some(spec) = spec else { return Err(invalid_field("spec", "is not set")) };
+    let Some(spec) = spec else { return Err(invalid_field("spec", "is required")) };
     let paths = mask.unwrap_or_default().paths;
     let all = "priority, run_at, labels, payload, content_type";
     if paths.is_empty() {
-        return Err(invalid_field("update_mask", format!("is empty: name some of {all}")));
+        return Err(invalid_field("update_mask", format!("is empty; allowed: {all}")));
     }
     let mut values = SpecUpdate::default();
     for path in &paths {
@@ -356,7 +359,7 @@ pub(super) fn new_values(
             "payload" => values.payload = Some(bytes::Bytes::copy_from_slice(&spec.payload)),
             "content_type" => values.content_type = Some(spec.content_type.clone()),
             other => {
-                let text = format!("{other:?} is none of {all}");
+                let text = format!("{other:?} is not one of {all}");
                 return Err(invalid_field("update_mask", text));
             }
         }
@@ -365,16 +368,16 @@ pub(super) fn new_values(
 }
 
 pub(super) fn queue(queue: Option<admin::Queue>) -> Result<Queue, Status> {
-    let queue = queue.ok_or_else(|| invalid_field("queue", "is not set"))?;
+    let queue = queue.ok_or_else(|| invalid_field("queue", "is required"))?;
     let mut declared = Queue::with_defaults(queue.name.into(), 0);
     declared.description = queue.description.into();
     declared.index_paths = queue.index_paths.into_iter().map(Into::into).collect();
-    declared.order = match known("queue.order", queue.order)? {
+    declared.order = match enum_value("queue.order", queue.order)? {
         admin::QueueOrder::Unspecified | admin::QueueOrder::Aging => QueueOrder::Aging,
         admin::QueueOrder::Strict => QueueOrder::Strict,
     };
-    if let Some(boost) = span("queue.priority_boost", queue.priority_boost)? {
-        // A negative duration is as far out of range as 0.
+    if let Some(boost) = duration("queue.priority_boost", queue.priority_boost)? {
+        // A negative duration becomes 0, which is out of range, too.
         declared.priority_boost_ms = u64::try_from(boost).unwrap_or(0);
     }
     Ok(declared)

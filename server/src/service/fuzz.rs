@@ -1,5 +1,5 @@
-//! Messages of any bytes: a request is refused with its field and a status that fits into
-//! headers, or it is a job that keeps every rule.
+//! Fuzz tests of requests. Arbitrary bytes either decode into a job that satisfies all invariants or
+//! are rejected with the name of the field and a status that fits into headers.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use sentinel_proto::codec::check;
 use sentinel_proto::jobs::v1 as jobs;
 use sentinel_proto::workers::v1 as workers;
 use sentinel_proto::workers::v1::session_request::Frame;
-use sentinel_store::codec::{Names, decode_spec, encode_spec};
+use sentinel_store::codec::{NamePool, decode_spec, encode_spec};
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
 
@@ -21,17 +21,17 @@ use super::{from_wire, worker::from_any_frame};
 const DIR: &str = env!("CARGO_MANIFEST_DIR");
 const NOW: i64 = 1_800_000_000_000;
 
-/// A message in memory is at most so many times as large as in bytes, once its items were
-/// counted. Inputs are short here: 4 KiB of empty items are within every count.
-const TIMES: usize = 2_048;
+/// Maximum ratio of a decoded message's memory to its encoded size, after the number of its items was
+/// checked. It is high because inputs are short: 4 KiB of empty items pass every check.
+const MAX_EXPANSION: usize = 2_048;
 
 fn decode<M: Message + Default + 'static>(bytes: &[u8]) -> Option<M> {
     check::<M>(bytes).ok()?;
-    within(16_384 + TIMES * bytes.len(), || M::decode(bytes)).ok()
+    within(16_384 + MAX_EXPANSION * bytes.len(), || M::decode(bytes)).ok()
 }
 
-/// What every refusal has.
-fn is_precise(status: &Status) {
+/// Checks the status of a rejected request.
+fn assert_rejection(status: &Status) {
     assert_eq!(status.code(), Code::InvalidArgument, "{status:?}");
     let info = status.get_details_error_info().expect("every error has an ErrorInfo");
     if info.reason == "INVALID_FIELD" {
@@ -42,31 +42,31 @@ fn is_precise(status: &Status) {
     assert!(bytes < 8_000, "{bytes} bytes of headers");
 }
 
-fn judged<T>(answer: Result<T, Status>) -> Option<T> {
-    answer.inspect_err(is_precise).ok()
+fn checked<T>(result: Result<T, Status>) -> Option<T> {
+    result.inspect_err(assert_rejection).ok()
 }
 
-fn admitted(path: &str, spec: Option<jobs::JobSpec>) -> usize {
-    let Some(new) = judged(from_wire::new_job(path, spec)) else { return 1 };
+fn check_spec(path: &str, spec: Option<jobs::JobSpec>) -> usize {
+    let Some(new) = checked(from_wire::new_job(path, spec)) else { return 1 };
     let spec = match new.into_spec(path, "me", NOW, PAYLOAD_BYTES) {
         Ok(spec) => spec,
         Err(found) => {
-            is_precise(&super::status::invalid(found));
+            assert_rejection(&super::status::invalid(found));
             return 2;
         }
     };
     let stored = encode_spec(&spec);
-    assert_eq!(decode_spec(stored, &mut Names::default()).as_ref(), Ok(&spec));
+    assert_eq!(decode_spec(stored, &mut NamePool::default()).as_ref(), Ok(&spec));
     assert!((1..=NAME_BYTES).contains(&(spec.queue.len() as u64)));
     let job = initial_state(JobId::from_u128(1), Arc::new(spec), &[], NOW);
     assert_eq!(invariant::violated(&job), Vec::<&str>::new());
     next_deadline(&job);
-    let shown = super::to_wire::job(&job, super::to_wire::Parts::Full);
+    let shown = super::to_wire::job(&job, super::to_wire::JobDetail::Full);
     assert!(shown.created_at.is_some_and(|at| at.nanos >= 0));
     3
 }
 
-fn sound_spec() -> jobs::JobSpec {
+fn valid_spec() -> jobs::JobSpec {
     let second = Some(prost_types::Duration { seconds: 1, nanos: 0 });
     jobs::JobSpec {
         queue: "mail".into(),
@@ -91,11 +91,11 @@ const ENQUEUE: Target = Target {
     name: "enqueue_request",
     check: |bytes| {
         let Some(request) = decode::<jobs::EnqueueRequest>(bytes) else { return 0 };
-        judged(from_wire::actor(&request.actor));
-        if let Some(Some(key)) = judged(from_wire::request_key(&request.request_id, &())) {
+        checked(from_wire::actor(&request.actor));
+        if let Some(Some(key)) = checked(from_wire::request_key(&request.request_id, &())) {
             assert!((1..=KEY_BYTES).contains(&(key.id.len() as u64)));
         }
-        admitted("spec", request.spec)
+        check_spec("spec", request.spec)
     },
     seeds: || {
         let request =
@@ -105,10 +105,10 @@ const ENQUEUE: Target = Target {
             delay: Some(prost_types::Duration { seconds: i64::MIN, nanos: i32::MAX }),
             priority: u32::MAX,
             on_lost: -1,
-            ..sound_spec()
+            ..valid_spec()
         };
         vec![
-            ("sound", request(Some(sound_spec())).encode_to_vec()),
+            ("sound", request(Some(valid_spec())).encode_to_vec()),
             ("odd-numbers", request(Some(odd)).encode_to_vec()),
             ("no-spec", request(None).encode_to_vec()),
         ]
@@ -121,16 +121,16 @@ const BATCH: Target = Target {
     check: |bytes| {
         let Some(request) = decode::<jobs::EnqueueBatchRequest>(bytes) else { return 0 };
         let specs = request.specs.into_iter().enumerate();
-        specs.map(|(at, spec)| admitted(&format!("specs[{at}]"), Some(spec))).max().unwrap_or(1)
+        specs.map(|(at, spec)| check_spec(&format!("specs[{at}]"), Some(spec))).max().unwrap_or(1)
     },
     seeds: || {
         let of = |specs| jobs::EnqueueBatchRequest { specs, ..Default::default() }.encode_to_vec();
         let empty = vec![jobs::JobSpec::default(); 500];
-        vec![("two", of(vec![sound_spec(), sound_spec()])), ("five-hundred-empty", of(empty))]
+        vec![("two", of(vec![valid_spec(), valid_spec()])), ("five-hundred-empty", of(empty))]
     },
 };
 
-/// List and Watch have it, Watch under another number.
+/// List and Watch have a filter, with different field numbers.
 const FILTER: Target = Target {
     manifest_dir: DIR,
     name: "list_request",
@@ -139,14 +139,14 @@ const FILTER: Target = Target {
             && let Some(jobs::watch_request::Selector::Jobs(ids)) = watch.selector
         {
             for id in &ids.ids {
-                judged(from_wire::job_id("jobs.ids", id));
+                checked(from_wire::job_id("jobs.ids", id));
             }
         }
         let Some(request) = decode::<jobs::ListRequest>(bytes) else { return 0 };
-        judged(from_wire::page_size(request.page_size, 50)).inspect(|size| {
+        checked(from_wire::page_size(request.page_size, 50)).inspect(|size| {
             assert!((1..=1_000).contains(size));
         });
-        let Some(filter) = judged(from_wire::filter(request.filter)) else { return 1 };
+        let Some(filter) = checked(from_wire::filter(request.filter)) else { return 1 };
         let times = [filter.created_after, filter.created_before];
         for at in times.into_iter().flatten() {
             assert!((TIME_RANGE_MS.0..=TIME_RANGE_MS.1).contains(&at));
@@ -155,7 +155,7 @@ const FILTER: Target = Target {
         if found.is_empty() {
             return 3;
         }
-        is_precise(&super::status::invalid(found));
+        assert_rejection(&super::status::invalid(found));
         2
     },
     seeds: || {
@@ -189,7 +189,7 @@ const FILTER: Target = Target {
     },
 };
 
-fn accepted(frame: &FromWorker) -> usize {
+fn check_frame(frame: &FromWorker) -> usize {
     match frame {
         FromWorker::Credit { jobs, bytes } => {
             assert!(*jobs <= 100_000 && bytes.is_none_or(|bytes| bytes > 0));
@@ -213,16 +213,16 @@ const SESSION: Target = Target {
     name: "session_frame",
     check: |bytes| {
         let Some(request) = decode::<workers::SessionRequest>(bytes) else { return 0 };
-        match judged(from_any_frame(request)) {
+        match checked(from_any_frame(request)) {
             None => 1,
             Some(None) => 2,
-            Some(Some(frame)) => accepted(&frame),
+            Some(Some(frame)) => check_frame(&frame),
         }
     },
     seeds: session_seeds,
 };
 
-/// One report of each outcome.
+/// Returns one report per outcome.
 fn report_items(lease: &Option<workers::Lease>) -> Vec<workers::ReportItem> {
     use workers::report_item::Outcome;
     let failed = workers::Failed {

@@ -1,4 +1,4 @@
-//! IngestService: the stream of a producer, carried between the wire and the engine.
+//! Implements IngestService: connects the stream of a producer to the engine.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -11,7 +11,7 @@ use sentinel_engine::{
 };
 use sentinel_proto::jobs::v1 as wire;
 use sentinel_proto::jobs::v1::ingest_request::Frame;
-use sentinel_proto::jobs::v1::ingest_response::Frame as Told;
+use sentinel_proto::jobs::v1::ingest_response::Frame as ResponseFrame;
 use sentinel_proto::jobs::v1::ingest_service_server::IngestService;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
@@ -19,18 +19,18 @@ use tonic::{Code, Request, Response, Status, Streaming};
 use tonic_types::StatusExt;
 
 use super::from_wire;
-use super::job::{caller_trace, check_enqueue};
+use super::job::{request_traceparent, check_enqueue};
 use super::status::{to_status, invalid_field, reason_of};
 use crate::identity::Caller;
 use crate::telemetry::span::{batch_span, traceparent_for};
 
-/// A stream that does not begin with Start in this time is closed.
-const START_WITHIN: Duration = Duration::from_secs(5);
+/// How long a producer may take to send Start.
+const START_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Answers that may wait to be sent.
-const ANSWERS: usize = 16;
+/// Number of responses that are buffered for sending.
+const RESPONSE_BUFFER: usize = 16;
 
-/// IngestService on an engine.
+/// Implements IngestService.
 #[derive(Clone)]
 pub struct IngestApi {
     engine: Engine,
@@ -38,30 +38,30 @@ pub struct IngestApi {
     closing: CancellationToken,
 }
 
-/// What ends a stream from the side of its producer.
-type Fault = Arc<Mutex<Option<Status>>>;
+/// The invalid frame that ended a stream.
+type FrameError = Arc<Mutex<Option<Status>>>;
 
-/// What makes items of frames.
+/// Converts the frames of a producer into items.
 struct Incoming {
     frames: Streaming<wire::IngestRequest>,
-    fault: Fault,
+    frame_error: FrameError,
     engine: Engine,
     caller: Caller,
-    /// For jobs that bring none.
-    trace: String,
+    /// For jobs without a `traceparent`.
+    default_traceparent: String,
 }
 
 impl IngestApi {
-    /// Streams end when `closing` is cancelled.
+    /// Creates the service. Its streams close when `closing` is cancelled.
     pub fn new(engine: Engine, tasks: Tasks, closing: CancellationToken) -> Self {
         Self { engine, tasks, closing }
     }
 
-    /// From the first frame to the end of the stream. The error is the last thing that is sent.
+    /// Runs a stream until it closes. The error is sent as its status.
     async fn produce(
         self,
         mut incoming: Incoming,
-        answers: mpsc::Sender<IngestProgress>,
+        responses: mpsc::Sender<IngestProgress>,
     ) -> Result<(), Status> {
         let start = start(&mut incoming.frames).await?;
         let caller = incoming.caller.clone();
@@ -73,46 +73,47 @@ impl IngestApi {
             id: start.producer_id,
         };
         let ingest = self.engine.ingest(producer).await.map_err(to_status)?;
-        // The first answer; there is room for it.
-        let _ = answers.send(ingest.progress()).await;
-        let fault = incoming.fault.clone();
+        // The first response. The buffer is empty, so this does not wait.
+        let _ = responses.send(ingest.progress()).await;
+        let frame_error = incoming.frame_error.clone();
         let stop = self.closing.child_token();
-        let running = ingest.run(incoming.into_items(), answers, stop.clone());
+        let running = ingest.run(incoming.into_items(), responses, stop.clone());
         let mut running = std::pin::pin!(running);
         let ended = tokio::select! {
             ended = &mut running => ended,
-            // The layer ends what goes out; nothing more is committed under a key that is over.
-            over = caller.key_ended() => {
+            // The auth layer closes the outgoing half when the key ends; this stops further commits.
+            status = caller.key_ended() => {
                 stop.cancel();
                 let _ = running.await;
-                return Err(over);
+                return Err(status);
             }
         };
         ended.map_err(to_status)?;
-        let fault = fault.lock().unwrap_or_else(PoisonError::into_inner).take();
-        fault.map_or(Ok(()), Err)
+        let frame_error = frame_error.lock().unwrap_or_else(PoisonError::into_inner).take();
+        frame_error.map_or(Ok(()), Err)
     }
 }
 
 async fn start(frames: &mut Streaming<wire::IngestRequest>) -> Result<wire::IngestStart, Status> {
-    let first = tokio::time::timeout(START_WITHIN, frames.message()).await;
-    let first = first.map_err(|_| invalid_field("start", "did not come within 5 s"))?;
+    let first = tokio::time::timeout(START_TIMEOUT, frames.message()).await;
+    let first = first.map_err(|_| invalid_field("start", "was not sent within 5 s"))?;
     match first?.and_then(|frame| frame.frame) {
         Some(Frame::Start(start)) => Ok(start),
-        Some(Frame::Item(_)) => Err(invalid_field("item", "came before start")),
-        None => Err(invalid_field("start", "did not come")),
+        Some(Frame::Item(_)) => Err(invalid_field("item", "was sent before start")),
+        None => Err(invalid_field("start", "was not sent")),
     }
 }
 
 impl Incoming {
-    /// The items until the stream ends; a frame that makes no sense ends it too.
+    /// Returns the items. The stream ends at the first invalid frame, whose error is stored in
+    /// `frame_error`.
     fn into_items(self) -> impl stream::Stream<Item = IngestItem> + Send {
         stream::unfold(self, |mut this| async move {
             match this.next().await {
                 Ok(item) => Some((item?, this)),
                 Err(status) => {
-                    tracing::debug!(%status, "the stream of a producer ends");
-                    *this.fault.lock().unwrap_or_else(PoisonError::into_inner) = Some(status);
+                    tracing::debug!(%status, "producer stream closed");
+                    *this.frame_error.lock().unwrap_or_else(PoisonError::into_inner) = Some(status);
                     None
                 }
             }
@@ -123,28 +124,29 @@ impl Incoming {
         let Some(frame) = self.frames.message().await? else { return Ok(None) };
         let wire::IngestItem { offset, spec } = match frame.frame {
             Some(Frame::Item(item)) => item,
-            Some(Frame::Start(_)) => return Err(invalid_field("start", "came before")),
-            None => return Err(invalid_field("frame", "is not set: start or item")),
+            Some(Frame::Start(_)) => return Err(invalid_field("start", "was sent twice")),
+            None => return Err(invalid_field("frame", "is required: start or item")),
         };
         let bytes = spec.as_ref().map_or(0, |spec| spec.encoded_len() as u64);
         let new = match from_wire::new_job("spec", spec) {
             Ok(mut new) => match check_enqueue(&self.engine, &self.caller, "spec", &new).await {
                 Ok(()) => {
                     if new.traceparent.is_empty() {
-                        new.traceparent.clone_from(&self.trace);
+                        new.traceparent.clone_from(&self.default_traceparent);
                     }
                     Ok(new)
                 }
-                Err(status) => Err(of_item(status)?),
+                Err(status) => Err(to_item_error(status)?),
             },
-            Err(status) => Err(of_item(status)?),
+            Err(status) => Err(to_item_error(status)?),
         };
         Ok(Some(IngestItem { offset, bytes, new }))
     }
 }
 
-/// What refuses a single item, or what concerns the stream.
-fn of_item(status: Status) -> Result<ItemRefused, Status> {
+/// Converts a status into the error of one item. A status that concerns the whole stream is returned
+/// as an error.
+fn to_item_error(status: Status) -> Result<ItemRefused, Status> {
     if !matches!(status.code(), Code::InvalidArgument | Code::PermissionDenied) {
         return Err(status);
     }
@@ -168,32 +170,32 @@ fn refused(refused: Vec<RefusedItem>) -> Vec<wire::IngestRefused> {
     refused.into_iter().map(one).collect()
 }
 
-/// The first answer is Started.
-fn told(progress: IngestProgress, is_first: bool) -> wire::IngestResponse {
+/// Converts progress into a response. The first one is Started.
+fn to_response(progress: IngestProgress, is_first: bool) -> wire::IngestResponse {
     let IngestProgress { committed: committed_offset, refused: items } = progress;
     let refused = refused(items);
     let frame = if is_first {
-        Told::Started(wire::IngestStarted {
+        ResponseFrame::Started(wire::IngestStarted {
             committed_offset,
             window_items: INGEST_WINDOW_ITEMS as u32,
             window_bytes: INGEST_WINDOW_BYTES,
             refused,
         })
     } else {
-        Told::Committed(wire::IngestCommitted { committed_offset, refused })
+        ResponseFrame::Committed(wire::IngestCommitted { committed_offset, refused })
     };
     wire::IngestResponse { frame: Some(frame) }
 }
 
-/// The answers, then the error that ended the stream, if one did.
+/// Returns the responses, then the error that ended the stream, if any.
 fn outgoing(
-    answers: mpsc::Receiver<IngestProgress>,
+    responses: mpsc::Receiver<IngestProgress>,
     end: oneshot::Receiver<Result<(), Status>>,
 ) -> impl stream::Stream<Item = Result<wire::IngestResponse, Status>> + Send {
-    stream::unfold((true, Some((answers, end))), |(is_first, open)| async move {
-        let (mut answers, end) = open?;
-        if let Some(progress) = answers.recv().await {
-            return Some((Ok(told(progress, is_first)), (false, Some((answers, end)))));
+    stream::unfold((true, Some((responses, end))), |(is_first, open)| async move {
+        let (mut responses, end) = open?;
+        if let Some(progress) = responses.recv().await {
+            return Some((Ok(to_response(progress, is_first)), (false, Some((responses, end)))));
         }
         match end.await {
             Ok(Err(status)) => Some((Err(status), (false, None))),
@@ -211,21 +213,22 @@ impl IngestService for IngestApi {
         request: Request<Streaming<wire::IngestRequest>>,
     ) -> Result<Response<Self::IngestStream>, Status> {
         let caller = Caller::of(&request)?;
-        let trace = traceparent_for(&batch_span([]), &caller_trace(&request));
+        let default_traceparent =
+            traceparent_for(&batch_span([]), &request_traceparent(&request));
         let incoming = Incoming {
             frames: request.into_inner(),
-            fault: Arc::default(),
+            frame_error: Arc::default(),
             engine: self.engine.clone(),
             caller,
-            trace,
+            default_traceparent,
         };
-        let (told, answers) = mpsc::channel(ANSWERS);
+        let (sender, responses) = mpsc::channel(RESPONSE_BUFFER);
         let (ended, end) = oneshot::channel();
-        let produce = self.clone().produce(incoming, told);
+        let produce = self.clone().produce(incoming, sender);
         self.tasks.spawn("ingest", async move {
-            // Nobody listens when the producer has gone: then there is nobody to tell.
+            // Fails if the producer has disconnected.
             let _ = ended.send(produce.await);
         });
-        Ok(Response::new(outgoing(answers, end).boxed()))
+        Ok(Response::new(outgoing(responses, end).boxed()))
     }
 }

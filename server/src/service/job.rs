@@ -1,11 +1,11 @@
-//! JobService.
+//! Implements JobService.
 
 use futures_util::Stream;
 use futures_util::stream::{self, BoxStream, StreamExt, TryStreamExt};
 use sentinel_domain::limits::{BULK_DEFAULT, DEPENDENCIES, FILTER_NAMES, PAGE_DEFAULT};
 use sentinel_domain::{JobId, NewJob, UniqueScope};
 use sentinel_engine::{CancelOutcome, Engine, EngineError, OutputPage};
-use sentinel_ledger::{OutputPiece, PageRequest};
+use sentinel_ledger::{OutputChunk, PageRequest};
 use sentinel_proto::jobs::v1 as wire;
 use sentinel_proto::jobs::v1::job_service_server::JobService;
 use tokio_util::sync::CancellationToken;
@@ -13,12 +13,12 @@ use tonic::{Request, Response, Status};
 use tracing::Instrument;
 
 use super::status::{to_status, invalid_field, shutting_down};
-use super::to_wire::{self, Parts};
+use super::to_wire::{self, JobDetail};
 use super::{from_wire, watch};
 use crate::identity::Caller;
 use crate::telemetry::span::{JobSpan, batch_span, enqueue_span, record_job_id, traceparent_for};
 
-/// JobService on an engine.
+/// Implements JobService.
 #[derive(Clone)]
 pub struct JobApi {
     engine: Engine,
@@ -26,15 +26,15 @@ pub struct JobApi {
 }
 
 impl JobApi {
-    /// Streams end when `closing` is cancelled.
+    /// Creates the service. Its streams close when `closing` is cancelled.
     pub fn new(engine: Engine, closing: CancellationToken) -> Self {
         Self { engine, closing }
     }
 }
 
-type Streamed<T> = Result<Response<BoxStream<'static, Result<T, Status>>>, Status>;
+type StreamResult<T> = Result<Response<BoxStream<'static, Result<T, Status>>>, Status>;
 
-/// Ends a stream with UNAVAILABLE when the server closes, so that its reader goes elsewhere.
+/// Ends a stream with SHUTTING_DOWN when the server shuts down, so that its client reconnects.
 fn until_closing<T: Send + 'static>(
     items: impl Stream<Item = Result<T, Status>> + Send + 'static,
     closing: CancellationToken,
@@ -53,14 +53,16 @@ fn until_closing<T: Send + 'static>(
     .boxed()
 }
 
-pub(super) fn caller_trace<T>(request: &Request<T>) -> String {
+/// Returns the `traceparent` header of a request.
+pub(super) fn request_traceparent<T>(request: &Request<T>) -> String {
     let header = request.metadata().get("traceparent");
     header.and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned()
 }
 
-/// Refuses a job in a queue that the caller does not reach, one that could meet a job of such a
-/// queue by its unique key, and one that waits for such a job: that would tell when it ends. A
-/// job that is not there is refused in the same way.
+/// Checks that the caller may enqueue a job. The key must reach the job's queue and the queues of its
+/// dependencies. A unique key must be scoped to the queue: with another scope, the job that holds the
+/// key may be in any queue and would be shown or replaced. A missing dependency and one that the
+/// caller may not access get the same error.
 pub(super) async fn check_enqueue(
     engine: &Engine,
     caller: &Caller,
@@ -72,8 +74,7 @@ pub(super) async fn check_enqueue(
         return Ok(());
     }
     if new.unique_key.is_some() && new.unique_scope != Some(UniqueScope::Queue) {
-        // The job that has the key may be anywhere: it would be shown, or replaced.
-        let text = "must be UNIQUE_SCOPE_QUEUE: the key of the caller does not reach all queues";
+        let text = "must be UNIQUE_SCOPE_QUEUE, because the API key does not reach all queues";
         return Err(invalid_field(&format!("{path}.unique.scope"), text));
     }
     if new.depends_on.is_empty() {
@@ -98,7 +99,7 @@ impl JobService for JobApi {
         &self,
         request: Request<wire::EnqueueRequest>,
     ) -> Result<Response<wire::EnqueueResponse>, Status> {
-        let trace = caller_trace(&request);
+        let trace = request_traceparent(&request);
         let caller = Caller::of(&request)?;
         let mut request = request.into_inner();
         let request_id = std::mem::take(&mut request.request_id);
@@ -115,7 +116,7 @@ impl JobService for JobApi {
         let enqueued = enqueued.await.map_err(to_status)?;
         record_job_id(&span, &enqueued.job.id.to_string());
         Ok(Response::new(wire::EnqueueResponse {
-            job: Some(to_wire::job(&enqueued.job, Parts::Basic)),
+            job: Some(to_wire::job(&enqueued.job, JobDetail::Basic)),
             deduplicated: enqueued.deduplicated,
         }))
     }
@@ -124,7 +125,7 @@ impl JobService for JobApi {
         &self,
         request: Request<wire::EnqueueBatchRequest>,
     ) -> Result<Response<wire::EnqueueBatchResponse>, Status> {
-        let trace = caller_trace(&request);
+        let trace = request_traceparent(&request);
         let caller = Caller::of(&request)?;
         let mut request = request.into_inner();
         let request_id = std::mem::take(&mut request.request_id);
@@ -137,7 +138,7 @@ impl JobService for JobApi {
             check_enqueue(&self.engine, &caller, &path, &new).await?;
             items.push(new);
         }
-        // An empty batch asked for no queue.
+        // An empty batch names no queue; this marks the scopes as checked.
         caller.scopes();
         let span = batch_span(items.iter().map(|new| new.queue.as_str()));
         let trace = traceparent_for(&span, &trace);
@@ -162,8 +163,8 @@ impl JobService for JobApi {
         if !caller.can_access(&job) {
             return Err(to_status(EngineError::JobNotFound(id)));
         }
-        let parts = Parts::of(request.view, Parts::Full);
-        Ok(Response::new(wire::GetResponse { job: Some(to_wire::job(&job, parts)) }))
+        let detail = JobDetail::of(request.view, JobDetail::Full);
+        Ok(Response::new(wire::GetResponse { job: Some(to_wire::job(&job, detail)) }))
     }
 
     async fn batch_get(
@@ -173,10 +174,10 @@ impl JobService for JobApi {
         let caller = Caller::of(&request)?;
         let request = request.into_inner();
         let ids = from_wire::job_ids("ids", &request.ids)?;
-        let parts = Parts::of(request.view, Parts::Basic);
-        let found = self.engine.batch_get(&ids, parts == Parts::Full).await.map_err(to_status)?;
-        let seen = found.into_iter().map(|job| job.filter(|job| caller.can_access(job)));
-        let results = ids.iter().zip(seen).map(|(id, job)| to_wire::found(*id, job, parts));
+        let detail = JobDetail::of(request.view, JobDetail::Basic);
+        let found = self.engine.batch_get(&ids, detail == JobDetail::Full).await.map_err(to_status)?;
+        let visible = found.into_iter().map(|job| job.filter(|job| caller.can_access(job)));
+        let results = ids.iter().zip(visible).map(|(id, job)| to_wire::batch_get_result(*id, job, detail));
         Ok(Response::new(wire::BatchGetResponse { results: results.collect() }))
     }
 
@@ -208,9 +209,9 @@ impl JobService for JobApi {
         let size = from_wire::page_size(request.page_size, PAGE_DEFAULT)?;
         let before = from_wire::page_token::<JobId>(&request.page_token)?;
         let page = self.engine.list(filter, before, size).await.map_err(to_status)?;
-        let parts = Parts::of(request.view, Parts::Basic);
+        let detail = JobDetail::of(request.view, JobDetail::Basic);
         Ok(Response::new(wire::ListResponse {
-            jobs: page.jobs.iter().map(|job| to_wire::job(job, parts)).collect(),
+            jobs: page.jobs.iter().map(|job| to_wire::job(job, detail)).collect(),
             next_page_token: page.next.map(|id| id.to_string()).unwrap_or_default(),
             as_of: Some(to_wire::timestamp(page.as_of)),
         }))
@@ -241,7 +242,7 @@ impl JobService for JobApi {
 
     type WatchStream = BoxStream<'static, Result<wire::WatchResponse, Status>>;
 
-    async fn watch(&self, request: Request<wire::WatchRequest>) -> Streamed<wire::WatchResponse> {
+    async fn watch(&self, request: Request<wire::WatchRequest>) -> StreamResult<wire::WatchResponse> {
         let caller = Caller::of(&request)?;
         let events = watch::open(&self.engine, &caller, request.into_inner()).await?;
         Ok(Response::new(until_closing(events, self.closing.clone())))
@@ -256,7 +257,7 @@ impl JobService for JobApi {
         caller.set_audit_details(&request.id, &request.request_id, &request.actor);
         let id = from_wire::job_id("id", &request.id)?;
         from_wire::actor(&request.actor)?;
-        // A cancel is safe to repeat by itself; its request_id is checked all the same.
+        // A cancel is idempotent and needs no idempotency record; the request_id is only validated.
         from_wire::request_key(&request.request_id, &())?;
         caller.check_job(&self.engine, id).await?;
         let actor = caller.actor(&request.actor);
@@ -265,9 +266,9 @@ impl JobService for JobApi {
         let outcome = match cancelled.outcome {
             CancelOutcome::Cancelled => wire::CancelOutcome::Cancelled,
             CancelOutcome::Requested => wire::CancelOutcome::Requested,
-            CancelOutcome::AlreadyFinal => wire::CancelOutcome::AlreadyFinal,
+            CancelOutcome::AlreadyTerminal => wire::CancelOutcome::AlreadyTerminal,
         };
-        let job = Some(to_wire::job(&cancelled.job, Parts::Basic));
+        let job = Some(to_wire::job(&cancelled.job, JobDetail::Basic));
         Ok(Response::new(wire::CancelResponse { outcome: outcome.into(), job }))
     }
 
@@ -284,7 +285,7 @@ impl JobService for JobApi {
         let id = from_wire::job_id("id", &request.id)?;
         caller.check_job(&self.engine, id).await?;
         let job = self.engine.retry(id, key).await.map_err(to_status)?;
-        Ok(Response::new(wire::RetryResponse { job: Some(to_wire::job(&job, Parts::Basic)) }))
+        Ok(Response::new(wire::RetryResponse { job: Some(to_wire::job(&job, JobDetail::Basic)) }))
     }
 
     async fn run_now(
@@ -300,7 +301,7 @@ impl JobService for JobApi {
         let id = from_wire::job_id("id", &request.id)?;
         caller.check_job(&self.engine, id).await?;
         let job = self.engine.run_now(id, key).await.map_err(to_status)?;
-        Ok(Response::new(wire::RunNowResponse { job: Some(to_wire::job(&job, Parts::Basic)) }))
+        Ok(Response::new(wire::RunNowResponse { job: Some(to_wire::job(&job, JobDetail::Basic)) }))
     }
 
     async fn update(
@@ -318,7 +319,7 @@ impl JobService for JobApi {
         let values = from_wire::new_values(request.spec, request.update_mask)?;
         let version = (request.version != 0).then_some(request.version);
         let job = self.engine.update(id, &values, version, key).await.map_err(to_status)?;
-        Ok(Response::new(wire::UpdateResponse { job: Some(to_wire::job(&job, Parts::Basic)) }))
+        Ok(Response::new(wire::UpdateResponse { job: Some(to_wire::job(&job, JobDetail::Basic)) }))
     }
 
     async fn delete(
@@ -368,7 +369,7 @@ impl JobService for JobApi {
     async fn read_logs(
         &self,
         request: Request<wire::ReadLogsRequest>,
-    ) -> Streamed<wire::ReadLogsResponse> {
+    ) -> StreamResult<wire::ReadLogsResponse> {
         let caller = Caller::of(&request)?;
         let request = request.into_inner();
         let id = from_wire::job_id("id", &request.id)?;
@@ -378,9 +379,9 @@ impl JobService for JobApi {
         let pages = stream::try_unfold(feed, |mut feed| async move {
             let Some(rows) = feed.next().await? else { return Ok::<_, EngineError>(None) };
             let lines = rows.iter().map(to_wire::log_line);
-            let parts = to_wire::in_parts(lines, rows.len()).into_iter();
-            let parts = parts.map(|lines| Ok(wire::ReadLogsResponse { lines }));
-            Ok(Some((stream::iter(parts), feed)))
+            let chunks = to_wire::in_chunks(lines, rows.len()).into_iter();
+            let chunks = chunks.map(|lines| Ok(wire::ReadLogsResponse { lines }));
+            Ok(Some((stream::iter(chunks), feed)))
         });
         let pages = pages.try_flatten().map(|page| page.map_err(to_status));
         Ok(Response::new(until_closing(pages, self.closing.clone())))
@@ -391,19 +392,19 @@ impl JobService for JobApi {
     async fn read_output(
         &self,
         request: Request<wire::ReadOutputRequest>,
-    ) -> Streamed<wire::ReadOutputResponse> {
+    ) -> StreamResult<wire::ReadOutputResponse> {
         let caller = Caller::of(&request)?;
         let request = request.into_inner();
         let id = from_wire::job_id("id", &request.id)?;
         caller.check_job(&self.engine, id).await?;
-        let named = |number: u32| (number != 0).then_some(number);
-        let of = (named(request.run), named(request.attempt));
-        let feed = self.engine.read_output(id, of, request.offset, request.follow);
+        let nonzero = |number: u32| (number != 0).then_some(number);
+        let selected = (nonzero(request.run), nonzero(request.attempt));
+        let feed = self.engine.read_output(id, selected, request.offset, request.follow);
         let pages = stream::try_unfold(feed.await.map_err(to_status)?, |mut feed| async move {
             let Some(page) = feed.next().await? else { return Ok::<_, EngineError>(None) };
             let OutputPage { run, attempt, pieces } = page;
             let pieces = pieces.into_iter().map(move |piece| {
-                let OutputPiece { offset, data, .. } = piece;
+                let OutputChunk { offset, data, .. } = piece;
                 let data = data.into();
                 Ok(wire::ReadOutputResponse { run, attempt, offset, data })
             });

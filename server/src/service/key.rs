@@ -1,4 +1,4 @@
-//! KeyService.
+//! Implements KeyService.
 
 use sentinel_domain::{ApiKey, KeyId, Millis, Role, Scopes};
 use sentinel_engine::Clock;
@@ -13,32 +13,32 @@ use crate::identity::{Caller, ApiKeys, CreateKeyError};
 /// KeyApi of a page when page_size is 0.
 const PAGE_DEFAULT: u64 = 100;
 
-/// KeyService on the keys of the installation.
+/// Implements KeyService.
 pub(crate) struct KeyApi {
     api_keys: ApiKeys,
     clock: Clock,
 }
 
 impl KeyApi {
-    /// On these keys.
+    /// Creates the service.
     pub(crate) fn new(api_keys: ApiKeys, clock: Clock) -> Self {
         Self { api_keys, clock }
     }
 }
 
-fn role(number: i32) -> Result<Role, Status> {
+fn role_from_wire(number: i32) -> Result<Role, Status> {
     match wire::Role::try_from(number) {
         Ok(wire::Role::Viewer) => Ok(Role::Viewer),
         Ok(wire::Role::Operator) => Ok(Role::Operator),
         Ok(wire::Role::Admin) => Ok(Role::Admin),
         Ok(wire::Role::Producer) => Ok(Role::Producer),
         Ok(wire::Role::Worker) => Ok(Role::Worker),
-        Ok(wire::Role::Unspecified) => Err(invalid_field("role", "is not set")),
-        Err(_) => Err(invalid_field("role", format!("{number} is not a value of this version"))),
+        Ok(wire::Role::Unspecified) => Err(invalid_field("role", "is required")),
+        Err(_) => Err(invalid_field("role", format!("{number} is not known to this version"))),
     }
 }
 
-const fn to_role(role: Role) -> wire::Role {
+const fn role_to_wire(role: Role) -> wire::Role {
     match role {
         Role::Viewer => wire::Role::Viewer,
         Role::Operator => wire::Role::Operator,
@@ -48,12 +48,12 @@ const fn to_role(role: Role) -> wire::Role {
     }
 }
 
-fn to_key(key: ApiKey) -> wire::Key {
+fn key_to_wire(key: ApiKey) -> wire::Key {
     let time = |at: Option<Millis>| at.map(to_wire::timestamp);
     wire::Key {
         id: key.id.to_string(),
         name: key.name.to_string(),
-        role: to_role(key.role).into(),
+        role: role_to_wire(key.role).into(),
         queues: key.scopes.patterns().iter().map(ToString::to_string).collect(),
         created_at: time(Some(key.created_at)),
         created_by: key.created_by,
@@ -63,8 +63,8 @@ fn to_key(key: ApiKey) -> wire::Key {
     }
 }
 
-/// Where a page begins: after a key, by time and id.
-fn after(token: &str) -> Result<Option<(Millis, KeyId)>, Status> {
+/// Parses the position of a page: creation time and id of the last key of the page before.
+fn parse_page_token(token: &str) -> Result<Option<(Millis, KeyId)>, Status> {
     if token.is_empty() {
         return Ok(None);
     }
@@ -72,8 +72,8 @@ fn after(token: &str) -> Result<Option<(Millis, KeyId)>, Status> {
         let (at, id) = token.split_once('.')?;
         Some((at.parse().ok()?, id.parse().ok()?))
     };
-    let wrong = || invalid_field("page_token", "is not the next_page_token of a page");
-    parse().map(Some).ok_or_else(wrong)
+    let invalid = || invalid_field("page_token", "is not a next_page_token");
+    parse().map(Some).ok_or_else(invalid)
 }
 
 #[tonic::async_trait]
@@ -89,7 +89,7 @@ impl KeyService for KeyApi {
             id: KeyId(0),
             secret_hash: [0; 32],
             name: request.name.into(),
-            role: role(request.role)?,
+            role: role_from_wire(request.role)?,
             scopes: Scopes::new(request.queues.into_iter().map(Into::into)),
             created_at: self.clock.now(),
             created_by: caller.actor("").into_owned(),
@@ -100,7 +100,7 @@ impl KeyService for KeyApi {
         match self.api_keys.create(key).await {
             Ok((credential, key)) => Ok(Response::new(wire::CreateKeyResponse {
                 credential: credential.reveal(),
-                key: Some(to_key(key)),
+                key: Some(key_to_wire(key)),
             })),
             Err(CreateKeyError::Engine(error)) => Err(to_status(error)),
             Err(full @ CreateKeyError::Full { .. }) => Err(too_many_keys(full.to_string())),
@@ -113,7 +113,7 @@ impl KeyService for KeyApi {
     ) -> Result<Response<wire::ListKeysResponse>, Status> {
         let request = request.into_inner();
         let size = from_wire::page_size(request.page_size, PAGE_DEFAULT)?;
-        let after = after(&request.page_token)?;
+        let after = parse_page_token(&request.page_token)?;
         let mut keys = self.api_keys.list().await.map_err(to_status)?;
         keys.retain(|key| after.is_none_or(|after| (key.created_at, key.id) < after));
         let has_more = keys.len() > size;
@@ -121,7 +121,7 @@ impl KeyService for KeyApi {
         let last = keys.last().filter(|_| has_more);
         let next_page_token = last.map(|key| format!("{}.{}", key.created_at, key.id));
         Ok(Response::new(wire::ListKeysResponse {
-            keys: keys.into_iter().map(to_key).collect(),
+            keys: keys.into_iter().map(key_to_wire).collect(),
             next_page_token: next_page_token.unwrap_or_default(),
         }))
     }
@@ -133,10 +133,10 @@ impl KeyService for KeyApi {
         let caller = Caller::of(&request)?;
         let request = request.into_inner();
         caller.set_audit_details(&request.id, "", "");
-        let wrong = |error: sentinel_domain::ParseKeyIdError| invalid_field("id", error.to_string());
-        let id: KeyId = request.id.parse().map_err(wrong)?;
+        let invalid = |error: sentinel_domain::ParseKeyIdError| invalid_field("id", error.to_string());
+        let id: KeyId = request.id.parse().map_err(invalid)?;
         let revoked = self.api_keys.revoke(id).await.map_err(to_status)?;
         let key = revoked.ok_or_else(|| key_not_found(id))?;
-        Ok(Response::new(wire::RevokeKeyResponse { key: Some(to_key(key)) }))
+        Ok(Response::new(wire::RevokeKeyResponse { key: Some(key_to_wire(key)) }))
     }
 }

@@ -1,4 +1,4 @@
-//! KindService.
+//! Implements KindService.
 
 use sentinel_domain::check_name;
 use sentinel_domain::limits::PAGE_DEFAULT;
@@ -10,14 +10,14 @@ use tonic::{Request, Response, Status};
 use super::status::{to_status, invalid, invalid_field};
 use super::{from_wire, to_wire};
 
-/// KindService on an engine.
+/// Implements KindService.
 #[derive(Clone)]
 pub struct KindApi {
     engine: Engine,
 }
 
 impl KindApi {
-    /// On an engine.
+    /// Creates the service.
     pub fn new(engine: Engine) -> Self {
         Self { engine }
     }
@@ -38,7 +38,7 @@ impl KindService for KindApi {
         let request = request.into_inner();
         let size = from_wire::page_size(request.page_size, PAGE_DEFAULT)?;
         if !request.page_token.is_empty() && !is_name(&request.page_token) {
-            return Err(invalid_field("page_token", "is not the next_page_token of a page"));
+            return Err(invalid_field("page_token", "is not a next_page_token"));
         }
         let page = self.engine.list_kinds(&request.page_token, size).await.map_err(to_status)?;
         let last = page.kinds.last().filter(|_| page.has_more);

@@ -1,4 +1,4 @@
-//! QueueService.
+//! Implements QueueService.
 
 use sentinel_domain::{Queue, QueueMode, check_name};
 use sentinel_engine::Engine;
@@ -10,22 +10,22 @@ use super::status::{to_status, invalid_field};
 use super::{from_wire, to_wire};
 use crate::identity::Caller;
 
-/// Queues of a page when page_size is 0.
+/// The page size if `page_size` is 0.
 const PAGE_DEFAULT: u64 = 100;
 
-/// QueueService on an engine.
+/// Implements QueueService.
 #[derive(Clone)]
 pub struct QueueApi {
     engine: Engine,
 }
 
 impl QueueApi {
-    /// On an engine.
+    /// Creates the service.
     pub fn new(engine: Engine) -> Self {
         Self { engine }
     }
 
-    async fn turn(
+    async fn set_mode(
         &self,
         caller: &Caller,
         (name, actor): (&str, &str),
@@ -79,9 +79,9 @@ impl QueueService for QueueApi {
         let mut found = Vec::new();
         after.inspect(|token| check_name(&mut found, "page_token", token));
         if !found.is_empty() {
-            return Err(invalid_field("page_token", "is not the next_page_token of a page"));
+            return Err(invalid_field("page_token", "is not a next_page_token"));
         }
-        // One more than asked for tells whether there is another page.
+        // One more than requested shows whether there is a further page.
         let mut queues =
             self.engine.list_queues(caller.scopes(), after, size + 1).await.map_err(to_status)?;
         let has_more = queues.len() > size;
@@ -128,7 +128,7 @@ impl QueueService for QueueApi {
     ) -> Result<Response<wire::PauseQueueResponse>, Status> {
         let caller = Caller::of(&request)?;
         let wire::PauseQueueRequest { name, actor } = request.into_inner();
-        let queue = self.turn(&caller, (&name, &actor), QueueMode::Paused).await?;
+        let queue = self.set_mode(&caller, (&name, &actor), QueueMode::Paused).await?;
         Ok(Response::new(wire::PauseQueueResponse { queue }))
     }
 
@@ -138,7 +138,7 @@ impl QueueService for QueueApi {
     ) -> Result<Response<wire::DrainQueueResponse>, Status> {
         let caller = Caller::of(&request)?;
         let wire::DrainQueueRequest { name, actor } = request.into_inner();
-        let queue = self.turn(&caller, (&name, &actor), QueueMode::Draining).await?;
+        let queue = self.set_mode(&caller, (&name, &actor), QueueMode::Draining).await?;
         Ok(Response::new(wire::DrainQueueResponse { queue }))
     }
 
@@ -148,7 +148,7 @@ impl QueueService for QueueApi {
     ) -> Result<Response<wire::ResumeQueueResponse>, Status> {
         let caller = Caller::of(&request)?;
         let wire::ResumeQueueRequest { name, actor } = request.into_inner();
-        let queue = self.turn(&caller, (&name, &actor), QueueMode::Open).await?;
+        let queue = self.set_mode(&caller, (&name, &actor), QueueMode::Open).await?;
         Ok(Response::new(wire::ResumeQueueResponse { queue }))
     }
 }

@@ -1,4 +1,4 @@
-//! WorkerRegistryService.
+//! Implements WorkerRegistryService.
 
 use sentinel_domain::WorkerId;
 use sentinel_engine::Engine;
@@ -10,17 +10,17 @@ use super::status::{to_status, invalid_field};
 use super::{from_wire, to_wire};
 use crate::identity::Caller;
 
-/// Workers of a page when page_size is 0.
+/// The page size if `page_size` is 0.
 const PAGE_DEFAULT: u64 = 100;
 
-/// WorkerRegistryService on an engine.
+/// Implements WorkerRegistryService.
 #[derive(Clone)]
 pub struct WorkerRegistryApi {
     engine: Engine,
 }
 
 impl WorkerRegistryApi {
-    /// On an engine.
+    /// Creates the service.
     pub fn new(engine: Engine) -> Self {
         Self { engine }
     }
@@ -51,7 +51,7 @@ impl WorkerRegistryService for WorkerRegistryApi {
         caller.set_audit_details(&request.id, "", &request.actor);
         from_wire::actor(&request.actor)?;
         let id = request.id.parse::<WorkerId>().map_err(|_| {
-            let shown = from_wire::shown(&request.id);
+            let shown = from_wire::truncated(&request.id);
             invalid_field("id", format!("{shown:?} is not a UUID"))
         })?;
         let worker = self.engine.drain_worker(id).await.map_err(to_status)?;

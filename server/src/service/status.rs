@@ -1,5 +1,5 @@
-//! The one table from errors to answers: gRPC code, reason to branch on, and what else the
-//! caller needs. docs/errors.md is rendered from [`CATALOGUE`].
+//! Maps errors to gRPC statuses: the code, the reason that clients branch on, and the details.
+//! docs/errors.md is generated from [`CATALOGUE`].
 
 use std::time::Duration;
 
@@ -15,18 +15,18 @@ use super::to_wire;
 /// The `domain` of every ErrorInfo.
 pub const DOMAIN: &str = "sentinel";
 
-/// A status travels in headers, twice in part, and clients take 8 KiB of those by default: a
-/// longer one would reach them as an error of the transport, without its reason.
+/// Maximum length of a message. A status is sent in HTTP/2 headers, the message twice, and clients
+/// accept 8 KiB of headers by default. A longer one would arrive as a transport error without reason.
 const MESSAGE_BYTES: usize = 1_024;
 
-/// Fields at fault with their descriptions.
+/// Maximum total length of field violations.
 const VIOLATIONS_BYTES: usize = 2_048;
 
-/// A reason that callers may branch on.
+/// A reason that clients can branch on.
 pub struct Reason {
     pub name: &'static str,
     pub code: Code,
-    /// Other details that come with it.
+    /// The other details of the status.
     pub details: &'static str,
     pub meaning: &'static str,
     pub remedy: &'static str,
@@ -42,135 +42,135 @@ macro_rules! catalogue {
             remedy: $remedy,
         };)*
 
-        /// Every reason, in the order of the document.
+        /// All reasons, in the order of docs/errors.md.
         pub const CATALOGUE: &[&Reason] = &[$(&$name,)*];
     };
 }
 
 catalogue! {
     INVALID_FIELD: InvalidArgument, "BadRequest",
-        "One or more fields are out of their range; all of them are listed, as far as 2 KiB hold.",
-        "Correct the fields; do not repeat the call unchanged.";
+        "One or more fields are invalid. The details list all of them, up to 2 KiB.",
+        "Correct the fields. Do not repeat the call unchanged.";
     JOB_NOT_FOUND: NotFound, "",
         "No job has this id.",
         "Check the id. Retention may have removed the job.";
     QUEUE_NOT_FOUND: NotFound, "",
-        "No queue has this name, and the server does not create queues by itself.",
+        "No queue has this name, and the server does not create queues automatically.",
         "Create the queue, or correct the name.";
     KIND_NOT_FOUND: NotFound, "",
-        "No worker had this kind in the last 90 days.",
-        "Check the name, and that a worker with a handler for it runs.";
+        "No worker has declared this kind in the last 90 days.",
+        "Check the name, and that a worker with a handler for the kind is running.";
     WORKER_NOT_FOUND: NotFound, "",
-        "No live worker has this id.",
-        "List the workers again: an id is that of one session.";
+        "No connected worker has this id.",
+        "List the workers again: an id belongs to one session.";
     QUEUE_EXISTS: AlreadyExists, "",
-        "A queue of this name exists with other settings.",
-        "Read the queue and decide whose settings are right.";
+        "A queue with this name exists and has other settings.",
+        "Read the queue, then update it or change the request.";
     QUEUE_DRAINING: FailedPrecondition, "",
-        "The queue takes no new jobs until it is resumed.",
+        "The queue is draining and accepts no new jobs.",
         "Resume the queue, or use another one.";
     TOO_MANY_QUEUES: ResourceExhausted, "",
-        "The installation has as many queues as it can have.",
-        "Use labels to tell jobs apart, not queues.";
+        "The cluster has the maximum number of queues.",
+        "Use labels instead of queues to distinguish jobs.";
     TOO_MANY_KINDS: ResourceExhausted, "",
-        "Jobs of too many kinds wait in one queue.",
-        "Use the payload or labels to tell jobs apart, not kinds.";
+        "The jobs waiting in one queue have too many different kinds.",
+        "Use the payload or labels instead of kinds to distinguish jobs.";
     UNIQUE_KEY_HELD: AlreadyExists, "ErrorInfo.metadata.holder",
         "Another job holds the unique key.",
-        "Use the holder, or wait for it.";
+        "Use the job in `holder`, or wait until it has finished.";
     REQUEST_ID_REUSED: FailedPrecondition, "",
-        "The request_id was used for a request with another content.",
-        "Make a new request_id for each request that is meant anew.";
-    JOB_NOT_FINAL: FailedPrecondition, "",
-        "Only a final job can be retried.",
-        "Wait for the job, or cancel it first.";
+        "The request_id was used before with a different request.",
+        "Use a new request_id for each new request.";
+    JOB_NOT_TERMINAL: FailedPrecondition, "",
+        "Only a job in a terminal state can be retried.",
+        "Wait until the job has finished, or cancel it first.";
     JOB_RUNNING: FailedPrecondition, "",
         "A running job can not be deleted.",
-        "Cancel it and delete it when it has ended.";
-    JOB_NOT_SCHEDULED: FailedPrecondition, "",
-        "Only a SCHEDULED job can be started ahead of its time; the metadata say in which `state` the job is.",
-        "Nothing, if it is READY or RUNNING. Retry a final job.";
-    JOB_STARTED: FailedPrecondition, "",
-        "Values of a job can be changed before its first start only; the metadata say in which `state` the job is.",
-        "Enqueue another job, or retry this one as it is.";
-    JOB_VERSION: Aborted, "",
-        "The job has another version than the call asked for; the metadata say which `version`.",
-        "Read the job again, and decide again.";
+        "Cancel the job and delete it after it has finished.";
+    JOB_NOT_SCHEDULED: FailedPrecondition, "ErrorInfo.metadata.state",
+        "Only a SCHEDULED job can be started early. `state` is the state of the job.",
+        "Nothing if the job is READY or RUNNING. Retry it if it is in a terminal state.";
+    JOB_STARTED: FailedPrecondition, "ErrorInfo.metadata.state",
+        "A job can only be changed before its first attempt. `state` is the state of the job.",
+        "Enqueue another job, or retry this one unchanged.";
+    JOB_VERSION: Aborted, "ErrorInfo.metadata.version",
+        "The job has another version than the request expects. `version` is the version of the job.",
+        "Read the job again and decide whether to repeat the call.";
     PRODUCER_MOVED: Aborted, "",
-        "Another Ingest stream of this producer was opened, and this one commits nothing more.",
-        "Nothing, if that is the program's next instance; else give each program a producer_id of its own.";
+        "Another Ingest stream with the same producer_id was opened. This stream commits no further jobs.",
+        "Nothing if another instance of the program has taken over. Otherwise give each program its own producer_id.";
     CONTENDED: Aborted, "",
-        "The job changed again and again while the call was decided.",
+        "The job was changed concurrently, and several attempts to apply the call failed.",
         "Repeat the call.";
     OVERLOADED: ResourceExhausted, "RetryInfo",
-        "Too much waits to be committed; new jobs are turned away first.",
-        "Repeat the call after the pause of RetryInfo.";
+        "The server is overloaded: too many commits are pending. New jobs are rejected first.",
+        "Repeat the call after the delay in RetryInfo.";
     TOO_MANY_PRODUCERS: ResourceExhausted, "RetryInfo",
-        "So many producers have streams to this server that it takes no other one.",
-        "End streams that send nothing, or begin again on another server.";
+        "The server has the maximum number of Ingest streams.",
+        "Close streams that send nothing, or connect to another server.";
     SHUTTING_DOWN: Unavailable, "RetryInfo",
-        "The server shuts down.",
-        "Repeat the call; it reaches another server, or this one when it is back.";
+        "The server is shutting down.",
+        "Repeat the call. It reaches another server, or this one after its restart.";
     STORE_UNAVAILABLE: Unavailable, "RetryInfo",
-        "The store did not take the call. With a request_id a repeat is safe.",
-        "Repeat the call after the pause of RetryInfo.";
+        "The store or the ledger is unavailable. A call with a request_id can be repeated safely.",
+        "Repeat the call after the delay in RetryInfo.";
     STORE_FULL: ResourceExhausted, "RetryInfo",
-        "No room for new jobs: the disk is full, the memory of Redis is short, or more of the journal than `journal_max_bytes` waits for the ledger. Reports of running jobs still pass.",
-        "Free disk space, give Redis memory, or see why the ledger is behind; then it goes on by itself.";
+        "There is no space for new jobs: the disk is full, Redis is out of memory, or the journal entries that the ledger does not have yet exceed `journal_max_bytes`. Reports of running jobs are still accepted.",
+        "Free disk space, give Redis more memory, or find out why the ledger is behind. The server then accepts jobs again without a restart.";
     STORE_ROLLED_BACK: Unavailable, "RetryInfo",
-        "Redis came back empty, behind or as another store: what it lost may have been acknowledged, so nothing is read or written.",
-        "Run `sentinel rebuild`; servers go on by themselves then. Calls may be repeated until that is done.";
+        "Redis restarted without its data, with older data, or was replaced by another instance. Acknowledged changes may be lost, so nothing is read or written.",
+        "Run `sentinel rebuild`. The servers then continue without a restart. Calls can be repeated until then.";
     NOT_YET_SAFE: Unavailable, "RetryInfo",
-        "The change is applied, but not yet as safe as `ack` asks: too few replicas of Redis have it, or the ledger is away.",
-        "Repeat the call with the same request_id: it waits again and changes nothing twice.";
+        "The change is committed, but the durability level in `ack` was not reached in time: too few Redis replicas have it, or the ledger is unavailable.",
+        "Repeat the call with the same request_id. It waits again and does not apply the change twice.";
     STORE_DAMAGED: DataLoss, "",
-        "A stored record can not be read.",
-        "Read the server's log; restore from a backup if it says so.";
+        "A stored record can not be decoded.",
+        "Read the log of the server. Restore a backup if the log says so.";
     CREDENTIAL_MISSING: Unauthenticated, "",
-        "The call has no `authorization: Bearer <key>`, and the server asks for one.",
-        "Send a key: `SENTINEL_CREDENTIAL` for the command line, workers and SDKs.";
+        "The call has no `authorization: Bearer <key>`, and the server requires an API key.",
+        "Send an API key. The command line, workers and SDKs read `SENTINEL_CREDENTIAL`.";
     CREDENTIAL_INVALID: Unauthenticated, "",
-        "The credential is no key, or no key of this installation.",
-        "Check that the whole key was copied, and which installation it is of.";
+        "The credential is not an API key of this cluster.",
+        "Check that the whole key was copied and that it belongs to this cluster.";
     CREDENTIAL_EXPIRED: Unauthenticated, "",
-        "The time of the key is over. A stream that was opened with it ends with this too.",
-        "Ask for a new key.";
+        "The API key has expired. Streams opened with it end with this error.",
+        "Get a new key.";
     CREDENTIAL_REVOKED: Unauthenticated, "",
-        "The key was revoked. A stream that was opened with it ends with this too.",
-        "Ask for a new key.";
+        "The API key was revoked. Streams opened with it end with this error.",
+        "Get a new key.";
     ROLE_NOT_ALLOWED: PermissionDenied, "",
-        "The role of the key does not make this call.",
-        "Use a key of another role; docs/security.md has the table.";
+        "The role of the API key does not allow this call.",
+        "Use a key with another role. docs/security.md has the table of roles.";
     QUEUE_NOT_ALLOWED: PermissionDenied, "",
-        "The key does not reach the queue, or the call concerns all queues and the key does not.",
-        "Use a key of this queue. A job of another queue is JOB_NOT_FOUND.";
+        "The API key does not reach this queue, or the call needs a key that reaches all queues.",
+        "Use a key that reaches the queue. For a job of another queue the error is JOB_NOT_FOUND.";
     KEYS_UNKNOWN: Unavailable, "RetryInfo",
-        "The server has not reached its ledger for a day, and trusts no key that long.",
-        "Bring the ledger back.";
+        "The server could not read the API keys from the ledger for 24 h and accepts no cached keys.",
+        "Make the ledger available again.";
     KEY_NOT_FOUND: NotFound, "",
-        "No key has this id.",
-        "Check the id. A key that ended is forgotten after 90 days.";
+        "No API key has this id.",
+        "Check the id. Expired and revoked keys are removed after 90 days.";
     TOO_MANY_KEYS: ResourceExhausted, "",
-        "The installation has as many keys as it can have.",
-        "Revoke keys that are not used; they are forgotten after 90 days.";
+        "The cluster has the maximum number of API keys.",
+        "Revoke unused keys. They are removed after 90 days.";
     SESSION_PROTOCOL: InvalidArgument, "",
-        "A worker sent a frame that the protocol does not allow there.",
-        "Update the worker's SDK.";
+        "A worker sent a frame that the session protocol does not allow.",
+        "Update the SDK of the worker.";
 }
 
-/// A status with its ErrorInfo, before other details.
-fn begin(reason: &Reason, metadata: &[(&str, String)]) -> (Code, ErrorDetails) {
+/// Returns the code and the ErrorInfo of a reason.
+fn error_info(reason: &Reason, metadata: &[(&str, String)]) -> (Code, ErrorDetails) {
     let metadata: std::collections::HashMap<String, String> =
         metadata.iter().map(|(key, value)| ((*key).to_owned(), value.clone())).collect();
     (reason.code, ErrorDetails::with_error_info(reason.name, DOMAIN, metadata))
 }
 
 fn status(code: Code, message: String, details: ErrorDetails) -> Status {
-    Status::with_error_details(code, cut(message, MESSAGE_BYTES), details)
+    Status::with_error_details(code, truncate(message, MESSAGE_BYTES), details)
 }
 
-/// Cut at a character, and marked where it was.
-fn cut(mut text: String, max: usize) -> String {
+/// Truncates a text at a character boundary and appends ` ...`.
+fn truncate(mut text: String, max: usize) -> String {
     if text.len() > max {
         text.truncate(text.floor_char_boundary(max));
         text.push_str(" ...");
@@ -179,25 +179,25 @@ fn cut(mut text: String, max: usize) -> String {
 }
 
 fn simple(reason: &Reason, message: String) -> Status {
-    let (code, details) = begin(reason, &[]);
+    let (code, details) = error_info(reason, &[]);
     status(code, message, details)
 }
 
-fn later(reason: &Reason, message: String, pause: Duration) -> Status {
-    let (code, mut details) = begin(reason, &[]);
-    details.set_retry_info(Some(pause));
+fn with_retry(reason: &Reason, message: String, delay: Duration) -> Status {
+    let (code, mut details) = error_info(reason, &[]);
+    details.set_retry_info(Some(delay));
     status(code, message, details)
 }
 
-/// Fields out of their range.
+/// Returns INVALID_FIELD with all violations that fit.
 pub fn invalid(violations: Vec<FieldViolation>) -> Status {
-    let (code, mut details) = begin(&INVALID_FIELD, &[]);
+    let (code, mut details) = error_info(&INVALID_FIELD, &[]);
     let mut message = String::new();
     let mut bytes = 0;
     let count = violations.len();
     for (listed, FieldViolation { field, description }) in violations.into_iter().enumerate() {
-        // A single one is told in any case, cut.
-        let (field, description) = (cut(field, 256), cut(description, 512));
+        // Truncated, so that the first violation always fits.
+        let (field, description) = (truncate(field, 256), truncate(description, 512));
         bytes += field.len() + description.len();
         if bytes > VIOLATIONS_BYTES {
             message = format!("{} more; {message}", count - listed);
@@ -212,69 +212,69 @@ pub fn invalid(violations: Vec<FieldViolation>) -> Status {
     status(code, message, details)
 }
 
-/// One field out of its range.
+/// Returns INVALID_FIELD with one violation.
 pub fn invalid_field(field: &str, description: impl Into<String>) -> Status {
     invalid(vec![FieldViolation::new(field, description)])
 }
 
-/// A frame that the session protocol does not allow.
+/// Returns SESSION_PROTOCOL.
 pub fn protocol_error(message: impl Into<String>) -> Status {
     simple(&SESSION_PROTOCOL, message.into())
 }
 
-/// No credential where there must be one.
+/// Returns CREDENTIAL_MISSING.
 pub fn credential_missing() -> Status {
-    simple(&CREDENTIAL_MISSING, "this call needs a key: authorization: Bearer <key>".to_owned())
+    simple(&CREDENTIAL_MISSING, "API key required: send authorization: Bearer <key>".to_owned())
 }
 
-/// A credential of nobody.
+/// Returns CREDENTIAL_INVALID.
 pub fn credential_invalid() -> Status {
-    simple(&CREDENTIAL_INVALID, "the credential is no key of this installation".to_owned())
+    simple(&CREDENTIAL_INVALID, "the credential is not an API key of this cluster".to_owned())
 }
 
-/// A key that was taken once.
-pub fn credential_ended(how: Option<KeyRejection>) -> Status {
-    match how {
-        Some(KeyRejection::Expired) => simple(&CREDENTIAL_EXPIRED, "the key has expired".to_owned()),
+/// Returns CREDENTIAL_EXPIRED or CREDENTIAL_REVOKED.
+pub fn credential_ended(reason: Option<KeyRejection>) -> Status {
+    match reason {
+        Some(KeyRejection::Expired) => simple(&CREDENTIAL_EXPIRED, "the API key has expired".to_owned()),
         Some(KeyRejection::Revoked) | None => {
-            simple(&CREDENTIAL_REVOKED, "the key was revoked".to_owned())
+            simple(&CREDENTIAL_REVOKED, "the API key was revoked".to_owned())
         }
     }
 }
 
-/// Nobody can tell whether the key still holds.
+/// Returns KEYS_UNKNOWN: the cached keys are too old.
 pub fn keys_stale() -> Status {
-    let message = "the ledger has not told of keys for a day".to_owned();
-    later(&KEYS_UNKNOWN, message, Duration::from_secs(5))
+    let message = "the API keys could not be read from the ledger for 24 h".to_owned();
+    with_retry(&KEYS_UNKNOWN, message, Duration::from_secs(5))
 }
 
-/// A call that the role does not make.
+/// Returns ROLE_NOT_ALLOWED.
 pub fn role_not_allowed(role: Role, call: &str) -> Status {
-    simple(&ROLE_NOT_ALLOWED, format!("a key of role {role} does not call {call}"))
+    simple(&ROLE_NOT_ALLOWED, format!("an API key with role {role} may not call {call}"))
 }
 
-/// A queue that the key does not reach.
+/// Returns QUEUE_NOT_ALLOWED for a queue that the key does not reach.
 pub fn queue_not_allowed(queue: &str) -> Status {
-    let queue = cut(queue.to_owned(), 128);
-    simple(&QUEUE_NOT_ALLOWED, format!("the key does not reach the queue {queue:?}"))
+    let queue = truncate(queue.to_owned(), 128);
+    simple(&QUEUE_NOT_ALLOWED, format!("the API key does not reach queue {queue:?}"))
 }
 
-/// A call about all queues, by a key of some.
+/// Returns QUEUE_NOT_ALLOWED for a call that needs a key for all queues.
 pub fn all_queues_required(call: &str) -> Status {
-    simple(&QUEUE_NOT_ALLOWED, format!("{call} needs a key that reaches all queues"))
+    simple(&QUEUE_NOT_ALLOWED, format!("{call} needs an API key that reaches all queues"))
 }
 
-/// No key has the id.
+/// Returns KEY_NOT_FOUND.
 pub fn key_not_found(id: KeyId) -> Status {
-    simple(&KEY_NOT_FOUND, format!("no key has the id {id}"))
+    simple(&KEY_NOT_FOUND, format!("no API key has the id {id}"))
 }
 
-/// No room for another key.
+/// Returns TOO_MANY_KEYS.
 pub fn too_many_keys(message: String) -> Status {
     simple(&TOO_MANY_KEYS, message)
 }
 
-/// The reason of an error made here; the name of its code for one of the transport.
+/// Returns the reason of a status, or the name of its code if it has no ErrorInfo.
 pub fn reason_of(status: &Status) -> String {
     match status.get_details_error_info() {
         Some(info) => info.reason,
@@ -282,15 +282,15 @@ pub fn reason_of(status: &Status) -> String {
     }
 }
 
-/// The server closes its streams.
+/// Returns SHUTTING_DOWN.
 pub fn shutting_down() -> Status {
     to_status(EngineError::ShuttingDown)
 }
 
-/// The answer to an error.
+/// Converts an error of the engine.
 pub fn to_status(error: EngineError) -> Status {
     let message = error.to_string();
-    let pause = Duration::from_millis(500);
+    let delay = Duration::from_millis(500);
     match error {
         EngineError::Invalid(violations) => invalid(violations),
         EngineError::JobNotFound(_) => simple(&JOB_NOT_FOUND, message),
@@ -302,59 +302,59 @@ pub fn to_status(error: EngineError) -> Status {
         EngineError::TooManyQueues { .. } => simple(&TOO_MANY_QUEUES, message),
         EngineError::TooManyKinds { .. } => simple(&TOO_MANY_KINDS, message),
         EngineError::KeyHeld { holder } => {
-            let (code, details) = begin(&UNIQUE_KEY_HELD, &[("holder", holder.to_string())]);
+            let (code, details) = error_info(&UNIQUE_KEY_HELD, &[("holder", holder.to_string())]);
             status(code, message, details)
         }
         EngineError::RequestReused => simple(&REQUEST_ID_REUSED, message),
-        EngineError::NotFinal(_) => simple(&JOB_NOT_FINAL, message),
+        EngineError::NotTerminal(_) => simple(&JOB_NOT_TERMINAL, message),
         EngineError::Running(_) => simple(&JOB_RUNNING, message),
         EngineError::NotScheduled { state, .. } => {
             let state = to_wire::state(state).as_str_name().to_owned();
-            let (code, details) = begin(&JOB_NOT_SCHEDULED, &[("state", state)]);
+            let (code, details) = error_info(&JOB_NOT_SCHEDULED, &[("state", state)]);
             status(code, message, details)
         }
         EngineError::Started { state, .. } => {
             let state = to_wire::state(state).as_str_name().to_owned();
-            let (code, details) = begin(&JOB_STARTED, &[("state", state)]);
+            let (code, details) = error_info(&JOB_STARTED, &[("state", state)]);
             status(code, message, details)
         }
         EngineError::OtherVersion { found, .. } => {
-            let (code, details) = begin(&JOB_VERSION, &[("version", found.to_string())]);
+            let (code, details) = error_info(&JOB_VERSION, &[("version", found.to_string())]);
             status(code, message, details)
         }
         EngineError::ProducerMoved => simple(&PRODUCER_MOVED, message),
         EngineError::Contended => simple(&CONTENDED, message),
-        EngineError::Overloaded => later(&OVERLOADED, message, pause),
-        EngineError::TooManyProducers => later(&TOO_MANY_PRODUCERS, message, pause),
+        EngineError::Overloaded => with_retry(&OVERLOADED, message, delay),
+        EngineError::TooManyProducers => with_retry(&TOO_MANY_PRODUCERS, message, delay),
         EngineError::ShuttingDown | EngineError::Store(StoreError::Closed) => {
-            later(&SHUTTING_DOWN, message, pause)
+            with_retry(&SHUTTING_DOWN, message, delay)
         }
         EngineError::Store(StoreError::Full(_)) | EngineError::Ledger(LedgerError::Full { .. }) => {
-            later(&STORE_FULL, message, Duration::from_secs(5))
+            with_retry(&STORE_FULL, message, Duration::from_secs(5))
         }
         EngineError::Store(StoreError::RolledBack(_)) => {
-            later(&STORE_ROLLED_BACK, message, Duration::from_secs(5))
+            with_retry(&STORE_ROLLED_BACK, message, Duration::from_secs(5))
         }
-        EngineError::NotYetSafe { .. } => later(&NOT_YET_SAFE, message, pause),
+        EngineError::NotYetSafe { .. } => with_retry(&NOT_YET_SAFE, message, delay),
         EngineError::Store(StoreError::Damaged(_)) => simple(&STORE_DAMAGED, message),
         EngineError::Store(StoreError::OutcomeUnknown(_) | StoreError::Unavailable(_))
         | EngineError::Ledger(LedgerError::Unavailable { .. } | LedgerError::Superseded { .. }) => {
-            later(&STORE_UNAVAILABLE, message, pause)
+            with_retry(&STORE_UNAVAILABLE, message, delay)
         }
         EngineError::Ledger(_) => simple(&STORE_DAMAGED, message),
     }
 }
 
-/// docs/errors.md.
+/// Renders docs/errors.md.
 pub fn to_markdown() -> String {
     let mut out = String::from(
-        "# Errors\n\nEvery error of every call carries one `google.rpc.ErrorInfo` of domain \
-         `sentinel`. Branch on its `reason`, never on the message. Items of a batch that is \
-         not atomic carry the same reasons.\n\n\
-         A message that can not be read is refused by the transport, without an ErrorInfo: \
-         OUT_OF_RANGE over 20 MiB (4 MiB in QueueService), INTERNAL where it is no protobuf, \
-         INVALID_ARGUMENT with far more items than any call takes. A worker's session that \
-         sends one ends with SESSION_PROTOCOL.\n\n\
+        "# Errors\n\nEvery error of every call has one `google.rpc.ErrorInfo` with the domain \
+         `sentinel`. Branch on its `reason`, never on the message. The items of a batch that is \
+         not atomic have the same reasons.\n\n\
+         A request that can not be decoded is rejected by the transport without an ErrorInfo: \
+         OUT_OF_RANGE if it is larger than 20 MiB (4 MiB in QueueService), INTERNAL if it is not \
+         valid protobuf, INVALID_ARGUMENT if it has far more items than any call accepts. A \
+         worker session that receives such a frame ends with SESSION_PROTOCOL.\n\n\
          | reason | gRPC code | other details | meaning | what to do |\n\
          |---|---|---|---|---|\n",
     );

@@ -1,4 +1,4 @@
-//! From the engine's types to messages.
+//! Converts the engine's types into protobuf messages.
 
 use std::sync::Arc;
 
@@ -14,29 +14,30 @@ use sentinel_ledger::{LogRow, QueueCount};
 use sentinel_proto::admin::v1 as admin;
 use sentinel_proto::jobs::v1 as wire;
 
-/// Of one message of a stream; the largest single item still fits into a message with it.
-const PART_BYTES: usize = 2 << 20;
+/// Size of a message of a stream. The largest item still fits into a message on top of it.
+const CHUNK_BYTES: usize = 2 << 20;
 
-/// Messages in parts, each with at most `max` of them and about [`PART_BYTES`], one over.
-pub(super) fn in_parts<M: prost::Message>(
+/// Splits messages into chunks of at most `max` messages. A chunk is full once it exceeds
+/// [`CHUNK_BYTES`].
+pub(super) fn in_chunks<M: prost::Message>(
     messages: impl IntoIterator<Item = M>,
     max: usize,
 ) -> Vec<Vec<M>> {
-    let mut parts: Vec<Vec<M>> = Vec::new();
+    let mut chunks: Vec<Vec<M>> = Vec::new();
     let mut bytes = 0;
     for message in messages {
-        match parts.last_mut() {
-            Some(part) if part.len() < max && bytes < PART_BYTES => {
+        match chunks.last_mut() {
+            Some(chunk) if chunk.len() < max && bytes < CHUNK_BYTES => {
                 bytes += message.encoded_len();
-                part.push(message);
+                chunk.push(message);
             }
             _ => {
                 bytes = message.encoded_len();
-                parts.push(vec![message]);
+                chunks.push(vec![message]);
             }
         }
     }
-    parts
+    chunks
 }
 
 pub(super) fn timestamp(at: Millis) -> Timestamp {
@@ -165,18 +166,19 @@ pub(super) fn progress(progress: &Progress) -> wire::Progress {
     }
 }
 
-/// How much of a job an answer carries.
+/// Which fields of a job a response has.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Parts {
-    /// Without payload, checkpoint and result.
+pub(super) enum JobDetail {
+    /// All except payload, checkpoint and result.
     Basic,
     /// Basic and the result.
     Result,
+    /// All.
     Full,
 }
 
-impl Parts {
-    /// From a view, with the default of the call for none.
+impl JobDetail {
+    /// Converts a `JobView`; `default` is used if it is unspecified.
     pub(super) fn of(view: i32, default: Self) -> Self {
         match wire::JobView::try_from(view) {
             Ok(wire::JobView::Basic) => Self::Basic,
@@ -186,9 +188,9 @@ impl Parts {
     }
 }
 
-pub(super) fn job(job: &Job, parts: Parts) -> wire::Job {
+pub(super) fn job(job: &Job, detail: JobDetail) -> wire::Job {
     let status = &job.status;
-    let is_full = parts == Parts::Full;
+    let is_full = detail == JobDetail::Full;
     let is_waiting = matches!(status.state, State::Scheduled | State::Ready);
     let bytes = |is_shown: bool, bytes: &Option<bytes::Bytes>| match bytes {
         Some(bytes) if is_shown => bytes.clone(),
@@ -210,7 +212,7 @@ pub(super) fn job(job: &Job, parts: Parts) -> wire::Job {
         finished_at: status.finished_at.map(timestamp),
         progress: status.progress.as_deref().map(progress),
         checkpoint: bytes(is_full, &status.checkpoint),
-        result: bytes(is_full || parts == Parts::Result, &status.result),
+        result: bytes(is_full || detail == JobDetail::Result, &status.result),
         error: status.error.as_deref().map(error),
         worker: status.worker.as_deref().unwrap_or_default().to_owned(),
         pending_dependencies: status.waiting_for.len() as u32,
@@ -218,11 +220,15 @@ pub(super) fn job(job: &Job, parts: Parts) -> wire::Job {
     }
 }
 
-/// One id of a batch.
-pub(super) fn found(id: JobId, found: Option<Arc<Job>>, parts: Parts) -> wire::BatchGetResult {
+/// Converts the result for one id of a BatchGet.
+pub(super) fn batch_get_result(
+    id: JobId,
+    found: Option<Arc<Job>>,
+    detail: JobDetail,
+) -> wire::BatchGetResult {
     use wire::batch_get_result::Outcome;
     let outcome = match found {
-        Some(found) => Outcome::Job(job(&found, parts)),
+        Some(found) => Outcome::Job(job(&found, detail)),
         None => Outcome::MissingId(id.to_string()),
     };
     wire::BatchGetResult { outcome: Some(outcome) }
@@ -250,7 +256,7 @@ pub(super) fn attempt(attempt: &Attempt) -> wire::Attempt {
         epoch: attempt.epoch,
         outcome: came_of_it(attempt.came_of_it).into(),
         started_at: attempt.started_at.map(timestamp),
-        ended_at: attempt.ended_at.map(timestamp),
+        finished_at: attempt.ended_at.map(timestamp),
         worker: attempt.worker.as_deref().unwrap_or_default().to_owned(),
         error: attempt.error.as_deref().map(error),
     }
@@ -298,7 +304,7 @@ pub(super) fn batch_result(item: BatchItem) -> wire::EnqueueBatchResult {
     wire::EnqueueBatchResult { outcome: Some(outcome) }
 }
 
-/// Counts come sorted by queue.
+/// Groups counts by queue. They must be sorted by queue.
 pub(super) fn counts(counts: Vec<QueueCount>) -> Vec<wire::QueueCounts> {
     let mut queues: Vec<wire::QueueCounts> = Vec::new();
     for count in counts {

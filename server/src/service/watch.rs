@@ -1,4 +1,5 @@
-//! Watch frames: large snapshots in parts, a cursor where a resume is possible.
+//! The response stream of Watch. Large snapshots are split into several frames; a frame has a cursor
+//! if the watch can be resumed after it.
 
 mod summary;
 
@@ -20,44 +21,44 @@ use tonic::Status;
 
 use super::from_wire;
 use super::status::{to_status, invalid_field};
-use super::to_wire::{self, Parts};
+use super::to_wire::{self, JobDetail};
 use crate::identity::Caller;
 
-/// Jobs of one part of a snapshot.
-const PART: usize = 100;
+/// Maximum number of jobs in a frame of a snapshot.
+const SNAPSHOT_CHUNK_JOBS: usize = 100;
 
 struct Frames {
     watch: Watch,
-    parts: Parts,
+    detail: JobDetail,
     is_by_ids: bool,
-    /// Jobs of a watch by ids that are not there for the one who asks.
+    /// Ids that are reported as unknown, because the caller may not access the jobs.
     hidden: Vec<JobId>,
-    ready: VecDeque<wire::WatchResponse>,
+    queue: VecDeque<wire::WatchResponse>,
 }
 
-type Answers = BoxStream<'static, Result<wire::WatchResponse, Status>>;
+type ResponseStream = BoxStream<'static, Result<wire::WatchResponse, Status>>;
 
-/// Opens a watch; errors before the first frame are the answer of the call.
+/// Opens a watch. An error before the first frame is returned as the status of the call.
 pub(super) async fn open(
     engine: &Engine,
     caller: &Caller,
     mut request: wire::WatchRequest,
-) -> Result<Answers, Status> {
+) -> Result<ResponseStream, Status> {
     let Some(selection) = request.summary.take() else {
         return Ok(jobs(engine, caller, request).await?.boxed());
     };
     let is_alone = request.selector.is_none();
     if is_alone && !request.cursor.is_empty() {
-        return Err(invalid_field("cursor", "needs the selector that it was made for"));
+        return Err(invalid_field("cursor", "needs the selector that it was created with"));
     }
     let summaries = summary::open(engine, caller, selection, is_alone)?;
     if is_alone {
         return Ok(summaries.boxed());
     }
-    // Each goes on by itself: one that is waited for is not dropped because the other has news.
+    // `select` polls both streams and never drops a pending item of one of them.
     let jobs = jobs(engine, caller, request).await?.map(Some).chain(stream::iter([None]));
     let both = stream::select(jobs, summaries.map(Some));
-    // The end of the jobs is the end of both.
+    // Both end when the stream of jobs ends.
     Ok(both.take_while(|frame| ready(frame.is_some())).filter_map(ready).boxed())
 }
 
@@ -71,7 +72,7 @@ async fn jobs(
         None => {
             return Err(invalid_field(
                 "selector",
-                "is not set: jobs or filter, unless a summary is asked for",
+                "is required: jobs or filter, unless a summary is requested",
             ));
         }
         Some(WireSelector::Jobs(jobs)) => Selector::Jobs(
@@ -90,19 +91,19 @@ async fn jobs(
     };
     let selector = match selector {
         Selector::Jobs(ids) if !caller.scopes().is_all() => {
-            let (seen, others) = seen(engine, caller, ids).await?;
+            let (allowed, others) = split_by_access(engine, caller, ids).await?;
             hidden = others;
-            Selector::Jobs(seen)
+            Selector::Jobs(allowed)
         }
         selector => selector,
     };
     let is_by_ids = matches!(selector, Selector::Jobs(_));
     let watch = engine.watch(selector, cursor, request.include_logs).await.map_err(to_status)?;
-    let parts = Parts::of(request.view, Parts::Basic);
-    let frames = Frames { watch, parts, is_by_ids, hidden, ready: VecDeque::new() };
+    let detail = JobDetail::of(request.view, JobDetail::Basic);
+    let frames = Frames { watch, detail, is_by_ids, hidden, queue: VecDeque::new() };
     Ok(stream::try_unfold(frames, |mut frames| async move {
         loop {
-            if let Some(frame) = frames.ready.pop_front() {
+            if let Some(frame) = frames.queue.pop_front() {
                 return Ok(Some((frame, frames)));
             }
             match frames.watch.next().await.map_err(to_status)? {
@@ -113,36 +114,38 @@ async fn jobs(
     }))
 }
 
-/// The ids that the caller may follow, and the others. An id of no job is one of the others.
-async fn seen(
+/// Splits ids into those that the caller may watch and the others, including ids of missing jobs.
+async fn split_by_access(
     engine: &Engine,
     caller: &Caller,
     ids: Vec<JobId>,
 ) -> Result<(Vec<JobId>, Vec<JobId>), Status> {
-    // Before the look-up, which costs a read an id.
+    // The engine rejects these. Checked before the lookup, which reads each id.
     let max = WATCH_JOBS as usize;
     if ids.is_empty() || ids.len() > max {
         return Ok((ids, Vec::new()));
     }
     let jobs = engine.get_many(&ids).await.map_err(to_status)?;
-    let is_seen = |job: &Option<Arc<Job>>| job.as_ref().is_some_and(|job| caller.can_access(job));
-    let (seen, others): (Vec<_>, Vec<_>) =
-        ids.into_iter().zip(jobs).partition(|(_, job)| is_seen(job));
-    let bare = |pairs: Vec<(JobId, _)>| pairs.into_iter().map(|(id, _)| id).collect();
-    let (seen, others): (Vec<JobId>, Vec<JobId>) = (bare(seen), bare(others));
-    match (seen.first(), others.first()) {
+    let is_accessible = |job: &Option<Arc<Job>>| job.as_ref().is_some_and(|job| caller.can_access(job));
+    let (allowed, others): (Vec<_>, Vec<_>) =
+        ids.into_iter().zip(jobs).partition(|(_, job)| is_accessible(job));
+    let ids_of = |pairs: Vec<(JobId, _)>| pairs.into_iter().map(|(id, _)| id).collect();
+    let (allowed, others): (Vec<JobId>, Vec<JobId>) = (ids_of(allowed), ids_of(others));
+    match (allowed.first(), others.first()) {
         (None, Some(other)) => Err(to_status(EngineError::JobNotFound(*other))),
-        _ => Ok((seen, others)),
+        _ => Ok((allowed, others)),
     }
 }
 
 impl Frames {
     fn job(&self, job: &Job) -> wire::Job {
-        let parts = match self.parts {
-            Parts::Basic if self.is_by_ids && job.status.state.is_terminal() => Parts::Result,
-            parts => parts,
+        let detail = match self.detail {
+            JobDetail::Basic if self.is_by_ids && job.status.state.is_terminal() => {
+                JobDetail::Result
+            }
+            detail => detail,
         };
-        to_wire::job(job, parts)
+        to_wire::job(job, detail)
     }
 
     fn push(&mut self, event: WatchEvent) {
@@ -162,9 +165,9 @@ impl Frames {
             }
             WatchEvent::Logs { id, rows } => {
                 let lines = rows.iter().map(to_wire::log_line);
-                for lines in to_wire::in_parts(lines, rows.len()) {
+                for lines in to_wire::in_chunks(lines, rows.len()) {
                     let event = Some(Event::Log(wire::JobLog { id: id.to_string(), lines }));
-                    self.ready.push_back(wire::WatchResponse { event, cursor: String::new() });
+                    self.queue.push_back(wire::WatchResponse { event, cursor: String::new() });
                 }
                 return;
             }
@@ -180,13 +183,13 @@ impl Frames {
                 (Event::Keepalive(wire::WatchKeepalive {}), cursor.to_string())
             }
         };
-        self.ready.push_back(wire::WatchResponse { event: Some(event), cursor });
+        self.queue.push_back(wire::WatchResponse { event: Some(event), cursor });
     }
 
     fn push_snapshot(&mut self, snapshot: Snapshot, cursor: Cursor) {
         let Snapshot { jobs, is_truncated, unknown, counts } = snapshot;
         let jobs = jobs.iter().map(|job| self.job(job));
-        let mut parts: Vec<_> = to_wire::in_parts(jobs, PART)
+        let mut chunks: Vec<_> = to_wire::in_chunks(jobs, SNAPSHOT_CHUNK_JOBS)
             .into_iter()
             .map(|jobs| wire::WatchSnapshot {
                 jobs,
@@ -194,19 +197,19 @@ impl Frames {
                 ..wire::WatchSnapshot::default()
             })
             .collect();
-        if parts.is_empty() {
-            parts.push(wire::WatchSnapshot::default());
+        if chunks.is_empty() {
+            chunks.push(wire::WatchSnapshot::default());
         }
-        let last = parts.len() - 1;
-        parts[last].continues = false;
-        parts[last].truncated = is_truncated;
-        parts[last].unknown_ids =
+        let last = chunks.len() - 1;
+        chunks[last].continues = false;
+        chunks[last].truncated = is_truncated;
+        chunks[last].unknown_ids =
             unknown.iter().chain(&self.hidden).map(ToString::to_string).collect();
-        parts[last].counts = to_wire::counts(counts);
-        for (at, part) in parts.into_iter().enumerate() {
+        chunks[last].counts = to_wire::counts(counts);
+        for (at, chunk) in chunks.into_iter().enumerate() {
             let cursor = if at == last { cursor.to_string() } else { String::new() };
-            let event = Some(Event::Snapshot(part));
-            self.ready.push_back(wire::WatchResponse { event, cursor });
+            let event = Some(Event::Snapshot(chunk));
+            self.queue.push_back(wire::WatchResponse { event, cursor });
         }
     }
 }

@@ -1,5 +1,4 @@
-//! WorkerService: one stream per worker process, carried between the wire and a session of
-//! the engine.
+//! Implements WorkerService: connects the stream of a worker process to a session of the engine.
 
 mod wire;
 
@@ -18,10 +17,10 @@ use tonic::{Code, Request, Response, Status, Streaming};
 use super::status::{to_status, protocol_error};
 use crate::identity::Caller;
 
-/// A stream that does not begin with Hello in this time is closed.
-const HELLO_WITHIN: Duration = Duration::from_secs(5);
+/// How long a worker may take to send Hello.
+const HELLO_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// WorkerService on an engine.
+/// Implements WorkerService.
 #[derive(Clone)]
 pub struct WorkerApi {
     engine: Engine,
@@ -31,83 +30,85 @@ pub struct WorkerApi {
 }
 
 impl WorkerApi {
-    /// Sessions say GoAway when `closing` is cancelled. `server` is the name in Welcome.
+    /// Creates the service. Sessions send GoAway when `closing` is cancelled. `server` is the name of
+    /// this server in Welcome.
     pub fn new(engine: Engine, tasks: Tasks, closing: CancellationToken, server: &str) -> Self {
         Self { engine, tasks, closing, server: server.into() }
     }
 
-    /// From the first frame to the end of the stream. The error is the last thing that is sent.
+    /// Runs a session until its stream closes. The error is sent as the status of the stream.
     async fn session(
         self,
         caller: Caller,
         mut frames: Streaming<SessionRequest>,
         lanes: session::Lanes,
     ) -> Result<(), Status> {
-        let first = tokio::time::timeout(HELLO_WITHIN, frames.message()).await;
+        let first = tokio::time::timeout(HELLO_TIMEOUT, frames.message()).await;
         let hello = match first {
-            Err(_) => return Err(protocol_error("no Hello came within 5 s")),
-            Ok(frame) => match frame.map_err(unreadable)?.and_then(|frame| frame.frame) {
+            Err(_) => return Err(protocol_error("no Hello within 5 s")),
+            Ok(frame) => match frame.map_err(to_protocol_error)?.and_then(|frame| frame.frame) {
                 Some(session_request::Frame::Hello(hello)) => wire::hello(hello, &self.server)?,
                 Some(_) => return Err(protocol_error("the first frame is not Hello")),
-                None => return Err(protocol_error("the stream ended before Hello")),
+                None => return Err(protocol_error("the stream closed before Hello")),
             },
         };
         for queue in &hello.queues {
             caller.check_queue(queue)?;
         }
-        let fault = Arc::new(Mutex::new(None));
-        // The layer ends what goes out; what comes in under a key that is over ends here.
-        let incoming = incoming(frames, fault.clone());
-        let over = {
+        let frame_error = Arc::new(Mutex::new(None));
+        // The auth layer closes the outgoing half when the key ends; this closes the incoming half.
+        let incoming = incoming(frames, frame_error.clone());
+        let key_ended = {
             let caller = caller.clone();
             async move { caller.key_ended().await }
         };
-        let incoming = incoming.take_until(over).boxed();
+        let incoming = incoming.take_until(key_ended).boxed();
         let ended = self.engine.run_session(hello, incoming, lanes, self.closing.clone());
         ended.await.map_err(to_status)?;
-        let fault = fault.lock().unwrap_or_else(PoisonError::into_inner).take();
-        fault.map_or(Ok(()), Err)
+        let frame_error = frame_error.lock().unwrap_or_else(PoisonError::into_inner).take();
+        frame_error.map_or(Ok(()), Err)
     }
 }
 
-/// The bytes of a frame are at fault, not the connection: the worker is told.
-const fn is_unreadable(code: Code) -> bool {
+/// Returns whether a code means that a frame is malformed rather than that the connection broke.
+const fn is_malformed(code: Code) -> bool {
     matches!(code, Code::OutOfRange | Code::InvalidArgument | Code::Internal)
 }
 
-fn unreadable(status: Status) -> Status {
-    match is_unreadable(status.code()) {
-        true => protocol_error(format!("a frame can not be read: {}", status.message())),
+fn to_protocol_error(status: Status) -> Status {
+    match is_malformed(status.code()) {
+        true => protocol_error(format!("malformed frame: {}", status.message())),
         false => status,
     }
 }
 
-/// The worker's frames until the stream ends; a frame that makes no sense ends it too.
+/// Returns the frames of the worker. The stream ends at the first invalid frame, whose error is
+/// stored in `frame_error`.
 fn incoming(
     frames: Streaming<SessionRequest>,
-    fault: Arc<Mutex<Option<Status>>>,
+    frame_error: Arc<Mutex<Option<Status>>>,
 ) -> impl stream::Stream<Item = FromWorker> + Send {
-    stream::unfold((frames, fault), |(mut frames, fault)| async move {
+    stream::unfold((frames, frame_error), |(mut frames, frame_error)| async move {
         let frame = match frames.message().await {
             Ok(frame) => wire::from_worker(frame?),
-            Err(status) if is_unreadable(status.code()) => Err(unreadable(status)),
+            Err(status) if is_malformed(status.code()) => Err(to_protocol_error(status)),
             Err(status) => {
-                tracing::debug!(%status, "the stream of a worker broke");
+                tracing::debug!(%status, "worker stream broken");
                 return None;
             }
         };
         match frame {
-            Ok(frame) => Some((frame, (frames, fault))),
+            Ok(frame) => Some((frame, (frames, frame_error))),
             Err(status) => {
-                tracing::warn!(%status, "a worker does not follow the protocol");
-                *fault.lock().unwrap_or_else(PoisonError::into_inner) = Some(status);
+                tracing::warn!(%status, "worker violated the session protocol, closing its stream");
+                *frame_error.lock().unwrap_or_else(PoisonError::into_inner) = Some(status);
                 None
             }
         }
     })
 }
 
-/// The frames to the worker, then the error that ended the session, if one did.
+/// Returns the frames to the worker, then the error that ended the session, if any.
 fn outgoing(
     frames: Outgoing,
     end: oneshot::Receiver<Result<(), Status>>,
@@ -128,7 +129,7 @@ fn outgoing(
     })
 }
 
-/// A frame at either of the places where it is read; none is a Hello.
+/// Converts any frame, for fuzzing. Returns `None` for a Hello.
 #[cfg(test)]
 pub(super) fn from_any_frame(frame: SessionRequest) -> Result<Option<FromWorker>, Status> {
     match frame.frame {
@@ -150,7 +151,7 @@ impl WorkerService for WorkerApi {
         let (ended, end) = oneshot::channel();
         let session = self.clone().session(caller, request.into_inner(), lanes);
         self.tasks.spawn("session", async move {
-            // Nobody listens when the worker has gone: then there is nobody to tell.
+            // Fails if the worker has disconnected.
             let _ = ended.send(session.await);
         });
         Ok(Response::new(outgoing(frames, end, self.server.clone()).boxed()))

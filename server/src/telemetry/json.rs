@@ -1,5 +1,5 @@
-//! One JSON object a line, flat: the fields of the spans around an event stand beside its
-//! own, so that a log store finds all lines of a job by `job_id` without a path.
+//! The JSON log format: one flat object per line. The fields of the enclosing spans are merged with
+//! those of the event, so that all lines of a job have a top-level `job_id`.
 
 use std::fmt;
 
@@ -12,10 +12,10 @@ use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormattedFields};
 use tracing_subscriber::registry::LookupSpan;
 
-/// Formats an event as one line.
-pub(super) struct Line;
+/// Formats an event as one line of JSON.
+pub(super) struct JsonLine;
 
-impl<S> FormatEvent<S, JsonFields> for Line
+impl<S> FormatEvent<S, JsonFields> for JsonLine
 where
     S: Subscriber + for<'span> LookupSpan<'span>,
 {
@@ -31,11 +31,11 @@ where
         line.insert("time".to_owned(), time.into());
         line.insert("level".to_owned(), event.metadata().level().as_str().into());
         line.insert("target".to_owned(), event.metadata().target().into());
-        // The innermost span wins over those around it, the event over all of them.
+        // Fields of an inner span override those of an outer one; the event overrides all spans.
         for span in context.event_scope().into_iter().flat_map(|scope| scope.from_root()) {
             if let Some(fields) = span.extensions().get::<FormattedFields<JsonFields>>() {
                 let fields = serde_json::from_str::<Map<String, Value>>(fields.fields.as_str());
-                // What steers the exporter says nothing to a reader.
+                // Fields for the exporter only.
                 let plain = |(name, _): &(String, Value)| !name.starts_with("otel.");
                 line.extend(fields.unwrap_or_default().into_iter().filter(plain));
             }
@@ -49,41 +49,41 @@ where
             line.insert("trace_id".to_owned(), trace.trace_id().to_string().into());
             line.insert("span_id".to_owned(), trace.span_id().to_string().into());
         }
-        event.record(&mut Fields(&mut line));
+        event.record(&mut FieldVisitor(&mut line));
         writeln!(writer, "{}", Value::Object(line))
     }
 }
 
-struct Fields<'a>(&'a mut Map<String, Value>);
+struct FieldVisitor<'a>(&'a mut Map<String, Value>);
 
-impl Fields<'_> {
-    fn put(&mut self, field: &Field, value: impl Into<Value>) {
+impl FieldVisitor<'_> {
+    fn insert(&mut self, field: &Field, value: impl Into<Value>) {
         self.0.insert(field.name().to_owned(), value.into());
     }
 }
 
-impl Visit for Fields<'_> {
+impl Visit for FieldVisitor<'_> {
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        self.put(field, format!("{value:?}"));
+        self.insert(field, format!("{value:?}"));
     }
 
     fn record_str(&mut self, field: &Field, value: &str) {
-        self.put(field, value);
+        self.insert(field, value);
     }
 
     fn record_i64(&mut self, field: &Field, value: i64) {
-        self.put(field, value);
+        self.insert(field, value);
     }
 
     fn record_u64(&mut self, field: &Field, value: u64) {
-        self.put(field, value);
+        self.insert(field, value);
     }
 
     fn record_f64(&mut self, field: &Field, value: f64) {
-        self.put(field, value);
+        self.insert(field, value);
     }
 
     fn record_bool(&mut self, field: &Field, value: bool) {
-        self.put(field, value);
+        self.insert(field, value);
     }
 }

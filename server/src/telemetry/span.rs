@@ -1,9 +1,9 @@
-//! What spans say about a job, by the messaging conventions of OpenTelemetry, and how a
-//! trace goes from the caller through the job's record to its handler.
+//! The spans of a job, following OpenTelemetry's semantic conventions for messaging, and the
+//! propagation of the trace context from the producer through the job to its handler.
 //!
-//! The job carries the `traceparent` of its enqueue. A handler's span is not a child of
-//! it but *links* to it: an attempt may start hours later and many times, and a trace that
-//! stays open for that long is of no use.
+//! A job stores the `traceparent` of its enqueue. The span of an attempt is not a child of that span
+//! but has a *link* to it: an attempt may start hours later and several times, and traces that stay
+//! open that long are hard to use.
 
 use std::time::SystemTime;
 
@@ -17,34 +17,34 @@ use tracing_opentelemetry::OpenTelemetrySpanExt;
 
 const TRACEPARENT: &str = "traceparent";
 
-/// What a span says about one job.
+/// The attributes of a job's span.
 #[derive(Debug, Clone, Copy)]
 pub struct JobSpan<'a> {
-    /// Its queue.
+    /// The queue.
     pub queue: &'a str,
-    /// Its kind.
+    /// The kind.
     pub kind: &'a str,
-    /// Its id; empty where it is not known yet, to be given to [`record_job_id`] later.
+    /// The job id; empty if it is not known yet and [`record_job_id`] sets it later.
     pub job_id: &'a str,
 }
 
-/// Names of jobs that were not checked yet may be of any length; a span is not.
-fn short(name: &str) -> &str {
+/// Cuts a name that is not validated yet to the maximum length of a name.
+fn truncated(name: &str) -> &str {
     &name[..name.floor_char_boundary(NAME_BYTES as usize)]
 }
 
-/// A PRODUCER span for a batch, a child of the current span: `enqueue {queue}` where all jobs
-/// are of one queue, else `enqueue`.
+/// Creates the PRODUCER span of a batch as a child of the current span. Its name is
+/// `enqueue {queue}` if all jobs have the same queue, else `enqueue`.
 pub fn batch_span<'a>(queues: impl IntoIterator<Item = &'a str>) -> Span {
     let mut queues = queues.into_iter();
     let first = queues.next().unwrap_or_default();
     let mut count: i64 = 1;
-    let mut is_one = true;
+    let mut is_single_queue = true;
     for queue in queues {
         count += 1;
-        is_one &= queue == first;
+        is_single_queue &= queue == first;
     }
-    let queue = if is_one { short(first) } else { "" };
+    let queue = if is_single_queue { truncated(first) } else { "" };
     let span = tracing::info_span!(
         "enqueue",
         otel.name = format!("enqueue {queue}").trim_end(),
@@ -57,16 +57,16 @@ pub fn batch_span<'a>(queues: impl IntoIterator<Item = &'a str>) -> Span {
         messaging.batch.message_count = count,
         queue = tracing::field::Empty,
     );
-    if is_one {
+    if is_single_queue {
         span.record("messaging.destination.name", queue);
         span.record("queue", queue);
     }
     span
 }
 
-/// A PRODUCER span `enqueue {queue}`, a child of the current span.
+/// Creates the PRODUCER span `enqueue {queue}` as a child of the current span.
 pub fn enqueue_span(job: JobSpan<'_>) -> Span {
-    let job = JobSpan { queue: short(job.queue), kind: short(job.kind), ..job };
+    let job = JobSpan { queue: truncated(job.queue), kind: truncated(job.kind), ..job };
     let span = tracing::info_span!(
         "enqueue",
         otel.name = format!("enqueue {}", job.queue),
@@ -85,11 +85,11 @@ pub fn enqueue_span(job: JobSpan<'_>) -> Span {
     span
 }
 
-/// When an attempt began and ended.
+/// The start and the end of an attempt.
 pub type Times = (SystemTime, SystemTime);
 
-/// One attempt that has ended, as a CONSUMER span `process {queue}` with its own times: the
-/// root of a trace of its own that links to the enqueue's.
+/// Records a finished attempt as the CONSUMER span `process {queue}`. The span is the root of a new
+/// trace and has a link to the enqueue span.
 pub fn record_process(
     tracer: &impl Tracer,
     job: JobSpan<'_>,
@@ -111,11 +111,11 @@ pub fn record_process(
         .with_kind(SpanKind::Consumer)
         .with_start_time(times.0)
         .with_attributes(attributes)
-        .with_links(producer_of(traceparent).map(Link::with_context).into_iter().collect());
+        .with_links(parse_traceparent(traceparent).map(Link::with_context).into_iter().collect());
     tracer.build_with_context(span, &Context::new()).end_with_timestamp(times.1);
 }
 
-/// Says which job a span made by [`enqueue_span`] is about.
+/// Sets the job id of a span from [`enqueue_span`].
 pub fn record_job_id(span: &Span, job_id: &str) {
     if !job_id.is_empty() {
         span.record("messaging.message.id", job_id);
@@ -123,42 +123,42 @@ pub fn record_job_id(span: &Span, job_id: &str) {
     }
 }
 
-/// The span that a W3C `traceparent` names; none where it names no valid one.
-pub fn producer_of(traceparent: &str) -> Option<SpanContext> {
+/// Parses a W3C `traceparent`. Returns `None` if it is invalid.
+pub fn parse_traceparent(traceparent: &str) -> Option<SpanContext> {
     let context = TraceContextPropagator::new()
-        .extract_with_context(&Context::new(), &OneHeader(traceparent));
+        .extract_with_context(&Context::new(), &TraceparentHeader(traceparent));
     let span = context.span().span_context().clone();
     span.is_valid().then_some(span)
 }
 
-/// Makes the span that a W3C `traceparent` names the parent of `span`, which must not have
-/// been entered yet. An invalid one leaves `span` a root.
+/// Sets the parent of `span` from a W3C `traceparent`. `span` must not have been entered yet. An
+/// invalid `traceparent` has no effect.
 pub fn set_parent(span: &Span, traceparent: &str) {
-    if let Some(parent) = producer_of(traceparent) {
-        // It fails where traces are off or the span is filtered out: nothing to connect then.
+    if let Some(parent) = parse_traceparent(traceparent) {
+        // Fails if traces are disabled or the span is filtered out; then there is no trace.
         let _ = span.set_parent(Context::new().with_remote_span_context(parent));
     }
 }
 
-/// The `traceparent` to store with a job: of `span` where traces are on, else the caller's
-/// own, so that a server without a collector does not break the caller's trace.
+/// Returns the `traceparent` to store with a job: that of `span` if traces are enabled, else the
+/// caller's, so that a server without a collector does not break the caller's trace.
 pub fn traceparent_for(span: &Span, caller: &str) -> String {
     let context = span.context();
     let of_span = context.span().span_context().clone();
     if of_span.is_valid() {
         return to_traceparent(&of_span);
     }
-    if producer_of(caller).is_some() { caller.to_owned() } else { String::new() }
+    if parse_traceparent(caller).is_some() { caller.to_owned() } else { String::new() }
 }
 
-/// The W3C form of a span's identity.
+/// Formats a span context as a W3C `traceparent`.
 pub fn to_traceparent(span: &SpanContext) -> String {
     format!("00-{}-{}-{:02x}", span.trace_id(), span.span_id(), span.trace_flags().to_u8())
 }
 
-struct OneHeader<'a>(&'a str);
+struct TraceparentHeader<'a>(&'a str);
 
-impl Extractor for OneHeader<'_> {
+impl Extractor for TraceparentHeader<'_> {
     fn get(&self, key: &str) -> Option<&str> {
         (key == TRACEPARENT).then_some(self.0)
     }

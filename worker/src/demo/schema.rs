@@ -1,15 +1,15 @@
-//! What the payloads of some demo kinds hold, for forms; handlers check them anyway. The first
-//! example is what a form begins with.
+//! JSON Schemas of the payloads of some demo kinds. The panel generates forms from them and prefills
+//! a form with the first example. The handlers validate payloads on their own.
 
-/// Kinds with the JSON Schema of their payload.
+/// Kinds and the JSON Schema of their payload.
 pub(super) const SCHEMAS: &[(&str, &str)] = &[
     (
         "demo.progress",
         r#"{
   "type": "object",
   "properties": {
-    "steps": {"type": "integer", "minimum": 0, "maximum": 1000000, "default": 10, "description": "How many steps it takes."},
-    "step_ms": {"type": "integer", "minimum": 0, "maximum": 86400000, "default": 100, "description": "How long a step takes, in milliseconds."}
+    "steps": {"type": "integer", "minimum": 0, "maximum": 1000000, "default": 10, "description": "Number of steps."},
+    "step_ms": {"type": "integer", "minimum": 0, "maximum": 86400000, "default": 100, "description": "Duration of a step in milliseconds."}
   },
   "additionalProperties": false,
   "examples": [{"steps": 50, "step_ms": 200}]
@@ -20,7 +20,7 @@ pub(super) const SCHEMAS: &[(&str, &str)] = &[
         r#"{
   "type": "object",
   "properties": {
-    "ms": {"type": "integer", "minimum": 0, "maximum": 86400000, "default": 10000, "description": "How long it sleeps, in milliseconds."}
+    "ms": {"type": "integer", "minimum": 0, "maximum": 86400000, "default": 10000, "description": "Time to sleep in milliseconds."}
   },
   "required": ["ms"],
   "additionalProperties": false
@@ -31,9 +31,9 @@ pub(super) const SCHEMAS: &[(&str, &str)] = &[
         r#"{
   "type": "object",
   "properties": {
-    "message": {"type": "string", "default": "demo.fail fails", "description": "What its error says."},
-    "times": {"type": ["integer", "null"], "minimum": 0, "description": "How many attempts fail; all when empty."},
-    "retryable": {"type": "boolean", "default": true, "description": "Whether the error allows another attempt."}
+    "message": {"type": "string", "default": "demo.fail fails", "description": "The error message."},
+    "times": {"type": ["integer", "null"], "minimum": 0, "description": "Number of attempts that fail; all if empty."},
+    "retryable": {"type": "boolean", "default": true, "description": "Whether a failed attempt is retried."}
   },
   "additionalProperties": false
 }"#,

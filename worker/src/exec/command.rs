@@ -1,4 +1,4 @@
-//! What a payload asks for, checked whole before anything is started.
+//! Parses and validates the payload before any process is started.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use sentinel_client::worker::HandlerError;
 use serde_json::Value;
 
 use super::Config;
-use crate::payload::{Fields, refusal, refused};
+use crate::payload::{Fields, invalid, unexpected};
 
 const MAX_ARGS: usize = 256;
 const MAX_ARG_BYTES: usize = 96 * 1024;
@@ -20,10 +20,11 @@ const MAX_GRACE_MS: u64 = 60 * 1000;
 const DEFAULT_GRACE_MS: u64 = 5 * 1000;
 const MAX_CODES: usize = 255;
 
-/// Exit codes that no other attempt would change: wrong use, not executable, not found.
-const FINAL_CODES: [i32; 3] = [64, 126, 127];
+/// Exit codes that are not retried by default: usage error (64), not executable (126), not found
+/// (127).
+const NOT_RETRIED_CODES: [i32; 3] = [64, 126, 127];
 
-/// A program run that can be started.
+/// A validated command.
 #[derive(Debug)]
 pub(super) struct Command {
     pub(super) program: PathBuf,
@@ -32,7 +33,7 @@ pub(super) struct Command {
     pub(super) stdin: Bytes,
     pub(super) timeout: Duration,
     pub(super) grace: Duration,
-    /// `None`: all but the final ones.
+    /// `None` means all except [`NOT_RETRIED_CODES`].
     retry_codes: Option<Vec<i32>>,
 }
 
@@ -42,7 +43,7 @@ impl Command {
         let name = fields.text("program", None)?;
         let Some(program) = config.programs.get(&name) else {
             let expected = format!("a program of this worker ({})", config.programs.names());
-            return Err(refusal("program", &expected, Some(&name.into())));
+            return Err(unexpected("program", &expected, Some(&name.into())));
         };
         let args = args(fields.list("args", MAX_ARGS)?.unwrap_or_default())?;
         let env = env(fields.texts_by_name("env", MAX_ENV, MAX_ENV_BYTES)?, &config.env_names)?;
@@ -51,7 +52,7 @@ impl Command {
             fields.between("timeout_ms", Some(DEFAULT_TIMEOUT_MS), (1, MAX_TIMEOUT_MS))?;
         let grace_ms = fields.number("grace_ms", Some(DEFAULT_GRACE_MS), MAX_GRACE_MS)?;
         let retry_codes = fields.list("retry_codes", MAX_CODES)?.map(codes).transpose()?;
-        fields.end()?;
+        fields.finish()?;
         Ok(Self {
             program: program.to_owned(),
             args,
@@ -63,10 +64,11 @@ impl Command {
         })
     }
 
-    pub(super) fn retries(&self, code: i32) -> bool {
+    /// Returns whether an attempt with this exit code is retried.
+    pub(super) fn is_retryable(&self, code: i32) -> bool {
         match &self.retry_codes {
             Some(codes) => codes.contains(&code),
-            None => !FINAL_CODES.contains(&code),
+            None => !NOT_RETRIED_CODES.contains(&code),
         }
     }
 }
@@ -77,15 +79,15 @@ fn args(items: Vec<Value>) -> Result<Vec<String>, HandlerError> {
     for (at, item) in items.into_iter().enumerate() {
         let field = format!("args[{at}]");
         let Value::String(arg) = item else {
-            return Err(refusal(&field, "a string", Some(&item)));
+            return Err(unexpected(&field, "a string", Some(&item)));
         };
-        without_nul(&field, &arg)?;
+        check_no_nul(&field, &arg)?;
         bytes += arg.len() + 1;
         args.push(arg);
     }
     if bytes > MAX_ARG_BYTES {
-        let why = format!("expected at most {MAX_ARG_BYTES} bytes, found {bytes}");
-        return Err(refused("args", &why));
+        let reason = format!("expected at most {MAX_ARG_BYTES} bytes, found {bytes}");
+        return Err(invalid("args", &reason));
     }
     Ok(args)
 }
@@ -97,16 +99,16 @@ fn env(
     for (name, value) in &texts {
         let field = format!("env.{name}");
         if !allowed.contains(name) {
-            return Err(refused(&field, "is not a variable that this worker lets jobs set"));
+            return Err(invalid(&field, "is not a variable that this worker allows (--allow-env)"));
         }
-        without_nul(&field, value)?;
+        check_no_nul(&field, value)?;
     }
     Ok(texts)
 }
 
-fn without_nul(field: &str, text: &str) -> Result<(), HandlerError> {
+fn check_no_nul(field: &str, text: &str) -> Result<(), HandlerError> {
     match text.find('\0') {
-        Some(at) => Err(refused(field, &format!("holds a NUL at byte {at}"))),
+        Some(at) => Err(invalid(field, &format!("has a NUL at byte {at}"))),
         None => Ok(()),
     }
 }
@@ -115,7 +117,7 @@ fn codes(items: Vec<Value>) -> Result<Vec<i32>, HandlerError> {
     let code = |(at, item): (usize, &Value)| {
         let found = item.as_i64().and_then(|code| i32::try_from(code).ok());
         found.filter(|code| (1..=255).contains(code)).ok_or_else(|| {
-            refusal(&format!("retry_codes[{at}]"), "a whole number 1..255", Some(item))
+            unexpected(&format!("retry_codes[{at}]"), "a whole number 1..255", Some(item))
         })
     };
     items.iter().enumerate().map(code).collect()

@@ -1,16 +1,16 @@
-//! From bytes of a program to lines of a log, whatever the bytes are.
+//! Splits the output of a program, which may be any bytes, into log lines.
 
-/// Longer lines are split: a log is read by people.
+/// Longer lines are split.
 const MAX_LINE_BYTES: usize = 8 * 1024;
 
-/// The bytes of the line that is not complete yet.
+/// A buffer for the incomplete last line.
 #[derive(Debug, Default)]
-pub(super) struct Lines {
+pub(super) struct LineBuffer {
     rest: Vec<u8>,
 }
 
-impl Lines {
-    /// Hands each complete line to `line`, without its end.
+impl LineBuffer {
+    /// Adds bytes and calls `line` with each complete line, without its line ending.
     pub(super) fn push(&mut self, bytes: &[u8], mut line: impl FnMut(&str)) {
         for part in bytes.split_inclusive(|byte| *byte == b'\n') {
             self.rest.extend_from_slice(part);
@@ -25,8 +25,8 @@ impl Lines {
         }
     }
 
-    /// Hands over what has no end of line.
-    pub(super) fn end(&mut self, line: impl FnMut(&str)) {
+    /// Calls `line` with the last line if it has no line ending.
+    pub(super) fn finish(&mut self, line: impl FnMut(&str)) {
         if !self.rest.is_empty() {
             self.flush(line);
         }
@@ -46,11 +46,12 @@ impl Lines {
     }
 }
 
-/// The last place at or before `at` that is not inside of a character.
+/// Returns the last character boundary at or before `at`.
 fn boundary(bytes: &[u8], at: usize) -> usize {
-    let is_inside = |at: usize| bytes.get(at).is_some_and(|byte| byte & 0b1100_0000 == 0b1000_0000);
-    // A character has at most four bytes; other bytes are no text and cut anywhere.
-    (at.saturating_sub(3)..=at).rev().find(|at| !is_inside(*at)).unwrap_or(at)
+    let is_continuation =
+        |at: usize| bytes.get(at).is_some_and(|byte| byte & 0b1100_0000 == 0b1000_0000);
+    // A UTF-8 character has at most four bytes. Other bytes are split anywhere.
+    (at.saturating_sub(3)..=at).rev().find(|at| !is_continuation(*at)).unwrap_or(at)
 }
 
 #[cfg(test)]

@@ -1,55 +1,55 @@
-//! The programs that jobs may run, by the names that payloads use.
+//! The programs that jobs may run, by name.
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-/// Programs by name.
+/// Paths of programs by the name that payloads use.
 #[derive(Clone, Debug, Default)]
 pub struct Programs {
     by_name: BTreeMap<String, PathBuf>,
 }
 
-/// Why an entry was refused.
+/// Why an entry is invalid.
 #[derive(Debug, thiserror::Error)]
 pub enum ProgramError {
-    /// Not written as expected.
+    /// The entry has the wrong form.
     #[error("{entry:?}: expected NAME=/absolute/path")]
     Form {
-        /// As given.
+        /// The entry.
         entry: String,
     },
-    /// Two entries of one name.
-    #[error("program {name} is there twice")]
+    /// Two entries have the same name.
+    #[error("program {name} is listed twice")]
     Twice {
-        /// As given.
+        /// The name of the program.
         name: String,
     },
-    /// It can not be looked at.
+    /// The file can not be accessed.
     #[error("program {name}: {}: {source}", path.display())]
     Path {
-        /// As given.
+        /// The name of the program.
         name: String,
-        /// As given.
+        /// The path of the program.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         source: std::io::Error,
     },
-    /// It is there, and nobody may execute it.
-    #[error("program {name}: {} is no executable file", path.display())]
+    /// The path is not an executable file.
+    #[error("program {name}: {} is not an executable file", path.display())]
     NotExecutable {
-        /// As given.
+        /// The name of the program.
         name: String,
-        /// As given.
+        /// The path of the program.
         path: PathBuf,
     },
 }
 
 impl Programs {
-    /// Reads entries such as `resize=/usr/bin/convert`, and looks at the files.
+    /// Parses entries such as `resize=/usr/bin/convert` and checks the files.
     ///
     /// # Errors
-    /// The first entry that can not be run.
+    /// The first entry that is malformed or not executable.
     pub fn read<'a>(entries: impl IntoIterator<Item = &'a str>) -> Result<Self, ProgramError> {
         let mut programs = Self::default();
         for entry in entries {
@@ -67,7 +67,7 @@ impl Programs {
         Ok(programs)
     }
 
-    /// Whether no program is allowed.
+    /// Returns whether no program is allowed.
     pub fn is_empty(&self) -> bool {
         self.by_name.is_empty()
     }

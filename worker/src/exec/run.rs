@@ -1,5 +1,6 @@
-//! One run of a program, seen from the worker: the order to the guard, the program's output as the
-//! job's log, a stop in two steps, and the outcome. Dropping it closes the socket, which kills.
+//! Runs a program on the worker's side: starts the supervisor, writes the program's output to the
+//! job's log, stops the program if necessary, and determines the outcome. Dropping the future closes
+//! the socket, and the supervisor then kills the program.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -16,26 +17,28 @@ use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::process::{Child, Command as Process};
 
 use super::command::Command;
-use super::lines::Lines;
-use super::link::{End, GUARD_ARG, MAX_LINE_BYTES, Order, TERMINATE};
+use super::lines::LineBuffer;
+use super::protocol::{MAX_LINE_BYTES, ProgramResult, SUPERVISOR_ARG, StartRequest, TERMINATE};
 
-/// The start of the standard output that a result holds.
-const MAX_KEPT_BYTES: usize = 64 * 1024;
+/// Maximum size of the standard output in the result.
+const MAX_RESULT_BYTES: usize = 64 * 1024;
 const READ_BYTES: usize = 16 * 1024;
-/// After SIGKILL. Only a program that hangs inside the kernel takes longer.
+/// How long the program may take to exit after SIGKILL. Only one that blocks in the kernel takes
+/// longer.
 const KILL_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Why a program was stopped.
+/// Why the worker stopped a program.
 #[derive(Clone, Copy, Debug)]
-enum Stop {
-    Asked,
+enum StopReason {
+    Cancelled,
     TimedOut,
 }
 
-/// What a program wrote.
+/// The output of a program on one stream.
 #[derive(Debug, Default)]
-struct Written {
-    kept: Vec<u8>,
+struct Output {
+    /// The first [`MAX_RESULT_BYTES`].
+    head: Vec<u8>,
     bytes: u64,
     last_line: String,
 }
@@ -43,168 +46,173 @@ struct Written {
 pub(super) async fn run(
     job: &JobContext,
     command: &Command,
-    guard: &Path,
+    supervisor: &Path,
 ) -> Result<Outcome, HandlerError> {
     let start = Instant::now();
-    let (mut child, socket) = spawn(guard).map_err(not_started)?;
-    let (said, tell) = socket.into_split();
+    let (mut child, socket) = spawn(supervisor).map_err(start_failed)?;
+    let (reader, writer) = socket.into_split();
     let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
     let stop = OnceLock::new();
-    let stopper = direct(job, command, tell, &stop);
-    let ending = async {
+    let control = control(job, command, writer, &stop);
+    let finish = async {
         tokio::join!(
-            pump(job, LogLevel::Info, stdout),
-            pump(job, LogLevel::Warn, stderr),
-            read_end(said)
+            read_output(job, LogLevel::Info, stdout),
+            read_output(job, LogLevel::Warn, stderr),
+            read_result(reader)
         )
     };
-    tokio::pin!(ending);
-    let ended = tokio::select! {
-        ended = &mut ending => Ok(ended),
-        () = stopper => tokio::time::timeout(KILL_TIMEOUT, ending).await,
+    tokio::pin!(finish);
+    let finished = tokio::select! {
+        finished = &mut finish => Ok(finished),
+        () = control => tokio::time::timeout(KILL_TIMEOUT, finish).await,
     };
-    let Ok((out, err, end)) = ended else {
-        let text = format!("the program lives {KILL_TIMEOUT:?} after SIGKILL");
+    let Ok((out, err, result)) = finished else {
+        let text = format!("the program still runs {KILL_TIMEOUT:?} after SIGKILL");
         return Err(HandlerError::retryable(text).with_code("EXEC_UNKILLABLE"));
     };
-    // It has said its last word; this only reaps it.
+    // The supervisor has sent its result; this reaps it.
     let _ = child.wait().await;
     let took = start.elapsed();
-    job.log(LogLevel::Info, format!("{} after {} ms", told(end.as_ref()), took.as_millis()));
-    outcome(command, end, stop.get().copied(), (out, err, took))
+    job.log(LogLevel::Info, format!("{} after {} ms", describe(result.as_ref()), took.as_millis()));
+    outcome(command, result, stop.get().copied(), (out, err, took))
 }
 
-fn spawn(guard: &Path) -> io::Result<(Child, UnixStream)> {
+fn spawn(supervisor: &Path) -> io::Result<(Child, UnixStream)> {
     let (ours, theirs) = std::os::unix::net::UnixStream::pair()?;
     ours.set_nonblocking(true)?;
-    let mut process = Process::new(guard);
-    process.arg(GUARD_ARG).env_clear().current_dir("/").process_group(0);
-    if let Some(folder) = std::env::var_os("TMPDIR") {
-        process.env("TMPDIR", folder);
+    let mut process = Process::new(supervisor);
+    process.arg(SUPERVISOR_ARG).env_clear().current_dir("/").process_group(0);
+    if let Some(dir) = std::env::var_os("TMPDIR") {
+        process.env("TMPDIR", dir);
     }
     process.stdin(OwnedFd::from(theirs)).stdout(Stdio::piped()).stderr(Stdio::piped());
     Ok((process.spawn()?, UnixStream::from_std(ours)?))
 }
 
-fn not_started(error: io::Error) -> HandlerError {
-    let text = format!("can not start the guard of the program: {error}");
+fn start_failed(error: io::Error) -> HandlerError {
+    let text = format!("can not start the supervisor of the program: {error}");
     HandlerError::retryable(text).with_code("EXEC_FAILED")
 }
 
-/// Gives the order, and the two steps of a stop when there is a reason for it. Whether the guard
-/// still listens, the other side finds out.
-async fn direct(
+/// Sends the start request. On a cancel or a timeout, requests SIGTERM and returns after the grace
+/// period. Failed writes are ignored: reading the result detects a dead supervisor.
+async fn control(
     job: &JobContext,
     command: &Command,
-    mut tell: OwnedWriteHalf,
-    stop: &OnceLock<Stop>,
+    mut writer: OwnedWriteHalf,
+    stop: &OnceLock<StopReason>,
 ) {
-    let _ = tell.write_all(&order(job, command)).await;
-    let _ = tell.write_all(&command.stdin).await;
-    let why = tokio::select! {
-        () = job.cancelled() => Stop::Asked,
-        () = tokio::time::sleep(command.timeout) => Stop::TimedOut,
+    let _ = writer.write_all(&start_request(job, command)).await;
+    let _ = writer.write_all(&command.stdin).await;
+    let reason = tokio::select! {
+        () = job.cancelled() => StopReason::Cancelled,
+        () = tokio::time::sleep(command.timeout) => StopReason::TimedOut,
     };
-    let _ = stop.set(why);
-    job.log(LogLevel::Warn, format!("SIGTERM; SIGKILL in {:?}", command.grace));
-    let _ = tell.write_all(&[TERMINATE]).await;
+    let _ = stop.set(reason);
+    job.log(LogLevel::Warn, format!("sent SIGTERM; SIGKILL follows in {:?}", command.grace));
+    let _ = writer.write_all(&[TERMINATE]).await;
     tokio::time::sleep(command.grace).await;
 }
 
-fn order(job: &JobContext, command: &Command) -> Vec<u8> {
+fn start_request(job: &JobContext, command: &Command) -> Vec<u8> {
     let attempt = format!("{}/{}/{}", job.job_id(), job.run(), job.attempt());
-    let about = [
+    let job_env = [
         ("SENTINEL_JOB", job.job_id().to_owned()),
         ("SENTINEL_ATTEMPT", attempt),
         ("SENTINEL_FENCE", job.fencing_token()),
     ];
-    let about = about.into_iter().map(|(name, value)| (name.to_owned(), value));
-    let order = Order {
+    let job_env = job_env.into_iter().map(|(name, value)| (name.to_owned(), value));
+    let request = StartRequest {
         program: command.program.clone(),
         args: command.args.clone(),
-        env: command.env.iter().cloned().chain(about).collect(),
+        env: command.env.iter().cloned().chain(job_env).collect(),
         stdin_bytes: command.stdin.len() as u64,
     };
-    // An order is text apart from its path, which the operator gave as text.
-    let mut line = serde_json::to_vec(&order).unwrap_or_default();
+    // Serialization does not fail: all fields are valid UTF-8, also the path, which is parsed from text.
+    let mut line = serde_json::to_vec(&request).unwrap_or_default();
     line.push(b'\n');
     line
 }
 
-async fn pump(job: &JobContext, level: LogLevel, from: Option<impl AsyncRead + Unpin>) -> Written {
-    let mut written = Written::default();
-    let Some(mut from) = from else { return written };
-    let mut lines = Lines::default();
+async fn read_output(
+    job: &JobContext,
+    level: LogLevel,
+    from: Option<impl AsyncRead + Unpin>,
+) -> Output {
+    let mut output = Output::default();
+    let Some(mut from) = from else { return output };
+    let mut lines = LineBuffer::default();
     let mut buffer = vec![0; READ_BYTES];
     let mut log = |line: &str| {
         job.log(level, line);
-        line.clone_into(&mut written.last_line);
+        line.clone_into(&mut output.last_line);
     };
-    // A pipe that breaks has nothing more to say.
+    // An error is treated like the end of the output.
     while let Ok(count @ 1..) = from.read(&mut buffer).await {
         let read = &buffer[..count];
         lines.push(read, &mut log);
-        written.bytes += count as u64;
-        let room = MAX_KEPT_BYTES - written.kept.len();
-        written.kept.extend_from_slice(&read[..count.min(room)]);
+        output.bytes += count as u64;
+        let space = MAX_RESULT_BYTES - output.head.len();
+        output.head.extend_from_slice(&read[..count.min(space)]);
     }
-    lines.end(&mut log);
-    written
+    lines.finish(&mut log);
+    output
 }
 
-/// `None`: the guard died.
-async fn read_end(said: OwnedReadHalf) -> Option<End> {
+/// Reads the result. Returns `None` if the supervisor has died.
+async fn read_result(reader: OwnedReadHalf) -> Option<ProgramResult> {
     let mut line = Vec::new();
-    BufReader::new(said).take(MAX_LINE_BYTES).read_until(b'\n', &mut line).await.ok()?;
+    BufReader::new(reader).take(MAX_LINE_BYTES).read_until(b'\n', &mut line).await.ok()?;
     serde_json::from_slice(&line).ok()
 }
 
-fn told(end: Option<&End>) -> String {
-    match end {
-        Some(End::Exit(code)) => format!("exit code {code}"),
-        Some(End::Signal(signal)) => format!("ended by signal {signal}"),
-        Some(End::Failed(why)) => format!("not started: {why}"),
-        None => "its guard died, and it was killed".to_owned(),
+fn describe(result: Option<&ProgramResult>) -> String {
+    match result {
+        Some(ProgramResult::Exit(code)) => format!("exit code {code}"),
+        Some(ProgramResult::Signal(signal)) => format!("terminated by signal {signal}"),
+        Some(ProgramResult::Failed(error)) => format!("can not start the program: {error}"),
+        None => "killed because its supervisor died".to_owned(),
     }
 }
 
 fn outcome(
     command: &Command,
-    end: Option<End>,
-    stop: Option<Stop>,
-    (out, err, took): (Written, Written, Duration),
+    result: Option<ProgramResult>,
+    stop: Option<StopReason>,
+    (out, err, took): (Output, Output, Duration),
 ) -> Result<Outcome, HandlerError> {
-    let mut text = told(end.as_ref());
+    let mut text = describe(result.as_ref());
     if !err.last_line.is_empty() {
         text = format!("{text}: {}", err.last_line);
     }
-    match (end, stop) {
-        (Some(End::Exit(0)), _) => Ok(Outcome::Succeed(result(&out, took).into())),
-        (_, Some(Stop::Asked)) => Ok(Outcome::Cancelled),
-        (_, Some(Stop::TimedOut)) => {
-            let text = format!("over {:?} (payload.timeout_ms); {text}", command.timeout);
+    match (result, stop) {
+        (Some(ProgramResult::Exit(0)), _) => Ok(Outcome::Succeed(result_json(&out, took).into())),
+        (_, Some(StopReason::Cancelled)) => Ok(Outcome::Cancelled),
+        (_, Some(StopReason::TimedOut)) => {
+            let text =
+                format!("timed out after {:?} (payload.timeout_ms); {text}", command.timeout);
             Err(HandlerError::retryable(text).with_code("EXEC_TIMEOUT"))
         }
-        (Some(End::Exit(code)), None) if command.retries(code) => {
+        (Some(ProgramResult::Exit(code)), None) if command.is_retryable(code) => {
             Err(HandlerError::retryable(text).with_code(format!("EXIT_{code}")))
         }
-        (Some(End::Exit(code)), None) => {
+        (Some(ProgramResult::Exit(code)), None) => {
             Err(HandlerError::non_retryable(text).with_code(format!("EXIT_{code}")))
         }
-        (Some(End::Signal(signal)), None) => {
+        (Some(ProgramResult::Signal(signal)), None) => {
             Err(HandlerError::retryable(text).with_code(format!("SIGNAL_{signal}")))
         }
-        (Some(End::Failed(_)) | None, None) => {
+        (Some(ProgramResult::Failed(_)) | None, None) => {
             Err(HandlerError::retryable(text).with_code("EXEC_FAILED"))
         }
     }
 }
 
-fn result(out: &Written, took: Duration) -> String {
+fn result_json(out: &Output, took: Duration) -> String {
     json!({
         "exit_code": 0,
-        "stdout": String::from_utf8_lossy(&out.kept),
-        "truncated": out.bytes > out.kept.len() as u64,
+        "stdout": String::from_utf8_lossy(&out.head),
+        "truncated": out.bytes > out.head.len() as u64,
         "took_ms": u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
     })
     .to_string()

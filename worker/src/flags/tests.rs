@@ -1,16 +1,16 @@
-//! The flags as a person types them.
+//! Parsing of flags.
 
 use clap::CommandFactory;
 
 use super::*;
 
 #[test]
-fn the_definition_is_sound() {
+fn the_command_definition_is_valid() {
     Flags::command().debug_assert();
 }
 
 #[test]
-fn defaults() {
+fn flags_have_defaults() {
     let flags = Flags::parse_from(["sentinel-worker"]);
     assert_eq!(flags.servers, ["http://127.0.0.1:7070"]);
     assert_eq!(flags.queues, ["default"]);
@@ -20,7 +20,7 @@ fn defaults() {
 }
 
 #[test]
-fn lists() {
+fn flags_are_repeatable_and_separated_by_commas() {
     let flags = Flags::parse_from([
         "sentinel-worker",
         "--server",
@@ -39,18 +39,18 @@ fn lists() {
 }
 
 #[test]
-fn durations() {
+fn a_duration_is_a_number_with_a_unit() {
     assert_eq!(parse_duration("500ms"), Ok(Duration::from_millis(500)));
     assert_eq!(parse_duration("2m"), Ok(Duration::from_secs(120)));
-    for bad in
+    for invalid in
         ["", "5", "s", "1.5s", "-1s", "99999999999999999999s", "5 s", "18446744073709551615h"]
     {
-        assert_eq!(parse_duration(bad), Err(FlagError::Duration), "{bad:?}");
+        assert_eq!(parse_duration(invalid), Err(FlagError::Duration), "{invalid:?}");
     }
 }
 
 #[test]
-fn labels() {
+fn a_label_is_a_key_and_a_value() {
     assert_eq!(parse_label("a=b=c"), Ok(("a".to_owned(), "b=c".to_owned())));
     assert_eq!(parse_label("=b"), Err(FlagError::Label));
     assert_eq!(parse_label("a"), Err(FlagError::Label));

@@ -1,4 +1,5 @@
-//! From a URL to a connection: one look-up, every address judged, and only judged ones dialled.
+//! Opens the connection for a URL. The host is resolved once, each address is checked, and only
+//! permitted addresses are connected to.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -10,73 +11,73 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use url::{Host, Url};
 
-use super::Shared;
-use super::guard::Allowed;
+use super::HandlerState;
+use super::targets::AllowedTargets;
 
-/// Addresses of one name that are tried.
+/// Maximum number of addresses of a host that are tried.
 const MAX_ADDRESSES: usize = 4;
 
-/// An address that does not answer leaves time for the others.
-const DIAL_WITHIN: Duration = Duration::from_secs(5);
+/// Timeout per address, so that an unreachable one leaves time for the others.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Why there is no connection.
+/// Why no connection could be opened.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ConnectError {
-    #[error("can not look up {host}: {source}")]
-    LookUp { host: String, source: io::Error },
+    #[error("can not resolve {host}: {source}")]
+    Resolve { host: String, source: io::Error },
     #[error("{host} has no address")]
     NoAddress { host: String },
     #[error(
-        "{host} is at {ip}, which is {what}; this worker may not reach it (its operator can allow \
-         it with --http-allow)"
+        "{host} is at {ip}, which is {category}; this worker does not allow it (its operator can \
+         allow it with --http-allow)"
     )]
-    Refused { host: String, ip: IpAddr, what: &'static str },
+    Forbidden { host: String, ip: IpAddr, category: &'static str },
     #[error("can not connect to {host} at {address}: {source}")]
-    Dial { host: String, address: SocketAddr, source: io::Error },
-    #[error("no TLS with {host}: {reason}")]
+    Connect { host: String, address: SocketAddr, source: io::Error },
+    #[error("TLS with {host} failed: {reason}")]
     Tls { host: String, reason: String },
 }
 
 impl ConnectError {
-    pub(super) fn into_failure(self) -> HandlerError {
+    pub(super) fn into_handler_error(self) -> HandlerError {
         let text = self.to_string();
         match self {
-            ConnectError::Refused { .. } => {
+            ConnectError::Forbidden { .. } => {
                 HandlerError::non_retryable(text).with_code("TARGET_REFUSED")
             }
-            ConnectError::LookUp { .. } | ConnectError::NoAddress { .. } => {
+            ConnectError::Resolve { .. } | ConnectError::NoAddress { .. } => {
                 HandlerError::retryable(text).with_code("HTTP_LOOK_UP")
             }
-            ConnectError::Dial { .. } => HandlerError::retryable(text).with_code("HTTP_CONNECT"),
+            ConnectError::Connect { .. } => HandlerError::retryable(text).with_code("HTTP_CONNECT"),
             ConnectError::Tls { .. } => HandlerError::retryable(text).with_code("HTTP_TLS"),
         }
     }
 }
 
-/// A connection of either kind.
-pub(super) trait Wire: AsyncRead + AsyncWrite + Send + Unpin {}
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> Wire for T {}
+/// A plain or TLS stream.
+pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
-/// A connection and what it leads to.
+/// An open connection and its remote address.
 pub(super) struct Connected {
-    pub(super) wire: Box<dyn Wire>,
+    pub(super) stream: Box<dyn Stream>,
     pub(super) address: SocketAddr,
 }
 
-pub(super) async fn connect(url: &Url, shared: &Shared) -> Result<Connected, ConnectError> {
+pub(super) async fn connect(url: &Url, state: &HandlerState) -> Result<Connected, ConnectError> {
     let host = host_of(url);
     let port = url.port_or_known_default().unwrap_or_default();
-    let addresses = addresses(url, &host, port).await?;
-    let addresses = judged(&host, addresses, &shared.config.allowed)?;
-    let (stream, address) = dial(&host, &addresses).await?;
-    let wire: Box<dyn Wire> = match url.scheme() {
-        "https" => Box::new(shared.tls.wrap(&host, stream).await?),
+    let addresses = resolve(url, &host, port).await?;
+    let addresses = permitted(&host, addresses, &state.config.allowed_targets)?;
+    let (stream, address) = connect_to_any(&host, &addresses).await?;
+    let stream: Box<dyn Stream> = match url.scheme() {
+        "https" => Box::new(state.tls.connect(&host, stream).await?),
         _ => Box::new(stream),
     };
-    Ok(Connected { wire, address })
+    Ok(Connected { stream, address })
 }
 
-/// A name, or an address without brackets.
+/// Returns the host name, or the address without brackets.
 fn host_of(url: &Url) -> String {
     match url.host() {
         Some(Host::Domain(name)) => name.to_owned(),
@@ -86,58 +87,59 @@ fn host_of(url: &Url) -> String {
     }
 }
 
-async fn addresses(url: &Url, host: &str, port: u16) -> Result<Vec<SocketAddr>, ConnectError> {
+async fn resolve(url: &Url, host: &str, port: u16) -> Result<Vec<SocketAddr>, ConnectError> {
     let name = match url.host() {
         Some(Host::Ipv4(ip)) => return Ok(vec![SocketAddr::new(ip.into(), port)]),
         Some(Host::Ipv6(ip)) => return Ok(vec![SocketAddr::new(ip.into(), port)]),
         _ => host,
     };
     let found = tokio::net::lookup_host((name, port)).await;
-    let found = found.map_err(|source| ConnectError::LookUp { host: name.to_owned(), source })?;
+    let found = found.map_err(|source| ConnectError::Resolve { host: name.to_owned(), source })?;
     Ok(found.collect())
 }
 
-/// Those that may be dialled. A name with forbidden addresses only is refused.
-fn judged(
+/// Returns the permitted addresses. Fails if there is none.
+fn permitted(
     host: &str,
     addresses: Vec<SocketAddr>,
-    allowed: &Allowed,
+    allowed: &AllowedTargets,
 ) -> Result<Vec<SocketAddr>, ConnectError> {
     if allowed.allows_host(host) {
         return Ok(addresses);
     }
-    let mut refusal = ConnectError::NoAddress { host: host.to_owned() };
-    let mut open = Vec::with_capacity(addresses.len());
+    let mut error = ConnectError::NoAddress { host: host.to_owned() };
+    let mut permitted = Vec::with_capacity(addresses.len());
     for address in addresses {
-        match allowed.forbids(address.ip()) {
-            None => open.push(address),
-            Some(what) => {
-                refusal = ConnectError::Refused { host: host.to_owned(), ip: address.ip(), what };
+        match allowed.forbidden_category(address.ip()) {
+            None => permitted.push(address),
+            Some(category) => {
+                let ip = address.ip();
+                error = ConnectError::Forbidden { host: host.to_owned(), ip, category };
             }
         }
     }
-    if open.is_empty() { Err(refusal) } else { Ok(open) }
+    if permitted.is_empty() { Err(error) } else { Ok(permitted) }
 }
 
-async fn dial(
+async fn connect_to_any(
     host: &str,
     addresses: &[SocketAddr],
 ) -> Result<(TcpStream, SocketAddr), ConnectError> {
-    let mut failure = ConnectError::NoAddress { host: host.to_owned() };
+    let mut error = ConnectError::NoAddress { host: host.to_owned() };
     for address in addresses.iter().take(MAX_ADDRESSES) {
-        let dialed = timeout(DIAL_WITHIN, TcpStream::connect(address)).await;
-        match dialed.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())) {
+        let connected = timeout(CONNECT_TIMEOUT, TcpStream::connect(address)).await;
+        match connected.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())) {
             Ok(stream) => {
-                // Only latency is at stake.
+                // Only affects latency.
                 let _ = stream.set_nodelay(true);
                 return Ok((stream, *address));
             }
             Err(source) => {
-                failure = ConnectError::Dial { host: host.to_owned(), address: *address, source };
+                error = ConnectError::Connect { host: host.to_owned(), address: *address, source };
             }
         }
     }
-    Err(failure)
+    Err(error)
 }
 
 #[cfg(test)]

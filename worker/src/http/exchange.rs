@@ -1,5 +1,5 @@
-//! One request and its redirects, each on a connection of its own: nothing is kept open between
-//! jobs, so what is dropped is closed.
+//! Sends a request and follows its redirects, each on a new connection. No connection is reused, so
+//! dropping the future closes everything.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -14,17 +14,17 @@ use hyper_util::rt::TokioIo;
 use sentinel_client::worker::{HandlerError, JobContext, LogLevel};
 use url::Url;
 
-use super::Shared;
+use super::HandlerState;
 use super::connect::{ConnectError, Connected, connect};
 use super::request::{Request, check_url, without_query};
 use crate::clock::unix_s;
 
-/// Head of a response: status line and headers.
+/// Maximum size of the status line and the headers of a response.
 const MAX_HEAD_BYTES: usize = 64 * 1024;
 const USER_AGENT: &str = concat!("sentinel-worker/", env!("CARGO_PKG_VERSION"));
 
-/// What another origin gets to see. Anything else may be a credential.
-const KEPT_ACROSS_ORIGINS: [HeaderName; 7] = [
+/// Headers that are also sent to another origin. All others may contain credentials.
+const CROSS_ORIGIN_HEADERS: [HeaderName; 7] = [
     header::ACCEPT,
     header::ACCEPT_LANGUAGE,
     header::CONTENT_TYPE,
@@ -34,7 +34,7 @@ const KEPT_ACROSS_ORIGINS: [HeaderName; 7] = [
     HeaderName::from_static("sentinel-attempt"),
 ];
 
-/// What came back.
+/// A received response.
 pub(super) struct Response {
     pub(super) status: StatusCode,
     pub(super) headers: HeaderMap,
@@ -45,28 +45,28 @@ pub(super) struct Response {
     pub(super) took: Duration,
 }
 
-/// Why nothing came back.
+/// Why no response was received.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ExchangeError {
     #[error(transparent)]
     Connect(#[from] ConnectError),
-    #[error("no answer from {host} at {address}: {source}")]
+    #[error("request to {host} at {address} failed: {source}")]
     Http { host: String, address: SocketAddr, source: hyper::Error },
-    #[error("the request to {host} can not be written: {source}")]
-    Unsendable { host: String, source: http::Error },
-    #[error("{from} redirects to {location:?}: {why}")]
-    Redirect { from: String, location: String, why: &'static str },
-    #[error("over {max} redirects (payload.max_redirects), the last one to {to}")]
+    #[error("can not encode the request to {host}: {source}")]
+    Encode { host: String, source: http::Error },
+    #[error("{from} redirects to {location:?}: {reason}")]
+    Redirect { from: String, location: String, reason: &'static str },
+    #[error("more than {max} redirects (payload.max_redirects), the last one to {to}")]
     TooManyRedirects { max: u64, to: String },
 }
 
 impl ExchangeError {
-    pub(super) fn into_failure(self) -> HandlerError {
+    pub(super) fn into_handler_error(self) -> HandlerError {
         let text = self.to_string();
         match self {
-            ExchangeError::Connect(error) => error.into_failure(),
+            ExchangeError::Connect(error) => error.into_handler_error(),
             ExchangeError::Http { .. } => HandlerError::retryable(text).with_code("HTTP_EXCHANGE"),
-            ExchangeError::Unsendable { .. } => {
+            ExchangeError::Encode { .. } => {
                 HandlerError::non_retryable(text).with_code("BAD_PAYLOAD")
             }
             ExchangeError::Redirect { .. } | ExchangeError::TooManyRedirects { .. } => {
@@ -76,15 +76,15 @@ impl ExchangeError {
     }
 }
 
-/// A request on its way.
+/// A request and what is needed to send it.
 pub(super) struct Call<'a> {
     pub(super) job: &'a JobContext,
-    pub(super) shared: &'a Shared,
+    pub(super) state: &'a HandlerState,
     pub(super) request: &'a Request,
 }
 
-/// What is sent next; redirects change it.
-struct Leg {
+/// The request to send next. Redirects modify it.
+struct Hop {
     method: Method,
     url: Url,
     headers: HeaderMap,
@@ -96,7 +96,7 @@ impl Call<'_> {
     pub(super) async fn run(&self) -> Result<Response, ExchangeError> {
         let start = Instant::now();
         let request = self.request;
-        let mut leg = Leg {
+        let mut hop = Hop {
             method: request.method.clone(),
             url: request.url.clone(),
             headers: request.headers.clone(),
@@ -105,10 +105,10 @@ impl Call<'_> {
         };
         let mut redirects = 0;
         loop {
-            let mut response = self.send(&leg).await?;
+            let mut response = self.send(&hop).await?;
             response.redirects = redirects;
             response.took = start.elapsed();
-            let target = redirect(&leg.url, &response)?;
+            let target = redirect_target(&hop.url, &response)?;
             let Some(target) = target.filter(|_| request.max_redirects > 0) else {
                 return Ok(response);
             };
@@ -118,18 +118,19 @@ impl Call<'_> {
             }
             redirects += 1;
             self.job.log(LogLevel::Info, format!("{} redirects to {to}", response.status));
-            leg.turn(response.status, target);
+            hop.redirect_to(response.status, target);
         }
     }
 
-    async fn send(&self, leg: &Leg) -> Result<Response, ExchangeError> {
-        let Connected { wire, address } = connect(&leg.url, self.shared).await?;
-        let host = leg.url.host_str().unwrap_or_default();
+    async fn send(&self, hop: &Hop) -> Result<Response, ExchangeError> {
+        let Connected { stream, address } = connect(&hop.url, self.state).await?;
+        let host = hop.url.host_str().unwrap_or_default();
         let failed = |source| ExchangeError::Http { host: host.to_owned(), address, source };
-        let message = self.message(leg)?;
+        let message = self.message(hop)?;
         let mut http = http1::Builder::new();
         http.max_buf_size(MAX_HEAD_BYTES);
-        let (mut sender, connection) = http.handshake(TokioIo::new(wire)).await.map_err(failed)?;
+        let (mut sender, connection) =
+            http.handshake(TokioIo::new(stream)).await.map_err(failed)?;
         let exchange = async {
             let (head, body) = sender.send_request(message).await?.into_parts();
             let (body, truncated) = read(body, self.request.max_response_bytes).await?;
@@ -138,7 +139,7 @@ impl Call<'_> {
                 headers: head.headers,
                 body,
                 truncated,
-                url: leg.url.clone(),
+                url: hop.url.clone(),
                 redirects: 0,
                 took: Duration::ZERO,
             })
@@ -146,33 +147,33 @@ impl Call<'_> {
         let mut exchange = std::pin::pin!(exchange);
         tokio::select! {
             response = &mut exchange => return response.map_err(failed),
-            // The connection has done its part, well or badly: the exchange knows which.
+            // The connection has closed; the exchange has the response or the error.
             _ = connection => {}
         }
         exchange.await.map_err(failed)
     }
 
-    fn message(&self, leg: &Leg) -> Result<http::Request<Full<Bytes>>, ExchangeError> {
-        let host = leg.url.host_str().unwrap_or_default();
-        let authority = match leg.url.port() {
+    fn message(&self, hop: &Hop) -> Result<http::Request<Full<Bytes>>, ExchangeError> {
+        let host = hop.url.host_str().unwrap_or_default();
+        let authority = match hop.url.port() {
             Some(port) => format!("{host}:{port}"),
             None => host.to_owned(),
         };
         let mut message = http::Request::builder()
-            .method(leg.method.clone())
-            .uri(&leg.url[url::Position::BeforePath..url::Position::AfterQuery])
+            .method(hop.method.clone())
+            .uri(&hop.url[url::Position::BeforePath..url::Position::AfterQuery])
             .header(header::HOST, authority)
-            .body(Full::new(leg.body.clone()))
-            .map_err(|source| ExchangeError::Unsendable { host: host.to_owned(), source })?;
+            .body(Full::new(hop.body.clone()))
+            .map_err(|source| ExchangeError::Encode { host: host.to_owned(), source })?;
         let headers = message.headers_mut();
-        headers.extend(leg.headers.iter().map(|(name, value)| (name.clone(), value.clone())));
+        headers.extend(hop.headers.iter().map(|(name, value)| (name.clone(), value.clone())));
         headers.entry(header::USER_AGENT).or_insert(HeaderValue::from_static(USER_AGENT));
         headers.entry(header::ACCEPT).or_insert(HeaderValue::from_static("*/*"));
-        if let Some(secret) = self.request.secret.as_ref().filter(|_| leg.is_signed) {
+        if let Some(secret) = self.request.secret.as_ref().filter(|_| hop.is_signed) {
             let now_s = unix_s();
             headers.insert("sentinel-timestamp", HeaderValue::from(now_s));
-            // Hexadecimal digits are a header value.
-            if let Ok(signature) = HeaderValue::from_str(&secret.signature(now_s, &leg.body)) {
+            // Does not fail for hexadecimal digits.
+            if let Ok(signature) = HeaderValue::from_str(&secret.signature(now_s, &hop.body)) {
                 headers.insert("sentinel-signature", signature);
             }
         }
@@ -180,9 +181,9 @@ impl Call<'_> {
     }
 }
 
-impl Leg {
-    /// Goes where a redirect points, as browsers do.
-    fn turn(&mut self, status: StatusCode, target: Url) {
+impl Hop {
+    /// Applies a redirect as browsers do.
+    fn redirect_to(&mut self, status: StatusCode, target: Url) {
         let to_get = match status {
             StatusCode::SEE_OTHER => self.method != Method::HEAD,
             StatusCode::MOVED_PERMANENTLY | StatusCode::FOUND => self.method == Method::POST,
@@ -195,45 +196,45 @@ impl Leg {
         }
         if target.origin() != self.url.origin() {
             self.is_signed = false;
-            let kept = |name: &HeaderName| KEPT_ACROSS_ORIGINS.contains(name);
+            let is_kept = |name: &HeaderName| CROSS_ORIGIN_HEADERS.contains(name);
             let headers = std::mem::take(&mut self.headers);
-            // A name is only there for the first value; values are single here.
+            // `HeaderMap` yields a name only with its first value; here each name has one value.
             let named = headers.into_iter().filter_map(|(name, value)| Some((name?, value)));
-            self.headers = named.filter(|(name, _)| kept(name)).collect();
+            self.headers = named.filter(|(name, _)| is_kept(name)).collect();
         }
         self.url = target;
     }
 }
 
-/// Where a response points, when it is a redirect.
-fn redirect(from: &Url, response: &Response) -> Result<Option<Url>, ExchangeError> {
+/// Returns the target of a redirect, or `None` if the response is no redirect.
+fn redirect_target(from: &Url, response: &Response) -> Result<Option<Url>, ExchangeError> {
     let Some(location) = response.headers.get(header::LOCATION) else { return Ok(None) };
     if !matches!(response.status.as_u16(), 301 | 302 | 303 | 307 | 308) {
         return Ok(None);
     }
     let location = String::from_utf8_lossy(location.as_bytes()).into_owned();
-    let refused = |why| ExchangeError::Redirect {
+    let invalid = |reason| ExchangeError::Redirect {
         from: without_query(from).to_owned(),
         location: location.clone(),
-        why,
+        reason,
     };
-    let mut target = from.join(&location).map_err(|_| refused("that is no URL"))?;
-    check_url(&target).map_err(refused)?;
+    let mut target = from.join(&location).map_err(|_| invalid("not a valid URL"))?;
+    check_url(&target).map_err(invalid)?;
     if from.scheme() == "https" && target.scheme() == "http" {
-        return Err(refused("away from TLS, which is not followed"));
+        return Err(invalid("redirects from https to http are not followed"));
     }
     target.set_fragment(None);
     Ok(Some(target))
 }
 
-/// The body up to `most` bytes, and whether there was more.
-async fn read(mut body: Incoming, most: usize) -> Result<(Bytes, bool), hyper::Error> {
+/// Reads at most `max` bytes of the body. The flag says whether the body is longer.
+async fn read(mut body: Incoming, max: usize) -> Result<(Bytes, bool), hyper::Error> {
     let mut read = BytesMut::new();
     while let Some(frame) = body.frame().await {
         let Ok(data) = frame?.into_data() else { continue };
-        let room = most - read.len();
-        read.extend_from_slice(&data[..data.len().min(room)]);
-        if data.len() > room {
+        let space = max - read.len();
+        read.extend_from_slice(&data[..data.len().min(space)]);
+        if data.len() > space {
             return Ok((read.freeze(), true));
         }
     }

@@ -1,5 +1,5 @@
-//! From a response to the outcome of the attempt: 2xx succeeds, what the payload lists (or
-//! 408, 425, 429, 5xx) gets another attempt, all else fails for good.
+//! Converts a response into the outcome of the attempt: 2xx succeeds, the statuses in
+//! `retry_statuses` (408, 425, 429 and 5xx by default) are retried, all others fail without a retry.
 
 use std::time::{Duration, SystemTime};
 
@@ -13,22 +13,22 @@ use super::exchange::Response;
 use super::request::{Request, without_query};
 use crate::clock::wall_clock;
 
-/// A server that asks for more patience gets this much.
+/// Maximum delay that `Retry-After` can request.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(60 * 60);
-/// Of the body of a refusal, for people.
+/// Maximum length of the response body in an error message.
 const SHOWN_CHARS: usize = 500;
-/// Of the headers in a result, names and values together.
+/// Maximum size of the headers in a result, names and values together.
 const MAX_RESULT_HEADER_BYTES: usize = 32 * 1024;
 
-pub(super) fn of(
+pub(super) fn from_response(
     job: &JobContext,
     request: &Request,
     response: Response,
 ) -> Result<Outcome, HandlerError> {
     let Response { status, took, .. } = response;
     let bytes = response.body.len();
-    let cut = if response.truncated { ", cut there" } else { "" };
-    let line = format!("answered {status} in {} ms with {bytes} bytes{cut}", took.as_millis());
+    let cut = if response.truncated { ", truncated" } else { "" };
+    let line = format!("received {status} in {} ms with {bytes} bytes{cut}", took.as_millis());
     if status.is_success() {
         job.log(LogLevel::Info, line);
         return Ok(Outcome::Succeed(result(&response).to_string().into()));
@@ -36,33 +36,33 @@ pub(super) fn of(
     job.log(LogLevel::Error, line);
     let shown: String = String::from_utf8_lossy(&response.body).chars().take(SHOWN_CHARS).collect();
     let text = format!("{status} from {}: {shown}", without_query(&response.url));
-    let error = match (request.retries(status), retry_after(&response.headers, wall_clock())) {
-        (true, Some(pause)) => HandlerError::retryable(text).with_next_delay(pause),
+    let error = match (request.is_retryable(status), retry_after(&response.headers, wall_clock())) {
+        (true, Some(delay)) => HandlerError::retryable(text).with_next_delay(delay),
         (true, None) => HandlerError::retryable(text),
         (false, _) => HandlerError::non_retryable(text),
     };
     Err(error.with_code(format!("HTTP_{}", status.as_u16())))
 }
 
-/// Leaves an error in the job's log, too.
-pub(super) fn told(job: &JobContext, error: HandlerError) -> HandlerError {
+/// Writes an error to the job's log and returns it.
+pub(super) fn log_error(job: &JobContext, error: HandlerError) -> HandlerError {
     job.log(LogLevel::Error, error.message());
     error
 }
 
-/// The pause that the server asks for, in seconds or as a time. A time is read against the
-/// server's own clock, where the response tells it.
+/// Returns the delay in `Retry-After`, which is in seconds or a time. A time is compared to the `Date`
+/// header if present, so that the server's clock is used.
 fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
     let text = |name| headers.get(name)?.to_str().ok().map(str::trim);
     let time = |name| httpdate::parse_http_date(text(name)?).ok();
-    let pause = match text(header::RETRY_AFTER)?.parse() {
+    let delay = match text(header::RETRY_AFTER)?.parse() {
         Ok(seconds) => Duration::from_secs(seconds),
         Err(_) => {
             let now = time(header::DATE).unwrap_or(now);
             time(header::RETRY_AFTER)?.duration_since(now).unwrap_or_default()
         }
     };
-    Some(pause.min(MAX_RETRY_AFTER))
+    Some(delay.min(MAX_RETRY_AFTER))
 }
 
 fn result(response: &Response) -> Value {
@@ -75,7 +75,7 @@ fn result(response: &Response) -> Value {
         "took_ms": u64::try_from(response.took.as_millis()).unwrap_or(u64::MAX),
     });
     let encoded = STANDARD.encode(&response.body);
-    // A text of control characters would be six times as long when it is escaped.
+    // JSON escapes make a text of control characters six times as long.
     let text = std::str::from_utf8(&response.body).map(Value::from).ok();
     let text = text.filter(|text| text.to_string().len() <= encoded.len().max(64 * 1024));
     match text {
@@ -85,7 +85,8 @@ fn result(response: &Response) -> Value {
     result
 }
 
-/// Values of one name are joined by a comma and a space. What goes beyond the limit is left out.
+/// Returns the headers as an object. Values of the same name are joined by `, `. Headers above the limit
+/// are left out.
 fn headers(headers: &HeaderMap) -> Map<String, Value> {
     let mut map = Map::new();
     let mut bytes = 0;

@@ -1,5 +1,5 @@
-//! Signatures over requests, so that a receiver can tell who sent a body and when. The secrets
-//! belong to the worker: a payload names one and never holds it.
+//! Signs requests, so that a receiver can verify the sender and the time. The secrets are configured on
+//! the worker; a payload only has the name of one.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -8,11 +8,11 @@ use std::path::Path;
 
 use ring::hmac;
 
-/// Shorter keys can be guessed.
+/// Minimum length. Shorter secrets can be guessed.
 const MIN_SECRET_BYTES: usize = 16;
 const MAX_SECRET_BYTES: usize = 4 * 1024;
 
-/// A key to sign with. It is never shown.
+/// A signing key. `Debug` does not reveal it.
 #[derive(Clone)]
 pub struct Secret {
     key: hmac::Key,
@@ -24,48 +24,48 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// Why an entry was refused.
+/// Why an entry is invalid.
 #[derive(Debug, thiserror::Error)]
 pub enum SecretError {
-    /// Not written as expected.
+    /// The entry has the wrong form.
     #[error("expected NAME=env:VARIABLE or NAME=file:/path")]
     Form,
-    /// Two entries of one name.
-    #[error("secret {name} is there twice")]
+    /// Two entries have the same name.
+    #[error("secret {name} is listed twice")]
     Twice {
-        /// As given.
+        /// The name of the secret.
         name: String,
     },
-    /// The variable is not set, or not text.
+    /// The environment variable is not set or not valid Unicode.
     #[error("secret {name}: the environment variable {variable} is not set")]
     Variable {
-        /// As given.
+        /// The name of the secret.
         name: String,
-        /// As given.
+        /// The name of the variable.
         variable: String,
     },
     /// The file can not be read.
     #[error("secret {name}: can not read {path}")]
     File {
-        /// As given.
+        /// The name of the secret.
         name: String,
-        /// As given.
+        /// The path of the file.
         path: String,
-        /// Why.
+        /// The cause.
         source: std::io::Error,
     },
-    /// Too short to be safe, or too long to be meant.
-    #[error("secret {name} has {bytes} bytes; allowed are {MIN_SECRET_BYTES}..{MAX_SECRET_BYTES}")]
+    /// The length is out of range.
+    #[error("secret {name} has {bytes} bytes; allowed: {MIN_SECRET_BYTES}..{MAX_SECRET_BYTES}")]
     Length {
-        /// As given.
+        /// The name of the secret.
         name: String,
-        /// As found.
+        /// The length found.
         bytes: usize,
     },
 }
 
 impl Secret {
-    /// `v1=` and the HMAC-SHA256, in hexadecimal digits, of the time, a dot and the body.
+    /// Returns `v1=` and the HMAC-SHA256 of the time, a dot and the body, in hexadecimal digits.
     pub(super) fn signature(&self, unix_s: u64, body: &[u8]) -> String {
         let mut context = hmac::Context::with_key(&self.key);
         context.update(unix_s.to_string().as_bytes());
@@ -80,27 +80,27 @@ impl Secret {
     }
 }
 
-/// Secrets by name.
+/// Secrets by the name that payloads use.
 #[derive(Clone, Debug, Default)]
 pub struct Secrets {
     by_name: BTreeMap<String, Secret>,
 }
 
 impl Secrets {
-    /// Reads entries such as `shop=env:SHOP_KEY` and `shop=file:/run/secrets/shop`. A newline at
-    /// the end of a file is not part of its secret.
+    /// Parses entries such as `shop=env:SHOP_KEY` and `shop=file:/run/secrets/shop`. A newline at
+    /// the end of a file is not part of the secret.
     ///
     /// # Errors
-    /// The first entry that can not be read, by name and never with its value.
+    /// The first invalid entry, by name and without its value.
     pub fn read<'a>(entries: impl IntoIterator<Item = &'a str>) -> Result<Self, SecretError> {
         let mut secrets = Self::default();
         for entry in entries {
-            let (name, place) = entry.split_once('=').ok_or(SecretError::Form)?;
+            let (name, source) = entry.split_once('=').ok_or(SecretError::Form)?;
             let name = name.trim().to_owned();
             if name.is_empty() {
                 return Err(SecretError::Form);
             }
-            let value = value(&name, place.trim())?;
+            let value = value(&name, source.trim())?;
             let bytes = value.len();
             if !(MIN_SECRET_BYTES..=MAX_SECRET_BYTES).contains(&bytes) {
                 return Err(SecretError::Length { name, bytes });
@@ -118,9 +118,9 @@ impl Secrets {
     }
 }
 
-fn value(name: &str, place: &str) -> Result<Vec<u8>, SecretError> {
+fn value(name: &str, source: &str) -> Result<Vec<u8>, SecretError> {
     let name = name.to_owned();
-    match place.split_once(':') {
+    match source.split_once(':') {
         Some(("env", variable)) => std::env::var(variable)
             .map(String::into_bytes)
             .map_err(|_| SecretError::Variable { name, variable: variable.to_owned() }),

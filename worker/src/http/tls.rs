@@ -1,5 +1,5 @@
-//! TLS towards targets, with the certificates that the machine trusts (`SSL_CERT_FILE` and
-//! `SSL_CERT_DIR` name others). Read once, with the first https target.
+//! TLS to targets, with the root certificates of the system (`SSL_CERT_FILE` and `SSL_CERT_DIR`
+//! override them). They are loaded once, at the first https request.
 
 use std::sync::{Arc, OnceLock};
 
@@ -13,7 +13,7 @@ use super::connect::ConnectError;
 
 #[derive(Default)]
 pub(super) struct Tls {
-    connector: OnceLock<Result<TlsConnector, SetUpError>>,
+    connector: OnceLock<Result<TlsConnector, TlsSetupError>>,
 }
 
 impl std::fmt::Debug for Tls {
@@ -23,8 +23,8 @@ impl std::fmt::Debug for Tls {
 }
 
 impl Tls {
-    /// Speaks TLS on a connection; `host` is a name, or an address without brackets.
-    pub(super) async fn wrap(
+    /// Performs the TLS handshake. `host` is a name, or an address without brackets.
+    pub(super) async fn connect(
         &self,
         host: &str,
         stream: TcpStream,
@@ -39,24 +39,22 @@ impl Tls {
     }
 }
 
-/// Why no target can be reached by TLS.
+/// Why TLS can not be set up.
 #[derive(Debug, thiserror::Error)]
-enum SetUpError {
-    #[error(
-        "this machine trusts no certificates: install ca-certificates, or set SSL_CERT_FILE{why}"
-    )]
-    NoRoots { why: String },
+enum TlsSetupError {
+    #[error("no root certificates found: install ca-certificates, or set SSL_CERT_FILE{detail}")]
+    NoRoots { detail: String },
     #[error(transparent)]
     Rustls(#[from] rustls::Error),
 }
 
-fn connector() -> Result<TlsConnector, SetUpError> {
+fn connector() -> Result<TlsConnector, TlsSetupError> {
     let found = rustls_native_certs::load_native_certs();
     let mut roots = RootCertStore::empty();
     let (added, _) = roots.add_parsable_certificates(found.certs);
     if added == 0 {
-        let why = found.errors.first().map(|error| format!(" ({error})")).unwrap_or_default();
-        return Err(SetUpError::NoRoots { why });
+        let detail = found.errors.first().map(|error| format!(" ({error})")).unwrap_or_default();
+        return Err(TlsSetupError::NoRoots { detail });
     }
     let provider = Arc::new(crypto::ring::default_provider());
     let config = ClientConfig::builder_with_provider(provider)

@@ -1,9 +1,9 @@
-//! The worker as a process, and its demo kinds against the SDK's scripted peer.
+//! The worker process and its demo kinds against the scripted server of the SDK.
 
 #![expect(clippy::unwrap_used, reason = "a failed expectation is the test's result")]
 
 mod demo;
-#[expect(dead_code, reason = "the SDK's own tests use the rest of it")]
-#[path = "../../../client-sdk/tests/it/peer.rs"]
-mod peer;
 mod process;
+#[expect(dead_code, reason = "the rest is used by the tests of the SDK")]
+#[path = "../../../client-sdk/tests/it/scripted_server.rs"]
+mod scripted_server;

@@ -1,17 +1,17 @@
 use super::*;
 
 #[test]
-fn the_document_is_what_the_table_renders() {
+fn the_errors_document_is_up_to_date() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/errors.md");
     if std::env::var_os("SENTINEL_UPDATE").is_some() {
         std::fs::write(path, to_markdown()).unwrap();
     }
     let committed = std::fs::read_to_string(path).unwrap_or_default();
-    assert_eq!(committed, to_markdown(), "stale: run the tests with SENTINEL_UPDATE=1");
+    assert_eq!(committed, to_markdown(), "docs/errors.md is out of date: run the test with SENTINEL_UPDATE=1");
 }
 
 #[test]
-fn every_answer_has_a_reason_of_the_catalogue_with_its_code() {
+fn every_error_has_a_reason_and_code_of_the_catalogue() {
     let id = sentinel_domain::JobId::new(1, 0, 1);
     let errors = [
         EngineError::invalid("spec.kind", "is empty"),
@@ -25,7 +25,7 @@ fn every_answer_has_a_reason_of_the_catalogue_with_its_code() {
         EngineError::TooManyKinds { queue: "q".into(), max: 1 },
         EngineError::KeyHeld { holder: id },
         EngineError::RequestReused,
-        EngineError::NotFinal(id),
+        EngineError::NotTerminal(id),
         EngineError::Running(id),
         EngineError::NotScheduled { id, state: sentinel_domain::State::Ready },
         EngineError::Started { id, state: sentinel_domain::State::Running },
@@ -58,12 +58,12 @@ fn every_answer_has_a_reason_of_the_catalogue_with_its_code() {
     ];
     let mut seen = Vec::new();
     for status in errors.map(to_status).into_iter().chain(others) {
-        let info = status.get_details_error_info().expect("every error has one");
+        let info = status.get_details_error_info().expect("every status has an ErrorInfo");
         let reason = CATALOGUE.iter().find(|r| r.name == info.reason).expect("in the catalogue");
         assert_eq!((status.code(), info.domain.as_str()), (reason.code, DOMAIN));
         seen.push(info.reason);
     }
     for reason in CATALOGUE {
-        assert!(seen.iter().any(|s| s == reason.name), "{} is answered by nothing", reason.name);
+        assert!(seen.iter().any(|s| s == reason.name), "no error has the reason {}", reason.name);
     }
 }

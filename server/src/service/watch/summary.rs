@@ -1,4 +1,4 @@
-//! Summaries of queues as frames of a watch.
+//! Queue summaries in the response stream of Watch.
 
 use futures_util::{Stream, stream};
 use sentinel_domain::limits::SUMMARY_QUEUES;
@@ -11,7 +11,7 @@ use crate::identity::Caller;
 use crate::service::status::{to_status, invalid_field};
 use crate::service::to_wire;
 
-/// Opens the summaries of a watch, which may be all that it shows.
+/// Opens the stream of summaries. `is_alone` says that the watch has no selector for jobs.
 pub(super) fn open(
     engine: &Engine,
     caller: &Caller,
@@ -33,7 +33,7 @@ pub(super) fn open(
         loop {
             let event = match summaries.next().await.map_err(to_status)? {
                 Some(summary) => Event::Summary(to_summary(&summary)),
-                // The jobs have their own, with a cursor.
+                // The stream of jobs sends its own keepalives, with a cursor.
                 None if !is_alone => continue,
                 None => Event::Keepalive(wire::WatchKeepalive {}),
             };
@@ -68,8 +68,8 @@ fn to_queue(summary: &QueueSummary) -> wire::QueueSummary {
     }
 }
 
-fn to_percentiles(of: Percentiles) -> wire::Percentiles {
-    let Percentiles { p50_ms, p95_ms, p99_ms, samples } = of;
+fn to_percentiles(percentiles: Percentiles) -> wire::Percentiles {
+    let Percentiles { p50_ms, p95_ms, p99_ms, samples } = percentiles;
     let [p50, p95, p99] = [p50_ms, p95_ms, p99_ms].map(|ms| Some(to_wire::duration(ms)));
     wire::Percentiles { p50, p95, p99, samples }
 }

@@ -1,4 +1,4 @@
-//! Session frames: between messages and the engine's types.
+//! Converts the frames of a worker session from and to the engine's types.
 
 use std::sync::Arc;
 
@@ -24,23 +24,23 @@ use sentinel_proto::workers::v1::session_request::Frame as In;
 use sentinel_proto::workers::v1::session_response::Frame as Out;
 use tonic::Status;
 
-use crate::service::from_wire::{job_id, nearest_time, shown, span_ms};
+use crate::service::from_wire::{job_id, clamped_time, truncated, duration_ms};
 use crate::service::status::{invalid, invalid_field, protocol_error};
 use crate::service::to_wire::{duration, timestamp};
 
-/// Items of one frame, also where the protocol names no number of its own.
+/// Maximum number of items in a frame.
 const ITEMS_MAX: usize = 1_000;
 
-fn bounded<T>(items: Vec<T>, what: &str) -> Result<Vec<T>, Status> {
+fn check_count<T>(items: Vec<T>, noun: &str) -> Result<Vec<T>, Status> {
     if items.len() > ITEMS_MAX {
         let count = items.len();
-        return Err(protocol_error(format!("a frame has {count} {what}: at most {ITEMS_MAX}")));
+        return Err(protocol_error(format!("a frame has {count} {noun}: at most {ITEMS_MAX}")));
     }
     Ok(items)
 }
 
 fn session(field: &str, text: &str) -> Result<SessionId, Status> {
-    text.parse().map_err(|_| invalid_field(field, format!("{:?} is not a session id", shown(text))))
+    text.parse().map_err(|_| invalid_field(field, format!("{:?} is not a session id", truncated(text))))
 }
 
 fn held(lease: wire::Lease) -> Result<Held, Status> {
@@ -55,7 +55,7 @@ fn held(lease: wire::Lease) -> Result<Held, Status> {
     })
 }
 
-fn some_held(lease: Option<wire::Lease>) -> Result<Held, Status> {
+fn required_lease(lease: Option<wire::Lease>) -> Result<Held, Status> {
     held(lease.ok_or_else(|| protocol_error("a frame has no lease"))?)
 }
 
@@ -69,13 +69,13 @@ fn lease(held: &Held) -> wire::Lease {
     }
 }
 
-fn bytes_bound(bytes: u64) -> Option<i64> {
+fn byte_limit(bytes: u64) -> Option<i64> {
     (bytes != 0).then(|| i64::try_from(bytes).unwrap_or(i64::MAX))
 }
 
-/// What is wrong with what nobody schedules by: kept and shown as it is said, so it is bounded
-/// here.
-fn unscheduled(hello: &wire::Hello) -> Vec<FieldViolation> {
+/// Validates the descriptive fields of a Hello. They do not affect scheduling; only their size and
+/// form are checked here, since they are stored and displayed.
+fn description_violations(hello: &wire::Hello) -> Vec<FieldViolation> {
     let mut found = Vec::new();
     let mut bytes = |field: String, len: usize, max: u64| {
         if len as u64 > max {
@@ -85,12 +85,12 @@ fn unscheduled(hello: &wire::Hello) -> Vec<FieldViolation> {
     };
     bytes("hello.build".into(), hello.build.len(), NAME_BYTES);
     for kind in &hello.kinds {
-        let field = |name: &str| format!("hello.kinds[{:?}].{name}", shown(&kind.name));
+        let field = |name: &str| format!("hello.kinds[{:?}].{name}", truncated(&kind.name));
         bytes(field("description"), kind.description.len(), DESCRIPTION_BYTES);
         bytes(field("input_schema"), kind.input_schema.len(), KIND_SCHEMA_BYTES);
     }
     for kind in hello.kinds.iter().filter(|kind| !is_object_or_empty(&kind.input_schema)) {
-        let field = format!("hello.kinds[{:?}].input_schema", shown(&kind.name));
+        let field = format!("hello.kinds[{:?}].input_schema", truncated(&kind.name));
         found.push(FieldViolation::new(field, "is not a JSON object"));
     }
     if hello.labels.len() as u64 > LABELS {
@@ -99,7 +99,7 @@ fn unscheduled(hello: &wire::Hello) -> Vec<FieldViolation> {
         return found;
     }
     for (key, value) in &hello.labels {
-        let field = format!("hello.labels[{:?}]", shown(key));
+        let field = format!("hello.labels[{:?}]", truncated(key));
         check_name(&mut found, &field, key);
         if value.len() as u64 > KEY_BYTES {
             let text = format!("{} bytes is too long: at most {KEY_BYTES} bytes", value.len());
@@ -109,7 +109,8 @@ fn unscheduled(hello: &wire::Hello) -> Vec<FieldViolation> {
     found
 }
 
-/// Whether a schema can be handed on to those who ask for it. What is too long is not looked at.
+/// Returns whether a schema is empty or a JSON object. A schema that is too long is not parsed; its
+/// length is checked elsewhere.
 fn is_object_or_empty(schema: &str) -> bool {
     schema.len() as u64 > KIND_SCHEMA_BYTES
         || schema.is_empty()
@@ -120,9 +121,9 @@ fn label((key, value): (String, String)) -> Label {
     Label { key: key.into(), value: value.into() }
 }
 
-/// `server` is the name of this one.
+/// Converts a Hello. `server` is the name of this server.
 pub(super) fn hello(hello: wire::Hello, server: &str) -> Result<Hello, Status> {
-    let found = unscheduled(&hello);
+    let found = description_violations(&hello);
     if !found.is_empty() {
         return Err(invalid(found));
     }
@@ -138,30 +139,30 @@ pub(super) fn hello(hello: wire::Hello, server: &str) -> Result<Hello, Status> {
         build: hello.build.into(),
         server: server.into(),
         labels: hello.labels.into_iter().map(label).collect(),
-        // Unknown ones belong to newer workers: too many or too long ones are no reason to
-        // turn a worker away.
+        // Newer workers may send capabilities that this version does not know. Too many or too
+        // long ones are cut rather than rejected.
         capabilities: hello
             .capabilities
             .into_iter()
             .take(WORKER_CAPABILITIES as usize)
-            .map(|name| cut(name, NAME_BYTES))
+            .map(|name| truncate(name, NAME_BYTES))
             .collect(),
     };
-    let known = Some(hello.session.as_str()).filter(|id| !id.is_empty());
+    let previous = Some(hello.session.as_str()).filter(|id| !id.is_empty());
     Ok(Hello {
         instance: hello.instance,
         queues: hello.queues.into_iter().map(Into::into).collect(),
         kinds,
         about,
-        session: known.map(|id| session("hello.session", id)).transpose()?,
+        session: previous.map(|id| session("hello.session", id)).transpose()?,
         held: hello.held.into_iter().map(held).collect::<Result<_, _>>()?,
         credit_jobs: credit.jobs as usize,
-        credit_bytes: bytes_bound(credit.bytes),
+        credit_bytes: byte_limit(credit.bytes),
     })
 }
 
-/// Text that a worker may send longer than it is kept: cut at a character.
-fn cut(mut text: String, max: u64) -> Box<str> {
+/// Truncates a text of a worker at a character boundary.
+fn truncate(mut text: String, max: u64) -> Box<str> {
     if text.len() as u64 > max {
         text.truncate(text.floor_char_boundary(max as usize));
     }
@@ -169,21 +170,21 @@ fn cut(mut text: String, max: u64) -> Box<str> {
 }
 
 fn delay_ms(delay: Option<Duration>, max_ms: u64) -> Option<u64> {
-    delay.map(|delay| u64::try_from(span_ms(delay)).unwrap_or(0).min(max_ms))
+    delay.map(|delay| u64::try_from(duration_ms(delay)).unwrap_or(0).min(max_ms))
 }
 
 fn job_error(error: Option<jobs::JobError>) -> JobError {
     let error = error.unwrap_or_default();
     JobError {
-        message: cut(error.message, ERROR_BYTES),
-        code: cut(error.code, ERROR_CODE_BYTES),
+        message: truncate(error.message, ERROR_BYTES),
+        code: truncate(error.code, ERROR_CODE_BYTES),
         retryable: error.retryable,
     }
 }
 
 fn report_item(item: wire::ReportItem) -> Result<ReportItem, Status> {
-    let held = some_held(item.lease)?;
-    let (lease, started_at) = (held.lease, item.started_at.map(nearest_time));
+    let held = required_lease(item.lease)?;
+    let (lease, started_at) = (held.lease, item.started_at.map(clamped_time));
     let outcome = item.outcome.ok_or_else(|| protocol_error("a report has no outcome"))?;
     let command = match outcome {
         Outcome::Succeeded(done) => {
@@ -216,20 +217,20 @@ fn progress(progress: jobs::Progress) -> Progress {
         seq: progress.seq,
         done: progress.done,
         total: progress.total,
-        message: cut(progress.message, PROGRESS_BYTES),
+        message: truncate(progress.message, PROGRESS_BYTES),
     }
 }
 
 fn log_line(line: jobs::LogLine) -> LogLine {
     LogLine {
         seq: line.seq,
-        at: line.time.map(nearest_time).unwrap_or_default(),
+        at: line.time.map(clamped_time).unwrap_or_default(),
         level: u8::try_from(line.level).unwrap_or_default(),
-        text: cut(line.text, LOG_LINE_BYTES).into(),
+        text: truncate(line.text, LOG_LINE_BYTES).into(),
     }
 }
 
-fn piece(data: &[u8]) -> Result<Bytes, Status> {
+fn output_chunk(data: &[u8]) -> Result<Bytes, Status> {
     let is_allowed = (1..=OUTPUT_CHUNK_BYTES as usize).contains(&data.len());
     is_allowed.then(|| Bytes::copy_from_slice(data)).ok_or_else(|| {
         let text = format!("{} bytes are out of range: 1..={OUTPUT_CHUNK_BYTES}", data.len());
@@ -237,44 +238,45 @@ fn piece(data: &[u8]) -> Result<Bytes, Status> {
     })
 }
 
+/// Converts a frame other than the first Hello.
 pub(super) fn from_worker(frame: wire::SessionRequest) -> Result<FromWorker, Status> {
-    let frame = frame.frame.ok_or_else(|| protocol_error("a frame is empty or of a newer protocol"))?;
+    let frame = frame.frame.ok_or_else(|| protocol_error("a frame is empty or has an unknown type"))?;
     Ok(match frame {
-        In::Hello(_) => return Err(protocol_error("Hello came twice")),
+        In::Hello(_) => return Err(protocol_error("a second Hello")),
         In::Credit(credit) => {
             if u64::from(credit.jobs) > WORKER_CREDITS {
                 let text = format!("{} is out of range: 0..={WORKER_CREDITS}", credit.jobs);
                 return Err(invalid_field("credit.jobs", text));
             }
-            FromWorker::Credit { jobs: credit.jobs as usize, bytes: bytes_bound(credit.bytes) }
+            FromWorker::Credit { jobs: credit.jobs as usize, bytes: byte_limit(credit.bytes) }
         }
         In::Received(received) => FromWorker::Received { assign_seq: received.assign_seq },
         In::Report(report) => {
-            let items = bounded(report.items, "reports")?.into_iter().map(report_item);
+            let items = check_count(report.items, "reports")?.into_iter().map(report_item);
             FromWorker::Report(items.collect::<Result<_, _>>()?)
         }
         In::Progress(report) => {
-            let items = bounded(report.items, "progress reports")?.into_iter().map(|item| {
-                Ok((some_held(item.lease)?, progress(item.progress.unwrap_or_default())))
+            let items = check_count(report.items, "progress reports")?.into_iter().map(|item| {
+                Ok((required_lease(item.lease)?, progress(item.progress.unwrap_or_default())))
             });
             FromWorker::Progress(items.collect::<Result<_, Status>>()?)
         }
         In::Checkpoint(checkpoint) => FromWorker::Checkpoint {
-            held: some_held(checkpoint.lease)?,
+            held: required_lease(checkpoint.lease)?,
             seq: checkpoint.seq,
             data: Bytes::copy_from_slice(&checkpoint.data),
         },
         In::Log(log) => FromWorker::Log {
-            held: some_held(log.lease)?,
-            lines: bounded(log.lines, "log lines")?.into_iter().map(log_line).collect(),
+            held: required_lease(log.lease)?,
+            lines: check_count(log.lines, "log lines")?.into_iter().map(log_line).collect(),
         },
         In::Output(output) => FromWorker::Output {
-            held: some_held(output.lease)?,
+            held: required_lease(output.lease)?,
             offset: output.offset,
-            data: piece(&output.data)?,
+            data: output_chunk(&output.data)?,
         },
         In::CancelAck(ack) => {
-            let leases = bounded(ack.leases, "leases")?.into_iter().map(held);
+            let leases = check_count(ack.leases, "leases")?.into_iter().map(held);
             FromWorker::CancelAck(leases.collect::<Result<_, _>>()?)
         }
         In::Ping(ping) => FromWorker::Ping { nonce: ping.nonce },

@@ -1,19 +1,19 @@
-//! Lines out of chunks of any size.
+//! Splitting of chunks of any size.
 
 use super::*;
 
 fn lines_of(chunks: &[&[u8]]) -> Vec<String> {
     let mut found = Vec::new();
-    let mut lines = Lines::default();
+    let mut lines = LineBuffer::default();
     for chunk in chunks {
         lines.push(chunk, |line| found.push(line.to_owned()));
     }
-    lines.end(|line| found.push(line.to_owned()));
+    lines.finish(|line| found.push(line.to_owned()));
     found
 }
 
 #[test]
-fn chunks_do_not_matter() {
+fn lines_do_not_depend_on_chunk_sizes() {
     let text = "one\r\n\ntwo é\nno end".as_bytes();
     let expected = ["one", "", "two é", "no end"];
     for size in 1..=text.len() {
@@ -24,7 +24,7 @@ fn chunks_do_not_matter() {
 }
 
 #[test]
-fn long_lines_are_split_at_a_character() {
+fn a_long_line_is_split_at_a_character_boundary() {
     let text = "é".repeat(MAX_LINE_BYTES);
     for size in [1, 1000, 16 * 1024] {
         let chunks: Vec<&[u8]> = text.as_bytes().chunks(size).collect();
@@ -35,7 +35,7 @@ fn long_lines_are_split_at_a_character() {
 }
 
 #[test]
-fn bytes_that_are_no_text_are_marked() {
+fn invalid_utf8_is_replaced() {
     assert_eq!(lines_of(&[b"a\xffb\n"]), ["a\u{fffd}b"]);
     let lines = lines_of(&[&vec![0x80; 3 * MAX_LINE_BYTES]]);
     assert_eq!(lines.iter().map(|line| line.chars().count()).sum::<usize>(), 3 * MAX_LINE_BYTES);

@@ -1,9 +1,10 @@
-//! Judging what a look-up answered.
+//! Permitted addresses and unreachable ones.
 
 use super::*;
 
-/// An address whose connections are neither taken nor refused, as long as both are held.
-async fn silent() -> (SocketAddr, tokio::net::TcpListener, Vec<TcpStream>) {
+/// Returns an address that neither accepts nor refuses connections while the listener and the streams
+/// are held.
+async fn unresponsive_address() -> (SocketAddr, tokio::net::TcpListener, Vec<TcpStream>) {
     let socket = tokio::net::TcpSocket::new_v4().expect("a socket");
     socket.bind("127.0.0.1:0".parse().expect("an address")).expect("a port");
     let address = socket.local_addr().expect("an address");
@@ -16,30 +17,33 @@ async fn silent() -> (SocketAddr, tokio::net::TcpListener, Vec<TcpStream>) {
 }
 
 #[tokio::test]
-async fn an_address_that_does_not_answer_leaves_time_for_the_next() {
-    let (dead, _listener, _waiting) = silent().await;
+async fn an_unresponsive_address_is_skipped_after_a_timeout() {
+    let (dead, _listener, _waiting) = unresponsive_address().await;
     let alive = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let alive_at = alive.local_addr().expect("an address");
-    let dialed = timeout(3 * DIAL_WITHIN, dial("h", &[dead, alive_at])).await.expect("in time");
-    assert_eq!(dialed.expect("one answers").1, alive_at);
-    let error = dial("h", &[dead]).await.expect_err("nobody answers");
+    let connected = timeout(3 * CONNECT_TIMEOUT, connect_to_any("h", &[dead, alive_at]))
+        .await
+        .expect("in time");
+    assert_eq!(connected.expect("one address accepts").1, alive_at);
+    let error = connect_to_any("h", &[dead]).await.expect_err("no address accepts");
     assert!(error.to_string().contains("timed out"), "{error}");
 }
 
-fn at(ips: &[&str]) -> Vec<SocketAddr> {
+fn addresses(ips: &[&str]) -> Vec<SocketAddr> {
     ips.iter().map(|ip| SocketAddr::new(ip.parse().expect("an address"), 80)).collect()
 }
 
 #[test]
-fn only_open_addresses_of_a_name_are_dialled() {
-    let nothing = Allowed::default();
-    let judged_of = |ips: &[&str]| judged("h", at(ips), &nothing);
-    let open = judged_of(&["10.0.0.1", "8.8.8.8", "::1"]).expect("one is open");
-    assert_eq!(open, at(&["8.8.8.8"]));
-    let error = judged_of(&["10.0.0.1", "127.0.0.1"]).expect_err("all are closed");
+fn only_permitted_addresses_of_a_host_are_used() {
+    let defaults = AllowedTargets::default();
+    let permitted_of = |ips: &[&str]| permitted("h", addresses(ips), &defaults);
+    let open = permitted_of(&["10.0.0.1", "8.8.8.8", "::1"]).expect("one is permitted");
+    assert_eq!(open, addresses(&["8.8.8.8"]));
+    let error = permitted_of(&["10.0.0.1", "127.0.0.1"]).expect_err("none is permitted");
     assert!(error.to_string().starts_with("h is at 127.0.0.1, which is loopback;"), "{error}");
-    assert!(!error.into_failure().is_retryable());
-    assert!(matches!(judged_of(&[]), Err(ConnectError::NoAddress { .. })));
-    let named = Allowed::parse(["h"]).expect("an entry");
-    assert_eq!(judged("h", at(&["10.0.0.1"]), &named).expect("is named"), at(&["10.0.0.1"]));
+    assert!(!error.into_handler_error().is_retryable());
+    assert!(matches!(permitted_of(&[]), Err(ConnectError::NoAddress { .. })));
+    let by_name = AllowedTargets::parse(["h"]).expect("a valid entry");
+    let private = addresses(&["10.0.0.1"]);
+    assert_eq!(permitted("h", private.clone(), &by_name).expect("allowed by name"), private);
 }

@@ -23,7 +23,7 @@ fn a_signature_is_the_hmac_of_time_dot_body() {
 }
 
 #[test]
-fn what_is_no_secret_is_named_and_not_shown() {
+fn an_invalid_secret_is_rejected_without_revealing_it() {
     let (_dir, short) = file("topsecret");
     for (entries, part) in [
         (vec!["x"], "NAME=env:VARIABLE"),
@@ -31,8 +31,8 @@ fn what_is_no_secret_is_named_and_not_shown() {
         (vec!["x=plain-text-secret"], "NAME=env:VARIABLE"),
         (vec!["x=env:NOT_SET_ANYWHERE"], "NOT_SET_ANYWHERE is not set"),
         (vec!["x=file:/does/not/exist"], "can not read /does/not/exist"),
-        (vec![short.as_str()], "shop has 9 bytes; allowed are 16..4096"),
-        (vec!["x=env:PATH", "x=env:PATH"], "x is there twice"),
+        (vec![short.as_str()], "shop has 9 bytes; allowed: 16..4096"),
+        (vec!["x=env:PATH", "x=env:PATH"], "x is listed twice"),
     ] {
         let error = Secrets::read(entries.clone()).expect_err(part).to_string();
         assert!(error.contains(part), "{entries:?}: {error}");

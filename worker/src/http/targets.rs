@@ -1,12 +1,12 @@
-//! Which addresses a request may reach. Whoever may enqueue names the target; the worker often
-//! sits inside a network that trusts it. So only the public internet is open, unless the operator
-//! opened more. Addresses are judged, not names: after the look-up, and the very address that was
-//! judged is dialled, so that a name can not answer differently the second time.
+//! Restricts the addresses that requests may reach, against server-side request forgery. Everyone who
+//! may enqueue chooses the URL, and workers often run in a trusted network. Only the public internet
+//! is allowed, unless the operator allows more. The resolved address is checked and then connected to,
+//! so that a second DNS lookup can not return another address.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
-/// An address and how many of its leading bits count.
+/// A CIDR block: an address and the length of its prefix.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Block {
     base: IpAddr,
@@ -37,8 +37,9 @@ impl Block {
     }
 }
 
-/// Blocks that are not the public internet (IANA special-purpose registries), and what they are.
-const CLOSED: &[(Block, &str)] = &[
+/// Blocks that are not the public internet, from the IANA special-purpose address registries, with
+/// their categories.
+const SPECIAL_PURPOSE: &[(Block, &str)] = &[
     (Block::v4(0, 0, 0, 8), "this host"),
     (Block::v4(10, 0, 0, 8), "private"),
     (Block::v4(100, 64, 0, 10), "shared by a carrier (CGNAT)"),
@@ -71,70 +72,73 @@ const CLOSED: &[(Block, &str)] = &[
     (Block::v6(0xff00, 0, 0, 8), "multicast"),
 ];
 
-/// All that is routed in IPv6 is in here today.
+/// The global unicast addresses of IPv6.
 const GLOBAL_V6: Block = Block::v6(0x2000, 0, 0, 3);
 
-/// What is wrong with an address as a target; `None`: it is of the public internet.
-fn closed(ip: IpAddr) -> Option<&'static str> {
-    let listed = CLOSED.iter().find(|(block, _)| block.contains(ip)).map(|(_, what)| *what);
+/// Returns the category of an address that is not on the public internet, else `None`.
+fn special_purpose(ip: IpAddr) -> Option<&'static str> {
+    let listed =
+        SPECIAL_PURPOSE.iter().find(|(block, _)| block.contains(ip)).map(|(_, category)| *category);
     let unrouted = ip.is_ipv6() && !GLOBAL_V6.contains(ip);
-    listed.or(unrouted.then_some("outside of what is routed"))
+    listed.or(unrouted.then_some("outside of the routed addresses"))
 }
 
-/// Targets that the operator opened: blocks of addresses, and names whatever they resolve to.
+/// Targets that the operator allows: blocks of addresses, and host names with any address they resolve
+/// to.
 #[derive(Clone, Debug, Default)]
-pub struct Allowed {
+pub struct AllowedTargets {
     blocks: Vec<Block>,
     hosts: Vec<String>,
 }
 
-/// Why an entry was refused.
+/// An entry is not a valid target.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "{entry:?} is no target: expected a block such as 10.1.0.0/16 or fd00::/8, an address, or the \
-     name of a host without scheme and port"
+    "{entry:?} is not a valid target: expected a block such as 10.1.0.0/16 or fd00::/8, an address, or a \
+     host name without scheme and port"
 )]
-pub struct AllowedError {
+pub struct InvalidTarget {
     entry: String,
 }
 
-impl Allowed {
-    /// Reads entries such as `10.1.0.0/16`, `::1` or `orders.internal`.
+impl AllowedTargets {
+    /// Parses entries such as `10.1.0.0/16`, `::1` or `orders.internal`.
     ///
     /// # Errors
-    /// The first entry that is none of these.
-    pub fn parse<'a>(entries: impl IntoIterator<Item = &'a str>) -> Result<Self, AllowedError> {
+    /// The first entry that is not a valid target.
+    pub fn parse<'a>(entries: impl IntoIterator<Item = &'a str>) -> Result<Self, InvalidTarget> {
         let mut allowed = Self::default();
         for entry in entries {
             let entry = entry.trim();
-            let refused = || AllowedError { entry: entry.to_owned() };
-            if let Some(block) = block(entry) {
-                allowed.blocks.push(block.ok_or_else(refused)?);
+            let invalid = || InvalidTarget { entry: entry.to_owned() };
+            if let Some(block) = parse_block(entry) {
+                allowed.blocks.push(block.ok_or_else(invalid)?);
             } else if is_host_name(entry) {
                 allowed.hosts.push(entry.trim_end_matches('.').to_ascii_lowercase());
             } else {
-                return Err(refused());
+                return Err(invalid());
             }
         }
         Ok(allowed)
     }
 
-    /// Whether this name may be reached whatever it resolves to.
+    /// Returns whether a host is allowed with any address.
     pub(super) fn allows_host(&self, host: &str) -> bool {
         let host = host.trim_end_matches('.');
         self.hosts.iter().any(|allowed| allowed.eq_ignore_ascii_case(host))
     }
 
-    /// What forbids an address; `None`: it may be dialled.
-    pub(super) fn forbids(&self, ip: IpAddr) -> Option<&'static str> {
-        let what = closed(ip)?;
-        let opened = self.blocks.iter().any(|block| block.contains(ip));
-        (!opened).then_some(what)
+    /// Returns the category of an address that is not allowed, or `None` if it is allowed.
+    pub(super) fn forbidden_category(&self, ip: IpAddr) -> Option<&'static str> {
+        let category = special_purpose(ip)?;
+        let is_allowed = self.blocks.iter().any(|block| block.contains(ip));
+        (!is_allowed).then_some(category)
     }
 }
 
-/// `None`: not written as an address. `Some(None)`: written so, and wrong.
-fn block(entry: &str) -> Option<Option<Block>> {
+/// Parses an address or a block. Returns `None` if the entry is neither, and `Some(None)` if it has the
+/// form of a block and is invalid.
+fn parse_block(entry: &str) -> Option<Option<Block>> {
     let (address, bits) = match entry.split_once('/') {
         Some((address, bits)) => (address, Some(bits)),
         None => (entry, None),
@@ -142,8 +146,8 @@ fn block(entry: &str) -> Option<Option<Block>> {
     let Ok(base) = IpAddr::from_str(address) else {
         return bits.is_some().then_some(None);
     };
-    let most = if base.is_ipv4() { 32 } else { 128 };
-    let bits = bits.map_or(Ok(most), u8::from_str).ok().filter(|bits| *bits <= most);
+    let max_bits = if base.is_ipv4() { 32 } else { 128 };
+    let bits = bits.map_or(Ok(max_bits), u8::from_str).ok().filter(|bits| *bits <= max_bits);
     Some(bits.map(|bits| Block { base, bits }))
 }
 
@@ -154,7 +158,7 @@ fn is_host_name(text: &str) -> bool {
             && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
     };
     let text = text.trim_end_matches('.');
-    // A name that ends in a number is an address in another notation.
+    // A host that ends in a number is an IPv4 address in another notation.
     let ends_in_number = text.rsplit('.').next().is_some_and(|last| {
         last.bytes().all(|byte| byte.is_ascii_digit()) || last.starts_with("0x")
     });

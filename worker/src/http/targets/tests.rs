@@ -1,4 +1,4 @@
-//! Every block from inside and from just outside, and what opens them.
+//! The boundaries of all blocks, and allowed targets.
 
 use super::*;
 
@@ -7,7 +7,7 @@ fn ip(text: &str) -> IpAddr {
 }
 
 #[test]
-fn what_is_not_the_public_internet_is_closed() {
+fn special_purpose_addresses_are_forbidden() {
     for (first, last) in [
         ("0.0.0.0", "0.255.255.255"),
         ("10.0.0.0", "10.255.255.255"),
@@ -30,13 +30,13 @@ fn what_is_not_the_public_internet_is_closed() {
         ("3fff::", "3fff:fff:ffff:ffff:ffff:ffff:ffff:ffff"),
         ("4000::", "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff"),
     ] {
-        assert!(closed(ip(first)).is_some(), "{first}");
-        assert!(closed(ip(last)).is_some(), "{last}");
+        assert!(special_purpose(ip(first)).is_some(), "{first}");
+        assert!(special_purpose(ip(last)).is_some(), "{last}");
     }
 }
 
 #[test]
-fn the_neighbours_are_open() {
+fn adjacent_addresses_are_allowed() {
     for open in [
         "1.0.0.0",
         "9.255.255.255",
@@ -72,13 +72,13 @@ fn the_neighbours_are_open() {
         "3ffe::",
         "3fff:1000::",
     ] {
-        assert_eq!(closed(ip(open)), None, "{open}");
+        assert_eq!(special_purpose(ip(open)), None, "{open}");
     }
 }
 
 #[test]
-fn embedded_addresses_are_named_for_what_they_are() {
-    for (text, what) in [
+fn each_address_has_a_category() {
+    for (text, part) in [
         ("::1", "loopback"),
         ("::127.0.0.1", "embedded"),
         ("::ffff:127.0.0.1", "mapped"),
@@ -93,32 +93,32 @@ fn embedded_addresses_are_named_for_what_they_are() {
         ("100.100.0.1", "CGNAT"),
         ("5f00::1", "outside"),
     ] {
-        let told = closed(ip(text)).expect(text);
-        assert!(told.contains(what), "{text}: {told}");
+        let category = special_purpose(ip(text)).expect(text);
+        assert!(category.contains(part), "{text}: {category}");
     }
 }
 
 #[test]
-fn an_operator_opens_blocks_and_names() {
-    let allowed =
-        Allowed::parse(["10.1.0.0/16", "::1", "fd00::/8", "Orders.Internal."]).expect("entries");
-    assert_eq!(allowed.forbids(ip("10.1.255.255")), None);
-    assert!(allowed.forbids(ip("10.2.0.0")).is_some());
-    assert_eq!(allowed.forbids(ip("::1")), None);
-    assert!(allowed.forbids(ip("::2")).is_some());
-    assert_eq!(allowed.forbids(ip("fdff::1")), None);
-    // 10.1.0.1 in another form is another address.
-    assert!(allowed.forbids(ip("::ffff:10.1.0.1")).is_some());
+fn an_operator_allows_blocks_and_host_names() {
+    let allowed = AllowedTargets::parse(["10.1.0.0/16", "::1", "fd00::/8", "Orders.Internal."])
+        .expect("valid entries");
+    assert_eq!(allowed.forbidden_category(ip("10.1.255.255")), None);
+    assert!(allowed.forbidden_category(ip("10.2.0.0")).is_some());
+    assert_eq!(allowed.forbidden_category(ip("::1")), None);
+    assert!(allowed.forbidden_category(ip("::2")).is_some());
+    assert_eq!(allowed.forbidden_category(ip("fdff::1")), None);
+    // The mapped IPv6 form of 10.1.0.1 is a different address.
+    assert!(allowed.forbidden_category(ip("::ffff:10.1.0.1")).is_some());
     assert!(allowed.allows_host("ORDERS.internal") && allowed.allows_host("orders.internal."));
     assert!(!allowed.allows_host("x.orders.internal") && !allowed.allows_host("internal"));
-    let everything = Allowed::parse(["0.0.0.0/0", "::/0"]).expect("entries");
-    assert_eq!(everything.forbids(ip("127.0.0.1")), None);
-    assert_eq!(everything.forbids(ip("ff02::1")), None);
+    let everything = AllowedTargets::parse(["0.0.0.0/0", "::/0"]).expect("valid entries");
+    assert_eq!(everything.forbidden_category(ip("127.0.0.1")), None);
+    assert_eq!(everything.forbidden_category(ip("ff02::1")), None);
 }
 
 #[test]
-fn entries_that_are_none_are_named() {
-    for bad in [
+fn an_invalid_entry_is_rejected() {
+    for invalid in [
         "",
         " ",
         "10.0.0.0/33",
@@ -136,7 +136,7 @@ fn entries_that_are_none_are_named() {
         "a..b",
         "host/8",
     ] {
-        let error = Allowed::parse([bad]).expect_err(bad);
-        assert!(error.to_string().contains(&format!("{:?}", bad.trim())), "{error}");
+        let error = AllowedTargets::parse([invalid]).expect_err(invalid);
+        assert!(error.to_string().contains(&format!("{:?}", invalid.trim())), "{error}");
     }
 }
