@@ -1,4 +1,4 @@
-//! Both sides of a typed job in one process: a worker, a batch, and the results as they come.
+//! A worker and a client of a typed job in one process: enqueues a batch and prints the results.
 
 use anyhow::Context as _;
 use sentinel_client::worker::{HandlerError, JobContext, LogLevel, Worker};
@@ -19,10 +19,10 @@ impl Job for Greet {
 
 async fn greet(job: JobContext, payload: Greet) -> Result<String, HandlerError> {
     if payload.name.is_empty() {
-        // Another attempt would not change it.
-        return Err(HandlerError::non_retryable("nobody to greet"));
+        // A retry would fail the same way.
+        return Err(HandlerError::non_retryable("the name is empty"));
     }
-    job.log(LogLevel::Info, format!("greets {}", payload.name));
+    job.log(LogLevel::Info, format!("greeting {}", payload.name));
     job.progress(1, 1, "greeted");
     Ok(format!("hello {}", payload.name))
 }
@@ -36,26 +36,26 @@ async fn main() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Greets three people; answers what came of it.
+/// Runs a worker and three jobs; returns a line per job.
 pub(crate) async fn run(server: &str) -> anyhow::Result<Vec<String>> {
     let worker = Worker::builder(server).queue(Greet::QUEUE).job(greet).build()?;
-    let (stop, stopped) = oneshot::channel::<()>();
-    let working = worker.run(async {
-        let _ = stopped.await;
+    let (shutdown, shutdown_requested) = oneshot::channel::<()>();
+    let worker = worker.run(async {
+        let _ = shutdown_requested.await;
     });
-    let (ended, lines) = tokio::join!(working, async {
+    let (worker_result, lines) = tokio::join!(worker, async {
         let lines = enqueue(server).await;
-        drop(stop);
+        drop(shutdown);
         lines
     });
-    ended?;
+    worker_result?;
     lines
 }
 
 async fn enqueue(server: &str) -> anyhow::Result<Vec<String>> {
     let client = Client::connect(server).await.context("start a server with `cargo xtask dev`")?;
-    let people = ["Ada", "Grace", ""].map(|name| Greet { name: name.to_owned() });
-    let jobs = client.submit_batch(&people, BatchOptions::default()).await?;
+    let payloads = ["Ada", "Grace", ""].map(|name| Greet { name: name.to_owned() });
+    let jobs = client.submit_batch(&payloads, BatchOptions::default()).await?;
     let mut lines = Vec::new();
     for job in jobs {
         let job = job.map_err(|error| anyhow::anyhow!("refused: {}", error.message))?;

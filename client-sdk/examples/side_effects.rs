@@ -1,9 +1,9 @@
-//! A side effect that an attempt which was declared lost must not repeat: the store keeps the
-//! newest fence of each job and refuses older ones.
+//! A guarded side effect: the database stores the newest fencing token of each job and refuses writes
+//! with an older one, so an attempt that lost its lease can not overwrite the result of a newer one.
 //!
-//! `side_effects [SERVER]` runs a worker and one job. `side_effects SERVER STORE INSTANCE` is a
-//! worker that shares its store with others: stop one (SIGSTOP) in the middle of a job for longer
-//! than `session_ttl`, and see what it says when it goes on (SIGCONT).
+//! `side_effects [SERVER]` runs a worker and one job. `side_effects SERVER STORE INSTANCE` runs a
+//! worker that shares its store with other workers. To see the guard: stop a worker (SIGSTOP) during
+//! a job for longer than `session_ttl`, continue it (SIGCONT), and read its output.
 
 use std::fs::OpenOptions;
 use std::io::{self, Read, Seek, Write};
@@ -20,7 +20,7 @@ use tokio::sync::oneshot;
 struct SetPrice {
     item: String,
     cents: u64,
-    /// What the work before the side effect takes.
+    /// How long the handler works before the side effect.
     #[serde(default)]
     takes_ms: u64,
 }
@@ -30,19 +30,21 @@ impl Job for SetPrice {
     type Result = String;
 }
 
-/// Stands for a database: a folder with a row for each job, locked while it is changed.
+/// Stands for a database table: a directory with one file (row) per job, locked during updates.
 #[derive(Clone)]
-struct Prices(PathBuf);
+struct PriceTable(PathBuf);
 
-impl Prices {
+impl PriceTable {
     /// `UPDATE prices SET cents = ?, epoch = ? WHERE job = ? AND epoch <= ?`
-    fn set(&self, job: &str, price: &SetPrice, epoch: u64) -> io::Result<bool> {
-        let mut open = OpenOptions::new();
-        let mut row = open.read(true).write(true).create(true).open(self.0.join(job))?;
+    ///
+    /// Returns `false` when the row has a newer epoch.
+    fn update(&self, job: &str, price: &SetPrice, epoch: u64) -> io::Result<bool> {
+        let mut options = OpenOptions::new();
+        let mut row = options.read(true).write(true).create(true).open(self.0.join(job))?;
         row.lock()?;
-        let mut known = String::new();
-        row.read_to_string(&mut known)?;
-        let newest = known.split(' ').next().and_then(|epoch| epoch.parse().ok()).unwrap_or(0);
+        let mut text = String::new();
+        row.read_to_string(&mut text)?;
+        let newest = text.split(' ').next().and_then(|epoch| epoch.parse().ok()).unwrap_or(0);
         if newest > epoch {
             return Ok(false);
         }
@@ -56,21 +58,21 @@ impl Prices {
 async fn set_price(
     job: JobContext,
     price: SetPrice,
-    prices: Prices,
+    prices: PriceTable,
 ) -> Result<String, HandlerError> {
-    // job/run/attempt/epoch: the epoch rises with each lease of the job.
-    let fence = job.fencing_token();
-    println!("begins {fence}");
+    // job/run/attempt/epoch: the epoch increases with each lease of the job.
+    let token = job.fencing_token();
+    println!("started {token}");
     tokio::time::sleep(Duration::from_millis(price.takes_ms)).await;
-    let epoch: u64 = fence.rsplit('/').next().and_then(|text| text.parse().ok()).unwrap_or(0);
-    // What was done before a break is not done again.
+    let epoch: u64 = token.rsplit('/').next().and_then(|text| text.parse().ok()).unwrap_or(0);
+    // The checkpoint of an earlier attempt shows that the price is already set.
     if job.last_checkpoint().is_empty() {
-        let is_set = prices.set(job.job_id(), &price, epoch);
-        if !is_set.map_err(|error| HandlerError::retryable(error.to_string()))? {
-            println!("refused {fence}");
-            return Err(HandlerError::non_retryable("a newer attempt was here"));
+        let updated = prices.update(job.job_id(), &price, epoch);
+        if !updated.map_err(|error| HandlerError::retryable(error.to_string()))? {
+            println!("refused {token}");
+            return Err(HandlerError::non_retryable("a newer attempt has set the price"));
         }
-        println!("set {fence}");
+        println!("set {token}");
         job.checkpoint("set").await?;
     }
     Ok(format!("{} costs {}", price.item, price.cents))
@@ -81,8 +83,8 @@ async fn main() -> anyhow::Result<()> {
     let args: Vec<String> = std::env::args().skip(1).collect();
     match args.as_slice() {
         [server, store, instance] => {
-            let until = async { tokio::signal::ctrl_c().await.unwrap_or_default() };
-            work(server, Path::new(store), instance, until).await?;
+            let shutdown = async { tokio::signal::ctrl_c().await.unwrap_or_default() };
+            run_worker(server, Path::new(store), instance, shutdown).await?;
         }
         _ => {
             let server = args.first().map_or(DEFAULT_ENDPOINT, String::as_str);
@@ -92,37 +94,37 @@ async fn main() -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn work(
+async fn run_worker(
     server: &str,
     store: &Path,
     instance: &str,
-    until: impl Future<Output = ()>,
+    shutdown: impl Future<Output = ()>,
 ) -> anyhow::Result<()> {
-    let prices = Prices(store.to_owned());
+    let prices = PriceTable(store.to_owned());
     let worker = Worker::builder(server)
         .queue(SetPrice::QUEUE)
         .instance(instance)
         .job(move |job, price| set_price(job, price, prices.clone()))
         .build()?;
-    Ok(worker.run(until).await?)
+    Ok(worker.run(shutdown).await?)
 }
 
-/// Sets a price; answers what the handler says.
+/// Runs a worker and one job; returns the result of the job.
 pub(crate) async fn run(server: &str) -> anyhow::Result<String> {
     let store = std::env::temp_dir().join(format!("prices-{}", std::process::id()));
     std::fs::create_dir_all(&store)?;
-    let (stop, stopped) = oneshot::channel::<()>();
-    let working = work(server, &store, "example", async {
-        let _ = stopped.await;
+    let (shutdown, shutdown_requested) = oneshot::channel::<()>();
+    let worker = run_worker(server, &store, "example", async {
+        let _ = shutdown_requested.await;
     });
-    let (ended, said) = tokio::join!(working, async {
-        let said = enqueue(server).await;
-        drop(stop);
-        said
+    let (worker_result, result) = tokio::join!(worker, async {
+        let result = enqueue(server).await;
+        drop(shutdown);
+        result
     });
     std::fs::remove_dir_all(&store)?;
-    ended?;
-    said
+    worker_result?;
+    result
 }
 
 async fn enqueue(server: &str) -> anyhow::Result<String> {

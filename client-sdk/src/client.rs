@@ -1,4 +1,4 @@
-//! The connection to a server, and the one place that decides which calls may be repeated.
+//! The client of a server. This module decides which calls are retried.
 
 mod ingest;
 mod jobs;
@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use tonic::Request;
 use tonic::transport::Channel;
 
-use crate::access::{AuthenticatedChannel, ConnectOptions};
+use crate::connect_options::{AuthenticatedChannel, ConnectOptions};
 use crate::endpoint::{self, MAX_MESSAGE_BYTES};
 use crate::error::Error;
 use crate::proto::admin::v1::audit_service_client::AuditServiceClient;
@@ -22,7 +22,7 @@ use crate::proto::admin::v1::worker_registry_service_client::WorkerRegistryServi
 use crate::proto::jobs::v1::ingest_service_client::IngestServiceClient;
 use crate::proto::jobs::v1::job_service_client::JobServiceClient;
 use crate::proto::jobs::v1::kind_service_client::KindServiceClient;
-use crate::tries::{Budget, Tries};
+use crate::retry::{CallRetry, RetryThrottle};
 
 pub use ingest::{IngestReport, IngestStream};
 pub use jobs::{BatchOptions, CancelResult, EnqueueResult, LogStream, OutputStream};
@@ -30,21 +30,20 @@ pub use jobs::{BatchOptions, CancelResult, EnqueueResult, LogStream, OutputStrea
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
 const DEFAULT_DEADLINE: Duration = Duration::from_secs(60);
 
-/// A client of one server or balancer. Cheap to clone; clones share the connection, which is
-/// opened again by itself when it breaks.
+/// A client of one server or load balancer. Cheap to clone; clones share one connection, which
+/// reconnects automatically.
 ///
-/// Calls that got no answer, or UNAVAILABLE, are repeated, at most 4 tries in all, with pauses that
-/// grow and are drawn at random: reads always; enqueue and retry under a request id (made here when
-/// the caller gave none), so that a repeat changes nothing twice; cancel, because it is
-/// idempotent. When many tries fail, calls get one try until enough of them are answered again; all
-/// clones count together.
+/// Calls without a response, or with UNAVAILABLE, are retried with exponential backoff and jitter,
+/// at most 3 times. This is safe: reads and cancels are idempotent, enqueue and retry send an
+/// idempotency key (`request_id`, generated when the caller gave none). While many calls fail, the
+/// client stops retrying until enough of them get a response again; all clones share this state.
 #[derive(Clone, Debug)]
 pub struct Client {
     channel: AuthenticatedChannel,
     actor: String,
     timeout: Duration,
     deadline: Duration,
-    budget: Budget,
+    throttle: RetryThrottle,
 }
 
 impl Client {
@@ -53,130 +52,129 @@ impl Client {
         Self::connect_with(endpoint, &ConnectOptions::default()).await
     }
 
-    /// The same with a key, or with a certificate to trust.
+    /// As [`Client::connect`], with an API key or TLS settings.
     pub async fn connect_with(
         endpoint: impl AsRef<str>,
-        access: &ConnectOptions,
+        options: &ConnectOptions,
     ) -> Result<Self, Error> {
-        Ok(Self::over(access.connect(endpoint).await?))
+        Ok(Self::new(options.connect(endpoint).await?))
     }
 
-    /// Connects with the first call. Needs a tokio runtime.
+    /// A client that connects on its first call. Must be called within a tokio runtime.
     pub fn connect_lazy(endpoint: impl AsRef<str>) -> Result<Self, Error> {
         Self::connect_lazy_with(endpoint, &ConnectOptions::default())
     }
 
-    /// The same with a key, or with a certificate to trust.
+    /// As [`Client::connect_lazy`], with an API key or TLS settings.
     pub fn connect_lazy_with(
         endpoint: impl AsRef<str>,
-        access: &ConnectOptions,
+        options: &ConnectOptions,
     ) -> Result<Self, Error> {
-        let channel = endpoint::parse(endpoint.as_ref(), access)?.connect_lazy();
-        Ok(Self::over(access.over(channel)))
+        let channel = endpoint::parse(endpoint.as_ref(), options)?.connect_lazy();
+        Ok(Self::new(options.authenticate(channel)))
     }
 
-    /// Over a connection made by the caller.
+    /// A client over an existing channel. It adds no API key.
     pub fn from_channel(channel: Channel) -> Self {
-        Self::over(ConnectOptions::default().over(channel))
+        Self::new(ConnectOptions::default().authenticate(channel))
     }
 
-    fn over(channel: AuthenticatedChannel) -> Self {
+    fn new(channel: AuthenticatedChannel) -> Self {
         Self {
             channel,
             actor: String::new(),
             timeout: DEFAULT_TIMEOUT,
             deadline: DEFAULT_DEADLINE,
-            budget: Budget::default(),
+            throttle: RetryThrottle::default(),
         }
     }
 
-    /// Who asks, for the audit trail, where a call says nothing else. At most 256 bytes.
+    /// Sets the actor that the audit log shows for calls that name none. At most 256 bytes.
     pub fn with_actor(mut self, actor: impl Into<String>) -> Self {
         self.actor = actor.into();
         self
     }
 
-    /// The longest that one try of a unary call may take. Default 30 s.
+    /// Sets the limit of one RPC attempt of a unary call. Default 30 s.
     pub fn with_timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
     }
 
-    /// The longest that a unary call may take with all its tries. Default 60 s.
+    /// Sets the limit of a unary call including its retries. Default 60 s.
     pub fn with_deadline(mut self, deadline: Duration) -> Self {
         self.deadline = deadline;
         self
     }
 
-    /// The raw client of JobService, without retries.
+    /// The generated client of JobService. It does not retry.
     pub fn raw_jobs(&self) -> JobServiceClient<AuthenticatedChannel> {
         JobServiceClient::new(self.channel.clone())
             .max_decoding_message_size(MAX_MESSAGE_BYTES)
             .max_encoding_message_size(MAX_MESSAGE_BYTES)
     }
 
-    /// The raw client of IngestService, without retries.
+    /// The generated client of IngestService. It does not retry.
     pub fn raw_ingest(&self) -> IngestServiceClient<AuthenticatedChannel> {
         IngestServiceClient::new(self.channel.clone())
             .max_decoding_message_size(MAX_MESSAGE_BYTES)
             .max_encoding_message_size(MAX_MESSAGE_BYTES)
     }
 
-    /// The raw client of QueueService, without retries.
+    /// The generated client of QueueService. It does not retry.
     pub fn raw_queues(&self) -> QueueServiceClient<AuthenticatedChannel> {
         QueueServiceClient::new(self.channel.clone())
             .max_decoding_message_size(MAX_MESSAGE_BYTES)
             .max_encoding_message_size(MAX_MESSAGE_BYTES)
     }
 
-    /// The raw client of KindService, without retries.
+    /// The generated client of KindService. It does not retry.
     pub fn raw_kinds(&self) -> KindServiceClient<AuthenticatedChannel> {
         KindServiceClient::new(self.channel.clone())
             .max_decoding_message_size(MAX_MESSAGE_BYTES)
             .max_encoding_message_size(MAX_MESSAGE_BYTES)
     }
 
-    /// The raw client of WorkerRegistryService, without retries.
+    /// The generated client of WorkerRegistryService. It does not retry.
     pub fn raw_workers(&self) -> WorkerRegistryServiceClient<AuthenticatedChannel> {
         WorkerRegistryServiceClient::new(self.channel.clone())
             .max_decoding_message_size(MAX_MESSAGE_BYTES)
             .max_encoding_message_size(MAX_MESSAGE_BYTES)
     }
 
-    /// The raw client of KeyService, without retries.
+    /// The generated client of KeyService. It does not retry.
     pub fn raw_keys(&self) -> KeyServiceClient<AuthenticatedChannel> {
         KeyServiceClient::new(self.channel.clone())
     }
 
-    /// The raw client of AuditService, without retries.
+    /// The generated client of AuditService. It does not retry.
     pub fn raw_audit(&self) -> AuditServiceClient<AuthenticatedChannel> {
         AuditServiceClient::new(self.channel.clone())
     }
 
-    /// Calls until there is an answer or the tries are used up. Only for calls that may be
-    /// repeated.
-    async fn repeat<M, R, F, A>(&self, message: M, mut call: F) -> Result<R, Error>
+    /// Makes a call and retries it as [`CallRetry`] allows. Only for idempotent calls.
+    async fn call_with_retry<M, R, F, A>(&self, message: M, mut call: F) -> Result<R, Error>
     where
         M: Clone,
         F: FnMut(Request<M>) -> A,
         A: Future<Output = Result<tonic::Response<R>, tonic::Status>> + Send,
     {
-        let mut tries = Tries::new(&self.budget, Instant::now(), self.deadline);
+        let mut retry = CallRetry::new(&self.throttle, Instant::now(), self.deadline);
         loop {
             let mut request = Request::new(message.clone());
-            request.set_timeout(self.timeout.min(tries.left(Instant::now())));
+            request.set_timeout(self.timeout.min(retry.remaining(Instant::now())));
             let error = match call(request).await {
                 Ok(response) => {
-                    tries.answered();
+                    retry.succeeded();
                     return Ok(response.into_inner());
                 }
                 Err(status) => Error::from(status),
             };
-            let Some(pause) = tries.failed(&error, Instant::now(), rand::random()) else {
+            let Some(delay) = retry.next_delay(&error, Instant::now(), rand::random()) else {
                 return Err(error);
             };
-            tracing::debug!(%error, ?pause, "call gets another try");
-            tokio::time::sleep(pause).await;
+            tracing::debug!(%error, ?delay, "call failed, retrying");
+            tokio::time::sleep(delay).await;
         }
     }
 
@@ -185,7 +183,7 @@ impl Client {
     }
 }
 
-/// A request id for calls whose caller gave none: it covers the tries of this one call.
+/// The caller's idempotency key, or a generated one that covers the retries of this call.
 fn request_id_or_new(request_id: String) -> String {
     if request_id.is_empty() { uuid::Uuid::new_v4().to_string() } else { request_id }
 }

@@ -1,4 +1,4 @@
-//! From what a person types to a tonic endpoint with the timings that every connection shares.
+//! Parses an address into a tonic endpoint with the settings that all connections share.
 
 use std::time::Duration;
 
@@ -6,45 +6,45 @@ use tonic::transport::Endpoint;
 
 use crate::{ConnectOptions, Error};
 
-/// Frames up to this size pass in both directions: the largest batch (4 MiB) and the largest
-/// payload a server may allow (16 MiB) with room for their envelopes.
+/// The message size limit in both directions. Covers the largest batch (4 MiB) and the largest
+/// payload that a server can allow (16 MiB), with their envelopes.
 pub(crate) const MAX_MESSAGE_BYTES: usize = 20 * 1024 * 1024;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-// A half-open connection is found out in 8 s. Until then every call on it waits, and a watch says
-// nothing; a worker's session has a watch of its own, with 5 s.
+// A half-open connection is detected within 8 s. Until then calls on it wait and watches are silent.
+// A worker session has its own heartbeat and detects it within 5 s.
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(5);
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(3);
-// One full batch of assignments or snapshots in flight; the HTTP/2 default of 64 KiB would cost
-// a round trip for each.
+// Holds a full batch of assignments or snapshots. The HTTP/2 default of 64 KiB would need a round
+// trip for each 64 KiB.
 const STREAM_WINDOW_BYTES: u32 = 4 * 1024 * 1024;
 const CONNECTION_WINDOW_BYTES: u32 = 8 * 1024 * 1024;
 
-/// Accepts `http://host:port`, `https://host:port` and `host:port`, which is the former.
-pub(crate) fn parse(text: &str, access: &ConnectOptions) -> Result<Endpoint, Error> {
+/// Parses `http://host:port`, `https://host:port` or `host:port`, which means `http://`.
+pub(crate) fn parse(text: &str, options: &ConnectOptions) -> Result<Endpoint, Error> {
     let invalid = |reason: &str| Error::InvalidEndpoint {
         endpoint: text.to_owned(),
         reason: reason.to_owned(),
     };
     let trimmed = text.trim();
     if trimmed.is_empty() {
-        return Err(invalid("it is empty; expected http://host:port"));
+        return Err(invalid("the address is empty; expected http://host:port"));
     }
     let url = match trimmed.split_once("://") {
         Some(("http" | "https", _)) => trimmed.to_owned(),
         Some((scheme, _)) => {
-            let reason = format!("scheme {scheme:?} is not known; expected http:// or https://");
+            let reason = format!("unknown scheme {scheme:?}; expected http:// or https://");
             return Err(invalid(&reason));
         }
         None => format!("http://{trimmed}"),
     };
     let endpoint = Endpoint::from_shared(url).map_err(|error| invalid(&error.to_string()))?;
     if endpoint.uri().host().is_none_or(str::is_empty) {
-        return Err(invalid("it names no host; expected http://host:port"));
+        return Err(invalid("the host is missing; expected http://host:port"));
     }
     let mut endpoint = endpoint;
     if endpoint.uri().scheme_str() == Some("https") {
-        let tls = endpoint.tls_config(access.tls());
+        let tls = endpoint.tls_config(options.tls());
         endpoint = tls.map_err(|error| invalid(&format!("TLS: {error}")))?;
     }
     endpoint

@@ -1,5 +1,4 @@
-//! What can go wrong between a caller and a server, decoded once, so that callers branch on
-//! `reason` and never on a message.
+//! Errors of calls, decoded from gRPC statuses. Programs branch on `reason`, never on the message.
 
 use std::error::Error as _;
 use std::time::Duration;
@@ -7,68 +6,68 @@ use std::time::Duration;
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
 
-/// One field that the server refused.
+/// A field that the server rejected.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FieldViolation {
     /// Path of the field in the request, such as `spec.queue`.
     pub field: String,
-    /// What is wrong with it and what is allowed.
+    /// What is wrong and what is allowed.
     pub description: String,
 }
 
-/// Why a call did not answer.
+/// Why a call failed.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The server answered with an error.
+    /// The server returned an error.
     #[error("{}", display_api(*code, reason, message, field_violations))]
     Api {
-        /// gRPC status.
+        /// The gRPC status code.
         code: Code,
-        /// What to branch on, such as `JOB_NOT_FOUND`. Empty when the answer came from something
-        /// other than a Sentinel server, such as a proxy.
+        /// The error code to branch on, such as `JOB_NOT_FOUND`. Empty when the error does not come
+        /// from a Sentinel server but, for example, from a proxy.
         reason: String,
-        /// For people.
+        /// A description for people.
         message: String,
-        /// Fields at fault, for `INVALID_ARGUMENT`.
+        /// The rejected fields, for `INVALID_ARGUMENT`.
         field_violations: Vec<FieldViolation>,
-        /// When the server wants to see the call again.
+        /// How long to wait before a retry, if the server requested a delay.
         retry_after: Option<Duration>,
     },
-    /// No answer: the server could not be reached or the connection broke.
+    /// No response: the server is not reachable or the connection was lost.
     #[error("can not reach the server: {message}")]
     Transport {
-        /// The chain of causes.
+        /// The cause.
         message: String,
     },
-    /// No answer within the client's timeout; the call may have had its effect.
-    #[error("no answer from the server within the timeout")]
+    /// No response within the client's timeout. The call may have been executed.
+    #[error("the server did not respond within the timeout")]
     Timeout,
-    /// The endpoint can not be used.
+    /// The server address is not valid.
     #[error("invalid endpoint {endpoint:?}: {reason}")]
     InvalidEndpoint {
-        /// As given.
+        /// The given address.
         endpoint: String,
-        /// What is wrong with it.
+        /// What is wrong.
         reason: String,
     },
-    /// A value can not be sent as given.
+    /// An argument is not valid; nothing was sent.
     #[error("invalid {field}: {reason}")]
     InvalidArgument {
-        /// Which one.
+        /// The name of the argument.
         field: &'static str,
-        /// What is wrong with it and what is allowed.
+        /// What is wrong and what is allowed.
         reason: String,
     },
-    /// The server's answer breaks the contract.
-    #[error("unexpected answer from the server: {message}")]
+    /// The server violated the protocol.
+    #[error("the server violated the protocol: {message}")]
     Protocol {
-        /// Which part of the contract.
+        /// The violation.
         message: &'static str,
     },
-    /// The server has forgotten how far a producer was: after 7 days without a stream, or with a
-    /// store of which the last moment was lost. What was committed is not sent again, since it
-    /// would be enqueued again where it is not lost.
+    /// The server lost the offset of a producer: after 7 days without a stream, or because its store
+    /// lost the most recent commits. The committed items are not sent again, since those that were
+    /// not lost would be enqueued twice.
     #[error(
         "the server has committed {server_offset} items of this producer, fewer than the {committed} \
          that it acknowledged"
@@ -79,25 +78,27 @@ pub enum Error {
         /// The last committed offset that the server reports now.
         server_offset: u64,
     },
-    /// Another program commits items under the same producer id.
-    #[error("the server has committed {server_offset} items of this producer, more than the {sent} \
-         that this process sent")]
+    /// Another program uses the same producer id.
+    #[error(
+        "the server has committed {server_offset} items of this producer, more than the {sent} \
+         that this process sent"
+    )]
     ProducerOffsetAhead {
         /// The last offset that this process sent.
         sent: u64,
         /// The last committed offset that the server reports.
         server_offset: u64,
     },
-    /// No server knows the job.
+    /// No job has this id.
     #[error("job {id} does not exist")]
     JobNotFound {
-        /// As given.
+        /// The given id.
         id: String,
     },
 }
 
 impl Error {
-    /// The reason to branch on, when the server gave one.
+    /// The error code of the server, if there is one.
     pub fn reason(&self) -> Option<&str> {
         match self {
             Error::Api { reason, .. } if !reason.is_empty() => Some(reason),
@@ -105,7 +106,7 @@ impl Error {
         }
     }
 
-    /// The gRPC status, when the server answered.
+    /// The gRPC status code, if the server returned an error.
     pub fn code(&self) -> Option<Code> {
         match self {
             Error::Api { code, .. } => Some(*code),
@@ -113,7 +114,7 @@ impl Error {
         }
     }
 
-    /// When the server wants to see the call again, when it said so.
+    /// How long to wait before a retry, if the server requested a delay.
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
             Error::Api { retry_after, .. } => *retry_after,
@@ -121,13 +122,13 @@ impl Error {
         }
     }
 
-    /// Whether the same call may succeed later without a change to it.
+    /// Whether the server was unavailable, so that the same call may succeed later.
     pub fn is_unavailable(&self) -> bool {
         matches!(self, Error::Transport { .. } | Error::Api { code: Code::Unavailable, .. })
     }
 
-    /// Whether repeating the call can not help: a stream that gets this ends.
-    pub(crate) fn ends_streams(&self) -> bool {
+    /// Whether the error is permanent for a watch or a session, which must not reconnect then.
+    pub(crate) fn closes_streams(&self) -> bool {
         match self {
             Error::Api { code, .. } => matches!(
                 code,
@@ -141,30 +142,30 @@ impl Error {
         }
     }
 
-    /// The same for the stream of a producer.
-    pub(crate) fn ends_ingest(&self) -> bool {
+    /// Whether the error is permanent for an ingest stream.
+    pub(crate) fn closes_ingest_streams(&self) -> bool {
         let Error::Api { code, reason, retry_after, .. } = self else {
             return !matches!(self, Error::Transport { .. } | Error::Timeout);
         };
         match code {
             Code::Aborted => reason == "PRODUCER_MOVED",
-            // A limit of the installation, and no lack of room that passes.
+            // A fixed limit of the cluster, as opposed to a temporary overload.
             Code::ResourceExhausted => !reason.is_empty() && retry_after.is_none(),
             Code::FailedPrecondition | Code::OutOfRange | Code::DataLoss => true,
-            _ => self.ends_streams(),
+            _ => self.closes_streams(),
         }
     }
 }
 
 impl From<Status> for Error {
     fn from(status: Status) -> Self {
-        // A status that came over the wire has no source; one made here from a broken
-        // connection does, whatever its code.
+        // A status received from a server has no source. One that tonic created for a lost connection
+        // has one, whatever its code.
         if is_timeout(&status) {
             return Error::Timeout;
         }
         if status.source().is_some() {
-            return Error::Transport { message: chain(&status) };
+            return Error::Transport { message: root_cause(&status) };
         }
         let details = status.get_error_details();
         let field_violations = details
@@ -191,7 +192,7 @@ impl From<Status> for Error {
 
 impl From<tonic::transport::Error> for Error {
     fn from(error: tonic::transport::Error) -> Self {
-        Error::Transport { message: chain(&error) }
+        Error::Transport { message: root_cause(&error) }
     }
 }
 
@@ -202,7 +203,7 @@ fn display_api(code: Code, reason: &str, message: &str, fields: &[FieldViolation
         (true, true) => format!("{code:?}"),
     };
     for violation in fields {
-        // Servers repeat a single violation in the message; once is enough.
+        // A server with one violation repeats it in the message.
         if !text.contains(&violation.description) {
             text.push_str(&format!("; {}: {}", violation.field, violation.description));
         }
@@ -210,15 +211,15 @@ fn display_api(code: Code, reason: &str, message: &str, fields: &[FieldViolation
     text
 }
 
-/// The innermost cause says what happened; tonic's outer layers say only "transport error".
-fn chain(error: &dyn std::error::Error) -> String {
+/// The message of the innermost cause. The outer errors of tonic say only "transport error".
+fn root_cause(error: &dyn std::error::Error) -> String {
     let mut cause = error.source();
-    let mut last = error.to_string();
+    let mut message = error.to_string();
     while let Some(inner) = cause {
-        last = inner.to_string();
+        message = inner.to_string();
         cause = inner.source();
     }
-    last
+    message
 }
 
 fn is_timeout(status: &Status) -> bool {

@@ -1,5 +1,5 @@
-//! The builder of a job to enqueue. It checks nothing that the server checks: one place holds the
-//! limits, and its answer names the field.
+//! The builder of a job to enqueue. It validates nothing: the server checks the limits and names the
+//! field in its error.
 
 use std::time::{Duration, SystemTime};
 
@@ -12,7 +12,7 @@ use crate::time::{wire_duration, wire_timestamp};
 
 pub use crate::proto::jobs::v1::{Unique, UniqueMode, UniqueScope};
 
-/// A job to enqueue: its specification and how the call is made.
+/// A job to enqueue: its specification, idempotency key and actor.
 #[derive(Clone, Debug, Default)]
 pub struct NewJob {
     pub(crate) spec: JobSpec,
@@ -27,13 +27,13 @@ impl NewJob {
         Self { spec, ..Self::default() }
     }
 
-    /// The handler's input. At most 1 MiB unless the server allows more.
+    /// Sets the handler's input. At most 1 MiB unless the server is configured otherwise.
     pub fn payload(mut self, payload: impl Into<Bytes>) -> Self {
         self.spec.payload = payload.into();
         self
     }
 
-    /// The handler's input as JSON.
+    /// Sets the handler's input as JSON, with content type `application/json`.
     pub fn json(mut self, value: &impl Serialize) -> Result<Self, Error> {
         let bytes = serde_json::to_vec(value).map_err(|error| Error::InvalidArgument {
             field: "payload",
@@ -44,118 +44,118 @@ impl NewJob {
         Ok(self)
     }
 
-    /// Media type of the payload. At most 128 bytes.
+    /// Sets the media type of the payload. At most 128 bytes.
     pub fn content_type(mut self, content_type: impl Into<String>) -> Self {
         self.spec.content_type = content_type.into();
         self
     }
 
-    /// 0..9; 9 is the most urgent.
+    /// Sets the priority, 0..9; jobs with a higher one start first. Default 0.
     pub fn priority(mut self, priority: u32) -> Self {
         self.spec.priority = priority;
         self
     }
 
-    /// Start no earlier than this long after the enqueue. At most 366 days. Excludes `run_at`.
+    /// Delays the start by this long after the enqueue. At most 366 days. Excludes `run_at`.
     pub fn delay(mut self, delay: Duration) -> Self {
         self.spec.delay = Some(wire_duration(delay));
         self
     }
 
-    /// Start no earlier than this. At most 366 days ahead. Excludes `delay`.
+    /// Sets the earliest start time. At most 366 days ahead. Excludes `delay`.
     pub fn run_at(mut self, time: SystemTime) -> Self {
         self.spec.run_at = Some(wire_timestamp(time));
         self
     }
 
-    /// Not started by then: EXPIRED.
+    /// Sets the latest start time. A job that has not started by then becomes EXPIRED.
     pub fn start_deadline(mut self, time: SystemTime) -> Self {
         self.spec.start_deadline = Some(wire_timestamp(time));
         self
     }
 
-    /// The longest that one attempt may run. 1 ms..30 d.
+    /// Limits the duration of one attempt. 1 ms..30 d.
     pub fn run_timeout(mut self, timeout: Duration) -> Self {
         self.spec.run_timeout = Some(wire_duration(timeout));
         self
     }
 
-    /// What happens after a failed attempt.
+    /// Sets how failed attempts are retried.
     pub fn retry(mut self, policy: RetryPolicy) -> Self {
         self.spec.retry = Some(policy);
         self
     }
 
-    /// Attempts in all, the first included. 1..1000.
+    /// Limits the attempts of a run, the first one included. 1..1000.
     pub fn max_attempts(mut self, attempts: u32) -> Self {
         self.spec.retry.get_or_insert_default().max_attempts = attempts;
         self
     }
 
-    /// A label for search and watch. At most 16 of them.
+    /// Adds a label, which lists and watches can filter by. At most 16.
     pub fn label(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
         self.spec.labels.insert(key.into(), value.into());
         self
     }
 
-    /// Keeps a second job for the same work away.
+    /// Sets a unique key with its scope and mode, to prevent duplicate jobs.
     pub fn unique(mut self, unique: Unique) -> Self {
         self.spec.unique = Some(unique);
         self
     }
 
-    /// Keeps a second job with this key away until this one is final; the second enqueue answers
-    /// the first job. 1..256 bytes.
+    /// Sets a unique key: until this job is terminal, an enqueue with the same key returns this job
+    /// instead of creating one. 1..256 bytes.
     pub fn unique_key(self, key: impl Into<String>) -> Self {
         self.unique(Unique { key: key.into(), ..Unique::default() })
     }
 
-    /// A job that must be final first. At most 100 of them.
+    /// Adds a dependency: this job does not start before that job is terminal. At most 100.
     pub fn depends_on(mut self, job_id: impl Into<String>) -> Self {
         self.spec.depends_on.push(job_id.into());
         self
     }
 
-    /// What happens when the worker that runs the job is lost.
+    /// Sets what happens when the worker that runs the job is lost.
     pub fn on_lost(mut self, policy: LostPolicy) -> Self {
         self.spec.on_lost = policy.into();
         self
     }
 
-    /// How safe a change of the job must be before it is acknowledged; without it, as the server
-    /// is set. A call that fails with NOT_YET_SAFE was applied: repeating it, as the client does
-    /// by itself, waits again.
+    /// Sets the durability level that a change of the job must reach before it is acknowledged.
+    /// Default: the server's setting. A call that fails with NOT_YET_SAFE has been committed; the
+    /// client retries it, which waits again.
     pub fn ack(mut self, level: AckLevel) -> Self {
         self.spec.ack = level.into();
         self
     }
 
-    /// How long a running handler may go on after a cancel. 0..1 h.
+    /// Sets how long a running handler may continue after a cancel. 0..1 h. Default 30 s.
     pub fn cancel_grace(mut self, grace: Duration) -> Self {
         self.spec.cancel_grace = Some(wire_duration(grace));
         self
     }
 
-    /// W3C traceparent of the caller: kept with the job and sent as metadata of the call.
+    /// Sets the W3C traceparent of the caller. It is stored with the job and sent as call metadata.
     pub fn traceparent(mut self, traceparent: impl Into<String>) -> Self {
         self.spec.traceparent = traceparent.into();
         self
     }
 
-    /// Makes repeats of this enqueue safe across processes. Without one the client makes its own,
-    /// which covers only its own tries. 1..256 bytes.
+    /// Sets the idempotency key, which makes it safe to repeat this enqueue from another process. By
+    /// default the client generates one, which covers only its own retries. 1..256 bytes.
     pub fn request_id(mut self, request_id: impl Into<String>) -> Self {
         self.request_id = request_id.into();
         self
     }
 
-    /// Who asks, for the audit trail. At most 256 bytes.
+    /// Sets the actor for the audit log. At most 256 bytes.
     pub fn actor(mut self, actor: impl Into<String>) -> Self {
         self.actor = actor.into();
         self
     }
 
-    /// The specification alone, as batches take it.
+    /// Returns the specification, for [`crate::Client::enqueue_batch`].
     pub fn into_spec(self) -> JobSpec {
         self.spec
     }

@@ -1,14 +1,15 @@
-//! Between `std::time` and the wire's Timestamp and Duration. Values that the wire can not hold
-//! are clamped: the server's range check then names the field.
+//! Conversions between `std::time` and the wire's Timestamp and Duration. Values outside the wire
+//! range are clamped, so that the server's range check names the field.
 
 use std::time::{Duration, Instant, SystemTime};
 
-/// Ends no earlier than any program.
-const FAR: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
+/// Longer than any process runs.
+const FAR_FUTURE: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
 
-/// A moment, far away where it can not be told: `Duration::MAX` is how callers say "without end".
-pub(crate) fn after(now: Instant, span: Duration) -> Instant {
-    now.checked_add(span).unwrap_or_else(|| now + FAR)
+/// `now + duration`, or an instant in the far future on overflow: callers pass `Duration::MAX` for
+/// "unlimited".
+pub(crate) fn after(now: Instant, duration: Duration) -> Instant {
+    now.checked_add(duration).unwrap_or_else(|| now + FAR_FUTURE)
 }
 
 pub(crate) fn wire_duration(duration: Duration) -> prost_types::Duration {
@@ -22,7 +23,7 @@ pub(crate) fn wire_timestamp(time: SystemTime) -> prost_types::Timestamp {
     prost_types::Timestamp::from(time)
 }
 
-/// A negative duration reads as zero.
+/// A negative duration becomes zero.
 #[cfg(feature = "worker")]
 pub(crate) fn std_duration(duration: &prost_types::Duration) -> Duration {
     Duration::new(

@@ -1,6 +1,6 @@
-//! Jobs as types: the payload's type names the kind, the queue and the type of the result, so
-//! that both sides of a job are checked by the compiler. All of it is JSON on the wire; callers
-//! and workers in other languages see nothing of it.
+//! Typed jobs: the payload type defines the kind, the queue and the result type, so that the
+//! compiler checks callers and handlers. Payload and result are JSON on the wire, so callers and
+//! workers in other languages can take part.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 use crate::proto::jobs::v1::{self as wire, ItemError, JobError, JobState, StateReason};
 use crate::{BatchOptions, CancelResult, Client, Error, NewJob, WatchOptions, WatchStream};
 
-/// The payload of a kind of job.
+/// The payload type of a kind.
 ///
 /// ```
 /// use sentinel_client::{Job, NewJob};
@@ -33,31 +33,31 @@ use crate::{BatchOptions, CancelResult, Client, Error, NewJob, WatchOptions, Wat
 /// }
 /// ```
 pub trait Job: Serialize + DeserializeOwned + Send + 'static {
-    /// Which handler runs it. 1..128 characters of `[A-Za-z0-9._-]`.
+    /// The kind, which selects the handler. 1..128 characters of `[A-Za-z0-9._-]`.
     const KIND: &'static str;
-    /// Where it waits. As `KIND`.
+    /// The queue. 1..128 characters of `[A-Za-z0-9._-]`.
     const QUEUE: &'static str = "default";
-    /// What its handler returns. `()` for nothing.
+    /// The type that the handler returns; `()` for no result.
     type Result: Serialize + DeserializeOwned + Send + 'static;
 
-    /// How each job of this type is enqueued: priority, retries, a unique key ...
+    /// Sets the options of each job of this type, such as priority, retries or a unique key.
     fn configure(&self, job: NewJob) -> NewJob {
         job
     }
 }
 
 impl NewJob {
-    /// The job of a typed payload, as its type configures it.
+    /// The job of a typed payload, with the options that [`Job::configure`] sets.
     ///
     /// # Errors
-    /// [`Error::InvalidArgument`] when the payload can not be written as JSON.
+    /// [`Error::InvalidArgument`] when the payload can not be serialized as JSON.
     pub fn from_payload<J: Job>(payload: &J) -> Result<Self, Error> {
         Ok(payload.configure(NewJob::new(J::QUEUE, J::KIND).json(payload)?))
     }
 }
 
 impl Client {
-    /// Stores the job of a typed payload. It is durable when this returns.
+    /// Enqueues the job of a typed payload. It is durable when this returns.
     ///
     /// # Errors
     /// As [`Client::enqueue`].
@@ -65,7 +65,7 @@ impl Client {
         self.submit_with(payload, |job| job).await
     }
 
-    /// As [`Client::submit`], with options of this one job, after those of its type.
+    /// As [`Client::submit`]; `options` is applied after [`Job::configure`].
     ///
     /// # Errors
     /// As [`Client::enqueue`].
@@ -79,7 +79,8 @@ impl Client {
         Ok(JobHandle { deduplicated: enqueued.deduplicated, ..handle })
     }
 
-    /// Stores 1..1000 jobs of 4 MiB in all in one commit. One result per payload, in order.
+    /// Enqueues 1..1000 typed jobs of at most 4 MiB in total in one transaction. Returns one result
+    /// per payload, in order.
     ///
     /// # Errors
     /// As [`Client::enqueue_batch`].
@@ -98,14 +99,13 @@ impl Client {
         Ok(results.into_iter().map(|result| result.map(handle)).collect())
     }
 
-    /// A job that was enqueued before, by its id. Nothing is asked yet, and nobody checks that it
-    /// is of this kind.
+    /// A handle of an existing job. Makes no call and does not check the kind of the job.
     pub fn job<J: Job>(&self, id: impl Into<String>) -> JobHandle<J> {
         JobHandle { client: self.clone(), id: id.into(), deduplicated: false, kind: PhantomData }
     }
 }
 
-/// One job of a known type.
+/// A handle of one typed job.
 pub struct JobHandle<J> {
     client: Client,
     id: String,
@@ -127,27 +127,28 @@ impl<J> Clone for JobHandle<J> {
 }
 
 impl<J: Job> JobHandle<J> {
-    /// UUID of the job.
+    /// The UUID of the job.
     pub fn id(&self) -> &str {
         &self.id
     }
 
-    /// The job existed before: the holder of its unique key, or that of the same request.
+    /// Whether the job existed before this enqueue: it holds the unique key or was created under the
+    /// same idempotency key.
     pub fn deduplicated(&self) -> bool {
         self.deduplicated
     }
 
-    /// Waits until the job is final and answers what its handler returned. Breaks of the
-    /// connection are bridged, without a limit in time.
+    /// Waits until the job is terminal and returns its result. Reconnects automatically and waits
+    /// without a time limit.
     ///
     /// # Errors
-    /// Every other end, and calls that can not be repeated.
+    /// When the job did not succeed, or a call failed permanently.
     pub async fn result(&self) -> Result<J::Result, WaitError> {
         let job = self.client.wait_for_result(&self.id).await?;
         let id = job.id.clone();
         match job.state() {
             JobState::Succeeded => {
-                // A handler without a result leaves nothing.
+                // A handler without a result leaves it empty.
                 let json: &[u8] = if job.result.is_empty() { b"null" } else { &job.result };
                 serde_json::from_slice(json)
                     .map_err(|source| WaitError::InvalidResult { id, source })
@@ -161,12 +162,13 @@ impl<J: Job> JobHandle<J> {
         }
     }
 
-    /// A snapshot, then every change; ends when the job is final. See [`Client::watch`].
+    /// Watches the job: a snapshot, then every change, until the job is terminal. See
+    /// [`Client::watch`].
     pub fn watch(&self) -> WatchStream {
         self.client.watch(WatchOptions::jobs([self.id.clone()]))
     }
 
-    /// The record, with payload and result.
+    /// Gets the job with payload and result.
     ///
     /// # Errors
     /// As [`Client::get`].
@@ -191,41 +193,41 @@ impl<J: Job> JobHandle<J> {
     }
 }
 
-/// Why there is no output.
+/// Why [`JobHandle::result`] returned no result.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum WaitError {
-    /// The record could not be read.
+    /// A call failed.
     #[error(transparent)]
     Call(#[from] Error),
-    /// FAILED: the handler gave up, or the last attempt failed.
+    /// FAILED: the last attempt failed, or the error was not retryable.
     #[error("job {id} failed: {}", error.message)]
     Failed {
-        /// Of the job.
+        /// The id of the job.
         id: String,
-        /// Why it is final.
+        /// Why the job has this state.
         reason: StateReason,
-        /// Of the last attempt.
+        /// The error of the last attempt.
         error: JobError,
     },
     /// CANCELLED.
     #[error("job {id} was cancelled")]
     Cancelled {
-        /// Of the job.
+        /// The id of the job.
         id: String,
     },
-    /// EXPIRED: not started by its start_deadline.
-    #[error("job {id} was not started by its deadline")]
+    /// EXPIRED: the job was not started by its `start_deadline`.
+    #[error("job {id} expired: it was not started by its start_deadline")]
     Expired {
-        /// Of the job.
+        /// The id of the job.
         id: String,
     },
-    /// The result is of another type.
-    #[error("the result of job {id} is not of the expected type: {source}")]
+    /// The result does not have the expected type.
+    #[error("the result of job {id} does not have the expected type: {source}")]
     InvalidResult {
-        /// Of the job.
+        /// The id of the job.
         id: String,
-        /// What does not fit.
+        /// The error of the deserializer.
         source: serde_json::Error,
     },
 }

@@ -1,7 +1,7 @@
-//! A watch that outlives its connection: it resumes after the last cursor, on whatever server
-//! answers, and ends only when the server says that nothing more will come or that it never will.
+//! Watches that reconnect: after a lost connection they resume from the last cursor, on any server.
+//! They close only when all watched jobs are terminal or on a permanent error.
 
-mod followed;
+mod open_jobs;
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -17,16 +17,16 @@ use crate::proto::jobs::v1::{
     watch_response,
 };
 use crate::{Client, Error, is_terminal};
-use followed::Followed;
+use open_jobs::OpenJobs;
 
-/// One thing that a watch saw. Keepalives are not shown.
+/// An event of a watch. Keepalives are not returned.
 pub use crate::proto::jobs::v1::watch_response::Event as WatchEvent;
 
-const REDIAL: Backoff = Backoff { base: Duration::from_millis(50), cap: Duration::from_secs(5) };
-/// Servers send a keepalive each 10 s; three missing ones are a dead connection.
+const RECONNECT: Backoff = Backoff { base: Duration::from_millis(50), cap: Duration::from_secs(5) };
+/// Servers send a keepalive every 10 s; after three missing ones the connection is dead.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// What to watch, and how.
+/// The selection and the options of a watch.
 #[derive(Clone, Debug)]
 pub struct WatchOptions {
     request: WatchRequest,
@@ -34,19 +34,20 @@ pub struct WatchOptions {
 }
 
 impl WatchOptions {
-    /// These jobs, 1..100 ids. The stream ends when all of them are final.
+    /// Watches jobs by id, 1..100 ids. The stream closes when all of them are terminal.
     pub fn jobs(ids: impl IntoIterator<Item = impl Into<String>>) -> Self {
         let ids = ids.into_iter().map(Into::into).collect();
         Self::new(watch_request::Selector::Jobs(JobIds { ids }))
     }
 
-    /// Every job that matches, also those enqueued later. The stream does not end by itself.
+    /// Watches all jobs that match a filter, including those enqueued later. The stream does not
+    /// close by itself.
     pub fn filter(filter: JobFilter) -> Self {
         Self::new(watch_request::Selector::Filter(filter))
     }
 
-    /// Figures of these queues, at most 100, as [`WatchEvent::Summary`] at once and then every
-    /// second. No names: all queues, the first 1,000. The stream does not end by itself.
+    /// Watches the metrics of queues, at most 100, as a [`WatchEvent::Summary`] now and then every
+    /// second. An empty list selects all queues, at most 1,000. The stream does not close by itself.
     pub fn summary(queues: impl IntoIterator<Item = impl Into<String>>) -> Self {
         let queues = queues.into_iter().map(Into::into).collect();
         let summary = Some(SummarySelection { queues });
@@ -59,44 +60,45 @@ impl WatchOptions {
         Self { request, idle_timeout: IDLE_TIMEOUT }
     }
 
-    /// Resumes after this cursor of an earlier watch of the same selection.
+    /// Resumes after the cursor of an earlier watch with the same selection.
     pub fn cursor(mut self, cursor: impl Into<String>) -> Self {
         self.request.cursor = cursor.into();
         self
     }
 
-    /// Also log lines, best effort.
+    /// Whether to include log lines, best effort. Default no.
     pub fn logs(mut self, include: bool) -> Self {
         self.request.include_logs = include;
         self
     }
 
-    /// What the jobs in events carry. Default basic.
+    /// Sets which fields the jobs in events have. Default [`JobView::Basic`].
     pub fn view(mut self, view: JobView) -> Self {
         self.request.view = view.into();
         self
     }
 
-    /// No frame for this long: the connection counts as dead. Default 30 s; servers send a
-    /// keepalive each 10 s.
+    /// Sets after how long without any frame the stream reconnects. Default 30 s; servers send a
+    /// keepalive every 10 s.
     #[doc(hidden)]
-    pub fn idle_timeout(mut self, bound: Duration) -> Self {
-        self.idle_timeout = bound;
+    pub fn idle_timeout(mut self, timeout: Duration) -> Self {
+        self.idle_timeout = timeout;
         self
     }
 }
 
 /// An event and the cursor after it.
-type Seen = Result<(WatchEvent, String), Error>;
+type EventWithCursor = Result<(WatchEvent, String), Error>;
 
-/// The events of a watch. After an `Err` it has ended.
+/// The event stream of a watch. It closes after an `Err`.
 pub struct WatchStream {
-    events: Pin<Box<dyn Stream<Item = Seen> + Send>>,
+    events: Pin<Box<dyn Stream<Item = EventWithCursor> + Send>>,
     cursor: String,
 }
 
 impl WatchStream {
-    /// Where to resume after the last event that was read. Empty before the first.
+    /// The cursor after the last event that was read, for [`WatchOptions::cursor`]. Empty before the
+    /// first event.
     pub fn cursor(&self) -> &str {
         &self.cursor
     }
@@ -123,13 +125,13 @@ impl Stream for WatchStream {
 }
 
 impl Client {
-    /// Follows jobs: a snapshot first, then every state change. Breaks are bridged: the stream
-    /// resumes after the last event; what could not be resumed shows as a
-    /// [`WatchEvent::Gap`] followed by a new snapshot.
+    /// Watches jobs: a snapshot first, then every state change. The stream reconnects automatically
+    /// and resumes after the last event. When it can not resume, it returns a [`WatchEvent::Gap`]
+    /// followed by a new snapshot.
     ///
     /// # Errors
-    /// The stream yields an error and ends on `INVALID_ARGUMENT`, `NOT_FOUND`,
-    /// `UNAUTHENTICATED`, `PERMISSION_DENIED` and `UNIMPLEMENTED`; everything else is retried.
+    /// The stream returns an error and closes on `INVALID_ARGUMENT`, `NOT_FOUND`,
+    /// `UNAUTHENTICATED`, `PERMISSION_DENIED` and `UNIMPLEMENTED`. It retries all other errors.
     pub fn watch(&self, watch: WatchOptions) -> WatchStream {
         let cursor = watch.request.cursor.clone();
         let watcher = Some(Watcher::new(self.clone(), watch));
@@ -144,10 +146,10 @@ impl Client {
         WatchStream { events: Box::pin(events), cursor }
     }
 
-    /// Waits until the job is final; answers it with its result.
+    /// Waits until a job is terminal and returns it with its result.
     ///
     /// # Errors
-    /// [`Error::JobNotFound`] when no server knows the id.
+    /// [`Error::JobNotFound`] when no job has this id.
     pub async fn wait_for_result(&self, id: impl Into<String>) -> Result<Job, Error> {
         let id = id.into();
         let mut events = self.watch(WatchOptions::jobs([id.clone()]).view(JobView::Full));
@@ -157,8 +159,8 @@ impl Client {
                     if snapshot.unknown_ids.contains(&id) {
                         return Err(Error::JobNotFound { id });
                     }
-                    let ended = |job: &Job| job.id == id && is_terminal(job.state());
-                    if let Some(job) = snapshot.jobs.into_iter().find(ended) {
+                    let is_finished = |job: &Job| job.id == id && is_terminal(job.state());
+                    if let Some(job) = snapshot.jobs.into_iter().find(is_finished) {
                         return Ok(job);
                     }
                 }
@@ -170,95 +172,94 @@ impl Client {
                 _ => {}
             }
         }
-        // The end came between two reads of ours: the record itself has the answer.
+        // The job finished while the watch was reconnecting, so that no event showed it.
         self.get(id).await
     }
 }
 
-/// What is known of a watch between two frames.
+/// The state of a watch between two frames.
 struct Watcher {
     client: Client,
     request: WatchRequest,
     idle_timeout: Duration,
-    followed: Followed,
+    open_jobs: OpenJobs,
     frames: Option<Streaming<WatchResponse>>,
     failures: u32,
 }
 
 impl Watcher {
     fn new(client: Client, watch: WatchOptions) -> Self {
-        let followed = Followed::new(watch.request.selector.as_ref());
+        let open_jobs = OpenJobs::new(watch.request.selector.as_ref());
         let WatchOptions { request, idle_timeout } = watch;
-        Self { client, request, idle_timeout, followed, frames: None, failures: 0 }
+        Self { client, request, idle_timeout, open_jobs, frames: None, failures: 0 }
     }
 
     fn cursor(&self) -> &str {
         &self.request.cursor
     }
 
-    /// The next event; `None` after a clean end.
+    /// The next event, or `None` when the watch has finished.
     async fn next(&mut self) -> Result<Option<WatchEvent>, Error> {
         loop {
             let Some(frames) = &mut self.frames else {
-                self.dial().await?;
+                self.connect().await?;
                 continue;
             };
             match timeout(self.idle_timeout, frames.message()).await {
                 Ok(Ok(Some(frame))) => {
-                    if let Some(event) = self.take(frame) {
+                    if let Some(event) = self.apply(frame) {
                         return Ok(Some(event));
                     }
                 }
-                // Only the server may say that a watch is over, and only a watch by ids is ever
-                // over; a proxy that closes the stream looks the same.
-                Ok(Ok(None)) if self.followed.all_final() => return Ok(None),
-                Ok(Ok(None)) => self.lost("the stream ended early"),
+                // A proxy may close the stream early, so that alone does not finish the watch.
+                Ok(Ok(None)) if self.open_jobs.all_terminal() => return Ok(None),
+                Ok(Ok(None)) => self.disconnected("the server closed the stream early"),
                 Ok(Err(status)) => {
                     let error = Error::from(status);
-                    if error.ends_streams() {
+                    if error.closes_streams() {
                         return Err(error);
                     }
-                    self.lost(&error.to_string());
+                    self.disconnected(&error.to_string());
                 }
-                Err(_) => self.lost("no frame within the idle bound"),
+                Err(_) => self.disconnected("no frame within the idle timeout"),
             }
         }
     }
 
-    fn take(&mut self, frame: WatchResponse) -> Option<WatchEvent> {
+    fn apply(&mut self, frame: WatchResponse) -> Option<WatchEvent> {
         self.failures = 0;
         if !frame.cursor.is_empty() {
             self.request.cursor = frame.cursor;
         }
         let event = frame.event?;
-        self.followed.see(&event);
+        self.open_jobs.apply(&event);
         match event {
             watch_response::Event::Keepalive(_) => None,
             event => Some(event),
         }
     }
 
-    fn lost(&mut self, why: &str) {
-        tracing::debug!(why, cursor = %self.request.cursor, "watch lost its stream");
+    fn disconnected(&mut self, reason: &str) {
+        tracing::debug!(reason, cursor = %self.request.cursor, "watch stream lost, reconnecting");
         self.frames = None;
         self.failures = self.failures.saturating_add(1);
     }
 
-    async fn dial(&mut self) -> Result<(), Error> {
+    async fn connect(&mut self) -> Result<(), Error> {
         if self.failures > 0 {
-            tokio::time::sleep(REDIAL.delay(self.failures - 1, rand::random())).await;
+            tokio::time::sleep(RECONNECT.delay(self.failures - 1, rand::random())).await;
         }
         let mut raw = self.client.raw_jobs();
         match timeout(self.idle_timeout, raw.watch(self.request.clone())).await {
             Ok(Ok(response)) => self.frames = Some(response.into_inner()),
             Ok(Err(status)) => {
                 let error = Error::from(status);
-                if error.ends_streams() {
+                if error.closes_streams() {
                     return Err(error);
                 }
-                self.lost(&error.to_string());
+                self.disconnected(&error.to_string());
             }
-            Err(_) => self.lost("no answer within the idle bound"),
+            Err(_) => self.disconnected("no response within the idle timeout"),
         }
         Ok(())
     }

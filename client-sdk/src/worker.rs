@@ -1,4 +1,4 @@
-//! The worker runtime: register `async fn` handlers, run them for the jobs that a server assigns.
+//! The worker runtime: runs registered `async fn` handlers for the jobs that a server assigns.
 //!
 //! ```no_run
 //! use sentinel_client::worker::{JobContext, HandlerError, Worker};
@@ -19,21 +19,21 @@
 //! # }
 //! ```
 //!
-//! Handlers of typed jobs are registered with [`WorkerBuilder::job`].
+//! Register handlers of typed jobs with [`WorkerBuilder::job`].
 
-mod attempt;
+mod active_attempt;
 mod builder;
 mod clock;
-mod context;
-mod execute;
+mod executor;
+mod job_context;
 mod log;
 mod outcome;
 mod output;
 mod session;
+mod session_stream;
 mod state;
-mod tuning;
+mod timings;
 mod typed;
-mod wire;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -45,71 +45,72 @@ use tokio_util::sync::CancellationToken;
 use tonic::transport::Endpoint;
 
 use crate::{ConnectOptions, Error};
-use execute::{Executor, Handler};
+use executor::{Executor, Handler};
 use session::Session;
-use state::{Identity, Room, SessionState};
+use state::{Capacity, SessionState, WorkerInfo};
 
-pub use attempt::CheckpointError;
+pub use active_attempt::CheckpointError;
 pub use builder::WorkerBuilder;
-pub use context::JobContext;
+pub use job_context::JobContext;
 pub use outcome::{HandlerError, MAX_RESULT_BYTES, Outcome};
 pub use output::OutputError;
-pub use tuning::SessionTimings;
+pub use timings::SessionTimings;
 
 pub use crate::proto::jobs::v1::LogLevel;
 
-/// A fleet member: its handlers, and the servers that it takes jobs from.
+/// A worker: runs its handlers for jobs of the servers that it connects to.
 pub struct Worker {
-    identity: Identity,
+    info: WorkerInfo,
     endpoints: Vec<Endpoint>,
-    access: ConnectOptions,
+    connect_options: ConnectOptions,
     handlers: HashMap<String, Handler>,
-    room: Room,
+    capacity: Capacity,
     drain_timeout: Duration,
-    tuning: SessionTimings,
+    timings: SessionTimings,
 }
 
 impl Worker {
-    /// A worker of the server at `endpoint` (`http://host:port` or `host:port`).
+    /// Starts building a worker of the server at `endpoint`: `http://host:port`, `https://host:port`
+    /// or `host:port`.
     pub fn builder(endpoint: impl Into<String>) -> WorkerBuilder {
         WorkerBuilder::new(endpoint.into())
     }
 
-    /// Runs jobs until `shutdown` resolves and the drain is over: no new jobs are taken, running
-    /// ones get `drain_timeout`, the rest is handed back.
+    /// Runs jobs until `shutdown` resolves, then drains: takes no new jobs, gives running ones
+    /// `drain_timeout` to finish, and releases the rest.
     ///
-    /// Handlers run on the caller's tokio runtime; the session has a thread of its own. A server
-    /// that can not be reached is dialled for ever. Dropping the future stops at once: the server
-    /// sees a crash.
+    /// Handlers run on the caller's tokio runtime, the session runs on its own thread. The worker
+    /// reconnects without a limit. Dropping the future stops it without a drain, as a crash would.
     ///
     /// # Errors
-    /// Only when a server refuses the first Hello, such as an unknown queue.
+    /// When a server rejects the first Hello, for example because a queue does not exist.
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<(), Error> {
-        let shutdown_asked = CancellationToken::new();
+        let shutdown_requested = CancellationToken::new();
         let stop = CancellationToken::new();
         let stop_on_drop = stop.clone().drop_guard();
-        let session = self.session(shutdown_asked.clone(), stop);
-        let ended = spawn_thread(session)?;
-        tokio::pin!(ended);
+        let session = self.into_session(shutdown_requested.clone(), stop);
+        let finished = spawn_thread(session)?;
+        tokio::pin!(finished);
         let mut shutdown = std::pin::pin!(shutdown);
         let result = tokio::select! {
-            result = &mut ended => result,
+            result = &mut finished => result,
             () = &mut shutdown => {
-                shutdown_asked.cancel();
-                ended.await
+                shutdown_requested.cancel();
+                finished.await
             }
         };
         drop(stop_on_drop);
         result.unwrap_or(Err(Error::Protocol { message: "the session thread panicked" }))
     }
 
-    fn session(self, shutdown: CancellationToken, stop: CancellationToken) -> Session {
-        // One end and one write per running handler: neither channel can be full.
-        let capacity = self.room.slots as usize + 1;
-        let (finished_tx, finished) = mpsc::channel(capacity);
-        let (dirty_tx, dirty) = mpsc::channel(capacity);
+    fn into_session(self, shutdown: CancellationToken, stop: CancellationToken) -> Session {
+        // A running handler queues at most one message per channel, so neither can be full.
+        let max_messages = self.capacity.slots as usize + 1;
+        let (finished_tx, finished) = mpsc::channel(max_messages);
+        let (dirty_tx, dirty) = mpsc::channel(max_messages);
         let now = Instant::now();
-        let state = SessionState::new(self.identity, self.tuning.clone(), self.room, dirty_tx, now);
+        let timings = self.timings.clone();
+        let state = SessionState::new(self.info, timings, self.capacity, dirty_tx, now);
         Session {
             state,
             executor: Executor {
@@ -118,33 +119,35 @@ impl Worker {
                 finished: finished_tx,
             },
             endpoints: self.endpoints,
-            access: self.access,
-            tuning: self.tuning,
+            connect_options: self.connect_options,
+            timings: self.timings,
             finished,
             dirty,
             shutdown,
             stop,
             drain_timeout: self.drain_timeout,
-            inbox: session::Inbox::default(),
+            buffers: session::EventBuffers::default(),
+            next_endpoint: 0,
+            failures: 0,
         }
     }
 }
 
-/// The session's thread. Its runtime has no other thread and runs nothing but the session.
+/// Starts the session's thread. Its single-threaded runtime runs only the session.
 fn spawn_thread(session: Session) -> Result<oneshot::Receiver<Result<(), Error>>, Error> {
     let failed = |error: std::io::Error| Error::Transport {
         message: format!("can not start the session thread: {error}"),
     };
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
-    let (ended_tx, ended) = oneshot::channel();
+    let (finished_tx, finished) = oneshot::channel();
     std::thread::Builder::new()
         .name("sentinel-session".to_owned())
         .spawn(move || {
             let result = runtime.block_on(session.run());
-            // Fails when nobody waits any more.
-            let _ = ended_tx.send(result);
+            // Fails when the caller dropped the future.
+            let _ = finished_tx.send(result);
         })
         .map_err(failed)?;
-    Ok(ended)
+    Ok(finished)
 }

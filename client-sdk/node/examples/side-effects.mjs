@@ -35,6 +35,7 @@ async function set(job, price, epoch) {
 async function setPrice(job) {
   const price = job.json();
   console.log(`begins ${job.fence}`);
+  job.progress(0, 1, "preparing the price");
   await pause(price.takes_ms);
   // job/run/attempt/epoch: the epoch rises with each lease of the job.
   const epoch = Number(job.fence.split("/").at(-1));

@@ -16,7 +16,7 @@ export type Reason =
   | "TOO_MANY_KINDS"
   | "UNIQUE_KEY_HELD"
   | "REQUEST_ID_REUSED"
-  | "JOB_NOT_FINAL"
+  | "JOB_NOT_TERMINAL"
   | "CONTENDED"
   | "OVERLOADED"
   | "SHUTTING_DOWN"

@@ -58,7 +58,7 @@ async function watch(cursor: string): Promise<void> {
 
 async function cancel(id: string, effects: string): Promise<void> {
   const { outcome, job } = await insist(() => client.cancel(id));
-  if (outcome === CancelOutcome.ALREADY_FINAL) return;
+  if (outcome === CancelOutcome.ALREADY_TERMINAL) return;
   const lines = existsSync(effects) ? readFileSync(effects, "utf8").split("\n").length - 1 : 0;
   tell({ cancelled: [id, job.run, Number(job.version), lines] });
 }

@@ -29,7 +29,7 @@ assert.equal((await client.update(changed)).spec?.priority, 7);
 // Run ahead of its time, to its end, and once more.
 assert.equal((await client.runNow(job.id)).id, job.id);
 assert.equal((await client.waitForResult(job.id)).state, JobState.SUCCEEDED);
-assert.equal((await client.cancel(job.id)).outcome, CancelOutcome.ALREADY_FINAL);
+assert.equal((await client.cancel(job.id)).outcome, CancelOutcome.ALREADY_TERMINAL);
 assert.equal((await client.retry(job.id)).run, 2);
 assert.equal((await client.waitForResult(job.id)).run, 2);
 const attempts = async () => {

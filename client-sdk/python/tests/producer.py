@@ -18,7 +18,7 @@ import grpc
 
 from sentinel_client import ApiError, Client, NewJob, RetryPolicy, TransportError
 from sentinel_client.proto import (
-    CANCEL_OUTCOME_ALREADY_FINAL,
+    CANCEL_OUTCOME_ALREADY_TERMINAL,
     JOB_STATE_CANCELLED,
     JOB_VIEW_FULL,
     EnqueuedJob,
@@ -63,7 +63,7 @@ async def watch(client: Client, cursor: str) -> None:
 
 async def cancel(client: Client, id: str, effects: Path) -> None:
     reply = await insist(lambda: client.cancel(id))
-    if reply.outcome == CANCEL_OUTCOME_ALREADY_FINAL:
+    if reply.outcome == CANCEL_OUTCOME_ALREADY_TERMINAL:
         return
     lines = effects.read_text().count("\n") if effects.exists() else 0
     tell({"cancelled": [id, reply.job.run, reply.job.version, lines]})

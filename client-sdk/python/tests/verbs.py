@@ -38,7 +38,7 @@ async def one_job(client: Client) -> None:
     # Run ahead of its time, to its end, and once more.
     assert (await client.run_now(job.id)).id == job.id
     assert (await client.wait_for_result(job.id)).state == pb.JOB_STATE_SUCCEEDED
-    assert (await client.cancel(job.id)).outcome == pb.CANCEL_OUTCOME_ALREADY_FINAL
+    assert (await client.cancel(job.id)).outcome == pb.CANCEL_OUTCOME_ALREADY_TERMINAL
     assert (await client.retry(job.id)).run == 2
     assert (await client.wait_for_result(job.id)).run == 2
 

@@ -1,7 +1,7 @@
-//! A stream of numbered items: each is enqueued once, over crashes of the server, of the
-//! connection and of the producer.
+//! Exactly-once ingest: a stream of numbered items, each of which is enqueued once even when the
+//! server, the connection or the producer fails.
 
-mod carry;
+mod grpc_stream;
 mod window;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,60 +11,60 @@ use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 
 use crate::proto::jobs::v1::{AckLevel, IngestRefused, IngestStart, JobSpec};
-use crate::tries::Tries;
+use crate::retry::CallRetry;
 use crate::{Client, Error, NewJob};
 
 use window::Window;
 
-/// What a producer and the task of its stream share.
+/// The state that an [`IngestStream`] shares with its background task.
 #[derive(Debug)]
-struct Shared {
+struct IngestState {
     window: Mutex<Window>,
-    /// For the stream: items were handed over, or there will be no more.
-    work: Notify,
-    /// For the producer: something was committed, or the stream has ended.
+    /// Wakes the background task: the window has new items, or is complete.
+    items_ready: Notify,
+    /// Wakes waiting callers: items were committed, or the stream has closed.
     changed: watch::Sender<()>,
 }
 
-impl Shared {
+impl IngestState {
     fn window(&self) -> MutexGuard<'_, Window> {
         self.window.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn end(&self, how: Result<(), Error>) {
-        self.window().ended = Some(how);
+    fn close(&self, result: Result<(), Error>) {
+        self.window().closed = Some(result);
         self.changed.send_replace(());
     }
 }
 
-/// What came of a stream of items.
+/// The result of a finished [`IngestStream`].
 #[derive(Clone, Debug, PartialEq)]
 pub struct IngestReport {
-    /// The last item that is committed.
+    /// The offset of the last committed item.
     pub committed_offset: u64,
-    /// Items that became no job, as far as [`IngestStream::take_refused`] has not given them out.
+    /// Items that the server refused, without those already returned by
+    /// [`IngestStream::take_refused`].
     pub refused: Vec<IngestRefused>,
-    /// How many there were in all, those told at the start included.
+    /// The number of all refused items, including those that the server reported at the start.
     pub refused_count: u64,
 }
 
-/// The open stream of a producer, made by [`Client::ingest`]. Dropped, it is closed, and what
-/// was not committed by then may or may not be.
+/// The open stream of a producer, created by [`Client::ingest`]. Dropping it closes the stream;
+/// items that were not committed before may or may not be committed.
 #[derive(Debug)]
 pub struct IngestStream {
-    shared: Arc<Shared>,
-    stream: JoinHandle<()>,
+    state: Arc<IngestState>,
+    task: JoinHandle<()>,
 }
 
 impl Client {
-    /// Opens the stream of a producer: its items are numbered from 1, and each becomes one job,
-    /// whatever dies. The server remembers how far it is under `producer_id`, for 7 days after
-    /// the last commit; a producer that starts again goes on after [`IngestStream::committed`]. So the
-    /// nth item must be the same whenever it is sent, as the nth line of a file is.
+    /// Opens the stream of a producer. Its items are numbered from 1, and each becomes exactly one
+    /// job. The server stores the offset of `producer_id` for 7 days after the last commit; a
+    /// restarted producer continues after [`IngestStream::committed_offset`]. Therefore the item
+    /// at an offset must be the same every time, as line `n` of a file is.
     ///
-    /// Breaks are bridged: the stream is opened again, on whatever server answers, and sends
-    /// what was not told as committed. One stream of a producer is open at a time; the newest
-    /// one holds it.
+    /// The stream reconnects automatically, to any server, and sends again what was not
+    /// acknowledged. A producer has one open stream at a time; opening a new one closes the old.
     ///
     /// ```no_run
     /// # async fn orders() -> Result<(), sentinel_client::Error> {
@@ -74,8 +74,8 @@ impl Client {
     /// let orders: Vec<String> = std::fs::read_to_string("orders.txt")
     ///     .unwrap_or_default().lines().map(str::to_owned).collect();
     /// let ingest = client.ingest("shop-orders").await?;
-    /// let done = ingest.committed_offset() as usize;
-    /// for order in orders.into_iter().skip(done) {
+    /// let committed = ingest.committed_offset() as usize;
+    /// for order in orders.into_iter().skip(committed) {
     ///     ingest.send(NewJob::new("orders", "order.ship").payload(order)).await?;
     /// }
     /// for refused in ingest.finish().await?.refused {
@@ -86,12 +86,13 @@ impl Client {
     /// ```
     ///
     /// # Errors
-    /// As of an enqueue, when no server takes the stream within the client's tries.
+    /// As [`Client::enqueue`], when no server accepts the stream within the client's retries.
     pub async fn ingest(&self, producer_id: impl Into<String>) -> Result<IngestStream, Error> {
         self.ingest_with(producer_id, AckLevel::Unspecified).await
     }
 
-    /// The same with a level that the commits must have at least before they are told.
+    /// As [`Client::ingest`], with the durability level that a commit must reach before it is
+    /// acknowledged.
     pub async fn ingest_with(
         &self,
         producer_id: impl Into<String>,
@@ -99,98 +100,105 @@ impl Client {
     ) -> Result<IngestStream, Error> {
         let actor = self.actor.clone();
         let start = IngestStart { producer_id: producer_id.into(), ack: ack.into(), actor };
-        let mut tries = Tries::new(&self.budget, Instant::now(), self.deadline);
-        let (carrier, started) = loop {
-            let error = match carry::open(self, &start).await {
-                Ok(open) => break open,
+        let mut retry = CallRetry::new(&self.throttle, Instant::now(), self.deadline);
+        let (stream, started) = loop {
+            let error = match grpc_stream::open(self, &start).await {
+                Ok(opened) => break opened,
                 Err(error) => error,
             };
-            let Some(pause) = tries.failed(&error, Instant::now(), rand::random()) else {
+            let Some(delay) = retry.next_delay(&error, Instant::now(), rand::random()) else {
                 return Err(error);
             };
-            tokio::time::sleep(pause).await;
+            tokio::time::sleep(delay).await;
         };
-        tries.answered();
-        let shared = Arc::new(Shared {
+        retry.succeeded();
+        let state = Arc::new(IngestState {
             window: Mutex::new(Window::new(started)),
-            work: Notify::new(),
+            items_ready: Notify::new(),
             changed: watch::Sender::new(()),
         });
-        let stream = carry::run(self.clone(), start, shared.clone(), carrier);
-        Ok(IngestStream { shared, stream: tokio::spawn(stream) })
+        let task = grpc_stream::run(self.clone(), start, state.clone(), stream);
+        Ok(IngestStream { state, task: tokio::spawn(task) })
     }
 }
 
 impl IngestStream {
-    /// The last item that is committed: after a start, go on with the one after it. 0: none yet.
+    /// The offset of the last committed item, 0 when there is none. A restarted producer continues
+    /// with the item after it.
     pub fn committed_offset(&self) -> u64 {
-        self.shared.window().committed()
+        self.state.window().committed()
     }
 
-    /// Hands over the next item and gives its offset. Waits while as much is on the way as the
-    /// server takes. It is a job when [`IngestStream::committed`] has reached it, and not refused. A
-    /// `request_id` and an `actor` of the job are not used.
+    /// Sends the next item and returns its offset. Waits while the window of unacknowledged items
+    /// is full. The item is a job once [`IngestStream::committed_offset`] has reached it, unless
+    /// the server refused it. The job's `request_id` and `actor` are not used.
     ///
     /// # Errors
-    /// What the stream has ended with: `PRODUCER_MOVED` when another one holds the producer,
-    /// [`Error::ProducerOffsetLost`] when the server has forgotten it, a wrong name or key. A server
-    /// that is away or has no room is waited for.
+    /// The error that closed the stream: `PRODUCER_MOVED` when another stream of the producer was
+    /// opened, [`Error::ProducerOffsetLost`] when the server lost the offset, an invalid name or
+    /// API key. An unavailable or overloaded server is no error: the call waits for it.
     pub async fn send(&self, job: impl Into<NewJob>) -> Result<u64, Error> {
         let mut spec = Some(JobSpec::from(job.into()));
-        self.when(|window| window.push(&mut spec)).await.inspect(|_| self.shared.work.notify_one())
+        let offset = self.wait_for(|window| window.push(&mut spec)).await?;
+        self.state.items_ready.notify_one();
+        Ok(offset)
     }
 
-    /// Waits until everything that was handed over is committed; the last offset.
+    /// Waits until all sent items are committed and returns the last offset.
     ///
     /// # Errors
-    /// As of [`IngestStream::send`].
+    /// As [`IngestStream::send`].
     pub async fn flush(&self) -> Result<u64, Error> {
-        let last = self.shared.window().last();
-        self.when(|window| (window.committed() >= last).then_some(last)).await
+        let last = self.state.window().last();
+        self.wait_for(|window| (window.committed() >= last).then_some(last)).await
     }
 
-    /// Items that became no job and were not taken before; also those among the last 1000 items
-    /// that an earlier stream of the producer may not have been told of. At most 10,000 are kept.
+    /// Removes and returns the refused items that were not returned before. Includes refusals among
+    /// the last 1000 items of an earlier stream of the producer, which that stream may have missed.
+    /// At most the newest 10,000 are kept.
     pub fn take_refused(&self) -> Vec<IngestRefused> {
-        self.shared.window().take_refused().0
+        self.state.window().take_refused().0
     }
 
-    /// Waits until everything that was handed over is committed, and closes the stream.
+    /// Waits until all sent items are committed, then closes the stream.
     ///
     /// # Errors
-    /// As of [`IngestStream::send`].
+    /// As [`IngestStream::send`].
     pub async fn finish(self) -> Result<IngestReport, Error> {
-        self.shared.window().is_finishing = true;
-        self.shared.work.notify_one();
-        let mut changed = self.shared.changed.subscribe();
+        self.state.window().is_finishing = true;
+        self.state.items_ready.notify_one();
+        let mut changed = self.state.changed.subscribe();
         loop {
-            let ended = self.shared.window().ended.clone();
-            if let Some(ended) = ended {
-                ended?;
-                let mut window = self.shared.window();
+            let closed = self.state.window().closed.clone();
+            if let Some(result) = closed {
+                result?;
+                let mut window = self.state.window();
                 let (refused, refused_count) = window.take_refused();
                 let committed_offset = window.committed();
                 return Ok(IngestReport { committed_offset, refused, refused_count });
             }
-            // The sender is in `shared`.
+            // Can not fail: `state` owns the sender.
             let _ = changed.changed().await;
         }
     }
 
-    /// Waits until there is an answer, or the stream has ended.
-    async fn when<T>(&self, mut answer: impl FnMut(&mut Window) -> Option<T>) -> Result<T, Error> {
-        let mut changed = self.shared.changed.subscribe();
+    /// Waits until `condition` returns a value, or the stream has closed with an error.
+    async fn wait_for<T>(
+        &self,
+        mut condition: impl FnMut(&mut Window) -> Option<T>,
+    ) -> Result<T, Error> {
+        let mut changed = self.state.changed.subscribe();
         loop {
             {
-                let mut window = self.shared.window();
-                if let Some(Err(error)) = &window.ended {
+                let mut window = self.state.window();
+                if let Some(Err(error)) = &window.closed {
                     return Err(error.clone());
                 }
-                if let Some(answer) = answer(&mut window) {
-                    return Ok(answer);
+                if let Some(value) = condition(&mut window) {
+                    return Ok(value);
                 }
             }
-            // The sender is in `shared`.
+            // Can not fail: `state` owns the sender.
             let _ = changed.changed().await;
         }
     }
@@ -198,6 +206,6 @@ impl IngestStream {
 
 impl Drop for IngestStream {
     fn drop(&mut self) {
-        self.stream.abort();
+        self.task.abort();
     }
 }

@@ -1,4 +1,4 @@
-//! The verbs of JobService, apart from Watch.
+//! The methods of JobService, except Watch.
 
 use std::pin::Pin;
 
@@ -15,43 +15,43 @@ use crate::proto::jobs::v1::{
 };
 use crate::{Client, Error, NewJob};
 
-/// What an enqueue answered.
+/// The result of an enqueue.
 #[derive(Clone, Debug)]
 pub struct EnqueueResult {
-    /// The new job, or the holder of its unique key. Without payload.
+    /// The new job, or the job that holds the unique key. Without payload.
     pub job: Job,
-    /// The job existed before.
+    /// Whether the job existed before.
     pub deduplicated: bool,
 }
 
-/// How a batch is enqueued.
+/// Options of a batch enqueue.
 #[derive(Clone, Debug, Default)]
 pub struct BatchOptions {
-    /// All or none.
+    /// Whether one invalid job rejects the whole batch.
     pub atomic: bool,
-    /// As [`NewJob::request_id`], for the whole batch. Empty: made by the client.
+    /// The idempotency key of the whole batch, as [`NewJob::request_id`]. Generated when empty.
     pub request_id: String,
-    /// Who asks. Empty: the client's actor.
+    /// The actor for the audit log. When empty, the client's actor.
     pub actor: String,
 }
 
-/// What a cancel did.
+/// The result of a cancel.
 #[derive(Clone, Debug)]
 pub struct CancelResult {
-    /// What it did.
+    /// Whether the job was cancelled, is being cancelled or was already terminal.
     pub outcome: CancelOutcome,
-    /// After the cancel, without payload.
+    /// The job after the cancel, without payload.
     pub job: Job,
 }
 
-/// Output as it comes.
+/// A stream of output chunks.
 pub type OutputStream = Pin<Box<dyn Stream<Item = Result<ReadOutputResponse, Error>> + Send>>;
 
-/// Log lines as they come.
+/// A stream of log lines.
 pub type LogStream = Pin<Box<dyn Stream<Item = Result<LogLine, Error>> + Send>>;
 
 impl Client {
-    /// Stores one job. It is durable when this returns. Takes a [`NewJob`] or a bare [`JobSpec`].
+    /// Enqueues one job, which is durable when this returns. Accepts a [`NewJob`] or a [`JobSpec`].
     pub async fn enqueue(&self, job: impl Into<NewJob>) -> Result<EnqueueResult, Error> {
         let NewJob { spec, request_id, actor } = job.into();
         let traceparent = metadata_value(&spec.traceparent);
@@ -61,7 +61,7 @@ impl Client {
             actor: self.actor_or(actor),
         };
         let response = self
-            .repeat(request, |mut request: Request<_>| {
+            .call_with_retry(request, |mut request: Request<_>| {
                 if let Some(value) = &traceparent {
                     request.metadata_mut().insert("traceparent", value.clone());
                 }
@@ -73,13 +73,14 @@ impl Client {
         Ok(EnqueueResult { job, deduplicated: response.deduplicated })
     }
 
-    /// Stores 1..1000 jobs of 4 MiB in all in one commit. One result per item, in order.
+    /// Enqueues 1..1000 jobs of at most 4 MiB in total in one transaction. Returns one result per
+    /// job, in order.
     pub async fn enqueue_batch(
         &self,
         specs: Vec<JobSpec>,
         options: BatchOptions,
     ) -> Result<Vec<Result<EnqueuedJob, ItemError>>, Error> {
-        let asked = specs.len();
+        let count = specs.len();
         let request = EnqueueBatchRequest {
             specs,
             atomic: options.atomic,
@@ -87,13 +88,14 @@ impl Client {
             actor: self.actor_or(options.actor),
         };
         let response = self
-            .repeat(request, |request| {
+            .call_with_retry(request, |request| {
                 let mut raw = self.raw_jobs();
                 async move { raw.enqueue_batch(request).await }
             })
             .await?;
-        if response.results.len() != asked {
-            return Err(Error::Protocol { message: "EnqueueBatchResponse of another length" });
+        if response.results.len() != count {
+            let message = "EnqueueBatchResponse.results has the wrong length";
+            return Err(Error::Protocol { message });
         }
         let results = response.results.into_iter().map(|result| match result.outcome {
             Some(enqueue_batch_result::Outcome::Job(job)) => Ok(Ok(job)),
@@ -103,16 +105,16 @@ impl Client {
         results.collect()
     }
 
-    /// One job with payload and result.
+    /// Gets one job with payload and result.
     pub async fn get(&self, id: impl Into<String>) -> Result<Job, Error> {
         self.get_view(id, JobView::Full).await
     }
 
-    /// One job.
+    /// Gets one job with the fields that `view` selects.
     pub async fn get_view(&self, id: impl Into<String>, view: JobView) -> Result<Job, Error> {
         let request = GetRequest { id: id.into(), view: view.into() };
         let response = self
-            .repeat(request, |request| {
+            .call_with_retry(request, |request| {
                 let mut raw = self.raw_jobs();
                 async move { raw.get(request).await }
             })
@@ -120,26 +122,27 @@ impl Client {
         response.job.ok_or(Error::Protocol { message: "GetResponse without job" })
     }
 
-    /// Many jobs in the order of the ids, none where the server does not know one. Asks as
-    /// often as it takes; 1..1000 ids a call.
+    /// Gets many jobs in the order of the ids, `None` for an unknown id. Splits the ids into calls of
+    /// at most 1000.
     pub async fn batch_get(
         &self,
         ids: Vec<String>,
         view: JobView,
     ) -> Result<Vec<Option<Job>>, Error> {
-        const STEP: usize = 1_000;
+        const MAX_IDS: usize = 1_000;
         let mut found = Vec::with_capacity(ids.len());
         while found.len() < ids.len() {
-            let step = ids[found.len()..].iter().take(STEP).cloned().collect::<Vec<_>>();
-            let asked = step.len();
+            let chunk = ids[found.len()..].iter().take(MAX_IDS).cloned().collect::<Vec<_>>();
+            let count = chunk.len();
             let response = self
-                .repeat(BatchGetRequest { ids: step, view: view.into() }, |request| {
+                .call_with_retry(BatchGetRequest { ids: chunk, view: view.into() }, |request| {
                     let mut raw = self.raw_jobs();
                     async move { raw.batch_get(request).await }
                 })
                 .await?;
-            if response.results.is_empty() || response.results.len() > asked {
-                return Err(Error::Protocol { message: "BatchGetResponse of another length" });
+            if response.results.is_empty() || response.results.len() > count {
+                let message = "BatchGetResponse.results has the wrong length";
+                return Err(Error::Protocol { message });
             }
             for result in response.results {
                 found.push(match result.outcome {
@@ -154,28 +157,29 @@ impl Client {
         Ok(found)
     }
 
-    /// One page of the attempts of a job, newest first.
+    /// Gets one page of a job's attempts, newest first.
     pub async fn list_attempts_page(
         &self,
         request: ListAttemptsRequest,
     ) -> Result<ListAttemptsResponse, Error> {
-        self.repeat(request, |request| {
+        self.call_with_retry(request, |request| {
             let mut raw = self.raw_jobs();
             async move { raw.list_attempts(request).await }
         })
         .await
     }
 
-    /// One page of jobs, newest first.
+    /// Gets one page of jobs, newest first.
     pub async fn list_page(&self, request: ListRequest) -> Result<ListResponse, Error> {
-        self.repeat(request, |request| {
+        self.call_with_retry(request, |request| {
             let mut raw = self.raw_jobs();
             async move { raw.list(request).await }
         })
         .await
     }
 
-    /// All jobs that match, newest first, page by page (1..1000 jobs each) as they are read.
+    /// Streams all jobs that match `filter`, newest first. Pages (1..1000 jobs each) are fetched as
+    /// the stream is read.
     pub fn list_all(
         &self,
         filter: JobFilter,
@@ -204,16 +208,17 @@ impl Client {
         pages.try_flatten()
     }
 
-    /// How many jobs are in each state. Empty: of all queues. At most 100 queues.
+    /// Counts jobs by state, per queue. At most 100 queues; an empty list counts all queues.
     pub async fn counts(&self, queues: Vec<String>) -> Result<CountsResponse, Error> {
-        self.repeat(CountsRequest { queues }, |request| {
+        self.call_with_retry(CountsRequest { queues }, |request| {
             let mut raw = self.raw_jobs();
             async move { raw.counts(request).await }
         })
         .await
     }
 
-    /// Ends a waiting job at once; asks the handler of a running one to stop.
+    /// Cancels a job: a job that does not run is cancelled at once, the handler of a running one is
+    /// asked to stop.
     pub async fn cancel(
         &self,
         id: impl Into<String>,
@@ -226,7 +231,7 @@ impl Client {
             actor: self.actor.clone(),
         };
         let response = self
-            .repeat(request, |request| {
+            .call_with_retry(request, |request| {
                 let mut raw = self.raw_jobs();
                 async move { raw.cancel(request).await }
             })
@@ -236,7 +241,7 @@ impl Client {
         Ok(CancelResult { outcome, job })
     }
 
-    /// Runs a final job once more: same id, run + 1, a new budget of attempts.
+    /// Starts a new run of a terminal job: same id, run + 1, all attempts available again.
     pub async fn retry(&self, id: impl Into<String>) -> Result<Job, Error> {
         let request = RetryRequest {
             id: id.into(),
@@ -244,7 +249,7 @@ impl Client {
             actor: self.actor.clone(),
         };
         let response = self
-            .repeat(request, |request| {
+            .call_with_retry(request, |request| {
                 let mut raw = self.raw_jobs();
                 async move { raw.retry(request).await }
             })
@@ -252,7 +257,7 @@ impl Client {
         response.job.ok_or(Error::Protocol { message: "RetryResponse without job" })
     }
 
-    /// Makes a SCHEDULED job ready to start now.
+    /// Makes a SCHEDULED job READY now.
     pub async fn run_now(&self, id: impl Into<String>) -> Result<Job, Error> {
         let request = RunNowRequest {
             id: id.into(),
@@ -260,7 +265,7 @@ impl Client {
             actor: self.actor.clone(),
         };
         let response = self
-            .repeat(request, |request| {
+            .call_with_retry(request, |request| {
                 let mut raw = self.raw_jobs();
                 async move { raw.run_now(request).await }
             })
@@ -268,12 +273,12 @@ impl Client {
         response.job.ok_or(Error::Protocol { message: "RunNowResponse without job" })
     }
 
-    /// Changes a job before its first start: the fields of `spec` that `update_mask` names.
+    /// Changes a job before its first start: the fields of `spec` named in `update_mask`.
     pub async fn update(&self, mut request: UpdateRequest) -> Result<Job, Error> {
         request.request_id = request_id_or_new(request.request_id);
         request.actor = self.actor_or(request.actor);
         let response = self
-            .repeat(request, |request| {
+            .call_with_retry(request, |request| {
                 let mut raw = self.raw_jobs();
                 async move { raw.update(request).await }
             })
@@ -281,14 +286,14 @@ impl Client {
         response.job.ok_or(Error::Protocol { message: "UpdateResponse without job" })
     }
 
-    /// Removes a job that does not run, with all that belongs to it.
+    /// Deletes a job that does not run, with its attempts, logs and output.
     pub async fn delete(&self, id: impl Into<String>) -> Result<(), Error> {
         let request = DeleteRequest {
             id: id.into(),
             request_id: request_id_or_new(String::new()),
             actor: self.actor.clone(),
         };
-        self.repeat(request, |request| {
+        self.call_with_retry(request, |request| {
             let mut raw = self.raw_jobs();
             async move { raw.delete(request).await }
         })
@@ -296,19 +301,20 @@ impl Client {
         Ok(())
     }
 
-    /// One step through the jobs of a filter; `next_page_token` of the answer says whether and
-    /// where to go on. Safe to repeat.
+    /// Applies an action to one page of the jobs that match a filter. Repeat with the
+    /// `next_page_token` of the response until it is empty. Idempotent.
     pub async fn bulk(&self, mut request: BulkRequest) -> Result<BulkResponse, Error> {
         request.actor = self.actor_or(request.actor);
-        self.repeat(request, |request| {
+        self.call_with_retry(request, |request| {
             let mut raw = self.raw_jobs();
             async move { raw.bulk(request).await }
         })
         .await
     }
 
-    /// What the handlers of a job logged, oldest first. `attempt` 0: of all. With `follow` it
-    /// stays open until the job is final. It ends with the connection: [`Client::watch`] resumes.
+    /// Streams the log lines of a job's handlers, oldest first. `attempt` 0 selects all attempts.
+    /// With `follow` the stream stays open until the job is terminal. It closes when the connection
+    /// is lost; [`Client::watch`] reconnects.
     pub async fn read_logs(
         &self,
         id: impl Into<String>,
@@ -317,8 +323,8 @@ impl Client {
     ) -> Result<LogStream, Error> {
         let request = ReadLogsRequest { id: id.into(), attempt, follow };
         let frames = self
-            .repeat(request, |mut request: Request<ReadLogsRequest>| {
-                // A followed log outlives the deadline of a unary call.
+            .call_with_retry(request, |mut request: Request<ReadLogsRequest>| {
+                // A followed log stays open longer than a unary call.
                 request.metadata_mut().remove("grpc-timeout");
                 let mut raw = self.raw_jobs();
                 async move { raw.read_logs(request).await }
@@ -331,13 +337,13 @@ impl Client {
         Ok(Box::pin(lines))
     }
 
-    /// The bytes that an attempt handed out, in pieces of at most 64 KiB. `run` and `attempt` 0
-    /// in the request: the newest. With `follow` it stays open until the attempt has ended. It
-    /// ends with the connection; `offset` goes on where it ended.
+    /// Streams the output of an attempt in chunks of at most 64 KiB. `run` and `attempt` 0 in the
+    /// request select the newest. With `follow` the stream stays open until the attempt finishes. It
+    /// closes when the connection is lost; continue with `offset`.
     pub async fn read_output(&self, request: ReadOutputRequest) -> Result<OutputStream, Error> {
         let frames = self
-            .repeat(request, |mut request: Request<ReadOutputRequest>| {
-                // As a followed log.
+            .call_with_retry(request, |mut request: Request<ReadOutputRequest>| {
+                // A followed output stays open longer than a unary call.
                 request.metadata_mut().remove("grpc-timeout");
                 let mut raw = self.raw_jobs();
                 async move { raw.read_output(request).await }
@@ -347,8 +353,8 @@ impl Client {
     }
 }
 
-/// A traceparent that can not be metadata still travels in the specification, where the server
-/// refuses it by name.
+/// The traceparent as metadata, if it is valid there. The server checks the one in the
+/// specification and names the field when it is invalid.
 fn metadata_value(text: &str) -> Option<tonic::metadata::MetadataValue<tonic::metadata::Ascii>> {
     (!text.is_empty()).then(|| text.parse().ok()).flatten()
 }

@@ -1,4 +1,4 @@
-//! The verbs of KeyService and AuditService.
+//! The methods of KeyService and AuditService.
 
 use crate::proto::admin::v1::{
     AuditEntry, CreateKeyRequest, CreateKeyResponse, Key, ListAuditEntriesRequest,
@@ -7,24 +7,24 @@ use crate::proto::admin::v1::{
 use crate::{Client, Error};
 
 const PAGE_SIZE: i32 = 1000;
-/// A server that always hands out another page token must not hold the caller for ever.
+/// Ends the loop when a faulty server returns a next page token forever.
 const MAX_PAGES: u32 = 100;
 
 impl Client {
-    /// Makes a key. Tried once: a repeat would make another one.
+    /// Creates an API key. Not retried: a retry could create a second key.
     pub async fn create_key(&self, request: CreateKeyRequest) -> Result<CreateKeyResponse, Error> {
         let mut request = tonic::Request::new(request);
         request.set_timeout(self.timeout);
         Ok(self.raw_keys().create_key(request).await?.into_inner())
     }
 
-    /// All keys, the newest first.
+    /// Lists all API keys, newest first.
     pub async fn list_keys(&self) -> Result<Vec<Key>, Error> {
         let mut keys = Vec::new();
         let mut page_token = String::new();
         for _ in 0..MAX_PAGES {
             let request = ListKeysRequest { page_size: PAGE_SIZE, page_token };
-            let page = self.repeat(request, |request| {
+            let page = self.call_with_retry(request, |request| {
                 let mut raw = self.raw_keys();
                 async move { raw.list_keys(request).await }
             });
@@ -38,24 +38,25 @@ impl Client {
         Ok(keys)
     }
 
-    /// Ends a key. Safe to repeat.
+    /// Revokes an API key. Idempotent.
     pub async fn revoke_key(&self, id: impl Into<String>) -> Result<Key, Error> {
         let request = RevokeKeyRequest { id: id.into() };
-        let response = self.repeat(request, |request| {
+        let response = self.call_with_retry(request, |request| {
             let mut raw = self.raw_keys();
             async move { raw.revoke_key(request).await }
         });
         response.await?.key.ok_or(Error::Protocol { message: "RevokeKeyResponse without key" })
     }
 
-    /// The newest entries of the audit trail, at most `limit`.
+    /// Lists the newest entries of the audit log, at most `limit`.
     pub async fn list_audit_entries(&self, limit: usize) -> Result<Vec<AuditEntry>, Error> {
         let mut entries: Vec<AuditEntry> = Vec::new();
         let mut page_token = String::new();
         for _ in 0..MAX_PAGES {
-            let left = i32::try_from(limit - entries.len()).unwrap_or(PAGE_SIZE).min(PAGE_SIZE);
-            let request = ListAuditEntriesRequest { page_size: left.max(1), page_token };
-            let page = self.repeat(request, |request| {
+            let missing = i32::try_from(limit - entries.len()).unwrap_or(PAGE_SIZE);
+            let page_size = missing.clamp(1, PAGE_SIZE);
+            let request = ListAuditEntriesRequest { page_size, page_token };
+            let page = self.call_with_retry(request, |request| {
                 let mut raw = self.raw_audit();
                 async move { raw.list_audit_entries(request).await }
             });

@@ -1,21 +1,21 @@
-//! The verbs of WorkerRegistryService.
+//! The methods of WorkerRegistryService.
 
 use crate::proto::admin::v1::{DrainWorkerRequest, ListWorkersRequest, Worker};
 use crate::{Client, Error};
 
 const PAGE_SIZE: i32 = 1000;
-/// A server that always hands out another page token must not hold the caller for ever.
+/// Ends the loop when a faulty server returns a next page token forever.
 const MAX_PAGES: u32 = 1000;
 
 impl Client {
-    /// The live workers of all servers, at most a million.
+    /// Lists the live workers of all servers, at most 1,000,000.
     pub async fn list_workers(&self) -> Result<Vec<Worker>, Error> {
         let mut workers = Vec::new();
         let mut page_token = String::new();
         for _ in 0..MAX_PAGES {
             let request = ListWorkersRequest { page_size: PAGE_SIZE, page_token };
             let page = self
-                .repeat(request, |request| {
+                .call_with_retry(request, |request| {
                     let mut raw = self.raw_workers();
                     async move { raw.list_workers(request).await }
                 })
@@ -29,14 +29,14 @@ impl Client {
         Ok(workers)
     }
 
-    /// Gives the worker of this id no more jobs; it ends what it runs. Safe to repeat.
+    /// Drains a worker: it gets no more jobs and finishes those it runs. Idempotent.
     ///
     /// # Errors
-    /// `NOT_FOUND` when no live worker has the id.
+    /// `NOT_FOUND` when no live worker has this id.
     pub async fn drain_worker(&self, id: impl Into<String>) -> Result<Worker, Error> {
         let request = DrainWorkerRequest { id: id.into(), actor: self.actor.clone() };
         let response = self
-            .repeat(request, |request| {
+            .call_with_retry(request, |request| {
                 let mut raw = self.raw_workers();
                 async move { raw.drain_worker(request).await }
             })

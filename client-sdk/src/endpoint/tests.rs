@@ -1,22 +1,23 @@
-//! What is taken as an endpoint, and how the rest is refused.
+//! Valid and invalid addresses.
 
 use super::*;
 
 #[test]
-fn adds_the_scheme() {
+fn the_default_scheme_is_http() {
     let endpoint = parse("localhost:7070", &ConnectOptions::default()).expect("parses");
     assert_eq!(endpoint.uri().to_string(), "http://localhost:7070/");
     assert!(parse("http://10.0.0.1:7070", &ConnectOptions::default()).is_ok());
 }
 
 #[test]
-fn refuses_with_a_reason() {
-    for (text, part) in [("", "empty"), ("redis://host:1", "scheme"), ("http://", ""), ("a b", "")]
+fn an_invalid_address_is_refused_with_a_reason() {
+    for (text, expected) in
+        [("", "empty"), ("redis://host:1", "scheme"), ("http://", ""), ("a b", "")]
     {
         match parse(text, &ConnectOptions::default()) {
             Err(Error::InvalidEndpoint { endpoint, reason }) => {
                 assert_eq!(endpoint, text);
-                assert!(reason.contains(part), "{text:?}: {reason}");
+                assert!(reason.contains(expected), "{text:?}: {reason}");
             }
             other => panic!("{text:?}: {other:?}"),
         }

@@ -1,4 +1,4 @@
-//! The decoding of google.rpc details.
+//! Decoding of google.rpc error details.
 
 use std::collections::HashMap;
 
@@ -7,7 +7,7 @@ use tonic_types::ErrorDetails;
 use super::*;
 
 #[test]
-fn decodes_details() {
+fn error_details_are_decoded() {
     let mut details = ErrorDetails::new();
     details.set_error_info("QUEUE_NAME_INVALID", "sentinel", HashMap::new());
     details.add_bad_request_violation("spec.queue", "1..128 characters");
@@ -27,15 +27,15 @@ fn decodes_details() {
 }
 
 #[test]
-fn survives_a_status_without_details() {
-    let error = Error::from(Status::unavailable("proxy says no"));
+fn a_status_without_details_is_an_api_error() {
+    let error = Error::from(Status::unavailable("proxy error"));
     assert_eq!(error.reason(), None);
     assert!(error.is_unavailable());
-    assert_eq!(error.to_string(), "proxy says no");
+    assert_eq!(error.to_string(), "proxy error");
 }
 
 #[test]
-fn final_errors_end_streams() {
+fn permanent_errors_close_streams() {
     for code in [
         Code::InvalidArgument,
         Code::NotFound,
@@ -43,9 +43,9 @@ fn final_errors_end_streams() {
         Code::PermissionDenied,
         Code::Unimplemented,
     ] {
-        assert!(Error::from(Status::new(code, "")).ends_streams(), "{code:?}");
+        assert!(Error::from(Status::new(code, "")).closes_streams(), "{code:?}");
     }
     for code in [Code::Unavailable, Code::Internal, Code::ResourceExhausted, Code::Unknown] {
-        assert!(!Error::from(Status::new(code, "")).ends_streams(), "{code:?}");
+        assert!(!Error::from(Status::new(code, "")).closes_streams(), "{code:?}");
     }
 }

@@ -1,11 +1,11 @@
-//! What a worker is told before it runs, checked before anything is dialled.
+//! The builder of a worker. It validates all settings before the worker connects.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
-use super::execute::{Handler, erase};
-use super::state::{Identity, Room};
-use super::tuning::SessionTimings;
+use super::executor::{Handler, boxed_handler};
+use super::state::{Capacity, WorkerInfo};
+use super::timings::SessionTimings;
 use super::{JobContext, Outcome, Worker};
 use crate::proto::workers::v1::Kind;
 use crate::{ConnectOptions, Error, endpoint};
@@ -18,60 +18,63 @@ const MAX_DESCRIPTION_BYTES: usize = 1024;
 const MAX_SCHEMA_BYTES: usize = 16 * 1024;
 const MAX_LABELS: usize = 16;
 const DEFAULT_CONCURRENCY: u32 = 64;
-/// Every slot of a default worker with the largest payload that servers take by default.
-const DEFAULT_PAYLOAD_BYTES: u64 = 64 << 20;
+/// The default concurrency times the default payload limit of servers.
+const DEFAULT_MAX_PAYLOAD_BYTES: u64 = 64 << 20;
 const DEFAULT_DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// A kind, what it says of itself, and what runs it.
-struct Declared {
+/// A handler with the declaration of its kind.
+struct KindRegistration {
     handler: Handler,
     description: String,
     input_schema: String,
 }
 
-/// Collects what a [`Worker`] is.
+/// The builder of a [`Worker`].
 pub struct WorkerBuilder {
     endpoints: Vec<String>,
-    access: ConnectOptions,
+    connect_options: ConnectOptions,
     queues: Vec<String>,
-    kinds: BTreeMap<String, Declared>,
+    kinds: BTreeMap<String, KindRegistration>,
     labels: BTreeMap<String, String>,
     instance: Option<String>,
     build: String,
-    room: Room,
+    capacity: Capacity,
     drain_timeout: Duration,
-    tuning: SessionTimings,
+    timings: SessionTimings,
 }
 
 impl WorkerBuilder {
     pub(super) fn new(endpoint: String) -> Self {
         Self {
             endpoints: vec![endpoint],
-            access: ConnectOptions::default(),
+            connect_options: ConnectOptions::default(),
             queues: Vec::new(),
             kinds: BTreeMap::new(),
             labels: BTreeMap::new(),
             instance: None,
             build: String::new(),
-            room: Room { slots: DEFAULT_CONCURRENCY, payload_bytes: DEFAULT_PAYLOAD_BYTES },
+            capacity: Capacity {
+                slots: DEFAULT_CONCURRENCY,
+                payload_bytes: DEFAULT_MAX_PAYLOAD_BYTES,
+            },
             drain_timeout: DEFAULT_DRAIN_TIMEOUT,
-            tuning: SessionTimings::default(),
+            timings: SessionTimings::default(),
         }
     }
 
-    /// Another server of the same installation, tried when the one before fails.
+    /// Adds another server of the same cluster, used when the previous one is not reachable.
     pub fn endpoint(mut self, endpoint: impl Into<String>) -> Self {
         self.endpoints.push(endpoint.into());
         self
     }
 
-    /// The key of this worker, of role WORKER, and whom it trusts to be a server.
-    pub fn connect_options(mut self, access: ConnectOptions) -> Self {
-        self.access = access;
+    /// Sets the API key, which needs the role WORKER, and the TLS settings.
+    pub fn connect_options(mut self, options: ConnectOptions) -> Self {
+        self.connect_options = options;
         self
     }
 
-    /// A queue to take jobs from. 1..100 of them.
+    /// Adds a queue to take jobs from. 1..100 queues.
     pub fn queue(mut self, queue: impl Into<String>) -> Self {
         let queue = queue.into();
         if !self.queues.contains(&queue) {
@@ -80,8 +83,8 @@ impl WorkerBuilder {
         self
     }
 
-    /// The handler of a kind: an `async fn(JobContext)` that returns an [`Outcome`] or what turns
-    /// into one. The last one registered for a kind counts. 1..1000 kinds.
+    /// Registers the handler of a kind: an `async fn(JobContext)` that returns an [`Outcome`] or a
+    /// type that converts into one. Replaces an earlier handler of the kind. 1..1000 kinds.
     pub fn handler<H, A>(self, kind: impl Into<String>, handler: H) -> Self
     where
         H: Fn(JobContext) -> A + Send + Sync + 'static,
@@ -91,7 +94,7 @@ impl WorkerBuilder {
         self.handler_with_description(kind, "", handler)
     }
 
-    /// As [`WorkerBuilder::handler`], with a description for people, at most 1024 bytes.
+    /// As [`WorkerBuilder::handler`], with a description of the kind, at most 1024 bytes.
     pub fn handler_with_description<H, A>(
         mut self,
         kind: impl Into<String>,
@@ -104,91 +107,92 @@ impl WorkerBuilder {
         A::Output: Into<Outcome>,
     {
         let (description, input_schema) = (description.into(), String::new());
-        let declared = Declared { handler: erase(handler), description, input_schema };
-        self.kinds.insert(kind.into(), declared);
+        let registration =
+            KindRegistration { handler: boxed_handler(handler), description, input_schema };
+        self.kinds.insert(kind.into(), registration);
         self
     }
 
-    /// JSON Schema of the payload of a kind whose handler was registered before: one JSON object
-    /// of at most 16 KiB. Without that handler it is dropped.
+    /// Declares the JSON Schema of a kind's payload: a JSON object of at most 16 KiB. The handler must
+    /// be registered before; otherwise the schema is ignored.
     pub fn input_schema(mut self, kind: &str, schema: impl Into<String>) -> Self {
-        if let Some(declared) = self.kinds.get_mut(kind) {
-            declared.input_schema = schema.into();
+        if let Some(registration) = self.kinds.get_mut(kind) {
+            registration.input_schema = schema.into();
         }
         self
     }
 
-    /// Jobs that run at the same time. Default 64, range 1..100,000.
+    /// Limits how many jobs run at the same time. Default 64, range 1..100,000.
     pub fn concurrency(mut self, jobs: u32) -> Self {
-        self.room.slots = jobs;
+        self.capacity.slots = jobs;
         self
     }
 
-    /// Payload bytes of the running jobs together, a soft bound: one job at most goes beyond.
-    /// Default 64 MiB. 0: no bound.
+    /// Limits the total payload bytes of running jobs. A soft limit: the last job may exceed it.
+    /// Default 64 MiB; 0 means unlimited.
     pub fn max_running_payload_bytes(mut self, bytes: u64) -> Self {
-        self.room.payload_bytes = bytes;
+        self.capacity.payload_bytes = bytes;
         self
     }
 
-    /// For jobs that require labels. At most 16.
+    /// Adds a label of this worker. At most 16.
     pub fn label(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
         self.labels.insert(key.into(), value.into());
         self
     }
 
-    /// Name of this process for people. 1..128 bytes. Default `<host>-<pid>`.
+    /// Sets the name of this process. 1..128 bytes. Default `<host>-<pid>`.
     pub fn instance(mut self, name: impl Into<String>) -> Self {
         self.instance = Some(name.into());
         self
     }
 
-    /// Version of the program. At most 128 bytes.
+    /// Sets the version of the program. At most 128 bytes.
     pub fn build_version(mut self, version: impl Into<String>) -> Self {
         self.build = version.into();
         self
     }
 
-    /// How long running jobs may go on after the shutdown was asked for. Default 30 s.
+    /// Sets how long running jobs may continue after a shutdown was requested. Default 30 s.
     pub fn drain_timeout(mut self, timeout: Duration) -> Self {
         self.drain_timeout = timeout;
         self
     }
 
-    /// Timings of the session, for tests.
+    /// Sets the timings of the session, for tests.
     #[doc(hidden)]
-    pub fn timings(mut self, tuning: SessionTimings) -> Self {
-        self.tuning = tuning;
+    pub fn timings(mut self, timings: SessionTimings) -> Self {
+        self.timings = timings;
         self
     }
 
-    /// Checks all of it.
+    /// Validates the settings and builds the worker.
     ///
     /// # Errors
-    /// [`Error::InvalidEndpoint`] and [`Error::InvalidArgument`], naming the field.
+    /// [`Error::InvalidEndpoint`] or [`Error::InvalidArgument`], which names the field.
     pub fn build(self) -> Result<Worker, Error> {
-        let endpoints = self.endpoints.iter().map(|text| endpoint::parse(text, &self.access));
+        let endpoints =
+            self.endpoints.iter().map(|text| endpoint::parse(text, &self.connect_options));
         let endpoints = endpoints.collect::<Result<Vec<_>, _>>()?;
         let instance = self.instance.unwrap_or_else(default_instance);
         in_range("instance", instance.len(), 1, MAX_NAME_BYTES, "bytes")?;
-        in_range("build", self.build.len(), 0, MAX_NAME_BYTES, "bytes")?;
+        in_range("build_version", self.build.len(), 0, MAX_NAME_BYTES, "bytes")?;
         in_range("queues", self.queues.len(), 1, MAX_QUEUES, "queues")?;
         in_range("kinds", self.kinds.len(), 1, MAX_KINDS, "handlers")?;
         in_range("labels", self.labels.len(), 0, MAX_LABELS, "labels")?;
-        let most = MAX_CONCURRENCY as usize;
-        in_range("concurrency", self.room.slots as usize, 1, most, "jobs")?;
+        in_range("concurrency", self.capacity.slots as usize, 1, MAX_CONCURRENCY as usize, "jobs")?;
         for name in self.queues.iter().chain(self.kinds.keys()) {
             check_name(name)?;
         }
         let mut kinds = Vec::with_capacity(self.kinds.len());
         let mut handlers = HashMap::with_capacity(self.kinds.len());
-        for (name, Declared { handler, description, input_schema }) in self.kinds {
+        for (name, KindRegistration { handler, description, input_schema }) in self.kinds {
             in_range("description", description.len(), 0, MAX_DESCRIPTION_BYTES, "bytes")?;
             check_schema(&name, &input_schema)?;
             kinds.push(Kind { name: name.clone(), description, input_schema });
             handlers.insert(name, handler);
         }
-        let identity = Identity {
+        let info = WorkerInfo {
             instance: instance.into(),
             build: self.build,
             queues: self.queues,
@@ -196,13 +200,13 @@ impl WorkerBuilder {
             labels: self.labels,
         };
         Ok(Worker {
-            identity,
+            info,
             endpoints,
-            access: self.access,
+            connect_options: self.connect_options,
             handlers,
-            room: self.room,
+            capacity: self.capacity,
             drain_timeout: self.drain_timeout,
-            tuning: self.tuning,
+            timings: self.timings,
         })
     }
 }
@@ -249,6 +253,6 @@ fn default_instance() -> String {
         .map(|host| host.trim().to_owned())
         .filter(|host| !host.is_empty())
         .unwrap_or_else(|| "worker".to_owned());
-    let host = super::outcome::cut(host, MAX_NAME_BYTES - 12);
+    let host = super::outcome::truncate(host, MAX_NAME_BYTES - 12);
     format!("{host}-{}", std::process::id())
 }

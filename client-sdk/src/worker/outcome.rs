@@ -1,4 +1,4 @@
-//! How a handler ends: what it returns becomes the report about its attempt.
+//! The outcome of a handler and its conversion into a report.
 
 use std::time::Duration;
 
@@ -8,28 +8,28 @@ use crate::proto::jobs::v1::JobError;
 use crate::proto::workers::v1::{Failed, Released, Snoozed, Succeeded, report_item};
 use crate::time::wire_duration;
 
-/// Results above this are refused by every server.
+/// The result size limit of all servers.
 pub const MAX_RESULT_BYTES: usize = 1024 * 1024;
 const MAX_MESSAGE_BYTES: usize = 16 * 1024;
 const MAX_CODE_BYTES: usize = 128;
 
-/// How an attempt ended. Handlers return it, or anything that turns into it: `()`, bytes, text, or
-/// a `Result` of these with an error.
+/// The outcome of an attempt. Handlers return it or a type that converts into it: `()`, bytes, text,
+/// or a `Result` of these.
 #[derive(Clone, Debug)]
 pub enum Outcome {
-    /// Done, with a result of at most 1 MiB.
+    /// The job succeeded, with a result of at most 1 MiB.
     Succeed(Bytes),
-    /// Not done.
+    /// The attempt failed.
     Fail(HandlerError),
-    /// Run it again after this long (0..366 d); the attempt does not count.
+    /// The job runs again after this delay (0..366 d). The attempt does not count.
     Snooze(Duration),
-    /// Hand it to another worker; the attempt does not count.
+    /// The job goes back to its queue for another worker. The attempt does not count.
     Release,
-    /// Stopped because of a cancel.
+    /// The handler stopped because the job was cancelled.
     Cancelled,
 }
 
-/// Why a handler failed. Any `std::error::Error` turns into a retryable one, so `?` works.
+/// Why an attempt failed. Any `std::error::Error` converts into a retryable one, so `?` works.
 #[derive(Clone, Debug)]
 pub struct HandlerError {
     message: String,
@@ -39,34 +39,34 @@ pub struct HandlerError {
 }
 
 impl HandlerError {
-    /// Another attempt may succeed. `message` is for people; it is cut at 16 KiB.
+    /// An error after which another attempt may succeed. `message` is truncated to 16 KiB.
     pub fn retryable(message: impl Into<String>) -> Self {
         Self { message: message.into(), code: String::new(), retryable: true, next_delay: None }
     }
 
-    /// Another attempt can not succeed: the job is FAILED at once.
+    /// An error after which no attempt can succeed: the job becomes FAILED at once.
     pub fn non_retryable(message: impl Into<String>) -> Self {
         Self { retryable: false, ..Self::retryable(message) }
     }
 
-    /// The handler's own class of error, to group by. Cut at 128 bytes.
+    /// Sets an error code of the handler's choice, for grouping. Truncated to 128 bytes.
     pub fn with_code(mut self, code: impl Into<String>) -> Self {
         self.code = code.into();
         self
     }
 
-    /// Overrides the pause of the retry policy. 0..30 d.
+    /// Overrides the delay of the retry policy. 0..30 d.
     pub fn with_next_delay(mut self, delay: Duration) -> Self {
         self.next_delay = Some(delay);
         self
     }
 
-    /// Whether another attempt was asked for.
+    /// Whether another attempt may succeed.
     pub fn is_retryable(&self) -> bool {
         self.retryable
     }
 
-    /// For people.
+    /// The error message.
     pub fn message(&self) -> &str {
         &self.message
     }
@@ -125,7 +125,7 @@ impl From<&'static str> for Outcome {
 }
 
 impl Outcome {
-    /// As it goes into a report, within the limits of the wire.
+    /// The outcome for a report, within the limits of the protocol.
     pub(crate) fn into_wire(self) -> report_item::Outcome {
         match self {
             Outcome::Succeed(result) if result.len() > MAX_RESULT_BYTES => {
@@ -148,7 +148,7 @@ impl Outcome {
     }
 }
 
-/// The report of an attempt that ran into its run_timeout.
+/// The outcome of an attempt that exceeded its run_timeout.
 pub(crate) fn timed_out(run_timeout: Duration) -> report_item::Outcome {
     let text = format!("the attempt ran longer than its run_timeout of {run_timeout:?}");
     failed(HandlerError::retryable(text).with_code("TIMEOUT"), true)
@@ -158,8 +158,8 @@ fn failed(error: HandlerError, timeout: bool) -> report_item::Outcome {
     let HandlerError { message, code, retryable, next_delay } = error;
     report_item::Outcome::Failed(Failed {
         error: Some(JobError {
-            message: cut(message, MAX_MESSAGE_BYTES),
-            code: cut(code, MAX_CODE_BYTES),
+            message: truncate(message, MAX_MESSAGE_BYTES),
+            code: truncate(code, MAX_CODE_BYTES),
             retryable,
         }),
         next_delay: next_delay.map(wire_duration),
@@ -167,16 +167,16 @@ fn failed(error: HandlerError, timeout: bool) -> report_item::Outcome {
     })
 }
 
-/// Cuts at a character, never inside one.
-pub(crate) fn cut(mut text: String, max_bytes: usize) -> String {
+/// Truncates at a character boundary.
+pub(crate) fn truncate(mut text: String, max_bytes: usize) -> String {
     if text.len() > max_bytes {
-        text.truncate(char_floor(&text, max_bytes));
+        text.truncate(floor_char_boundary(&text, max_bytes));
     }
     text
 }
 
-/// The last boundary of a character at or before `index`.
-pub(crate) fn char_floor(text: &str, index: usize) -> usize {
+/// The last character boundary at or before `index`.
+pub(crate) fn floor_char_boundary(text: &str, index: usize) -> usize {
     if index >= text.len() {
         return text.len();
     }

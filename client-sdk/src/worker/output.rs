@@ -1,5 +1,4 @@
-//! What a handler hands out while it runs: cut into pieces, one of an attempt on its way at a
-//! time, sent again after a break.
+//! The output of one attempt: split into chunks, sent one at a time, sent again after a reconnect.
 
 use std::sync::Arc;
 
@@ -8,91 +7,96 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use crate::proto::workers::v1::Verdict;
 
-/// The largest piece.
-pub(crate) const MAX_PIECE_BYTES: usize = 64 * 1024;
-/// All output of an attempt.
+/// The largest chunk.
+pub(crate) const MAX_CHUNK_BYTES: usize = 64 * 1024;
+/// The limit of all output of an attempt.
 const MAX_OUTPUT_BYTES: u64 = 10 * 1024 * 1024;
 
-/// Why output was not stored. What was handed out before stays.
+/// Why output was not stored. Output of earlier calls stays stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum OutputError {
-    /// The lease was lost: the attempt is no longer the job's.
-    #[error("the lease of this attempt was lost")]
+    /// The attempt lost its lease; the handler should stop.
+    #[error("the attempt lost its lease")]
     Fenced,
-    /// An attempt may hand out 10 MiB.
+    /// The output of the attempt would exceed 10 MiB.
     #[error("the output would have {bytes} bytes; at most {max_bytes} are allowed")]
     TooLarge {
-        /// What it would add up to.
+        /// The size that the output would have.
         bytes: u64,
         /// The limit.
         max_bytes: u64,
     },
-    /// The server has another place than this attempt, or has too many pieces of it.
-    #[error("the server took the output up to byte {stored} only")]
+    /// The server rejected the output: it is missing earlier output of this attempt, or has too many
+    /// chunks of it.
+    #[error("the server rejected the output; it has stored {stored} bytes of this attempt")]
     Rejected {
-        /// Bytes of this attempt that it has.
+        /// The bytes of this attempt that the server has stored.
         stored: u64,
     },
-    /// The server is of a version that takes none.
-    #[error("the server is too old to take output")]
+    /// The server's version does not support output.
+    #[error("the server does not support output; upgrade the server")]
     Unsupported,
-    /// The attempt has ended.
-    #[error("the attempt ended before the output was stored")]
+    /// The attempt finished.
+    #[error("the attempt finished before the output was stored")]
     Finished,
 }
 
-/// Pieces go out in turn; a caller holds the turn until its last one is stored.
-pub(crate) type Turn = Arc<OwnedSemaphorePermit>;
+/// Serializes output calls: a call holds the permit until its last chunk is stored.
+pub(crate) type OutputPermit = Arc<OwnedSemaphorePermit>;
+
+pub(crate) type OutputReceiver = oneshot::Receiver<Result<(), OutputError>>;
 
 #[derive(Default)]
 pub(crate) struct AttemptOutput {
     stored: u64,
-    pending: Option<Pending>,
+    pending: Option<PendingChunk>,
 }
 
-struct Pending {
+struct PendingChunk {
     offset: u64,
     data: Bytes,
     is_sent: bool,
-    waiter: oneshot::Sender<Result<(), OutputError>>,
-    /// Kept also when the caller has stopped waiting: the next one goes on behind this piece.
-    _turn: Turn,
+    reply: oneshot::Sender<Result<(), OutputError>>,
+    /// Held even when the caller no longer waits, so that the next call follows this chunk.
+    _permit: OutputPermit,
 }
 
-pub(crate) type Answer = oneshot::Receiver<Result<(), OutputError>>;
-
 impl AttemptOutput {
-    /// Takes the next piece; there is none on its way.
-    pub(crate) fn push(&mut self, data: Bytes, turn: Turn) -> Result<Answer, OutputError> {
+    /// Queues the next chunk. The caller holds the permit, so no other chunk is pending.
+    pub(crate) fn push(
+        &mut self,
+        data: Bytes,
+        permit: OutputPermit,
+    ) -> Result<OutputReceiver, OutputError> {
         let bytes = self.stored + data.len() as u64;
         if bytes > MAX_OUTPUT_BYTES {
             return Err(OutputError::TooLarge { bytes, max_bytes: MAX_OUTPUT_BYTES });
         }
-        let (waiter, answer) = oneshot::channel();
+        let (reply, result) = oneshot::channel();
         let offset = self.stored;
-        self.pending = Some(Pending { offset, data, is_sent: false, waiter, _turn: turn });
-        Ok(answer)
+        self.pending = Some(PendingChunk { offset, data, is_sent: false, reply, _permit: permit });
+        Ok(result)
     }
 
     pub(crate) fn has_unsent(&self) -> bool {
         self.pending.as_ref().is_some_and(|pending| !pending.is_sent)
     }
 
-    /// The piece to send, with its offset.
+    /// The offset and the data of the chunk to send, if any; marks it as sent.
     pub(crate) fn take(&mut self) -> Option<(u64, Bytes)> {
         let pending = self.pending.as_mut().filter(|pending| !pending.is_sent)?;
         pending.is_sent = true;
         Some((pending.offset, pending.data.clone()))
     }
 
-    /// Answers the handler; `false` when the piece is to be sent again later.
+    /// Applies an acknowledgement. Returns `false` when the chunk must be sent again later.
     pub(crate) fn ack(&mut self, offset: u64, verdict: Verdict, stored: u64) -> bool {
         let Some(pending) = self.pending.take_if(|pending| pending.offset == offset) else {
             return true;
         };
         let end = offset + pending.data.len() as u64;
-        let answer = match verdict {
+        let result = match verdict {
             Verdict::Recorded | Verdict::Duplicate if stored >= end => {
                 self.stored = end;
                 Ok(())
@@ -104,22 +108,22 @@ impl AttemptOutput {
                 return false;
             }
         };
-        // The handler may have stopped waiting.
-        let _ = pending.waiter.send(answer);
+        // Fails when the handler no longer waits.
+        let _ = pending.reply.send(result);
         true
     }
 
-    /// What was sent goes out again.
+    /// Marks the pending chunk as unsent.
     pub(crate) fn rewind(&mut self) {
         if let Some(pending) = &mut self.pending {
             pending.is_sent = false;
         }
     }
 
-    /// Nothing more is sent.
-    pub(crate) fn refuse(&mut self, error: OutputError) {
+    /// Fails the pending chunk, if any.
+    pub(crate) fn fail(&mut self, error: OutputError) {
         if let Some(pending) = self.pending.take() {
-            let _ = pending.waiter.send(Err(error));
+            let _ = pending.reply.send(Err(error));
         }
     }
 }

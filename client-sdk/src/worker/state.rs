@@ -1,9 +1,10 @@
-//! The rules of a worker's session, without IO: which attempts this process holds, how much room
-//! it has granted, what is to be sent now and what again after a break. The clock is an argument.
+//! The rules of a worker's session, without I/O: which attempts this process holds, how much credit
+//! it has granted, which frames to send now and which again after a reconnect. The clock is an
+//! argument.
 //!
-//! An attempt is *held* from its assignment until its handler has ended and its report is
-//! settled. `running` counts handlers that have not ended, also those whose lease is lost: they
-//! use the machine all the same.
+//! An attempt is *held* from its assignment until its handler has finished and its report is
+//! settled. `running` counts handlers that have not finished, including those that lost their lease,
+//! since they still use the machine.
 
 mod credit;
 mod drain;
@@ -23,23 +24,23 @@ use std::time::{Duration, Instant};
 
 use foldhash::fast::RandomState;
 
-use super::attempt::{Attempt, Dirty};
+use super::active_attempt::{ActiveAttempt, DirtySender};
 use super::outcome::Outcome;
-use super::tuning::SessionTimings;
+use super::timings::SessionTimings;
 use crate::proto::workers::v1::{
     Assignment, Cancelled, Hello, Kind, Lease, ReportItem, report_item,
 };
 use crate::time::wire_timestamp;
-pub(crate) use credit::Room;
-pub(crate) use drain::Drain;
+pub(crate) use credit::Capacity;
+pub(crate) use drain::DrainPhase;
 use timers::{Timer, Timers};
 
-/// Finished attempts whose log lines wait for their acknowledgement.
-const MAX_LINGERING: usize = 1000;
+/// The limit of finished attempts that are held only for unacknowledged log lines.
+const MAX_AWAITING_LOG_ACK: usize = 1000;
 
-/// Who this worker is: the part of Hello that never changes.
+/// The part of Hello that never changes.
 #[derive(Clone, Debug)]
-pub(crate) struct Identity {
+pub(crate) struct WorkerInfo {
     pub(crate) instance: Arc<str>,
     pub(crate) build: String,
     pub(crate) queues: Vec<String>,
@@ -47,108 +48,111 @@ pub(crate) struct Identity {
     pub(crate) labels: std::collections::BTreeMap<String, String>,
 }
 
-/// What a handler's end tells the session.
+/// Notifies the session that a handler has finished.
 #[derive(Debug)]
-pub(crate) struct Finished {
-    pub(crate) no: u64,
+pub(crate) struct HandlerFinished {
+    pub(crate) local_id: u64,
     pub(crate) outcome: Outcome,
 }
 
-/// A message that breaks the contract; the stream is given up.
+/// A message of the server that violates the protocol. The session closes the stream.
 #[derive(Debug, thiserror::Error)]
-#[error("the server broke the protocol: {0}")]
-pub(crate) struct Violation(pub(crate) &'static str);
+#[error("the server violated the protocol: {0}")]
+pub(crate) struct ProtocolViolation(pub(crate) &'static str);
 
-struct Held {
-    attempt: Arc<Attempt>,
+struct HeldAttempt {
+    attempt: Arc<ActiveAttempt>,
     is_running: bool,
-    lease_live: bool,
+    has_lease: bool,
     cancel_requested: bool,
     report: Option<ReportItem>,
-    /// The report is queued or sent on the present stream.
-    is_reporting: bool,
+    /// Whether the report is queued or sent on the current stream.
+    is_report_queued: bool,
     resends: u32,
-    is_in_side: bool,
-    is_in_progress: bool,
-    /// Ended, settled, and only kept for its log lines, through at most one break.
-    is_lingering: bool,
-    broke_while_lingering: bool,
+    is_data_queued: bool,
+    is_progress_queued: bool,
+    /// Finished, settled, and held only for its unacknowledged log lines, across at most one
+    /// reconnect.
+    awaits_log_ack: bool,
+    awaited_log_ack_at_reconnect: bool,
     timers: [Option<Instant>; timers::KINDS],
 }
 
-struct ByLease(Arc<Attempt>);
+/// Looks up attempts by their lease without a copy of it.
+struct LeaseKey(Arc<ActiveAttempt>);
 
-impl Borrow<Lease> for ByLease {
+impl Borrow<Lease> for LeaseKey {
     fn borrow(&self) -> &Lease {
         &self.0.lease
     }
 }
 
-impl Hash for ByLease {
+impl Hash for LeaseKey {
     fn hash<H: Hasher>(&self, state: &mut H) {
         self.0.lease.hash(state);
     }
 }
 
-impl PartialEq for ByLease {
+impl PartialEq for LeaseKey {
     fn eq(&self, other: &Self) -> bool {
         self.0.lease == other.0.lease
     }
 }
 
-impl Eq for ByLease {}
+impl Eq for LeaseKey {}
 
-/// What belongs to one stream and starts anew with the next Hello.
-struct Link {
-    is_up: bool,
-    /// The server takes output.
-    takes_output: bool,
-    /// The attempts named in Hello.held, in its order: the verdicts refer to it.
+/// The state of one stream. The next Hello resets it.
+struct StreamState {
+    /// Whether Welcome was received.
+    is_open: bool,
+    supports_output: bool,
+    /// The attempts in `Hello.held`, in its order, which is also the order of the verdicts.
     hello_held: Vec<u64>,
-    credit_out: u32,
-    /// Granted, less the payloads that were assigned.
-    bytes_out: i64,
+    /// Slots granted and not yet used by assignments.
+    granted_slots: u32,
+    /// Payload bytes granted, less the payloads that were assigned.
+    granted_bytes: i64,
     last_assign_seq: u64,
     received_due: bool,
     cancel_acks: Vec<Lease>,
     reports: VecDeque<u64>,
     /// Attempts with log lines, a checkpoint or output to send.
-    side: VecDeque<u64>,
-    /// Attempts that ended and whose last words go out before their reports.
-    last_words: VecDeque<u64>,
+    data: VecDeque<u64>,
+    /// Finished attempts whose last log lines and progress are sent before their reports.
+    final_data: VecDeque<u64>,
     progress: Vec<u64>,
     last_flush: Instant,
     last_progress: Instant,
-    last_heard: Instant,
-    /// Reports sent and not acknowledged, and since when nothing was acknowledged.
-    in_flight: u32,
-    waits_since: Instant,
+    last_received: Instant,
+    /// Reports sent and not acknowledged, and the time of the last acknowledgement.
+    unacked_reports: u32,
+    last_report_ack: Instant,
     next_ping: Instant,
     drain_sent: bool,
     drain_acked: Option<u64>,
     go_away: Option<Duration>,
 }
 
-impl Link {
-    fn down(now: Instant) -> Self {
+impl StreamState {
+    fn closed(now: Instant) -> Self {
         Self {
-            is_up: false,
-            takes_output: false,
+            is_open: false,
+            supports_output: false,
             hello_held: Vec::new(),
-            credit_out: 0,
-            bytes_out: 0,
+            granted_slots: 0,
+            granted_bytes: 0,
             last_assign_seq: 0,
             received_due: false,
             cancel_acks: Vec::new(),
             reports: VecDeque::new(),
-            side: VecDeque::new(),
-            last_words: VecDeque::new(),
+            data: VecDeque::new(),
+            final_data: VecDeque::new(),
             progress: Vec::new(),
             last_flush: now,
             last_progress: now,
-            last_heard: now,
-            in_flight: 0,
-            waits_since: now,
+            last_received: now,
+            unacked_reports: 0,
+            last_report_ack: now,
             next_ping: now,
             drain_sent: false,
             drain_acked: None,
@@ -158,40 +162,40 @@ impl Link {
 }
 
 pub(crate) struct SessionState {
-    identity: Identity,
-    tuning: SessionTimings,
-    room: Room,
-    dirty: Dirty,
-    /// Uniform in 0..1, for the pauses.
+    info: WorkerInfo,
+    timings: SessionTimings,
+    capacity: Capacity,
+    dirty: DirtySender,
+    /// Returns the jitter of delays, uniform in 0..1.
     random: fn() -> f64,
     session: String,
     ping_interval: Duration,
     ping_nonce: u64,
-    held: HashMap<u64, Held, RandomState>,
-    by_lease: HashMap<ByLease, u64, RandomState>,
-    last_no: u64,
+    held: HashMap<u64, HeldAttempt, RandomState>,
+    by_lease: HashMap<LeaseKey, u64, RandomState>,
+    last_local_id: u64,
     running: u32,
-    /// Payloads of the running handlers.
+    /// Payload bytes of the running handlers.
     running_bytes: i64,
-    unacked: u32,
-    lingering: usize,
+    unsettled_reports: u32,
+    awaiting_log_ack: usize,
     timers: Timers,
-    link: Link,
-    drain: Drain,
+    stream: StreamState,
+    drain: DrainPhase,
 }
 
 impl SessionState {
     pub(crate) fn new(
-        identity: Identity,
-        tuning: SessionTimings,
-        room: Room,
-        dirty: Dirty,
+        info: WorkerInfo,
+        timings: SessionTimings,
+        capacity: Capacity,
+        dirty: DirtySender,
         now: Instant,
     ) -> Self {
         Self {
-            identity,
-            tuning,
-            room,
+            info,
+            timings,
+            capacity,
             dirty,
             random: rand::random::<f64>,
             session: String::new(),
@@ -199,14 +203,14 @@ impl SessionState {
             ping_nonce: 0,
             held: HashMap::default(),
             by_lease: HashMap::default(),
-            last_no: 0,
+            last_local_id: 0,
             running: 0,
             running_bytes: 0,
-            unacked: 0,
-            lingering: 0,
+            unsettled_reports: 0,
+            awaiting_log_ack: 0,
             timers: Timers::default(),
-            link: Link::down(now),
-            drain: Drain::No,
+            stream: StreamState::closed(now),
+            drain: DrainPhase::NotStarted,
         }
     }
 
@@ -216,150 +220,151 @@ impl SessionState {
     }
 
     pub(crate) fn is_draining(&self) -> bool {
-        self.drain.has_begun()
+        self.drain.has_started()
     }
 
-    /// The stream is gone, or about to be replaced. What it carried and was not acknowledged is
-    /// sent again after the next Welcome.
+    /// Handles a closed stream. Unacknowledged data is sent again after the next Welcome.
     pub(crate) fn disconnected(&mut self, now: Instant) {
-        self.link = Link::down(now);
+        self.stream = StreamState::closed(now);
         let mut expired = Vec::new();
-        for (no, held) in &mut self.held {
-            held.is_reporting = false;
-            held.is_in_side = false;
-            held.is_in_progress = false;
+        for (local_id, held) in &mut self.held {
+            held.is_report_queued = false;
+            held.is_data_queued = false;
+            held.is_progress_queued = false;
             held.attempt.rewind();
-            if held.is_lingering && std::mem::replace(&mut held.broke_while_lingering, true) {
-                expired.push(*no);
+            if held.awaits_log_ack
+                && std::mem::replace(&mut held.awaited_log_ack_at_reconnect, true)
+            {
+                expired.push(*local_id);
             }
         }
-        for no in expired {
-            self.forget(no);
+        for local_id in expired {
+            self.remove(local_id);
         }
     }
 
-    /// Ends the present stream's bookkeeping and opens that of the next one.
+    /// Resets the stream state and creates the Hello of the next stream.
     pub(crate) fn hello(&mut self, now: Instant) -> Hello {
         self.disconnected(now);
-        let live = self.held.iter().filter(|(_, held)| held.lease_live);
-        let mut nos: Vec<u64> = live.map(|(no, _)| *no).collect();
-        nos.sort_unstable();
-        let leases = nos.iter().filter_map(|no| self.held.get(no));
+        let leased = self.held.iter().filter(|(_, held)| held.has_lease);
+        let mut local_ids: Vec<u64> = leased.map(|(local_id, _)| *local_id).collect();
+        local_ids.sort_unstable();
+        let leases = local_ids.iter().filter_map(|local_id| self.held.get(local_id));
         let leases = leases.map(|held| held.attempt.lease.clone()).collect();
-        let credit = Some(self.grant());
-        self.link.hello_held = nos;
+        let credit = Some(self.grant_credit());
+        self.stream.hello_held = local_ids;
         Hello {
-            instance: self.identity.instance.to_string(),
-            build: self.identity.build.clone(),
+            instance: self.info.instance.to_string(),
+            build: self.info.build.clone(),
             capabilities: Vec::new(),
-            queues: self.identity.queues.clone(),
-            kinds: self.identity.kinds.clone(),
-            labels: self.identity.labels.clone(),
+            queues: self.info.queues.clone(),
+            kinds: self.info.kinds.clone(),
+            labels: self.info.labels.clone(),
             session: self.session.clone(),
             held: leases,
             credit,
         }
     }
 
-    /// A handler has ended, by itself or by being dropped.
-    pub(crate) fn finished(&mut self, finished: Finished) {
-        let Finished { no, outcome } = finished;
-        let releasing = self.drain.is_releasing();
-        let Some(held) = self.held.get_mut(&no) else { return };
+    /// Handles a handler that has finished or was dropped.
+    pub(crate) fn handler_finished(&mut self, message: HandlerFinished) {
+        let HandlerFinished { local_id, outcome } = message;
+        let is_releasing = self.drain.is_releasing();
+        let Some(held) = self.held.get_mut(&local_id) else { return };
         if !std::mem::replace(&mut held.is_running, false) {
             return;
         }
         self.running -= 1;
         self.running_bytes -= payload_bytes(&held.attempt.assignment);
-        self.timers.clear(no, &mut held.timers, Timer::RunTimeout);
-        self.timers.clear(no, &mut held.timers, Timer::Abandon);
-        held.attempt.end();
-        if !held.lease_live || held.report.is_some() {
-            self.forget_if_done(no);
+        self.timers.clear(local_id, &mut held.timers, Timer::RunTimeout);
+        self.timers.clear(local_id, &mut held.timers, Timer::Abort);
+        held.attempt.finish();
+        if !held.has_lease || held.report.is_some() {
+            self.remove_if_done(local_id);
             return;
         }
-        let outcome = outcome_to_report(outcome, held.cancel_requested, releasing);
-        self.report(no, outcome);
+        let outcome = reported_outcome(outcome, held.cancel_requested, is_releasing);
+        self.report(local_id, outcome);
     }
 
-    fn report(&mut self, no: u64, outcome: report_item::Outcome) {
-        let Some(held) = self.held.get_mut(&no) else { return };
+    fn report(&mut self, local_id: u64, outcome: report_item::Outcome) {
+        let Some(held) = self.held.get_mut(&local_id) else { return };
         if held.report.is_none() {
-            self.unacked += 1;
+            self.unsettled_reports += 1;
         }
         held.report = Some(ReportItem {
             lease: Some(held.attempt.lease.clone()),
             started_at: held.attempt.started_at().map(wire_timestamp),
             outcome: Some(outcome),
         });
-        if self.link.is_up {
+        if self.stream.is_open {
             if held.attempt.has_log_lines() || held.attempt.has_progress() {
-                self.link.last_words.push_back(no);
+                self.stream.final_data.push_back(local_id);
             }
-            held.is_reporting = true;
-            self.link.reports.push_back(no);
+            held.is_report_queued = true;
+            self.stream.reports.push_back(local_id);
         }
     }
 
-    /// A handler wrote progress, a log line or a checkpoint.
-    pub(crate) fn wrote(&mut self, attempt: &Attempt) {
-        attempt.clean();
-        if let Some(held) = self.held.get_mut(&attempt.no).filter(|held| held.lease_live) {
-            queue_side(held, &mut self.link);
+    /// Handles a handler that wrote progress, a log line, a checkpoint or output.
+    pub(crate) fn handler_wrote(&mut self, attempt: &ActiveAttempt) {
+        attempt.clear_dirty();
+        if let Some(held) = self.held.get_mut(&attempt.local_id).filter(|held| held.has_lease) {
+            queue_data(held, &mut self.stream);
         }
     }
 
-    /// The lease is lost: the handler is told to stop and nothing more is sent about it.
-    fn lose(&mut self, now: Instant, no: u64) {
-        let Some(held) = self.held.get_mut(&no).filter(|held| held.lease_live) else { return };
-        held.lease_live = false;
-        held.attempt.silence();
+    /// Handles a lost lease: cancels the handler and sends nothing more about the attempt.
+    fn lease_lost(&mut self, now: Instant, local_id: u64) {
+        let Some(held) = self.held.get_mut(&local_id).filter(|held| held.has_lease) else { return };
+        held.has_lease = false;
+        held.attempt.discard();
         if held.report.take().is_some() {
-            self.unacked -= 1;
+            self.unsettled_reports -= 1;
         }
-        self.timers.clear(no, &mut held.timers, Timer::RunTimeout);
-        self.timers.clear(no, &mut held.timers, Timer::Resend);
+        self.timers.clear(local_id, &mut held.timers, Timer::RunTimeout);
+        self.timers.clear(local_id, &mut held.timers, Timer::Resend);
         if held.is_running {
             held.attempt.cancel();
-            // A handler that ignores the cancel must not hold its slot for ever.
-            let at = now + self.tuning.abandon_grace;
-            self.timers.set(no, &mut held.timers, Timer::Abandon, at);
+            // A handler that ignores the cancel must not keep its slot forever.
+            let at = now + self.timings.abort_grace;
+            self.timers.set(local_id, &mut held.timers, Timer::Abort, at);
         }
-        self.forget_if_done(no);
+        self.remove_if_done(local_id);
     }
 
-    /// The report is the record; only log lines may still be on their way.
-    fn settle(&mut self, no: u64) {
-        let Some(held) = self.held.get_mut(&no) else { return };
+    /// Handles a settled report. Only log lines may still be unacknowledged.
+    fn report_settled(&mut self, local_id: u64) {
+        let Some(held) = self.held.get_mut(&local_id) else { return };
         if held.report.take().is_none() {
             return;
         }
-        self.unacked -= 1;
-        held.lease_live = false;
-        self.timers.clear(no, &mut held.timers, Timer::Resend);
-        self.forget_if_done(no);
+        self.unsettled_reports -= 1;
+        held.has_lease = false;
+        self.timers.clear(local_id, &mut held.timers, Timer::Resend);
+        self.remove_if_done(local_id);
     }
 
-    fn forget_if_done(&mut self, no: u64) {
-        let Some(held) = self.held.get_mut(&no) else { return };
-        if held.is_running || held.report.is_some() || held.lease_live {
+    fn remove_if_done(&mut self, local_id: u64) {
+        let Some(held) = self.held.get_mut(&local_id) else { return };
+        if held.is_running || held.report.is_some() || held.has_lease {
             return;
         }
-        let may_linger = held.is_lingering || self.lingering < MAX_LINGERING;
-        if held.attempt.log_is_empty() || !may_linger {
-            self.forget(no);
-        } else if !std::mem::replace(&mut held.is_lingering, true) {
-            self.lingering += 1;
+        let may_wait = held.awaits_log_ack || self.awaiting_log_ack < MAX_AWAITING_LOG_ACK;
+        if held.attempt.log_is_empty() || !may_wait {
+            self.remove(local_id);
+        } else if !std::mem::replace(&mut held.awaits_log_ack, true) {
+            self.awaiting_log_ack += 1;
         }
     }
 
-    fn forget(&mut self, no: u64) {
-        let Some(mut held) = self.held.remove(&no) else { return };
+    fn remove(&mut self, local_id: u64) {
+        let Some(mut held) = self.held.remove(&local_id) else { return };
         for timer in Timer::ALL {
-            self.timers.clear(no, &mut held.timers, timer);
+            self.timers.clear(local_id, &mut held.timers, timer);
         }
-        if held.is_lingering {
-            self.lingering -= 1;
+        if held.awaits_log_ack {
+            self.awaiting_log_ack -= 1;
         }
         self.by_lease.remove(&held.attempt.lease);
     }
@@ -373,18 +378,22 @@ impl SessionState {
 
     #[cfg(test)]
     fn counts(&self) -> (u32, u32, u32) {
-        (self.running, self.link.credit_out, self.unacked)
+        (self.running, self.stream.granted_slots, self.unsettled_reports)
     }
 }
 
-/// Under a cancel only a success still counts as the handler's own end. While a drain hands jobs
-/// back, a handler that stopped because it was told to is handed back, not failed.
-fn outcome_to_report(outcome: Outcome, cancelled: bool, releasing: bool) -> report_item::Outcome {
+/// The outcome to report. For a cancelled job only a success is reported as such. While a drain
+/// releases jobs, a handler that stopped because of it is released, not failed.
+fn reported_outcome(
+    outcome: Outcome,
+    is_cancelled: bool,
+    is_releasing: bool,
+) -> report_item::Outcome {
     match outcome {
         Outcome::Succeed(_) => outcome.into_wire(),
-        _ if cancelled => report_item::Outcome::Cancelled(Cancelled {}),
-        _ if releasing => Outcome::Release.into_wire(),
-        // Nobody asked for a cancel: the handler stopped by itself and another may run it.
+        _ if is_cancelled => report_item::Outcome::Cancelled(Cancelled {}),
+        _ if is_releasing => Outcome::Release.into_wire(),
+        // No cancel was requested: the handler stopped on its own, so another worker may run the job.
         Outcome::Cancelled => Outcome::Release.into_wire(),
         _ => outcome.into_wire(),
     }
@@ -394,16 +403,16 @@ fn payload_bytes(assignment: &Assignment) -> i64 {
     i64::try_from(assignment.payload.len()).unwrap_or(i64::MAX)
 }
 
-fn queue_side(held: &mut Held, link: &mut Link) {
-    if !link.is_up {
+fn queue_data(held: &mut HeldAttempt, stream: &mut StreamState) {
+    if !stream.is_open {
         return;
     }
     let attempt = &held.attempt;
-    let has_side = attempt.has_checkpoint() || attempt.has_output() || attempt.has_log_lines();
-    if has_side && !std::mem::replace(&mut held.is_in_side, true) {
-        link.side.push_back(held.attempt.no);
+    let has_data = attempt.has_checkpoint() || attempt.has_output() || attempt.has_log_lines();
+    if has_data && !std::mem::replace(&mut held.is_data_queued, true) {
+        stream.data.push_back(held.attempt.local_id);
     }
-    if held.attempt.has_progress() && !std::mem::replace(&mut held.is_in_progress, true) {
-        link.progress.push(held.attempt.no);
+    if held.attempt.has_progress() && !std::mem::replace(&mut held.is_progress_queued, true) {
+        stream.progress.push(held.attempt.local_id);
     }
 }

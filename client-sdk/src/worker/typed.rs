@@ -1,4 +1,4 @@
-//! Handlers of typed jobs: the payload arrives parsed, what is returned is written as JSON.
+//! Handlers of typed jobs: the payload is deserialized from JSON, the result serialized to JSON.
 
 use std::sync::Arc;
 
@@ -7,10 +7,10 @@ use super::{JobContext, WorkerBuilder};
 use crate::Job;
 
 impl WorkerBuilder {
-    /// The handler of a typed job: an `async fn(JobContext, J) -> Result<J::Result, E>`. A payload of
-    /// another shape fails for good, code `BAD_PAYLOAD`. Whatever is an error turns into a
-    /// retryable failure; [`HandlerError::non_retryable`] says otherwise. For a snooze take
-    /// [`WorkerBuilder::handler`].
+    /// Registers the handler of a typed job: an `async fn(JobContext, J) -> Result<J::Result, E>`.
+    /// A payload that does not deserialize fails the job with code `BAD_PAYLOAD`, without a retry.
+    /// Any error is a retryable failure, except [`HandlerError::non_retryable`]. To snooze or release
+    /// a job, use [`WorkerBuilder::handler`].
     pub fn job<J, H, A, E>(self, handler: H) -> Self
     where
         J: Job,
@@ -22,7 +22,7 @@ impl WorkerBuilder {
         self.handler(J::KIND, move |context| run(context, handler.clone()))
     }
 
-    /// Declares the JSON Schema of a typed job whose handler was registered before.
+    /// Declares the JSON Schema of a typed job. Its handler must be registered before.
     #[cfg(feature = "schema")]
     pub fn schema_of<J: Job + schemars::JsonSchema>(self) -> Self {
         self.input_schema(J::KIND, schemars::schema_for!(J).as_value().to_string())
@@ -37,9 +37,9 @@ where
     E: Into<HandlerError> + 'static,
 {
     let payload = context.payload_json()?;
-    let output = handler(context, payload).await.map_err(Into::into)?;
-    let json = serde_json::to_vec(&output).map_err(|error| {
-        let text = format!("the result can not be written as JSON: {error}");
+    let result = handler(context, payload).await.map_err(Into::into)?;
+    let json = serde_json::to_vec(&result).map_err(|error| {
+        let text = format!("can not serialize the result as JSON: {error}");
         HandlerError::non_retryable(text).with_code("BAD_RESULT")
     })?;
     Ok(json.into())

@@ -1,4 +1,4 @@
-//! The time of a test's server: that of the machine, and what the test added to it.
+//! The clock of a test server: the system clock plus an offset.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -6,23 +6,23 @@ use std::time::Duration;
 
 use sentinel_server::assembly::Clock;
 
-/// A clock that can be put forward. It goes on by itself in between, so that leases and pauses of a
-/// second pass as in production. Cheap to clone; clones are the same clock.
+/// A clock that the test can advance. It also runs by itself, so that leases and short delays pass
+/// as in production. Cheap to clone; clones are the same clock.
 #[derive(Clone, Debug, Default)]
 pub struct TestClock {
-    ahead_ms: Arc<AtomicI64>,
+    offset_ms: Arc<AtomicI64>,
 }
 
 impl TestClock {
-    /// Puts the clock forward: delays, deadlines and retries come due. Sessions of workers that
-    /// are connected live on.
+    /// Advances the clock, so that delays, deadlines and retries become due. Connected workers keep
+    /// their sessions.
     pub fn advance(&self, by: Duration) {
         let by_ms = i64::try_from(by.as_millis()).unwrap_or(i64::MAX);
-        self.ahead_ms.fetch_add(by_ms, Ordering::SeqCst);
+        self.offset_ms.fetch_add(by_ms, Ordering::SeqCst);
     }
 
     pub(crate) fn for_server(&self) -> Clock {
-        let (machine, ahead_ms) = (Clock::system(), self.ahead_ms.clone());
-        Clock::new(move || machine.now().saturating_add(ahead_ms.load(Ordering::SeqCst)))
+        let (system, offset_ms) = (Clock::system(), self.offset_ms.clone());
+        Clock::new(move || system.now().saturating_add(offset_ms.load(Ordering::SeqCst)))
     }
 }

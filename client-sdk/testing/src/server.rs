@@ -1,10 +1,10 @@
-//! The server of a test, and workers beside it.
+//! A server for one test, and workers that run beside it.
 
 use std::time::Duration;
 
 use sentinel_client::Client;
 use sentinel_client::worker::{Worker, WorkerBuilder};
-use sentinel_server::assembly::Running;
+use sentinel_server::assembly::RunningServer;
 use sentinel_server::config::{Config, Mode, Sources};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -13,9 +13,9 @@ use crate::TestClock;
 
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// A server of its own for one test. It ends with the test's runtime, its data with this value.
+/// A server for one test. It stops with the test's runtime; dropping this value deletes its data.
 pub struct TestServer {
-    running: Running,
+    server: RunningServer,
     url: String,
     clock: TestClock,
     client: Client,
@@ -24,10 +24,10 @@ pub struct TestServer {
 }
 
 impl TestServer {
-    /// Starts with nothing in it; queues are created by the first job that names them.
+    /// Starts an empty server. A queue is created by the first job that names it.
     ///
     /// # Panics
-    /// When the machine gives no temporary folder or no port.
+    /// When no temporary directory or no port is available.
     pub async fn start() -> Self {
         Self::start_with(&[]).await
     }
@@ -36,87 +36,87 @@ impl TestServer {
     /// `("session_ttl", "2s")`.
     ///
     /// # Panics
-    /// Also when a setting is refused.
+    /// Also when a setting is invalid.
     pub async fn start_with(settings: &[(&str, &str)]) -> Self {
-        let data = tempfile::tempdir().expect("a temporary folder");
-        let folder = data.path().to_str().expect("a folder that is text");
-        let own = [
+        let data = tempfile::tempdir().expect("create a temporary directory");
+        let data_dir = data.path().to_str().expect("a path in UTF-8");
+        let defaults = [
             ("listen", "127.0.0.1:0"),
             ("ops_listen", "127.0.0.1:0"),
             ("auto_create_queues", "true"),
-            ("data_dir", folder),
+            ("data_dir", data_dir),
         ];
-        let flags = own.iter().chain(settings);
+        let flags = defaults.iter().chain(settings);
         let flags = flags.map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
         let sources =
             Sources { flags: flags.collect(), host: "test".to_owned(), ..Sources::default() };
-        let loaded = Config::load(Mode::Serve, &sources).expect("settings of `sentinel serve`");
+        let loaded = Config::load(Mode::Serve, &sources).expect("valid settings");
         let clock = TestClock::default();
-        let running = Running::start_with(&loaded.config, clock.for_server()).await;
-        let running = running.expect("a server in a fresh folder on a free port");
-        let url = format!("http://{}", running.address);
-        let client = Client::connect_lazy(&url).expect("the address of a server");
-        Self { running, url, clock, client, _data: data }
+        let server = RunningServer::start_with_clock(&loaded.config, clock.for_server()).await;
+        let server = server.expect("start the server");
+        let url = format!("http://{}", server.address);
+        let client = Client::connect_lazy(&url).expect("a valid address");
+        Self { server, url, clock, client, _data: data }
     }
 
-    /// `http://host:port`.
+    /// The address of the server, `http://host:port`.
     pub fn url(&self) -> &str {
         &self.url
     }
 
-    /// What the server takes for the time.
+    /// The clock of the server.
     pub fn clock(&self) -> &TestClock {
         &self.clock
     }
 
-    /// A client of it.
+    /// A client of the server.
     pub fn client(&self) -> &Client {
         &self.client
     }
 
-    /// The beginning of a worker for the queue `default`.
+    /// The builder of a worker of this server for the queue `default`.
     pub fn worker(&self) -> WorkerBuilder {
         Worker::builder(&self.url).queue("default").instance("test")
     }
 
-    /// Runs a worker beside the test, until the answer is dropped.
+    /// Runs a worker in the background until the returned handle is stopped or dropped.
     ///
     /// # Panics
-    /// When the worker can not be built.
+    /// When the settings of the worker are invalid.
     pub fn start_worker(&self, worker: WorkerBuilder) -> TestWorker {
-        let worker = worker.drain_timeout(DRAIN_TIMEOUT).build().expect("a worker that can run");
-        let (stop, stopped) = oneshot::channel::<()>();
+        let worker = worker.drain_timeout(DRAIN_TIMEOUT).build().expect("valid worker settings");
+        let (shutdown, shutdown_requested) = oneshot::channel::<()>();
         let task = tokio::spawn(async move {
-            let ended = worker.run(async {
-                // Also when the sender is gone.
-                let _ = stopped.await;
+            let result = worker.run(async {
+                // An error means that the sender was dropped, which also requests a shutdown.
+                let _ = shutdown_requested.await;
             });
-            ended.await.expect("a session with the server of the test");
+            result.await.expect("the worker has a session with the server");
         });
-        TestWorker { stop: Some(stop), task }
+        TestWorker { shutdown: Some(shutdown), task }
     }
 
-    /// Ends the server in good order and removes its data.
+    /// Shuts the server down gracefully and deletes its data.
     pub async fn stop(self) {
-        self.running.stop(DRAIN_TIMEOUT).await;
+        self.server.stop(DRAIN_TIMEOUT).await;
     }
 }
 
-/// A worker beside a test. Dropping it ends it at once, as a crash would.
+/// The handle of a background worker. Dropping it stops the worker without a drain, as a crash would.
 #[derive(Debug)]
 pub struct TestWorker {
-    stop: Option<oneshot::Sender<()>>,
+    shutdown: Option<oneshot::Sender<()>>,
     task: JoinHandle<()>,
 }
 
 impl TestWorker {
-    /// Ends it in good order: running jobs get 5 s.
+    /// Shuts the worker down gracefully: running jobs have 5 s to finish.
     ///
     /// # Panics
     /// When the worker failed.
     pub async fn stop(mut self) {
-        drop(self.stop.take());
-        (&mut self.task).await.expect("the worker ends in good order");
+        drop(self.shutdown.take());
+        (&mut self.task).await.expect("the worker shuts down gracefully");
     }
 }
 

@@ -1,16 +1,16 @@
-//! Unary calls: what is repeated, and under which request id.
+//! Unary calls: which are retried, and with which idempotency key.
 
 use futures_util::TryStreamExt;
 use sentinel_client::proto::jobs::v1::*;
 use sentinel_client::{Error, NewJob};
 use tonic::{Code, Status};
 
-use crate::job_peer::{Call, JobPeer, job};
+use crate::scripted_job_service::{Call, ScriptedJobService, job};
 
 #[tokio::test]
-async fn an_enqueue_without_an_answer_is_repeated_under_one_request_id() {
-    let mut peer = JobPeer::listen().await;
-    let client = peer.client.clone();
+async fn an_unavailable_enqueue_is_retried_with_the_same_request_id() {
+    let mut service = ScriptedJobService::start().await;
+    let client = service.client.clone();
     let enqueue = tokio::spawn(async move {
         let trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
         let job = NewJob::new("default", "echo").json(&[1, 2])?.traceparent(trace);
@@ -18,19 +18,21 @@ async fn an_enqueue_without_an_answer_is_repeated_under_one_request_id() {
     });
     let mut ids = Vec::new();
     for n in 0..3 {
-        let Call::Enqueue(metadata, request, answer) = peer.call().await else { panic!() };
+        let Call::Enqueue(metadata, request, response) = service.next_call().await else {
+            panic!()
+        };
         assert!(metadata.get("traceparent").is_some());
         let spec = request.spec.unwrap();
         assert_eq!((spec.payload.as_ref(), spec.kind.as_str()), (&b"[1,2]"[..], "echo"));
         ids.push(request.request_id);
-        let reply = match n {
+        let result = match n {
             2 => {
                 let job = Some(job("j1", JobState::Ready));
                 Ok(EnqueueResponse { job, deduplicated: true })
             }
-            _ => Err(Status::unavailable("not now")),
+            _ => Err(Status::unavailable("unavailable")),
         };
-        answer.send(reply).unwrap();
+        response.send(result).unwrap();
     }
     assert!(!ids[0].is_empty() && ids.iter().all(|id| *id == ids[0]), "{ids:?}");
     let enqueued = enqueue.await.unwrap().unwrap();
@@ -39,52 +41,54 @@ async fn an_enqueue_without_an_answer_is_repeated_under_one_request_id() {
 }
 
 #[tokio::test]
-async fn the_tries_are_bounded_and_the_callers_request_id_is_kept() {
-    let mut peer = JobPeer::listen().await;
-    let client = peer.client.clone();
+async fn retries_are_limited_and_keep_the_request_id_of_the_caller() {
+    let mut service = ScriptedJobService::start().await;
+    let client = service.client.clone();
     let enqueue = tokio::spawn(async move {
-        client.enqueue(NewJob::new("default", "echo").request_id("mine")).await
+        client.enqueue(NewJob::new("default", "echo").request_id("caller-key")).await
     });
     for _ in 0..4 {
-        let Call::Enqueue(metadata, request, answer) = peer.call().await else { panic!() };
+        let Call::Enqueue(metadata, request, response) = service.next_call().await else {
+            panic!()
+        };
         assert!(metadata.get("traceparent").is_none());
-        assert_eq!(request.request_id, "mine");
-        answer.send(Err(Status::unavailable("not now"))).unwrap();
+        assert_eq!(request.request_id, "caller-key");
+        response.send(Err(Status::unavailable("unavailable"))).unwrap();
     }
     assert_eq!(enqueue.await.unwrap().unwrap_err().code(), Some(Code::Unavailable));
 }
 
 #[tokio::test]
-async fn a_refusal_is_not_repeated() {
-    let mut peer = JobPeer::listen().await;
-    let client = peer.client.clone();
+async fn other_errors_are_not_retried() {
+    let mut service = ScriptedJobService::start().await;
+    let client = service.client.clone();
     let get = tokio::spawn(async move { client.get("j1").await });
-    let Call::Get(request, answer) = peer.call().await else { panic!() };
+    let Call::Get(request, response) = service.next_call().await else { panic!() };
     assert_eq!((request.id.as_str(), request.view()), ("j1", JobView::Full));
-    answer.send(Err(Status::resource_exhausted("too much"))).unwrap();
+    response.send(Err(Status::resource_exhausted("exhausted"))).unwrap();
     assert_eq!(get.await.unwrap().unwrap_err().code(), Some(Code::ResourceExhausted));
 }
 
 #[tokio::test]
-async fn all_pages_are_read() {
-    let mut peer = JobPeer::listen().await;
-    let client = peer.client.clone();
+async fn list_all_reads_all_pages() {
+    let mut service = ScriptedJobService::start().await;
+    let client = service.client.clone();
     let list = tokio::spawn(async move {
         let jobs = client.list_all(JobFilter::default(), 2, JobView::Basic);
         jobs.map_ok(|job| job.id).try_collect::<Vec<_>>().await
     });
     for (token, ids, next) in [("", ["a", "b"], "t1"), ("t1", ["c", "d"], "")] {
-        let Call::List(request, answer) = peer.call().await else { panic!() };
+        let Call::List(request, response) = service.next_call().await else { panic!() };
         assert_eq!((request.page_token.as_str(), request.page_size), (token, 2));
         let jobs = ids.map(|id| job(id, JobState::Ready)).to_vec();
         let page = ListResponse { jobs, next_page_token: next.to_owned(), as_of: None };
-        answer.send(Ok(page)).unwrap();
+        response.send(Ok(page)).unwrap();
     }
     assert_eq!(list.await.unwrap().unwrap(), ["a", "b", "c", "d"]);
 }
 
 #[tokio::test]
-async fn nobody_listens() {
+async fn connecting_to_a_closed_port_is_a_transport_error() {
     let address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let error = sentinel_client::Client::connect(address.to_string()).await.unwrap_err();
     assert!(matches!(error, Error::Transport { .. }), "{error:?}");
@@ -92,10 +96,10 @@ async fn nobody_listens() {
 }
 
 #[tokio::test]
-async fn a_call_without_an_answer_ends_at_the_timeout() {
-    let mut peer = JobPeer::listen().await;
-    let client = peer.client.clone().with_timeout(std::time::Duration::from_millis(50));
+async fn a_call_without_a_response_times_out() {
+    let mut service = ScriptedJobService::start().await;
+    let client = service.client.clone().with_timeout(std::time::Duration::from_millis(50));
     let get = tokio::spawn(async move { client.get("j1").await });
-    let _unanswered = peer.call().await;
+    let _pending_call = service.next_call().await;
     assert!(matches!(get.await.unwrap(), Err(Error::Timeout)));
 }

@@ -1,17 +1,15 @@
-//! The SDK against a peer that speaks the wire contract and misbehaves on cue: it cuts streams,
-//! repeats frames, goes silent and answers late. Each test scripts the peer and asserts on the
-//! frames that reach it.
+//! The SDK against a scripted server that disconnects, rejects calls and responds late. Behaviour that
+//! every worker runtime must have is tested in `client-sdk/conformance`; these tests cover the client
+//! and what is specific to the Rust worker.
 
-#![expect(clippy::unwrap_used, reason = "a failed expectation is the test's result")]
+#![expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 
-mod bytes;
-mod cancel;
+mod checkpoint;
 mod client;
-mod drain;
-mod job_peer;
-mod peer;
+mod payload_credit;
+mod random_disconnects;
 mod reconnect;
 mod run;
-mod side;
-mod storm;
+mod scripted_job_service;
+mod scripted_server;
 mod watch;

@@ -1,4 +1,4 @@
-//! Watches: resumed after breaks, ended only for good.
+//! Watches: they resume after disconnects and close only on permanent errors.
 
 use std::time::Duration;
 
@@ -10,8 +10,8 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tonic::{Code, Status};
 
-use crate::job_peer::{JobPeer, job};
-use crate::peer::PATIENCE;
+use crate::scripted_job_service::{ScriptedJobService, job};
+use crate::scripted_server::TIMEOUT;
 
 type Frames = mpsc::Sender<Result<WatchResponse, Status>>;
 
@@ -29,11 +29,11 @@ fn change(id: &str, state: JobState) -> Event {
 }
 
 #[tokio::test]
-async fn resumes_after_the_last_cursor_and_ends_cleanly() {
-    let mut peer = JobPeer::listen().await;
-    let mut events = peer.client.watch(WatchOptions::jobs(["j1"]));
-    let (first, (request, frames)) = tokio::join!(timeout(PATIENCE, events.next()), async {
-        let (request, frames) = peer.watch().await;
+async fn a_watch_resumes_from_the_last_cursor_and_closes_when_the_job_is_terminal() {
+    let mut service = ScriptedJobService::start().await;
+    let mut events = service.client.watch(WatchOptions::jobs(["j1"]));
+    let (first, (request, frames)) = tokio::join!(timeout(TIMEOUT, events.next()), async {
+        let (request, frames) = service.next_watch().await;
         send(&frames, snapshot("j1", JobState::Running), "c1").await;
         (request, frames)
     });
@@ -41,15 +41,15 @@ async fn resumes_after_the_last_cursor_and_ends_cleanly() {
     assert!(matches!(first.unwrap(), Some(Ok(Event::Snapshot(_)))));
     assert_eq!(events.cursor(), "c1");
 
-    // A keepalive moves the cursor and is not shown; then the server dies.
+    // A keepalive moves the cursor but is not returned. Then the stream fails.
     send(&frames, Event::Keepalive(WatchKeepalive {}), "c2").await;
-    frames.send(Err(Status::unavailable("going"))).await.unwrap();
-    let (gap, frames) = tokio::join!(timeout(PATIENCE, events.next()), async {
-        // A clean end that comes too early is a break as well.
-        let (request, early) = peer.watch().await;
+    frames.send(Err(Status::unavailable("shutting down"))).await.unwrap();
+    let (gap, frames) = tokio::join!(timeout(TIMEOUT, events.next()), async {
+        // A stream that closes early without an error is a disconnect, too.
+        let (request, closed_early) = service.next_watch().await;
         assert_eq!(request.cursor, "c2");
-        drop(early);
-        let (request, frames) = peer.watch().await;
+        drop(closed_early);
+        let (request, frames) = service.next_watch().await;
         assert_eq!(request.cursor, "c2");
         let reason = GapReason::Trimmed.into();
         send(&frames, Event::Gap(WatchGap { reason }), "").await;
@@ -58,36 +58,36 @@ async fn resumes_after_the_last_cursor_and_ends_cleanly() {
     assert!(
         matches!(gap.unwrap(), Some(Ok(Event::Gap(gap))) if gap.reason() == GapReason::Trimmed)
     );
-    assert_eq!(events.cursor(), "c2", "a frame without a cursor does not move it");
+    assert_eq!(events.cursor(), "c2", "a frame without a cursor does not change it");
 
     send(&frames, change("j1", JobState::Succeeded), "c3").await;
     drop(frames);
     assert!(matches!(events.next().await, Some(Ok(Event::Change(_)))));
-    assert!(timeout(PATIENCE, events.next()).await.unwrap().is_none());
+    assert!(timeout(TIMEOUT, events.next()).await.unwrap().is_none());
 }
 
 #[tokio::test]
-async fn final_errors_end_it() {
-    let mut peer = JobPeer::listen().await;
-    let mut events = peer.client.watch(WatchOptions::filter(JobFilter::default()));
-    let (event, ()) = tokio::join!(timeout(PATIENCE, events.next()), async {
-        let (_, frames) = peer.watch().await;
-        frames.send(Err(Status::internal("a bug; may pass"))).await.unwrap();
-        let (_, frames) = peer.watch().await;
-        frames.send(Err(Status::invalid_argument("no"))).await.unwrap();
+async fn a_permanent_error_closes_the_watch() {
+    let mut service = ScriptedJobService::start().await;
+    let mut events = service.client.watch(WatchOptions::filter(JobFilter::default()));
+    let (event, ()) = tokio::join!(timeout(TIMEOUT, events.next()), async {
+        let (_, frames) = service.next_watch().await;
+        frames.send(Err(Status::internal("transient"))).await.unwrap();
+        let (_, frames) = service.next_watch().await;
+        frames.send(Err(Status::invalid_argument("invalid filter"))).await.unwrap();
     });
     assert_eq!(event.unwrap().unwrap().unwrap_err().code(), Some(Code::InvalidArgument));
     assert!(events.next().await.is_none());
 }
 
 #[tokio::test]
-async fn a_silent_stream_is_dialled_again() {
-    let mut peer = JobPeer::listen().await;
+async fn a_silent_stream_reconnects() {
+    let mut service = ScriptedJobService::start().await;
     let watch = WatchOptions::filter(JobFilter::default()).idle_timeout(Duration::from_millis(50));
-    let mut events = peer.client.watch(watch);
-    let (event, _streams) = tokio::join!(timeout(PATIENCE, events.next()), async {
-        let silent = peer.watch().await;
-        let (_, frames) = peer.watch().await;
+    let mut events = service.client.watch(watch);
+    let (event, _streams) = tokio::join!(timeout(TIMEOUT, events.next()), async {
+        let silent = service.next_watch().await;
+        let (_, frames) = service.next_watch().await;
         send(&frames, change("j1", JobState::Ready), "c1").await;
         (silent, frames)
     });
@@ -95,11 +95,11 @@ async fn a_silent_stream_is_dialled_again() {
 }
 
 #[tokio::test]
-async fn wait_answers_the_final_job() {
-    let mut peer = JobPeer::listen().await;
-    let client = peer.client.clone();
+async fn wait_for_result_returns_the_terminal_job() {
+    let mut service = ScriptedJobService::start().await;
+    let client = service.client.clone();
     let wait = tokio::spawn(async move { client.wait_for_result("j1").await });
-    let (request, frames) = peer.watch().await;
+    let (request, frames) = service.next_watch().await;
     assert_eq!(request.view(), JobView::Full);
     send(&frames, snapshot("j1", JobState::Running), "c1").await;
     send(&frames, change("j1", JobState::Failed), "c2").await;
@@ -107,11 +107,11 @@ async fn wait_answers_the_final_job() {
 }
 
 #[tokio::test]
-async fn wait_for_an_unknown_job_is_an_error() {
-    let mut peer = JobPeer::listen().await;
-    let client = peer.client.clone();
+async fn wait_for_result_of_an_unknown_job_is_an_error() {
+    let mut service = ScriptedJobService::start().await;
+    let client = service.client.clone();
     let wait = tokio::spawn(async move { client.wait_for_result("j1").await });
-    let (_, frames) = peer.watch().await;
+    let (_, frames) = service.next_watch().await;
     let unknown = WatchSnapshot { unknown_ids: vec!["j1".to_owned()], ..WatchSnapshot::default() };
     send(&frames, Event::Snapshot(unknown), "c1").await;
     assert!(matches!(wait.await.unwrap(), Err(Error::JobNotFound { id }) if id == "j1"));

@@ -1,5 +1,5 @@
-//! What a producer has handed over and the server has not told as committed. Kept until then,
-//! whatever becomes of the stream.
+//! The sliding window of a producer: items that were sent but not acknowledged as committed. They
+//! are kept across reconnects.
 
 use std::collections::VecDeque;
 
@@ -8,36 +8,35 @@ use prost::Message;
 use crate::Error;
 use crate::proto::jobs::v1::{IngestCommitted, IngestItem, IngestRefused, IngestStarted, JobSpec};
 
-/// Refusals that nobody took; beyond, the oldest are dropped.
-const REFUSED_MAX: usize = 10_000;
+/// The limit of stored refusals; older ones are dropped.
+const MAX_REFUSED: usize = 10_000;
 
-/// The state that a producer and its stream share.
 #[derive(Debug, Default)]
 pub(super) struct Window {
     committed: u64,
-    /// Those after `committed`, in order, with their bytes.
+    /// The items after `committed`, in order, with their encoded sizes.
     items: VecDeque<(JobSpec, u64)>,
     items_bytes: u64,
     max_items: u64,
     max_bytes: u64,
     refused: VecDeque<IngestRefused>,
     refused_count: u64,
-    /// No more items will come.
+    /// Whether the producer sends no more items.
     pub(super) is_finishing: bool,
-    /// How the stream ended, when it did for good.
-    pub(super) ended: Option<Result<(), Error>>,
+    /// The result of the stream, once it has closed permanently.
+    pub(super) closed: Option<Result<(), Error>>,
 }
 
 impl Window {
-    /// Where a producer of this process begins.
+    /// An empty window at the server's committed offset.
     pub(super) fn new(started: IngestStarted) -> Self {
         let mut window = Self { committed: started.committed_offset, ..Self::default() };
-        window.sized(&started);
-        window.refuse(started.refused);
+        window.set_limits(&started);
+        window.add_refused(started.refused);
         window
     }
 
-    fn sized(&mut self, started: &IngestStarted) {
+    fn set_limits(&mut self, started: &IngestStarted) {
         self.max_items = u64::from(started.window_items.max(1));
         self.max_bytes = started.window_bytes.max(1);
     }
@@ -46,20 +45,26 @@ impl Window {
         self.committed
     }
 
-    /// The last item that was handed over.
+    /// The offset of the last item in the window.
     pub(super) fn last(&self) -> u64 {
         self.committed + self.items.len() as u64
     }
 
-    /// Whether one more item of so many bytes may follow these.
-    fn has_room(&self, (items, bytes): (u64, u64), more: u64) -> bool {
-        items == 0 || (items < self.max_items && bytes + more <= self.max_bytes)
+    /// Whether the producer has finished and all items are committed.
+    pub(super) fn is_complete(&self) -> bool {
+        self.is_finishing && self.items.is_empty()
     }
 
-    /// Takes an item if there is room; its offset.
+    /// Whether one more item of `size` bytes fits after `items` items with `bytes` bytes. A single
+    /// item always fits.
+    fn fits(&self, (items, bytes): (u64, u64), size: u64) -> bool {
+        items == 0 || (items < self.max_items && bytes + size <= self.max_bytes)
+    }
+
+    /// Moves an item into the window and returns its offset, or `None` when the window is full.
     pub(super) fn push(&mut self, spec: &mut Option<JobSpec>) -> Option<u64> {
         let bytes = spec.as_ref()?.encoded_len() as u64;
-        if !self.has_room((self.items.len() as u64, self.items_bytes), bytes) {
+        if !self.fits((self.items.len() as u64, self.items_bytes), bytes) {
             return None;
         }
         self.items.push_back((spec.take()?, bytes));
@@ -67,16 +72,16 @@ impl Window {
         Some(self.last())
     }
 
-    /// The item at an offset, if it was handed over and may follow what is on the way: the
-    /// items before it that are not committed, `sent_bytes` of them. With its bytes.
+    /// The item at `offset` and its size, if it exists and fits into the server's window after the
+    /// unacknowledged items before it, which have `sent_bytes` bytes.
     pub(super) fn item(&self, offset: u64, sent_bytes: u64) -> Option<(IngestItem, u64)> {
-        let at = offset.checked_sub(self.committed + 1)?;
-        let (spec, bytes) = self.items.get(usize::try_from(at).ok()?)?;
-        let may_follow = self.has_room((at, sent_bytes), *bytes);
-        may_follow.then(|| (IngestItem { offset, spec: Some(spec.clone()) }, *bytes))
+        let index = offset.checked_sub(self.committed + 1)?;
+        let (spec, bytes) = self.items.get(usize::try_from(index).ok()?)?;
+        let fits = self.fits((index, sent_bytes), *bytes);
+        fits.then(|| (IngestItem { offset, spec: Some(spec.clone()) }, *bytes))
     }
 
-    /// A new stream of the same producer has begun.
+    /// Applies the IngestStarted of a reconnect.
     pub(super) fn resume(&mut self, started: IngestStarted) -> Result<(), Error> {
         let (committed, sent) = (self.committed, self.last());
         let server_offset = started.committed_offset;
@@ -86,24 +91,31 @@ impl Window {
         if server_offset > sent {
             return Err(Error::ProducerOffsetAhead { sent, server_offset });
         }
-        self.sized(&started);
+        self.set_limits(&started);
         let refused = started.refused.into_iter().filter(|refused| refused.offset > committed);
-        self.refuse(refused.collect());
-        self.reach(server_offset);
+        self.add_refused(refused.collect());
+        self.advance(server_offset);
         Ok(())
     }
 
-    /// Items of which the last one sent is `sent` are committed; the bytes of them.
-    pub(super) fn commit(&mut self, told: IngestCommitted, sent: u64) -> Result<u64, Error> {
-        let reached = told.committed_offset;
-        if reached < self.committed || reached > sent {
-            return Err(Error::Protocol { message: "IngestCommitted of items that were not sent" });
+    /// Removes committed items and returns their bytes. `last_sent` is the last offset that was
+    /// sent on this stream.
+    pub(super) fn commit(
+        &mut self,
+        message: IngestCommitted,
+        last_sent: u64,
+    ) -> Result<u64, Error> {
+        let offset = message.committed_offset;
+        if offset < self.committed || offset > last_sent {
+            return Err(Error::Protocol {
+                message: "IngestCommitted for items that were not sent",
+            });
         }
-        self.refuse(told.refused);
-        Ok(self.reach(reached))
+        self.add_refused(message.refused);
+        Ok(self.advance(offset))
     }
 
-    fn reach(&mut self, offset: u64) -> u64 {
+    fn advance(&mut self, offset: u64) -> u64 {
         let count = (offset - self.committed) as usize;
         let bytes = self.items.drain(..count).map(|(_, bytes)| bytes).sum::<u64>();
         self.committed = offset;
@@ -111,14 +123,14 @@ impl Window {
         bytes
     }
 
-    fn refuse(&mut self, refused: Vec<IngestRefused>) {
+    fn add_refused(&mut self, refused: Vec<IngestRefused>) {
         self.refused_count += refused.len() as u64;
         self.refused.extend(refused);
-        let over = self.refused.len().saturating_sub(REFUSED_MAX);
-        self.refused.drain(..over);
+        let excess = self.refused.len().saturating_sub(MAX_REFUSED);
+        self.refused.drain(..excess);
     }
 
-    /// Refusals that nobody took yet, and how many there were in all.
+    /// Removes and returns the stored refusals, with the number of all refusals so far.
     pub(super) fn take_refused(&mut self) -> (Vec<IngestRefused>, u64) {
         (self.refused.drain(..).collect(), self.refused_count)
     }

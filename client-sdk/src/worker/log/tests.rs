@@ -1,4 +1,4 @@
-//! Numbering, splitting, the window and the way back after a break.
+//! Numbering, splitting, the window, and resending after a reconnect.
 
 use super::*;
 
@@ -11,7 +11,7 @@ fn seqs(lines: &[LogLine]) -> Vec<u64> {
 }
 
 #[test]
-fn splits_long_lines_at_characters() {
+fn long_lines_are_split_at_character_boundaries() {
     let mut log = AttemptLog::default();
     let text = format!("{}é{}", "a".repeat(MAX_LINE_BYTES - 1), "b".repeat(10));
     push(&mut log, &text);
@@ -22,14 +22,14 @@ fn splits_long_lines_at_characters() {
 }
 
 #[test]
-fn an_empty_line_is_a_line() {
+fn an_empty_line_is_sent() {
     let mut log = AttemptLog::default();
     push(&mut log, "");
     assert_eq!(seqs(&log.take(false)), [1]);
 }
 
 #[test]
-fn a_full_window_stops_sending_and_drops_the_oldest_unsent() {
+fn a_full_window_drops_the_oldest_unsent_lines() {
     let mut log = AttemptLog::default();
     for _ in 0..WINDOW_LINES {
         push(&mut log, "x");
@@ -45,7 +45,7 @@ fn a_full_window_stops_sending_and_drops_the_oldest_unsent() {
 }
 
 #[test]
-fn a_break_sends_the_unacknowledged_again_in_order() {
+fn unacknowledged_lines_are_sent_again_in_order() {
     let mut log = AttemptLog::default();
     for _ in 0..4 {
         push(&mut log, "x");
@@ -60,7 +60,7 @@ fn a_break_sends_the_unacknowledged_again_in_order() {
 }
 
 #[test]
-fn frames_are_bounded_in_bytes() {
+fn the_frame_size_is_limited() {
     let mut log = AttemptLog::default();
     let line = "x".repeat(MAX_LINE_BYTES);
     for _ in 0..20 {

@@ -1,9 +1,9 @@
-//! What handlers may return, and the limits of the wire.
+//! Conversion of handler results, and the limits of the protocol.
 
 use super::*;
 
 #[test]
-fn question_mark_keeps_the_causes() {
+fn an_error_keeps_the_messages_of_its_causes() {
     fn read() -> Result<String, HandlerError> {
         Ok(std::fs::read_to_string("/does/not/exist")?)
     }
@@ -13,9 +13,9 @@ fn question_mark_keeps_the_causes() {
 }
 
 #[test]
-fn a_result_over_the_limit_fails_for_good() {
-    let just_fits = Outcome::Succeed(vec![0; MAX_RESULT_BYTES].into()).into_wire();
-    assert!(matches!(just_fits, report_item::Outcome::Succeeded(_)));
+fn an_oversized_result_fails_without_a_retry() {
+    let largest = Outcome::Succeed(vec![0; MAX_RESULT_BYTES].into()).into_wire();
+    assert!(matches!(largest, report_item::Outcome::Succeeded(_)));
     match Outcome::Succeed(vec![0; MAX_RESULT_BYTES + 1].into()).into_wire() {
         report_item::Outcome::Failed(Failed { error: Some(error), .. }) => {
             assert_eq!(error.code, "RESULT_TOO_LARGE");
@@ -26,7 +26,7 @@ fn a_result_over_the_limit_fails_for_good() {
 }
 
 #[test]
-fn messages_are_cut_at_a_character() {
-    assert_eq!(cut("aé".to_owned(), 2), "a");
-    assert_eq!(cut("aé".to_owned(), 3), "aé");
+fn messages_are_truncated_at_a_character_boundary() {
+    assert_eq!(truncate("aé".to_owned(), 2), "a");
+    assert_eq!(truncate("aé".to_owned(), 3), "aé");
 }

@@ -1,66 +1,67 @@
-//! Room for more jobs: slots, and the bytes of their payloads as a soft bound. The server
-//! assigns while both are left, so that one job at most goes beyond the bytes.
+//! Credit for more jobs: slots, and payload bytes as a soft limit. The server assigns while both are
+//! left, so the last job may exceed the bytes.
 
 use std::time::Instant;
 
 use super::SessionState;
 use crate::proto::workers::v1::{Credit, session_request::Frame};
 
-/// What a worker is content to run at the same time.
+/// The limits of jobs that run at the same time.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Room {
+pub(crate) struct Capacity {
     pub(crate) slots: u32,
-    /// 0: no bound.
+    /// 0 means unlimited.
     pub(crate) payload_bytes: u64,
 }
 
 impl SessionState {
-    /// Slots that are neither used nor granted. Reports that wait for their acknowledgement
-    /// bound them too: a store that stops committing must not make this process grow.
-    pub(super) fn grantable(&self) -> u32 {
-        if self.drain.has_begun() {
+    /// Slots that are neither used nor granted. Unsettled reports reduce them too, so that this
+    /// process does not grow while the store commits nothing.
+    pub(super) fn available_slots(&self) -> u32 {
+        if self.drain.has_started() {
             return 0;
         }
-        let (slots, out) = (self.room.slots, self.link.credit_out);
-        let by_slots = slots.saturating_sub(self.running).saturating_sub(out);
-        let unacked_max = slots.saturating_mul(2).max(10_000);
-        let by_reports = unacked_max.saturating_sub(self.unacked).saturating_sub(out);
+        let (slots, granted) = (self.capacity.slots, self.stream.granted_slots);
+        let by_slots = slots.saturating_sub(self.running).saturating_sub(granted);
+        let max_unsettled = slots.saturating_mul(2).max(10_000);
+        let by_reports =
+            max_unsettled.saturating_sub(self.unsettled_reports).saturating_sub(granted);
         by_slots.min(by_reports)
     }
 
-    /// Bytes that are neither used nor granted; negative after a job that went beyond.
-    fn grantable_bytes(&self) -> i64 {
-        if self.drain.has_begun() || self.room.payload_bytes == 0 {
+    /// Bytes that are neither used nor granted; negative after a job that exceeded the limit.
+    fn available_bytes(&self) -> i64 {
+        if self.drain.has_started() || self.capacity.payload_bytes == 0 {
             return 0;
         }
-        let budget = i64::try_from(self.room.payload_bytes).unwrap_or(i64::MAX);
-        budget.saturating_sub(self.running_bytes).saturating_sub(self.link.bytes_out)
+        let limit = i64::try_from(self.capacity.payload_bytes).unwrap_or(i64::MAX);
+        limit.saturating_sub(self.running_bytes).saturating_sub(self.stream.granted_bytes)
     }
 
-    pub(super) fn has_room_to_grant(&self) -> bool {
-        self.grantable() > 0 || self.grantable_bytes() > 0
+    pub(super) fn has_available_credit(&self) -> bool {
+        self.available_slots() > 0 || self.available_bytes() > 0
     }
 
-    /// All the room there is, from now on granted.
-    pub(super) fn grant(&mut self) -> Credit {
-        let jobs = self.grantable();
-        let bytes = match self.room.payload_bytes {
+    /// Grants all available credit.
+    pub(super) fn grant_credit(&mut self) -> Credit {
+        let jobs = self.available_slots();
+        let bytes = match self.capacity.payload_bytes {
             0 => 0,
-            // 0 would lift the bound; a byte too much is less than a job too much.
-            _ => self.grantable_bytes().max(1),
+            // At least 1, because 0 would mean unlimited.
+            _ => self.available_bytes().max(1),
         };
-        self.link.credit_out += jobs;
-        self.link.bytes_out = self.link.bytes_out.saturating_add(bytes);
+        self.stream.granted_slots += jobs;
+        self.stream.granted_bytes = self.stream.granted_bytes.saturating_add(bytes);
         Credit { jobs, bytes: bytes.unsigned_abs() }
     }
 
     pub(super) fn credit_frame(&mut self, now: Instant) -> Option<Frame> {
-        let flushed_now = self.link.last_flush == now;
-        let jobs = self.grantable() as usize;
-        if !self.has_room_to_grant() || !(flushed_now || self.may_flush(now, jobs)) {
+        let flushed_now = self.stream.last_flush == now;
+        let jobs = self.available_slots() as usize;
+        if !self.has_available_credit() || !(flushed_now || self.may_flush(now, jobs)) {
             return None;
         }
-        self.link.last_flush = now;
-        Some(Frame::Credit(self.grant()))
+        self.stream.last_flush = now;
+        Some(Frame::Credit(self.grant_credit()))
     }
 }

@@ -1,118 +1,118 @@
-//! Leaving in good order: no new jobs, then the running ones get their time, then what is left
-//! is handed back, then the last acknowledgements, then Bye.
+//! Graceful shutdown: take no new jobs, give running ones time to finish, release the rest, wait for
+//! the last acknowledgements, send Bye.
 
 use std::time::Instant;
 
 use super::SessionState;
 use crate::proto::workers::v1::{Released, report_item};
 
-/// How far a drain has come.
+/// The phase of a drain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Drain {
-    /// Jobs are taken.
-    No,
-    /// No new jobs; the running ones may go on until then.
-    Waiting { until: Instant },
-    /// The running handlers were told to stop and may return until then.
+pub(crate) enum DrainPhase {
+    /// The worker takes jobs.
+    NotStarted,
+    /// The worker takes no new jobs; running ones may continue until then.
+    WaitingForHandlers { until: Instant },
+    /// The running handlers were cancelled and may return until then.
     Releasing { until: Instant },
-    /// All is reported; the acknowledgements may come until then.
-    LastAcks { until: Instant },
-    /// Say Bye and leave.
-    Done,
+    /// All attempts are reported; acknowledgements may arrive until then.
+    AwaitingAcks { until: Instant },
+    /// The worker can send Bye and exit.
+    Complete,
 }
 
-impl Drain {
-    pub(super) fn has_begun(self) -> bool {
-        self != Drain::No
+impl DrainPhase {
+    pub(super) fn has_started(self) -> bool {
+        self != DrainPhase::NotStarted
     }
 
     pub(super) fn is_releasing(self) -> bool {
-        matches!(self, Drain::Releasing { .. } | Drain::LastAcks { .. })
+        matches!(self, DrainPhase::Releasing { .. } | DrainPhase::AwaitingAcks { .. })
     }
 
     pub(super) fn next_wake(self) -> Option<Instant> {
         match self {
-            Drain::No | Drain::Done => None,
-            Drain::Waiting { until } | Drain::Releasing { until } | Drain::LastAcks { until } => {
-                Some(until)
-            }
+            DrainPhase::NotStarted | DrainPhase::Complete => None,
+            DrainPhase::WaitingForHandlers { until }
+            | DrainPhase::Releasing { until }
+            | DrainPhase::AwaitingAcks { until } => Some(until),
         }
     }
 }
 
 impl SessionState {
-    /// Begins to leave; `until` is when patience with running handlers ends.
+    /// Starts the drain; running handlers may continue until `until`.
     pub(crate) fn begin_drain(&mut self, now: Instant, until: Instant) {
-        if !self.drain.has_begun() {
-            self.drain = Drain::Waiting { until };
+        if !self.drain.has_started() {
+            self.drain = DrainPhase::WaitingForHandlers { until };
             self.advance_drain(now);
         }
     }
 
-    /// Whether nothing is left to wait for.
     pub(crate) fn is_drained(&self) -> bool {
-        self.drain == Drain::Done
+        self.drain == DrainPhase::Complete
     }
 
     pub(super) fn advance_drain(&mut self, now: Instant) {
         match self.drain {
-            Drain::No | Drain::Done => {}
-            Drain::Waiting { until } => {
-                if self.may_leave() {
-                    self.drain = Drain::Done;
+            DrainPhase::NotStarted | DrainPhase::Complete => {}
+            DrainPhase::WaitingForHandlers { until } => {
+                if self.all_settled() {
+                    self.drain = DrainPhase::Complete;
                 } else if now >= until {
                     for held in self.held.values().filter(|held| held.is_running) {
                         held.attempt.cancel();
                     }
-                    self.drain = Drain::Releasing { until: now + self.tuning.release_grace };
+                    self.drain = DrainPhase::Releasing { until: now + self.timings.release_grace };
                     self.advance_drain(now);
                 }
             }
-            Drain::Releasing { until } => {
-                if self.unreported() == 0 || now >= until {
-                    self.release_rest();
-                    self.drain = Drain::LastAcks { until: now + self.tuning.last_acks_timeout };
+            DrainPhase::Releasing { until } => {
+                if self.running_without_report() == 0 || now >= until {
+                    self.release_running();
+                    let until = now + self.timings.final_ack_timeout;
+                    self.drain = DrainPhase::AwaitingAcks { until };
                     self.advance_drain(now);
                 }
             }
-            Drain::LastAcks { until } => {
-                if self.unacked == 0 || now >= until {
-                    self.drain = Drain::Done;
+            DrainPhase::AwaitingAcks { until } => {
+                if self.unsettled_reports == 0 || now >= until {
+                    self.drain = DrainPhase::Complete;
                 }
             }
         }
     }
 
-    /// The server will assign nothing more, everything assigned has arrived and is settled.
-    fn may_leave(&self) -> bool {
-        let link = &self.link;
-        let all_arrived = match (link.is_up, link.drain_acked) {
-            (true, Some(last)) => link.last_assign_seq >= last,
+    /// Whether the server assigns nothing more and everything that it assigned is settled.
+    fn all_settled(&self) -> bool {
+        let stream = &self.stream;
+        let all_received = match (stream.is_open, stream.drain_acked) {
+            (true, Some(last)) => stream.last_assign_seq >= last,
             (true, None) => false,
-            // Without a stream nothing can arrive; what was assigned on the lost one and never
-            // received goes back to its queue by itself.
+            // Nothing arrives without a stream. Assignments that were lost with it go back to their
+            // queue.
             (false, _) => true,
         };
-        all_arrived && self.unreported() == 0 && self.unacked == 0
+        all_received && self.running_without_report() == 0 && self.unsettled_reports == 0
     }
 
-    fn unreported(&self) -> usize {
+    fn running_without_report(&self) -> usize {
         self.held
             .values()
-            .filter(|held| held.is_running && held.lease_live && held.report.is_none())
+            .filter(|held| held.is_running && held.has_lease && held.report.is_none())
             .count()
     }
 
-    /// Hands back what still runs. Its handlers were told to stop and are dropped.
-    fn release_rest(&mut self) {
-        let rest = self.held.values().filter(|held| held.is_running && held.report.is_none());
-        let mut nos: Vec<u64> = rest.map(|held| held.attempt.no).collect();
-        nos.sort_unstable();
-        for no in nos {
-            let Some(held) = self.held.get(&no) else { continue };
+    /// Releases the jobs that still run and aborts their handlers, which were cancelled before.
+    fn release_running(&mut self) {
+        let running = self.held.values().filter(|held| held.is_running && held.report.is_none());
+        let mut local_ids: Vec<u64> = running.map(|held| held.attempt.local_id).collect();
+        local_ids.sort_unstable();
+        for local_id in local_ids {
+            let Some(held) = self.held.get(&local_id) else { continue };
             held.attempt.abort();
-            if held.lease_live {
-                self.report(no, report_item::Outcome::Released(Released {}));
+            if held.has_lease {
+                self.report(local_id, report_item::Outcome::Released(Released {}));
             }
         }
     }

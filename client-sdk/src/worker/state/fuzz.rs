@@ -1,4 +1,4 @@
-//! A server that sends anything: the session gives the stream up, or holds to its own bounds.
+//! Fuzzes the frames of a server: the session either rejects the stream or stays within its limits.
 
 use std::sync::Arc;
 
@@ -16,28 +16,29 @@ use crate::proto::workers::v1::{
 
 const CONCURRENCY: u32 = 4;
 
-fn state(now: Instant, dirty: Dirty) -> SessionState {
-    let identity = Identity {
+fn session_state(now: Instant, dirty: DirtySender) -> SessionState {
+    let info = WorkerInfo {
         instance: "w1".into(),
         build: String::new(),
         queues: vec!["q".to_owned()],
         kinds: Vec::new(),
         labels: Default::default(),
     };
-    let room = Room { slots: CONCURRENCY, payload_bytes: 64 };
-    SessionState::new(identity, SessionTimings::default(), room, dirty, now)
+    let capacity = Capacity { slots: CONCURRENCY, payload_bytes: 64 };
+    SessionState::new(info, SessionTimings::default(), capacity, dirty, now)
 }
 
-/// Frames with their lengths in front, 50 ms apart. What starts also ends, one frame later.
-fn play(mut bytes: &[u8]) -> usize {
+/// Feeds length-prefixed frames to a session, 50 ms apart. Each handler finishes one frame after it
+/// started. Returns how many frames and starts the session accepted.
+fn check_frames(mut bytes: &[u8]) -> usize {
     let (dirty, _writes) = mpsc::channel(100);
     let mut now = Instant::now();
-    let mut state = state(now, dirty);
+    let mut state = session_state(now, dirty);
     state.hello(now);
     let welcome = Welcome { session: "s".into(), ..Welcome::default() };
-    state.welcome(now, &welcome).expect("is welcomed");
-    let mut reached = 0;
-    let mut running: Vec<Arc<Attempt>> = Vec::new();
+    state.welcome(now, &welcome).expect("a valid Welcome");
+    let mut accepted = 0;
+    let mut running: Vec<Arc<ActiveAttempt>> = Vec::new();
     while let Some((len, rest)) = bytes.split_first_chunk::<2>() {
         let len = usize::from(u16::from_be_bytes(*len)).min(rest.len());
         let (frame, rest) = rest.split_at(len);
@@ -50,29 +51,29 @@ fn play(mut bytes: &[u8]) -> usize {
         };
         for attempt in running.drain(..) {
             let outcome = Outcome::Succeed(bytes::Bytes::new());
-            state.finished(Finished { no: attempt.no, outcome });
+            state.handler_finished(HandlerFinished { local_id: attempt.local_id, outcome });
         }
-        let Ok(starts) = state.frame(now, frame) else { return reached };
-        reached += 1 + starts.len();
-        running.extend(starts);
+        let Ok(started) = state.frame(now, frame) else { return accepted };
+        accepted += 1 + started.len();
+        running.extend(started);
         now += Duration::from_millis(50);
         state.advance(now);
         let _ = state.next_wake(true);
         let frames = std::iter::from_fn(|| state.next_frame(now)).take(10_000).count();
-        assert!(frames < 10_000, "there is always another frame");
+        assert!(frames < 10_000, "next_frame never returns None");
         assert!(state.running <= CONCURRENCY && running.len() <= CONCURRENCY as usize);
-        assert!(state.link.credit_out <= CONCURRENCY, "{} granted", state.link.credit_out);
+        assert!(state.stream.granted_slots <= CONCURRENCY, "{}", state.stream.granted_slots);
         assert!(state.running_bytes >= 0 && (state.running > 0 || state.running_bytes == 0));
         let held = state.held.values();
         assert_eq!(held.filter(|held| held.is_running).count(), state.running as usize);
     }
     state.hello(now);
-    reached
+    accepted
 }
 
-fn frames(all: Vec<Frame>) -> Vec<u8> {
+fn encode(frames: Vec<Frame>) -> Vec<u8> {
     let mut out = Vec::new();
-    for frame in all {
+    for frame in frames {
         let bytes = SessionResponse { frame: Some(frame) }.encode_to_vec();
         out.extend((bytes.len() as u16).to_be_bytes());
         out.extend(bytes);
@@ -98,18 +99,21 @@ fn seeds() -> Vec<(&'static str, Vec<u8>)> {
     let pong = |n| Frame::Pong(Pong { nonce: n, cancels: vec![cancel(n)] });
     let acks = |n, v| Frame::CheckpointAck(CheckpointAck { lease: lease(n), seq: 1, verdict: v });
     vec![
-        ("a-life", frames(vec![assign(1, 2), pong(0), ack(&[1, 2]), assign(2, 2), pong(9)])),
-        ("more-than-granted", frames(vec![assign(1, 50), pong(1), ack(&[4; 50]), pong(2)])),
         (
-            "no-lease",
-            frames(vec![Frame::Assign(Assign {
+            "assign-and-report-ack",
+            encode(vec![assign(1, 2), pong(0), ack(&[1, 2]), assign(2, 2), pong(9)]),
+        ),
+        ("assign-exceeds-credit", encode(vec![assign(1, 50), pong(1), ack(&[4; 50]), pong(2)])),
+        (
+            "missing-lease",
+            encode(vec![Frame::Assign(Assign {
                 assign_seq: 1,
                 items: vec![Assignment::default()],
             })]),
         ),
         (
-            "taken-back",
-            frames(vec![
+            "revoked",
+            encode(vec![
                 assign(1, 4),
                 Frame::Cancel(CancelJobs { items: (0..4).map(cancel).collect() }),
                 Frame::Revoked(Revoked { leases: leases(4) }),
@@ -117,8 +121,8 @@ fn seeds() -> Vec<(&'static str, Vec<u8>)> {
             ]),
         ),
         (
-            "acks-of-nothing",
-            frames(vec![
+            "acks-of-unknown-leases",
+            encode(vec![
                 acks(7, 1),
                 acks(7, 3),
                 Frame::LogAck(LogAck { lease: lease(7), seq: u64::MAX }),
@@ -128,8 +132,8 @@ fn seeds() -> Vec<(&'static str, Vec<u8>)> {
             ]),
         ),
         (
-            "leaving",
-            frames(vec![
+            "go-away",
+            encode(vec![
                 Frame::GoAway(GoAway {
                     reconnect_within: Some(prost_types::Duration { seconds: i64::MAX, nanos: -1 }),
                 }),
@@ -140,16 +144,20 @@ fn seeds() -> Vec<(&'static str, Vec<u8>)> {
     ]
 }
 
-const FRAMES: Target =
-    Target { manifest_dir: env!("CARGO_MANIFEST_DIR"), name: "server_frames", check: play, seeds };
+const FRAMES: Target = Target {
+    manifest_dir: env!("CARGO_MANIFEST_DIR"),
+    name: "server_frames",
+    check: check_frames,
+    seeds,
+};
 
 #[test]
-fn server_frames() {
+fn any_server_frames_keep_the_session_within_its_limits() {
     FRAMES.test();
 }
 
 #[test]
-#[ignore = "a long dose; run with cargo xtask soak"]
+#[ignore = "runs for minutes: cargo xtask soak"]
 fn soak_server_frames() {
     FRAMES.soak(1);
 }

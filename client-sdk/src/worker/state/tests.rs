@@ -1,27 +1,29 @@
-//! The rules of a session on a clock that the tests move.
+//! The session rules on a simulated clock.
 
 use tokio::sync::mpsc;
 
 use super::*;
 use crate::proto::workers::v1::{
     Assign, Assignment, DrainAck, HeldVerdict, Pong, ReportAck, ReportVerdict, SessionResponse,
-    Verdict, Welcome, session_request::Frame as Up, session_response::Frame as Down,
+    Verdict, Welcome, session_request::Frame as RequestFrame,
+    session_response::Frame as ResponseFrame,
 };
 
-const ROOM: Room = Room { slots: 4, payload_bytes: 1_000 };
+const CAPACITY: Capacity = Capacity { slots: 4, payload_bytes: 1_000 };
 
-struct Desk {
+/// A session with a simulated server and clock.
+struct Fixture {
     state: SessionState,
     now: Instant,
     assign_seq: u64,
-    _dirty: mpsc::Receiver<Arc<Attempt>>,
+    _dirty: mpsc::Receiver<Arc<ActiveAttempt>>,
 }
 
-impl Desk {
-    /// A session of four slots that was just welcomed.
+impl Fixture {
+    /// An open session with four slots.
     fn open() -> Self {
         let (dirty_tx, dirty) = mpsc::channel(100);
-        let identity = Identity {
+        let info = WorkerInfo {
             instance: "w1".into(),
             build: String::new(),
             queues: vec!["default".to_owned()],
@@ -29,54 +31,54 @@ impl Desk {
             labels: Default::default(),
         };
         let now = Instant::now();
-        let mut state = SessionState::new(identity, SessionTimings::default(), ROOM, dirty_tx, now);
+        let mut state = SessionState::new(info, SessionTimings::default(), CAPACITY, dirty_tx, now);
         state.random = || 1.0;
-        let mut desk = Self { state, now, assign_seq: 0, _dirty: dirty };
-        desk.reconnect(&[]);
-        desk
+        let mut session = Self { state, now, assign_seq: 0, _dirty: dirty };
+        session.reconnect(&[]);
+        session
     }
 
     fn reconnect(&mut self, verdicts: &[HeldVerdict]) -> Hello {
         let hello = self.state.hello(self.now);
-        self.state.welcome(self.now, &welcome(verdicts)).expect("is welcomed");
+        self.state.welcome(self.now, &welcome(verdicts)).expect("a valid Welcome");
         hello
     }
 
-    fn pass(&mut self, ms: u64) {
+    fn advance(&mut self, ms: u64) {
         self.now += Duration::from_millis(ms);
         self.state.advance(self.now);
     }
 
-    fn down(&mut self, frame: Down) -> Vec<Arc<Attempt>> {
+    fn receive(&mut self, frame: ResponseFrame) -> Vec<Arc<ActiveAttempt>> {
         let response = SessionResponse { frame: Some(frame) };
-        self.state.frame(self.now, response).expect("is allowed")
+        self.state.frame(self.now, response).expect("a valid frame")
     }
 
-    fn assign(&mut self, ids: &[&str]) -> Vec<Arc<Attempt>> {
+    fn assign(&mut self, ids: &[&str]) -> Vec<Arc<ActiveAttempt>> {
         self.assign_seq += 1;
         let items = ids.iter().map(|id| assignment(id)).collect();
-        self.down(Down::Assign(Assign { assign_seq: self.assign_seq, items }))
+        self.receive(ResponseFrame::Assign(Assign { assign_seq: self.assign_seq, items }))
     }
 
-    fn finish(&mut self, attempt: &Attempt) {
+    fn finish(&mut self, attempt: &ActiveAttempt) {
         let outcome = Outcome::Succeed(bytes::Bytes::new());
-        self.state.finished(Finished { no: attempt.no, outcome });
+        self.state.handler_finished(HandlerFinished { local_id: attempt.local_id, outcome });
     }
 
     fn ack(&mut self, id: &str, verdict: Verdict) {
         let item = ReportVerdict { lease: Some(lease(id)), verdict: verdict.into() };
-        self.down(Down::ReportAck(ReportAck { items: vec![item] }));
+        self.receive(ResponseFrame::ReportAck(ReportAck { items: vec![item] }));
     }
 
-    /// All that is due now.
-    fn up(&mut self) -> Vec<Up> {
+    /// The frames that are due now.
+    fn sent_frames(&mut self) -> Vec<RequestFrame> {
         std::iter::from_fn(|| self.state.next_frame(self.now)).filter_map(|r| r.frame).collect()
     }
 
-    fn reported(&mut self) -> Vec<String> {
-        let frames = self.up();
+    fn reported_jobs(&mut self) -> Vec<String> {
+        let frames = self.sent_frames();
         let reports = frames.into_iter().filter_map(|frame| match frame {
-            Up::Report(report) => Some(report.items),
+            RequestFrame::Report(report) => Some(report.items),
             _ => None,
         });
         reports.flatten().filter_map(|item| item.lease).map(|lease| lease.job_id).collect()
@@ -97,203 +99,200 @@ fn welcome(verdicts: &[HeldVerdict]) -> Welcome {
 }
 
 #[test]
-fn room_is_used_by_jobs_and_free_when_handlers_end() {
-    let mut desk = Desk::open();
-    assert_eq!(desk.state.counts(), (0, 4, 0));
-    let started = desk.assign(&["a", "b", "c"]);
-    assert_eq!(desk.state.counts(), (3, 1, 0));
-    assert_eq!(desk.up(), [Up::Received(crate::proto::workers::v1::Received { assign_seq: 1 })]);
-    desk.finish(&started[0]);
-    assert_eq!(desk.state.counts(), (2, 1, 1));
-    desk.pass(1);
-    assert_eq!(desk.up().len(), 2, "a report and a credit");
-    assert_eq!(desk.state.counts(), (2, 2, 1));
-    // The end of a handler counts once.
-    desk.finish(&started[0]);
-    assert_eq!(desk.state.counts(), (2, 2, 1));
-    desk.ack("a", Verdict::Recorded);
-    desk.ack("a", Verdict::Recorded);
-    assert_eq!(desk.state.counts(), (2, 2, 0));
+fn jobs_use_slots_until_their_handlers_finish() {
+    let mut session = Fixture::open();
+    assert_eq!(session.state.counts(), (0, 4, 0));
+    let started = session.assign(&["a", "b", "c"]);
+    assert_eq!(session.state.counts(), (3, 1, 0));
+    assert_eq!(
+        session.sent_frames(),
+        [RequestFrame::Received(crate::proto::workers::v1::Received { assign_seq: 1 })]
+    );
+    session.finish(&started[0]);
+    assert_eq!(session.state.counts(), (2, 1, 1));
+    session.advance(1);
+    assert_eq!(session.sent_frames().len(), 2, "a report and a credit");
+    assert_eq!(session.state.counts(), (2, 2, 1));
+    // A second message for the same handler is ignored.
+    session.finish(&started[0]);
+    assert_eq!(session.state.counts(), (2, 2, 1));
+    session.ack("a", Verdict::Recorded);
+    session.ack("a", Verdict::Recorded);
+    assert_eq!(session.state.counts(), (2, 2, 0));
 }
 
 #[test]
-fn bytes_go_one_job_beyond_and_come_back() {
-    let mut desk = Desk::open();
+fn the_last_job_may_exceed_the_byte_credit() {
+    let mut session = Fixture::open();
     let large = |id, bytes| Assignment { payload: vec![0; bytes].into(), ..assignment(id) };
-    let credits = |desk: &mut Desk| -> Vec<_> {
-        let frames = desk.up().into_iter();
-        let of = |frame| if let Up::Credit(c) = frame { Some((c.jobs, c.bytes)) } else { None };
-        frames.filter_map(of).collect()
+    let credits = |session: &mut Fixture| -> Vec<_> {
+        let frames = session.sent_frames().into_iter();
+        let credit = |frame| {
+            if let RequestFrame::Credit(c) = frame { Some((c.jobs, c.bytes)) } else { None }
+        };
+        frames.filter_map(credit).collect()
     };
     let items = vec![large("a", 400), large("b", 700)];
-    let started = desk.down(Down::Assign(Assign { assign_seq: 1, items }));
-    desk.pass(1);
-    assert_eq!(credits(&mut desk), [], "what is used is not granted");
-    // The slot is free again, and its bytes: those that are beyond the bound are not counted twice.
-    desk.finish(&started[0]);
-    desk.pass(1);
-    assert_eq!(credits(&mut desk), [(1, 400)]);
-    let hello = desk.reconnect(&[HeldVerdict::Keep; 2]);
+    let started = session.receive(ResponseFrame::Assign(Assign { assign_seq: 1, items }));
+    session.advance(1);
+    assert_eq!(credits(&mut session), [], "used bytes are not granted");
+    // The slot and the bytes of the job within the limit are free again.
+    session.finish(&started[0]);
+    session.advance(1);
+    assert_eq!(credits(&mut session), [(1, 400)]);
+    let hello = session.reconnect(&[HeldVerdict::Keep; 2]);
     assert_eq!(hello.credit.map(|c| (c.jobs, c.bytes)), Some((3, 300)));
-    desk.finish(&started[1]);
-    desk.pass(1);
-    assert_eq!(credits(&mut desk), [(1, 700)]);
-    assert_eq!(desk.state.running_bytes, 0);
+    session.finish(&started[1]);
+    session.advance(1);
+    assert_eq!(credits(&mut session), [(1, 700)]);
+    assert_eq!(session.state.running_bytes, 0);
 }
 
 #[test]
-fn a_reconnect_resets_room_and_sends_reports_in_order() {
-    let mut desk = Desk::open();
-    let started = desk.assign(&["a", "b", "c"]);
-    desk.finish(&started[1]);
-    desk.finish(&started[0]);
-    desk.pass(1);
-    assert_eq!(desk.reported(), ["b", "a"]);
-    let hello = desk.reconnect(&[HeldVerdict::Keep, HeldVerdict::Keep, HeldVerdict::Keep]);
+fn a_reconnect_resets_credit_and_resends_reports_in_order() {
+    let mut session = Fixture::open();
+    let started = session.assign(&["a", "b", "c"]);
+    session.finish(&started[1]);
+    session.finish(&started[0]);
+    session.advance(1);
+    assert_eq!(session.reported_jobs(), ["b", "a"]);
+    let hello = session.reconnect(&[HeldVerdict::Keep, HeldVerdict::Keep, HeldVerdict::Keep]);
     let held: Vec<_> = hello.held.iter().map(|lease| lease.job_id.as_str()).collect();
     assert_eq!(held, ["a", "b", "c"]);
-    assert_eq!(hello.credit.expect("is set").jobs, 3);
-    desk.pass(1);
-    assert_eq!(desk.reported(), ["a", "b"]);
-    desk.pass(1);
-    assert!(desk.reported().is_empty(), "once a stream");
+    assert_eq!(hello.credit.expect("credit").jobs, 3);
+    session.advance(1);
+    assert_eq!(session.reported_jobs(), ["a", "b"]);
+    session.advance(1);
+    assert!(session.reported_jobs().is_empty(), "a report is sent once per stream");
 }
 
 #[test]
-fn retry_later_waits_longer_each_time() {
-    let mut desk = Desk::open();
-    let started = desk.assign(&["a"]);
-    desk.finish(&started[0]);
-    desk.pass(1);
-    assert_eq!(desk.reported(), ["a"]);
-    for pause_ms in [50, 100, 200] {
-        desk.ack("a", Verdict::RetryLater);
-        desk.pass(pause_ms - 1);
-        assert!(desk.reported().is_empty());
-        desk.pass(2);
-        assert_eq!(desk.reported(), ["a"]);
+fn retry_later_backs_off() {
+    let mut session = Fixture::open();
+    let started = session.assign(&["a"]);
+    session.finish(&started[0]);
+    session.advance(1);
+    assert_eq!(session.reported_jobs(), ["a"]);
+    for delay_ms in [50, 100, 200] {
+        session.ack("a", Verdict::RetryLater);
+        session.advance(delay_ms - 1);
+        assert!(session.reported_jobs().is_empty());
+        session.advance(2);
+        assert_eq!(session.reported_jobs(), ["a"]);
     }
-    desk.ack("a", Verdict::Fenced);
-    assert!(desk.state.hello(desk.now).held.is_empty());
+    session.ack("a", Verdict::Fenced);
+    assert!(session.state.hello(session.now).held.is_empty());
 }
 
 #[test]
-fn pings_are_regular_and_any_frame_is_a_sign_of_life() {
-    let mut desk = Desk::open();
-    desk.pass(1999);
-    assert!(desk.up().is_empty());
-    desk.pass(1);
-    assert!(matches!(desk.up()[..], [Up::Ping(_)]));
-    assert_eq!(desk.state.next_wake(true), Some(desk.now + Duration::from_secs(2)));
-    desk.pass(2999);
-    assert!(!desk.state.is_silent(desk.now));
-    desk.down(Down::Pong(Pong::default()));
-    desk.pass(4999);
-    assert!(!desk.state.is_silent(desk.now));
-    desk.pass(1);
-    assert!(desk.state.is_silent(desk.now));
+fn pings_are_periodic_and_any_frame_prevents_the_silence_timeout() {
+    let mut session = Fixture::open();
+    session.advance(1999);
+    assert!(session.sent_frames().is_empty());
+    session.advance(1);
+    assert!(matches!(session.sent_frames()[..], [RequestFrame::Ping(_)]));
+    assert_eq!(session.state.next_wake(true), Some(session.now + Duration::from_secs(2)));
+    session.advance(2999);
+    assert!(!session.state.is_silent(session.now));
+    session.receive(ResponseFrame::Pong(Pong::default()));
+    session.advance(4999);
+    assert!(!session.state.is_silent(session.now));
+    session.advance(1);
+    assert!(session.state.is_silent(session.now));
 }
 
 #[test]
-fn a_lost_handler_keeps_its_slot_until_it_ends() {
-    let mut desk = Desk::open();
-    let started = desk.assign(&["a"]);
-    desk.reconnect(&[HeldVerdict::Revoked]);
+fn a_handler_without_a_lease_keeps_its_slot_until_it_finishes() {
+    let mut session = Fixture::open();
+    let started = session.assign(&["a"]);
+    session.reconnect(&[HeldVerdict::Revoked]);
     assert!(started[0].is_cancelled());
-    assert_eq!(desk.state.counts(), (1, 3, 0));
-    desk.finish(&started[0]);
-    assert_eq!(desk.state.counts(), (0, 3, 0));
-    desk.pass(1);
-    assert!(desk.reported().is_empty());
-    assert!(desk.state.held.is_empty() && desk.state.by_lease.is_empty());
+    assert_eq!(session.state.counts(), (1, 3, 0));
+    session.finish(&started[0]);
+    assert_eq!(session.state.counts(), (0, 3, 0));
+    session.advance(1);
+    assert!(session.reported_jobs().is_empty());
+    assert!(session.state.held.is_empty() && session.state.by_lease.is_empty());
 }
 
 #[test]
-fn one_worker_may_hold_two_leases_of_one_job() {
-    let mut desk = Desk::open();
-    let first = desk.assign(&["a"]);
-    desk.reconnect(&[HeldVerdict::Revoked]);
-    desk.assign_seq += 1;
+fn a_worker_can_hold_two_leases_of_one_job() {
+    let mut session = Fixture::open();
+    let first = session.assign(&["a"]);
+    session.reconnect(&[HeldVerdict::Revoked]);
+    session.assign_seq += 1;
     let mut item = assignment("a");
-    item.lease.as_mut().expect("is set").epoch = 2;
-    let assign = Assign { assign_seq: desk.assign_seq, items: vec![item] };
-    let second = desk.down(Down::Assign(assign));
+    item.lease.as_mut().expect("a lease").epoch = 2;
+    let assign = Assign { assign_seq: session.assign_seq, items: vec![item] };
+    let second = session.receive(ResponseFrame::Assign(assign));
     assert_eq!(second.len(), 1);
-    desk.finish(&first[0]);
-    desk.finish(&second[0]);
-    desk.pass(1);
-    assert_eq!(desk.reported(), ["a"]);
+    session.finish(&first[0]);
+    session.finish(&second[0]);
+    session.advance(1);
+    assert_eq!(session.reported_jobs(), ["a"]);
 }
 
 #[test]
-fn timers_of_ended_attempts_do_not_pile_up() {
-    let mut desk = Desk::open();
+fn timers_of_finished_attempts_are_removed() {
+    let mut session = Fixture::open();
     for n in 0..100 {
         let mut item = assignment(&format!("j{n}"));
         item.run_timeout = Some(prost_types::Duration { seconds: 3600, nanos: 0 });
-        desk.assign_seq += 1;
-        let assign = Assign { assign_seq: desk.assign_seq, items: vec![item] };
-        let started = desk.down(Down::Assign(assign));
-        desk.finish(&started[0]);
-        desk.ack(&format!("j{n}"), Verdict::Recorded);
-        desk.pass(1);
-        desk.up();
+        session.assign_seq += 1;
+        let assign = Assign { assign_seq: session.assign_seq, items: vec![item] };
+        let started = session.receive(ResponseFrame::Assign(assign));
+        session.finish(&started[0]);
+        session.ack(&format!("j{n}"), Verdict::Recorded);
+        session.advance(1);
+        session.sent_frames();
     }
-    assert!(desk.state.held.is_empty());
-    assert_eq!(desk.state.next_wake(false), Some(desk.now + Duration::from_millis(4999)));
+    assert!(session.state.held.is_empty());
+    assert_eq!(session.state.next_wake(false), Some(session.now + Duration::from_millis(4999)));
 }
 
 #[test]
-fn a_store_that_stops_committing_stops_the_flow() {
-    let mut desk = Desk::open();
-    desk.state.unacked = 10_000 - 1;
-    let started = desk.assign(&["a", "b"]);
-    desk.finish(&started[0]);
-    desk.pass(1);
-    assert_eq!(desk.state.grantable(), 0);
-    desk.state.unacked = 0;
-    assert_eq!(desk.state.grantable(), 1);
+fn unsettled_reports_limit_the_credit() {
+    let mut session = Fixture::open();
+    session.state.unsettled_reports = 10_000 - 1;
+    let started = session.assign(&["a", "b"]);
+    session.finish(&started[0]);
+    session.advance(1);
+    assert_eq!(session.state.available_slots(), 0);
+    session.state.unsettled_reports = 0;
+    assert_eq!(session.state.available_slots(), 1);
 }
 
 #[test]
-fn a_drain_ends_without_a_stream() {
-    let mut desk = Desk::open();
-    let started = desk.assign(&["a"]);
-    let until = desk.now + Duration::from_secs(30);
-    desk.state.begin_drain(desk.now, until);
-    assert!(matches!(desk.up()[0], Up::Drain(_)));
-    desk.state.disconnected(desk.now);
-    desk.finish(&started[0]);
-    desk.pass(1);
-    assert!(!desk.state.is_drained(), "its report has no verdict yet");
-    desk.reconnect(&[HeldVerdict::AlreadyRecorded]);
-    assert!(!desk.state.is_drained(), "the server may still assign");
-    desk.down(Down::DrainAck(DrainAck { last_assign_seq: 0 }));
-    assert!(desk.state.is_drained());
+fn a_drain_completes_across_a_reconnect() {
+    let mut session = Fixture::open();
+    let started = session.assign(&["a"]);
+    let until = session.now + Duration::from_secs(30);
+    session.state.begin_drain(session.now, until);
+    assert!(matches!(session.sent_frames()[0], RequestFrame::Drain(_)));
+    session.state.disconnected(session.now);
+    session.finish(&started[0]);
+    session.advance(1);
+    assert!(!session.state.is_drained(), "its report has no verdict yet");
+    session.reconnect(&[HeldVerdict::AlreadyRecorded]);
+    assert!(!session.state.is_drained(), "the server may still assign");
+    session.receive(ResponseFrame::DrainAck(DrainAck { last_assign_seq: 0 }));
+    assert!(session.state.is_drained());
 }
 
 #[test]
-fn a_welcome_with_other_verdicts_is_refused() {
-    let mut desk = Desk::open();
-    desk.assign(&["a"]);
-    desk.state.hello(desk.now);
-    assert!(desk.state.welcome(desk.now, &welcome(&[])).is_err());
-}
-
-#[test]
-fn reports_that_nobody_acknowledges_end_the_stream() {
-    let mut desk = Desk::open();
-    let started = desk.assign(&["a", "b"]);
-    desk.finish(&started[0]);
-    desk.pass(1);
-    assert_eq!(desk.reported(), ["a"]);
-    desk.pass(29_999);
-    desk.down(Down::Pong(Pong::default()));
-    assert!(!desk.state.is_ignored(desk.now));
-    desk.pass(1);
-    assert!(desk.state.is_ignored(desk.now));
-    desk.ack("a", Verdict::Recorded);
-    assert!(!desk.state.is_ignored(desk.now));
-    desk.pass(60_000);
-    assert!(!desk.state.is_ignored(desk.now), "nothing waits");
+fn unacknowledged_reports_end_the_stream() {
+    let mut session = Fixture::open();
+    let started = session.assign(&["a", "b"]);
+    session.finish(&started[0]);
+    session.advance(1);
+    assert_eq!(session.reported_jobs(), ["a"]);
+    session.advance(29_999);
+    session.receive(ResponseFrame::Pong(Pong::default()));
+    assert!(!session.state.is_ack_overdue(session.now));
+    session.advance(1);
+    assert!(session.state.is_ack_overdue(session.now));
+    session.ack("a", Verdict::Recorded);
+    assert!(!session.state.is_ack_overdue(session.now));
+    session.advance(60_000);
+    assert!(!session.state.is_ack_overdue(session.now), "no report is unacknowledged");
 }

@@ -1,4 +1,4 @@
-//! The SDK as developers use it, against a real server: typed jobs, the examples, the clock.
+//! The Rust SDK against a real server: typed jobs, the examples, the test clock.
 
 mod examples;
 mod typed;

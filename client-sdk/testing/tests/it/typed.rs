@@ -1,4 +1,4 @@
-//! Typed jobs, end to end.
+//! Typed jobs against a real server.
 
 use std::time::Duration;
 
@@ -25,13 +25,13 @@ impl Job for Divide {
 
 async fn divide(job: JobContext, payload: Divide) -> Result<(u32, String), HandlerError> {
     let quotient = 100_u32.checked_div(payload.by);
-    let quotient =
-        quotient.ok_or_else(|| HandlerError::non_retryable("by nothing").with_code("ZERO"))?;
+    let quotient = quotient
+        .ok_or_else(|| HandlerError::non_retryable("division by zero").with_code("ZERO"))?;
     Ok((quotient, job.labels()["by"].clone()))
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn outputs_and_failures_arrive_typed() {
+async fn results_and_failures_are_typed() {
     let server = TestServer::start().await;
     let _worker = server.start_worker(server.worker().job(divide).schema_of::<Divide>());
     let job = server.client().submit(&Divide { by: 8 }).await.unwrap();
@@ -44,7 +44,7 @@ async fn outputs_and_failures_arrive_typed() {
         }
         other => panic!("{other:?}"),
     }
-    // Another shape under the same kind, as another program might send it.
+    // A payload of another type under the same kind.
     let other = NewJob::new("default", Divide::KIND).json(&"eight").unwrap();
     let id = server.client().enqueue(other).await.unwrap().job.id;
     match server.client().job::<Divide>(id).result().await.unwrap_err() {
@@ -57,7 +57,7 @@ async fn outputs_and_failures_arrive_typed() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn batches_watches_cancels_and_retries() {
+async fn typed_jobs_can_be_batched_watched_cancelled_and_retried() {
     let server = TestServer::start().await;
     let client = server.client();
     let payloads = [1, 2, 4].map(|by| Divide { by });
@@ -87,7 +87,7 @@ async fn batches_watches_cancels_and_retries() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_clock_brings_delays_and_deadlines() {
+async fn advancing_the_clock_makes_delayed_jobs_ready() {
     const DAY: Duration = Duration::from_secs(24 * 3600);
     let server = TestServer::start().await;
     let client = server.client();
@@ -97,7 +97,7 @@ async fn the_clock_brings_delays_and_deadlines() {
     let now = client.submit(&Divide { by: 10 }).await.unwrap();
     assert_eq!(now.result().await.unwrap().0, 10);
     assert_eq!(late.get().await.unwrap().state(), JobState::Scheduled);
-    // The session of the worker survives the jump.
+    // The worker keeps its session.
     server.clock().advance(30 * DAY);
     assert_eq!(late.result().await.unwrap().0, 20);
     assert_eq!(late.get().await.unwrap().crashes, 0);

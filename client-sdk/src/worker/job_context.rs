@@ -1,4 +1,4 @@
-//! What a handler knows about its job and may tell the server while it runs.
+//! The handler's view of its job.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -7,51 +7,52 @@ use bytes::Bytes;
 use serde::de::DeserializeOwned;
 use tokio_util::sync::CancellationToken;
 
-use super::attempt::{Attempt, CheckpointError};
+use super::active_attempt::{ActiveAttempt, CheckpointError};
 use super::clock::wall_clock;
-use super::outcome::{HandlerError, cut};
+use super::outcome::{HandlerError, truncate};
 use super::output::OutputError;
 use crate::proto::jobs::v1::LogLevel;
 
 const MAX_PROGRESS_MESSAGE_BYTES: usize = 4 * 1024;
 
-/// One attempt of a job, as its handler sees it. Clones refer to the same attempt.
+/// The handler's view of one attempt of a job: its input, and what the handler reports while it
+/// runs. Clones refer to the same attempt.
 #[derive(Clone)]
 pub struct JobContext {
-    attempt: Arc<Attempt>,
+    attempt: Arc<ActiveAttempt>,
 }
 
 impl JobContext {
-    pub(crate) fn new(attempt: Arc<Attempt>) -> Self {
+    pub(crate) fn new(attempt: Arc<ActiveAttempt>) -> Self {
         Self { attempt }
     }
 
-    /// UUID of the job.
+    /// The UUID of the job.
     pub fn job_id(&self) -> &str {
         &self.attempt.lease.job_id
     }
 
-    /// Which handler was asked for.
+    /// The kind of the job.
     pub fn kind(&self) -> &str {
         &self.attempt.assignment.kind
     }
 
-    /// From which queue.
+    /// The queue of the job.
     pub fn queue(&self) -> &str {
         &self.attempt.assignment.queue
     }
 
-    /// Rises with each retry of the final job; starts at 1.
+    /// The number of this run. Starts at 1; each retry of the terminal job starts a new run.
     pub fn run(&self) -> u32 {
         self.attempt.lease.run
     }
 
-    /// The attempt of this run; starts at 1.
+    /// The number of this attempt within its run. Starts at 1.
     pub fn attempt(&self) -> u32 {
         self.attempt.lease.attempt
     }
 
-    /// Attempts in all that this run may have.
+    /// The limit of attempts per run.
     pub fn max_attempts(&self) -> u32 {
         self.attempt.assignment.max_attempts
     }
@@ -61,15 +62,15 @@ impl JobContext {
         &self.attempt.assignment.payload
     }
 
-    /// Media type of the payload.
+    /// The media type of the payload.
     pub fn content_type(&self) -> &str {
         &self.attempt.assignment.content_type
     }
 
-    /// The input as JSON; an empty payload reads as `null`.
+    /// The input, deserialized from JSON. An empty payload is `null`.
     ///
     /// # Errors
-    /// Not retryable, code `BAD_PAYLOAD`: the same payload fails each time.
+    /// An error that is not retryable, with code `BAD_PAYLOAD`: a retry would fail the same way.
     pub fn payload_json<T: DeserializeOwned>(&self) -> Result<T, HandlerError> {
         let bytes: &[u8] = if self.payload().is_empty() { b"null" } else { self.payload() };
         serde_json::from_slice(bytes).map_err(|error| {
@@ -77,83 +78,87 @@ impl JobContext {
         })
     }
 
-    /// Name of the worker process.
+    /// The name of the worker process.
     pub fn instance(&self) -> &str {
         &self.attempt.instance
     }
 
-    /// As enqueued.
+    /// The labels of the job.
     pub fn labels(&self) -> &BTreeMap<String, String> {
         &self.attempt.assignment.labels
     }
 
-    /// What an attempt before left for this one. Empty: nothing.
+    /// The last checkpoint of an earlier attempt. Empty when there is none.
     pub fn last_checkpoint(&self) -> &Bytes {
         &self.attempt.assignment.checkpoint
     }
 
-    /// W3C traceparent of the caller that enqueued it. Empty: none.
+    /// The W3C traceparent of the caller that enqueued the job. Empty when there is none.
     pub fn traceparent(&self) -> &str {
         &self.attempt.assignment.traceparent
     }
 
-    /// Names this right to run: `job/run/attempt/epoch`. A store that keeps the highest fence it
-    /// has seen of a job can refuse the writes of an attempt that was declared lost.
+    /// The fencing token of this attempt's lease: `job/run/attempt/epoch`. The epoch increases with
+    /// each lease of the job. A database that stores the highest epoch per job can reject writes of
+    /// an attempt that has lost its lease.
     pub fn fencing_token(&self) -> String {
         let lease = &self.attempt.lease;
         format!("{}/{}/{}/{}", lease.job_id, lease.run, lease.attempt, lease.epoch)
     }
 
-    /// Tells how far the job has come, in the handler's own unit; `total` 0: not known. Cheap:
-    /// only the newest is kept, and at most 10 a second are sent. `message` is cut at 4 KiB.
+    /// Reports progress in a unit of the handler's choice; `total` 0 means unknown. Cheap: only the
+    /// latest report is kept, and at most 10 per second are sent. `message` is truncated to 4 KiB.
     pub fn progress(&self, done: u64, total: u64, message: impl Into<String>) {
-        let message = cut(message.into(), MAX_PROGRESS_MESSAGE_BYTES);
+        let message = truncate(message.into(), MAX_PROGRESS_MESSAGE_BYTES);
         self.attempt.progress(done, total, message);
     }
 
-    /// Logs a line for the job. Never waits: when over 1000 lines are not yet sent, the oldest
-    /// of them are dropped. Lines over 64 KiB are split.
+    /// Logs a line for the job. Never waits: when more than 1000 lines are unsent, the oldest are
+    /// dropped. Lines over 64 KiB are split.
     pub fn log(&self, level: LogLevel, text: impl AsRef<str>) {
         self.attempt.log(wall_clock(), level, text.as_ref());
     }
 
-    /// Stores state for the next attempt, at most 64 KiB; returns once the server has it.
-    /// A second call before the first one returned takes its place.
+    /// Stores state for the next attempt, at most 64 KiB; returns when the server has stored it. A
+    /// second call before the first has returned replaces it.
+    ///
+    /// # Errors
+    /// [`CheckpointError::Fenced`] when the lease was lost: the handler should stop.
     pub async fn checkpoint(&self, data: impl Into<Bytes>) -> Result<(), CheckpointError> {
         self.attempt.checkpoint(data.into()).await
     }
 
-    /// Hands out bytes before the job ends, behind those of the calls before; returns once the
-    /// server has them. Whoever wants them reads them with [`crate::Client::read_output`], also
-    /// while the job runs. An attempt may hand out 10 MiB, in at most 10,000 calls; the next
-    /// attempt starts anew.
+    /// Appends bytes to the output of this attempt; returns when the server has stored them. Clients
+    /// read them with [`crate::Client::read_output`], also while the job runs. An attempt can write
+    /// 10 MiB, in at most 10,000 calls; the output of the next attempt starts empty.
     ///
     /// # Errors
-    /// [`OutputError::Fenced`] when the lease was lost: the attempt should stop.
+    /// [`OutputError::Fenced`] when the lease was lost: the handler should stop.
     pub async fn write_output(&self, data: impl Into<Bytes>) -> Result<(), OutputError> {
-        self.attempt.output(data.into()).await
+        self.attempt.write_output(data.into()).await
     }
 
-    /// Whether the handler should stop: a cancel, a lost lease, a time-out or the end of a drain.
+    /// Whether the handler should stop: the job was cancelled, the lease was lost, the attempt timed
+    /// out, or the drain timeout has passed.
     pub fn is_cancelled(&self) -> bool {
         self.attempt.is_cancelled()
     }
 
-    /// Resolves when the handler should stop.
+    /// Waits until the handler should stop.
     pub async fn cancelled(&self) {
         self.attempt.cancelled().await;
     }
 
-    /// As [`JobContext::cancelled`], to hand to code that takes a token.
+    /// A token that is cancelled when the handler should stop.
     pub fn cancellation_token(&self) -> CancellationToken {
-        self.attempt.token()
+        self.attempt.cancellation_token()
     }
 }
 
 impl std::fmt::Debug for JobContext {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("JobContext")
-            .field("fence", &self.fencing_token())
+            .field("fencing_token", &self.fencing_token())
             .field("kind", &self.kind())
             .finish()
     }

@@ -1,4 +1,4 @@
-//! A scripted JobService: each call that the tests use is handed to the test, which answers it.
+//! A scripted JobService: each call is handed to the test, which responds to it.
 
 use std::net::SocketAddr;
 
@@ -13,9 +13,9 @@ use tokio_stream::wrappers::{ReceiverStream, TcpListenerStream};
 use tonic::metadata::MetadataMap;
 use tonic::{Request, Response, Status};
 
-use crate::peer::PATIENCE;
+use crate::scripted_server::TIMEOUT;
 
-/// A call in the hands of the test.
+/// A call that waits for the response of the test.
 pub(crate) enum Call {
     Enqueue(MetadataMap, Box<EnqueueRequest>, oneshot::Sender<Result<EnqueueResponse, Status>>),
     Get(GetRequest, oneshot::Sender<Result<GetResponse, Status>>),
@@ -28,19 +28,19 @@ struct Service {
 }
 
 impl Service {
-    async fn ask<T>(
+    async fn forward<T>(
         &self,
         call: impl FnOnce(oneshot::Sender<Result<T, Status>>) -> Call,
     ) -> Result<Response<T>, Status> {
-        let (answer_tx, answer) = oneshot::channel();
-        let gone = || Status::unavailable("the test is over");
-        self.calls.send(call(answer_tx)).await.map_err(|_| gone())?;
-        answer.await.map_err(|_| gone())?.map(Response::new)
+        let (response_tx, response) = oneshot::channel();
+        let stopped = || Status::unavailable("the test is over");
+        self.calls.send(call(response_tx)).await.map_err(|_| stopped())?;
+        response.await.map_err(|_| stopped())?.map(Response::new)
     }
 }
 
-fn unused<T>() -> Result<Response<T>, Status> {
-    Err(Status::unimplemented("not part of the script"))
+fn not_scripted<T>() -> Result<Response<T>, Status> {
+    Err(Status::unimplemented("not scripted"))
 }
 
 #[tonic::async_trait]
@@ -54,15 +54,15 @@ impl JobService for Service {
         request: Request<EnqueueRequest>,
     ) -> Result<Response<EnqueueResponse>, Status> {
         let (metadata, _, request) = request.into_parts();
-        self.ask(|answer| Call::Enqueue(metadata, Box::new(request), answer)).await
+        self.forward(|response| Call::Enqueue(metadata, Box::new(request), response)).await
     }
 
     async fn get(&self, request: Request<GetRequest>) -> Result<Response<GetResponse>, Status> {
-        self.ask(|answer| Call::Get(request.into_inner(), answer)).await
+        self.forward(|response| Call::Get(request.into_inner(), response)).await
     }
 
     async fn list(&self, request: Request<ListRequest>) -> Result<Response<ListResponse>, Status> {
-        self.ask(|answer| Call::List(request.into_inner(), answer)).await
+        self.forward(|response| Call::List(request.into_inner(), response)).await
     }
 
     async fn watch(
@@ -79,85 +79,85 @@ impl JobService for Service {
         &self,
         _: Request<EnqueueBatchRequest>,
     ) -> Result<Response<EnqueueBatchResponse>, Status> {
-        unused()
+        not_scripted()
     }
 
     async fn batch_get(
         &self,
         _: Request<BatchGetRequest>,
     ) -> Result<Response<BatchGetResponse>, Status> {
-        unused()
+        not_scripted()
     }
 
     async fn list_attempts(
         &self,
         _: Request<ListAttemptsRequest>,
     ) -> Result<Response<ListAttemptsResponse>, Status> {
-        unused()
+        not_scripted()
     }
 
     async fn counts(&self, _: Request<CountsRequest>) -> Result<Response<CountsResponse>, Status> {
-        unused()
+        not_scripted()
     }
 
     async fn cancel(&self, _: Request<CancelRequest>) -> Result<Response<CancelResponse>, Status> {
-        unused()
+        not_scripted()
     }
 
     async fn retry(&self, _: Request<RetryRequest>) -> Result<Response<RetryResponse>, Status> {
-        unused()
+        not_scripted()
     }
 
     async fn update(&self, _: Request<UpdateRequest>) -> Result<Response<UpdateResponse>, Status> {
-        unused()
+        not_scripted()
     }
 
     async fn run_now(&self, _: Request<RunNowRequest>) -> Result<Response<RunNowResponse>, Status> {
-        unused()
+        not_scripted()
     }
 
     async fn bulk(&self, _: Request<BulkRequest>) -> Result<Response<BulkResponse>, Status> {
-        unused()
+        not_scripted()
     }
 
     async fn delete(&self, _: Request<DeleteRequest>) -> Result<Response<DeleteResponse>, Status> {
-        unused()
+        not_scripted()
     }
 
     async fn read_logs(
         &self,
         _: Request<ReadLogsRequest>,
     ) -> Result<Response<Self::ReadLogsStream>, Status> {
-        unused()
+        not_scripted()
     }
 
     async fn read_output(
         &self,
         _: Request<ReadOutputRequest>,
     ) -> Result<Response<Self::ReadOutputStream>, Status> {
-        unused()
+        not_scripted()
     }
 }
 
-/// A listening peer and a client of it.
-pub(crate) struct JobPeer {
+/// A running server and a client of it.
+pub(crate) struct ScriptedJobService {
     pub(crate) client: Client,
     calls: mpsc::Receiver<Call>,
-    server: JoinHandle<()>,
+    task: JoinHandle<()>,
 }
 
-impl Drop for JobPeer {
+impl Drop for ScriptedJobService {
     fn drop(&mut self) {
-        self.server.abort();
+        self.task.abort();
     }
 }
 
-impl JobPeer {
-    pub(crate) async fn listen() -> Self {
+impl ScriptedJobService {
+    pub(crate) async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address: SocketAddr = listener.local_addr().unwrap();
         let (calls_tx, calls) = mpsc::channel(16);
-        let server = tokio::spawn(async move {
+        let task = tokio::spawn(async move {
             tonic::transport::Server::builder()
                 .add_service(JobServiceServer::new(Service { calls: calls_tx }))
                 .serve_with_incoming(TcpListenerStream::new(listener))
@@ -165,17 +165,17 @@ impl JobPeer {
                 .unwrap();
         });
         let client = Client::connect(address.to_string()).await.unwrap();
-        Self { client, calls, server }
+        Self { client, calls, task }
     }
 
-    pub(crate) async fn call(&mut self) -> Call {
-        timeout(PATIENCE, self.calls.recv()).await.expect("no call came").unwrap()
+    pub(crate) async fn next_call(&mut self) -> Call {
+        timeout(TIMEOUT, self.calls.recv()).await.expect("no call was received").unwrap()
     }
 
-    pub(crate) async fn watch(
+    pub(crate) async fn next_watch(
         &mut self,
     ) -> (WatchRequest, mpsc::Sender<Result<WatchResponse, Status>>) {
-        match self.call().await {
+        match self.next_call().await {
             Call::Watch(request, frames) => (request, frames),
             _ => panic!("expected Watch"),
         }

@@ -1,31 +1,32 @@
-//! Which of the watched jobs still run: tells the end of a watch from a broken stream.
+//! Tracks which watched jobs are not terminal, to tell a finished watch from a lost stream.
 
 use std::collections::BTreeMap;
 
 use super::{WatchEvent, is_terminal, watch_request};
 
-/// The jobs of a watch by ids. A watch by filter follows no fixed set and is never complete.
-pub(super) struct Followed {
-    open: Option<BTreeMap<String, bool>>,
+/// Whether each job of a watch by ids is open (not terminal). A watch by filter has no fixed set of
+/// jobs and never finishes.
+pub(super) struct OpenJobs {
+    is_open: Option<BTreeMap<String, bool>>,
 }
 
-impl Followed {
+impl OpenJobs {
     pub(super) fn new(selector: Option<&watch_request::Selector>) -> Self {
-        let open = match selector {
+        let is_open = match selector {
             Some(watch_request::Selector::Jobs(jobs)) => {
                 Some(jobs.ids.iter().map(|id| (id.clone(), true)).collect())
             }
             _ => None,
         };
-        Self { open }
+        Self { is_open }
     }
 
-    /// Whether every watched job was seen final (or is unknown to the server).
-    pub(super) fn all_final(&self) -> bool {
-        self.open.as_ref().is_some_and(|open| open.values().all(|open| !open))
+    /// Whether every watched job is terminal or unknown to the server.
+    pub(super) fn all_terminal(&self) -> bool {
+        self.is_open.as_ref().is_some_and(|jobs| jobs.values().all(|is_open| !is_open))
     }
 
-    pub(super) fn see(&mut self, event: &WatchEvent) {
+    pub(super) fn apply(&mut self, event: &WatchEvent) {
         match event {
             WatchEvent::Snapshot(snapshot) => {
                 for job in &snapshot.jobs {
@@ -37,7 +38,7 @@ impl Followed {
             }
             WatchEvent::Change(change) => {
                 if let Some(job) = &change.job {
-                    // A retry of a final job opens it again.
+                    // A retry reopens a terminal job.
                     self.set(&job.id, !is_terminal(job.state()));
                 }
             }
@@ -46,7 +47,7 @@ impl Followed {
     }
 
     fn set(&mut self, id: &str, is_open: bool) {
-        if let Some(entry) = self.open.as_mut().and_then(|open| open.get_mut(id)) {
+        if let Some(entry) = self.is_open.as_mut().and_then(|jobs| jobs.get_mut(id)) {
             *entry = is_open;
         }
     }
@@ -54,7 +55,7 @@ impl Followed {
 
 #[cfg(test)]
 mod tests {
-    //! Complete, reopened and endless watches.
+    //! Finished, reopened and endless watches.
 
     use super::*;
     use crate::proto::jobs::v1::{Job, JobChange, JobIds, JobState, WatchSnapshot};
@@ -63,34 +64,33 @@ mod tests {
         Job { id: id.to_owned(), state: state.into(), ..Job::default() }
     }
 
-    fn by_ids(ids: &[&str]) -> Followed {
+    fn by_ids(ids: &[&str]) -> OpenJobs {
         let ids = ids.iter().map(|id| (*id).to_owned()).collect();
-        Followed::new(Some(&watch_request::Selector::Jobs(JobIds { ids })))
+        OpenJobs::new(Some(&watch_request::Selector::Jobs(JobIds { ids })))
     }
 
     #[test]
-    fn complete_when_all_are_final_or_unknown() {
-        let mut followed = by_ids(&["a", "b", "c"]);
-        followed.see(&WatchEvent::Snapshot(WatchSnapshot {
+    fn a_watch_by_ids_finishes_when_all_jobs_are_terminal_or_unknown() {
+        let mut jobs = by_ids(&["a", "b", "c"]);
+        jobs.apply(&WatchEvent::Snapshot(WatchSnapshot {
             jobs: vec![job("a", JobState::Succeeded), job("b", JobState::Running)],
             unknown_ids: vec!["c".to_owned()],
             ..WatchSnapshot::default()
         }));
-        assert!(!followed.all_final());
+        assert!(!jobs.all_terminal());
         let change = JobChange { job: Some(job("b", JobState::Failed)) };
-        followed.see(&WatchEvent::Change(change));
-        assert!(followed.all_final());
+        jobs.apply(&WatchEvent::Change(change));
+        assert!(jobs.all_terminal());
         let change = JobChange { job: Some(job("a", JobState::Ready)) };
-        followed.see(&WatchEvent::Change(change));
-        assert!(!followed.all_final());
+        jobs.apply(&WatchEvent::Change(change));
+        assert!(!jobs.all_terminal());
     }
 
     #[test]
-    fn a_filter_is_never_complete() {
-        let mut followed =
-            Followed::new(Some(&watch_request::Selector::Filter(Default::default())));
+    fn a_watch_by_filter_never_finishes() {
+        let mut jobs = OpenJobs::new(Some(&watch_request::Selector::Filter(Default::default())));
         let change = JobChange { job: Some(job("a", JobState::Succeeded)) };
-        followed.see(&WatchEvent::Change(change));
-        assert!(!followed.all_final());
+        jobs.apply(&WatchEvent::Change(change));
+        assert!(!jobs.all_terminal());
     }
 }

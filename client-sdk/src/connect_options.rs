@@ -1,4 +1,5 @@
-//! What a caller needs beside an address: its key, and whom it trusts to be the server.
+//! How to connect: the API key that calls carry, the trusted certificate authorities and the
+//! client certificate.
 
 use std::path::{Path, PathBuf};
 
@@ -10,33 +11,34 @@ use tonic::{Request, Status};
 
 use crate::Error;
 
-/// The environment variable with a key, or `@` and the path of a file that holds one.
+/// The environment variable that holds an API key, or `@` and the path of a file with one.
 pub const CREDENTIAL_ENV: &str = "SENTINEL_CREDENTIAL";
 
-/// The environment variable with the path of the certificate that servers are checked against.
+/// The environment variable that holds the path of the CA certificate for checking servers.
 pub const CA_ENV: &str = "SENTINEL_CA";
 
-/// The environment variable with the path of the caller's own certificate.
+/// The environment variable that holds the path of the client certificate.
 pub const CLIENT_CERT_ENV: &str = "SENTINEL_CLIENT_CERT";
 
-/// The environment variable with the path of its private key.
+/// The environment variable that holds the path of the client certificate's private key.
 pub const CLIENT_KEY_ENV: &str = "SENTINEL_CLIENT_KEY";
 
-/// Where `sentinel dev` leaves a key for programs that run in the same directory.
+/// The path where `sentinel dev` stores an API key for programs that run in the same directory.
 pub const DEV_TOKEN_PATH: &str = ".sentinel/dev-token";
 
-/// A connection that carries the key of its caller, if it has one.
+/// A channel that adds the API key to every call, if there is one.
 pub type AuthenticatedChannel = InterceptedService<Channel, BearerAuth>;
 
-/// A key, and whom to trust. The default has no key and trusts the roots of the system.
+/// The credential and the TLS settings of a connection. The default has no API key and trusts the
+/// system's certificate authorities.
 #[derive(Clone, Debug, Default)]
 pub struct ConnectOptions {
-    bearer: BearerAuth,
+    auth: BearerAuth,
     ca: Option<Certificate>,
     identity: Option<Identity>,
 }
 
-/// Puts `authorization: Bearer <key>` on every call.
+/// An interceptor that adds `authorization: Bearer <key>` to every call.
 #[derive(Clone, Debug, Default)]
 pub struct BearerAuth(Option<MetadataValue<Ascii>>);
 
@@ -50,46 +52,47 @@ impl Interceptor for BearerAuth {
 }
 
 impl ConnectOptions {
-    /// With a key, `snt_...`. It is not shown by `Debug`.
+    /// Sets the API key, `snt_...`. `Debug` does not show it.
     ///
     /// # Errors
-    /// [`Error::InvalidArgument`] when it can not be sent.
+    /// [`Error::InvalidArgument`] when the key contains characters that a header can not hold.
     pub fn with_credential(mut self, key: &str) -> Result<Self, Error> {
         let invalid = |_| Error::InvalidArgument {
             field: "credential",
-            reason: "expected the text of a key, snt_...".to_owned(),
+            reason: "expected the text of an API key, snt_...".to_owned(),
         };
         let mut value =
             MetadataValue::try_from(format!("Bearer {}", key.trim())).map_err(invalid)?;
         value.set_sensitive(true);
-        self.bearer = BearerAuth(Some(value));
+        self.auth = BearerAuth(Some(value));
         Ok(self)
     }
 
-    /// Trusts servers whose certificate comes from this one alone, in PEM.
+    /// Trusts only servers whose certificate is signed by this CA, in PEM.
     pub fn with_ca(mut self, pem: impl AsRef<[u8]>) -> Self {
         self.ca = Some(Certificate::from_pem(pem));
         self
     }
 
-    /// Shows a certificate of its own, for servers that ask clients for one: both in PEM.
+    /// Sets the client certificate and its private key for mutual TLS, both in PEM.
     pub fn with_certificate(mut self, cert: impl AsRef<[u8]>, key: impl AsRef<[u8]>) -> Self {
         self.identity = Some(Identity::from_pem(cert, key));
         self
     }
 
-    /// The same from files, for a program that was told of both or of none.
+    /// Reads the client certificate and its private key from files. Either both paths are given or
+    /// neither.
     ///
     /// # Errors
-    /// [`Error::InvalidArgument`] when one is missing or can not be read.
+    /// [`Error::InvalidArgument`] when one path is missing or a file can not be read.
     pub fn with_certificate_files(
         self,
         cert: Option<&Path>,
         key: Option<&Path>,
     ) -> Result<Self, Error> {
-        let missing = |field, of| Error::InvalidArgument {
+        let missing = |field, given| Error::InvalidArgument {
             field,
-            reason: format!("is missing: a certificate and its key belong together, {of} is given"),
+            reason: format!("is missing: {given} is set; set both cert and key, or neither"),
         };
         match (cert, key) {
             (None, None) => Ok(self),
@@ -101,54 +104,55 @@ impl ConnectOptions {
         }
     }
 
-    /// For a program that was told a key (or `@` and a path) and a path, each perhaps. Without
-    /// a key, that of a `sentinel dev` which runs in this directory and listens at `server`.
+    /// Options from settings: an API key, or `@` and the path of a file with one, and the path of
+    /// a CA certificate. Without a key, uses the one that a `sentinel dev` at `server` stored in
+    /// the current directory, if any.
     ///
     /// # Errors
-    /// [`Error::InvalidArgument`] when a file can not be read or holds no key.
+    /// [`Error::InvalidArgument`] when a file can not be read or contains no key.
     pub fn resolve(server: &str, key: Option<&str>, ca: Option<&Path>) -> Result<Self, Error> {
-        let mut access = Self::default();
+        let mut options = Self::default();
         if let Some(path) = ca {
-            access = access.with_ca(read("ca", path)?);
+            options = options.with_ca(read("ca", path)?);
         }
         match key.filter(|key| !key.is_empty()) {
             None => match dev_token(server) {
-                Some(key) => access.with_credential(&key),
-                None => Ok(access),
+                Some(key) => options.with_credential(&key),
+                None => Ok(options),
             },
             Some(key) => match key.strip_prefix('@') {
-                Some(path) => access.with_credential(&read("credential", Path::new(path))?),
-                None => access.with_credential(key),
+                Some(path) => options.with_credential(&read("credential", Path::new(path))?),
+                None => options.with_credential(key),
             },
         }
     }
 
-    /// As [`ConnectOptions::resolve`], from the environment: [`CREDENTIAL_ENV`], [`CA_ENV`], [`CLIENT_CERT_ENV`] and
-    /// [`CLIENT_KEY_ENV`].
+    /// As [`ConnectOptions::resolve`], from the environment variables [`CREDENTIAL_ENV`],
+    /// [`CA_ENV`], [`CLIENT_CERT_ENV`] and [`CLIENT_KEY_ENV`].
     ///
     /// # Errors
-    /// As for [`ConnectOptions::resolve`].
+    /// As [`ConnectOptions::resolve`].
     pub fn from_env(server: &str) -> Result<Self, Error> {
         let key = std::env::var(CREDENTIAL_ENV).ok();
         let path = |name| std::env::var_os(name).map(PathBuf::from);
-        let (ca, cert, own_key) = (path(CA_ENV), path(CLIENT_CERT_ENV), path(CLIENT_KEY_ENV));
+        let (ca, cert, private_key) = (path(CA_ENV), path(CLIENT_CERT_ENV), path(CLIENT_KEY_ENV));
         Self::resolve(server, key.as_deref(), ca.as_deref())?
-            .with_certificate_files(cert.as_deref(), own_key.as_deref())
+            .with_certificate_files(cert.as_deref(), private_key.as_deref())
     }
 
-    /// Connects now, for clients of services that [`crate::Client`] does not know.
+    /// Connects now. For clients of gRPC services that [`crate::Client`] does not cover.
     ///
     /// # Errors
-    /// [`Error::Transport`] when nobody answers there.
+    /// [`Error::Transport`] when no server is reachable at `endpoint`.
     pub async fn connect(&self, endpoint: impl AsRef<str>) -> Result<AuthenticatedChannel, Error> {
-        Ok(self.over(crate::endpoint::parse(endpoint.as_ref(), self)?.connect().await?))
+        Ok(self.authenticate(crate::endpoint::parse(endpoint.as_ref(), self)?.connect().await?))
     }
 
-    /// A connection that is made when it is first used and again when it is lost. It carries no
-    /// key: for programs that pass on those of others.
+    /// A channel that connects on first use and reconnects when the connection is lost. It adds no
+    /// API key: for proxies that forward the keys of their callers.
     ///
     /// # Errors
-    /// [`Error::InvalidEndpoint`] when it can not be read.
+    /// [`Error::InvalidEndpoint`] when `endpoint` is not a valid address.
     pub fn lazy_channel(&self, endpoint: impl AsRef<str>) -> Result<Channel, Error> {
         Ok(crate::endpoint::parse(endpoint.as_ref(), self)?.connect_lazy())
     }
@@ -164,26 +168,29 @@ impl ConnectOptions {
         }
     }
 
-    pub(crate) fn over(&self, channel: Channel) -> AuthenticatedChannel {
-        InterceptedService::new(channel, self.bearer.clone())
+    pub(crate) fn authenticate(&self, channel: Channel) -> AuthenticatedChannel {
+        InterceptedService::new(channel, self.auth.clone())
     }
 }
 
 fn read(field: &'static str, path: &Path) -> Result<String, Error> {
     std::fs::read_to_string(path).map_err(|error| Error::InvalidArgument {
         field,
-        reason: format!("read {}: {error}", path.display()),
+        reason: format!("can not read {}: {error}", path.display()),
     })
 }
 
-/// The address that the file was written for comes first: a key goes nowhere else.
+/// The API key in the dev token file, only when the file was written for `server`: the key must
+/// not be sent to any other address.
 fn dev_token(server: &str) -> Option<String> {
     let text = std::fs::read_to_string(DEV_TOKEN_PATH).ok()?;
     let (address, key) = text.trim_end().split_once('\n')?;
-    let asked = server.trim().trim_end_matches('/');
-    let asked =
-        asked.strip_prefix("http://").or_else(|| asked.strip_prefix("https://")).unwrap_or(asked);
-    (asked == address).then(|| key.trim().to_owned())
+    let server = server.trim().trim_end_matches('/');
+    let server = server
+        .strip_prefix("http://")
+        .or_else(|| server.strip_prefix("https://"))
+        .unwrap_or(server);
+    (server == address).then(|| key.trim().to_owned())
 }
 
 #[cfg(test)]
