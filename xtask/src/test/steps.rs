@@ -43,7 +43,7 @@ pub(super) const STEPS: &[Step] = &[
     compiles("build", "the tests, and the programs that they start, compile", build),
     step("node", "the Node SDK builds from its lock file, and its own tests", 10, node),
     step("python", "the Python SDK builds as a wheel, and its own tests", 10, python),
-    step("panel", "the panel's types, its own tests, its build and the size of it", 10, run_panel),
+    step("panel", "the panel: linter, types, unit tests, build and its size", 10, run_panel),
     step("unit", "tests inside the crates", 20, unit),
     step(
         "integration",
@@ -187,8 +187,13 @@ fn python(context: &Context, step: &Step) -> Outcome {
 fn run_panel(context: &Context, step: &Step) -> Outcome {
     PANEL.ensure_modules(&context.root)?;
     panel::ensure_built(&context.root)?;
+    let mut count =
+        check(context, step, &mut PANEL.npm(&context.root, &["run", "--silent", "lint"]))?;
+    if count.failed > 0 {
+        return Ok(count);
+    }
     let types = PANEL.npm(&context.root, &["run", "--silent", "check"]);
-    let mut count = chain(context, step, types, PANEL.npm(&context.root, &["--silent", "test"]))?;
+    count += &chain(context, step, types, PANEL.npm(&context.root, &["--silent", "test"]))?;
     if count.failed == 0 {
         count +=
             &check(context, step, &mut PANEL.npm(&context.root, &["run", "--silent", "size"]))?;

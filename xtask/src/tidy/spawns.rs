@@ -9,11 +9,14 @@ use super::{
 /// Files that may spawn, each with its reason.
 const ALLOWED: &[(&str, &str)] = &[
     ("client-sdk/conformance/src/main.rs", "one scenario at a time, joined at once"),
-    ("client-sdk/conformance/src/peer.rs", "the listener of a peer; aborted with it"),
+    (
+        "client-sdk/conformance/src/scripted_server.rs",
+        "the listener of a scripted server; aborted with it",
+    ),
     ("client-sdk/conformance/src/runtime.rs", "reads the frames of a worker; ends with the worker"),
     ("client-sdk/src/client/ingest.rs", "the stream of a producer; aborted with its handle"),
     (
-        "client-sdk/src/worker/execute.rs",
+        "client-sdk/src/worker/executor.rs",
         "one task per attempt; reports its end when it is dropped",
     ),
     ("client-sdk/src/worker/session.rs", "closes an abandoned stream, within a time limit"),
