@@ -10,6 +10,7 @@ mod links;
 mod lints;
 mod names;
 mod prose;
+mod references;
 mod sizes;
 mod sleeps;
 mod source;
@@ -77,7 +78,7 @@ pub(crate) fn problems(root: &Path) -> Result<Vec<Problem>> {
     found.extend(lints::check(&tree, &packages));
     found.extend(weight::check());
     found.extend(words::check_subjects());
-    let sources: [fn(&Tree) -> Vec<Problem>; 11] = [
+    let sources: [fn(&Tree) -> Vec<Problem>; 12] = [
         sizes::check,
         commented::check,
         cycles::check,
@@ -86,6 +87,7 @@ pub(crate) fn problems(root: &Path) -> Result<Vec<Problem>> {
         links::check,
         names::check,
         prose::check,
+        references::check,
         sleeps::check,
         spawns::check,
         words::check,
