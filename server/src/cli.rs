@@ -1,27 +1,31 @@
-//! The command line: the server's two modes, and the client verbs on the SDK.
+//! The command line: the server modes, maintenance of the stores, and the client commands.
 
 mod audit;
 mod backup;
+mod confirm;
 mod connection;
-pub(crate) mod demo;
+mod demo;
+mod dev;
 mod doctor;
-mod failure;
+mod error;
 #[cfg(test)]
 mod fuzz;
+mod import;
 mod job;
 mod json;
 mod key;
 mod kind;
-mod look;
 mod migrate;
-mod moving;
-mod out;
+mod output;
+mod parse;
+mod progress_bar;
 mod queue;
 mod rebuild;
 mod serve;
+mod settings;
+mod state_style;
 mod table;
 mod text;
-mod value;
 mod worker;
 
 #[cfg(test)]
@@ -33,126 +37,122 @@ use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::config::{Flags, Mode};
 
-/// Shown under every help that has client verbs.
+/// Shown below the help of every command, except for `serve` and `dev`.
 const EXIT_CODES: &str = "\
 Exit codes:
-  0  done
-  1  a watched job ended FAILED, CANCELLED or EXPIRED; a line of a file was refused
-  2  a flag or a value is wrong
-  3  there is no such job, queue, worker or kind
-  4  the server can not be reached or has too much to do
-  5  the state of the job, queue or directory, or the key, does not allow it; doctor: something is bad
-  6  anything else";
+  0  success
+  1  a watched job finished FAILED, CANCELLED or EXPIRED; or the server refused lines of a file
+  2  a flag, a setting or an input is invalid
+  3  the job, queue, kind, worker or API key does not exist
+  4  the server or the database is unreachable or overloaded
+  5  refused: the state of the job, queue or directory, or the role of the API key, does not
+     allow it; for doctor: a check found an error
+  6  any other failure";
 
 const EXAMPLES: &str = "\
 Examples:
-  sentinel dev                                         a server and a worker on this machine
+  sentinel dev                                         run a server and a worker on this machine
   sentinel job enqueue demo.sleep --payload '{\"ms\":2000}' --watch
   sentinel job list --state failed
   sentinel job watch --queue default
-  sentinel serve --config /etc/sentinel.toml --print-config";
+  sentinel serve --config /etc/sentinel.toml --print-config
 
-/// Runs jobs: a server that keeps them, and the verbs to enqueue, watch and cancel them.
+Every command has examples: sentinel COMMAND --help";
+
+/// Run a Sentinel server, look after its data, and enqueue, watch and cancel jobs.
 #[derive(Debug, Parser)]
 #[command(name = "sentinel", version, arg_required_else_help = true)]
 #[command(after_help = format!("{EXAMPLES}\n\n{EXIT_CODES}"))]
 struct Cli {
     #[command(subcommand)]
-    verb: Verb,
+    command: Command,
 }
 
 #[derive(Debug, Subcommand)]
-enum Verb {
+enum Command {
     /// Run a server for production.
     #[command(after_help = serve::SERVE_EXAMPLES)]
     Serve(Flags),
-    /// Run a server and a worker on this machine, without any set-up.
+    /// Run a server with a demo worker on this machine, for development. Needs no setup.
     #[command(after_help = serve::DEV_EXAMPLES)]
     Dev(Flags),
-    /// Enqueue, look up, watch, cancel and retry jobs.
+    /// Enqueue, show, watch, cancel, retry and delete jobs.
     #[command(after_help = format!("{}\n\n{EXIT_CODES}", job::EXAMPLES))]
-    Job(job::JobCommand),
-    /// Declare and look up queues.
+    Job(job::JobArgs),
+    /// Create, change, pause, drain and list queues.
     #[command(after_help = format!("{}\n\n{EXIT_CODES}", queue::EXAMPLES))]
-    Queue(queue::QueueCommand),
-    /// Look at the kinds of jobs that workers have handlers for.
+    Queue(queue::QueueArgs),
+    /// List the kinds of jobs that workers have handlers for, and show their payload schemas.
     #[command(after_help = format!("{}\n\n{EXIT_CODES}", kind::EXAMPLES))]
-    Kind(kind::KindCommand),
-    /// Look at the workers of all servers, and take one out of service.
+    Kind(kind::KindArgs),
+    /// List the workers of the whole cluster, and drain a worker before it is stopped.
     #[command(after_help = format!("{}\n\n{EXIT_CODES}", worker::EXAMPLES))]
-    Worker(worker::WorkerCommand),
-    /// Make, list and revoke keys: who may call.
+    Worker(worker::WorkerArgs),
+    /// Create, list and revoke API keys.
     #[command(after_help = format!("{}\n\n{EXIT_CODES}", key::EXAMPLES))]
-    Key(key::KeyCommand),
-    /// Look at what people did.
+    Key(key::KeyArgs),
+    /// List the audit log: who called which administrative method, from where and with what result.
     #[command(after_help = format!("{}\n\n{EXIT_CODES}", audit::EXAMPLES))]
-    Audit(audit::AuditCommand),
-    /// Copy the data of a server, which may be running, to another directory.
+    Audit(audit::AuditArgs),
+    /// Back up a data directory. The server may keep running.
     #[command(after_help = format!("{}\n\n{EXIT_CODES}", backup::BACKUP_EXAMPLES))]
-    Backup(backup::Backup),
-    /// Put a backup into an empty data directory, before a server is started on it.
+    Backup(backup::BackupArgs),
+    /// Restore a backup into an empty data directory. Run it before a server starts there.
     #[command(after_help = format!("{}\n\n{EXIT_CODES}", backup::RESTORE_EXAMPLES))]
-    Restore(backup::Restore),
-    /// Make the store in Redis anew from the ledger, after Redis lost what it acknowledged.
+    Restore(backup::RestoreArgs),
+    /// Rebuild the store in Redis from the ledger, after Redis lost acknowledged data.
     #[command(after_help = format!("{}\n\n{EXIT_CODES}", rebuild::EXAMPLES))]
-    Rebuild(rebuild::Command),
-    /// Carry the data of a server on one machine over to Redis and a database.
-    #[command(after_help = format!("{}\n\n{EXIT_CODES}", moving::EXAMPLES))]
-    Move(moving::Command),
-    /// Look at a server and its stores, and say what is wrong.
+    Rebuild(rebuild::RebuildArgs),
+    /// Import a data directory into Redis and a database, to run several servers.
+    #[command(after_help = format!("{}\n\n{EXIT_CODES}", import::EXAMPLES))]
+    Import(import::ImportArgs),
+    /// Check a server and its stores, and say how to fix what is wrong. Changes nothing.
     #[command(after_help = format!("{}\n\n{EXIT_CODES}", doctor::EXAMPLES))]
-    Doctor(doctor::Doctor),
-    /// Bring a database that servers share to the format of this version.
+    Doctor(doctor::DoctorArgs),
+    /// Create or upgrade the tables of a shared database.
     #[command(after_help = format!("{}\n\n{EXIT_CODES}", migrate::EXAMPLES))]
-    Migrate(migrate::Migrate),
-    /// Print the completion script of a shell.
+    Migrate(migrate::MigrateArgs),
+    /// Print a shell completion script.
     #[command(
         after_help = "Example:\n  sentinel completion bash > /etc/bash_completion.d/sentinel"
     )]
     Completion {
-        /// For which shell.
+        /// The shell to complete commands in.
         shell: clap_complete::Shell,
     },
 }
 
-/// Runs what the command line says.
+/// Parses the command line and runs its command.
 pub fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
-            // Fails only where nobody reads any more.
+            // Fails only when the output is closed; then there is nobody to report to.
             let _ = error.print();
-            return code(u8::try_from(error.exit_code()).unwrap_or(failure::USAGE));
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(error::INVALID));
         }
     };
-    match cli.verb {
-        Verb::Serve(flags) => serve::run(Mode::Serve, flags),
-        Verb::Dev(flags) => serve::run(Mode::Dev, flags),
-        Verb::Job(command) => job::run(command),
-        Verb::Queue(command) => queue::run(command),
-        Verb::Kind(command) => kind::run(command),
-        Verb::Worker(command) => worker::run(command),
-        Verb::Key(command) => key::run(command),
-        Verb::Audit(command) => audit::run(command),
-        Verb::Backup(command) => backup::take(command),
-        Verb::Restore(command) => backup::restore(command),
-        Verb::Rebuild(command) => rebuild::run(command),
-        Verb::Move(command) => moving::run(command),
-        Verb::Doctor(command) => doctor::run(command),
-        Verb::Migrate(command) => migrate::run(command),
-        Verb::Completion { shell } => complete(shell),
+    match cli.command {
+        Command::Serve(flags) => serve::run(Mode::Serve, flags),
+        Command::Dev(flags) => serve::run(Mode::Dev, flags),
+        Command::Job(args) => job::run(args),
+        Command::Queue(args) => queue::run(args),
+        Command::Kind(args) => kind::run(args),
+        Command::Worker(args) => worker::run(args),
+        Command::Key(args) => key::run(args),
+        Command::Audit(args) => audit::run(args),
+        Command::Backup(args) => backup::create(args),
+        Command::Restore(args) => backup::restore(args),
+        Command::Rebuild(args) => rebuild::run(args),
+        Command::Import(args) => import::run(args),
+        Command::Doctor(args) => doctor::run(args),
+        Command::Migrate(args) => migrate::run(args),
+        Command::Completion { shell } => print_completion(shell),
     }
 }
 
-fn complete(shell: clap_complete::Shell) -> ExitCode {
+fn print_completion(shell: clap_complete::Shell) -> ExitCode {
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut Cli::command(), "sentinel", &mut script);
-    match std::io::Write::write_all(&mut std::io::stdout().lock(), &script) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => out::ended(&error),
-    }
-}
-
-fn code(code: u8) -> ExitCode {
-    ExitCode::from(code)
+    output::print_raw(&script)
 }

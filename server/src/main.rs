@@ -1,4 +1,4 @@
-//! The binary `sentinel`: everything is in the library, so that tests reach it.
+//! The `sentinel` binary. Everything is in the library, so that tests can call it.
 
 use std::process::ExitCode;
 

@@ -1,4 +1,4 @@
-//! Why a backup was not taken or not restored. Each message says what to do.
+//! The errors of backups and restores.
 
 use std::path::{Path, PathBuf};
 
@@ -6,7 +6,9 @@ use sentinel_ledger::LedgerError;
 use sentinel_store::{Position, StoreError};
 use sentinel_store_embedded::OpenError;
 
-/// Why a backup was not taken or not restored.
+use crate::data_dir::OpenDirError;
+
+/// Why a backup was not created or not restored.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum BackupError {
     #[error("{}: {source}", path.display())]
@@ -15,53 +17,66 @@ pub(crate) enum BackupError {
         #[source]
         source: std::io::Error,
     },
-    #[error("{} holds no data of a server: name its data directory with --data-dir", dir.display())]
+    #[error(
+        "{} is not the data directory of a server: name the data directory with --data-dir",
+        dir.display()
+    )]
     NoData { dir: PathBuf },
-    #[error("{} is not empty: name a directory that is empty or not there", dir.display())]
+    #[error("{} is not empty: name a directory that is empty or does not exist", dir.display())]
     NotEmpty { dir: PathBuf },
     #[error(
-        "{} lies within the data directory {}: a backup belongs elsewhere, best on another disk",
-        dest.display(), data.display()
+        "{} is inside of the data directory {}: name a directory outside of it, best on another \
+         disk", dest.display(), data.display()
     )]
-    Within { dest: PathBuf, data: PathBuf },
+    InsideData { dest: PathBuf, data: PathBuf },
     #[error(
-        "{} holds no finished backup: there is no backup.json in it. Name a directory that \
-         `sentinel backup` has finished", dir.display()
+        "{} is not a complete backup: it has no backup.json. Name a directory that `sentinel \
+         backup` has created", dir.display()
     )]
     NoManifest { dir: PathBuf },
-    #[error("{} can not be read: {detail}", path.display())]
-    Manifest { path: PathBuf, detail: String },
+    #[error("cannot read the manifest {}: {detail}; restore another backup", path.display())]
+    InvalidManifest { path: PathBuf, detail: String },
     #[error(
-        "{} has format {found} and this version reads up to {known}: restore it with the version \
-         {version} that took it, or a newer one", path.display()
+        "{} has format {found}, and this version supports up to {known}: restore it with version \
+         {version}, which created it, or a newer one", path.display()
     )]
-    Newer { path: PathBuf, found: u32, known: u32, version: String },
+    NewerFormat { path: PathBuf, found: u32, known: u32, version: String },
     #[error(
-        "{} is not what was backed up: {detail}. Restore another backup; this one is damaged",
+        "{} does not match the manifest: {detail}. The backup is damaged; restore another one",
         path.display()
     )]
-    Altered { path: PathBuf, detail: String },
+    Damaged { path: PathBuf, detail: String },
     #[error(
-        "the ledger was copied up to {checkpoint} and the journal has the entries {first} to {last} \
-         of epoch {epoch}: the journal was cut too soon. Take the backup again; if it happens again, \
-         raise watch_window or journal_max_bytes"
+        "the ledger was copied at position {checkpoint}, but the journal has only the entries \
+         {first} to {last} of epoch {epoch}: the server trimmed the journal during the backup. Run \
+         the backup again; if it fails again, raise watch_window or journal_max_bytes"
     )]
-    Apart { checkpoint: Position, epoch: u64, first: u64, last: u64 },
+    JournalGap { checkpoint: Position, epoch: u64, first: u64, last: u64 },
     #[error(
-        "{} is a backup and not a data directory: put it to use with `sentinel restore {} --data-dir \
-         DIR`, which takes back the leases that were given out since", dir.display(), dir.display()
+        "{} is a backup, not a data directory: restore it with `sentinel restore {} --data-dir \
+         DIR`, which revokes the leases that were granted since", dir.display(), dir.display()
     )]
     IsBackup { dir: PathBuf },
     #[error(
-        "a restore into {} did not end: delete what is in it and restore again", dir.display()
+        "a restore into {} is unfinished: delete the contents of the directory and restore again",
+        dir.display()
     )]
-    Unfinished { dir: PathBuf },
+    UnfinishedRestore { dir: PathBuf },
     #[error(transparent)]
     Journal(#[from] OpenError),
     #[error(transparent)]
     Ledger(#[from] LedgerError),
-    #[error("the restored data can not be used: {0}")]
+    #[error("cannot use the restored data: {0}")]
     Store(#[from] StoreError),
+}
+
+impl From<OpenDirError> for BackupError {
+    fn from(error: OpenDirError) -> Self {
+        match error {
+            OpenDirError::Ledger(error) => error.into(),
+            OpenDirError::Store(error) => error.into(),
+        }
+    }
 }
 
 impl BackupError {
@@ -69,17 +84,17 @@ impl BackupError {
         Self::Io { path: path.to_owned(), source }
     }
 
-    /// The caller named a wrong directory: nothing was tried.
+    /// Whether the named directories do not allow the command, so that nothing was changed.
     pub(crate) fn is_refusal(&self) -> bool {
         matches!(
             self,
             Self::NoData { .. }
                 | Self::NotEmpty { .. }
-                | Self::Within { .. }
+                | Self::InsideData { .. }
                 | Self::NoManifest { .. }
-                | Self::Newer { .. }
+                | Self::NewerFormat { .. }
                 | Self::IsBackup { .. }
-                | Self::Unfinished { .. }
+                | Self::UnfinishedRestore { .. }
                 | Self::Journal(OpenError::Locked { .. })
         )
     }

@@ -1,4 +1,4 @@
-//! What a backup holds. Written last, so that a directory with one is whole.
+//! The manifest of a backup. It is written last, so a directory with a manifest is complete.
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -9,43 +9,43 @@ use sentinel_store_embedded::JournalSpan;
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::Xxh3;
 
-use super::BackupError;
+use super::error::BackupError;
 
 pub(super) const NAME: &str = "backup.json";
 
-/// Of the layout of a backup; the files in it have formats of their own.
+/// The format of the backup's layout. The files in it have their own formats.
 const FORMAT: u32 = 1;
 
-/// What a backup holds.
+/// Describes the contents of a backup.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Manifest {
     pub(crate) format: u32,
-    /// Of the program that took it.
+    /// The version of the program that created the backup.
     pub(crate) version: String,
     pub(crate) created_at_ms: Millis,
-    /// How far the ledger of the backup has the journal.
+    /// The last journal position that the copied ledger contains.
     pub(crate) checkpoint: String,
     pub(crate) epoch: u64,
     pub(crate) first_entry: u64,
     pub(crate) last_entry: u64,
-    pub(crate) files: Vec<Copied>,
+    pub(crate) files: Vec<BackupFile>,
 }
 
 /// One file of a backup.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct Copied {
-    /// From the directory of the backup.
+pub(crate) struct BackupFile {
+    /// Relative to the directory of the backup.
     pub(crate) path: String,
     pub(crate) bytes: u64,
-    /// Against accidents, not against attackers: 64 bits in hexadecimal.
+    /// The XXH3-64 hash in hexadecimal. It detects corruption, not tampering.
     pub(crate) xxh3: String,
 }
 
 impl Manifest {
-    /// Reads the files of `dir` for their sums.
-    pub(super) fn of(
+    /// Describes the files below `dir`, and reads them for their checksums.
+    pub(super) fn new(
         dir: &Path,
         now: Millis,
         checkpoint: Position,
@@ -53,8 +53,8 @@ impl Manifest {
     ) -> Result<Self, BackupError> {
         let mut files = Vec::new();
         for path in files_below(dir, dir)? {
-            let (bytes, xxh3) = sum(&dir.join(&path))?;
-            files.push(Copied { path, bytes, xxh3 });
+            let (bytes, xxh3) = checksum(&dir.join(&path))?;
+            files.push(BackupFile { path, bytes, xxh3 });
         }
         Ok(Self {
             format: FORMAT,
@@ -70,7 +70,7 @@ impl Manifest {
 
     pub(super) fn write(&self, dir: &Path) -> Result<(), BackupError> {
         let path = dir.join(NAME);
-        let text = serde_json::to_string_pretty(self).expect("a manifest has only plain values");
+        let text = serde_json::to_string_pretty(self).expect("a manifest is serializable");
         std::fs::write(&path, text + "\n").map_err(|source| BackupError::io(&path, source))
     }
 
@@ -85,31 +85,32 @@ impl Manifest {
             return Err(BackupError::NoManifest { dir: dir.to_owned() });
         }
         let text = std::fs::read(&path).map_err(|source| BackupError::io(&path, source))?;
-        let wrong = |error: serde_json::Error| BackupError::Manifest {
+        let invalid = |error: serde_json::Error| BackupError::InvalidManifest {
             path: path.clone(),
             detail: error.to_string(),
         };
-        let Head { format, version } = serde_json::from_slice(&text).map_err(wrong)?;
+        let Head { format, version } = serde_json::from_slice(&text).map_err(invalid)?;
         if format > FORMAT {
-            return Err(BackupError::Newer { path, found: format, known: FORMAT, version });
+            return Err(BackupError::NewerFormat { path, found: format, known: FORMAT, version });
         }
-        let manifest: Self = serde_json::from_slice(&text).map_err(wrong)?;
-        let is_plain = |path: &str| path.split('/').all(|part| !["", ".", ".."].contains(&part));
-        match manifest.files.iter().find(|file| !is_plain(&file.path)) {
+        let manifest: Self = serde_json::from_slice(&text).map_err(invalid)?;
+        let is_inside = |path: &str| path.split('/').all(|part| !["", ".", ".."].contains(&part));
+        match manifest.files.iter().find(|file| !is_inside(&file.path)) {
             None => Ok(manifest),
             Some(file) => {
-                let detail = format!("{:?} leads out of the backup", file.path);
-                Err(BackupError::Manifest { path, detail })
+                let detail = format!("the path {:?} is outside of the backup", file.path);
+                Err(BackupError::InvalidManifest { path, detail })
             }
         }
     }
 
+    /// The total size of the files.
     pub(crate) fn bytes(&self) -> u64 {
         self.files.iter().map(|file| file.bytes).sum()
     }
 }
 
-/// The paths of all files, from `root`, in order.
+/// Returns the sorted paths of all files below `dir`, relative to `root`.
 fn files_below(root: &Path, dir: &Path) -> Result<Vec<String>, BackupError> {
     let failed = |source| BackupError::io(dir, source);
     let mut paths: Vec<PathBuf> = Vec::new();
@@ -129,19 +130,19 @@ fn files_below(root: &Path, dir: &Path) -> Result<Vec<String>, BackupError> {
     Ok(found)
 }
 
-/// Length and sum of a file.
-pub(super) fn sum(path: &Path) -> Result<(u64, String), BackupError> {
+/// Returns the length and the checksum of a file.
+pub(super) fn checksum(path: &Path) -> Result<(u64, String), BackupError> {
     let failed = |source| BackupError::io(path, source);
     let mut file = std::fs::File::open(path).map_err(failed)?;
-    let mut sum = Xxh3::new();
+    let mut hash = Xxh3::new();
     let mut bytes = 0;
     let mut buffer = vec![0; 1 << 20];
     loop {
         let read = file.read(&mut buffer).map_err(failed)?;
         if read == 0 {
-            return Ok((bytes, format!("{:016x}", sum.digest())));
+            return Ok((bytes, format!("{:016x}", hash.digest())));
         }
         bytes += read as u64;
-        sum.update(&buffer[..read]);
+        hash.update(&buffer[..read]);
     }
 }

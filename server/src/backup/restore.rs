@@ -1,47 +1,48 @@
-//! Restoring a backup: copy and compare, begin a new epoch, take back what was running.
+//! Restores a backup: copies and verifies the files, starts a new epoch, and revokes the attempts
+//! that were running.
 //!
-//! The time between the backup and the restore is lost, and workers may still hold leases
-//! from it. They must not count any more, so no lease, no cursor and no lease number of the
-//! old epoch is one of the new.
+//! Changes between the backup and the restore are lost, and workers may still hold leases that
+//! were granted in between. The new epoch makes their leases, lease epochs and watch cursors
+//! invalid.
 
 use std::path::Path;
 use std::sync::Arc;
 
-use sentinel_domain::{Job, Millis, decide, on_restore};
+use sentinel_domain::{Job, Millis, decide, restore_command};
 use sentinel_ledger::begin_ledger_epoch;
 use sentinel_store::{CommitRequest, Mutation, Precondition, ServerId, Store, Transaction};
 use sentinel_store_embedded::{DirLock, OpenOptions, begin_epoch};
 
-use super::manifest::sum;
-use super::take::is_empty;
-use super::{BackupError, LEDGER, LOCK, Manifest, RESTORING, sync, sync_tree};
-use crate::assembly::open_stores;
+use super::error::BackupError;
+use super::files::{RESTORING, check_servable, is_empty, sync, sync_tree};
+use super::manifest::{Manifest, checksum};
+use crate::data_dir::{self, LEDGER, LOCK};
 
-/// Running jobs that are taken back in one commit.
-const STEP: usize = 500;
+/// Running jobs that are revoked in one commit.
+const BATCH: usize = 500;
 
-/// What a restore did.
+/// The result of a restore.
 #[derive(Debug)]
-pub(crate) struct Restored {
+pub(crate) struct RestoreReport {
     pub(crate) manifest: Manifest,
-    /// Jobs that were running when the backup was taken.
-    pub(crate) revoked: u64,
+    /// Jobs that were running at the backup.
+    pub(crate) revoked_jobs: u64,
 }
 
-/// Restores a backup into a data directory that is empty or not there.
+/// Restores a backup into a data directory that is empty or absent.
 pub(crate) async fn restore(
     source: &Path,
     data: &Path,
     now: Millis,
-) -> Result<Restored, BackupError> {
+) -> Result<RestoreReport, BackupError> {
     let manifest = Manifest::read(source)?;
-    let only_lock = |dir: &Path| -> Result<bool, BackupError> {
+    let has_only_lock = |dir: &Path| -> Result<bool, BackupError> {
         let failed = |source| BackupError::io(dir, source);
         let mut entries = std::fs::read_dir(dir).map_err(failed)?;
         Ok(entries.all(|entry| entry.is_ok_and(|entry| entry.file_name() == LOCK)))
     };
-    if !is_empty(data)? && !only_lock(data)? {
-        super::refuse_to_serve(data)?;
+    if !is_empty(data)? && !has_only_lock(data)? {
+        check_servable(data)?;
         return Err(BackupError::NotEmpty { dir: data.to_owned() });
     }
     let _lock = DirLock::acquire(data)?;
@@ -49,51 +50,53 @@ pub(crate) async fn restore(
     copy(&manifest, source, &restoring)?;
     let epoch = begin_epoch(&restoring, now)?;
     begin_ledger_epoch(&restoring.join(LEDGER), epoch)?;
-    let revoked = take_back(&restoring, now).await?;
-    settle(&restoring, data)?;
-    Ok(Restored { manifest, revoked })
+    let revoked_jobs = revoke_running_jobs(&restoring, now).await?;
+    move_into_place(&restoring, data)?;
+    Ok(RestoreReport { manifest, revoked_jobs })
 }
 
+/// Copies the files of the manifest and compares their lengths and checksums.
 fn copy(manifest: &Manifest, source: &Path, restoring: &Path) -> Result<(), BackupError> {
     for file in &manifest.files {
         let (from, to) = (source.join(&file.path), restoring.join(&file.path));
         let parent = to.parent().unwrap_or(restoring);
         std::fs::create_dir_all(parent).map_err(|source| BackupError::io(parent, source))?;
         std::fs::copy(&from, &to).map_err(|source| BackupError::io(&from, source))?;
-        let (bytes, xxh3) = sum(&to)?;
+        let (bytes, xxh3) = checksum(&to)?;
         let detail = if bytes != file.bytes {
             format!("it has {bytes} bytes, not {}", file.bytes)
         } else if xxh3 != file.xxh3 {
-            format!("its sum is {xxh3}, not {}", file.xxh3)
+            format!("its checksum is {xxh3}, not {}", file.xxh3)
         } else {
             continue;
         };
-        return Err(BackupError::Altered { path: from, detail });
+        return Err(BackupError::Damaged { path: from, detail });
     }
     Ok(())
 }
 
-/// Ends the attempts that were running, as [`on_restore`] says.
-async fn take_back(restoring: &Path, now: Millis) -> Result<u64, BackupError> {
+/// Finishes the attempts that were running at the backup. Returns how many there were.
+async fn revoke_running_jobs(restoring: &Path, now: Millis) -> Result<u64, BackupError> {
     let lock = Arc::new(DirLock::acquire(restoring)?);
     let options =
         OpenOptions { sessions_expire_at: now, ballast_bytes: 0, ..OpenOptions::new(lock, now) };
-    let (store, _ledger) = open_stores(options).await?;
+    let (store, _ledger) = data_dir::open(options).await?;
     let mut revoked = 0;
     for number in 1.. {
-        let lost = store.due_work(now, STEP).await?.lost;
-        let groups: Vec<Transaction> = lost.iter().filter_map(|job| revocation(job, now)).collect();
-        if groups.is_empty() {
+        let lost = store.due_work(now, BATCH).await?.lost;
+        let transactions: Vec<Transaction> =
+            lost.iter().filter_map(|job| revocation(job, now)).collect();
+        if transactions.is_empty() {
             break;
         }
-        revoked += groups.len() as u64;
+        revoked += transactions.len() as u64;
         store
             .commit(CommitRequest {
                 writer: ServerId(0),
                 number,
                 now,
-                groups,
-                promote: 0,
+                transactions,
+                promote_limit: 0,
                 claims: Vec::new(),
             })
             .await?;
@@ -102,18 +105,22 @@ async fn take_back(restoring: &Path, now: Millis) -> Result<u64, BackupError> {
 }
 
 fn revocation(job: &Arc<Job>, now: Millis) -> Option<Transaction> {
-    let command = on_restore(job)?;
-    // A clock that was set back since the job changed last does not count.
+    let command = restore_command(job)?;
+    // The clock may have been set back since the last change of the job.
     let decision = decide(job, &command, now.max(job.status.updated_at)).ok()?;
     Some(Transaction {
-        request: None,
-        guards: vec![Precondition::JobVersion { id: job.id, version: job.status.version }],
-        changes: vec![Mutation::Update { job: Arc::new(decision.job), end: decision.end }],
+        idempotency: None,
+        preconditions: vec![Precondition::JobVersion { id: job.id, version: job.status.version }],
+        mutations: vec![Mutation::Update {
+            job: Arc::new(decision.job),
+            attempt_end: decision.attempt_end,
+        }],
     })
 }
 
-/// Moves everything to its place, the ledger last. A server refuses to start before the end.
-fn settle(restoring: &Path, data: &Path) -> Result<(), BackupError> {
+/// Moves all files to the data directory, the ledger last. A server refuses to start until the
+/// `restoring` directory is removed.
+fn move_into_place(restoring: &Path, data: &Path) -> Result<(), BackupError> {
     let lock = restoring.join(LOCK);
     std::fs::remove_file(&lock).map_err(|source| BackupError::io(&lock, source))?;
     sync_tree(restoring)?;

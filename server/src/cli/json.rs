@@ -1,14 +1,13 @@
-//! Messages as JSON under the field names of the protocol in lowerCamelCase.
+//! Protocol messages as JSON, with the field names of the protocol in lowerCamelCase.
 //!
-//! Two deviations from the mapping of protobuf, for those who read with `jq`: 64-bit
-//! numbers are numbers, and bytes that hold JSON appear as that JSON. Other bytes appear in
-//! base64 under the name of the field followed by `Base64`, so that neither is taken for
-//! the other. Fields that are not set are left out.
+//! The form differs from protobuf's JSON mapping, to suit `jq`: 64-bit integers are numbers, and
+//! bytes that hold JSON appear as that JSON. Other bytes appear as base64 in a field whose name
+//! ends with `Base64`, so that a reader can tell them apart. Unset fields are omitted.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use prost_types::Timestamp;
-use sentinel_client::proto::admin::v1::{Queue, Worker};
+use sentinel_client::proto::admin::v1::{AuditEntry, Key, Queue, Worker};
 use sentinel_client::proto::jobs::v1::{
     Attempt, Job, JobError, JobKind, JobSpec, LogLine, Percentiles, Progress, QueueCounts,
     QueueSummary, ReadOutputResponse, RetryPolicy, StateCount, StateReason, Unique, WatchSummary,
@@ -16,7 +15,7 @@ use sentinel_client::proto::jobs::v1::{
 };
 use serde_json::{Map, Value, json};
 
-/// An object that leaves out what is not set.
+/// Builds a JSON object. All methods but `put` omit an unset value.
 struct Object(Map<String, Value>);
 
 impl Object {
@@ -29,7 +28,7 @@ impl Object {
         self
     }
 
-    fn some(self, name: &str, value: Option<impl Into<Value>>) -> Object {
+    fn optional(self, name: &str, value: Option<impl Into<Value>>) -> Object {
         match value {
             Some(value) => self.put(name, value),
             None => self,
@@ -37,15 +36,15 @@ impl Object {
     }
 
     fn text(self, name: &str, text: &str) -> Object {
-        self.some(name, (!text.is_empty()).then_some(text))
+        self.optional(name, (!text.is_empty()).then_some(text))
     }
 
     fn time(self, name: &str, time: Option<&Timestamp>) -> Object {
-        self.some(name, time.map(ToString::to_string))
+        self.optional(name, time.map(ToString::to_string))
     }
 
-    fn span(self, name: &str, span: Option<&prost_types::Duration>) -> Object {
-        self.some(name, span.map(ToString::to_string))
+    fn duration(self, name: &str, duration: Option<&prost_types::Duration>) -> Object {
+        self.optional(name, duration.map(ToString::to_string))
     }
 
     fn bytes(self, name: &str, bytes: &[u8], is_json: bool) -> Object {
@@ -58,12 +57,12 @@ impl Object {
         }
     }
 
-    fn end(self) -> Value {
+    fn build(self) -> Value {
         Value::Object(self.0)
     }
 }
 
-/// Whether a media type promises JSON; the default of a job does.
+/// Whether a media type is JSON. Jobs without a media type have JSON payloads.
 pub(super) fn is_json(content_type: &str) -> bool {
     let media = content_type.split(';').next().unwrap_or_default().trim();
     media.is_empty() || media == "application/json" || media.ends_with("+json")
@@ -75,9 +74,9 @@ pub(super) fn job(job: &Job) -> Value {
     let reason = (job.reason() != StateReason::Unspecified).then(|| job.reason().as_str_name());
     Object::new()
         .put("id", job.id.as_str())
-        .some("spec", job.spec.as_ref().map(spec))
+        .optional("spec", job.spec.as_ref().map(spec))
         .put("state", job.state().as_str_name())
-        .some("reason", reason)
+        .optional("reason", reason)
         .put("version", job.version)
         .put("run", job.run)
         .put("attempt", job.attempt)
@@ -88,14 +87,14 @@ pub(super) fn job(job: &Job) -> Value {
         .time("startedAt", job.started_at.as_ref())
         .time("finishedAt", job.finished_at.as_ref())
         .time("updatedAt", job.updated_at.as_ref())
-        .some("progress", job.progress.as_ref().map(progress))
+        .optional("progress", job.progress.as_ref().map(progress))
         .bytes("checkpoint", &job.checkpoint, spec_is_json)
-        // A result carries no media type of its own.
+        // A result has no media type.
         .bytes("result", &job.result, true)
-        .some("error", job.error.as_ref().map(error))
+        .optional("error", job.error.as_ref().map(error))
         .text("worker", &job.worker)
         .put("pendingDependencies", job.pending_dependencies)
-        .end()
+        .build()
 }
 
 fn spec(spec: &JobSpec) -> Value {
@@ -108,29 +107,29 @@ fn spec(spec: &JobSpec) -> Value {
         .text("contentType", &spec.content_type)
         .put("priority", spec.priority)
         .time("runAt", spec.run_at.as_ref())
-        .span("delay", spec.delay.as_ref())
+        .duration("delay", spec.delay.as_ref())
         .time("startDeadline", spec.start_deadline.as_ref())
-        .span("runTimeout", spec.run_timeout.as_ref())
-        .some("retry", spec.retry.as_ref().map(retry))
-        .some("labels", (!labels.is_empty()).then_some(labels))
-        .some("unique", spec.unique.as_ref().map(unique))
-        .some("dependsOn", (!spec.depends_on.is_empty()).then(|| spec.depends_on.clone()))
+        .duration("runTimeout", spec.run_timeout.as_ref())
+        .optional("retry", spec.retry.as_ref().map(retry))
+        .optional("labels", (!labels.is_empty()).then_some(labels))
+        .optional("unique", spec.unique.as_ref().map(unique))
+        .optional("dependsOn", (!spec.depends_on.is_empty()).then(|| spec.depends_on.clone()))
         .put("onDependencyFailure", spec.on_dependency_failure().as_str_name())
         .put("onLost", spec.on_lost().as_str_name())
         .text("traceparent", &spec.traceparent)
-        .span("cancelGrace", spec.cancel_grace.as_ref())
-        .some("ack", (spec.ack != 0).then(|| spec.ack().as_str_name()))
-        .end()
+        .duration("cancelGrace", spec.cancel_grace.as_ref())
+        .optional("ack", (spec.ack != 0).then(|| spec.ack().as_str_name()))
+        .build()
 }
 
 fn retry(retry: &RetryPolicy) -> Value {
     Object::new()
         .put("maxAttempts", retry.max_attempts)
         .put("backoff", retry.backoff().as_str_name())
-        .span("base", retry.base.as_ref())
-        .span("cap", retry.cap.as_ref())
+        .duration("base", retry.base.as_ref())
+        .duration("cap", retry.cap.as_ref())
         .put("jitter", retry.jitter().as_str_name())
-        .end()
+        .build()
 }
 
 fn unique(unique: &Unique) -> Value {
@@ -138,8 +137,8 @@ fn unique(unique: &Unique) -> Value {
         .put("key", unique.key.as_str())
         .put("scope", unique.scope().as_str_name())
         .put("mode", unique.mode().as_str_name())
-        .span("ttl", unique.ttl.as_ref())
-        .end()
+        .duration("ttl", unique.ttl.as_ref())
+        .build()
 }
 
 fn progress(progress: &Progress) -> Value {
@@ -148,7 +147,7 @@ fn progress(progress: &Progress) -> Value {
         .put("done", progress.done)
         .put("total", progress.total)
         .text("message", &progress.message)
-        .end()
+        .build()
 }
 
 /// A log line.
@@ -160,17 +159,17 @@ pub(super) fn log_line(line: &LogLine) -> Value {
         .time("time", line.time.as_ref())
         .put("level", line.level().as_str_name())
         .put("text", line.text.as_str())
-        .end()
+        .build()
 }
 
-/// A piece of output.
-pub(super) fn output(piece: &ReadOutputResponse) -> Value {
+/// A chunk of an attempt's output.
+pub(super) fn output(chunk: &ReadOutputResponse) -> Value {
     Object::new()
-        .put("run", piece.run)
-        .put("attempt", piece.attempt)
-        .put("offset", piece.offset)
-        .put("dataBase64", STANDARD.encode(&piece.data))
-        .end()
+        .put("run", chunk.run)
+        .put("attempt", chunk.attempt)
+        .put("offset", chunk.offset)
+        .put("dataBase64", STANDARD.encode(&chunk.data))
+        .build()
 }
 
 /// An attempt.
@@ -181,10 +180,10 @@ pub(super) fn attempt(attempt: &Attempt) -> Value {
         .put("epoch", attempt.epoch)
         .put("outcome", attempt.outcome().as_str_name())
         .time("startedAt", attempt.started_at.as_ref())
-        .time("endedAt", attempt.ended_at.as_ref())
+        .time("finishedAt", attempt.finished_at.as_ref())
         .text("worker", &attempt.worker)
-        .some("error", attempt.error.as_ref().map(error))
-        .end()
+        .optional("error", attempt.error.as_ref().map(error))
+        .build()
 }
 
 fn error(error: &JobError) -> Value {
@@ -192,27 +191,33 @@ fn error(error: &JobError) -> Value {
         .text("message", &error.message)
         .text("code", &error.code)
         .put("retryable", error.retryable)
-        .end()
+        .build()
 }
 
-/// The counts of one queue.
+/// The numbers of jobs in each state of one queue.
 pub(super) fn counts(counts: &QueueCounts) -> Value {
     json!({ "queue": counts.queue, "states": states(&counts.states) })
 }
 
 fn states(counts: &[StateCount]) -> Vec<Value> {
-    let state = |one: &StateCount| json!({ "state": one.state().as_str_name(), "count": one.count, "capped": one.capped });
+    let state = |one: &StateCount| {
+        Object::new()
+            .put("state", one.state().as_str_name())
+            .put("count", one.count)
+            .put("capped", one.capped)
+            .build()
+    };
     counts.iter().map(state).collect()
 }
 
 fn summary(summary: &WatchSummary) -> Value {
     let percentiles = |of: &Percentiles| {
         Object::new()
-            .span("p50", of.p50.as_ref())
-            .span("p95", of.p95.as_ref())
-            .span("p99", of.p99.as_ref())
+            .duration("p50", of.p50.as_ref())
+            .duration("p95", of.p95.as_ref())
+            .duration("p99", of.p99.as_ref())
             .put("samples", of.samples)
-            .end()
+            .build()
     };
     let queue = |one: &QueueSummary| {
         Object::new()
@@ -222,17 +227,17 @@ fn summary(summary: &WatchSummary) -> Value {
             .put("startedPerSecond", one.started_per_second)
             .put("succeededPerSecond", one.succeeded_per_second)
             .put("failedPerSecond", one.failed_per_second)
-            .span("oldestReadyAge", one.oldest_ready_age.as_ref())
-            .some("wait", one.wait.as_ref().map(percentiles))
-            .some("run", one.run.as_ref().map(percentiles))
-            .end()
+            .duration("oldestReadyAge", one.oldest_ready_age.as_ref())
+            .optional("wait", one.wait.as_ref().map(percentiles))
+            .optional("run", one.run.as_ref().map(percentiles))
+            .build()
     };
     Object::new()
         .put("queues", summary.queues.iter().map(queue).collect::<Vec<_>>())
         .time("asOf", summary.as_of.as_ref())
-        .span("window", summary.window.as_ref())
-        .some("workers", summary.workers)
-        .end()
+        .duration("window", summary.window.as_ref())
+        .optional("workers", summary.workers)
+        .build()
 }
 
 /// A queue.
@@ -241,25 +246,25 @@ pub(super) fn queue(queue: &Queue) -> Value {
         .put("name", queue.name.as_str())
         .put("mode", queue.mode().as_str_name())
         .put("order", queue.order().as_str_name())
-        .span("priorityBoost", queue.priority_boost.as_ref())
+        .duration("priorityBoost", queue.priority_boost.as_ref())
         .text("description", &queue.description)
-        .some("indexPaths", (!queue.index_paths.is_empty()).then(|| queue.index_paths.clone()))
+        .optional("indexPaths", (!queue.index_paths.is_empty()).then(|| queue.index_paths.clone()))
         .time("createdAt", queue.created_at.as_ref())
-        .end()
+        .build()
 }
 
-/// A kind; its schema as JSON.
+/// A kind. Its schema is embedded as JSON.
 pub(super) fn kind(kind: &JobKind) -> Value {
     let schema = serde_json::from_str::<Value>(&kind.input_schema).ok();
     Object::new()
         .put("name", kind.name.as_str())
         .text("description", &kind.description)
-        .some("inputSchema", schema)
+        .optional("inputSchema", schema)
         .put("workers", kind.workers)
         .put("schemas", kind.schemas)
         .time("lastSeen", kind.last_seen.as_ref())
         .time("declaredAt", kind.declared_at.as_ref())
-        .end()
+        .build()
 }
 
 /// A worker.
@@ -272,7 +277,7 @@ pub(super) fn worker(worker: &Worker) -> Value {
         .text("build", &worker.build)
         .put("queues", worker.queues.clone())
         .put("kinds", worker.kinds.clone())
-        .some("labels", (!labels.is_empty()).then_some(labels))
+        .optional("labels", (!labels.is_empty()).then_some(labels))
         .put("capabilities", worker.capabilities.clone())
         .text("server", &worker.server)
         .time("since", worker.since.as_ref())
@@ -280,10 +285,40 @@ pub(super) fn worker(worker: &Worker) -> Value {
         .put("draining", worker.draining)
         .put("runningJobs", worker.running_jobs)
         .put("slots", worker.slots)
-        .end()
+        .build()
 }
 
-/// A frame of a watch, and where to resume after it.
+/// An API key, without its secret.
+pub(super) fn key(key: &Key) -> Value {
+    Object::new()
+        .put("id", key.id.as_str())
+        .put("name", key.name.as_str())
+        .put("role", key.role().as_str_name())
+        .optional("queues", (!key.queues.is_empty()).then(|| key.queues.clone()))
+        .time("createdAt", key.created_at.as_ref())
+        .text("createdBy", &key.created_by)
+        .time("expiresAt", key.expires_at.as_ref())
+        .time("revokedAt", key.revoked_at.as_ref())
+        .time("lastUsedAt", key.last_used_at.as_ref())
+        .build()
+}
+
+/// An entry of the audit log.
+pub(super) fn audit_entry(entry: &AuditEntry) -> Value {
+    Object::new()
+        .put("id", entry.id.as_str())
+        .time("at", entry.at.as_ref())
+        .put("actor", entry.actor.as_str())
+        .text("keyId", &entry.key_id)
+        .put("action", entry.action.as_str())
+        .text("target", &entry.target)
+        .text("peer", &entry.peer)
+        .text("requestId", &entry.request_id)
+        .put("outcome", entry.outcome.as_str())
+        .build()
+}
+
+/// An event of a watch, with the cursor to resume after it.
 pub(super) fn event(event: &Event, cursor: &str) -> Value {
     let (name, value) = match event {
         Event::Snapshot(snapshot) => (
@@ -294,26 +329,26 @@ pub(super) fn event(event: &Event, cursor: &str) -> Value {
                 .put("unknownIds", snapshot.unknown_ids.clone())
                 .put("counts", snapshot.counts.iter().map(counts).collect::<Vec<_>>())
                 .put("continues", snapshot.continues)
-                .end(),
+                .build(),
         ),
         Event::Change(change) => {
-            ("change", Object::new().some("job", change.job.as_ref().map(job)).end())
+            ("change", Object::new().optional("job", change.job.as_ref().map(job)).build())
         }
         Event::Progress(one) => (
             "progress",
             Object::new()
                 .put("id", one.id.as_str())
                 .put("attempt", one.attempt)
-                .some("progress", one.progress.as_ref().map(progress))
-                .end(),
+                .optional("progress", one.progress.as_ref().map(progress))
+                .build(),
         ),
         Event::Log(log) => {
             let lines: Vec<Value> = log.lines.iter().map(log_line).collect();
-            ("log", Object::new().put("id", log.id.as_str()).put("lines", lines).end())
+            ("log", Object::new().put("id", log.id.as_str()).put("lines", lines).build())
         }
         Event::Gap(gap) => ("gap", json!({ "reason": gap.reason().as_str_name() })),
         Event::Keepalive(_) => ("keepalive", json!({})),
         Event::Summary(one) => ("summary", summary(one)),
     };
-    Object::new().put(name, value).text("cursor", cursor).end()
+    Object::new().put(name, value).text("cursor", cursor).build()
 }

@@ -1,25 +1,27 @@
-//! `sentinel key`: who may call. The first key is made beside the data: whoever can write
-//! there is above every key anyway, and no secret waits in a configuration.
+//! `sentinel key`: creates, lists and revokes API keys. The first key is created directly in the
+//! ledger, so that no secret has to be in a configuration. Whoever can write to the ledger has
+//! full control anyway.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use clap::{Args, Subcommand};
 use prost_types::Timestamp;
-use sentinel_client::proto::admin::v1::{CreateKeyRequest, Key, Role as WireRole};
+use sentinel_client::proto::admin::v1::{CreateKeyRequest, Key, Role as ProtoRole};
 use sentinel_domain::{ApiKey, KeyId, Role, Scopes};
 use sentinel_engine::Clock;
 use sentinel_ledger::{Ledger, LedgerOptions};
-use serde_json::{Value, json};
+use serde_json::json;
 
-use super::connection::{Connection, Dial};
-use super::failure::Failure;
-use super::out::Out;
-use super::table::{self, Painted};
-use super::text;
-use crate::config::parse_span;
-use crate::identity::make_key;
+use super::connection::{ConnectionArgs, Connector};
+use super::error::CliError;
+use super::output::Output;
+use super::table::{self, StyledCell};
+use super::{json, text};
+use crate::config::parse_duration;
+use crate::data_dir;
+use crate::identity::create_api_key;
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
@@ -28,69 +30,68 @@ Examples:
   sentinel key list
   sentinel key revoke 0f3a5c7e9b1d2f40
 
-With --data-dir or --ledger-url the key is made beside the data, without a key to call with:
-so the first one is made. A server that runs there knows it within 5 s.";
+Create the first key with --data-dir or --ledger-url: it is written directly to the ledger, so the
+call needs no key. A running server accepts it within 5 s.";
 
-/// `sentinel key`.
 #[derive(Debug, Args)]
-pub(super) struct KeyCommand {
+pub(super) struct KeyArgs {
     #[command(flatten)]
-    connection: Connection,
+    connection: ConnectionArgs,
     #[command(subcommand)]
-    verb: Verb,
+    command: KeyCommand,
 }
 
 #[derive(Debug, Subcommand)]
-enum Verb {
-    /// Make a key and print it; it can not be read again.
+enum KeyCommand {
+    /// Create an API key and print it. It cannot be shown again.
     #[command(after_help = EXAMPLES)]
-    Create(Create),
-    /// List all keys, the newest first.
+    Create(CreateArgs),
+    /// List all API keys, newest first. Their secrets are not shown.
     #[command(after_help = "Example:\n  sentinel key list --json | jq -r .id")]
     List,
-    /// End a key, and the streams that were opened with it.
+    /// Revoke an API key. Streams that were opened with it are closed.
     #[command(after_help = "Example:\n  sentinel key revoke 0f3a5c7e9b1d2f40")]
     Revoke {
-        /// Its id: the middle part of the key.
+        /// Id of the key: the middle part of the key itself, or as `sentinel key list` shows it.
         id: String,
     },
 }
 
 #[derive(Debug, Args)]
-struct Create {
-    /// Who holds it: the actor of what is done with it.
+struct CreateArgs {
+    /// Name of the key's holder. The audit log shows it as the actor.
     #[arg(long)]
     name: String,
-    /// viewer, operator, producer, worker or admin.
+    /// Role: viewer, operator, producer, worker or admin.
     #[arg(long)]
     role: Role,
-    /// A queue it reaches, or a prefix such as shop.*; repeat it for more [default: all].
+    /// Queue that the key gives access to, or a prefix such as shop.*; repeatable [default: all].
     #[arg(long = "queue", value_name = "NAME")]
     queues: Vec<String>,
-    /// For how long it is taken, such as 90d [default: for ever].
-    #[arg(long, value_name = "DURATION", value_parser = parse_span)]
+    /// Time until the key expires, such as 90d [default: never].
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     expires: Option<Duration>,
-    /// Make it in this data directory, not through a server.
+    /// Create the key directly in this data directory, without calling a server.
     #[arg(long, value_name = "PATH", conflicts_with = "ledger_url")]
     data_dir: Option<PathBuf>,
-    /// Make it in this shared database, not through a server.
+    /// Create the key directly in this shared database, without calling a server.
     #[arg(long, value_name = "URL")]
     ledger_url: Option<String>,
 }
 
-/// Runs a verb.
-pub(super) fn run(command: KeyCommand) -> ExitCode {
-    let KeyCommand { connection, verb } = command;
-    connection.run(|dial, mut out| async move {
+/// Runs `sentinel key`.
+pub(super) fn run(args: KeyArgs) -> ExitCode {
+    let KeyArgs { connection, command } = args;
+    connection.run(|connector, mut out| async move {
         let out = &mut out;
-        match verb {
-            Verb::Create(create) => create.run(dial, out).await?,
-            Verb::List => show(&dial.client().await?.list_keys().await?, out)?,
-            Verb::Revoke { id } => {
-                let key = dial.client().await?.revoke_key(id).await?;
+        match command {
+            KeyCommand::Create(args) => args.run(connector, out).await?,
+            KeyCommand::List => print(&connector.client().await?.list_keys().await?, out)?,
+            KeyCommand::Revoke { id } => {
+                let key = connector.client().await?.revoke_key(id).await?;
                 match out.json {
-                    true => out.object(&to_json(&key))?,
-                    false => out.line(format!("{} of {} is revoked", key.id, key.name))?,
+                    true => out.json_line(&json::key(&key))?,
+                    false => out.line(format!("revoked key {} of {}", key.id, key.name))?,
                 }
             }
         }
@@ -98,63 +99,65 @@ pub(super) fn run(command: KeyCommand) -> ExitCode {
     })
 }
 
-impl Create {
-    async fn run(self, dial: Dial, out: &mut Out) -> Result<(), Failure> {
-        let (id, credential) = match self.ledger().await? {
+impl CreateArgs {
+    async fn run(self, connector: Connector, out: &mut Output) -> Result<(), CliError> {
+        let (id, credential) = match self.open_ledger().await? {
             Some(ledger) => {
-                let (credential, key) = make_key(&ledger, self.key()).await?;
+                let (credential, key) = create_api_key(&ledger, self.api_key()).await?;
                 (key.id.to_string(), credential.reveal())
             }
             None => {
-                let answer = dial.client().await?.create_key(self.request()).await?;
-                (answer.key.map(|key| key.id).unwrap_or_default(), answer.credential)
+                let response = connector.client().await?.create_key(self.request()).await?;
+                (response.key.map(|key| key.id).unwrap_or_default(), response.credential)
             }
         };
         match out.json {
-            true => out.object(&json!({ "id": id, "credential": credential })),
-            // Nothing else, so that it can go into a file.
+            true => out.json_line(&json!({ "id": id, "credential": credential })),
+            // Only the key, so that the output can be redirected to a file.
             false => out.line(credential),
         }
     }
 
-    async fn ledger(&self) -> Result<Option<Ledger>, Failure> {
+    /// Opens the ledger that a flag names; none when the key is created by a server.
+    async fn open_ledger(&self) -> Result<Option<Ledger>, CliError> {
         if let Some(url) = &self.ledger_url {
             let ledger = Ledger::connect(url, LedgerOptions::default()).await;
-            return ledger.map(Some).map_err(Failure::Ledger);
+            return ledger.map(Some).map_err(CliError::Ledger);
         }
         let Some(dir) = &self.data_dir else { return Ok(None) };
-        let failed = |source| Failure::File { path: dir.clone(), source };
+        let failed = |source| CliError::File { path: dir.clone(), source };
         std::fs::create_dir_all(dir).map_err(failed)?;
-        // A server may hold the directory; the file lets several in.
-        let ledger = Ledger::open(&dir.join(crate::backup::LEDGER)).await;
-        ledger.map(Some).map_err(Failure::Ledger)
+        // Does not lock the directory: SQLite allows a second process beside a server.
+        let ledger = Ledger::open(&dir.join(data_dir::LEDGER)).await;
+        ledger.map(Some).map_err(CliError::Ledger)
     }
 
-    fn key(&self) -> ApiKey {
+    fn api_key(&self) -> ApiKey {
         let now = Clock::system().now();
-        let span = self.expires.map(|span| i64::try_from(span.as_millis()).unwrap_or(i64::MAX));
+        let lifetime =
+            self.expires.map(|expires| i64::try_from(expires.as_millis()).unwrap_or(i64::MAX));
         ApiKey {
             id: KeyId(0),
             secret_hash: [0; 32],
             name: self.name.as_str().into(),
             role: self.role,
-            scopes: Scopes::of(self.queues.iter().map(|queue| queue.as_str().into())),
+            scopes: Scopes::new(self.queues.iter().map(|queue| queue.as_str().into())),
             created_at: now,
             created_by: "sentinel key create".to_owned(),
-            expires_at: span.map(|span| now.saturating_add(span)),
+            expires_at: lifetime.map(|lifetime| now.saturating_add(lifetime)),
             revoked_at: None,
             last_used_at: None,
         }
     }
 
     fn request(&self) -> CreateKeyRequest {
-        let key = self.key();
+        let key = self.api_key();
         let role = match self.role {
-            Role::Viewer => WireRole::Viewer,
-            Role::Operator => WireRole::Operator,
-            Role::Admin => WireRole::Admin,
-            Role::Producer => WireRole::Producer,
-            Role::Worker => WireRole::Worker,
+            Role::Viewer => ProtoRole::Viewer,
+            Role::Operator => ProtoRole::Operator,
+            Role::Admin => ProtoRole::Admin,
+            Role::Producer => ProtoRole::Producer,
+            Role::Worker => ProtoRole::Worker,
         };
         let timestamp = |at: i64| Timestamp {
             seconds: at.div_euclid(1_000),
@@ -169,48 +172,34 @@ impl Create {
     }
 }
 
-fn role_word(key: &Key) -> String {
+fn role_name(key: &Key) -> String {
     let name = key.role().as_str_name();
     name.strip_prefix("ROLE_").unwrap_or(name).to_lowercase()
 }
 
-fn state(key: &Key, out: &Out) -> &'static str {
-    let is_over =
-        |at: &Timestamp| std::time::SystemTime::try_from(*at).is_ok_and(|at| at <= out.now);
+fn state(key: &Key, out: &Output) -> &'static str {
+    let is_past = |at: &Timestamp| SystemTime::try_from(*at).is_ok_and(|at| at <= out.now);
     match (&key.revoked_at, &key.expires_at) {
         (Some(_), _) => "revoked",
-        (None, Some(at)) if is_over(at) => "expired",
+        (None, Some(at)) if is_past(at) => "expired",
         _ => "active",
     }
 }
 
-fn to_json(key: &Key) -> Value {
-    let time = |at: &Option<Timestamp>| at.as_ref().map(ToString::to_string);
-    json!({
-        "id": key.id, "name": key.name, "role": role_word(key), "queues": key.queues,
-        "createdAt": time(&key.created_at), "createdBy": key.created_by,
-        "expiresAt": time(&key.expires_at), "revokedAt": time(&key.revoked_at),
-        "lastUsedAt": time(&key.last_used_at),
-    })
-}
-
-fn show(keys: &[Key], out: &mut Out) -> Result<(), Failure> {
+fn print(keys: &[Key], out: &mut Output) -> Result<(), CliError> {
     if out.json {
-        for key in keys {
-            out.object(&to_json(key))?;
-        }
-        return Ok(());
+        return out.json_lines(keys, json::key);
     }
     let header = ["ID", "NAME", "ROLE", "STATE", "AGE", "USED", "QUEUES"];
     table::write(out, &header, keys.iter().map(|key| row(key, out)).collect())
 }
 
-fn row(key: &Key, out: &Out) -> Vec<Painted> {
+fn row(key: &Key, out: &Output) -> Vec<StyledCell> {
     let queues = if key.queues.is_empty() { "all".to_owned() } else { key.queues.join(" ") };
     vec![
         key.id.clone().into(),
         key.name.clone().into(),
-        role_word(key).into(),
+        role_name(key).into(),
         state(key, out).into(),
         text::age(key.created_at.as_ref(), out.now).into(),
         text::age(key.last_used_at.as_ref(), out.now).into(),

@@ -1,14 +1,14 @@
-//! `sentinel kind`: what jobs can be of, as workers declare it.
+//! `sentinel kind`: shows the job kinds that workers declare.
 
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 use sentinel_client::proto::jobs::v1::JobKind;
 
-use super::connection::Connection;
-use super::failure::Failure;
-use super::out::Out;
-use super::table::{self, Painted};
+use super::connection::ConnectionArgs;
+use super::error::CliError;
+use super::output::Output;
+use super::table::{self, StyledCell};
 use super::{json, text};
 
 pub(super) const EXAMPLES: &str = "\
@@ -16,53 +16,49 @@ Examples:
   sentinel kind list
   sentinel kind show mail.send --json | jq .inputSchema";
 
-/// `sentinel kind`.
 #[derive(Debug, Args)]
-pub(super) struct KindCommand {
+pub(super) struct KindArgs {
     #[command(flatten)]
-    connection: Connection,
+    connection: ConnectionArgs,
     #[command(subcommand)]
-    verb: Verb,
+    command: KindCommand,
 }
 
 #[derive(Debug, Subcommand)]
-enum Verb {
-    /// List the kinds that workers have or had lately.
+enum KindCommand {
+    /// List the kinds that live workers handle, and those that workers handled in the last 90 days.
     #[command(after_help = "Example:\n  sentinel kind list --json | jq -r .name")]
     List,
     /// Show one kind with the JSON Schema of its payload.
     #[command(after_help = "Example:\n  sentinel kind show mail.send")]
     Show {
-        /// Its name.
+        /// Name of the kind.
         name: String,
     },
 }
 
-/// Runs a verb.
-pub(super) fn run(command: KindCommand) -> ExitCode {
-    let KindCommand { connection, verb } = command;
-    connection.run(|dial, mut out| async move {
-        let client = dial.client().await?;
-        match verb {
-            Verb::List => list(&client.list_kinds().await?, &mut out),
-            Verb::Show { name } => show(&client.get_kind(name).await?, &mut out),
+/// Runs `sentinel kind`.
+pub(super) fn run(args: KindArgs) -> ExitCode {
+    let KindArgs { connection, command } = args;
+    connection.run(|connector, mut out| async move {
+        let client = connector.client().await?;
+        match command {
+            KindCommand::List => print_table(&client.list_kinds().await?, &mut out)?,
+            KindCommand::Show { name } => print(&client.get_kind(name).await?, &mut out)?,
         }
+        Ok(0)
     })
 }
 
-fn list(kinds: &[JobKind], out: &mut Out) -> Result<u8, Failure> {
+fn print_table(kinds: &[JobKind], out: &mut Output) -> Result<(), CliError> {
     if out.json {
-        for kind in kinds {
-            out.object(&json::kind(kind))?;
-        }
-        return Ok(0);
+        return out.json_lines(kinds, json::kind);
     }
-    let rows: Vec<Vec<Painted>> = kinds.iter().map(|kind| row(kind, out)).collect();
-    table::write(out, &["NAME", "WORKERS", "SEEN", "SCHEMA", "DESCRIPTION"], rows)?;
-    Ok(0)
+    let rows: Vec<Vec<StyledCell>> = kinds.iter().map(|kind| row(kind, out)).collect();
+    table::write(out, &["NAME", "WORKERS", "SEEN", "SCHEMA", "DESCRIPTION"], rows)
 }
 
-fn row(kind: &JobKind, out: &Out) -> Vec<Painted> {
+fn row(kind: &JobKind, out: &Output) -> Vec<StyledCell> {
     let schema = match (kind.schemas, kind.input_schema.is_empty()) {
         (2.., _) => "conflicting",
         (_, true) => "-",
@@ -77,15 +73,14 @@ fn row(kind: &JobKind, out: &Out) -> Vec<Painted> {
     ]
 }
 
-fn show(kind: &JobKind, out: &mut Out) -> Result<u8, Failure> {
+fn print(kind: &JobKind, out: &mut Output) -> Result<(), CliError> {
     if out.json {
-        out.object(&json::kind(kind))?;
-        return Ok(0);
+        return out.json_line(&json::kind(kind));
     }
-    list(std::slice::from_ref(kind), out)?;
+    print_table(std::slice::from_ref(kind), out)?;
     let schema = serde_json::from_str::<serde_json::Value>(&kind.input_schema);
     if let Ok(pretty) = schema.and_then(|schema| serde_json::to_string_pretty(&schema)) {
         out.line(pretty)?;
     }
-    Ok(0)
+    Ok(())
 }

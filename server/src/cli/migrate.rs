@@ -1,69 +1,68 @@
-//! `sentinel migrate`: brings a shared database to the format of this version. A verb of its
-//! own, since servers that share a database must not each decide when it changes.
+//! `sentinel migrate`: creates or upgrades the tables of a shared database. It is a separate
+//! command because the servers that share a database must not upgrade it on their own.
 
 use std::process::ExitCode;
 
 use clap::Args;
-use sentinel_ledger::{Ledger, Migrated, MigrationState};
+use sentinel_ledger::{Ledger, MigrationMode, MigrationReport};
 use serde_json::json;
 
-use super::failure::Failure;
-use super::out::{self, Out};
+use super::error::CliError;
+use super::output::{self, Output};
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
   sentinel migrate --ledger-url mysql://sentinel:PASSWORD@db:3306/sentinel --dry-run
   SENTINEL_LEDGER_URL=mysql://sentinel:PASSWORD@db/sentinel sentinel migrate
 
-Before the first start of a server on a database, and at each upgrade before the first server
-of the new version: servers of the version before work on meanwhile. It may be run from
-several machines at once; one does the work. The user needs CREATE, ALTER, DROP and INDEX on
-the database; a server itself needs SELECT, INSERT, UPDATE and DELETE. Percent-encode what is
-special in the password. A ledger in a file is migrated by the server that opens it.";
+Run it before the first server starts on a database, and on each upgrade before the first server
+of the new version starts. Servers of the previous version keep running meanwhile. Running it on
+several machines at once is safe. The database user needs CREATE, ALTER, DROP and INDEX; a server
+needs only SELECT, INSERT, UPDATE and DELETE. Percent-encode special characters in the password.
+A data directory needs no migration by hand: the server upgrades its files when it starts.";
 
-/// `sentinel migrate`.
 #[derive(Debug, Args)]
-pub(super) struct Migrate {
-    /// The database: mysql://USER:PASSWORD@HOST:PORT/DATABASE, on MySQL 8 or MariaDB 10.11.
+pub(super) struct MigrateArgs {
+    /// URL of the database: mysql://USER:PASSWORD@HOST:PORT/DATABASE. MySQL 8 or MariaDB 10.11.
     #[arg(long, value_name = "URL", env = "SENTINEL_LEDGER_URL", hide_env_values = true)]
     ledger_url: String,
-    /// Only tell what would be done.
+    /// Print what would be done, and change nothing.
     #[arg(long)]
     dry_run: bool,
-    /// Answer with one JSON object.
+    /// Print the result as one JSON object.
     #[arg(long)]
     json: bool,
 }
 
-/// Migrates.
-pub(super) fn run(command: Migrate) -> ExitCode {
-    let Migrate { ledger_url, dry_run, json } = command;
-    out::answer(json, async move |out: &mut Out| {
-        let state = if dry_run { MigrationState::Planned } else { MigrationState::Applied };
-        let done = Ledger::migrate(&ledger_url, state).await.map_err(Failure::Ledger)?;
+/// Runs `sentinel migrate`.
+pub(super) fn run(args: MigrateArgs) -> ExitCode {
+    let MigrateArgs { ledger_url, dry_run, json } = args;
+    output::run_local(json, async move |out: &mut Output| {
+        let mode = if dry_run { MigrationMode::DryRun } else { MigrationMode::Apply };
+        let report = Ledger::migrate(&ledger_url, mode).await.map_err(CliError::Ledger)?;
         if out.json {
-            let Migrated { ledger, from, to, steps } = &done;
-            let answer = json!({
+            let MigrationReport { ledger, from, to, steps } = &report;
+            let result = json!({
                 "ledger": ledger, "from": from, "to": to, "steps": steps, "dryRun": dry_run,
             });
-            return out.object(&answer);
+            return out.json_line(&result);
         }
-        out.line(sentence(&done, state))
+        out.line(summary(&report, mode))
     })
 }
 
-fn sentence(done: &Migrated, state: MigrationState) -> String {
-    let Migrated { ledger, from, to, steps } = done;
-    match (steps.len(), state) {
-        (0, _) if from > to => {
-            format!("{ledger} has format {from}, which this version, of format {to}, can work on")
+fn summary(report: &MigrationReport, mode: MigrationMode) -> String {
+    let MigrationReport { ledger, from, to, steps } = report;
+    match (steps.len(), mode) {
+        (0, _) if from > to => format!(
+            "{ledger} has the newer format {from}; this version writes format {to} and can use it"
+        ),
+        (0, _) => format!("{ledger} already has format {to}"),
+        (count, MigrationMode::DryRun) => {
+            format!("{ledger} would be upgraded from format {from} to {to} in {count} steps")
         }
-        (0, _) => format!("{ledger} has format {to} already"),
-        (count, MigrationState::Planned) => {
-            format!("{ledger} would go from format {from} to {to}; steps: {count}")
-        }
-        (count, MigrationState::Applied) => {
-            format!("{ledger} went from format {from} to {to}; steps: {count}")
+        (count, MigrationMode::Apply) => {
+            format!("upgraded {ledger} from format {from} to {to} in {count} steps")
         }
     }
 }

@@ -1,4 +1,4 @@
-//! `sentinel queue`: declare queues and look them up.
+//! `sentinel queue`: creates, changes and lists queues.
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -8,99 +8,103 @@ use sentinel_client::Client;
 use sentinel_client::proto::admin::v1::{Queue, QueueMode, QueueOrder};
 use serde_json::json;
 
-use super::connection::Connection;
-use super::failure::Failure;
-use super::out::Out;
-use super::table::{self, Painted};
+use super::connection::ConnectionArgs;
+use super::error::CliError;
+use super::output::Output;
+use super::table::{self, StyledCell};
 use super::{json, text};
-use crate::config::parse_span;
+use crate::config::parse_duration;
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
   sentinel queue create mail
-  sentinel queue create urgent --order strict --description 'what people wait for'
+  sentinel queue create urgent --order strict --description 'interactive requests'
   sentinel queue create orders --index-path customer_id --index-path shop.country
   sentinel queue pause mail
   sentinel queue list";
 
-/// `sentinel queue`.
 #[derive(Debug, Args)]
-pub(super) struct QueueCommand {
+pub(super) struct QueueArgs {
     #[command(flatten)]
-    connection: Connection,
+    connection: ConnectionArgs,
     #[command(subcommand)]
-    verb: Verb,
+    command: QueueCommand,
 }
 
 #[derive(Debug, Subcommand)]
-enum Verb {
-    /// Declare a queue. Declaring it again with the same settings is fine.
+enum QueueCommand {
+    /// Create a queue. Creating it again with the same settings succeeds.
     #[command(after_help = EXAMPLES)]
     Create {
-        /// 1..128 characters of [A-Za-z0-9._-].
+        /// Name of the queue: 1 to 128 characters of [A-Za-z0-9._-].
         name: String,
-        /// In which order its jobs start.
+        /// Order in which ready jobs start.
         #[arg(long, value_enum, default_value_t)]
         order: Order,
-        /// What one priority level is worth under aging [default: 1m].
-        #[arg(long, value_name = "DURATION", value_parser = parse_span)]
+        /// Waiting time that one priority level is worth with --order aging: 1ms to 24h
+        /// [default: 1m].
+        #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
         priority_boost: Option<Duration>,
-        /// For people.
+        /// Description for people.
         #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
         description: String,
-        /// A member of JSON payloads to search by, such as order.customer_id; also more than
-        /// once. Jobs are found by `job list --label payload.order.customer_id=7`.
+        /// Member of JSON payloads to search by, such as order.customer_id; repeatable, up to 8
+        /// times. Find the jobs with `sentinel job list --label payload.order.customer_id=7`.
         #[arg(long = "index-path", value_name = "PATH")]
         index_paths: Vec<String>,
     },
-    /// Change settings of a queue; what is not said stays.
+    /// Change settings of a queue. Settings without a flag stay as they are.
     #[command(
         after_help = "Example:\n  sentinel queue update mail --priority-boost 5m",
         group = ArgGroup::new("setting")
-            .args(["order", "priority_boost", "description", "index_paths", "no_index_paths"]).required(true).multiple(true),
+            .args(["order", "priority_boost", "description", "index_paths", "no_index_paths"])
+            .required(true)
+            .multiple(true),
     )]
     Update {
-        /// Its name.
+        /// Name of the queue.
         name: String,
-        /// In which order its jobs start.
+        /// Order in which ready jobs start.
         #[arg(long, value_enum)]
         order: Option<Order>,
-        /// What one priority level is worth under aging.
-        #[arg(long, value_name = "DURATION", value_parser = parse_span)]
+        /// Waiting time that one priority level is worth with --order aging: 1ms to 24h.
+        #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
         priority_boost: Option<Duration>,
-        /// For people.
+        /// Description for people.
         #[arg(long, value_name = "TEXT")]
         description: Option<String>,
-        /// A member of JSON payloads to search by; also more than once. Takes the place of
-        /// all former ones, for jobs that are enqueued from now on.
+        /// Member of JSON payloads to search by; repeatable, up to 8 times. Replaces all previous
+        /// paths. Applies to jobs that are enqueued from now on.
         #[arg(long = "index-path", value_name = "PATH")]
         index_paths: Vec<String>,
-        /// Search by no member of payloads.
+        /// Remove all index paths.
         #[arg(long, conflicts_with = "index_paths")]
         no_index_paths: bool,
     },
-    /// Start none of its jobs from now on. What runs goes on, and new jobs wait.
+    /// Start no more jobs of a queue. Running jobs continue, and new jobs are accepted and wait.
     #[command(after_help = "Example:\n  sentinel queue pause mail")]
     Pause {
-        /// Its name.
+        /// Name of the queue.
         name: String,
     },
-    /// Take no new jobs from now on. Those that are there run.
-    #[command(after_help = "Example:\n  sentinel queue drain mail && sentinel job counts mail")]
+    /// Accept no new jobs in a queue. The jobs that it has still run.
+    #[command(
+        after_help = "Example:\n  sentinel queue drain mail && sentinel job counts --queue mail"
+    )]
     Drain {
-        /// Its name.
+        /// Name of the queue.
         name: String,
     },
-    /// End a pause or a drain.
+    /// Resume a queue that is paused or draining.
     #[command(after_help = "Example:\n  sentinel queue resume mail")]
     Resume {
-        /// Its name.
+        /// Name of the queue.
         name: String,
     },
     /// Show one queue.
     #[command(after_help = "Example:\n  sentinel queue get mail --json")]
     Get {
-        /// Its name.
+        /// Name of the queue.
         name: String,
     },
     /// List all queues by name.
@@ -110,10 +114,10 @@ enum Verb {
 
 #[derive(Debug, Clone, Copy, Default, ValueEnum)]
 enum Order {
-    /// By ready time; a priority level counts as waiting.
+    /// By waiting time, to which each priority level adds, so that no job starves.
     #[default]
     Aging,
-    /// By priority; a low one can starve.
+    /// By priority. Jobs of a low priority can starve.
     Strict,
 }
 
@@ -126,30 +130,29 @@ impl From<Order> for i32 {
     }
 }
 
-fn span(span: Duration) -> Option<prost_types::Duration> {
-    prost_types::Duration::try_from(span).ok()
+fn to_proto(duration: Duration) -> Option<prost_types::Duration> {
+    prost_types::Duration::try_from(duration).ok()
 }
 
-/// Runs a verb.
-pub(super) fn run(command: QueueCommand) -> ExitCode {
-    let QueueCommand { connection, verb } = command;
-    connection.run(|dial, mut out| async move {
+/// Runs `sentinel queue`.
+pub(super) fn run(args: QueueArgs) -> ExitCode {
+    let QueueArgs { connection, command } = args;
+    connection.run(|connector, mut out| async move {
         let out = &mut out;
-        let client = dial.client().await?;
-        match verb {
-            Verb::Create { name, order, priority_boost, description, index_paths } => {
-                let (order, priority_boost) = (order.into(), priority_boost.and_then(span));
+        let client = connector.client().await?;
+        match command {
+            QueueCommand::Create { name, order, priority_boost, description, index_paths } => {
                 let queue = Queue {
                     name,
-                    order,
-                    priority_boost,
+                    order: order.into(),
+                    priority_boost: priority_boost.and_then(to_proto),
                     description,
                     index_paths,
                     ..Queue::default()
                 };
-                create(queue, &client, out).await
+                create(queue, &client, out).await?;
             }
-            Verb::Update {
+            QueueCommand::Update {
                 name,
                 order,
                 priority_boost,
@@ -157,63 +160,56 @@ pub(super) fn run(command: QueueCommand) -> ExitCode {
                 index_paths,
                 no_index_paths,
             } => {
-                let says_paths = no_index_paths || !index_paths.is_empty();
-                let said = [
+                let changes_paths = no_index_paths || !index_paths.is_empty();
+                let changed = [
                     order.map(|_| "order"),
                     priority_boost.map(|_| "priority_boost"),
                     description.as_ref().map(|_| "description"),
-                    says_paths.then_some("index_paths"),
+                    changes_paths.then_some("index_paths"),
                 ];
-                let said: Vec<&str> = said.into_iter().flatten().collect();
+                let changed: Vec<&str> = changed.into_iter().flatten().collect();
                 let queue = Queue {
                     name,
                     order: order.unwrap_or_default().into(),
-                    priority_boost: priority_boost.and_then(span),
+                    priority_boost: priority_boost.and_then(to_proto),
                     description: description.unwrap_or_default(),
                     index_paths,
                     ..Queue::default()
                 };
-                show(&[client.update_queue(queue, &said).await?], out)
+                print(&[client.update_queue(queue, &changed).await?], out)?;
             }
-            Verb::Pause { name } => show(&[client.pause_queue(name).await?], out),
-            Verb::Drain { name } => show(&[client.drain_queue(name).await?], out),
-            Verb::Resume { name } => show(&[client.resume_queue(name).await?], out),
-            Verb::Get { name } => {
-                let queue = client.get_queue(name).await?;
-                show(&[queue], out)
-            }
-            Verb::List => show(&client.list_queues().await?, out),
+            QueueCommand::Pause { name } => print(&[client.pause_queue(name).await?], out)?,
+            QueueCommand::Drain { name } => print(&[client.drain_queue(name).await?], out)?,
+            QueueCommand::Resume { name } => print(&[client.resume_queue(name).await?], out)?,
+            QueueCommand::Get { name } => print(&[client.get_queue(name).await?], out)?,
+            QueueCommand::List => print(&client.list_queues().await?, out)?,
         }
+        Ok(0)
     })
 }
 
-async fn create(queue: Queue, client: &Client, out: &mut Out) -> Result<u8, Failure> {
-    let answer = client.create_queue(queue).await?;
-    let queue = answer.queue.unwrap_or_default();
+async fn create(queue: Queue, client: &Client, out: &mut Output) -> Result<(), CliError> {
+    let response = client.create_queue(queue).await?;
+    let queue = response.queue.unwrap_or_default();
     if out.json {
-        out.object(&json!({ "queue": json::queue(&queue), "existed": answer.existed }))?;
-    } else if answer.existed {
-        out.line(format!("{} existed with these settings", queue.name))?;
+        out.json_line(&json!({ "queue": json::queue(&queue), "existed": response.existed }))
+    } else if response.existed {
+        out.line(format!("queue {} already exists with these settings", queue.name))
     } else {
-        out.line(format!("{} created", queue.name))?;
+        out.line(format!("created queue {}", queue.name))
     }
-    Ok(0)
 }
 
-/// Shows queues.
-pub(super) fn show(queues: &[Queue], out: &mut Out) -> Result<u8, Failure> {
+/// Prints queues.
+pub(super) fn print(queues: &[Queue], out: &mut Output) -> Result<(), CliError> {
     if out.json {
-        for queue in queues {
-            out.object(&json::queue(queue))?;
-        }
-        return Ok(0);
+        return out.json_lines(queues, json::queue);
     }
-    let rows: Vec<Vec<Painted>> = queues.iter().map(|queue| row(queue, out)).collect();
-    table::write(out, &["NAME", "MODE", "ORDER", "BOOST", "AGE", "DESCRIPTION"], rows)?;
-    Ok(0)
+    let rows: Vec<Vec<StyledCell>> = queues.iter().map(|queue| row(queue, out)).collect();
+    table::write(out, &["NAME", "MODE", "ORDER", "BOOST", "AGE", "DESCRIPTION"], rows)
 }
 
-fn row(queue: &Queue, out: &Out) -> Vec<Painted> {
+fn row(queue: &Queue, out: &Output) -> Vec<StyledCell> {
     let order = match queue.order() {
         QueueOrder::Unspecified | QueueOrder::Aging => "aging",
         QueueOrder::Strict => "strict",

@@ -1,21 +1,21 @@
-//! `sentinel rebuild`: needs Redis and the ledger, and no server.
+//! `sentinel rebuild`: rebuilds the store in Redis from the ledger. Needs no running server.
 
-use std::io::{BufRead, IsTerminal};
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
+use sentinel_engine::Clock;
 use sentinel_ledger::{Ledger, LedgerOptions};
 use sentinel_store::{Position, ServerId};
-use sentinel_store_redis::{Found, OpenOptions};
+use sentinel_store_redis::{ExistingStore, OpenOptions};
 use serde_json::json;
 
-use super::backup::now;
-use super::failure::Failure;
-use super::out::{self, Out};
-use crate::config::{Config, Flags, Mode};
-use crate::rebuild::{self, Failed, Rebuilt, Show};
+use super::confirm::confirm;
+use super::error::CliError;
+use super::output::{self, Output};
+use super::progress_bar;
+use super::settings::SharedStoreArgs;
+use crate::rebuild::{self, RebuildError, RebuildProgress, RebuildReport};
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
@@ -23,152 +23,125 @@ Examples:
   sentinel rebuild --store-url redis://10.0.0.5 --ledger-url mysql://sentinel:PASSWORD@db/sentinel
   sentinel rebuild --config /etc/sentinel.toml --yes --json
 
-When: servers answer STORE_ROLLED_BACK, or do not start and say so. Redis came back empty, or
-older than what the ledger has seen; or another Redis took its place.
+When to use it: servers answer STORE_ROLLED_BACK, or refuse to start with that error. Redis came
+back empty or behind the ledger, or was replaced by another Redis.
 
-What it does: what the journal in Redis still has goes into the ledger. Then the jobs that have
-not ended, the queues and the unique keys are put into Redis anew from the ledger. Jobs that were
-running go back to their queues, or fail where they must not run twice; no report from before
-counts. Changes that were acknowledged at the level store or replicated and that neither Redis nor
-the ledger has are lost; nothing that was acknowledged at the level ledger is.
+What it does: it writes the entries that are left in the journal in Redis to the ledger. Then it
+replaces the store in Redis by the live jobs, the queues and the unique keys of the ledger. Running
+jobs return to their queues, or fail if their on_lost policy is FAIL; reports of attempts
+from before the rebuild are refused. Changes that were acknowledged at the level store or
+replicated are lost if neither Redis nor the ledger has them. Changes that were acknowledged at the
+level ledger are kept.
 
-Servers may run meanwhile: they answer STORE_ROLLED_BACK, and go on by themselves when it is done.
-A rebuild that was cut short can be run again.";
+Servers may keep running: they answer STORE_ROLLED_BACK and recover when the rebuild is done. A
+rebuild that was interrupted can be run again.";
 
-/// `sentinel rebuild`.
 #[derive(Debug, Args)]
-pub(super) struct Command {
+pub(super) struct RebuildArgs {
     #[command(flatten)]
-    stores: Stores,
-    /// Do not ask before what is in Redis is replaced.
+    stores: SharedStoreArgs,
+    /// Replace the store in Redis without asking.
     #[arg(long)]
     yes: bool,
-    /// Answer with one JSON object.
+    /// Print the result as one JSON object.
     #[arg(long)]
     json: bool,
 }
 
-/// The stores that servers share.
-#[derive(Debug, Args)]
-pub(super) struct Stores {
-    /// The Redis to fill [env: SENTINEL_STORE_URL].
-    #[arg(long, value_name = "URL")]
-    store_url: Option<String>,
-    /// The database that has the ledger [env: SENTINEL_LEDGER_URL].
-    #[arg(long, value_name = "URL")]
-    ledger_url: Option<String>,
-    /// The TOML file of the servers, which names both.
-    #[arg(long, value_name = "FILE", env = "SENTINEL_CONFIG", hide_env_values = true)]
-    config: Option<PathBuf>,
-}
-
-impl Stores {
-    /// As a server would find them.
-    pub(super) fn settings(&self) -> Result<Config, Failure> {
-        let mut values = Vec::new();
-        let flags =
-            [("store_url", self.store_url.clone()), ("ledger_url", self.ledger_url.clone())];
-        for (name, value) in flags {
-            values.extend(value.map(|value| (name.to_owned(), value)));
-        }
-        let wrong = |reason: String| Failure::Flag { flag: "--config", reason };
-        let flags = Flags { file: self.config.clone(), values, ..Flags::default() };
-        let sources = flags.sources().map_err(|error| wrong(format!("{error:#}")))?;
-        let loaded = Config::load(Mode::Serve, &sources);
-        Ok(loaded.map_err(|mistakes| wrong(mistakes.to_string()))?.config)
-    }
-}
-
 struct Bar(ProgressBar);
 
-impl Show for Bar {
-    fn carried(&self, entries: u64) {
-        self.0.set_message(format!("{entries} entries of the old journal went into the ledger"));
+impl RebuildProgress for Bar {
+    fn projected(&self, entries: u64) {
+        self.0.set_message(format!("wrote {entries} entries of the old journal to the ledger"));
     }
 
-    fn put(&self, jobs: u64) {
+    fn jobs_stored(&self, jobs: u64) {
         self.0.set_position(jobs);
     }
 }
 
-/// Rebuilds the store in Redis.
-pub(super) fn run(command: Command) -> ExitCode {
-    out::answer(command.json, async move |out: &mut Out| {
-        let config = command.stores.settings()?;
+/// Runs `sentinel rebuild`.
+pub(super) fn run(args: RebuildArgs) -> ExitCode {
+    output::run_local(args.json, async move |out: &mut Output| {
+        let config = args.stores.load()?;
         let (Some(url), Some(ledger_url)) = (&config.store_url, &config.ledger_url) else {
-            let reason = "is not set: there is a store to rebuild only on Redis. A data directory \
-                          is put back with `sentinel restore`";
-            return Err(Failure::Flag { flag: "--store-url", reason: reason.into() });
+            let reason = "is not set: only a store in Redis can be rebuilt. Restore a data \
+                          directory with `sentinel restore`";
+            return Err(CliError::InvalidFlag { flag: "--store-url", reason: reason.into() });
         };
-        let options = OpenOptions::new(url.reveal(), now());
+        let options = OpenOptions::new(url.reveal(), Clock::system().now());
         let ledger = Ledger::connect(ledger_url.reveal(), LedgerOptions::default()).await;
-        let ledger = ledger.map_err(Failed::from)?;
-        let checkpoint = ledger.checkpoint().await.map_err(Failed::from)?;
-        let found = rebuild::look(&options).await?;
-        if !command.yes && found.at.is_some() && !found.is_rebuilding {
-            confirm(&found, checkpoint)?;
+        let ledger = ledger.map_err(RebuildError::from)?;
+        let checkpoint = ledger.checkpoint().await.map_err(RebuildError::from)?;
+        let existing = rebuild::inspect(&options).await?;
+        if !args.yes && !existing.is_rebuilding {
+            confirm_replacement(&existing, checkpoint)?;
         }
-        let jobs = ledger.counts(Vec::new()).await.map_err(Failed::from)?;
-        let live = jobs.iter().filter(|count| !count.state.is_terminal()).map(|count| count.count);
-        let bar = bar(out, live.sum());
+        let counts = ledger.count_by_state(Vec::new()).await.map_err(RebuildError::from)?;
+        let live =
+            counts.iter().filter(|count| !count.state.is_terminal()).map(|count| count.count);
+        let template = "{bar:40} {pos}/{len} jobs {elapsed} {msg}";
+        let bar = Bar(progress_bar::new(out, live.sum(), template));
         let owner = ServerId(rand::random());
-        let done = rebuild::rebuild(&options, &ledger, owner, &[], &bar).await;
+        let report = rebuild::rebuild(&options, &ledger, owner, &[], &bar).await;
         bar.0.finish_and_clear();
-        tell(out, &url.to_string(), &done?)
+        print(out, &url.to_string(), &report?)
     })
 }
 
-fn tell(out: &mut Out, url: &str, done: &Rebuilt) -> Result<(), Failure> {
-    let Rebuilt { was, checkpoint, carried, jobs, revoked, orphans, at } = *done;
+/// Asks before a store that has data is replaced.
+fn confirm_replacement(existing: &ExistingStore, checkpoint: Position) -> Result<(), CliError> {
+    let Some(position) = existing.position else { return Ok(()) };
+    let is_consistent = position.epoch == checkpoint.epoch && position >= checkpoint;
+    let relation = if is_consistent {
+        "is consistent with the ledger, so a rebuild is not needed"
+    } else {
+        "does not match the ledger"
+    };
+    confirm(&format!(
+        "this replaces the store in Redis, which has {} jobs and {relation}: the store is at \
+         position {position}, the ledger at {checkpoint}",
+        existing.jobs
+    ))
+}
+
+fn print(out: &mut Output, url: &str, report: &RebuildReport) -> Result<(), CliError> {
+    let RebuildReport {
+        previous_position,
+        checkpoint,
+        projected_entries,
+        jobs,
+        revoked_jobs,
+        missing_dependencies,
+        position,
+    } = *report;
     if out.json {
-        return out.object(&json!({
+        return out.json_line(&json!({
             "store": url,
-            "was": was.map(|was| was.to_string()),
+            "previousPosition": previous_position.map(|position| position.to_string()),
             "checkpoint": checkpoint.to_string(),
-            "carriedEntries": carried,
+            "projectedEntries": projected_entries,
             "jobs": jobs,
-            "revokedJobs": revoked,
-            "orphans": orphans,
-            "at": at.to_string(),
+            "revokedJobs": revoked_jobs,
+            "missingDependencies": missing_dependencies,
+            "position": position.to_string(),
         }));
     }
     out.line(format!(
-        "{url} holds {jobs} jobs from the ledger, beginning at {at}; {revoked} running jobs were \
-         taken back, {carried} entries of the old journal went into the ledger first"
+        "rebuilt {url} from the ledger: {jobs} jobs, starting at position {position}; \
+         {revoked_jobs} running jobs were revoked, {projected_entries} entries of the old journal \
+         were written to the ledger"
     ))?;
-    if orphans > 0 {
-        out.line(format!("{orphans} jobs wait for one that nobody knows: cancel them"))?;
-    }
-    Ok(())
+    print_missing_dependencies(out, missing_dependencies)
 }
 
-/// On standard error, for people only.
-fn bar(out: &Out, jobs: u64) -> Bar {
-    if out.json {
-        return Bar(ProgressBar::hidden());
+/// Warns about jobs that can never start, because a dependency does not exist.
+pub(super) fn print_missing_dependencies(out: &mut Output, count: u64) -> Result<(), CliError> {
+    if count == 0 {
+        return Ok(());
     }
-    let style = ProgressStyle::with_template("{bar:40} {pos}/{len} jobs {elapsed} {msg}");
-    Bar(ProgressBar::new(jobs).with_style(style.expect("the template is right")))
-}
-
-/// Asks a person whether what is there may go.
-fn confirm(found: &Found, checkpoint: Position) -> Result<(), Failure> {
-    let at = found.at.unwrap_or_default();
-    let is_sound = at.epoch == checkpoint.epoch && at >= checkpoint;
-    let state = if is_sound { "is not behind the ledger" } else { "does not fit the ledger" };
-    let question = format!(
-        "the store in Redis has {} jobs and {state}: it is at {at}, the ledger at {checkpoint}",
-        found.jobs
-    );
-    let refused = |reason: String| Failure::Flag { flag: "--yes", reason };
-    if !std::io::stdin().is_terminal() {
-        return Err(refused(format!("{question}. Give --yes to replace it")));
-    }
-    eprint!("{question}.\nReplace it? Type yes: ");
-    let mut line = String::new();
-    std::io::stdin().lock().read_line(&mut line)?;
-    match line.trim() {
-        "yes" => Ok(()),
-        _ => Err(refused("nothing was changed".into())),
-    }
+    out.line(format!(
+        "{count} dependencies do not exist, so the jobs that wait for them stay blocked: list them \
+         with `sentinel job list --state blocked`, and cancel them"
+    ))
 }

@@ -1,21 +1,21 @@
-//! Tables: columns without lines, so that a copied id is the id and nothing else. On a
-//! terminal long remarks wrap; in a pipe a row is a line.
+//! Tables without borders, so that a copied id is only the id. On a terminal the last column
+//! wraps; in a pipe a row is one line.
 
 use comfy_table::{Attribute, Cell, ColumnConstraint, ContentArrangement, Table, presets};
 
-use super::failure::Failure;
-use super::look::Hue;
-use super::out::Out;
+use super::error::CliError;
+use super::output::Output;
+use super::state_style::TextColor;
 
-/// Writes a table; nothing but the header when there are no rows.
+/// Writes a table. Without rows it writes only the header.
 pub(super) fn write(
-    out: &mut Out,
+    out: &mut Output,
     header: &[&str],
-    rows: Vec<Vec<Painted>>,
-) -> Result<(), Failure> {
+    rows: Vec<Vec<StyledCell>>,
+) -> Result<(), CliError> {
     let mut table = Table::new();
     table.load_style(presets::NOTHING).force_no_tty();
-    let width = if out.terminal { console_width() } else { None };
+    let width = if out.terminal { terminal_width() } else { None };
     match width {
         Some(width) => {
             table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width);
@@ -30,12 +30,12 @@ pub(super) fn write(
     let bold = |name: &&str| Cell::new(name).add_attribute(Attribute::Bold);
     table.set_header(header.iter().map(bold).collect::<Vec<_>>());
     for row in rows {
-        table.add_row(row.into_iter().map(|painted| painted.cell(out.colors)).collect::<Vec<_>>());
+        table.add_row(row.into_iter().map(|cell| cell.into_cell(out.colors)).collect::<Vec<_>>());
     }
-    // Only the last column is free text; an id that is cut in two can not be copied.
+    // Only the last column is free text. Wrapping an id would make it impossible to copy.
     let columns = table.column_count().saturating_sub(1);
-    for at in 0..columns {
-        if let Some(column) = table.column_mut(at) {
+    for index in 0..columns {
+        if let Some(column) = table.column_mut(index) {
             column.set_constraint(ColumnConstraint::ContentWidth);
         }
     }
@@ -48,35 +48,35 @@ pub(super) fn write(
     Ok(())
 }
 
-/// None where the terminal does not say or is too narrow to wrap anything well.
-fn console_width() -> Option<u16> {
-    const NARROWEST: u16 = 100;
-    Table::new().width().filter(|width| *width >= NARROWEST)
+/// The width of the terminal; none when it is unknown or too narrow to wrap well.
+fn terminal_width() -> Option<u16> {
+    const MIN_WIDTH: u16 = 100;
+    Table::new().width().filter(|width| *width >= MIN_WIDTH)
 }
 
-/// A text, perhaps in colour.
-pub(super) struct Painted {
+/// The text of a table cell and its colour.
+pub(super) struct StyledCell {
     text: String,
-    hue: Option<Hue>,
+    color: Option<TextColor>,
 }
 
-impl Painted {
-    /// In a colour.
-    pub(super) fn new(text: impl Into<String>, hue: Hue) -> Painted {
-        Painted { text: text.into(), hue: Some(hue) }
+impl StyledCell {
+    /// A cell with coloured text.
+    pub(super) fn new(text: impl Into<String>, color: TextColor) -> StyledCell {
+        StyledCell { text: text.into(), color: Some(color) }
     }
 
-    fn cell(self, colors: bool) -> Cell {
+    fn into_cell(self, colors: bool) -> Cell {
         let cell = Cell::new(self.text);
-        match self.hue {
-            Some(hue) if colors => cell.fg(hue.cell()),
+        match self.color {
+            Some(color) if colors => cell.fg(color.cell_color()),
             _ => cell,
         }
     }
 }
 
-impl<T: Into<String>> From<T> for Painted {
-    fn from(text: T) -> Painted {
-        Painted { text: text.into(), hue: None }
+impl<T: Into<String>> From<T> for StyledCell {
+    fn from(text: T) -> StyledCell {
+        StyledCell { text: text.into(), color: None }
     }
 }

@@ -1,4 +1,4 @@
-//! Golden forms of what people and pipes get, and the exit codes.
+//! Tests of the help, the output formats and the exit codes.
 
 use std::io::Write;
 use std::sync::{Arc, Mutex};
@@ -8,14 +8,14 @@ use prost_types::Timestamp;
 use sentinel_client::Error;
 use sentinel_client::proto::admin::v1::Queue;
 use sentinel_client::proto::jobs::v1::{
-    Job, JobError, JobSpec, JobState, Progress, RetryPolicy, StateReason,
+    Job, JobError, JobSpec, JobState, LogLevel, LogLine, Progress, RetryPolicy, StateReason,
 };
 use tonic::Code;
 
-use super::failure::{self, Failure};
-use super::look::{Hue, STATES, look, state_of};
-use super::out::Out;
-use super::value::{Moment, moment, pair};
+use super::error::{self, CliError};
+use super::output::Output;
+use super::parse::TimeArg;
+use super::state_style::{STATES, TextColor, state_by_name, style};
 use super::*;
 
 pub(super) const NOW_S: i64 = 1_800_000_000;
@@ -25,7 +25,7 @@ pub(super) fn now() -> SystemTime {
     SystemTime::UNIX_EPOCH + Duration::from_secs(NOW_S.unsigned_abs())
 }
 
-/// A stamp so many seconds before [`now`].
+/// A timestamp this many seconds before [`now`].
 pub(super) fn ago(seconds: i64) -> Option<Timestamp> {
     Some(Timestamp { seconds: NOW_S - seconds, nanos: 0 })
 }
@@ -59,8 +59,8 @@ impl Sink {
         String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
     }
 
-    pub(super) fn pipe(&self, json: bool) -> Out {
-        Out::piped(self.clone(), json, now())
+    pub(super) fn pipe(&self, json: bool) -> Output {
+        Output::piped(self.clone(), json, now())
     }
 }
 
@@ -78,47 +78,59 @@ impl Write for Sink {
 #[test]
 fn the_command_line_is_consistent() {
     Cli::command().debug_assert();
-    for verb in ["serve", "dev", "job", "queue"] {
-        let help = Cli::command().find_subcommand_mut(verb).unwrap().render_long_help();
-        assert!(help.to_string().contains("Example"), "{verb} has no examples");
-    }
-    let mut command = Cli::command();
-    let job = command.find_subcommand_mut("job").unwrap();
-    for verb in job.get_subcommands_mut() {
-        let help = verb.render_long_help().to_string();
-        assert!(help.contains("Example"), "job {} has no examples", verb.get_name());
-    }
-    assert!(job.render_long_help().to_string().contains("Exit codes:"));
 }
 
 #[test]
-fn every_state_has_its_own_word_and_mark() {
-    let mut words: Vec<_> = STATES.iter().map(|state| look(*state).word).collect();
-    let mut marks: Vec<_> = STATES.iter().map(|state| look(*state).mark).collect();
-    words.sort_unstable();
-    words.dedup();
-    marks.sort_unstable();
-    marks.dedup();
-    assert_eq!((words.len(), marks.len()), (STATES.len(), STATES.len()));
+fn the_help_of_every_command_has_examples_and_exit_codes() {
+    fn check(command: &mut clap::Command, path: &str) {
+        let help = command.render_long_help().to_string();
+        assert!(help.contains("Example"), "{path} has no examples");
+        for subcommand in command.get_subcommands_mut() {
+            let path = format!("{path} {}", subcommand.get_name());
+            check(subcommand, &path);
+        }
+    }
+    let mut cli = Cli::command();
+    check(&mut cli, "sentinel");
+    for command in cli.get_subcommands_mut().filter(|command| command.get_name() != "dev") {
+        let help = command.render_long_help().to_string();
+        let is_exempt = command.get_name() == "completion";
+        assert!(
+            is_exempt || help.contains("Exit codes:"),
+            "{} has no exit codes",
+            command.get_name()
+        );
+    }
+}
+
+#[test]
+fn every_state_has_its_own_name_and_symbol() {
+    let mut names: Vec<_> = STATES.iter().map(|state| style(*state).name).collect();
+    let mut symbols: Vec<_> = STATES.iter().map(|state| style(*state).symbol).collect();
+    names.sort_unstable();
+    names.dedup();
+    symbols.sort_unstable();
+    symbols.dedup();
+    assert_eq!((names.len(), symbols.len()), (STATES.len(), STATES.len()));
     for state in STATES {
-        assert_eq!(state_of(look(state).word), Some(state));
-        assert_eq!(state_of(state.as_str_name()), Some(state));
+        assert_eq!(state_by_name(style(state).name), Some(state));
+        assert_eq!(state_by_name(state.as_str_name()), Some(state));
     }
-    assert_eq!(state_of("done"), None);
+    assert_eq!(state_by_name("done"), None);
 }
 
 #[test]
-fn colours_are_for_those_who_show_them() {
-    assert_eq!(Hue::Red.paint("x", false), "x");
-    assert_eq!(Hue::Red.paint("x", true), "\u{1b}[31mx\u{1b}[0m");
+fn text_is_coloured_only_when_enabled() {
+    assert_eq!(TextColor::Red.paint("x", false), "x");
+    assert_eq!(TextColor::Red.paint("x", true), "\u{1b}[31mx\u{1b}[0m");
 }
 
 #[test]
-fn exit_codes_follow_the_table() {
+fn exit_codes_follow_the_error_codes() {
     let api = |code| {
         let reason = String::new();
         let message = "m".to_owned();
-        Failure::Call(Error::Api {
+        CliError::Client(Error::Api {
             code,
             reason,
             message,
@@ -138,26 +150,27 @@ fn exit_codes_follow_the_table() {
     ] {
         assert_eq!(api(code).exit_code(), expected, "{code:?}");
     }
-    assert_eq!(Failure::Call(Error::UnknownJob { id: ID.to_owned() }).exit_code(), 3);
-    assert_eq!(failure::exit_code_of_item("QUEUE_NOT_FOUND"), 3);
-    assert_eq!(failure::exit_code_of_item("INVALID_FIELD"), 2);
-    assert_eq!(failure::exit_code_of_item("UNIQUE_KEY_HELD"), 5);
-    assert_eq!(failure::exit_code_of_item("OVERLOADED"), 4);
+    assert_eq!(CliError::Client(Error::JobNotFound { id: ID.to_owned() }).exit_code(), 3);
+    assert_eq!(error::exit_code_of_item("QUEUE_NOT_FOUND"), 3);
+    assert_eq!(error::exit_code_of_item("INVALID_FIELD"), 2);
+    assert_eq!(error::exit_code_of_item("UNIQUE_KEY_HELD"), 5);
+    assert_eq!(error::exit_code_of_item("OVERLOADED"), 4);
 }
 
 #[test]
-fn a_missing_server_says_what_to_do() {
+fn the_error_of_an_unreachable_server_says_what_to_do() {
     let server = "http://127.0.0.1:7070".to_owned();
-    let failure = Failure::NoServer { server, message: "Connection refused".to_owned() };
-    assert_eq!(failure.to_string(), "no server at http://127.0.0.1:7070: Connection refused");
-    assert!(failure.hint().unwrap().contains("sentinel dev"));
-    assert_eq!(failure.to_json()["exitCode"], 4);
+    let error = CliError::Unreachable { server, message: "Connection refused".to_owned() };
+    let expected = "cannot connect to the server at http://127.0.0.1:7070: Connection refused";
+    assert_eq!(error.to_string(), expected);
+    assert!(error.hint().unwrap().contains("sentinel dev"));
+    assert_eq!(error.to_json()["exitCode"], 4);
 }
 
 #[test]
-fn a_reader_that_went_away_is_no_failure() {
-    struct Gone;
-    impl Write for Gone {
+fn a_closed_pipe_is_no_error() {
+    struct ClosedPipe;
+    impl Write for ClosedPipe {
         fn write(&mut self, _: &[u8]) -> std::io::Result<usize> {
             Err(std::io::ErrorKind::BrokenPipe.into())
         }
@@ -165,12 +178,12 @@ fn a_reader_that_went_away_is_no_failure() {
             Ok(())
         }
     }
-    let failure = Out::piped(Gone, false, now()).line("x").unwrap_err();
-    assert_eq!(out::report(&failure, false), 0);
+    let error = Output::piped(ClosedPipe, false, now()).line("x").unwrap_err();
+    assert_eq!(output::print_error(&error, false), 0);
 }
 
 #[test]
-fn a_piped_table_is_bare_columns() {
+fn a_piped_table_has_no_borders_and_no_colours() {
     let sink = Sink::default();
     let queue = Queue {
         name: "mail".to_owned(),
@@ -179,7 +192,7 @@ fn a_piped_table_is_bare_columns() {
         created_at: ago(7_300),
         ..Queue::default()
     };
-    queue::show(&[queue], &mut sink.pipe(false)).unwrap();
+    queue::print(&[queue], &mut sink.pipe(false)).unwrap();
     assert_eq!(
         sink.text(),
         "NAME  MODE  ORDER  BOOST  AGE  DESCRIPTION\n\
@@ -188,7 +201,7 @@ fn a_piped_table_is_bare_columns() {
 }
 
 #[test]
-fn a_job_as_json_is_golden() {
+fn a_job_as_json_has_the_set_fields() {
     let mut job = job(JobState::Failed);
     job.reason = StateReason::NotRetryable.into();
     job.error =
@@ -217,7 +230,7 @@ fn a_job_as_json_is_golden() {
 }
 
 #[test]
-fn bytes_that_are_not_json_are_told_apart() {
+fn bytes_of_another_media_type_are_base64() {
     let mut job = job(JobState::Ready);
     let spec = job.spec.as_mut().unwrap();
     spec.content_type = "text/plain".to_owned();
@@ -230,7 +243,7 @@ fn bytes_that_are_not_json_are_told_apart() {
 }
 
 #[test]
-fn ages_are_in_their_largest_unit() {
+fn ages_are_shown_in_their_largest_unit() {
     let age = |seconds| text::age(ago(seconds).as_ref(), now());
     for (seconds, expected) in [
         (0, "0ms"),
@@ -247,26 +260,37 @@ fn ages_are_in_their_largest_unit() {
 }
 
 #[test]
-fn remarks_say_what_the_state_does_not() {
-    let remark = |job: &Job| text::remark(job, now());
+fn details_explain_the_state() {
+    let details = |job: &Job| text::details(job, now());
     let mut running = job(JobState::Running);
     running.cancel_requested = true;
     running.progress = Some(Progress { seq: 1, done: 45, total: 100, message: "a\nb".to_owned() });
-    assert_eq!(remark(&running), "cancel requested; 45/100 45% a b");
-    let mut waits = job(JobState::Scheduled);
-    waits.ready_at = ago(-60);
-    assert_eq!(remark(&waits), "starts in 60s");
+    assert_eq!(details(&running), "cancel requested; 45/100 45% a b");
+    let mut scheduled = job(JobState::Scheduled);
+    scheduled.ready_at = ago(-60);
+    assert_eq!(details(&scheduled), "starts in 60s");
     let mut failed = job(JobState::Failed);
     failed.reason = StateReason::WorkerLost.into();
     failed.error = Some(JobError { message: "gone\u{1b}[2J".to_owned(), ..JobError::default() });
-    assert_eq!(remark(&failed), "worker lost; gone [2J");
+    assert_eq!(details(&failed), "worker lost; gone [2J");
 }
 
 #[test]
-fn values_of_flags() {
-    assert_eq!(moment("10m").unwrap(), Moment::In(Duration::from_secs(600)));
-    assert_eq!(moment("2027-01-15T08:00:00Z").unwrap(), Moment::At(now()));
-    assert!(moment("tomorrow").unwrap_err().to_string().contains("10m"));
-    assert_eq!(pair("a=b=c").unwrap(), ("a".to_owned(), "b=c".to_owned()));
-    assert!(pair("=b").is_err() && pair("ab").is_err());
+fn control_characters_are_removed_from_a_log_line() {
+    let line = LogLine {
+        level: LogLevel::Warn.into(),
+        text: "a\u{1b}]0;x\u{7}b\n".to_owned(),
+        time: ago(0),
+        ..LogLine::default()
+    };
+    assert_eq!(text::log_line(&line, false), "2027-01-15T08:00:00Z WARN  a ]0;x b");
+}
+
+#[test]
+fn times_and_labels_are_parsed() {
+    assert_eq!(parse::time("10m").unwrap(), TimeArg::FromNow(Duration::from_secs(600)));
+    assert_eq!(parse::time("2027-01-15T08:00:00Z").unwrap(), TimeArg::At(now()));
+    assert!(parse::time("tomorrow").unwrap_err().to_string().contains("10m"));
+    assert_eq!(parse::key_value("a=b=c").unwrap(), ("a".to_owned(), "b=c".to_owned()));
+    assert!(parse::key_value("=b").is_err() && parse::key_value("ab").is_err());
 }

@@ -1,28 +1,30 @@
-//! Times, ages, payloads and one-line forms of jobs for people.
+//! Formats times, durations, progress and jobs for people.
 
 use std::time::{Duration, SystemTime};
 
 use prost_types::Timestamp;
-use sentinel_client::proto::jobs::v1::{Job, JobState, Progress, StateReason};
+use sentinel_client::proto::jobs::v1::{Job, JobState, LogLevel, LogLine, Progress, StateReason};
 
-use super::look::look;
+use super::output::Output;
+use super::state_style::{TextColor, style};
 
-/// The time since `then`, in its largest unit: `3s`, `5m`, `2h`, `4d`. Ahead: `in 5m`.
+/// Returns the time since `then` in its largest unit (`3s`, `5m`, `2h`, `4d`), `in 5m` for a
+/// future time, and `-` without one.
 pub(super) fn age(then: Option<&Timestamp>, now: SystemTime) -> String {
     let Some(then) = then.and_then(|then| SystemTime::try_from(*then).ok()) else {
         return "-".to_owned();
     };
     match now.duration_since(then) {
-        Ok(ago) => short(ago),
-        Err(ahead) => format!("in {}", short(ahead.duration())),
+        Ok(age) => short_duration(age),
+        Err(ahead) => format!("in {}", short_duration(ahead.duration())),
     }
 }
 
-/// A duration in its largest unit.
-pub(super) fn short(span: Duration) -> String {
-    let seconds = span.as_secs();
+/// Returns a duration in its largest unit, rounded down.
+pub(super) fn short_duration(duration: Duration) -> String {
+    let seconds = duration.as_secs();
     match seconds {
-        0 => format!("{}ms", span.as_millis()),
+        0 => format!("{}ms", duration.as_millis()),
         1..=119 => format!("{seconds}s"),
         120..=7_199 => format!("{}m", seconds / 60),
         7_200..=172_799 => format!("{}h", seconds / 3_600),
@@ -30,13 +32,13 @@ pub(super) fn short(span: Duration) -> String {
     }
 }
 
-/// The time between two stamps, where both are known.
+/// Returns the time between two timestamps, when both are set.
 pub(super) fn between(from: Option<&Timestamp>, to: Option<&Timestamp>) -> Option<Duration> {
     let from = SystemTime::try_from(*from?).ok()?;
     SystemTime::try_from(*to?).ok()?.duration_since(from).ok()
 }
 
-/// `45/100 45% message`; empty where nothing was reported.
+/// Returns progress as `45/100 45% message`, or an empty string without any.
 pub(super) fn progress(progress: Option<&Progress>) -> String {
     let Some(progress) = progress else { return String::new() };
     let mut parts = Vec::new();
@@ -52,8 +54,9 @@ pub(super) fn progress(progress: Option<&Progress>) -> String {
     parts.join(" ")
 }
 
-/// What there is to know besides the state: the error, the reason, the progress, the wait.
-pub(super) fn remark(job: &Job, now: SystemTime) -> String {
+/// Returns what explains the state of a job: when it starts, what it waits for, its progress,
+/// the reason and the error.
+pub(super) fn details(job: &Job, now: SystemTime) -> String {
     let mut parts = Vec::new();
     match job.state() {
         JobState::Scheduled if job.ready_at.is_some() => {
@@ -69,7 +72,7 @@ pub(super) fn remark(job: &Job, now: SystemTime) -> String {
         _ => {}
     }
     if job.reason() != StateReason::Unspecified && job.reason() != StateReason::HandlerError {
-        parts.push(reason_word(job.reason()));
+        parts.push(reason(job.reason()));
     }
     if let Some(error) = &job.error
         && job.state() != JobState::Succeeded
@@ -80,28 +83,40 @@ pub(super) fn remark(job: &Job, now: SystemTime) -> String {
     parts.join("; ")
 }
 
-/// `NOT_RETRYABLE` as people say it.
-pub(super) fn reason_word(reason: StateReason) -> String {
+/// Returns a reason in words, such as `not retryable`.
+fn reason(reason: StateReason) -> String {
     let name = reason.as_str_name();
     name.strip_prefix("STATE_REASON_").unwrap_or(name).to_ascii_lowercase().replace('_', " ")
 }
 
-/// `id state queue/kind attempt remark` on one line.
-pub(super) fn job_line(job: &Job, out: &super::out::Out) -> String {
-    let look = look(job.state());
+/// Returns a job on one line: `ID STATE QUEUE/KIND attempt N (DETAILS)`.
+pub(super) fn job_line(job: &Job, out: &Output) -> String {
+    let style = style(job.state());
     let spec = job.spec.as_ref();
     let queue = spec.map_or("", |spec| spec.queue.as_str());
     let kind = spec.map_or("", |spec| spec.kind.as_str());
-    let state = look.hue.paint(&format!("{:9}", look.word), out.colors);
+    let state = style.color.paint(&format!("{:9}", style.name), out.colors);
     let mut line = format!("{} {state} {queue}/{kind} attempt {}", job.id, job.attempt);
-    let remark = remark(job, out.now);
-    if !remark.is_empty() {
-        line.push_str(&format!(" ({remark})"));
+    let details = details(job, out.now);
+    if !details.is_empty() {
+        line.push_str(&format!(" ({details})"));
     }
     line
 }
 
-/// Control characters and line breaks of a message would tear a table or steer a terminal.
+/// Returns a log line as `TIME LEVEL TEXT`.
+pub(super) fn log_line(line: &LogLine, colors: bool) -> String {
+    let (level, color) = match line.level() {
+        LogLevel::Debug => ("DEBUG", TextColor::Gray),
+        LogLevel::Unspecified | LogLevel::Info => ("INFO", TextColor::Green),
+        LogLevel::Warn => ("WARN", TextColor::Yellow),
+        LogLevel::Error => ("ERROR", TextColor::Red),
+    };
+    let time = line.time.as_ref().map_or("-".to_owned(), ToString::to_string);
+    format!("{time} {} {}", color.paint(&format!("{level:5}"), colors), one_line(&line.text))
+}
+
+/// Replaces control characters, which could break a table or send commands to the terminal.
 pub(super) fn one_line(text: &str) -> String {
     let clean: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
     clean.trim().to_owned()

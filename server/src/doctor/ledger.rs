@@ -1,27 +1,26 @@
-//! The database of an installation whose servers share their stores.
+//! Checks a shared database.
 
 use sentinel_ledger::{Ledger, LedgerError, LedgerOptions};
 
-use super::Finding;
-use crate::config::StoreUrl;
+use super::finding::Finding;
+use crate::config::DatabaseUrl;
 
-/// `payload_bytes` is the largest payload that the servers take.
-pub(super) async fn examine(url: &StoreUrl, payload_bytes: u64) -> Vec<Finding> {
-    let options = LedgerOptions { payload_bytes, ..LedgerOptions::default() };
-    let connected = Ledger::connect(url.reveal(), options).await;
-    let found = match connected {
+/// `max_payload_bytes` is the largest payload that the servers accept.
+pub(super) async fn examine(url: &DatabaseUrl, max_payload_bytes: u64) -> Vec<Finding> {
+    let options = LedgerOptions { max_payload_bytes, ..LedgerOptions::default() };
+    let checkpoint = match Ledger::connect(url.reveal(), options).await {
         Ok(ledger) => ledger.checkpoint().await,
         Err(error) => Err(error),
     };
-    vec![match found {
-        Ok(at) => Finding::ok("ledger", format!("has the journal up to {at}")),
+    vec![match checkpoint {
+        Ok(checkpoint) => Finding::ok("ledger", format!("checkpoint {checkpoint}")),
         Err(error @ LedgerError::OlderFormat { .. }) => {
-            Finding::bad("ledger", error.to_string(), "run sentinel migrate")
+            Finding::error("ledger", error.to_string(), "run `sentinel migrate`")
         }
-        Err(error) => Finding::bad(
+        Err(error) => Finding::error(
             "ledger",
             error.to_string(),
-            "start the database, or correct ledger_url; the history falls behind without it",
+            "start the database or correct ledger_url; without it the history falls behind",
         ),
     }]
 }

@@ -1,132 +1,139 @@
-//! The Redis of an installation.
+//! Checks the Redis that servers share.
 
 use std::time::Duration;
 
 use indicatif::HumanBytes;
 use sentinel_engine::Clock;
-use sentinel_store_redis::{Inspection, Node, OpenError, inspect};
+use sentinel_store_redis::{Inspection, OpenError, RedisNode, inspect};
 
-use super::Finding;
-use crate::config::StoreUrl;
+use super::finding::Finding;
+use crate::config::DatabaseUrl;
 
-/// A group commit takes at least a round trip.
-const FAR: Duration = Duration::from_millis(5);
+/// Each commit takes at least one round trip.
+const ROUND_TRIP_MAX: Duration = Duration::from_millis(5);
 
-/// Servers follow the clock of Redis; one that is so far off is set wrong.
-const CLOCK_OFF_MS: i64 = 1_000;
+/// Servers use the clock of Redis. A larger difference means that one of the clocks is wrong.
+const CLOCK_SKEW_MAX_MS: i64 = 1_000;
 
-/// New jobs are refused beyond this share of the memory, in percent.
-const SHORT_PERCENT: u64 = 70;
+/// The memory use that is worth a warning, in percent of maxmemory.
+const MEMORY_WARNING_PERCENT: u64 = 70;
 
-pub(super) async fn examine(url: &StoreUrl) -> Vec<Finding> {
+pub(super) async fn examine(url: &DatabaseUrl) -> Vec<Finding> {
     let clock = Clock::system();
     match inspect(url.reveal(), || clock.now()).await {
-        Ok(found) => judge(&found),
-        Err(error @ OpenError::Address { .. }) => {
-            vec![Finding::bad("store", error.to_string(), "correct store_url")]
+        Ok(inspection) => findings(&inspection),
+        Err(error @ OpenError::InvalidUrl { .. }) => {
+            vec![Finding::error("store", error.to_string(), "correct store_url")]
         }
-        Err(error) => vec![Finding::bad(
+        Err(error) => vec![Finding::error(
             "store",
             format!("{url}: {error}"),
-            "start Redis, or correct store_url; servers refuse every call without it",
+            "start Redis or correct store_url; without it servers refuse all calls",
         )],
     }
 }
 
-fn judge(found: &Inspection) -> Vec<Finding> {
-    let mut findings = vec![match found.at {
-        Some(at) => Finding::ok("store", format!("its journal is at {at}")),
-        None => Finding::warn(
+fn findings(inspection: &Inspection) -> Vec<Finding> {
+    let mut findings = vec![match inspection.position {
+        Some(position) => Finding::ok("store", format!("journal position {position}")),
+        None => Finding::warning(
             "store",
-            "no server has begun a store there",
-            "start a server; if there was a store, run sentinel rebuild first",
+            "the store is empty: no server has used it yet",
+            "start a server; if the store had data before, run `sentinel rebuild` first",
         ),
     }];
-    findings.push(if found.round_trip < FAR {
-        Finding::ok("store round trip", format!("{:?}", found.round_trip))
+    findings.push(if inspection.round_trip < ROUND_TRIP_MAX {
+        Finding::ok("store round trip", format!("{:?}", inspection.round_trip))
     } else {
-        Finding::warn(
+        Finding::warning(
             "store round trip",
-            format!("{:?}", found.round_trip),
-            "move Redis near to the servers: each commit waits for it at least once",
+            format!("{:?}", inspection.round_trip),
+            "run Redis closer to the servers: each commit waits for at least one round trip",
         )
     });
-    let ahead_ms = found.clock_ahead_ms;
-    findings.push(if ahead_ms.abs() < CLOCK_OFF_MS {
+    let ahead_ms = inspection.clock_ahead_ms;
+    findings.push(if ahead_ms.abs() < CLOCK_SKEW_MAX_MS {
         Finding::ok("store clock", format!("{ahead_ms} ms ahead of this machine"))
     } else {
-        Finding::warn(
+        Finding::warning(
             "store clock",
             format!("{ahead_ms} ms ahead of this machine"),
-            "run NTP on both: run_at, deadlines and leases follow the clock of Redis",
+            "synchronize both clocks with NTP: run_at, deadlines and leases use the clock of Redis",
         )
     });
-    for node in found.nodes.iter().filter(|node| node.is_primary) {
+    for node in inspection.nodes.iter().filter(|node| node.is_primary) {
         findings.extend([eviction(node), durability(node), memory(node), replicas(node)]);
     }
     findings
 }
 
-fn named(node: &Node, text: impl std::fmt::Display) -> String {
+/// Adds the name of a cluster node to a message.
+fn with_name(node: &RedisNode, text: impl std::fmt::Display) -> String {
     if node.name.is_empty() { text.to_string() } else { format!("{}: {text}", node.name) }
 }
 
-fn eviction(node: &Node) -> Finding {
-    let found =
-        named(node, format!("version {}, maxmemory-policy {}", node.version, node.eviction));
-    if node.eviction == "noeviction" {
-        return Finding::ok("store eviction", found);
+fn eviction(node: &RedisNode) -> Finding {
+    let message = with_name(
+        node,
+        format!("version {}, maxmemory-policy {}", node.version, node.eviction_policy),
+    );
+    if node.eviction_policy == "noeviction" {
+        return Finding::ok("store eviction", message);
     }
-    let remedy =
-        "set maxmemory-policy noeviction: any other one forgets jobs, and servers refuse it";
-    Finding::bad("store eviction", found, remedy)
+    let remedy = "set maxmemory-policy noeviction: other policies delete jobs, and servers refuse to \
+                  start with them";
+    Finding::error("store eviction", message, remedy)
 }
 
-fn durability(node: &Node) -> Finding {
-    let about = "store durability";
-    match (node.is_kept, node.appends.as_deref()) {
-        (false, _) => Finding::bad(
-            about,
-            named(node, "no append-only file"),
-            "set appendonly yes: without it a restart of Redis loses every job in work",
+fn durability(node: &RedisNode) -> Finding {
+    let component = "store durability";
+    match (node.aof_enabled, node.appendfsync.as_deref()) {
+        (false, _) => Finding::error(
+            component,
+            with_name(node, "no append-only file"),
+            "set appendonly yes: without it a restart of Redis loses all live jobs",
         ),
-        (true, Some("always")) => Finding::ok(about, named(node, "appendfsync always")),
-        (true, Some(when)) => Finding::warn(
-            about,
-            named(node, format!("appendfsync {when}")),
-            "set appendfsync always: up to 2 s of what was acknowledged are lost when the machine \
-             of Redis fails",
+        (true, Some("always")) => Finding::ok(component, with_name(node, "appendfsync always")),
+        (true, Some(when)) => Finding::warning(
+            component,
+            with_name(node, format!("appendfsync {when}")),
+            "set appendfsync always: otherwise a crash of the machine loses up to 2 s of \
+             acknowledged changes",
         ),
-        (true, None) => Finding::warn(
-            about,
-            named(node, "an append-only file; appendfsync is not told"),
-            "see that appendfsync is always",
+        (true, None) => Finding::warning(
+            component,
+            with_name(node, "append-only file, appendfsync is not readable"),
+            "check that appendfsync is always",
         ),
     }
 }
 
-fn memory(node: &Node) -> Finding {
-    let about = "store memory";
+fn memory(node: &RedisNode) -> Finding {
+    let component = "store memory";
     let used = HumanBytes(node.used_bytes);
     if node.max_bytes == 0 {
-        let found = named(node, format!("{used} in use, maxmemory is not set"));
-        let remedy = "set maxmemory below the memory of the machine: then new jobs are refused \
-                      in time, where Redis would be killed";
-        return Finding::warn(about, found, remedy);
+        let message = with_name(node, format!("{used} used, maxmemory is not set"));
+        let remedy = "set maxmemory below the memory of the machine: servers then refuse new jobs \
+                      before Redis runs out of memory";
+        return Finding::warning(component, message, remedy);
     }
     let percent = node.used_bytes / (node.max_bytes / 100).max(1);
-    let found = named(node, format!("{used}, {percent} % of maxmemory"));
-    if percent < SHORT_PERCENT {
-        return Finding::ok(about, found);
+    let message = with_name(node, format!("{used} used, {percent} % of maxmemory"));
+    if percent < MEMORY_WARNING_PERCENT {
+        return Finding::ok(component, message);
     }
-    Finding::warn(about, found, "raise maxmemory, or start workers: at 85 % new jobs are refused")
+    Finding::warning(
+        component,
+        message,
+        "raise maxmemory or add workers: at 85 % servers refuse new jobs",
+    )
 }
 
-fn replicas(node: &Node) -> Finding {
-    let found = named(node, format!("{} replicas", node.replicas));
+fn replicas(node: &RedisNode) -> Finding {
+    let message = with_name(node, format!("{} replicas", node.replicas));
     if node.replicas > 0 {
-        return Finding::ok("store replicas", found);
+        return Finding::ok("store replicas", message);
     }
-    let remedy = "add a replica where the loss of one machine must not lose jobs in work";
-    Finding::warn("store replicas", found, remedy)
+    let remedy = "add a replica, unless live jobs may be lost with one machine";
+    Finding::warning("store replicas", message, remedy)
 }

@@ -1,16 +1,17 @@
-//! `sentinel job bulk`: one verb to all jobs of a filter, after a look at how many there are.
+//! `sentinel job bulk`: applies one action to all jobs that match a filter, after a confirmation
+//! that shows how many match.
 
 use std::collections::BTreeMap;
-use std::io::IsTerminal;
 
 use clap::{Args, ValueEnum};
 use sentinel_client::Client;
 use sentinel_client::proto::jobs::v1::{BulkAction, BulkOutcome, BulkRequest, BulkResponse};
 use serde_json::json;
 
-use super::super::failure::{Failure, REFUSED};
-use super::super::out::Out;
-use super::Filter;
+use super::super::confirm::confirm;
+use super::super::error::{CliError, REFUSED};
+use super::super::output::Output;
+use super::filter::FilterArgs;
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
@@ -18,36 +19,35 @@ Examples:
   sentinel job bulk retry --state failed --kind mail.send
   sentinel job bulk delete --queue mail --state cancelled --yes";
 
-/// `sentinel job bulk`.
 #[derive(Debug, Args)]
-pub(super) struct Bulk {
-    /// What to do to each of them.
-    action: Verb,
+pub(super) struct BulkArgs {
+    /// Action to apply to each job.
+    action: Action,
     #[command(flatten)]
-    filter: Filter,
-    /// Only count them.
+    filter: FilterArgs,
+    /// Print how many jobs match, and change nothing.
     #[arg(long)]
     dry_run: bool,
-    /// Do not ask.
+    /// Proceed without asking.
     #[arg(long, short)]
     yes: bool,
-    /// Kept with cancelled jobs.
+    /// Reason, which is stored with cancelled jobs.
     #[arg(long, default_value = "", hide_default_value = true)]
     reason: String,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
-enum Verb {
-    /// End those that are not final.
+enum Action {
+    /// Cancel the jobs that are not terminal.
     Cancel,
-    /// Run final ones once more.
+    /// Start a new run of the terminal jobs.
     Retry,
-    /// Remove those that do not run.
+    /// Delete the jobs that are not running.
     Delete,
 }
 
-impl Verb {
-    fn action(self) -> BulkAction {
+impl Action {
+    fn to_proto(self) -> BulkAction {
         match self {
             Self::Cancel => BulkAction::Cancel,
             Self::Retry => BulkAction::Retry,
@@ -55,7 +55,7 @@ impl Verb {
         }
     }
 
-    fn word(self) -> &'static str {
+    fn name(self) -> &'static str {
         match self {
             Self::Cancel => "cancel",
             Self::Retry => "retry",
@@ -64,100 +64,84 @@ impl Verb {
     }
 }
 
-/// Counts, asks, and does it.
-pub(super) async fn run(flags: Bulk, client: &Client, out: &mut Out) -> Result<u8, Failure> {
-    let Bulk { action: verb, filter, dry_run, yes, reason } = flags;
+/// Runs `sentinel job bulk`.
+pub(super) async fn run(args: BulkArgs, client: &Client, out: &mut Output) -> Result<u8, CliError> {
+    let BulkArgs { action, filter, dry_run, yes, reason } = args;
     let mut request = BulkRequest {
-        action: verb.action().into(),
+        action: action.to_proto().into(),
         filter: Some(filter.into_proto()),
         dry_run: true,
         reason,
         ..BulkRequest::default()
     };
     if dry_run || !yes {
-        let found = client.bulk(request.clone()).await?;
+        let matching = client.bulk(request.clone()).await?;
         if dry_run {
-            return told(&found, out);
+            print_match_count(&matching, out)?;
+            return Ok(0);
         }
-        confirm(verb, &found)?;
+        confirm(&format!("this would {} {}", action.name(), match_count(&matching)))?;
     }
     request.dry_run = false;
-    let totals = walk(request, client, out).await?;
-    summary(&totals, out)?;
+    let totals = apply(request, client, out).await?;
+    print_totals(&totals, out)?;
     Ok(if totals.contains_key(&BulkOutcome::Refused) { REFUSED } else { 0 })
 }
 
-/// All steps; a call that failed on its way was repeated by the client.
-async fn walk(
+/// Applies the action page by page. The client repeats a call that failed in transit.
+async fn apply(
     mut request: BulkRequest,
     client: &Client,
-    out: &Out,
-) -> Result<BTreeMap<BulkOutcome, u64>, Failure> {
+    out: &Output,
+) -> Result<BTreeMap<BulkOutcome, u64>, CliError> {
     let mut totals: BTreeMap<BulkOutcome, u64> = BTreeMap::new();
     loop {
-        let step = client.bulk(request.clone()).await?;
-        for one in &step.counts {
+        let page = client.bulk(request.clone()).await?;
+        for one in &page.counts {
             *totals.entry(one.outcome()).or_default() += one.count;
         }
-        for refusal in &step.refusals {
+        for refusal in &page.refusals {
             let error = refusal.error.clone().unwrap_or_default();
             eprintln!("{}: {} ({})", refusal.id, error.message, error.reason);
         }
-        if step.next_page_token.is_empty() {
+        if page.next_page_token.is_empty() {
             return Ok(totals);
         }
-        request.page_token = step.next_page_token;
+        request.page_token = page.next_page_token;
         if out.terminal {
-            eprint!("\r{} so far\r", totals.values().sum::<u64>());
+            eprint!("\r{} jobs processed\r", totals.values().sum::<u64>());
         }
     }
 }
 
-fn told(found: &BulkResponse, out: &mut Out) -> Result<u8, Failure> {
+fn print_match_count(matching: &BulkResponse, out: &mut Output) -> Result<(), CliError> {
     if out.json {
-        out.object(&json!({ "matched": found.matched, "capped": found.capped }))?;
-    } else {
-        out.line(format!("{} would be asked", counted(found)))?;
+        return out.json_line(&json!({ "matched": matching.matched, "capped": matching.capped }));
     }
-    Ok(0)
+    let verb = if matching.matched == 1 { "matches" } else { "match" };
+    out.line(format!("{} {verb}", match_count(matching)))
 }
 
-fn counted(found: &BulkResponse) -> String {
-    let more = if found.capped { "at least " } else { "" };
-    let jobs = if found.matched == 1 { "job" } else { "jobs" };
-    format!("{more}{} {jobs}", found.matched)
+fn match_count(matching: &BulkResponse) -> String {
+    let prefix = if matching.capped { "at least " } else { "" };
+    let jobs = if matching.matched == 1 { "job" } else { "jobs" };
+    format!("{prefix}{} {jobs}", matching.matched)
 }
 
-/// Asks a person whether it may be done.
-fn confirm(verb: Verb, found: &BulkResponse) -> Result<(), Failure> {
-    let question = format!("this would {} {}", verb.word(), counted(found));
-    let refused = |reason: String| Failure::Flag { flag: "--yes", reason };
-    if !std::io::stdin().is_terminal() {
-        return Err(refused(format!("{question}. Give --yes to do it")));
-    }
-    eprint!("{question}.\nDo it? Type yes: ");
-    let mut line = String::new();
-    std::io::stdin().read_line(&mut line)?;
-    match line.trim() {
-        "yes" => Ok(()),
-        _ => Err(refused("nothing was done".into())),
-    }
-}
-
-fn summary(totals: &BTreeMap<BulkOutcome, u64>, out: &mut Out) -> Result<(), Failure> {
-    let word = |outcome: &BulkOutcome| {
+fn print_totals(totals: &BTreeMap<BulkOutcome, u64>, out: &mut Output) -> Result<(), CliError> {
+    let name = |outcome: &BulkOutcome| {
         let name = outcome.as_str_name();
         name.strip_prefix("BULK_OUTCOME_").unwrap_or(name).to_ascii_lowercase()
     };
     if out.json {
         let counts: serde_json::Map<_, _> =
-            totals.iter().map(|(outcome, count)| (word(outcome), json!(count))).collect();
-        return out.object(&json!({ "counts": counts }));
+            totals.iter().map(|(outcome, count)| (name(outcome), json!(count))).collect();
+        return out.json_line(&json!({ "counts": counts }));
     }
     if totals.is_empty() {
         return out.line("no jobs match");
     }
     let parts: Vec<String> =
-        totals.iter().map(|(outcome, count)| format!("{count} {}", word(outcome))).collect();
+        totals.iter().map(|(outcome, count)| format!("{count} {}", name(outcome))).collect();
     out.line(parts.join(", "))
 }

@@ -1,4 +1,4 @@
-//! `sentinel job enqueue`: from flags to a job, and from a job to its end with `--watch`.
+//! `sentinel job enqueue`: builds a job from flags, enqueues it, and watches it with `--watch`.
 
 use std::io::Read;
 use std::path::PathBuf;
@@ -9,12 +9,12 @@ use sentinel_client::proto::jobs::v1::{AckLevel, DependencyFailurePolicy, JobSpe
 use sentinel_client::{BatchOptions, Client, NewJob, Unique, UniqueMode, UniqueScope};
 use serde_json::json;
 
-use super::super::failure::{Failure, exit_code_of_item};
-use super::super::out::Out;
-use super::super::value::{Moment, moment, pair};
-use super::super::{json, look::look, text};
+use super::super::error::{CliError, exit_code_of_item};
+use super::super::output::Output;
+use super::super::parse::{self, TimeArg};
+use super::super::{json, state_style::style, text};
 use super::watch;
-use crate::config::parse_span;
+use crate::config::parse_duration;
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
@@ -23,136 +23,141 @@ Examples:
   echo '{}' | sentinel job enqueue report.build --payload - --delay 10m --unique-key report
   sentinel job enqueue demo.sleep --count 1000
 
-Prints the id, one a line for --count. With --watch it follows the jobs to their end and
-exits 1 unless all of them succeeded.";
+Prints the id of the job; with --count one id per line. With --watch it prints progress until the
+jobs finish, and exits with 1 unless all of them succeeded.";
 
-/// A server takes at most this in one batch.
+/// The largest batch that a server accepts.
 const BATCH_JOBS: usize = 1_000;
 const BATCH_BYTES: usize = 4 << 20;
-/// A watch by ids takes at most this.
+/// The largest number of ids that a watch accepts.
 const WATCH_JOBS: u32 = 100;
 const COUNT_MAX: i64 = 1_000_000;
 
-/// `sentinel job enqueue`.
 #[derive(Debug, Args)]
-pub(super) struct EnqueueFlags {
-    /// Which handler runs it.
+pub(super) struct EnqueueArgs {
+    /// Kind of the job, which selects its handler.
     kind: String,
-    /// The queue.
+    /// Queue to enqueue the job in.
     #[arg(long, default_value = "default")]
     queue: String,
-    /// The handler's input; `-` reads standard input.
+    /// Payload: the input of the handler. `-` reads standard input [default: empty].
     #[arg(long, value_name = "JSON", conflicts_with = "payload_file")]
     payload: Option<String>,
-    /// The handler's input from a file; `-` reads standard input.
+    /// File with the payload. `-` reads standard input.
     #[arg(long, value_name = "FILE")]
     payload_file: Option<PathBuf>,
-    /// Media type of the payload.
-    #[arg(long, default_value = "application/json")]
+    /// Media type of the payload. Payloads of a JSON type are checked before the call.
+    #[arg(long, value_name = "TYPE", default_value = "application/json")]
     content_type: String,
-    /// How many of the same.
-    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=COUNT_MAX))]
+    /// Number of jobs to enqueue with the same spec, up to 1000000.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=COUNT_MAX))]
     count: u32,
-    /// Follow to the end.
+    /// Print progress until the jobs finish; at most 100 jobs.
     #[arg(long)]
     watch: bool,
-    /// Makes a repeat of this command safe for 10 minutes.
+    /// Idempotency key: running this command again with the same key within 10 minutes enqueues
+    /// nothing new.
     #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
     request_id: String,
-    /// How safe a change of the job must be before it is acknowledged [default: as the server is set].
+    /// Durability level that a change of the job must reach before it is acknowledged
+    /// [default: the server's setting ack].
     #[arg(long, value_enum, value_name = "LEVEL")]
-    ack: Option<Level>,
+    ack: Option<Ack>,
     #[command(flatten)]
-    when: When,
+    schedule: ScheduleArgs,
     #[command(flatten)]
-    attempts: Attempts,
+    attempts: AttemptsArgs,
     #[command(flatten)]
-    relations: Relations,
+    relations: RelationArgs,
 }
 
 #[derive(Debug, Args)]
-#[command(next_help_heading = "When it starts")]
-struct When {
-    /// 9 is the most urgent.
-    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=9))]
+#[command(next_help_heading = "Schedule")]
+struct ScheduleArgs {
+    /// Priority from 0 to 9; 9 is the most urgent.
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=9))]
     priority: u32,
-    /// Start this long after the enqueue.
-    #[arg(long, value_name = "DURATION", value_parser = parse_span, conflicts_with = "run_at")]
+    /// Time to wait before the job may start, such as 10m; up to 366d.
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration, conflicts_with = "run_at")]
     delay: Option<Duration>,
-    /// Start at this time, or this long from now.
-    #[arg(long, value_name = "TIME", value_parser = moment)]
-    run_at: Option<Moment>,
-    /// Not started by this time, or this long from now: EXPIRED.
-    #[arg(long, value_name = "TIME", value_parser = moment)]
-    start_deadline: Option<Moment>,
+    /// Earliest start: a time such as 2026-08-01T12:00:00Z, or a duration from now.
+    #[arg(long, value_name = "TIME", value_parser = parse::time)]
+    run_at: Option<TimeArg>,
+    /// Latest start: a time, or a duration from now. A job that has not started by then becomes
+    /// EXPIRED [default: none].
+    #[arg(long, value_name = "TIME", value_parser = parse::time)]
+    start_deadline: Option<TimeArg>,
 }
 
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Attempts")]
-struct Attempts {
-    /// Attempts in all, the first included [default: 3].
+struct AttemptsArgs {
+    /// Maximum number of attempts, including the first: 1 to 1000 [default: 3].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
     max_attempts: Option<u32>,
-    /// Attempts after the first; the same as --max-attempts N+1.
+    /// Maximum number of attempts after the first; the same as --max-attempts N+1.
     #[arg(long, value_name = "N", conflicts_with = "max_attempts", value_parser = clap::value_parser!(u32).range(0..=999))]
     retries: Option<u32>,
-    /// The longest that one attempt may run [default: no limit].
-    #[arg(long, value_name = "DURATION", value_parser = parse_span)]
+    /// Maximum run time of one attempt, such as 5m; up to 30d [default: no limit].
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     run_timeout: Option<Duration>,
-    /// How long a handler may go on after a cancel [default: 30s].
-    #[arg(long, value_name = "DURATION", value_parser = parse_span)]
+    /// Time that the handler has to stop after a cancel, up to 1h [default: 30s].
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     cancel_grace: Option<Duration>,
-    /// Fail the job when its worker is lost, for work that must not run twice.
+    /// Fail the job when its worker is lost, instead of retrying it. For jobs that must not run
+    /// twice.
     #[arg(long)]
     fail_if_lost: bool,
 }
 
 #[derive(Debug, Args)]
-#[command(next_help_heading = "Relations")]
-struct Relations {
-    /// For search and watch; may be repeated.
-    #[arg(long = "label", value_name = "KEY=VALUE", value_parser = pair)]
+#[command(next_help_heading = "Labels, unique keys and dependencies")]
+struct RelationArgs {
+    /// Label to list and watch the job by; repeatable.
+    #[arg(long = "label", value_name = "KEY=VALUE", value_parser = parse::key_value)]
     labels: Vec<(String, String)>,
-    /// Keeps a second job for the same work away.
+    /// Unique key: only one job at a time can hold it. Payloads are not compared.
     #[arg(long, value_name = "TEXT")]
     unique_key: Option<String>,
-    /// What happens when another job holds the key.
+    /// Behaviour when another job holds the unique key.
     #[arg(long, value_enum, default_value_t, requires = "unique_key")]
     unique_mode: Mode,
-    /// Among which jobs the key is unique.
+    /// Jobs among which the key is unique.
     #[arg(long, value_enum, default_value_t, requires = "unique_key")]
     unique_scope: Scope,
-    /// How long the key is held [default: until the job is final].
-    #[arg(long, value_name = "DURATION", value_parser = parse_span, requires = "unique_key")]
+    /// Time after the enqueue when the key is released: 1s to 30d [default: when the job is
+    /// terminal].
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration, requires = "unique_key")]
     unique_ttl: Option<Duration>,
-    /// A job that must be final first; may be repeated.
+    /// Id of a job that must be terminal before this one starts; repeatable, or separated by
+    /// commas.
     #[arg(long, value_name = "ID", value_delimiter = ',')]
     depends_on: Vec<String>,
-    /// Run even if a job it depends on did not succeed.
+    /// Start even if a dependency did not succeed, instead of being cancelled.
     #[arg(long, requires = "depends_on")]
     run_if_dependency_fails: bool,
 }
 
 #[derive(Debug, Clone, Copy, Default, ValueEnum)]
 enum Mode {
-    /// Answer the holder.
+    /// Return the job that holds the key; enqueue nothing.
     #[default]
     ReturnExisting,
-    /// Refuse.
+    /// Fail with UNIQUE_KEY_HELD.
     Reject,
-    /// Take the place of a holder that has not started.
+    /// Replace a holder that is not running and take over its start time.
     ReplacePending,
-    /// As replace-pending, but keep the new job's own time.
+    /// Replace a holder that is not running, with the start time of the new job.
     Debounce,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
-enum Level {
-    /// The server's store has it.
+enum Ack {
+    /// The server's store has the change.
     Store,
-    /// Replicas of its Redis have it.
+    /// Replicas of Redis have the change.
     Replicated,
-    /// The ledger has it.
+    /// The ledger has the change.
     Ledger,
 }
 
@@ -165,7 +170,7 @@ enum Scope {
     Queue,
 }
 
-/// What the flags ask for, checked as far as no server is needed.
+/// An enqueue whose flags are valid.
 #[derive(Debug)]
 pub(super) struct Enqueue {
     spec: JobSpec,
@@ -174,16 +179,16 @@ pub(super) struct Enqueue {
     request_id: String,
 }
 
-impl EnqueueFlags {
-    /// Reads the payload and checks what belongs together.
-    pub(super) fn checked(self, now: SystemTime) -> Result<Enqueue, Failure> {
+impl EnqueueArgs {
+    /// Checks the combination of the flags and reads the payload. Needs no server.
+    pub(super) fn validate(self, now: SystemTime) -> Result<Enqueue, CliError> {
         let count = self.count;
         if self.watch && count > WATCH_JOBS {
             let reason = format!(
-                "follows at most {WATCH_JOBS} jobs; enqueue {count} with --label batch=NAME, then \
-                 `sentinel job watch --label batch=NAME`"
+                "can watch at most {WATCH_JOBS} jobs, not {count}; enqueue them with --label \
+                 batch=NAME, then run `sentinel job watch --label batch=NAME`"
             );
-            return Err(Failure::Flag { flag: "--watch", reason });
+            return Err(CliError::InvalidFlag { flag: "--watch", reason });
         }
         let spec = spec(&self, now)?;
         Ok(Enqueue { spec, count, watch: self.watch, request_id: self.request_id })
@@ -191,42 +196,43 @@ impl EnqueueFlags {
 }
 
 impl Enqueue {
-    /// Enqueues, and follows where that was asked for.
-    pub(super) async fn run(self, client: &Client, out: &mut Out) -> Result<u8, Failure> {
+    /// Enqueues the jobs, and watches them with `--watch`. Returns the exit code.
+    pub(super) async fn run(self, client: &Client, out: &mut Output) -> Result<u8, CliError> {
         let (ids, code) = if self.count == 1 {
             let job = NewJob::from(self.spec).request_id(self.request_id);
-            (one(job, client, out, self.watch).await?, 0)
+            (enqueue_one(job, client, out, self.watch).await?, 0)
         } else {
-            many(&self.spec, self.count, &self.request_id, client, out).await?
+            enqueue_many(&self.spec, self.count, &self.request_id, client, out).await?
         };
         if self.watch && !ids.is_empty() {
-            let ended = watch::follow(watch::Follow::jobs(ids), client, out).await?;
-            return Ok(code.max(ended));
+            let watched = watch::watch(watch::WatchTarget::jobs(ids), client, out).await?;
+            return Ok(code.max(watched));
         }
         Ok(code)
     }
 }
 
-async fn one(
+async fn enqueue_one(
     job: NewJob,
     client: &Client,
-    out: &mut Out,
-    watched: bool,
-) -> Result<Vec<String>, Failure> {
-    let answer = client.enqueue(job).await?;
-    let id = answer.job.id.clone();
+    out: &mut Output,
+    watch: bool,
+) -> Result<Vec<String>, CliError> {
+    let enqueued = client.enqueue(job).await?;
+    let id = enqueued.job.id.clone();
     if out.json {
-        let job = json::job(&answer.job);
-        out.object(&json!({ "job": job, "deduplicated": answer.deduplicated }))?;
+        let job = json::job(&enqueued.job);
+        out.json_line(&json!({ "job": job, "deduplicated": enqueued.deduplicated }))?;
         return Ok(vec![id]);
     }
-    if answer.deduplicated {
-        eprintln!("the job was there already, it is {}", look(answer.job.state()).word);
+    if enqueued.deduplicated {
+        let state = style(enqueued.job.state()).name;
+        eprintln!("nothing was enqueued: job {id} already exists and is {state}");
     }
-    // A watch names the job in each of its lines.
-    if !watched {
+    // A watch prints the id in each of its lines.
+    if !watch {
         if out.terminal {
-            out.line(text::job_line(&answer.job, out))?;
+            out.line(text::job_line(&enqueued.job, out))?;
         } else {
             out.line(&id)?;
         }
@@ -234,41 +240,43 @@ async fn one(
     Ok(vec![id])
 }
 
-async fn many(
+async fn enqueue_many(
     spec: &JobSpec,
     count: u32,
     request_id: &str,
     client: &Client,
-    out: &mut Out,
-) -> Result<(Vec<String>, u8), Failure> {
-    let by_bytes = BATCH_BYTES / spec.payload.len().max(1);
-    let chunk = BATCH_JOBS.min(by_bytes).max(1);
+    out: &mut Output,
+) -> Result<(Vec<String>, u8), CliError> {
+    let jobs_by_bytes = BATCH_BYTES / spec.payload.len().max(1);
+    let batch_size = BATCH_JOBS.min(jobs_by_bytes).max(1);
     let (mut ids, mut code) = (Vec::new(), 0);
-    let mut left = usize::try_from(count).unwrap_or(usize::MAX);
-    for at in 0.. {
-        let size = left.min(chunk);
+    let mut remaining = usize::try_from(count).unwrap_or(usize::MAX);
+    for batch in 0.. {
+        let size = remaining.min(batch_size);
         if size == 0 {
             break;
         }
-        left -= size;
-        // One request_id stands for one batch.
+        remaining -= size;
+        // Each batch needs its own idempotency key.
         let request_id =
-            if request_id.is_empty() { String::new() } else { format!("{request_id}/{at}") };
+            if request_id.is_empty() { String::new() } else { format!("{request_id}/{batch}") };
         let options = BatchOptions { request_id, ..BatchOptions::default() };
         for result in client.enqueue_batch(vec![spec.clone(); size], options).await? {
             match result {
                 Ok(job) => {
                     if out.json {
-                        let state = job.state().as_str_name();
-                        let answer = json!({ "id": job.id, "state": state, "deduplicated": job.deduplicated });
-                        out.object(&answer)?;
+                        out.json_line(&json!({
+                            "id": job.id,
+                            "state": job.state().as_str_name(),
+                            "deduplicated": job.deduplicated,
+                        }))?;
                     } else {
                         out.line(&job.id)?;
                     }
                     ids.push(job.id);
                 }
                 Err(error) => {
-                    eprintln!("error: {} {}", error.reason, error.message);
+                    eprintln!("error: {} ({})", error.message, error.reason);
                     code = code.max(exit_code_of_item(&error.reason));
                 }
             }
@@ -277,22 +285,22 @@ async fn many(
     Ok((ids, code))
 }
 
-/// The job that the flags describe.
-fn spec(flags: &EnqueueFlags, now: SystemTime) -> Result<JobSpec, Failure> {
-    let EnqueueFlags { kind, queue, content_type, when, attempts, relations, .. } = flags;
-    let payload = payload(flags)?;
+/// Builds the spec that the flags describe.
+fn spec(args: &EnqueueArgs, now: SystemTime) -> Result<JobSpec, CliError> {
+    let EnqueueArgs { kind, queue, content_type, schedule, attempts, relations, .. } = args;
+    let payload = payload(args)?;
     let mut job = NewJob::new(queue, kind)
         .payload(payload)
         .content_type(content_type)
-        .priority(when.priority);
-    if let Some(delay) = when.delay {
+        .priority(schedule.priority);
+    if let Some(delay) = schedule.delay {
         job = job.delay(delay);
     }
-    if let Some(run_at) = when.run_at {
-        job = job.run_at(run_at.since(now));
+    if let Some(run_at) = schedule.run_at {
+        job = job.run_at(run_at.resolve(now));
     }
-    if let Some(deadline) = when.start_deadline {
-        job = job.start_deadline(deadline.since(now));
+    if let Some(deadline) = schedule.start_deadline {
+        job = job.start_deadline(deadline.resolve(now));
     }
     if let Some(max) = attempts.max_attempts.or(attempts.retries.map(|retries| retries + 1)) {
         job = job.max_attempts(max);
@@ -306,11 +314,11 @@ fn spec(flags: &EnqueueFlags, now: SystemTime) -> Result<JobSpec, Failure> {
     if attempts.fail_if_lost {
         job = job.on_lost(LostPolicy::Fail);
     }
-    if let Some(level) = flags.ack {
+    if let Some(level) = args.ack {
         job = job.ack(match level {
-            Level::Store => AckLevel::Store,
-            Level::Replicated => AckLevel::Replicated,
-            Level::Ledger => AckLevel::Ledger,
+            Ack::Store => AckLevel::Store,
+            Ack::Replicated => AckLevel::Replicated,
+            Ack::Ledger => AckLevel::Ledger,
         });
     }
     if let Some(unique) = unique(relations) {
@@ -329,7 +337,7 @@ fn spec(flags: &EnqueueFlags, now: SystemTime) -> Result<JobSpec, Failure> {
     Ok(spec)
 }
 
-fn unique(relations: &Relations) -> Option<Unique> {
+fn unique(relations: &RelationArgs) -> Option<Unique> {
     let mode = match relations.unique_mode {
         Mode::ReturnExisting => UniqueMode::ReturnExisting,
         Mode::Reject => UniqueMode::Reject,
@@ -341,52 +349,61 @@ fn unique(relations: &Relations) -> Option<Unique> {
         Scope::Queue => UniqueScope::Queue,
     };
     let key = relations.unique_key.clone()?;
-    // What prost can not hold the server could not either: its range ends at 30 days.
+    // A duration that protobuf cannot represent is beyond the limit of 30 days anyway.
     let ttl = relations.unique_ttl.and_then(|ttl| prost_types::Duration::try_from(ttl).ok());
     Some(Unique { key, mode: mode.into(), scope: scope.into(), ttl })
 }
 
-fn payload(flags: &EnqueueFlags) -> Result<Vec<u8>, Failure> {
-    match (&flags.payload, &flags.payload_file) {
-        (Some(text), _) => checked_payload(text, &flags.content_type),
+fn payload(args: &EnqueueArgs) -> Result<Vec<u8>, CliError> {
+    match (&args.payload, &args.payload_file) {
+        (Some(text), _) => payload_of_flag(text, &args.content_type),
         (None, Some(path)) => {
             let bytes = if path.as_os_str() == "-" {
-                stdin()?
+                read_stdin()?
             } else {
-                let failed = |source| Failure::File { path: path.clone(), source };
+                let failed = |source| CliError::File { path: path.clone(), source };
                 std::fs::read(path).map_err(failed)?
             };
-            checked("--payload-file", bytes, &flags.content_type)
+            check_payload("--payload-file", bytes, &args.content_type)
         }
         (None, None) => Ok(Vec::new()),
     }
 }
 
-/// The value of `--payload`.
-pub(super) fn checked_payload(text: &str, content_type: &str) -> Result<Vec<u8>, Failure> {
-    let bytes = if text == "-" { stdin()? } else { text.as_bytes().to_vec() };
-    checked("--payload", bytes, content_type)
+/// Returns the payload that `--payload` gives, from the flag itself or from standard input.
+///
+/// # Errors
+/// The media type is JSON and the payload is not.
+pub(super) fn payload_of_flag(text: &str, content_type: &str) -> Result<Vec<u8>, CliError> {
+    let bytes = if text == "-" { read_stdin()? } else { text.as_bytes().to_vec() };
+    check_payload("--payload", bytes, content_type)
 }
 
-fn checked(flag: &'static str, bytes: Vec<u8>, content_type: &str) -> Result<Vec<u8>, Failure> {
+fn check_payload(
+    flag: &'static str,
+    bytes: Vec<u8>,
+    content_type: &str,
+) -> Result<Vec<u8>, CliError> {
     if json::is_json(content_type)
         && let Err(error) = serde_json::from_slice::<serde::de::IgnoredAny>(&bytes)
     {
-        let reason = format!("is not JSON: {error}; quote it, or name another --content-type");
-        return Err(Failure::Flag { flag, reason });
+        let reason = format!(
+            "is not valid JSON: {error}; put it in single quotes, or set another --content-type"
+        );
+        return Err(CliError::InvalidFlag { flag, reason });
     }
     Ok(bytes)
 }
 
-fn stdin() -> Result<Vec<u8>, Failure> {
+fn read_stdin() -> Result<Vec<u8>, CliError> {
     let mut bytes = Vec::new();
-    // One byte above the most that any server takes: the server then says which limit it is.
-    let most = sentinel_domain::limits::PAYLOAD_MAX_BYTES + 1;
+    // One byte more than any server accepts: the server then reports its limit.
+    let max_bytes = sentinel_domain::limits::PAYLOAD_MAX_BYTES + 1;
     std::io::stdin()
         .lock()
-        .take(most)
+        .take(max_bytes)
         .read_to_end(&mut bytes)
-        .map_err(|source| Failure::File { path: "standard input".into(), source })?;
+        .map_err(|source| CliError::File { path: "standard input".into(), source })?;
     Ok(bytes)
 }
 

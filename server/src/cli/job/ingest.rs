@@ -1,4 +1,5 @@
-//! `sentinel job ingest`: the lines of a file, each a job once, however often it is run.
+//! `sentinel job ingest`: enqueues one job per line of a file, exactly once per line even when
+//! the command is interrupted and run again.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -7,52 +8,54 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use sentinel_client::proto::jobs::v1::IngestRefused;
-use sentinel_client::{Client, Ingest, NewJob};
+use sentinel_client::{Client, IngestStream, NewJob};
 use serde::Deserialize;
 use serde_json::json;
 use tokio::sync::mpsc;
 
-use super::super::failure::{Failure, LINES_REFUSED};
-use super::super::out::Out;
-use super::super::value::{BadValue, moment};
+use super::super::error::{CliError, LINES_REFUSED};
+use super::super::output::Output;
+use super::super::parse::{self, ParseError};
 
 pub(super) const EXAMPLES: &str = r#"Examples:
   sentinel job ingest orders.ndjson --producer orders-2026-11 --kind order.ship
   export-mails | sentinel job ingest - --producer mails --queue mail
 
-A line is one job, a JSON object:
+Each line is one job, a JSON object:
   {"kind":"mail.send","queue":"mail","payload":{"to":"a@example.org"},"priority":5}
-Its fields: kind, queue, payload, contentType, priority, runAt (a time, or a duration from now),
-labels, uniqueKey, maxAttempts, dependsOn. Without a kind or a queue it has that of the flag.
+Fields: kind, queue, payload, contentType, priority, runAt (a time, or a duration from now),
+labels, uniqueKey, maxAttempts, dependsOn. A line without kind or queue takes that of the flag.
 
-The server remembers under --producer how many lines it has taken in, for 7 days. So the command
-may be killed and run again with the same file, and every line is one job; lines may be added at
-the end. A line that the server refuses is told with its number, and the command exits 1. One
-that can not be read ends it: mend the line and run it again."#;
+The server stores for each --producer how many lines it has committed, for 7 days after the last
+one. Running the command again with the same file continues after the last committed line; lines
+may be appended to the file. A line that the server refuses is printed with its number, and the
+command exits with 1. A line that is no valid job stops the command: correct it, then run the
+command again."#;
 
-/// Far above the largest payload; a file without line breaks is not read as a whole.
-const LINE_BYTES: u64 = 32 << 20;
+/// The largest line. Far above the largest payload; it limits memory for files without line
+/// breaks.
+const LINE_MAX_BYTES: u64 = 32 << 20;
 
-/// Lines that are read ahead.
-const AHEAD: usize = 64;
+/// Lines that are read ahead of the stream.
+const READ_AHEAD_LINES: usize = 64;
 
-/// `sentinel job ingest`.
 #[derive(Debug, Args)]
-pub(super) struct IngestFlags {
-    /// The lines; `-` reads standard input.
+pub(super) struct IngestArgs {
+    /// File with one JSON object per line. `-` reads standard input.
     file: PathBuf,
-    /// Names these lines: line 7 is the same job under the same name, whenever it is sent.
+    /// Id of the producer. The server uses it to recognize lines that it has committed before, so
+    /// use one id per file.
     #[arg(long, value_name = "NAME")]
     producer: String,
-    /// The kind of lines that have none.
+    /// Kind of the lines without one.
     #[arg(long)]
     kind: Option<String>,
-    /// The queue of lines that have none.
+    /// Queue of the lines without one.
     #[arg(long, default_value = "default")]
     queue: String,
 }
 
-/// A job as a line says it.
+/// The JSON object of a line.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Line {
@@ -70,107 +73,113 @@ struct Line {
     depends_on: Vec<String>,
 }
 
-/// Why a line is not sent.
+/// Why a line is no valid job. Each message is a predicate of the line.
 #[derive(Debug, thiserror::Error)]
-enum BadLine {
+enum InvalidLine {
     #[error("is empty: expected a JSON object")]
     Empty,
-    #[error("can not be read: {0}")]
+    #[error("is not a job: {0}")]
     Json(#[from] serde_json::Error),
-    #[error("has no kind: give it one, or --kind for all lines")]
+    #[error("has no kind: add a kind to the line, or pass --kind for all lines")]
     NoKind,
-    #[error("has a bad runAt: {0}")]
-    RunAt(#[from] BadValue),
-    #[error("can not be sent: {0}")]
+    #[error("has an invalid runAt: {0}")]
+    RunAt(#[from] ParseError),
+    #[error("has an invalid payload: {0}")]
     Payload(#[from] sentinel_client::Error),
 }
 
-/// What the command has told so far.
+/// Prints refused lines and the number of committed lines.
 #[derive(Default)]
-struct Told {
+struct Report {
     refused: u64,
     committed: u64,
 }
 
-/// Sends what is not committed yet, and tells what was refused.
-pub(super) async fn run(flags: IngestFlags, client: &Client, out: &mut Out) -> Result<u8, Failure> {
-    let mut lines = read(&flags.file)?;
-    let ingest = client.ingest(&flags.producer).await?;
-    let done = ingest.committed();
-    let (mut told, mut number) = (Told::default(), 0);
-    let mut unreadable = None;
+/// Runs `sentinel job ingest`: sends the lines that are not committed yet.
+pub(super) async fn run(
+    args: IngestArgs,
+    client: &Client,
+    out: &mut Output,
+) -> Result<u8, CliError> {
+    let mut lines = read_lines(&args.file)?;
+    let ingest = client.ingest(&args.producer).await?;
+    let committed_before = ingest.committed_offset();
+    let (mut report, mut number) = (Report::default(), 0);
+    let mut invalid = None;
     while let Some(line) = lines.recv().await {
         number += 1;
-        let line = line.map_err(|source| Failure::File { path: flags.file.clone(), source })?;
-        if number <= done {
+        let line = line.map_err(|source| CliError::File { path: args.file.clone(), source })?;
+        if number <= committed_before {
             continue;
         }
-        match job(&line, &flags, out) {
+        match job_of_line(&line, &args, out) {
             Ok(job) => drop(ingest.send(job).await?),
-            Err(why) => {
-                unreadable = Some((number, why));
+            Err(error) => {
+                invalid = Some((number, error));
                 break;
             }
         }
-        told.tell(&ingest, out)?;
+        report.update(&ingest, out)?;
     }
-    if number < done && unreadable.is_none() {
+    if number < committed_before && invalid.is_none() {
         let reason = format!(
-            "has {done} lines committed, and {} has {number}: is it another file?",
-            flags.file.display()
+            "has {committed_before} committed lines, but {} has only {number}: use another \
+             producer id for another file",
+            args.file.display()
         );
-        return Err(Failure::Flag { flag: "--producer", reason });
+        return Err(CliError::InvalidFlag { flag: "--producer", reason });
     }
     ingest.flush().await?;
-    told.tell(&ingest, out)?;
-    let report = ingest.finish().await?;
-    let (committed, refused) = (report.committed_offset, told.refused);
+    report.update(&ingest, out)?;
+    let (committed, refused) = (ingest.finish().await?.committed_offset, report.refused);
     if out.json {
-        out.object(
-            &json!({ "committed": committed, "sent": committed - done, "refused": refused }),
-        )?;
+        let sent = committed - committed_before;
+        out.json_line(&json!({ "committed": committed, "sent": sent, "refused": refused }))?;
     } else {
-        let before = if done > 0 { format!(", {done} of them before") } else { String::new() };
+        let before = if committed_before > 0 {
+            format!(", {committed_before} of them before this run")
+        } else {
+            String::new()
+        };
         out.line(format!("{committed} lines committed{before}, {refused} refused"))?;
     }
-    match unreadable {
-        Some((number, why)) => {
-            Err(Failure::Flag { flag: "FILE", reason: format!("line {number} {why}") })
+    match invalid {
+        Some((number, error)) => {
+            Err(CliError::InvalidFlag { flag: "FILE", reason: format!("line {number} {error}") })
         }
         None => Ok(if refused > 0 { LINES_REFUSED } else { 0 }),
     }
 }
 
-impl Told {
-    fn tell(&mut self, ingest: &Ingest, out: &mut Out) -> Result<(), Failure> {
+impl Report {
+    fn update(&mut self, ingest: &IngestStream, out: &mut Output) -> Result<(), CliError> {
         for IngestRefused { offset, reason, message, field } in ingest.take_refused() {
             self.refused += 1;
             if out.json {
-                let line =
-                    json!({ "line": offset, "reason": reason, "message": message, "field": field });
-                out.object(&line)?;
+                out.json_line(&json!({
+                    "line": offset, "reason": reason, "message": message, "field": field,
+                }))?;
             } else {
                 let field = if field.is_empty() { field } else { format!("{field} ") };
                 eprintln!("line {offset}: {field}{message} ({reason})");
             }
         }
-        let committed = ingest.committed();
+        let committed = ingest.committed_offset();
         if out.terminal && !out.json && committed != self.committed {
-            eprint!("\r{committed} committed\r");
+            eprint!("\r{committed} lines committed\r");
         }
         self.committed = committed;
         Ok(())
     }
 }
 
-/// The job of a line, or what is wrong with the line.
-fn job(line: &[u8], flags: &IngestFlags, out: &Out) -> Result<NewJob, BadLine> {
+fn job_of_line(line: &[u8], args: &IngestArgs, out: &Output) -> Result<NewJob, InvalidLine> {
     if line.trim_ascii().is_empty() {
-        return Err(BadLine::Empty);
+        return Err(InvalidLine::Empty);
     }
     let line: Line = serde_json::from_slice(line)?;
-    let kind = line.kind.or_else(|| flags.kind.clone()).ok_or(BadLine::NoKind)?;
-    let mut job = NewJob::new(line.queue.as_deref().unwrap_or(&flags.queue), kind);
+    let kind = line.kind.or_else(|| args.kind.clone()).ok_or(InvalidLine::NoKind)?;
+    let mut job = NewJob::new(line.queue.as_deref().unwrap_or(&args.queue), kind);
     if let Some(payload) = &line.payload {
         job = job.json(payload)?;
     }
@@ -181,7 +190,7 @@ fn job(line: &[u8], flags: &IngestFlags, out: &Out) -> Result<NewJob, BadLine> {
         job = job.priority(priority);
     }
     if let Some(at) = line.run_at {
-        job = job.run_at(moment(&at)?.since(out.now));
+        job = job.run_at(parse::time(&at)?.resolve(out.now));
     }
     if let Some(key) = line.unique_key {
         job = job.unique_key(key);
@@ -197,40 +206,40 @@ fn job(line: &[u8], flags: &IngestFlags, out: &Out) -> Result<NewJob, BadLine> {
 
 type Lines = mpsc::Receiver<std::io::Result<Vec<u8>>>;
 
-/// Reads in a thread of its own: a read may wait for long, and the stream must not.
-fn read(path: &Path) -> Result<Lines, Failure> {
-    let failed = |source| Failure::File { path: path.to_owned(), source };
+/// Reads lines in a separate thread, because a read can block for long and the stream must stay
+/// responsive.
+fn read_lines(path: &Path) -> Result<Lines, CliError> {
+    let failed = |source| CliError::File { path: path.to_owned(), source };
     let input: Box<dyn Read + Send> = if path == Path::new("-") {
         Box::new(std::io::stdin())
     } else {
         Box::new(File::open(path).map_err(failed)?)
     };
-    let (sender, lines) = mpsc::channel(AHEAD);
-    let pump = move || {
+    let (sender, lines) = mpsc::channel(READ_AHEAD_LINES);
+    let read = move || {
         let mut input = BufReader::new(input);
         loop {
-            let line = next_line(&mut input).transpose();
-            let Some(line) = line else { return };
-            let is_over = line.is_err();
-            if sender.blocking_send(line).is_err() || is_over {
+            let Some(line) = next_line(&mut input).transpose() else { return };
+            let is_last = line.is_err();
+            if sender.blocking_send(line).is_err() || is_last {
                 return;
             }
         }
     };
-    // Not joined: it may wait for a terminal where nobody types any more.
-    std::thread::Builder::new().name("lines".into()).spawn(pump).map_err(failed)?;
+    // Not joined: the thread may be blocked in a read from a terminal.
+    std::thread::Builder::new().name("lines".into()).spawn(read).map_err(failed)?;
     Ok(lines)
 }
 
-/// A line without its end; none after the last one.
+/// Returns the next line without its line break, or none at the end of the input.
 fn next_line(input: &mut impl BufRead) -> std::io::Result<Option<Vec<u8>>> {
     let mut line = Vec::new();
-    if input.by_ref().take(LINE_BYTES).read_until(b'\n', &mut line)? == 0 {
+    if input.by_ref().take(LINE_MAX_BYTES).read_until(b'\n', &mut line)? == 0 {
         return Ok(None);
     }
     match line.pop_if(|last| *last == b'\n') {
-        None if line.len() as u64 == LINE_BYTES => {
-            Err(std::io::Error::other(format!("a line is over {LINE_BYTES} bytes")))
+        None if line.len() as u64 == LINE_MAX_BYTES => {
+            Err(std::io::Error::other(format!("a line is longer than {LINE_MAX_BYTES} bytes")))
         }
         _ => Ok(Some(line)),
     }

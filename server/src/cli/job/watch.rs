@@ -1,19 +1,21 @@
-//! `sentinel job watch`: bars on a terminal, a line an event in a pipe, JSON lines with
-//! `--json`. Ends with the watched jobs; its exit code is their end.
+//! `sentinel job watch`: progress bars on a terminal, one line per event in a pipe, one JSON
+//! object per event with `--json`. A watch by ids stops when the jobs are terminal, and its exit
+//! code depends on their states.
 
 mod bars;
+mod lines;
 
 use std::collections::BTreeMap;
 
 use clap::Args;
 use futures_util::TryStreamExt;
 use sentinel_client::proto::jobs::v1::{Job, JobState, JobView};
-use sentinel_client::{Client, Watch, WatchEvent, is_terminal};
+use sentinel_client::{Client, WatchEvent, WatchOptions, is_terminal};
 
-use super::super::failure::{Failure, JOB_FAILED, NOT_FOUND};
-use super::super::out::Out;
-use super::super::{json, text};
-use super::{Filter, show};
+use super::super::error::{CliError, JOB_UNSUCCESSFUL, NOT_FOUND};
+use super::super::json;
+use super::super::output::Output;
+use super::filter::FilterArgs;
 use bars::Bars;
 
 pub(super) const EXAMPLES: &str = "\
@@ -22,170 +24,137 @@ Examples:
   sentinel job watch --queue mail --label shop=42
   sentinel job watch --queue default --json | jq -c .change.job.state
 
-By ids it ends when all of them are final, and exits 1 unless all of them succeeded.
-Otherwise it goes on until you stop it.";
+With ids the watch stops when all jobs are terminal, and exits with 1 unless all of them
+succeeded. With a filter it continues until you press Ctrl-C.";
 
-/// `sentinel job watch`.
 #[derive(Debug, Args)]
-pub(super) struct WatchFlags {
-    /// The jobs, at most 100.
+pub(super) struct WatchArgs {
+    /// Ids of the jobs, at most 100.
     #[arg(conflicts_with_all = ["queues", "kinds", "states", "labels"])]
     ids: Vec<String>,
     #[command(flatten)]
-    filter: Filter,
-    /// Also what the handlers log.
+    filter: FilterArgs,
+    /// Also print the log lines of the handlers.
     #[arg(long)]
     logs: bool,
-    /// Resume after the event that carried this cursor, as --json shows it.
+    /// Resume after the event with this cursor, which --json prints.
     #[arg(long, default_value = "", hide_default_value = true)]
     cursor: String,
 }
 
-/// A watch to show.
+/// The jobs to watch.
 #[derive(Debug)]
-pub(super) struct Follow {
-    watch: Watch,
+pub(super) struct WatchTarget {
+    options: WatchOptions,
     by_id: bool,
 }
 
-impl Follow {
-    /// These jobs, to their end.
-    pub(super) fn jobs(ids: Vec<String>) -> Follow {
-        Follow { watch: Watch::jobs(ids), by_id: true }
+impl WatchTarget {
+    /// These jobs, until they are terminal.
+    pub(super) fn jobs(ids: Vec<String>) -> WatchTarget {
+        WatchTarget { options: WatchOptions::jobs(ids), by_id: true }
     }
 }
 
-impl WatchFlags {
-    /// What the flags select.
-    pub(super) fn checked(self, json: bool) -> Result<Follow, Failure> {
+impl WatchArgs {
+    /// Checks the combination of the flags.
+    pub(super) fn validate(self, json: bool) -> Result<WatchTarget, CliError> {
         let by_id = !self.ids.is_empty();
-        let watch = if by_id {
-            Watch::jobs(self.ids)
+        let options = if by_id {
+            WatchOptions::jobs(self.ids)
         } else if self.filter.is_empty() {
-            let reason =
-                "nothing to watch; name jobs by id, or a selection such as --queue default";
-            return Err(Failure::Flag { flag: "<IDS>", reason: reason.to_owned() });
+            let reason = "no jobs selected; name jobs by id, or a filter such as --queue default";
+            return Err(CliError::InvalidFlag { flag: "<IDS>", reason: reason.to_owned() });
         } else {
-            Watch::filter(self.filter.into_proto())
+            WatchOptions::filter(self.filter.into_proto())
         };
         let view = if json { JobView::Full } else { JobView::Basic };
-        let watch = watch.logs(self.logs).cursor(self.cursor).view(view);
-        Ok(Follow { watch, by_id })
+        let options = options.logs(self.logs).cursor(self.cursor).view(view);
+        Ok(WatchTarget { options, by_id })
     }
 }
 
-/// Shows a watch until it ends; answers the exit code of its jobs.
-pub(super) async fn follow(follow: Follow, client: &Client, out: &mut Out) -> Result<u8, Failure> {
-    let Follow { watch, by_id } = follow;
-    let mut events = client.watch(watch);
-    let mut ends = Ends::default();
-    let mut told = Told::default();
+/// Prints a watch until it stops, and returns the exit code of its jobs.
+pub(super) async fn watch(
+    target: WatchTarget,
+    client: &Client,
+    out: &mut Output,
+) -> Result<u8, CliError> {
+    let WatchTarget { options, by_id } = target;
+    let mut events = client.watch(options);
+    let mut results = Results::default();
+    let mut printed = PrintedAttempts::default();
     let mut bars = (out.terminal && !out.json).then(|| Bars::new(out.colors, by_id));
     while let Some(event) = events.try_next().await? {
-        ends.see(&event);
+        results.update(&event);
         if out.json {
-            out.object(&json::event(&event, events.cursor()))?;
+            out.json_line(&json::event(&event, events.cursor()))?;
         } else if let Some(bars) = &mut bars {
-            bars.show(&event, out)?;
-        } else if !told.knows(&event) {
-            for line in lines(&event, out) {
+            bars.update(&event, out)?;
+        } else if !printed.contains_or_insert(&event) {
+            for line in lines::lines(&event, out) {
                 out.line(line)?;
             }
         }
     }
-    Ok(ends.exit_code())
+    Ok(results.exit_code())
 }
 
-/// Running attempts that have their line. A checkpoint changes the job and not its line.
+/// The running attempts whose line was printed. A checkpoint changes a job but not its line.
 #[derive(Debug, Default)]
-struct Told(BTreeMap<String, (u32, u32, bool)>);
+struct PrintedAttempts(BTreeMap<String, (u32, u32, bool)>);
 
-impl Told {
-    /// Whether the event says nothing new to a person; takes note of it.
-    fn knows(&mut self, event: &WatchEvent) -> bool {
+impl PrintedAttempts {
+    /// Returns whether the line of this event was printed before, and records it.
+    fn contains_or_insert(&mut self, event: &WatchEvent) -> bool {
         let WatchEvent::Change(change) = event else { return false };
         let Some(job) = &change.job else { return false };
         if job.state() != JobState::Running {
             self.0.remove(&job.id);
             return false;
         }
-        let now = (job.run, job.attempt, job.cancel_requested);
-        self.0.insert(job.id.clone(), now) == Some(now)
+        let line = (job.run, job.attempt, job.cancel_requested);
+        self.0.insert(job.id.clone(), line) == Some(line)
     }
 }
 
-/// How the watched jobs ended.
+/// The results of the watched jobs that are not successes.
 #[derive(Debug, Default)]
-pub(super) struct Ends {
-    states: BTreeMap<String, JobState>,
-    unknown: bool,
+struct Results {
+    unsuccessful: BTreeMap<String, JobState>,
+    has_unknown_ids: bool,
 }
 
-impl Ends {
-    /// Takes note of an event.
-    pub(super) fn see(&mut self, event: &WatchEvent) {
+impl Results {
+    fn update(&mut self, event: &WatchEvent) {
         match event {
             WatchEvent::Snapshot(snapshot) => {
-                snapshot.jobs.iter().for_each(|job| self.note(job));
-                self.unknown |= !snapshot.unknown_ids.is_empty();
+                snapshot.jobs.iter().for_each(|job| self.update_job(job));
+                self.has_unknown_ids |= !snapshot.unknown_ids.is_empty();
             }
-            WatchEvent::Change(change) => change.job.iter().for_each(|job| self.note(job)),
+            WatchEvent::Change(change) => change.job.iter().for_each(|job| self.update_job(job)),
             _ => {}
         }
     }
 
-    fn note(&mut self, job: &Job) {
-        // Only ends that are not a success matter, which also keeps the map of a watch
-        // without an end small.
+    fn update_job(&mut self, job: &Job) {
+        // Successes are not stored, which keeps the map of an endless watch small.
         if is_terminal(job.state()) && job.state() != JobState::Succeeded {
-            self.states.insert(job.id.clone(), job.state());
+            self.unsuccessful.insert(job.id.clone(), job.state());
         } else {
-            self.states.remove(&job.id);
+            self.unsuccessful.remove(&job.id);
         }
     }
 
-    /// 3 where an id was unknown, 1 where a job did not succeed.
-    pub(super) fn exit_code(&self) -> u8 {
-        match (self.unknown, self.states.is_empty()) {
+    /// Returns [`NOT_FOUND`] for an unknown id, else [`JOB_UNSUCCESSFUL`] unless all jobs
+    /// succeeded.
+    fn exit_code(&self) -> u8 {
+        match (self.has_unknown_ids, self.unsuccessful.is_empty()) {
             (true, _) => NOT_FOUND,
-            (false, false) => JOB_FAILED,
+            (false, false) => JOB_UNSUCCESSFUL,
             (false, true) => 0,
         }
     }
-}
-
-/// An event as lines of a pipe.
-pub(super) fn lines(event: &WatchEvent, out: &Out) -> Vec<String> {
-    match event {
-        WatchEvent::Snapshot(snapshot) => {
-            let mut lines: Vec<String> =
-                snapshot.jobs.iter().map(|job| text::job_line(job, out)).collect();
-            lines.extend(snapshot.unknown_ids.iter().map(|id| format!("{id} is not known")));
-            if snapshot.truncated {
-                lines.push("there are more jobs than shown".to_owned());
-            }
-            lines
-        }
-        WatchEvent::Change(change) => {
-            change.job.iter().map(|job| text::job_line(job, out)).collect()
-        }
-        WatchEvent::Progress(one) => {
-            let progress = text::progress(one.progress.as_ref());
-            vec![format!("{} progress  {progress}", one.id)]
-        }
-        WatchEvent::Log(log) => {
-            let line = |line| format!("{} log       {}", log.id, show::log_text(line, out.colors));
-            log.lines.iter().map(line).collect()
-        }
-        WatchEvent::Gap(gap) => vec![gap_words(gap.reason().as_str_name())],
-        // Not asked for.
-        WatchEvent::Keepalive(_) | WatchEvent::Summary(_) => Vec::new(),
-    }
-}
-
-fn gap_words(reason: &str) -> String {
-    let reason = reason.strip_prefix("GAP_REASON_").unwrap_or(reason).to_ascii_lowercase();
-    format!("some changes were missed ({}); what follows is the present", reason.replace('_', " "))
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! From flags to a job.
+//! The jobs that flags describe.
 
 use clap::Parser;
 
@@ -8,27 +8,27 @@ use super::*;
 #[derive(Parser)]
 struct Line {
     #[command(flatten)]
-    flags: EnqueueFlags,
+    args: EnqueueArgs,
 }
 
-fn parsed(line: &str) -> Result<EnqueueFlags, clap::Error> {
+fn parsed(line: &str) -> Result<EnqueueArgs, clap::Error> {
     let words = std::iter::once("enqueue").chain(line.split_whitespace());
-    Line::try_parse_from(words).map(|line| line.flags)
+    Line::try_parse_from(words).map(|line| line.args)
 }
 
 fn spec_of(line: &str) -> JobSpec {
-    parsed(line).unwrap().checked(now()).unwrap().spec
+    parsed(line).unwrap().validate(now()).unwrap().spec
 }
 
 #[test]
-fn the_defaults_are_the_servers() {
+fn unset_flags_leave_the_defaults_to_the_server() {
     let spec = spec_of("mail.send");
     let expected = NewJob::new("default", "mail.send").content_type("application/json");
     assert_eq!(spec, expected.into_spec());
 }
 
 #[test]
-fn every_flag_reaches_its_field() {
+fn every_flag_sets_its_field() {
     let spec = spec_of(
         "k --queue q --payload {\"a\":1} --priority 7 --run-at 2027-01-15T08:00:00Z \
          --start-deadline 1h --retries 4 --run-timeout 5m --cancel-grace 1s --fail-if-lost \
@@ -53,7 +53,7 @@ fn every_flag_reaches_its_field() {
 }
 
 #[test]
-fn flags_that_exclude_each_other_are_refused() {
+fn conflicting_and_invalid_flags_are_refused() {
     for line in [
         "k --delay 1s --run-at 2s",
         "k --retries 1 --max-attempts 2",
@@ -70,25 +70,25 @@ fn flags_that_exclude_each_other_are_refused() {
 
 #[test]
 fn a_payload_that_is_not_json_is_refused_before_any_call() {
-    let failure = parsed("k --payload {a").unwrap().checked(now()).unwrap_err();
-    assert_eq!(failure.exit_code(), 2);
-    assert!(failure.to_string().starts_with("--payload: is not JSON"), "{failure}");
+    let error = parsed("k --payload {a").unwrap().validate(now()).unwrap_err();
+    assert_eq!(error.exit_code(), 2);
+    assert!(error.to_string().starts_with("--payload: is not valid JSON"), "{error}");
     assert_eq!(&spec_of("k --payload {a --content-type text/plain").payload[..], b"{a");
 }
 
 #[test]
-fn a_payload_comes_from_a_file() {
+fn a_payload_is_read_from_a_file() {
     let file = std::env::temp_dir().join(format!("sentinel-payload-{}.json", std::process::id()));
     std::fs::write(&file, "[1]").unwrap();
     let spec = spec_of(&format!("k --payload-file {}", file.display()));
     std::fs::remove_file(&file).unwrap();
     assert_eq!(&spec.payload[..], b"[1]");
-    let failure = parsed("k --payload-file /nowhere").unwrap().checked(now()).unwrap_err();
-    assert!(failure.to_string().starts_with("read /nowhere: "), "{failure}");
+    let error = parsed("k --payload-file /nowhere").unwrap().validate(now()).unwrap_err();
+    assert!(error.to_string().starts_with("read /nowhere: "), "{error}");
 }
 
 #[test]
-fn a_watch_of_too_many_names_the_other_way() {
-    let failure = parsed("k --watch --count 101").unwrap().checked(now()).unwrap_err();
-    assert!(failure.to_string().contains("job watch --label"), "{failure}");
+fn a_watch_of_too_many_jobs_suggests_a_watch_by_label() {
+    let error = parsed("k --watch --count 101").unwrap().validate(now()).unwrap_err();
+    assert!(error.to_string().contains("job watch --label"), "{error}");
 }

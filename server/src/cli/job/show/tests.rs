@@ -1,4 +1,4 @@
-//! Golden tables and details.
+//! Snapshot tests of the table, the fields and the counts of jobs.
 
 use sentinel_client::proto::jobs::v1::{JobError, JobState, StateCount};
 
@@ -6,7 +6,7 @@ use super::super::super::tests::{ID, Sink, ago, job};
 use super::*;
 
 #[test]
-fn a_piped_list_is_golden() {
+fn a_piped_list_is_a_plain_table() {
     let sink = Sink::default();
     let mut out = sink.pipe(false);
     let mut failed = job(JobState::Failed);
@@ -14,7 +14,7 @@ fn a_piped_list_is_golden() {
     let rows = vec![row(&job(JobState::Succeeded), &out), row(&failed, &out)];
     table::write(&mut out, &HEADER, rows).unwrap();
     let expected = format!(
-        "ID{pad}  STATE      QUEUE  KIND       ATTEMPT  AGE  REMARK\n\
+        "ID{pad}  STATE      QUEUE  KIND       ATTEMPT  AGE  DETAILS\n\
          {ID}  succeeded  mail   mail.send  1        90s\n\
          {ID}  failed     mail   mail.send  1        90s  550 no such user\n",
         pad = " ".repeat(ID.len() - 2),
@@ -23,13 +23,13 @@ fn a_piped_list_is_golden() {
 }
 
 #[test]
-fn the_details_of_a_job_are_golden() {
+fn the_set_fields_of_a_job_are_printed() {
     let mut job = job(JobState::Succeeded);
     job.started_at = ago(60);
     job.finished_at = ago(57);
     job.worker = "box-17".to_owned();
     job.result = bytes::Bytes::from_static(b"\xff");
-    let text: Vec<String> = details(&job, &Sink::default().pipe(false))
+    let text: Vec<String> = fields(&job, &Sink::default().pipe(false))
         .into_iter()
         .map(|(name, text)| format!("{name}={text}"))
         .collect();
@@ -50,13 +50,13 @@ fn the_details_of_a_job_are_golden() {
             "finished=2027-01-15T07:59:03Z (57s)",
             "took=3s",
             "payload={\"to\":\"a@example.org\"}",
-            "result=1 bytes, not JSON; --json shows them in base64",
+            "result=1 bytes, not JSON; --json prints them as base64",
         ]
     );
 }
 
 #[test]
-fn counts_have_a_column_a_state() {
+fn counts_have_one_column_per_state() {
     let sink = Sink::default();
     let mut out = sink.pipe(false);
     let state = |state: JobState, count, capped| StateCount { state: state.into(), count, capped };
@@ -68,15 +68,4 @@ fn counts_have_a_column_a_state() {
     let last: Vec<String> =
         sink.text().lines().last().unwrap().split_whitespace().map(str::to_owned).collect();
     assert_eq!(last, ["mail", "0", "0", "7", "0", "0", "1000000+", "0", "0"]);
-}
-
-#[test]
-fn a_log_line_can_not_steer_the_terminal() {
-    let line = LogLine {
-        level: LogLevel::Warn.into(),
-        text: "a\u{1b}]0;x\u{7}b\n".to_owned(),
-        time: ago(0),
-        ..LogLine::default()
-    };
-    assert_eq!(log_text(&line, false), "2027-01-15T08:00:00Z WARN  a ]0;x b");
 }

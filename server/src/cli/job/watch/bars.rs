@@ -1,4 +1,4 @@
-//! A watch on a terminal: a bar for each job that runs, a line for each that ended.
+//! A watch on a terminal: a progress bar for each live job, a line for each terminal job.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -7,16 +7,18 @@ use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use sentinel_client::proto::jobs::v1::{Job, JobState, Progress};
 use sentinel_client::{WatchEvent, is_terminal};
 
-use super::super::super::failure::Failure;
-use super::super::super::look::look;
-use super::super::super::out::Out;
+use super::super::super::error::CliError;
+use super::super::super::output::Output;
+use super::super::super::progress_bar;
+use super::super::super::state_style::style;
 use super::super::super::text;
+use super::lines;
 
-/// Bars beyond a screen's height would scroll and be drawn again and again.
+/// More bars than lines on the screen would scroll and be redrawn all the time.
 const BARS_MAX: usize = 20;
-const TICK: Duration = Duration::from_millis(120);
+const TICK_INTERVAL: Duration = Duration::from_millis(120);
 
-/// The bars of the jobs that have not ended.
+/// The progress bars of the live jobs.
 pub(super) struct Bars {
     screen: MultiProgress,
     bars: BTreeMap<String, ProgressBar>,
@@ -29,36 +31,36 @@ impl Bars {
         Bars { screen: MultiProgress::new(), bars: BTreeMap::new(), colors, by_id }
     }
 
-    /// Draws what an event changed.
-    pub(super) fn show(&mut self, event: &WatchEvent, out: &Out) -> Result<(), Failure> {
+    /// Updates the bars with an event.
+    pub(super) fn update(&mut self, event: &WatchEvent, out: &Output) -> Result<(), CliError> {
         match event {
             WatchEvent::Snapshot(snapshot) => {
-                // Of a selection, what ended before the watch began would fill the screen.
+                // With a filter, jobs that were terminal before the watch would fill the screen.
                 let by_id = self.by_id;
-                let shown = |job: &&Job| by_id || !is_terminal(job.state());
-                for job in snapshot.jobs.iter().filter(shown) {
-                    self.job(job, out)?;
+                let is_shown = |job: &&Job| by_id || !is_terminal(job.state());
+                for job in snapshot.jobs.iter().filter(is_shown) {
+                    self.update_job(job, out)?;
                 }
                 for id in &snapshot.unknown_ids {
-                    self.screen.println(format!("{id} is not known"))?;
+                    self.screen.println(lines::unknown_id(id))?;
                 }
             }
             WatchEvent::Change(change) => {
                 if let Some(job) = &change.job {
-                    self.job(job, out)?;
+                    self.update_job(job, out)?;
                 }
             }
             WatchEvent::Progress(one) => {
                 if let (Some(bar), Some(progress)) = (self.bars.get(&one.id), &one.progress) {
-                    advance(bar, progress);
+                    set_progress(bar, progress);
                 }
             }
             WatchEvent::Log(_) | WatchEvent::Gap(_) => {
                 if matches!(event, WatchEvent::Gap(_)) {
-                    // Jobs may have ended unseen; the snapshot that follows has the others.
+                    // Jobs may have finished unnoticed; the snapshot that follows has the others.
                     self.clear();
                 }
-                for line in super::lines(event, out) {
+                for line in lines::lines(event, out) {
                     self.screen.println(line)?;
                 }
             }
@@ -78,14 +80,14 @@ impl Bars {
         self.screen.remove(bar);
     }
 
-    fn job(&mut self, job: &Job, out: &Out) -> Result<(), Failure> {
+    fn update_job(&mut self, job: &Job, out: &Output) -> Result<(), CliError> {
         if is_terminal(job.state()) {
             if let Some(bar) = self.bars.remove(&job.id) {
                 self.remove(&bar);
             }
-            let look = look(job.state());
-            let mark = look.hue.paint(&look.mark.to_string(), self.colors);
-            self.screen.println(format!("{mark} {}", text::job_line(job, out)))?;
+            let style = style(job.state());
+            let symbol = style.color.paint(&style.symbol.to_string(), self.colors);
+            self.screen.println(format!("{symbol} {}", text::job_line(job, out)))?;
             return Ok(());
         }
         if !self.bars.contains_key(&job.id) {
@@ -93,7 +95,7 @@ impl Bars {
                 return Ok(());
             }
             let bar = self.screen.add(ProgressBar::new(0));
-            bar.enable_steady_tick(TICK);
+            bar.enable_steady_tick(TICK_INTERVAL);
             self.bars.insert(job.id.clone(), bar);
         }
         if let Some(bar) = self.bars.get(&job.id) {
@@ -103,43 +105,41 @@ impl Bars {
     }
 }
 
-fn draw(bar: &ProgressBar, job: &Job, out: &Out) {
-    let look = look(job.state());
+fn draw(bar: &ProgressBar, job: &Job, out: &Output) {
+    let style = style(job.state());
     let kind = job.spec.as_ref().map_or("", |spec| spec.kind.as_str());
     bar.set_prefix(format!(
         "{} {} {}",
         job.id,
-        look.hue.paint(&format!("{:9}", look.word), out.colors),
+        style.color.paint(&format!("{:9}", style.name), out.colors),
         text::one_line(kind)
     ));
     match &job.progress {
-        // The record is behind the progress frames: it does not move a bar back.
+        // The job is older than the progress events: do not move the bar back.
         _ if job.state() == JobState::Running && bar.position() > 0 => {}
-        Some(progress) if job.state() == JobState::Running => advance(bar, progress),
+        Some(progress) if job.state() == JobState::Running => set_progress(bar, progress),
         _ => {
             bar.set_position(0);
-            bar.set_style(style("{prefix} {msg}"));
-            bar.set_message(text::remark(job, out.now));
+            bar.set_style(bar_style("{prefix} {msg}"));
+            bar.set_message(text::details(job, out.now));
         }
     }
 }
 
-fn advance(bar: &ProgressBar, progress: &Progress) {
+fn set_progress(bar: &ProgressBar, progress: &Progress) {
     if progress.total > 0 {
-        bar.set_style(style("{prefix} [{bar:24}] {percent:>3}% {pos}/{len} {msg}"));
+        bar.set_style(bar_style("{prefix} [{bar:24}] {percent:>3}% {pos}/{len} {msg}"));
         bar.set_length(progress.total);
         bar.set_position(progress.done.min(progress.total));
         bar.set_message(text::one_line(&progress.message));
     } else {
-        bar.set_style(style("{spinner} {prefix} {msg}"));
+        bar.set_style(bar_style("{spinner} {prefix} {msg}"));
         bar.set_message(text::progress(Some(progress)));
     }
 }
 
-fn style(template: &str) -> ProgressStyle {
-    ProgressStyle::with_template(template)
-        .expect("the templates of this file are valid")
-        .progress_chars("=> ")
+fn bar_style(template: &str) -> ProgressStyle {
+    progress_bar::style(template).progress_chars("=> ")
 }
 
 #[cfg(test)]
@@ -150,7 +150,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_bar_lives_as_long_as_its_job() {
+    fn a_bar_is_removed_when_its_job_finishes_and_at_a_gap() {
         let out = Sink::default().pipe(false);
         let mut bars = Bars::new(false, true);
         let change = |state| WatchEvent::Change(JobChange { job: Some(job(state)) });
@@ -161,25 +161,25 @@ mod tests {
         };
         for event in [change(JobState::Ready), change(JobState::Running), progress(0), progress(4)]
         {
-            bars.show(&event, &out).unwrap();
+            bars.update(&event, &out).unwrap();
         }
         assert_eq!(bars.bars[ID].position(), 3);
         assert_eq!(bars.bars[ID].length(), Some(4));
-        bars.show(&change(JobState::Succeeded), &out).unwrap();
+        bars.update(&change(JobState::Succeeded), &out).unwrap();
         assert!(bars.bars.is_empty());
-        bars.show(&change(JobState::Running), &out).unwrap();
+        bars.update(&change(JobState::Running), &out).unwrap();
         let gap = WatchGap { reason: GapReason::Trimmed.into() };
-        bars.show(&WatchEvent::Gap(gap), &out).unwrap();
+        bars.update(&WatchEvent::Gap(gap), &out).unwrap();
         assert!(bars.bars.is_empty());
     }
 
     #[test]
-    fn a_crowd_does_not_outgrow_the_screen() {
+    fn the_number_of_bars_is_limited() {
         let out = Sink::default().pipe(false);
         let mut bars = Bars::new(false, false);
-        for at in 0..BARS_MAX + 5 {
-            let job = Job { id: format!("job-{at}"), ..job(JobState::Running) };
-            bars.show(&WatchEvent::Change(JobChange { job: Some(job) }), &out).unwrap();
+        for index in 0..BARS_MAX + 5 {
+            let job = Job { id: format!("job-{index}"), ..job(JobState::Running) };
+            bars.update(&WatchEvent::Change(JobChange { job: Some(job) }), &out).unwrap();
         }
         assert_eq!(bars.bars.len(), BARS_MAX);
     }

@@ -1,10 +1,11 @@
-//! Lines of a watch in a pipe, and its exit code.
+//! The lines of a watch in a pipe, and its exit code.
 
 use sentinel_client::proto::jobs::v1::{
     GapReason, JobChange, JobProgress, Progress, WatchGap, WatchSnapshot,
 };
 
 use super::super::super::tests::{ID, Sink, job};
+use super::lines::lines;
 use super::*;
 
 fn change(state: JobState) -> WatchEvent {
@@ -12,13 +13,13 @@ fn change(state: JobState) -> WatchEvent {
 }
 
 fn exit_code(events: &[WatchEvent]) -> u8 {
-    let mut ends = Ends::default();
-    events.iter().for_each(|event| ends.see(event));
-    ends.exit_code()
+    let mut results = Results::default();
+    events.iter().for_each(|event| results.update(event));
+    results.exit_code()
 }
 
 #[test]
-fn an_event_is_a_line() {
+fn an_event_is_one_line() {
     let out = Sink::default().pipe(false);
     assert_eq!(
         lines(&change(JobState::Running), &out),
@@ -43,39 +44,39 @@ fn an_event_as_json_carries_its_cursor() {
 }
 
 #[test]
-fn the_exit_code_is_the_end_of_the_jobs() {
+fn the_exit_code_depends_on_the_last_states_of_the_jobs() {
     use JobState::{Cancelled, Expired, Failed, Running, Succeeded};
     assert_eq!(exit_code(&[change(Running), change(Succeeded)]), 0);
     for state in [Failed, Cancelled, Expired] {
         assert_eq!(exit_code(&[change(state)]), 1);
     }
-    // A retry opens the job again; its last end counts.
+    // The job is retried, so only its last state counts.
     assert_eq!(exit_code(&[change(Failed), change(Running), change(Succeeded)]), 0);
     let unknown = WatchSnapshot { unknown_ids: vec![ID.to_owned()], ..WatchSnapshot::default() };
     assert_eq!(exit_code(&[WatchEvent::Snapshot(unknown)]), 3);
 }
 
 #[test]
-fn nothing_to_watch_is_told() {
-    let flags = WatchFlags {
+fn a_watch_without_ids_and_filter_is_refused() {
+    let args = WatchArgs {
         ids: Vec::new(),
-        filter: Filter::default(),
+        filter: FilterArgs::default(),
         logs: false,
         cursor: String::new(),
     };
-    assert_eq!(flags.checked(false).unwrap_err().exit_code(), 2);
+    assert_eq!(args.validate(false).unwrap_err().exit_code(), 2);
 }
 
 #[test]
-fn a_running_attempt_has_one_line_until_something_changes_for_its_reader() {
+fn a_running_attempt_has_one_line_until_its_line_changes() {
     let change = |state, attempt, cancel_requested| {
         let job = Job { attempt, cancel_requested, ..job(state) };
         WatchEvent::Change(JobChange { job: Some(job) })
     };
-    let mut told = Told::default();
-    assert!(!told.knows(&change(JobState::Running, 1, false)));
-    assert!(told.knows(&change(JobState::Running, 1, false)), "a checkpoint");
-    assert!(!told.knows(&change(JobState::Running, 1, true)), "a cancel");
-    assert!(!told.knows(&change(JobState::Scheduled, 1, false)));
-    assert!(!told.knows(&change(JobState::Running, 2, false)), "another attempt");
+    let mut printed = PrintedAttempts::default();
+    assert!(!printed.contains_or_insert(&change(JobState::Running, 1, false)));
+    assert!(printed.contains_or_insert(&change(JobState::Running, 1, false)), "a checkpoint");
+    assert!(!printed.contains_or_insert(&change(JobState::Running, 1, true)), "a cancel");
+    assert!(!printed.contains_or_insert(&change(JobState::Scheduled, 1, false)));
+    assert!(!printed.contains_or_insert(&change(JobState::Running, 2, false)), "another attempt");
 }

@@ -1,4 +1,5 @@
-//! Taking a backup: copy, check, describe, and only then give it its name.
+//! Creates a backup: copies, verifies, writes the manifest, and only then renames it to its
+//! final name.
 
 use std::path::{Path, PathBuf};
 
@@ -6,31 +7,34 @@ use sentinel_domain::Millis;
 use sentinel_ledger::{check_ledger, copy_ledger, ledger_checkpoint};
 use sentinel_store_embedded::{DirLock, JournalPin, check_journal};
 
-use super::{BackupError, JOURNAL, LEDGER, LOCK, Manifest, refuse_to_serve, sync, sync_tree};
+use super::error::BackupError;
+use super::files::{check_servable, is_empty, sync, sync_tree};
+use super::manifest::Manifest;
+use crate::data_dir::{JOURNAL, LEDGER, LOCK};
 
-/// Copies a data directory to `dest`, beside a server that uses it or not. Until the copy is
-/// whole and checked it is called `<dest>.partial`; one that was left there is replaced.
-pub(crate) fn take(data: &Path, dest: &Path, now: Millis) -> Result<Manifest, BackupError> {
-    refuse_to_serve(data)?;
+/// Copies a data directory to `dest`. A server may be using the directory. The copy is called
+/// `<dest>.partial` until it is complete and verified; an earlier partial copy is replaced.
+pub(crate) fn create(data: &Path, dest: &Path, now: Millis) -> Result<Manifest, BackupError> {
+    check_servable(data)?;
     if !data.join(LEDGER).is_file() || !data.join(JOURNAL).is_dir() {
         return Err(BackupError::NoData { dir: data.to_owned() });
     }
     let (data, dest) = (absolute(data)?, absolute(dest)?);
     if dest.starts_with(&data) {
-        return Err(BackupError::Within { dest, data });
+        return Err(BackupError::InsideData { dest, data });
     }
     if !is_empty(&dest)? {
         return Err(BackupError::NotEmpty { dir: dest });
     }
-    let partial = partial(&dest);
-    // Two backups to one place would mix.
+    let partial = partial_path(&dest);
+    // The lock prevents two backups from writing to the same directory.
     let lock = DirLock::acquire(&partial)?;
     clear(&partial)?;
     let checkpoint = ledger_checkpoint(&data.join(LEDGER))?;
     let pin = JournalPin::take(&data, checkpoint.seq)?;
     copy_ledger(&data.join(LEDGER), &partial.join(LEDGER))?;
     pin.copy(&partial)?;
-    let manifest = describe(&partial, now)?;
+    let manifest = verify(&partial, now)?;
     manifest.write(&partial)?;
     sync_tree(&partial)?;
     std::fs::rename(&partial, &dest).map_err(|source| BackupError::io(&dest, source))?;
@@ -41,22 +45,22 @@ pub(crate) fn take(data: &Path, dest: &Path, now: Millis) -> Result<Manifest, Ba
     Ok(manifest)
 }
 
-/// Reads the whole copy: one that nobody has read is not known to be one.
-fn describe(partial: &Path, now: Millis) -> Result<Manifest, BackupError> {
+/// Reads the whole copy, checks that the journal continues the ledger, and describes it.
+fn verify(partial: &Path, now: Millis) -> Result<Manifest, BackupError> {
     let checkpoint = check_ledger(&partial.join(LEDGER))?;
     let span = check_journal(partial)?;
-    let has_all = span.first <= checkpoint.seq + 1 && checkpoint.seq <= span.last;
-    if !has_all || (checkpoint.seq > 0 && checkpoint.epoch != span.epoch) {
+    let is_contiguous = span.first <= checkpoint.seq + 1 && checkpoint.seq <= span.last;
+    if !is_contiguous || (checkpoint.seq > 0 && checkpoint.epoch != span.epoch) {
         let (epoch, first, last) = (span.epoch, span.first, span.last);
-        return Err(BackupError::Apart { checkpoint, epoch, first, last });
+        return Err(BackupError::JournalGap { checkpoint, epoch, first, last });
     }
-    let mut manifest = Manifest::of(partial, now, checkpoint, span)?;
+    let mut manifest = Manifest::new(partial, now, checkpoint, span)?;
     manifest.files.retain(|file| file.path != LOCK);
     Ok(manifest)
 }
 
-/// Where a copy grows.
-pub(crate) fn partial(dest: &Path) -> PathBuf {
+/// The path of an unfinished backup.
+pub(crate) fn partial_path(dest: &Path) -> PathBuf {
     let mut name = dest.as_os_str().to_owned();
     name.push(".partial");
     name.into()
@@ -64,20 +68,11 @@ pub(crate) fn partial(dest: &Path) -> PathBuf {
 
 fn absolute(path: &Path) -> Result<PathBuf, BackupError> {
     let path = std::path::absolute(path).map_err(|source| BackupError::io(path, source))?;
-    // A slash at the end would put the partial copy into the directory.
+    // Drops a trailing slash, which would place `.partial` inside the directory.
     Ok(path.components().collect())
 }
 
-/// It is not there, or there is nothing in it.
-pub(super) fn is_empty(dir: &Path) -> Result<bool, BackupError> {
-    match std::fs::read_dir(dir) {
-        Ok(mut entries) => Ok(entries.next().is_none()),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(true),
-        Err(source) => Err(BackupError::io(dir, source)),
-    }
-}
-
-/// Deletes what an earlier try left, but not the lock.
+/// Deletes everything in the directory of an earlier attempt, except for the lock.
 fn clear(partial: &Path) -> Result<(), BackupError> {
     let failed = |source| BackupError::io(partial, source);
     for entry in std::fs::read_dir(partial).map_err(failed)? {
