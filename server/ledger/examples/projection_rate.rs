@@ -12,7 +12,7 @@ use sentinel_domain::{
     initial_state, start,
 };
 use sentinel_ledger::{Ledger, LedgerError, LedgerOptions, MigrationMode, PageRequest};
-use sentinel_store::{JournalEntry, JobEvent, Position, codec};
+use sentinel_store::{JobEvent, JournalEntry, Position, codec};
 
 const NOW: Millis = 1_700_000_000_000;
 const JOBS: usize = 200_000;
@@ -36,7 +36,7 @@ fn spec(labels: usize) -> Spec {
 fn finished(job: &Job) -> Job {
     let session = SessionId::from_u128(1);
     let running = start(job, session, &"w1".into(), NOW).expect("ready");
-    let lease = running.status.lease.expect("running");
+    let lease = running.status.lease.expect("running").id;
     let done = Command::Succeed { lease, started_at: Some(NOW), result: Bytes::new() };
     decide(&running, &done, NOW).expect("accepted").job
 }
@@ -44,12 +44,12 @@ fn finished(job: &Job) -> Job {
 fn failed(job: &Job) -> JobEvent {
     let session = SessionId::from_u128(1);
     let running = start(job, session, &"w1".into(), NOW).expect("ready");
-    let lease = running.status.lease.expect("running");
+    let lease = running.status.lease.expect("running").id;
     let error = JobError { message: "it broke".into(), code: "E".into(), retryable: false };
     let failure = Failure { error, next_delay_ms: None, timed_out: false, entropy: 0 };
     let fail = Command::Fail { lease, started_at: Some(NOW), failure };
     let done = decide(&running, &fail, NOW).expect("accepted");
-    JobEvent { end: done.end, ..event(&done.job, true) }
+    JobEvent { attempt_end: done.attempt_end, ..event(&done.job, true) }
 }
 
 fn event(job: &Job, is_new: bool) -> JobEvent {
@@ -57,8 +57,8 @@ fn event(job: &Job, is_new: bool) -> JobEvent {
         id: job.id,
         status: job.status.clone(),
         spec: is_new.then(|| job.spec.clone()),
-        new: is_new.then(|| codec::encode_spec(&job.spec)),
-        end: None,
+        encoded_spec: is_new.then(|| codec::encode_spec(&job.spec)),
+        attempt_end: None,
     }
 }
 
@@ -68,7 +68,10 @@ fn entries(events: Vec<JobEvent>, seq: u64) -> Vec<Arc<JournalEntry>> {
     for (jobs, seq) in events.chunks(ENTRY).zip(seq + 1..) {
         let position = Position { epoch: 1, seq };
         let jobs = jobs.to_vec();
-        entries.push(JournalEntry { position, at: NOW, jobs, queues: vec![], requests: vec![] }.into());
+        entries.push(
+            JournalEntry { position, at: NOW, jobs, queues: vec![], idempotency_records: vec![] }
+                .into(),
+        );
     }
     entries
 }

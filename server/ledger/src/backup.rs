@@ -1,47 +1,49 @@
-//! Copies of a ledger: taken beside a server that is at work, checked, and put to use.
+//! Copies of a ledger: taking, checking and adapting them.
 
 use std::path::{Path, PathBuf};
 
 use sentinel_store::Position;
 
-use crate::LedgerError;
-use crate::sqlite::{self, Kind};
+use crate::error::LedgerError;
+use crate::sqlite::backup as sqlite;
+use crate::sqlite::file::FileKind;
 
-/// The file of log lines that belongs to a ledger.
-pub(crate) fn logs_of(path: &Path) -> PathBuf {
+/// Returns the path of the log file that belongs to a ledger.
+pub(crate) fn logs_path(path: &Path) -> PathBuf {
     let mut logs = path.as_os_str().to_owned();
     logs.push("-logs");
     logs.into()
 }
 
-/// Copies the ledger at `from` and its log lines to `to`, each as it is at one moment, and
-/// answers the checkpoint of the copy. The copy has no free pages. Blocks, about two seconds a
-/// gigabyte.
+/// Copies the ledger at `from` and its log file to `to`, and returns the checkpoint of the copy.
+/// Each file is copied as of one moment and without free pages. A server may be running. Blocks,
+/// about two seconds per gigabyte.
 ///
 /// # Errors
-/// [`LedgerError::Damaged`] when a page of the original can not be read, [`LedgerError::Copy`] when the copy can not be written, and those of [`crate::Ledger::open`].
+/// [`LedgerError::Damaged`] if a page of the original cannot be read, [`LedgerError::Copy`] if
+/// the copy cannot be written, and those of [`crate::Ledger::open`].
 pub fn copy_ledger(from: &Path, to: &Path) -> Result<Position, LedgerError> {
-    sqlite::copy(from, to, Kind::History)?;
-    sqlite::copy(&logs_of(from), &logs_of(to), Kind::Logs)?;
-    sqlite::check(to, Kind::History)
+    sqlite::copy(from, to, FileKind::History)?;
+    sqlite::copy(&logs_path(from), &logs_path(to), FileKind::Logs)?;
+    sqlite::check(to, FileKind::History)
 }
 
-/// Checks that a ledger and its log lines can be read to the last page, and answers its
-/// checkpoint. Blocks, about a second a gigabyte.
+/// Checks that every page of a ledger and its log file can be read, and returns its checkpoint.
+/// Blocks, about a second per gigabyte.
 ///
 /// # Errors
-/// As for [`crate::Ledger::open`]; none of the files is created or changed.
+/// As for [`crate::Ledger::open`]. No file is created or changed.
 pub fn check_ledger(path: &Path) -> Result<Position, LedgerError> {
-    sqlite::check(&logs_of(path), Kind::Logs)?;
-    sqlite::check(path, Kind::History)
+    sqlite::check(&logs_path(path), FileKind::Logs)?;
+    sqlite::check(path, FileKind::History)
 }
 
-/// How far a ledger has projected the journal, without opening it for use. Blocks.
+/// Returns the checkpoint of a ledger without opening it for use. Blocks.
 ///
 /// # Errors
 /// As for [`crate::Ledger::open`].
 pub fn ledger_checkpoint(path: &Path) -> Result<Position, LedgerError> {
-    sqlite::peek(path)
+    sqlite::checkpoint(path)
 }
 
 /// Moves the checkpoint of a ledger to another epoch of the journal. Blocks.

@@ -1,65 +1,78 @@
-//! Why the ledger could not answer. The type says what the caller may do about it. `path` is
-//! the file, or the address of the database without its password.
+//! The error type of the ledger.
 
 use std::path::PathBuf;
 
 use sentinel_domain::JobId;
 use sentinel_store::Position;
 
-/// Why the ledger could not answer. Nothing was changed, but for [`Self::Unavailable`] from a
-/// database that servers share: there the answer to a commit may have been lost. A repeat is safe.
+/// The error of a ledger operation. `path` is the file, or the URL of the database without its
+/// password.
+///
+/// Nothing was changed, except after [`Self::Unavailable`] from a MySQL database: the response
+/// to a commit may have been lost there. Every operation can be repeated safely.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LedgerError {
-    /// The same may work later.
+    /// A temporary failure: the same operation may succeed later.
     #[error("the ledger {} is not available: {message}", path.display())]
     Unavailable { path: PathBuf, message: String },
-    /// No room: on the disk, or under [`crate::LedgerOptions::max_bytes`].
-    #[error("the ledger {} is full: free disk space or raise its limit, then it goes on", path.display())]
+    /// The disk is full, or the file reached [`crate::LedgerOptions::max_bytes`].
+    #[error(
+        "the ledger {} is full: free disk space or raise its size limit; writes then resume",
+        path.display()
+    )]
     Full { path: PathBuf },
     /// A copy could not be written.
-    #[error("the ledger {} can not be copied to {}: {message}", from.display(), to.display())]
+    #[error("cannot copy the ledger {} to {}: {message}", from.display(), to.display())]
     Copy { from: PathBuf, to: PathBuf, message: String },
-    /// The file can not be read. Somebody must look.
+    /// The file is corrupt. It needs manual repair.
     #[error("the ledger {} is damaged: {message}; restore it from a backup", path.display())]
     Damaged { path: PathBuf, message: String },
-    /// The log lines are gone though the ledger is there.
-    #[error("{} is missing beside its ledger: put it back, or restore a backup", path.display())]
-    MissingLogs { path: PathBuf },
-    /// A newer version of the program wrote the file.
+    /// The file of log lines is missing, and the ledger file exists.
     #[error(
-        "the ledger {} has format {found}, this version knows up to {known}: \
+        "the log file {} of the ledger is missing: put it back, or restore a backup",
+        path.display()
+    )]
+    MissingLogs { path: PathBuf },
+    /// A newer version of the program wrote the ledger.
+    #[error(
+        "the ledger {} has format {found}, this version supports up to {known}: \
          start the version that wrote it, or a newer one", path.display()
     )]
     NewerFormat { path: PathBuf, found: String, known: String },
-    /// The tables are not there, or an older version made them.
+    /// The tables do not exist, or an older version of the program created them.
     #[error(
         "the ledger {} has format {found}, this version needs {known}: run `sentinel migrate`",
         path.display()
     )]
     OlderFormat { path: PathBuf, found: String, known: String },
-    /// The address can not be used, or the database server is not set up for a ledger. The
-    /// message names the setting.
-    #[error("the ledger {} can not be used: {message}", path.display())]
+    /// The URL is not valid, or a setting of the database server does not fit. The message names
+    /// the setting.
+    #[error("the ledger {} cannot be used: {message}", path.display())]
     Misconfigured { path: PathBuf, message: String },
-    /// Something is there already, and rows were to be carried to an empty place.
+    /// The target of an import already contains rows.
     #[error(
-        "the ledger {} is not empty: it holds {holds}. Name a database that nothing but \
-         `sentinel migrate` has touched", path.display()
+        "the ledger {} is not empty: it contains {holds}. Name a database that only \
+         `sentinel migrate` has written to", path.display()
     )]
     NotEmpty { path: PathBuf, holds: String },
-    /// A move into it began and has not ended: it has some of the rows.
+    /// An import into the ledger is unfinished, so some of its rows are missing.
     #[error(
-        "the ledger {} is being filled by `sentinel move --from {directory}`, which has not ended: \
+        "the import of {directory} into the ledger {} by `sentinel import` has not finished: \
          wait for it, or run it again", path.display()
     )]
     ImportInProgress { path: PathBuf, directory: String },
-    /// Another projector was here first: read the checkpoint and go on from there.
-    #[error("the ledger was projected up to {found}, not {expected}: another projector is at work")]
+    /// Another projector moved the checkpoint. Read the checkpoint and continue from there.
+    #[error(
+        "the checkpoint of the ledger is {found}, not {expected}: another projector is running"
+    )]
     Superseded { expected: Position, found: Position },
-    /// The entries do not follow one another: the projector left some out.
-    #[error("journal entry {found} does not follow {after}")]
+    /// The entries of a batch are not consecutive.
+    #[error("journal entry {found} does not follow {after}: entries between them are missing")]
     Gap { after: Position, found: Position },
-    /// The journal changes a job whose first entry was never projected.
-    #[error("the journal changes job {id} at {position}, which the ledger {} never saw", path.display())]
+    /// The journal changes a job that the ledger does not contain.
+    #[error(
+        "journal entry {position} changes job {id}, which the ledger {} does not contain",
+        path.display()
+    )]
     MissingJob { path: PathBuf, id: JobId, position: Position },
 }

@@ -1,38 +1,39 @@
-//! The history of every job: projected from the store's journal, asked by lists, counts
-//! and look-ups, and read at start for the jobs that still live.
+//! The ledger: the SQL history of every job.
 //!
-//! What is here lags behind the hot truth by as much as [`Ledger::as_of`] says. Nothing
-//! here decides anything. No type of the database is in the interface.
+//! The projector writes the store's journal into it. Lists, counts and look-ups read from it,
+//! and an embedded store loads the non-terminal jobs from it when it starts. The ledger lags
+//! behind the store; [`Ledger::as_of`] returns how far. It makes no decisions about jobs, and
+//! its interface exposes no database types.
 //!
-//! It is in a file of one server or in a database that several share. What it does is written
-//! once, in `work`, over the statements of `rows`, which `sqlite` and `mysql` each carry out.
-//! There is no second copy of a rule to keep equal, and the tests run on both. The work is async
-//! for the sake of the network; on a file none of it ever waits, so it runs to its end in one
-//! blocking closure a transaction.
+//! A ledger is either two SQLite files of one server or a MySQL database that several servers
+//! share. Each method of [`Ledger`] is defined once, in `queries`, on top of the statements of
+//! the `Connection` trait, which `sqlite` and `mysql` implement. The tests run on both backends.
+//! The methods are async because of the network. On SQLite no statement ever waits, so each
+//! transaction runs to completion in one blocking closure.
 
 mod backup;
-mod carry;
+mod batch;
+mod connection;
+mod database_error;
 mod error;
-mod identity;
-mod kind;
+mod import;
 mod ledger;
 mod mysql;
-mod query;
-mod retention;
-mod rows;
+mod queries;
 mod sql;
 mod sqlite;
-mod work;
+mod types;
 
 pub use backup::{begin_ledger_epoch, check_ledger, copy_ledger, ledger_checkpoint};
-pub use carry::{Import, ImportStep};
 pub use error::LedgerError;
-pub use identity::{PutKeyResult, ApiKeySnapshot};
-pub use kind::KnownKind;
 pub use ledger::{Ledger, LedgerOptions};
-pub use mysql::{MigrationReport, MigrationMode};
-pub use query::{
-    LogCursor, LogQuery, LogRow, OutputPiece, OutputPosition, OutputQuery, Page, PageRequest,
-    QueueCount,
+pub use mysql::migrate::{MigrationMode, MigrationReport};
+pub use types::identity::{ApiKeySnapshot, PutKeyResult};
+pub use types::import::{Import, ImportStep};
+pub use types::jobs::{Page, PageRequest, QueueCount};
+pub use types::kinds::KnownKind;
+pub use types::logs::{LogCursor, LogQuery, LogRow};
+pub use types::outputs::{OutputChunk, OutputPosition, OutputQuery};
+pub use types::retention::{
+    RemovableJob, RemovablePage, RemovalResult, RetentionCursor, RetentionCutoffs,
 };
-pub use retention::{RetentionCutoffs, RetentionCursor, RemovalResult, RemovableJob, RemovablePage};

@@ -1,21 +1,15 @@
-//! The ledger on MySQL 8 or MariaDB 10.11: one database that several servers share, reached
-//! through a driver without a foreign library.
+//! The ledger on MySQL 8 or MariaDB 10.11: one database that several servers share. The driver
+//! is pure Rust and needs no client library.
 
 mod address;
-pub(crate) mod arrival;
-mod fault;
+pub(crate) mod connection;
+pub(crate) mod database;
+mod errors;
 mod identity;
-mod kind;
-mod migrate;
-mod rows;
-mod server;
-mod session;
-mod statement;
+pub(crate) mod import_state;
+pub(crate) mod insert;
+mod kinds;
+pub(crate) mod migrate;
+mod statements;
 mod union;
 pub(crate) mod write;
-
-pub(crate) use migrate::migrate;
-pub use migrate::{MigrationReport, MigrationMode};
-pub(crate) use server::Server;
-pub(crate) use session::{Session, within};
-pub(crate) use statement::Value;

@@ -1,15 +1,12 @@
-//! The ledger on SQLite: two files, one writer each.
+//! The ledger on SQLite: two files with one writer each.
 
-mod backup;
-mod fault;
-mod file;
+pub(crate) mod backup;
+mod errors;
+pub(crate) mod file;
 mod identity;
-mod kind;
-mod rows;
-mod statement;
-
-pub(crate) use backup::{begin_epoch, check, copy, peek};
-pub(crate) use file::{Database, Kind};
+mod kinds;
+mod prepared;
+mod statements;
 
 #[cfg(test)]
 mod tests;

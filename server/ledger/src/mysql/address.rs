@@ -1,66 +1,69 @@
-//! Where the database is. The password stays in here: what is shown has none.
+//! The address of the database. Only this module reads the password; messages omit it.
 
 use std::path::{Path, PathBuf};
 
-use crate::LedgerError;
+use crate::error::LedgerError;
 
 const SCHEME: &str = "mysql://";
 
-/// What the driver must know beside what is asked for: it would move to a socket by itself
-/// where it finds the server on this machine, and keep statements that diesel keeps already.
-const OPTIONS: [(&str, &str); 3] =
+/// Driver options that are added unless the URL sets them. By default the driver would switch to a
+/// Unix socket for a local server, and would cache statements that diesel caches already.
+const DEFAULT_OPTIONS: [(&str, &str); 3] =
     [("prefer_socket", "false"), ("stmt_cache_size", "0"), ("tcp_keepalive", "5000")];
 
-/// An address that was looked at.
+/// A parsed address.
 #[derive(Clone)]
 pub(crate) struct Address {
     url: String,
-    shown: PathBuf,
+    display: PathBuf,
 }
 
 impl Address {
-    /// Reads `mysql://user:password@host:port/database`.
+    /// Parses `mysql://user:password@host:port/database`.
     pub(crate) fn parse(url: &str) -> Result<Self, LedgerError> {
-        let unfit = |message: &str| LedgerError::Misconfigured {
-            path: shown(url),
-            message: format!("{message}: mysql://USER:PASSWORD@HOST:PORT/DATABASE is expected"),
+        let invalid = |message: &str| LedgerError::Misconfigured {
+            path: without_password(url),
+            message: format!("{message}: use mysql://USER:PASSWORD@HOST:PORT/DATABASE"),
         };
-        let rest = url.strip_prefix(SCHEME).ok_or_else(|| unfit("the URL does not begin so"))?;
-        let (place, options) = rest.split_once('?').unwrap_or((rest, ""));
-        let (_, database) = place.rsplit_once('/').ok_or_else(|| unfit("no database"))?;
-        if database.is_empty() || place.starts_with('/') {
-            return Err(unfit("a host or a database is missing"));
+        let rest = url
+            .strip_prefix(SCHEME)
+            .ok_or_else(|| invalid("the URL does not start with mysql://"))?;
+        let (location, options) = rest.split_once('?').unwrap_or((rest, ""));
+        let (_, database) =
+            location.rsplit_once('/').ok_or_else(|| invalid("the URL names no database"))?;
+        if database.is_empty() || location.starts_with('/') {
+            return Err(invalid("the URL lacks a host or a database"));
         }
-        let mut whole = url.to_owned();
-        let mut joint = if rest.contains('?') { '&' } else { '?' };
-        for (name, value) in OPTIONS {
+        let mut full = url.to_owned();
+        let mut separator = if rest.contains('?') { '&' } else { '?' };
+        for (name, value) in DEFAULT_OPTIONS {
             if !options.split('&').any(|option| option.split('=').next() == Some(name)) {
-                whole += &format!("{joint}{name}={value}");
-                joint = '&';
+                full += &format!("{separator}{name}={value}");
+                separator = '&';
             }
         }
-        Ok(Self { url: whole, shown: shown(url) })
+        Ok(Self { url: full, display: without_password(url) })
     }
 
-    /// For the driver alone.
+    /// Returns the URL for the driver, with the password.
     pub(super) fn url(&self) -> &str {
         &self.url
     }
 
-    /// For people.
-    pub(super) fn shown(&self) -> &Path {
-        &self.shown
+    /// Returns the URL for messages, without the password.
+    pub(super) fn display(&self) -> &Path {
+        &self.display
     }
 }
 
-/// A URL without its password and options, whatever else it is.
-fn shown(url: &str) -> PathBuf {
+/// Removes password and options from any URL, even an invalid one.
+fn without_password(url: &str) -> PathBuf {
     let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
     let scheme = &url[..url.len() - rest.len()];
-    let place = rest.split('?').next().unwrap_or_default();
-    // A password may hold an unescaped `@`; a host can not.
-    let Some((user, host)) = place.rsplit_once('@') else {
-        return format!("{scheme}{place}").into();
+    let location = rest.split('?').next().unwrap_or_default();
+    // A password may contain an unescaped `@`, a host cannot.
+    let Some((user, host)) = location.rsplit_once('@') else {
+        return format!("{scheme}{location}").into();
     };
     let user = user.split(':').next().unwrap_or_default();
     format!("{scheme}{user}@{host}").into()

@@ -1,15 +1,17 @@
-//! Keys and the audit trail on a database server.
+//! Statements on API keys and the audit log on MySQL.
 
 use diesel::prelude::{BoolExpressionMethods, ExpressionMethods, QueryDsl};
 use diesel_async::RunQueryDsl;
 use sentinel_domain::{ApiKey, AuditEntry, JobId, KeyId, Millis};
 
-use super::session::Session;
-use crate::rows::IdentityRows;
+use super::connection::MysqlSession;
+use crate::connection::IdentityConnection;
+use crate::database_error::DatabaseError;
+use crate::sql::columns::id_bytes;
 use crate::sql::identity::{
-    AuditRow, KeyRow, entry_of, identity_rows, key_of, queues_text, role_code,
+    AuditRow, KeyRow, decode_audit_entry, decode_key, encode_scopes, impl_identity_connection,
+    role_code,
 };
 use crate::sql::schema::{api_keys, audit, key_changes};
-use crate::sql::{Fault, key};
 
-identity_rows!(Session, |rows| &mut rows.connection, await);
+impl_identity_connection!(MysqlSession, |session| &mut session.connection, await);

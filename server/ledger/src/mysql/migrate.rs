@@ -1,25 +1,25 @@
-//! The format of a shared database: numbered steps, each of which says which programs may go
-//! on working beside it.
+//! Migrations of a shared database: numbered steps, each of which names the oldest program version
+//! that can still use the database.
 //!
-//! Servers of two versions share a database while an upgrade rolls over them. So a step first
-//! adds what the newer version needs, and the older one works on; what only the older one
-//! needed is dropped by a later step, when none is left. A server never changes the format by
-//! itself: with several of them, it would be one of many that decides when.
+//! During a rolling upgrade, servers of two versions share the database. So a step first adds what
+//! the newer version needs, and the older version keeps working. A later step drops what only the
+//! older version needed. Servers never migrate by themselves, because the operator must decide when
+//! all of them can use the new format.
 
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Integer, Nullable};
 use diesel_async::RunQueryDsl;
 
 use super::address::Address;
-use super::fault::told;
-use super::session::{Access, Session};
-use crate::LedgerError;
-use crate::sql::Fault;
+use super::connection::{Access, MysqlSession};
+use super::errors::with_path;
+use crate::database_error::DatabaseError;
+use crate::error::LedgerError;
 
-/// One step.
+/// A migration step.
 struct Step {
     version: u32,
-    /// The oldest program that can work on a database with this step, by the version it knows.
+    /// The format version of the oldest program that can use a database with this step.
     readable_by: u32,
     sql: &'static str,
 }
@@ -45,7 +45,7 @@ const STEPS: &[Step] = &[
     },
 ];
 
-/// The format of this version.
+/// The format version of this program.
 const KNOWN: u32 = STEPS[STEPS.len() - 1].version;
 
 const TABLE: &str = "CREATE TABLE IF NOT EXISTS formats (\
@@ -53,33 +53,33 @@ const TABLE: &str = "CREATE TABLE IF NOT EXISTS formats (\
      readable_by INT NOT NULL\
      ) ENGINE = InnoDB ROW_FORMAT = DYNAMIC";
 
-/// How long one that migrates waits for another.
+/// The maximum wait for a concurrent migration.
 const LOCK_S: u32 = 60;
 
-/// What a migration found and did.
+/// The result of [`crate::Ledger::migrate`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MigrationReport {
-    /// Where, without the password.
+    /// The URL of the database without the password.
     pub ledger: String,
-    /// The format before; 0 for an empty database.
+    /// The format before the migration; 0 for an empty database.
     pub from: u32,
-    /// The format that this version needs.
+    /// The format that this program needs.
     pub to: u32,
-    /// The steps between, whether they were run or would be.
+    /// The steps from `from` to `to`, whether they were applied or not.
     pub steps: Vec<u32>,
 }
 
-/// Whether the steps are run.
+/// Whether [`crate::Ledger::migrate`] applies the steps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MigrationMode {
-    /// Only told.
+    /// Only return the steps.
     DryRun,
-    /// Run.
+    /// Apply the steps.
     Apply,
 }
 
 #[derive(QueryableByName)]
-struct Format {
+struct FormatRow {
     #[diesel(sql_type = Nullable<Integer>)]
     version: Option<i32>,
     #[diesel(sql_type = Nullable<Integer>)]
@@ -87,38 +87,49 @@ struct Format {
 }
 
 #[derive(QueryableByName)]
-struct Held {
+struct LockRow {
     #[diesel(sql_type = Nullable<BigInt>)]
-    held: Option<i64>,
+    acquired: Option<i64>,
 }
 
-/// Brings a database to the format of this version, or only tells what would be done.
-pub(crate) async fn migrate(url: &str, state: MigrationMode) -> Result<MigrationReport, LedgerError> {
+/// Migrates a database to the format of this version, or only returns the necessary steps.
+pub(crate) async fn migrate(
+    url: &str,
+    mode: MigrationMode,
+) -> Result<MigrationReport, LedgerError> {
     let address = Address::parse(url)?;
-    let work = async {
-        let mut session = Session::open(&address, Access::Write).await?;
-        // A step may take long, and so may the wait for another that migrates.
-        if session.run("SET SESSION max_statement_time = 0").await.is_err() {
-            session.run("SET SESSION max_execution_time = 0").await?;
+    let migration = async {
+        let mut session = MysqlSession::open(&address, Access::Write).await?;
+        // A step may take long, and so may the wait for a concurrent migration.
+        if session.run_sql("SET SESSION max_statement_time = 0").await.is_err() {
+            session.run_sql("SET SESSION max_execution_time = 0").await?;
         }
         lock(&mut session).await?;
-        steps(&mut session, state).await
+        run_steps(&mut session, mode).await
     };
-    let (from, steps) = work.await.map_err(|fault: Fault| told(fault, address.shown()))?;
-    Ok(MigrationReport { ledger: address.shown().display().to_string(), from, to: KNOWN, steps })
+    let (from, steps) =
+        migration.await.map_err(|error: DatabaseError| with_path(error, address.display()))?;
+    Ok(MigrationReport { ledger: address.display().display().to_string(), from, to: KNOWN, steps })
 }
 
-/// Held until the connection ends, so also by one that dies. The name is for all of the server.
-async fn lock(session: &mut Session) -> Result<(), Fault> {
-    let lock = format!("SELECT GET_LOCK(CONCAT('sentinel-', MD5(DATABASE())), {LOCK_S}) AS held");
-    let held: Held = diesel::sql_query(lock).get_result(&mut session.connection).await?;
-    match held.held {
+/// Acquires a lock that is released when the connection closes. Lock names are global to the
+/// database server, so the name includes the database.
+async fn lock(session: &mut MysqlSession) -> Result<(), DatabaseError> {
+    let lock =
+        format!("SELECT GET_LOCK(CONCAT('sentinel-', MD5(DATABASE())), {LOCK_S}) AS acquired");
+    let row: LockRow = diesel::sql_query(lock).get_result(&mut session.connection).await?;
+    match row.acquired {
         Some(1) => Ok(()),
-        _ => Err(Fault::Away(format!("another migration did not end within {LOCK_S} s"))),
+        _ => Err(DatabaseError::Unreachable(format!(
+            "another migration did not finish within {LOCK_S} s: try again later"
+        ))),
     }
 }
 
-async fn steps(session: &mut Session, state: MigrationMode) -> Result<(u32, Vec<u32>), Fault> {
+async fn run_steps(
+    session: &mut MysqlSession,
+    mode: MigrationMode,
+) -> Result<(u32, Vec<u32>), DatabaseError> {
     let from = match format(session).await? {
         Some((version, readable_by)) => {
             refuse_newer(version, readable_by)?;
@@ -128,23 +139,23 @@ async fn steps(session: &mut Session, state: MigrationMode) -> Result<(u32, Vec<
     };
     let mut done = Vec::new();
     for step in STEPS.iter().filter(|step| step.version > from) {
-        if state == MigrationMode::Apply {
-            session.run(TABLE).await?;
+        if mode == MigrationMode::Apply {
+            session.run_sql(TABLE).await?;
             for statement in statements(step.sql) {
-                session.run(&statement).await?;
+                session.run_sql(&statement).await?;
             }
             let row = format!(
                 "INSERT INTO formats (version, readable_by) VALUES ({}, {})",
                 step.version, step.readable_by
             );
-            session.run(&row).await?;
+            session.run_sql(&row).await?;
         }
         done.push(step.version);
     }
     Ok((from, done))
 }
 
-/// The statements of a file. None of them has a `;` within.
+/// Splits a file into statements. No statement contains a `;`.
 fn statements(sql: &str) -> Vec<String> {
     let lines = sql.lines().filter(|line| !line.trim_start().starts_with("--"));
     let text: Vec<&str> = lines.collect();
@@ -153,34 +164,41 @@ fn statements(sql: &str) -> Vec<String> {
     parts.map(str::to_owned).collect()
 }
 
-/// Version and oldest reader; None in an empty database.
-async fn format(session: &mut Session) -> Result<Option<(u32, u32)>, Fault> {
+/// Returns the format version and the oldest program version that can use it; `None` for an empty
+/// database.
+async fn format(session: &mut MysqlSession) -> Result<Option<(u32, u32)>, DatabaseError> {
     #[derive(QueryableByName)]
-    struct Tables {
+    struct TableCount {
         #[diesel(sql_type = BigInt)]
         tables: i64,
     }
-    let there = "SELECT COUNT(*) AS tables FROM information_schema.tables \
+    let query = "SELECT COUNT(*) AS tables FROM information_schema.tables \
                  WHERE table_schema = DATABASE() AND table_name = 'formats'";
-    let there: Tables = diesel::sql_query(there).get_result(&mut session.connection).await?;
-    if there.tables == 0 {
+    let found: TableCount = diesel::sql_query(query).get_result(&mut session.connection).await?;
+    if found.tables == 0 {
         return Ok(None);
     }
     let newest = "SELECT MAX(version) AS version, MAX(readable_by) AS readable_by FROM formats";
-    let newest: Format = diesel::sql_query(newest).get_result(&mut session.connection).await?;
+    let newest: FormatRow = diesel::sql_query(newest).get_result(&mut session.connection).await?;
     Ok(newest.version.zip(newest.readable_by).map(|(v, r)| (v.cast_unsigned(), r.cast_unsigned())))
 }
 
-fn refuse_newer(version: u32, readable_by: u32) -> Result<(), Fault> {
+fn refuse_newer(version: u32, readable_by: u32) -> Result<(), DatabaseError> {
     if readable_by > KNOWN {
-        return Err(Fault::Newer { found: version.to_string(), known: KNOWN.to_string() });
+        return Err(DatabaseError::NewerFormat {
+            found: version.to_string(),
+            known: KNOWN.to_string(),
+        });
     }
     Ok(())
 }
 
-/// Refuses a database that this version can not work on.
-pub(super) async fn refuse_other_format(session: &mut Session) -> Result<(), Fault> {
-    let older = |found: u32| Fault::Older { found: found.to_string(), known: KNOWN.to_string() };
+/// Fails if this program cannot use the database.
+pub(super) async fn refuse_other_format(session: &mut MysqlSession) -> Result<(), DatabaseError> {
+    let older = |found: u32| DatabaseError::OlderFormat {
+        found: found.to_string(),
+        known: KNOWN.to_string(),
+    };
     match format(session).await? {
         None => Err(older(0)),
         Some((version, _)) if version < KNOWN => Err(older(version)),

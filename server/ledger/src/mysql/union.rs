@@ -1,5 +1,7 @@
-//! The next parts of many ranges by one statement. A list over some queues begins with one range
-//! for each of their states; one after the other, each would be a way to the server.
+//! Reads the next parts of many ranges in one statement.
+//!
+//! A list over several queues starts with a range for each pair of queue and state. Separate
+//! statements would need a network round trip each.
 
 use std::collections::VecDeque;
 
@@ -10,54 +12,55 @@ use diesel::sql_types::{BigInt, Binary, Integer, Text};
 use diesel_async::{AsyncMysqlConnection, RunQueryDsl};
 use sentinel_domain::JobId;
 
-use crate::rows::{Candidate, Direction, Source};
-use crate::sql::{Fault, job_id, key, state_code};
+use crate::connection::{Candidate, Direction, Source};
+use crate::database_error::DatabaseError;
+use crate::sql::columns::{decode_id, id_bytes, state_code};
 
-/// Ranges of one statement.
+/// The maximum number of ranges in one statement.
 pub(super) const RANGES_MAX: usize = 64;
 
-/// Jobs of one state in one queue.
+/// A range of the jobs of one queue in one state.
 pub(super) struct StateRange<'a> {
     queue: &'a str,
     state: i32,
     low: [u8; 16],
     high: [u8; 16],
-    is_rising: bool,
+    is_ascending: bool,
 }
 
-/// The ranges, if all are by state.
-pub(super) fn of_states<'a>(ranges: &[(&'a Source, Direction)]) -> Option<Vec<StateRange<'a>>> {
+/// Converts the ranges; `None` if one of them is not by state.
+pub(super) fn state_ranges<'a>(ranges: &[(&'a Source, Direction)]) -> Option<Vec<StateRange<'a>>> {
     let state_range = |(source, direction): &(&'a Source, Direction)| {
         let source: &'a Source = source;
         let Source::State(queue, state) = source else { return None };
-        let (low, high, is_rising) = match *direction {
-            // Without the first itself, as the other way is without the last.
-            Direction::Rising { after } => {
+        let (low, high, is_ascending) = match *direction {
+            // `after` is exclusive, the lower bound of the statement is inclusive.
+            Direction::Ascending { after } => {
                 let low = after.map_or(0, |after| after.as_u128().saturating_add(1));
                 (JobId::from_u128(low), None, true)
             }
-            Direction::Falling { from, below } => {
+            Direction::Descending { from, below } => {
                 (from.unwrap_or(JobId::from_u128(0)), below, false)
             }
         };
         let high = high.unwrap_or(JobId::from_u128(u128::MAX));
-        let (low, high) = (key(low), key(high));
-        Some(StateRange { queue, state: state_code(*state), low, high, is_rising })
+        let (low, high) = (id_bytes(low), id_bytes(high));
+        Some(StateRange { queue, state: state_code(*state), low, high, is_ascending })
     };
     ranges.iter().map(state_range).collect()
 }
 
-/// The first `limit` jobs of each range.
+/// Reads the first `limit` jobs of each range.
 pub(super) async fn read(
     connection: &mut AsyncMysqlConnection,
     ranges: &[StateRange<'_>],
     limit: i64,
-) -> Result<Vec<VecDeque<Candidate>>, Fault> {
+) -> Result<Vec<VecDeque<Candidate>>, DatabaseError> {
     let rows: Vec<(i32, Vec<u8>, String)> = Union { ranges, limit }.load(connection).await?;
     let mut found: Vec<VecDeque<Candidate>> = ranges.iter().map(|_| VecDeque::new()).collect();
     for (range, id, kind) in rows {
         let candidate =
-            Candidate { id: job_id(&id)?, queue: None, kind: Some(kind.into()), state: None };
+            Candidate { id: decode_id(&id)?, queue: None, kind: Some(kind.into()), state: None };
         found[range as usize].push_back(candidate);
     }
     Ok(found)
@@ -93,8 +96,8 @@ impl QueryFragment<Mysql> for Union<'_> {
             out.push_bind_param::<Binary, _>(&range.low)?;
             out.push_sql(" AND `id` < ");
             out.push_bind_param::<Binary, _>(&range.high)?;
-            let way = if range.is_rising { "ASC" } else { "DESC" };
-            out.push_sql(&format!(" ORDER BY `id` {way} LIMIT "));
+            let order = if range.is_ascending { "ASC" } else { "DESC" };
+            out.push_sql(&format!(" ORDER BY `id` {order} LIMIT "));
             out.push_bind_param::<BigInt, _>(&self.limit)?;
             out.push_sql(")");
         }

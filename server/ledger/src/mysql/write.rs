@@ -1,27 +1,31 @@
-//! Many rows a statement, as far as one may be long.
+//! Writes. Each statement handles as many rows as its maximum length permits.
+
+use std::collections::HashSet;
 
 use diesel::prelude::{BoolExpressionMethods, ExpressionMethods, OptionalExtension, QueryDsl};
 use diesel_async::RunQueryDsl;
 use sentinel_domain::{AttemptEnd, Job, Label};
 use sentinel_store::codec::code;
 
-use super::session::Session;
-use super::statement::{Put, Target, Value};
-use crate::LogRow;
-use crate::rows::{Attempt, Extent};
-use crate::sql::schema::{attempts, jobs, keys, labels, specs};
-use crate::sql::{Fault, key};
-use crate::work::batch::{Batch, Changed, Created};
+use super::connection::MysqlSession;
+use super::insert::{Insert, Target, Value};
+use crate::batch::{Batch, ChangedJob, CreatedJob};
+use crate::connection::{AttemptKey, DeleteScope};
+use crate::database_error::DatabaseError;
+use crate::sql::columns::id_bytes;
+use crate::sql::schema::{attempts, jobs, keys, labels, logs, specs};
+use crate::sql::selects;
+use crate::types::logs::LogRow;
 
-/// Rows of one statement.
+/// The maximum number of rows in one statement.
 const ROWS_MAX: usize = 512;
 
-/// Bytes of one statement, unless a single row has more.
+/// The maximum size of one statement, unless a single row is larger.
 const STATEMENT_BYTES: usize = 2 << 20;
 
-/// A queue that no job can be in: a name is never empty. The row that a change of an unknown
-/// job makes is found by it, and undone with all else.
-const NOWHERE: &str = "";
+/// A queue that contains no job, because a queue name is never empty. A change of an unknown job
+/// inserts a row with it. That row is detected, and the transaction is rolled back.
+const NO_QUEUE: &str = "";
 
 pub(crate) const JOBS: Target = Target {
     into: "`jobs` (`id`, `queue`, `kind`, `state`, `status`, `spec`, `spec_bytes`)",
@@ -67,54 +71,57 @@ pub(crate) const KINDS: Target = Target {
     on_duplicate: "`name` = VALUES(`name`)",
 };
 
-/// Writes a batch, kind by kind.
-pub(super) async fn write(session: &mut Session, batch: &Batch<'_>) -> Result<(), Fault> {
-    let born: Vec<_> = batch.born.iter().map(born).collect();
-    put(session, JOBS, &born).await?;
-    put_changes(session, &batch.changed).await?;
+/// Writes a batch, table by table.
+pub(super) async fn write(
+    session: &mut MysqlSession,
+    batch: &Batch<'_>,
+) -> Result<(), DatabaseError> {
+    let created: Vec<_> = batch.created.iter().map(created_row).collect();
+    insert(session, JOBS, &created).await?;
+    update_jobs(session, &batch.changed).await?;
     let specs = batch.specs.iter().map(|(id, spec)| [Value::Bytes(id), Value::Bytes(spec)]);
-    put(session, SPECS, &specs.collect::<Vec<_>>()).await?;
+    insert(session, SPECS, &specs.collect::<Vec<_>>()).await?;
     let labels = batch.labels.iter().map(|(Label { key, value }, job)| {
         [Value::Text(key), Value::Text(value), Value::Bytes(job)]
     });
-    put(session, LABELS, &labels.collect::<Vec<_>>()).await?;
-    let ends: Vec<_> = batch.ends.iter().map(|(id, end)| ended(id, end)).collect();
-    put(session, ATTEMPTS, &ends).await?;
+    insert(session, LABELS, &labels.collect::<Vec<_>>()).await?;
+    let attempts: Vec<_> =
+        batch.failed_attempts.iter().map(|(id, end)| attempt_row(id, end)).collect();
+    insert(session, ATTEMPTS, &attempts).await?;
     let keys = batch
-        .keys
+        .unique_keys
         .iter()
         .map(|(key, (job, until))| [Value::Bytes(key), Value::Bytes(job), Value::Long(*until)]);
-    put(session, KEYS, &keys.collect::<Vec<_>>()).await?;
+    insert(session, KEYS, &keys.collect::<Vec<_>>()).await?;
     let queues = batch.queues.iter().map(|(name, row)| [Value::Text(name), Value::Bytes(row)]);
-    put(session, QUEUES, &queues.collect::<Vec<_>>()).await?;
-    let producers = batch
-        .producers
-        .iter()
-        .map(|(id, (answer, until))| [Value::Text(id), Value::Bytes(answer), Value::Long(*until)]);
-    put(session, PRODUCERS, &producers.collect::<Vec<_>>()).await
+    insert(session, QUEUES, &queues.collect::<Vec<_>>()).await?;
+    let producers = batch.producers.iter().map(|(id, (response, until))| {
+        [Value::Text(id), Value::Bytes(response), Value::Long(*until)]
+    });
+    insert(session, PRODUCERS, &producers.collect::<Vec<_>>()).await
 }
 
-/// Puts rows, as many a statement as fit.
-pub(crate) async fn put<const COLUMNS: usize>(
-    session: &mut Session,
+/// Inserts rows, as many per statement as fit.
+pub(crate) async fn insert<const COLUMNS: usize>(
+    session: &mut MysqlSession,
     target: Target,
     rows: &[[Value<'_>; COLUMNS]],
-) -> Result<(), Fault> {
+) -> Result<(), DatabaseError> {
     let bytes = |row: &[Value<'_>; COLUMNS]| row.iter().map(Value::bytes).sum();
     for rows in chunks(rows, bytes) {
-        let statement = Put { target, rows: rows.to_vec() };
+        let statement = Insert { target, rows: rows.to_vec() };
         statement.execute(&mut session.connection).await?;
     }
     Ok(())
 }
 
-fn born<'a>(born: &'a Created<'_>) -> [Value<'a>; 7] {
-    let Created { change, queue, kind, spec, spec_bytes } = born;
-    row(change, (queue, kind), (*spec, *spec_bytes))
+fn created_row<'a>(created: &'a CreatedJob<'_>) -> [Value<'a>; 7] {
+    let CreatedJob { change, queue, kind, spec, spec_bytes } = created;
+    job_row(change, (queue, kind), (*spec, *spec_bytes))
 }
 
-fn row<'a>(
-    change: &'a Changed,
+fn job_row<'a>(
+    change: &'a ChangedJob,
     (queue, kind): (&'a str, &'a str),
     (spec, spec_bytes): (Option<&'a [u8]>, usize),
 ) -> [Value<'a>; 7] {
@@ -129,16 +136,19 @@ fn row<'a>(
     ]
 }
 
-/// New states of known jobs, by the statement that inserts: no other takes many rows.
-async fn put_changes(session: &mut Session, changed: &[Changed]) -> Result<(), Fault> {
+/// Updates the state of existing jobs with the insert statement: no other one handles many rows.
+async fn update_jobs(
+    session: &mut MysqlSession,
+    changed: &[ChangedJob],
+) -> Result<(), DatabaseError> {
     if changed.is_empty() {
         return Ok(());
     }
     let rows: Vec<_> =
-        changed.iter().map(|change| row(change, (NOWHERE, NOWHERE), (None, 0))).collect();
-    put(session, JOBS, &rows).await?;
+        changed.iter().map(|change| job_row(change, (NO_QUEUE, NO_QUEUE), (None, 0))).collect();
+    insert(session, JOBS, &rows).await?;
     let unknown: Option<Vec<u8>> = jobs::table
-        .filter(jobs::queue.eq(NOWHERE))
+        .filter(jobs::queue.eq(NO_QUEUE))
         .select(jobs::id)
         .limit(1)
         .get_result(&mut session.connection)
@@ -150,7 +160,7 @@ async fn put_changes(session: &mut Session, changed: &[Changed]) -> Result<(), F
     }
 }
 
-fn ended<'a>(id: &'a [u8], end: &'a AttemptEnd) -> [Value<'a>; 11] {
+fn attempt_row<'a>(id: &'a [u8], end: &'a AttemptEnd) -> [Value<'a>; 11] {
     let error = end.error.as_deref();
     [
         Value::Bytes(id),
@@ -167,7 +177,7 @@ fn ended<'a>(id: &'a [u8], end: &'a AttemptEnd) -> [Value<'a>; 11] {
     ]
 }
 
-/// Parts of a list, each of which fits into a statement.
+/// Splits a list into parts that each fit into one statement.
 fn chunks<'a, T>(
     mut rows: &'a [T],
     bytes: impl Fn(&T) -> usize + 'a,
@@ -185,37 +195,37 @@ fn chunks<'a, T>(
     })
 }
 
-/// Deletes jobs with all that belongs to them but log lines.
+/// Deletes jobs with all of their rows except log lines and output. Returns the number of rows.
 pub(super) async fn delete(
-    session: &mut Session,
-    gone: &[Job],
-    extent: Extent,
-) -> Result<usize, Fault> {
+    session: &mut MysqlSession,
+    jobs: &[Job],
+    scope: DeleteScope,
+) -> Result<usize, DatabaseError> {
     let connection = &mut session.connection;
-    let ids: Vec<[u8; 16]> = gone.iter().map(|job| key(job.id)).collect();
+    let ids: Vec<[u8; 16]> = jobs.iter().map(|job| id_bytes(job.id)).collect();
     let ids: Vec<&[u8]> = ids.iter().map(|id| &id[..]).collect();
     let mut rows = 0;
-    let labelled = gone.iter().zip(&ids).flat_map(|(job, id)| {
+    let labelled = jobs.iter().zip(&ids).flat_map(|(job, id)| {
         job.spec.labels.iter().map(move |label| (&*label.key, &*label.value, *id))
     });
     let labelled: Vec<_> = labelled.collect();
     for labelled in labelled.chunks(ROWS_MAX) {
-        // A row at a time by OR: MariaDB finds no range in a list of rows.
-        let mut of = diesel::delete(labels::table).into_boxed();
+        // Rows combined with OR: MariaDB uses no index range for a list of row values.
+        let mut delete = diesel::delete(labels::table).into_boxed();
         for (key, value, job) in labelled {
             let row = labels::key.eq(*key).and(labels::value.eq(*value)).and(labels::job.eq(*job));
-            of = of.or_filter(row);
+            delete = delete.or_filter(row);
         }
-        rows += of.execute(connection).await?;
+        rows += delete.execute(connection).await?;
     }
     rows += diesel::delete(specs::table.filter(specs::id.eq_any(&ids))).execute(connection).await?;
     rows += diesel::delete(jobs::table.filter(jobs::id.eq_any(&ids))).execute(connection).await?;
-    if extent == Extent::Spec {
+    if scope == DeleteScope::Spec {
         return Ok(rows);
     }
     let ends = attempts::table.filter(attempts::job.eq_any(&ids));
     rows += diesel::delete(ends).execute(connection).await?;
-    for (job, id) in gone.iter().zip(&ids) {
+    for (job, id) in jobs.iter().zip(&ids) {
         if let Some(unique) = sentinel_domain::unique_key(&job.spec) {
             let held = keys::table.find(unique.as_bytes()).filter(keys::job.eq(*id));
             rows += diesel::delete(held).execute(connection).await?;
@@ -224,32 +234,47 @@ pub(super) async fn delete(
     Ok(rows)
 }
 
-/// Adds the lines that are not there; answers their bytes.
-pub(super) async fn put_lines(
-    session: &mut Session,
-    of: Attempt,
+/// Inserts the lines that do not exist yet. Returns their size in bytes.
+pub(super) async fn insert_lines(
+    session: &mut MysqlSession,
+    attempt: AttemptKey,
     lines: &[(i64, &LogRow)],
-) -> Result<i64, Fault> {
-    let job = key(of.job);
+) -> Result<i64, DatabaseError> {
+    let job = id_bytes(attempt.job);
     let mut added = 0;
     for lines in chunks(lines, |(_, row)| row.text.len()) {
         let seqs: Vec<i64> = lines.iter().map(|(seq, _)| *seq).collect();
-        let mut known = session.known_seqs(of, &seqs).await?;
+        let mut known = existing_seqs(session, attempt, &seqs).await?;
         let mut rows = Vec::with_capacity(lines.len());
-        // A seq twice in a call counts once.
+        // A sequence number that occurs twice in a call counts once.
         for (seq, row) in lines.iter().filter(|(seq, _)| known.insert(*seq)) {
             added += row.text.len() as i64;
             rows.push([
                 Value::Bytes(&job),
-                Value::Long(of.run),
-                Value::Long(of.attempt),
+                Value::Long(attempt.run),
+                Value::Long(attempt.attempt),
                 Value::Long(*seq),
                 Value::Long(row.at),
                 Value::Integer(i32::from(row.level)),
                 Value::Text(&row.text),
             ]);
         }
-        put(session, LOGS, &rows).await?;
+        insert(session, LOGS, &rows).await?;
     }
     Ok(added)
+}
+
+/// Returns which of these sequence numbers exist.
+async fn existing_seqs(
+    session: &mut MysqlSession,
+    attempt: AttemptKey,
+    seqs: &[i64],
+) -> Result<HashSet<i64>, DatabaseError> {
+    let job = id_bytes(attempt.job);
+    let existing: Vec<i64> = selects::log_lines_of(&job, attempt.run, attempt.attempt)
+        .filter(logs::seq.eq_any(seqs))
+        .select(logs::seq)
+        .load(&mut session.connection)
+        .await?;
+    Ok(existing.into_iter().collect())
 }

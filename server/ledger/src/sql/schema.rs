@@ -1,4 +1,4 @@
-//! The tables as diesel sees them. The migrations say why each column and index is there.
+//! The tables for diesel. The comments in the migrations explain the columns and indexes.
 
 diesel::table! {
     jobs (id) {
@@ -110,7 +110,7 @@ diesel::table! {
 }
 
 diesel::table! {
-    /// Only where a ledger can be carried to.
+    /// The state of an import. Only in databases that an import can write to.
     moves (shard) {
         shard -> Integer,
         epoch -> BigInt,

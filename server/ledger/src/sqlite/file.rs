@@ -1,4 +1,4 @@
-//! One database file: how it is opened, and who may use it when.
+//! One database file: opening, migrating, and its connection pools.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -12,24 +12,25 @@ use diesel::{Connection, SqliteConnection};
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 use tokio::sync::Semaphore;
 
-use super::fault::told;
-use crate::sql::Fault;
-use crate::{LedgerError, LedgerOptions};
+use super::errors::with_path;
+use crate::database_error::DatabaseError;
+use crate::error::LedgerError;
+use crate::ledger::LedgerOptions;
 
 const HISTORY: EmbeddedMigrations = embed_migrations!("migrations/ledger");
 const LOGS: EmbeddedMigrations = embed_migrations!("migrations/logs");
 
-/// How long a statement waits for a lock of another process, such as a backup.
+/// The maximum wait of a statement for a lock of another process, such as a backup.
 const BUSY_TIMEOUT_MS: u32 = 5_000;
 
-/// What a file holds.
+/// The content of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub(crate) enum FileKind {
     History,
     Logs,
 }
 
-impl Kind {
+impl FileKind {
     const fn migrations(self) -> EmbeddedMigrations {
         match self {
             Self::History => HISTORY,
@@ -38,23 +39,23 @@ impl Kind {
     }
 }
 
-/// One file with one writer and a few readers. Each use runs as one closure on a thread
-/// that may block: the async wrapper would cross threads once a statement.
-pub(crate) struct Database {
+/// A database file with one connection that writes and a few that read. Each transaction runs as
+/// one closure on a blocking thread: an async wrapper would switch threads for each statement.
+pub(crate) struct SqliteFile {
     path: PathBuf,
     max_bytes: Option<u64>,
     run_inline: bool,
-    writer: Slots,
-    readers: Slots,
+    writer: ConnectionPool,
+    readers: ConnectionPool,
 }
 
-/// Connections that wait to be used. Made when first needed, and again after a fault.
-struct Slots {
+/// A pool of connections. They are opened when first needed, and reopened after an error.
+struct ConnectionPool {
     permits: Arc<Semaphore>,
     idle: Mutex<Vec<SqliteConnection>>,
 }
 
-impl Slots {
+impl ConnectionPool {
     fn new(count: usize) -> Self {
         Self { permits: Arc::new(Semaphore::new(count)), idle: Mutex::new(Vec::new()) }
     }
@@ -68,83 +69,84 @@ impl Slots {
     }
 }
 
-impl Database {
-    /// Opens or creates the file and brings it to the format of this version.
+impl SqliteFile {
+    /// Opens or creates the file and migrates it to the format of this version.
     pub(crate) async fn open(
         path: PathBuf,
-        kind: Kind,
+        kind: FileKind,
         options: LedgerOptions,
     ) -> Result<Arc<Self>, LedgerError> {
-        let database = Arc::new(Self {
+        let file = Arc::new(Self {
             path,
             max_bytes: options.max_bytes,
             run_inline: options.run_inline,
-            writer: Slots::new(1),
-            readers: Slots::new(options.readers.max(1)),
+            writer: ConnectionPool::new(1),
+            readers: ConnectionPool::new(options.readers.max(1)),
         });
         let migrate = move |connection: &mut SqliteConnection| migrate(connection, kind);
-        database.clone().run(|database| &database.writer, Self::open_writer, migrate).await?;
-        sync_directory(&database.path)?;
-        Ok(database)
+        file.clone().run(|file| &file.writer, Self::open_writer, migrate).await?;
+        sync_directory(&file.path)?;
+        Ok(file)
     }
 
-    /// Runs one transaction on the only connection that writes.
+    /// Runs a transaction on the connection that writes.
     pub(crate) async fn write<T: Send + 'static>(
         self: &Arc<Self>,
-        work: impl FnOnce(&mut SqliteConnection) -> Result<T, Fault> + Send + 'static,
+        body: impl FnOnce(&mut SqliteConnection) -> Result<T, DatabaseError> + Send + 'static,
     ) -> Result<T, LedgerError> {
-        let work = |connection: &mut SqliteConnection| {
-            whole(|body| connection.immediate_transaction(body), work)
+        let transaction = |connection: &mut SqliteConnection| {
+            run_transaction(|body| connection.immediate_transaction(body), body)
         };
-        self.clone().run(|database| &database.writer, Self::open_writer, work).await
+        self.clone().run(|file| &file.writer, Self::open_writer, transaction).await
     }
 
-    /// Runs one closure on a connection that can not write, over one state of the file.
+    /// Runs a transaction on a read-only connection.
     pub(crate) async fn read<T: Send + 'static>(
         self: &Arc<Self>,
-        work: impl FnOnce(&mut SqliteConnection) -> Result<T, Fault> + Send + 'static,
+        body: impl FnOnce(&mut SqliteConnection) -> Result<T, DatabaseError> + Send + 'static,
     ) -> Result<T, LedgerError> {
-        let work =
-            |connection: &mut SqliteConnection| whole(|body| connection.transaction(body), work);
-        self.clone().run(|database| &database.readers, Self::open_reader, work).await
+        let transaction = |connection: &mut SqliteConnection| {
+            run_transaction(|body| connection.transaction(body), body)
+        };
+        self.clone().run(|file| &file.readers, Self::open_reader, transaction).await
     }
 
     async fn run<T: Send + 'static>(
         self: Arc<Self>,
-        slots: fn(&Self) -> &Slots,
-        open: fn(&Self) -> Result<SqliteConnection, Fault>,
-        work: impl FnOnce(&mut SqliteConnection) -> Result<T, Fault> + Send + 'static,
+        pool: fn(&Self) -> &ConnectionPool,
+        open: fn(&Self) -> Result<SqliteConnection, DatabaseError>,
+        body: impl FnOnce(&mut SqliteConnection) -> Result<T, DatabaseError> + Send + 'static,
     ) -> Result<T, LedgerError> {
-        let permits = slots(&self).permits.clone();
+        let permits = pool(&self).permits.clone();
         let permit = permits.acquire_owned().await.expect("the semaphore is never closed");
         let path = self.path.clone();
         let run_inline = self.run_inline;
-        let work = move || {
-            // Held until the closure is done, even if nobody waits for its answer.
+        let run = move || {
+            // Held until the closure is done, even if its caller was dropped.
             let _permit = permit;
-            let mut connection = match slots(&self).take() {
+            let mut connection = match pool(&self).take() {
                 Some(connection) => connection,
-                None => open(&self).map_err(|fault| told(fault, &self.path))?,
+                None => open(&self).map_err(|error| with_path(error, &self.path))?,
             };
-            let done = work(&mut connection);
-            if !done.as_ref().is_err_and(Fault::spoils_connection) {
-                slots(&self).put(connection);
+            let result = body(&mut connection);
+            if !result.as_ref().is_err_and(DatabaseError::invalidates_connection) {
+                pool(&self).put(connection);
             }
-            done.map_err(|fault| told(fault, &self.path))
+            result.map_err(|error| with_path(error, &self.path))
         };
         if run_inline {
-            return work();
+            return run();
         }
-        match tokio::task::spawn_blocking(work).await {
-            Ok(done) => done,
-            Err(stopped) => Err(LedgerError::Unavailable { path, message: stopped.to_string() }),
+        match tokio::task::spawn_blocking(run).await {
+            Ok(result) => result,
+            Err(error) => Err(LedgerError::Unavailable { path, message: error.to_string() }),
         }
     }
 
-    fn open_writer(&self) -> Result<SqliteConnection, Fault> {
+    fn open_writer(&self) -> Result<SqliteConnection, DatabaseError> {
         let mut connection = self.connect()?;
-        // FULL: a projected entry may be forgotten by the journal. The checkpoint of the
-        // write-ahead log is rarer than SQLite's own, since a batch is thousands of pages.
+        // FULL: the journal may delete an entry once it is projected. The write-ahead log is
+        // checkpointed less often than by default, because a batch is thousands of pages.
         connection.batch_execute(
             "PRAGMA page_size = 8192; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; \
              PRAGMA cache_size = -65536; PRAGMA wal_autocheckpoint = 4000; \
@@ -157,65 +159,69 @@ impl Database {
         Ok(connection)
     }
 
-    fn open_reader(&self) -> Result<SqliteConnection, Fault> {
+    fn open_reader(&self) -> Result<SqliteConnection, DatabaseError> {
         let mut connection = self.connect()?;
         connection.batch_execute("PRAGMA query_only = ON; PRAGMA cache_size = -16384;")?;
         Ok(connection)
     }
 
-    fn connect(&self) -> Result<SqliteConnection, Fault> {
-        let path = self.path.to_str().expect("checked by Ledger::open");
-        let mut connection = SqliteConnection::establish(path).map_err(Fault::Open)?;
+    fn connect(&self) -> Result<SqliteConnection, DatabaseError> {
+        let path = self.path.to_str().expect("Ledger::open checks that the path is UTF-8");
+        let mut connection = SqliteConnection::establish(path).map_err(DatabaseError::Connect)?;
         connection.batch_execute(&format!("PRAGMA busy_timeout = {BUSY_TIMEOUT_MS};"))?;
         Ok(connection)
     }
 }
 
-/// Runs a transaction and answers why it failed. SQLite ends a transaction by itself when
-/// the disk is full; the roll-back that diesel then tries fails, and its error would hide
-/// the cause.
-fn whole<T>(
+/// Runs a transaction and returns the error of its body. When the disk is full, SQLite rolls the
+/// transaction back by itself. The rollback that diesel then tries fails, and its error would
+/// hide the cause.
+fn run_transaction<T>(
     run: impl FnOnce(
         &mut dyn FnMut(&mut SqliteConnection) -> Result<T, SqlError>,
     ) -> Result<T, SqlError>,
-    work: impl FnOnce(&mut SqliteConnection) -> Result<T, Fault>,
-) -> Result<T, Fault> {
+    body: impl FnOnce(&mut SqliteConnection) -> Result<T, DatabaseError>,
+) -> Result<T, DatabaseError> {
     let mut cause = None;
-    let mut work = Some(work);
-    let done = run(&mut |connection| {
-        let work = work.take().expect("a transaction runs its body once");
-        work(connection).map_err(|fault| {
-            cause = Some(fault);
+    let mut body = Some(body);
+    let result = run(&mut |connection| {
+        let body = body.take().expect("a transaction runs its body once");
+        body(connection).map_err(|error| {
+            cause = Some(error);
             SqlError::RollbackTransaction
         })
     });
-    done.map_err(|error| cause.unwrap_or(Fault::Sql(error)))
+    result.map_err(|error| cause.unwrap_or(DatabaseError::Sql(error)))
 }
 
-fn failed(error: Box<dyn std::error::Error + Send + Sync>) -> Fault {
-    Fault::Migration(error.to_string())
+fn migration_error(error: Box<dyn std::error::Error + Send + Sync>) -> DatabaseError {
+    DatabaseError::Migration(error.to_string())
 }
 
-/// Runs what is new in this version; refuses what a newer version ran.
-fn migrate(connection: &mut SqliteConnection, kind: Kind) -> Result<(), Fault> {
+/// Runs the pending migrations. Fails if a newer version migrated the file.
+fn migrate(connection: &mut SqliteConnection, kind: FileKind) -> Result<(), DatabaseError> {
     refuse_newer(connection, kind)?;
-    connection.run_pending_migrations(kind.migrations()).map(drop).map_err(failed)
+    connection.run_pending_migrations(kind.migrations()).map(drop).map_err(migration_error)
 }
 
-/// Refuses a file that a newer version has changed.
-pub(super) fn refuse_newer(connection: &mut SqliteConnection, kind: Kind) -> Result<(), Fault> {
-    let known: Vec<Box<dyn Migration<Sqlite>>> = kind.migrations().migrations().map_err(failed)?;
+/// Fails if a newer version migrated the file.
+pub(super) fn refuse_newer(
+    connection: &mut SqliteConnection,
+    kind: FileKind,
+) -> Result<(), DatabaseError> {
+    let known: Vec<Box<dyn Migration<Sqlite>>> =
+        kind.migrations().migrations().map_err(migration_error)?;
     let known: Vec<String> = known.iter().map(|m| m.name().version().to_string()).collect();
-    let applied = connection.applied_migrations().map_err(failed)?;
-    let stranger = applied.iter().map(ToString::to_string).find(|found| !known.contains(found));
-    if let Some(found) = stranger {
+    let applied = connection.applied_migrations().map_err(migration_error)?;
+    let unknown = applied.iter().map(ToString::to_string).find(|found| !known.contains(found));
+    if let Some(found) = unknown {
         let known = known.last().cloned().unwrap_or_default();
-        return Err(Fault::Newer { found, known });
+        return Err(DatabaseError::NewerFormat { found, known });
     }
     Ok(())
 }
 
-/// A new file survives a power loss only once its directory does.
+/// Makes a new file durable: its directory entry must be on the disk, too.
 fn sync_directory(path: &Path) -> Result<(), LedgerError> {
     let Some(directory) = path.parent() else { return Ok(()) };
     File::open(directory).and_then(|directory| directory.sync_all()).map_err(|error| {

@@ -1,14 +1,16 @@
-//! Keys and the audit trail in a file.
+//! Statements on API keys and the audit log on SQLite.
 
 use diesel::SqliteConnection;
 use diesel::prelude::*;
 use sentinel_domain::{ApiKey, AuditEntry, JobId, KeyId, Millis};
 
-use crate::rows::IdentityRows;
+use crate::connection::IdentityConnection;
+use crate::database_error::DatabaseError;
+use crate::sql::columns::id_bytes;
 use crate::sql::identity::{
-    AuditRow, KeyRow, entry_of, identity_rows, key_of, queues_text, role_code,
+    AuditRow, KeyRow, decode_audit_entry, decode_key, encode_scopes, impl_identity_connection,
+    role_code,
 };
 use crate::sql::schema::{api_keys, audit, key_changes};
-use crate::sql::{Fault, key};
 
-identity_rows!(SqliteConnection, |rows| rows);
+impl_identity_connection!(SqliteConnection, |conn| conn);

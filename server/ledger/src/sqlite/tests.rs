@@ -4,12 +4,13 @@ use diesel::{Connection, SqliteConnection};
 use sentinel_domain::limits::COUNT_CAP;
 use sentinel_domain::{ApiKey, KeyId, Role, Scopes, State};
 
-use crate::PutKeyResult;
-use crate::rows::at_once;
-use crate::sql::state_code;
-use crate::work::{counts, put_key};
+use crate::connection::complete_now;
+use crate::queries::count::count_states;
+use crate::queries::identity::put_api_key;
+use crate::sql::columns::state_code;
+use crate::types::identity::PutKeyResult;
 
-/// Only what is counted, of the table that the migrations make.
+/// The columns that a count reads, of the table that the migrations create.
 const TABLE: &str = "CREATE TABLE jobs (id BLOB PRIMARY KEY, queue TEXT, kind TEXT, state INTEGER);
     CREATE INDEX jobs_by_state ON jobs (queue, state, id, kind);";
 
@@ -34,14 +35,15 @@ fn a_count_stops_at_its_cap() {
     ] {
         insert(&mut connection, next, jobs);
         next = jobs + 1;
-        let found = at_once(counts(&mut connection, &["q".into()])).map_err(|_| "an error");
+        let found = complete_now(count_states(&mut connection, vec!["q".into()], &[State::Ready]))
+            .map_err(|_| "an error");
         let found = found.expect("counts");
         assert_eq!((found[0].count, found[0].capped), (counted, is_capped));
     }
 }
 
 #[test]
-fn keys_stop_at_their_cap() {
+fn api_keys_stop_at_their_limit() {
     let mut connection = SqliteConnection::establish(":memory:").expect("a database");
     let tables = include_str!("../../migrations/ledger/00000000000003_identity/up.sql");
     connection.batch_execute(tables).expect("tables");
@@ -58,10 +60,13 @@ fn keys_stop_at_their_cap() {
         last_used_at: None,
     };
     let max = 3;
-    for (id, expected) in
-        [(1, PutKeyResult::Added), (2, PutKeyResult::Added), (3, PutKeyResult::Added), (4, PutKeyResult::Full)]
-    {
-        let put = at_once(put_key(&mut connection, &key(id), max)).map_err(|_| "an error");
+    for (id, expected) in [
+        (1, PutKeyResult::Added),
+        (2, PutKeyResult::Added),
+        (3, PutKeyResult::Added),
+        (4, PutKeyResult::Full),
+    ] {
+        let put = complete_now(put_api_key(&mut connection, &key(id), max)).map_err(|_| "an error");
         assert_eq!(put, Ok(expected), "{id}");
     }
 }

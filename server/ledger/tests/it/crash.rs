@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 
 use sentinel_ledger::Ledger;
 
-use crate::journal::Journal;
+use crate::journal_fixture::Journal;
 
 const DIRECTORY: &str = "SENTINEL_LEDGER_CRASH_DIR";
 const BATCH: usize = 300;
@@ -20,13 +20,16 @@ async fn project_until_killed() {
     let mut from = ledger.checkpoint().await.expect("a checkpoint");
     // Bounded in case nobody kills it.
     for _ in 0..2_000 {
-        from = ledger.project(from, vec![journal.births(BATCH)]).await.expect("projected");
+        from = ledger
+            .project(from, vec![journal.entry_with_new_jobs(BATCH)])
+            .await
+            .expect("projected");
         println!("projected {from}");
     }
 }
 
 #[tokio::test]
-async fn a_kill_while_projecting_leaves_whole_batches() {
+async fn killing_a_projection_leaves_whole_batches() {
     for kills in [1, 4, 9] {
         let directory = tempfile::tempdir().expect("a directory");
         let mut child = Command::new(std::env::current_exe().expect("this test"))
@@ -48,7 +51,7 @@ async fn a_kill_while_projecting_leaves_whole_batches() {
         assert!(found >= last, "{found} is behind {last}, which was answered");
         let mut journal = Journal::new(1);
         for _ in 0..found.seq {
-            journal.births(BATCH);
+            journal.entry_with_new_jobs(BATCH);
         }
         let expected: Vec<_> = journal.jobs.into_values().collect();
         let jobs = ledger.live_jobs(None, usize::MAX / 4).await.expect("jobs");

@@ -5,7 +5,7 @@ use diesel::{Connection, SqliteConnection};
 use sentinel_ledger::{Ledger, LedgerError, LedgerOptions};
 use sentinel_store::Position;
 
-use crate::journal::Journal;
+use crate::journal_fixture::Journal;
 
 async fn fresh() -> (tempfile::TempDir, Ledger) {
     let directory = tempfile::tempdir().expect("a temporary directory");
@@ -14,10 +14,13 @@ async fn fresh() -> (tempfile::TempDir, Ledger) {
 }
 
 #[tokio::test]
-async fn what_was_projected_is_there_after_opening_again() {
+async fn projected_jobs_survive_reopening() {
     let (directory, ledger) = fresh().await;
     let mut journal = Journal::new(1);
-    let at = ledger.project(Position::default(), vec![journal.births(20)]).await.expect("written");
+    let at = ledger
+        .project(Position::default(), vec![journal.entry_with_new_jobs(20)])
+        .await
+        .expect("written");
     drop(ledger);
     let ledger = Ledger::open(&directory.path().join("ledger.db")).await.expect("opened again");
     assert_eq!(ledger.checkpoint().await, Ok(at));
@@ -44,7 +47,7 @@ async fn a_newer_format_is_refused() {
 }
 
 #[tokio::test]
-async fn a_file_that_is_no_ledger_is_named() {
+async fn opening_a_file_that_is_not_a_ledger_names_it() {
     let directory = tempfile::tempdir().expect("a directory");
     let path = directory.path().join("ledger.db");
     std::fs::write(&path, vec![0x5a; 20_000]).expect("a file");
@@ -57,10 +60,13 @@ async fn a_file_that_is_no_ledger_is_named() {
 }
 
 #[tokio::test]
-async fn a_damaged_page_is_told() {
+async fn a_damaged_page_is_reported() {
     let (directory, ledger) = fresh().await;
     let mut journal = Journal::new(2);
-    ledger.project(Position::default(), vec![journal.births(500)]).await.expect("written");
+    ledger
+        .project(Position::default(), vec![journal.entry_with_new_jobs(500)])
+        .await
+        .expect("written");
     drop(ledger);
     let path = directory.path().join("ledger.db");
     let mut bytes = std::fs::read(&path).expect("the file");
@@ -75,21 +81,24 @@ async fn a_damaged_page_is_told() {
 }
 
 #[tokio::test]
-async fn a_directory_that_is_not_there_is_told() {
+async fn a_missing_directory_is_reported() {
     let directory = tempfile::tempdir().expect("a directory");
     let refused = Ledger::open(&directory.path().join("absent/ledger.db")).await.err();
     assert!(matches!(refused, Some(LedgerError::Unavailable { .. })), "{refused:?}");
 }
 
 #[tokio::test]
-async fn a_full_ledger_keeps_what_it_has_and_goes_on_when_there_is_room() {
+async fn a_full_ledger_keeps_its_jobs_and_resumes_when_there_is_space() {
     let directory = tempfile::tempdir().expect("a directory");
     let path = directory.path().join("ledger.db");
     let small = LedgerOptions { max_bytes: Some(1 << 20), ..LedgerOptions::default() };
     let ledger = Ledger::open_with(&path, small).await.expect("a small ledger");
     let mut journal = Journal::new(3);
-    let at = ledger.project(Position::default(), vec![journal.births(50)]).await.expect("room");
-    let large = vec![journal.births(3_000)];
+    let at = ledger
+        .project(Position::default(), vec![journal.entry_with_new_jobs(50)])
+        .await
+        .expect("room");
+    let large = vec![journal.entry_with_new_jobs(3_000)];
     let refused = ledger.project(at, large.clone()).await;
     assert_eq!(refused, Err(LedgerError::Full { path: path.clone() }));
     assert_eq!(ledger.checkpoint().await, Ok(at));
@@ -101,7 +110,7 @@ async fn a_full_ledger_keeps_what_it_has_and_goes_on_when_there_is_room() {
 }
 
 #[tokio::test]
-async fn log_lines_that_are_gone_are_told() {
+async fn a_missing_log_file_is_reported() {
     let (directory, ledger) = fresh().await;
     drop(ledger);
     let path = directory.path().join("ledger.db");

@@ -4,16 +4,16 @@ use sentinel_domain::limits::{AUDIT_RETENTION_MS, KEY_RETENTION_MS};
 use sentinel_domain::{ApiKey, AuditEntry, JobId, KeyId, Millis, Role, Scopes};
 use sentinel_ledger::PutKeyResult;
 
-use crate::home::{Home, fresh, on_every_home};
+use crate::backend::{BackendKind, fresh_ledger, on_every_backend};
 
 const NOW: Millis = 1_790_000_000_000;
 
-on_every_home!(
-    keys_come_back_as_they_were_put,
-    a_revocation_is_kept_and_told_to_other_servers,
-    old_keys_make_room,
-    the_trail_is_read_in_pages_and_forgets_in_time,
-    the_trail_keeps_the_newest,
+on_every_backend!(
+    stored_api_keys_are_read_back_unchanged,
+    a_revocation_is_visible_to_other_servers,
+    ended_api_keys_are_deleted_after_their_retention,
+    the_audit_log_is_paged_and_old_entries_are_deleted,
+    trimming_the_audit_log_keeps_the_newest_entries,
 );
 
 fn key(id: u64) -> ApiKey {
@@ -31,8 +31,8 @@ fn key(id: u64) -> ApiKey {
     }
 }
 
-async fn keys_come_back_as_they_were_put(home: Home) {
-    let (place, ledger) = fresh(home).await;
+async fn stored_api_keys_are_read_back_unchanged(backend: BackendKind) {
+    let (place, ledger) = fresh_ledger(backend).await;
     let mut kept = Vec::new();
     for (id, role) in [0, 1, 1 << 63, u64::MAX, 7].into_iter().zip(Role::ALL) {
         let scopes = if id == 0 { Scopes::ALL } else { key(id).scopes };
@@ -42,33 +42,33 @@ async fn keys_come_back_as_they_were_put(home: Home) {
     }
     assert_eq!(ledger.put_api_key(key(7)).await, Ok(PutKeyResult::IdTaken));
     kept.sort_by_key(|one| one.id);
-    let found = place.open().await.keys(None).await.expect("keys").expect("some");
+    let found = place.open().await.api_keys(None).await.expect("keys").expect("some");
     let mut keys = found.keys;
     keys.sort_by_key(|one| one.id);
     assert_eq!(keys, kept);
 }
 
-async fn a_revocation_is_kept_and_told_to_other_servers(home: Home) {
-    let (place, ledger) = fresh(home).await;
+async fn a_revocation_is_visible_to_other_servers(backend: BackendKind) {
+    let (place, ledger) = fresh_ledger(backend).await;
     let other = place.open().await;
     ledger.put_api_key(key(1)).await.expect("put");
-    let known = other.keys(None).await.expect("keys").expect("all").seq;
-    assert_eq!(other.keys(Some(known)).await, Ok(None));
+    let known = other.api_keys(None).await.expect("keys").expect("all").seq;
+    assert_eq!(other.api_keys(Some(known)).await, Ok(None));
     // Use is not a change that others must learn of.
     ledger.touch_api_keys(vec![(KeyId(1), NOW + 9)]).await.expect("noted");
     ledger.touch_api_keys(vec![(KeyId(1), NOW + 8)]).await.expect("noted");
-    assert_eq!(other.keys(Some(known)).await, Ok(None));
+    assert_eq!(other.api_keys(Some(known)).await, Ok(None));
     let revoked = ledger.revoke_api_key(KeyId(1), NOW + 1).await.expect("revoked").expect("there");
     assert_eq!((revoked.revoked_at, revoked.last_used_at), (Some(NOW + 1), Some(NOW + 9)));
     let again = ledger.revoke_api_key(KeyId(1), NOW + 2).await.expect("revoked").expect("there");
     assert_eq!(again.revoked_at, Some(NOW + 1), "the first counts");
     assert_eq!(ledger.revoke_api_key(KeyId(2), NOW).await, Ok(None));
-    let told = other.keys(Some(known)).await.expect("keys").expect("a change");
+    let told = other.api_keys(Some(known)).await.expect("keys").expect("a change");
     assert_eq!(told.keys, [revoked]);
 }
 
-async fn old_keys_make_room(home: Home) {
-    let (_place, ledger) = fresh(home).await;
+async fn ended_api_keys_are_deleted_after_their_retention(backend: BackendKind) {
+    let (_database, ledger) = fresh_ledger(backend).await;
     let ended_at = NOW - KEY_RETENTION_MS.cast_signed();
     let gone = ApiKey { created_at: 1, expires_at: Some(ended_at - 1), ..key(1) };
     let kept = ApiKey { created_at: 1, expires_at: Some(ended_at), ..key(2) };
@@ -94,8 +94,8 @@ fn entry(at: Millis, number: u64) -> AuditEntry {
     }
 }
 
-async fn the_trail_keeps_the_newest(home: Home) {
-    let (_place, ledger) = fresh(home).await;
+async fn trimming_the_audit_log_keeps_the_newest_entries(backend: BackendKind) {
+    let (_database, ledger) = fresh_ledger(backend).await;
     let all: Vec<_> = (0_u64..5).map(|n| entry(NOW + n.cast_signed(), n)).collect();
     ledger.append_audit(all.clone()).await.expect("written");
     for max in [6, 5] {
@@ -107,8 +107,8 @@ async fn the_trail_keeps_the_newest(home: Home) {
     assert_eq!(left, [all[4].clone(), all[3].clone(), all[2].clone()]);
 }
 
-async fn the_trail_is_read_in_pages_and_forgets_in_time(home: Home) {
-    let (_place, ledger) = fresh(home).await;
+async fn the_audit_log_is_paged_and_old_entries_are_deleted(backend: BackendKind) {
+    let (_database, ledger) = fresh_ledger(backend).await;
     let old = entry(NOW - AUDIT_RETENTION_MS.cast_signed() - 1, 1);
     ledger.append_audit(vec![old.clone()]).await.expect("written");
     assert_eq!(ledger.list_audit(None, 5).await, Ok(vec![old]));

@@ -4,15 +4,15 @@ use sentinel_domain::Millis;
 use sentinel_domain::limits::KINDS_MAX;
 use sentinel_ledger::{KnownKind, Ledger};
 
-use crate::home::{Home, fresh, on_every_home};
+use crate::backend::{BackendKind, fresh_ledger, on_every_backend};
 
 const NOW: Millis = 1_790_000_000_000;
 
-on_every_home!(
-    the_words_of_the_session_that_began_last_stay,
+on_every_backend!(
+    the_declaration_of_the_newest_session_is_kept,
     a_kind_is_kept_while_it_is_seen,
-    pages_follow_each_other_by_name,
-    those_not_seen_for_longest_make_room,
+    pages_are_sorted_by_name,
+    the_least_recently_seen_kinds_are_deleted_at_the_limit,
 );
 
 pub(crate) fn kind(name: &str, since: Millis, seen_at: Millis) -> KnownKind {
@@ -30,8 +30,8 @@ async fn names(ledger: &Ledger) -> Vec<String> {
     kinds.iter().map(|kind| kind.name.to_string()).collect()
 }
 
-async fn the_words_of_the_session_that_began_last_stay(home: Home) {
-    let (place, ledger) = fresh(home).await;
+async fn the_declaration_of_the_newest_session_is_kept(backend: BackendKind) {
+    let (place, ledger) = fresh_ledger(backend).await;
     let declare = async |kinds: Vec<KnownKind>| ledger.declare_kinds(kinds).await.expect("taken");
     declare(vec![kind("mail", NOW, NOW), kind("Mail", NOW, NOW)]).await;
     declare(vec![kind("mail", NOW - 1, NOW + 5)]).await;
@@ -47,8 +47,8 @@ async fn the_words_of_the_session_that_began_last_stay(home: Home) {
     assert_eq!(other.kind("mai".into()).await, Ok(None));
 }
 
-async fn a_kind_is_kept_while_it_is_seen(home: Home) {
-    let (_place, ledger) = fresh(home).await;
+async fn a_kind_is_kept_while_it_is_seen(backend: BackendKind) {
+    let (_database, ledger) = fresh_ledger(backend).await;
     let kinds = ["a", "b", "c"].map(|name| kind(name, NOW, NOW));
     ledger.declare_kinds(kinds.into()).await.expect("taken");
     let all = ["b".into(), "c".into(), "unknown".into()];
@@ -60,8 +60,8 @@ async fn a_kind_is_kept_while_it_is_seen(home: Home) {
     assert_eq!(names(&ledger).await, ["b", "c"], "what was seen is never seen earlier");
 }
 
-async fn pages_follow_each_other_by_name(home: Home) {
-    let (_place, ledger) = fresh(home).await;
+async fn pages_are_sorted_by_name(backend: BackendKind) {
+    let (_database, ledger) = fresh_ledger(backend).await;
     // In the order of their bytes.
     let sorted = ["-", ".a", "B", "a", "a-b", "a.b", "a_b", "aa", "z"];
     let mut kinds = sorted.map(|name| kind(name, NOW, NOW));
@@ -80,8 +80,8 @@ async fn pages_follow_each_other_by_name(home: Home) {
     assert_eq!(found, sorted);
 }
 
-async fn those_not_seen_for_longest_make_room(home: Home) {
-    let (_place, ledger) = fresh(home).await;
+async fn the_least_recently_seen_kinds_are_deleted_at_the_limit(backend: BackendKind) {
+    let (_database, ledger) = fresh_ledger(backend).await;
     let max = KINDS_MAX as usize;
     let all: Vec<_> =
         (0..max).map(|nth| kind(&format!("k{nth:05}"), NOW, NOW + nth as Millis)).collect();

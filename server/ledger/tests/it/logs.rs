@@ -4,12 +4,12 @@ use sentinel_domain::JobId;
 use sentinel_domain::limits::LOG_ATTEMPT_BYTES;
 use sentinel_ledger::{LogCursor, LogQuery, LogRow};
 
-use crate::home::{Home, fresh, on_every_home};
-use crate::journal::START;
+use crate::backend::{BackendKind, fresh_ledger, on_every_backend};
+use crate::journal_fixture::START;
 
-on_every_home!(
-    lines_come_once_and_in_order_over_attempts_and_runs,
-    the_oldest_lines_make_room_and_stay_away,
+on_every_backend!(
+    lines_are_stored_once_and_sorted_by_run_and_attempt,
+    the_oldest_lines_are_dropped_at_the_size_limit,
 );
 
 fn row(run: u32, attempt: u32, seq: u64, text: &str) -> LogRow {
@@ -21,8 +21,8 @@ fn query(limit: usize) -> LogQuery {
     LogQuery { job: JobId::new(START, 0, 1), attempt: None, after: None, limit }
 }
 
-async fn lines_come_once_and_in_order_over_attempts_and_runs(home: Home) {
-    let (_directory, ledger) = fresh(home).await;
+async fn lines_are_stored_once_and_sorted_by_run_and_attempt(backend: BackendKind) {
+    let (_database, ledger) = fresh_ledger(backend).await;
     let mut rows = Vec::new();
     for (run, attempt) in [(1, 1), (1, 2), (2, 1)] {
         rows.extend((0..10).map(|seq| row(run, attempt, seq, "line")));
@@ -50,8 +50,8 @@ async fn lines_come_once_and_in_order_over_attempts_and_runs(home: Home) {
     assert_eq!(rest, rows[10..]);
 }
 
-async fn the_oldest_lines_make_room_and_stay_away(home: Home) {
-    let (_directory, ledger) = fresh(home).await;
+async fn the_oldest_lines_are_dropped_at_the_size_limit(backend: BackendKind) {
+    let (_database, ledger) = fresh_ledger(backend).await;
     let text = "y".repeat(64 << 10);
     let fit = LOG_ATTEMPT_BYTES / (64 << 10);
     let rows: Vec<_> = (0..fit + 5).map(|seq| row(1, 1, seq, &text)).collect();

@@ -1,17 +1,17 @@
-//! The ledger on real files and on a real MariaDB.
+//! Tests of the ledger on real SQLite files and on a real MariaDB.
 
-mod carry;
+mod backend;
 mod crash;
 mod file;
-mod home;
 mod identity;
-mod journal;
+mod import;
+mod journal_fixture;
 mod kinds;
 mod logs;
 mod model;
+mod mysql;
+mod mysql_plan;
 mod outputs;
-mod plan;
 mod project;
-mod retain;
-mod shared;
-mod sql;
+mod retention;
+mod sqlite_plan;

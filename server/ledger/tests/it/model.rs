@@ -6,17 +6,17 @@ use sentinel_domain::{AttemptEnd, Filter, Job, JobId, Label, Scopes, State, held
 use sentinel_ledger::{Ledger, PageRequest, QueueCount};
 use sentinel_store::Position;
 
-use crate::home::{Home, fresh, on_every_home};
-use crate::journal::{Journal, KINDS, QUEUES, START};
+use crate::backend::{BackendKind, fresh_ledger, on_every_backend};
+use crate::journal_fixture::{Journal, KINDS, QUEUES, START};
 
-on_every_home!(
-    lists_equal_predicates,
-    a_preview_stops_at_its_looks,
-    look_ups_equal_the_fold,
-    counts_equal_the_fold,
-    a_page_visits_each_job_once_while_jobs_are_added,
-    keys_are_held_until_their_time,
-    producers_are_known_until_their_time,
+on_every_backend!(
+    lists_match_the_filter_predicate,
+    a_count_of_matches_stops_at_the_scan_limit,
+    look_ups_match_the_model,
+    counts_match_the_model,
+    pages_contain_each_job_once_while_jobs_are_added,
+    unique_keys_are_held_until_they_expire,
+    producer_records_are_kept_until_they_expire,
 );
 
 /// Projects a random journal in batches of random size.
@@ -86,9 +86,9 @@ async fn list_all(ledger: &Ledger, filter: &Filter, size: usize) -> Vec<Job> {
     }
 }
 
-async fn lists_equal_predicates(home: Home) {
+async fn lists_match_the_filter_predicate(backend: BackendKind) {
     for seed in 0..6 {
-        let (_directory, ledger) = fresh(home).await;
+        let (_database, ledger) = fresh_ledger(backend).await;
         let mut journal = Journal::new(seed);
         grow(&mut journal, &ledger, 60).await;
         for _ in 0..120 {
@@ -116,9 +116,9 @@ async fn all_attempts(ledger: &Ledger, id: JobId) -> Vec<AttemptEnd> {
     }
 }
 
-async fn look_ups_equal_the_fold(home: Home) {
+async fn look_ups_match_the_model(backend: BackendKind) {
     for seed in 10..16 {
-        let (_directory, ledger) = fresh(home).await;
+        let (_database, ledger) = fresh_ledger(backend).await;
         let mut journal = Journal::new(seed);
         grow(&mut journal, &ledger, 60).await;
         let mut ids: Vec<JobId> = journal.jobs.keys().copied().collect();
@@ -127,7 +127,7 @@ async fn look_ups_equal_the_fold(home: Home) {
             ids.iter().map(|id| journal.jobs.get(id).cloned()).collect();
         assert_eq!(ledger.get(ids.clone()).await.expect("jobs"), expected);
         for id in &ids {
-            let mut expected = journal.ends.get(id).cloned().unwrap_or_default();
+            let mut expected = journal.failed_attempts.get(id).cloned().unwrap_or_default();
             expected.reverse();
             assert_eq!(all_attempts(&ledger, *id).await, expected, "{id}");
         }
@@ -135,7 +135,8 @@ async fn look_ups_equal_the_fold(home: Home) {
             journal.jobs.values().filter(|job| !job.status.state.is_terminal()).cloned().collect();
         let mut found = Vec::new();
         loop {
-            let page = ledger.live_jobs(found.last().map(|job: &Job| job.id), 7).await.expect("live");
+            let page =
+                ledger.live_jobs(found.last().map(|job: &Job| job.id), 7).await.expect("live");
             let is_last = page.len() < 7;
             found.extend(page);
             if is_last {
@@ -149,8 +150,8 @@ async fn look_ups_equal_the_fold(home: Home) {
     }
 }
 
-async fn a_preview_stops_at_its_looks(home: Home) {
-    let (_directory, ledger) = fresh(home).await;
+async fn a_count_of_matches_stops_at_the_scan_limit(backend: BackendKind) {
+    let (_database, ledger) = fresh_ledger(backend).await;
     let mut journal = Journal::new(31);
     grow(&mut journal, &ledger, 60).await;
     for _ in 0..60 {
@@ -160,15 +161,16 @@ async fn a_preview_stops_at_its_looks(home: Home) {
         let all = ledger.count_matching(filter.clone(), 100_000).await.expect("counted");
         assert_eq!(all, (expected, false), "{filter:?}");
         for looks in [1, 7, 50] {
-            let (count, capped) = ledger.count_matching(filter.clone(), looks).await.expect("counted");
+            let (count, capped) =
+                ledger.count_matching(filter.clone(), looks).await.expect("counted");
             assert!(count <= looks as u64 && count <= expected, "{looks}: {filter:?}");
             assert!(capped || count == expected, "{looks}: {filter:?}");
         }
     }
 }
 
-async fn counts_equal_the_fold(home: Home) {
-    let (_directory, ledger) = fresh(home).await;
+async fn counts_match_the_model(backend: BackendKind) {
+    let (_database, ledger) = fresh_ledger(backend).await;
     let mut journal = Journal::new(20);
     grow(&mut journal, &ledger, 80).await;
     for queues in [vec![], vec!["mail".into()], vec!["none".into(), "images".into()]] {
@@ -191,10 +193,10 @@ async fn counts_equal_the_fold(home: Home) {
     }
 }
 
-async fn a_page_visits_each_job_once_while_jobs_are_added(home: Home) {
-    let (_directory, ledger) = fresh(home).await;
+async fn pages_contain_each_job_once_while_jobs_are_added(backend: BackendKind) {
+    let (_database, ledger) = fresh_ledger(backend).await;
     let mut journal = Journal::new(30);
-    let first = vec![journal.births(100)];
+    let first = vec![journal.entry_with_new_jobs(100)];
     let mut from = ledger.project(Position::default(), first).await.expect("a projection");
     let expected: Vec<JobId> = journal.jobs.keys().rev().copied().collect();
     let mut found = Vec::new();
@@ -207,13 +209,14 @@ async fn a_page_visits_each_job_once_while_jobs_are_added(home: Home) {
         if before.is_none() {
             break;
         }
-        from = ledger.project(from, vec![journal.births(5)]).await.expect("a projection");
+        from =
+            ledger.project(from, vec![journal.entry_with_new_jobs(5)]).await.expect("a projection");
     }
     assert_eq!(found, expected);
 }
 
-async fn keys_are_held_until_their_time(home: Home) {
-    let (_directory, ledger) = fresh(home).await;
+async fn unique_keys_are_held_until_they_expire(backend: BackendKind) {
+    let (_database, ledger) = fresh_ledger(backend).await;
     let mut journal = Journal::new(8);
     for _ in 0..10 {
         grow(&mut journal, &ledger, 10).await;
@@ -231,17 +234,17 @@ async fn keys_are_held_until_their_time(home: Home) {
     assert!(ledger.held_unique_keys(journal.now + 10_000).await.expect("keys").is_empty());
 }
 
-async fn producers_are_known_until_their_time(home: Home) {
-    let (_directory, ledger) = fresh(home).await;
+async fn producer_records_are_kept_until_they_expire(backend: BackendKind) {
+    let (_database, ledger) = fresh_ledger(backend).await;
     let mut journal = Journal::new(9);
     for _ in 0..20 {
         grow(&mut journal, &ledger, 5).await;
         let now = journal.now;
-        let known = journal.producers.values().filter(|producer| producer.until > now);
+        let known = journal.producers.values().filter(|producer| producer.expires_at > now);
         let mut expected: Vec<_> = known.cloned().collect();
-        expected.sort_by_key(|producer| (producer.until, producer.id.clone()));
+        expected.sort_by_key(|producer| (producer.expires_at, producer.id.clone()));
         let mut found = ledger.producer_records(now).await.expect("producers");
-        found.sort_by_key(|producer| (producer.until, producer.id.clone()));
+        found.sort_by_key(|producer| (producer.expires_at, producer.id.clone()));
         assert_eq!(found, expected);
     }
     assert!(ledger.producer_records(journal.now + 10_000).await.expect("producers").is_empty());

@@ -7,12 +7,12 @@ use std::time::Duration;
 use sentinel_domain::{Filter, JobId};
 use sentinel_faults::{MariaDb, Proxy};
 use sentinel_ledger::{
-    RetentionCutoffs, Ledger, LedgerError, LedgerOptions, LogRow, MigrationMode, PageRequest,
+    Ledger, LedgerError, LedgerOptions, LogRow, MigrationMode, PageRequest, RetentionCutoffs,
 };
 use sentinel_store::{JournalEntry, Position};
 
-use crate::home::{Home, Place, fresh};
-use crate::journal::{Journal, START};
+use crate::backend::{BackendKind, TestDatabase, fresh_ledger};
+use crate::journal_fixture::{Journal, START};
 
 /// Anything that takes longer was held up.
 const HELD_UP: Duration = Duration::from_secs(100);
@@ -69,7 +69,7 @@ async fn a_database_is_refused_until_it_is_migrated() {
 }
 
 #[tokio::test]
-async fn of_many_migrations_at_once_one_is_run() {
+async fn one_of_many_concurrent_migrations_runs() {
     let database = MariaDb::start();
     let all = tokio::join!(
         migrate(&database),
@@ -84,7 +84,7 @@ async fn of_many_migrations_at_once_one_is_run() {
 }
 
 #[tokio::test]
-async fn a_migration_that_was_stopped_in_the_middle_goes_on() {
+async fn an_interrupted_migration_is_resumed() {
     let database = MariaDb::start();
     migrate(&database).await.expect("migrated");
     // As far as a stop can leave it: the tables before a point, and no row that says so.
@@ -96,7 +96,7 @@ async fn a_migration_that_was_stopped_in_the_middle_goes_on() {
 }
 
 #[tokio::test]
-async fn a_newer_format_is_refused_when_it_says_so() {
+async fn a_newer_format_is_refused_if_it_excludes_this_version() {
     let database = MariaDb::start();
     migrate(&database).await.expect("migrated");
     database.ask("INSERT INTO formats (version, readable_by) VALUES (7, 1)");
@@ -113,7 +113,7 @@ async fn a_newer_format_is_refused_when_it_says_so() {
 }
 
 #[tokio::test]
-async fn what_does_not_fit_is_told_without_the_password() {
+async fn connection_errors_do_not_contain_the_password() {
     let database = MariaDb::start_with(&["--max-allowed-packet=4M"]);
     migrate(&database).await.expect("migrated");
     let refused = connect(&database.url()).await.err().expect("refused").to_string();
@@ -138,7 +138,7 @@ async fn what_does_not_fit_is_told_without_the_password() {
 }
 
 #[tokio::test]
-async fn settings_of_the_server_change_nothing() {
+async fn server_settings_do_not_affect_the_ledger() {
     let database = MariaDb::start_with(&[
         "--default-time-zone=+05:30",
         "--sql-mode=ANSI_QUOTES,PIPES_AS_CONCAT",
@@ -161,10 +161,10 @@ async fn settings_of_the_server_change_nothing() {
 }
 
 #[tokio::test]
-async fn of_many_projectors_each_batch_is_recorded_once() {
-    let (place, _) = fresh(Home::MariaDb).await;
+async fn concurrent_projectors_record_each_batch_once() {
+    let (place, _) = fresh_ledger(BackendKind::MariaDb).await;
     let mut journal = Journal::new(10);
-    let entries: Arc<[_]> = (0..120).map(|_| journal.births(20)).collect();
+    let entries: Arc<[_]> = (0..120).map(|_| journal.entry_with_new_jobs(20)).collect();
     let mut projectors = tokio::task::JoinSet::new();
     for _ in 0..4 {
         let (ledger, entries) = (place.open().await, entries.clone());
@@ -192,8 +192,8 @@ async fn of_many_projectors_each_batch_is_recorded_once() {
 }
 
 #[tokio::test]
-async fn lines_of_one_attempt_may_come_through_two_servers() {
-    let (place, one) = fresh(Home::MariaDb).await;
+async fn two_servers_can_append_lines_of_one_attempt() {
+    let (place, one) = fresh_ledger(BackendKind::MariaDb).await;
     let two = place.open().await;
     let job = JobId::new(START, 0, 1);
     let row = |seq| LogRow { job, run: 1, attempt: 1, seq, at: START, level: 1, text: "ab".into() };
@@ -213,15 +213,15 @@ async fn lines_of_one_attempt_may_come_through_two_servers() {
 }
 
 #[tokio::test]
-async fn who_is_in_the_way_of_another_is_run_again() {
-    let (place, one) = fresh(Home::MariaDb).await;
+async fn conflicting_transactions_are_retried() {
+    let (place, one) = fresh_ledger(BackendKind::MariaDb).await;
     let two = place.open().await;
     let mut journal = Journal::new(11);
     let entries: Vec<_> = (0..400).map(|_| journal.entry(10)).collect();
     let at = one.project(Position::default(), entries).await.expect("projected");
     let now = journal.now + 1_000_000;
     let expiry = RetentionCutoffs { now, succeeded_by: now, others_by: now };
-    let stale = one.expired(expiry, None, 100_000).await.expect("a page").jobs;
+    let stale = one.removable_jobs(expiry, None, 100_000).await.expect("a page").jobs;
     let backwards: Vec<_> = stale.iter().rev().copied().collect();
     assert!(stale.len() > 300, "{}", stale.len());
     let remove = async |ledger: &Ledger, mut stale: Vec<_>| {
@@ -234,20 +234,20 @@ async fn who_is_in_the_way_of_another_is_run_again() {
         gone
     };
     // Each locks first what the other needs last.
-    let more = vec![journal.births(500)];
+    let more = vec![journal.entry_with_new_jobs(500)];
     let (a, b, projected) =
         tokio::join!(remove(&one, stale.clone()), remove(&two, backwards), two.project(at, more));
     assert_eq!(projected, Ok(journal.position));
     assert_eq!(a + b, stale.len());
-    assert_eq!(one.expired(expiry, None, 100_000).await.expect("a page").jobs, []);
+    assert_eq!(one.removable_jobs(expiry, None, 100_000).await.expect("a page").jobs, []);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_lock_that_is_held_for_a_while_is_waited_for() {
-    let (place, ledger) = fresh(Home::MariaDb).await;
-    let Place::MariaDb(database) = &place else { unreachable!("asked for") };
+async fn a_transaction_waits_for_a_lock() {
+    let (place, ledger) = fresh_ledger(BackendKind::MariaDb).await;
+    let TestDatabase::MariaDb(database) = &place else { unreachable!("asked for") };
     let mut journal = Journal::new(12);
-    let entry = journal.births(3);
+    let entry = journal.entry_with_new_jobs(3);
     std::thread::scope(|scope| {
         // Longer than one wait for a lock.
         scope.spawn(|| {
@@ -267,11 +267,11 @@ async fn a_lock_that_is_held_for_a_while_is_waited_for() {
 }
 
 #[tokio::test]
-async fn a_kill_of_the_database_leaves_whole_batches() {
-    let (place, ledger) = fresh(Home::MariaDb).await;
-    let Place::MariaDb(mut database) = place else { unreachable!("asked for") };
+async fn killing_the_database_leaves_whole_batches() {
+    let (place, ledger) = fresh_ledger(BackendKind::MariaDb).await;
+    let TestDatabase::MariaDb(mut database) = place else { unreachable!("asked for") };
     let mut journal = Journal::new(13);
-    let entries: Arc<[_]> = (0..600).map(|_| journal.births(40)).collect();
+    let entries: Arc<[_]> = (0..600).map(|_| journal.entry_with_new_jobs(40)).collect();
     let mut answered = Position::default();
     for round in 1..=3 {
         let (told, mut progress) = tokio::sync::watch::channel(answered);
@@ -302,14 +302,14 @@ async fn a_kill_of_the_database_leaves_whole_batches() {
 }
 
 #[tokio::test]
-async fn a_connection_that_is_cut_is_made_again() {
-    let (place, _) = fresh(Home::MariaDb).await;
-    let Place::MariaDb(database) = &place else { unreachable!("asked for") };
+async fn a_cut_connection_is_reopened() {
+    let (place, _) = fresh_ledger(BackendKind::MariaDb).await;
+    let TestDatabase::MariaDb(database) = &place else { unreachable!("asked for") };
     let target = SocketAddr::from((Ipv4Addr::LOCALHOST, database.port()));
     let proxy = Proxy::start(target).await.expect("a proxy");
     let ledger = connect(&database.url_at(proxy.address().port())).await.expect("connected");
     let mut journal = Journal::new(14);
-    let entries: Vec<_> = (0..60).map(|_| journal.births(30)).collect();
+    let entries: Vec<_> = (0..60).map(|_| journal.entry_with_new_jobs(30)).collect();
     // Idle connections that were cut are noticed before anything is asked over them.
     let mut at = ledger.project(Position::default(), entries[..5].to_vec()).await.expect("written");
     for entry in &entries[5..10] {
@@ -341,14 +341,18 @@ async fn a_connection_that_is_cut_is_made_again() {
 }
 
 #[tokio::test]
-async fn a_silent_database_holds_nobody_up() {
-    let (place, ledger) = fresh(Home::MariaDb).await;
-    let Place::MariaDb(database) = &place else { unreachable!("asked for") };
+async fn an_unresponsive_database_times_out() {
+    let (place, ledger) = fresh_ledger(BackendKind::MariaDb).await;
+    let TestDatabase::MariaDb(database) = &place else { unreachable!("asked for") };
     let mut journal = Journal::new(15);
-    let at = ledger.project(Position::default(), vec![journal.births(5)]).await.expect("written");
+    let at = ledger
+        .project(Position::default(), vec![journal.entry_with_new_jobs(5)])
+        .await
+        .expect("written");
     database.pause();
-    let asked =
-        async { tokio::join!(ledger.checkpoint(), ledger.project(at, vec![journal.births(5)])) };
+    let asked = async {
+        tokio::join!(ledger.checkpoint(), ledger.project(at, vec![journal.entry_with_new_jobs(5)]))
+    };
     let (read, written) = tokio::time::timeout(HELD_UP, asked).await.expect("told in time");
     assert!(matches!(read, Err(LedgerError::Unavailable { .. })), "{read:?}");
     assert!(matches!(written, Err(LedgerError::Unavailable { .. })), "{written:?}");
@@ -357,14 +361,14 @@ async fn a_silent_database_holds_nobody_up() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_server_that_is_gone_in_a_transaction_holds_nobody_up() {
-    let (place, two) = fresh(Home::MariaDb).await;
-    let Place::MariaDb(database) = &place else { unreachable!("asked for") };
+async fn a_server_that_vanishes_in_a_transaction_does_not_block_others() {
+    let (place, two) = fresh_ledger(BackendKind::MariaDb).await;
+    let TestDatabase::MariaDb(database) = &place else { unreachable!("asked for") };
     let target = SocketAddr::from((Ipv4Addr::LOCALHOST, database.port()));
     let proxy = Proxy::start(target).await.expect("a proxy");
     let one = connect(&database.url_at(proxy.address().port())).await.expect("connected");
     let mut journal = Journal::new(16);
-    let entries: Vec<_> = (0..250).map(|_| journal.births(100)).collect();
+    let entries: Vec<_> = (0..250).map(|_| journal.entry_with_new_jobs(100)).collect();
     let few = entries[..5].to_vec();
     let projecting = tokio::spawn(async move { one.project(Position::default(), entries).await });
     // It has the checkpoint, and the database never hears of it again. The lock is asked for

@@ -5,14 +5,14 @@ use sentinel_domain::JobId;
 use sentinel_domain::limits::{OUTPUT_ATTEMPT_BYTES, OUTPUT_CHUNK_BYTES};
 use sentinel_ledger::{Ledger, OutputPosition, OutputQuery};
 
-use crate::home::{Home, fresh, on_every_home};
-use crate::journal::START;
+use crate::backend::{BackendKind, fresh_ledger, on_every_backend};
+use crate::journal_fixture::START;
 
-on_every_home!(
-    pieces_come_once_and_only_where_the_output_goes_on,
-    a_new_lease_of_an_attempt_starts_its_output_anew,
-    an_attempt_hands_out_no_more_than_its_bound,
-    output_goes_with_its_job_in_bounded_steps,
+on_every_backend!(
+    a_chunk_is_appended_once_and_only_at_the_end,
+    a_new_lease_of_an_attempt_starts_with_empty_output,
+    the_output_of_a_lease_is_limited,
+    output_is_deleted_in_limited_steps,
 );
 
 fn job(number: u16) -> JobId {
@@ -37,7 +37,7 @@ async fn read(ledger: &Ledger, mut query: OutputQuery) -> Vec<u8> {
     loop {
         let pieces = ledger.read_output(query).await.expect("pieces");
         let Some(last) = pieces.last() else { return found };
-        query.after = Some(last.place);
+        query.after = Some(last.cursor);
         for piece in pieces {
             assert_eq!(piece.offset, query.offset + found.len() as u64, "no gap");
             found.extend(piece.data);
@@ -45,8 +45,8 @@ async fn read(ledger: &Ledger, mut query: OutputQuery) -> Vec<u8> {
     }
 }
 
-async fn pieces_come_once_and_only_where_the_output_goes_on(home: Home) {
-    let (_directory, ledger) = fresh(home).await;
+async fn a_chunk_is_appended_once_and_only_at_the_end(backend: BackendKind) {
+    let (_database, ledger) = fresh_ledger(backend).await;
     let id = job(1);
     assert_eq!(ledger.last_attempt_with_output(id, 1).await, Ok(None));
     assert_eq!(put(&ledger, place(id, 7, 5), b"early").await, 0, "nothing is before it");
@@ -70,8 +70,8 @@ async fn pieces_come_once_and_only_where_the_output_goes_on(home: Home) {
     assert_eq!(read(&ledger, OutputQuery { attempt: 2, ..all(id) }).await, b"");
 }
 
-async fn a_new_lease_of_an_attempt_starts_its_output_anew(home: Home) {
-    let (_directory, ledger) = fresh(home).await;
+async fn a_new_lease_of_an_attempt_starts_with_empty_output(backend: BackendKind) {
+    let (_database, ledger) = fresh_ledger(backend).await;
     let id = job(1);
     put(&ledger, place(id, 1, 0), b"of the first").await;
     let first = ledger.read_output(all(id)).await.expect("pieces");
@@ -79,12 +79,12 @@ async fn a_new_lease_of_an_attempt_starts_its_output_anew(home: Home) {
     // The first lease is over; what it still brings changes nothing that a reader sees.
     put(&ledger, place(id, 1, 12), b" and late").await;
     assert_eq!(read(&ledger, all(id)).await, b"second");
-    let query = OutputQuery { after: Some(first[0].place), ..all(id) };
+    let query = OutputQuery { after: Some(first[0].cursor), ..all(id) };
     assert_eq!(read(&ledger, query).await, b"second", "one who followed the first starts anew");
 }
 
-async fn an_attempt_hands_out_no_more_than_its_bound(home: Home) {
-    let (_directory, ledger) = fresh(home).await;
+async fn the_output_of_a_lease_is_limited(backend: BackendKind) {
+    let (_database, ledger) = fresh_ledger(backend).await;
     let id = job(1);
     let piece = vec![b'x'; OUTPUT_CHUNK_BYTES as usize];
     let mut end = 0;
@@ -96,8 +96,8 @@ async fn an_attempt_hands_out_no_more_than_its_bound(home: Home) {
     assert_eq!(put(&ledger, place(id, 2, 0), b"y").await, 1, "another lease has its own");
 }
 
-async fn output_goes_with_its_job_in_bounded_steps(home: Home) {
-    let (_directory, ledger) = fresh(home).await;
+async fn output_is_deleted_in_limited_steps(backend: BackendKind) {
+    let (_database, ledger) = fresh_ledger(backend).await;
     let (gone, stays) = (job(1), job(2));
     for id in [gone, stays] {
         for epoch in [1, 2] {

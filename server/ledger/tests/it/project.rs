@@ -7,32 +7,32 @@ use sentinel_domain::{Filter, Label, NewJob};
 use sentinel_ledger::{LedgerError, PageRequest};
 use sentinel_store::{JournalEntry, Position};
 
-use crate::home::{Home, fresh, on_every_home};
-use crate::journal::Journal;
+use crate::backend::{BackendKind, fresh_ledger, on_every_backend};
+use crate::journal_fixture::Journal;
 
-on_every_home!(
-    nothing_was_projected_at_first,
-    of_two_projectors_one_is_superseded,
-    the_same_batch_twice_is_refused_and_changes_nothing,
+on_every_backend!(
+    a_new_ledger_has_the_default_checkpoint,
+    one_of_two_concurrent_projectors_is_superseded,
+    a_repeated_batch_is_refused_and_changes_nothing,
     a_gap_is_refused,
-    a_batch_with_a_job_never_seen_leaves_nothing_behind,
-    a_batch_of_many_thousands_is_one_transaction,
-    text_is_kept_byte_by_byte,
+    a_batch_with_an_unknown_job_is_rolled_back,
+    a_batch_of_thousands_of_jobs_is_one_transaction,
+    text_is_stored_byte_for_byte,
     the_largest_job_fits,
 );
 
-async fn nothing_was_projected_at_first(home: Home) {
-    let (_directory, ledger) = fresh(home).await;
+async fn a_new_ledger_has_the_default_checkpoint(backend: BackendKind) {
+    let (_database, ledger) = fresh_ledger(backend).await;
     assert_eq!(ledger.checkpoint().await, Ok(Position::default()));
     assert_eq!(ledger.as_of().await, Ok(0));
     assert_eq!(ledger.project(Position::default(), vec![]).await, Ok(Position::default()));
 }
 
-async fn of_two_projectors_one_is_superseded(home: Home) {
-    let (place, ledger) = fresh(home).await;
+async fn one_of_two_concurrent_projectors_is_superseded(backend: BackendKind) {
+    let (place, ledger) = fresh_ledger(backend).await;
     let other = place.open().await;
     let mut journal = Journal::new(1);
-    let entries = vec![journal.births(50)];
+    let entries = vec![journal.entry_with_new_jobs(50)];
     let start = Position::default();
     let (one, two) =
         tokio::join!(ledger.project(start, entries.clone()), other.project(start, entries));
@@ -44,22 +44,22 @@ async fn of_two_projectors_one_is_superseded(home: Home) {
     );
 }
 
-async fn the_same_batch_twice_is_refused_and_changes_nothing(home: Home) {
-    let (_directory, ledger) = fresh(home).await;
+async fn a_repeated_batch_is_refused_and_changes_nothing(backend: BackendKind) {
+    let (_database, ledger) = fresh_ledger(backend).await;
     let mut journal = Journal::new(2);
-    let first = vec![journal.births(5)];
+    let first = vec![journal.entry_with_new_jobs(5)];
     let at = ledger.project(Position::default(), first.clone()).await.expect("a projection");
     let again = ledger.project(Position::default(), first).await;
     assert_eq!(again, Err(LedgerError::Superseded { expected: Position::default(), found: at }));
     assert_eq!(ledger.checkpoint().await, Ok(at));
 }
 
-async fn a_gap_is_refused(home: Home) {
-    let (_directory, ledger) = fresh(home).await;
+async fn a_gap_is_refused(backend: BackendKind) {
+    let (_database, ledger) = fresh_ledger(backend).await;
     let mut journal = Journal::new(3);
-    let first = journal.births(1);
-    let _left_out = journal.births(1);
-    let third = journal.births(1);
+    let first = journal.entry_with_new_jobs(1);
+    let _left_out = journal.entry_with_new_jobs(1);
+    let third = journal.entry_with_new_jobs(1);
     let gap = LedgerError::Gap { after: first.position, found: third.position };
     let both = vec![first.clone(), third.clone()];
     assert_eq!(ledger.project(Position::default(), both).await, Err(gap.clone()));
@@ -67,12 +67,12 @@ async fn a_gap_is_refused(home: Home) {
     assert_eq!(ledger.project(at, vec![third]).await, Err(gap));
 }
 
-async fn a_batch_with_a_job_never_seen_leaves_nothing_behind(home: Home) {
-    let (_directory, ledger) = fresh(home).await;
+async fn a_batch_with_an_unknown_job_is_rolled_back(backend: BackendKind) {
+    let (_database, ledger) = fresh_ledger(backend).await;
     let mut journal = Journal::new(4);
-    let entry = journal.births(3);
+    let entry = journal.entry_with_new_jobs(3);
     let mut jobs = entry.jobs.clone();
-    jobs[1].new = None;
+    jobs[1].encoded_spec = None;
     let missing = jobs[1].id;
     let broken = Arc::new(JournalEntry { jobs, ..(*entry).clone() });
     let refused = ledger.project(Position::default(), vec![broken]).await;
@@ -86,12 +86,13 @@ async fn a_batch_with_a_job_never_seen_leaves_nothing_behind(home: Home) {
     assert_eq!(ledger.project(Position::default(), vec![entry]).await, Ok(journal.position));
 }
 
-async fn a_batch_of_many_thousands_is_one_transaction(home: Home) {
-    let (_directory, ledger) = fresh(home).await;
+async fn a_batch_of_thousands_of_jobs_is_one_transaction(backend: BackendKind) {
+    let (_database, ledger) = fresh_ledger(backend).await;
     let mut journal = Journal::new(5);
-    let entries: Vec<_> = (0..12).map(|_| journal.births(1_000)).collect();
+    let entries: Vec<_> = (0..12).map(|_| journal.entry_with_new_jobs(1_000)).collect();
     assert_eq!(ledger.project(Position::default(), entries).await, Ok(journal.position));
-    let count: u64 = ledger.count_by_state(vec![]).await.expect("counts").iter().map(|c| c.count).sum();
+    let count: u64 =
+        ledger.count_by_state(vec![]).await.expect("counts").iter().map(|c| c.count).sum();
     assert_eq!(count, 12_000);
 }
 
@@ -105,15 +106,15 @@ fn saying(text: &str) -> NewJob {
     }
 }
 
-async fn text_is_kept_byte_by_byte(home: Home) {
-    let (_place, ledger) = fresh(home).await;
+async fn text_is_stored_byte_for_byte(backend: BackendKind) {
+    let (_database, ledger) = fresh_ledger(backend).await;
     let mut journal = Journal::new(5);
     let mut at = Position::default();
     // Equal to many a collation; the last has four bytes a character.
     let texts = ["a", "A", "a ", "\u{e4}", "a\u{308}", "\u{1f525}\u{1f468}\u{200d}\u{1f680}"];
     let mut ids = Vec::new();
     for text in texts {
-        let (id, entry) = journal.failure(saying(text), &format!("{text}\0'\\\"`\n"));
+        let (id, entry) = journal.entry_with_failed_job(saying(text), &format!("{text}\0'\\\"`\n"));
         at = ledger.project(at, vec![entry]).await.expect("projected");
         ids.push(id);
     }
@@ -124,12 +125,12 @@ async fn text_is_kept_byte_by_byte(home: Home) {
         let found: Vec<_> = page.expect("a page").jobs.into_iter().map(|job| job.id).collect();
         assert_eq!(found, [id], "{text}");
         let ends = ledger.attempts(id, None, 10).await.expect("attempts");
-        assert_eq!(ends, journal.ends[&id], "{text}");
+        assert_eq!(ends, journal.failed_attempts[&id], "{text}");
     }
 }
 
-async fn the_largest_job_fits(home: Home) {
-    let (_place, ledger) = fresh(home).await;
+async fn the_largest_job_fits(backend: BackendKind) {
+    let (_database, ledger) = fresh_ledger(backend).await;
     let mut journal = Journal::new(6);
     let labels = |n: u8| (format!("{n:0128}"), format!("{n:0256}"));
     let new = NewJob {
@@ -139,7 +140,7 @@ async fn the_largest_job_fits(home: Home) {
         kind: "k".repeat(128),
         ..NewJob::default()
     };
-    let (id, entry) = journal.failure(new, &"\u{1f525}".repeat(4_096));
+    let (id, entry) = journal.entry_with_failed_job(new, &"\u{1f525}".repeat(4_096));
     ledger.project(Position::default(), vec![entry]).await.expect("projected");
     assert!(ledger.get(vec![id]).await.expect("jobs") == [Some(journal.jobs[&id].clone())]);
     let page = ledger.list(Filter::default(), PageRequest { size: 10, before: None }).await;
