@@ -1,8 +1,9 @@
-// The build, and a development server that passes calls on to the gateway of `sentinel dev`.
+// Configures the build, and a development server that proxies calls to the gateway of
+// `sentinel dev`.
 import react from "@vitejs/plugin-react";
 import { defineConfig } from "vite";
 
-const GATEWAY = process.env["SENTINEL_GATEWAY"] ?? "http://127.0.0.1:7080";
+const GATEWAY = process.env.SENTINEL_GATEWAY ?? "http://127.0.0.1:7080";
 
 export default defineConfig({
   plugins: [react()],
@@ -13,7 +14,7 @@ export default defineConfig({
     proxy: Object.fromEntries(
       ["^/sentinel\\.", "/session", "/v1", "/openapi.json", "/docs"].map((path) => [
         path,
-        // The gateway knows itself by its own name only; a page of this server is its own.
+        // Host and origin of the gateway, so that it accepts pages of this server as its own.
         { target: GATEWAY, changeOrigin: true, headers: { origin: GATEWAY } },
       ]),
     ),

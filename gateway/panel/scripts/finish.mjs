@@ -1,11 +1,11 @@
-// Leaves compressed twins beside what the build wrote, and says how much JavaScript a first visit
-// loads: the entry of index.html with all that it imports at once. Over the bound it fails.
+// Writes compressed copies of the built files, and prints how much JavaScript the first page load
+// needs: the entry of index.html with its static imports. Fails when it exceeds the limit.
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { brotliCompressSync, constants, gzipSync } from "node:zlib";
 
-const BOUND_BYTES = 200_000;
+const LIMIT_BYTES = 200_000;
 const COMPRESSED = /\.(js|css|html|svg|json|txt)$/;
 const dist = join(dirname(fileURLToPath(import.meta.url)), "../dist");
 
@@ -27,10 +27,10 @@ for (const name of first) {
     first.add(`assets/${other}`);
   }
 }
-if (first.size === 0) throw new Error("index.html names no script: was the panel built?");
+if (first.size === 0) throw new Error("index.html loads no script; run npm run build first");
 const gzip = [...first].reduce(
   (sum, name) => sum + gzipSync(readFileSync(join(dist, name))).length,
   0,
 );
-console.log(`first load: ${gzip} bytes of JavaScript with gzip, of ${BOUND_BYTES} at most`);
-if (gzip > BOUND_BYTES) process.exit(1);
+console.log(`first load: ${gzip} bytes of JavaScript with gzip, of ${LIMIT_BYTES} at most`);
+if (gzip > LIMIT_BYTES) process.exit(1);

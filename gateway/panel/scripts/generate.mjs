@@ -1,5 +1,5 @@
-// Makes src/gen out of the contract, the annotations that it imports, and the error details that
-// statuses carry. Local plugins only: nothing is fetched from a registry of schemas.
+// Generates src/gen from the proto files of the API and the google.rpc error details. It uses only
+// local plugins, so nothing is fetched from a schema registry.
 import { execFileSync } from "node:child_process";
 import { cpSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -15,20 +15,20 @@ const google = [
 ];
 const plugins = [{ local: "protoc-gen-es", out: "src/gen", opt: ["target=ts"] }];
 
-// One folder for all, since buf finds no import outside of its module.
-const together = mkdtempSync(join(tmpdir(), "sentinel-panel-"));
+// One directory for all files, because buf resolves imports only within a module.
+const input = mkdtempSync(join(tmpdir(), "sentinel-panel-"));
 try {
-  cpSync(join(here, "../../proto/sentinel"), join(together, "sentinel"), { recursive: true });
+  cpSync(join(here, "../../proto/sentinel"), join(input, "sentinel"), { recursive: true });
   for (const file of google) {
-    cpSync(join(here, "node_modules/google-proto-files", file), join(together, file));
+    cpSync(join(here, "node_modules/google-proto-files", file), join(input, file));
   }
   rmSync(join(here, "src/gen"), { recursive: true, force: true });
-  const args = ["generate", "--template", JSON.stringify({ version: "v2", plugins }), together];
+  const args = ["generate", "--template", JSON.stringify({ version: "v2", plugins }), input];
   execFileSync(join(bin, "buf"), args, {
     cwd: here,
     stdio: "inherit",
     env: { ...process.env, PATH: `${bin}${delimiter}${process.env.PATH}` },
   });
 } finally {
-  rmSync(together, { recursive: true, force: true });
+  rmSync(input, { recursive: true, force: true });
 }

@@ -1,4 +1,4 @@
-// The page begins here: one set of clients, one live stream, one cache of answers.
+// The entry point: creates the clients, the live hub and the query cache, and renders the router.
 import { QueryClient, QueryClientProvider } from "@tanstack/react-query";
 import { RouterProvider } from "@tanstack/react-router";
 import { StrictMode } from "react";
@@ -7,49 +7,51 @@ import { LanguageProvider } from "./i18n/index";
 import { LiveProvider } from "./live/hooks";
 import { LiveHub } from "./live/hub";
 import { router } from "./router";
-import { overHttp } from "./rpc/clients";
+import { createHttpClients } from "./rpc/clients";
 import { ClientsProvider } from "./rpc/context";
 import { applyTheme } from "./shell/theme";
-import { NotesProvider } from "./ui/feedback";
+import { NotificationsProvider } from "./ui/feedback";
 import "./style/base.css";
-import "./style/parts.css";
+import "./style/components.css";
 import "./style/screens.css";
+
+/** A tab hidden for this long closes its stream. */
+const PAUSE_AFTER_MS = 60_000;
 
 applyTheme();
 
-const clients = overHttp(window.location.origin);
+const clients = createHttpClients(window.location.origin);
 const hub = new LiveHub((request, options) => clients.jobs.watch(request, options));
 
-// An answer is as old as the summary that came after it, so nothing is asked again on a timer.
-const cache = new QueryClient({
+// Queries are not polled: screens refetch when the live summary changes.
+const queryClient = new QueryClient({
   defaultOptions: {
     queries: { retry: false, refetchOnWindowFocus: false, staleTime: 5_000 },
   },
 });
 
-window.addEventListener("online", () => hub.wake());
-const HIDDEN_MS = 60_000;
-let hidden: ReturnType<typeof setTimeout> | undefined;
+window.addEventListener("online", () => hub.reconnect());
+let pauseTimer: ReturnType<typeof setTimeout> | undefined;
 document.addEventListener("visibilitychange", () => {
-  clearTimeout(hidden);
-  if (document.hidden) hidden = setTimeout(() => hub.pause(), HIDDEN_MS);
+  clearTimeout(pauseTimer);
+  if (document.hidden) pauseTimer = setTimeout(() => hub.pause(), PAUSE_AFTER_MS);
   else {
     hub.resume();
-    hub.wake();
+    hub.reconnect();
   }
 });
 
-const place = document.getElementById("panel");
-if (!place) throw new Error("index.html has no #panel");
-createRoot(place).render(
+const root = document.getElementById("panel");
+if (!root) throw new Error("index.html has no element with the id panel");
+createRoot(root).render(
   <StrictMode>
     <LanguageProvider>
-      <QueryClientProvider client={cache}>
+      <QueryClientProvider client={queryClient}>
         <ClientsProvider clients={clients}>
           <LiveProvider hub={hub}>
-            <NotesProvider>
+            <NotificationsProvider>
               <RouterProvider router={router} />
-            </NotesProvider>
+            </NotificationsProvider>
           </LiveProvider>
         </ClientsProvider>
       </QueryClientProvider>

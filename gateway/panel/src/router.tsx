@@ -1,19 +1,21 @@
-// The addresses of the panel. What a screen is filtered by is in its address, so that a link
-// shows another person the same. Every screen is a file of its own that is loaded when it is seen.
+// The routes of the panel. The filters of a screen are in its URL, so a link shows the same jobs.
+// The code of a screen is loaded when the screen is first opened.
+//
+// Screens read their parameters with `getRouteApi`, so that they do not import this file.
 import {
   createRootRoute,
   createRoute,
   createRouter,
   lazyRouteComponent,
 } from "@tanstack/react-router";
-import { Crashed, NotFound } from "./shell/fallbacks";
+import { ErrorScreen, NotFound } from "./shell/fallbacks";
 import { Shell } from "./shell/shell";
 import { parseFilter } from "./ui/filter";
 
 const root = createRootRoute({
   component: Shell,
   notFoundComponent: NotFound,
-  errorComponent: Crashed,
+  errorComponent: ErrorScreen,
 });
 
 const text = (search: Record<string, unknown>, name: string): string | undefined => {
@@ -21,73 +23,64 @@ const text = (search: Record<string, unknown>, name: string): string | undefined
   return typeof value === "string" && value !== "" ? value : undefined;
 };
 
-export const tasksRoute = createRoute({
+const jobs = createRoute({
   getParentRoute: () => root,
   path: "/",
   validateSearch: parseFilter,
-  component: lazyRouteComponent(() => import("./screens/tasks"), "Tasks"),
+  component: lazyRouteComponent(() => import("./screens/jobs"), "JobsScreen"),
 });
 
-export const jobRoute = createRoute({
+const job = createRoute({
   getParentRoute: () => root,
   path: "/jobs/$id",
   component: lazyRouteComponent(() => import("./screens/job"), "JobScreen"),
 });
 
-export const queuesRoute = createRoute({
+const queues = createRoute({
   getParentRoute: () => root,
   path: "/queues",
-  component: lazyRouteComponent(() => import("./screens/queues"), "Queues"),
+  component: lazyRouteComponent(() => import("./screens/queues"), "QueuesScreen"),
 });
 
-export const queueRoute = createRoute({
+const queue = createRoute({
   getParentRoute: () => root,
   path: "/queues/$name",
   component: lazyRouteComponent(() => import("./screens/queue"), "QueueScreen"),
 });
 
-export const searchRoute = createRoute({
+const search = createRoute({
   getParentRoute: () => root,
   path: "/search",
   validateSearch: parseFilter,
-  component: lazyRouteComponent(() => import("./screens/search"), "Search"),
+  component: lazyRouteComponent(() => import("./screens/search"), "SearchScreen"),
 });
 
-export const workersRoute = createRoute({
+const workers = createRoute({
   getParentRoute: () => root,
   path: "/workers",
-  component: lazyRouteComponent(() => import("./screens/workers"), "Workers"),
+  component: lazyRouteComponent(() => import("./screens/workers"), "WorkersScreen"),
 });
 
-export const newRoute = createRoute({
+const newJob = createRoute({
   getParentRoute: () => root,
   path: "/new",
   validateSearch: (search: Record<string, unknown>) => {
     const [kind, queue, from] = [text(search, "kind"), text(search, "queue"), text(search, "from")];
     return { ...(kind && { kind }), ...(queue && { queue }), ...(from && { from }) };
   },
-  component: lazyRouteComponent(() => import("./screens/new-job"), "NewJob"),
+  component: lazyRouteComponent(() => import("./screens/new-job"), "NewJobScreen"),
 });
 
-export const auditRoute = createRoute({
+const audit = createRoute({
   getParentRoute: () => root,
   path: "/audit",
-  component: lazyRouteComponent(() => import("./screens/audit"), "Audit"),
+  component: lazyRouteComponent(() => import("./screens/audit"), "AuditScreen"),
 });
 
-const tree = root.addChildren([
-  tasksRoute,
-  jobRoute,
-  queuesRoute,
-  queueRoute,
-  searchRoute,
-  workersRoute,
-  newRoute,
-  auditRoute,
-]);
+const routeTree = root.addChildren([jobs, job, queues, queue, search, workers, newJob, audit]);
 
 export const router = createRouter({
-  routeTree: tree,
+  routeTree,
   defaultPreload: "intent",
   scrollRestoration: true,
 });

@@ -1,4 +1,4 @@
-// A copy of a job is that job but for its time and its key; what can not be sent is told at its field.
+// Tests of the form for new jobs: copies of jobs, and validation.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { create } from "@bufbuild/protobuf";
@@ -8,7 +8,13 @@ import {
   JobSpecSchema,
   LostPolicy,
 } from "../src/gen/sentinel/jobs/v1/job_pb";
-import { draftOf, emptyDraft, isJson, mistakesInDraft, specOf } from "../src/screens/new-job/draft";
+import {
+  draftErrors,
+  draftFromJob,
+  emptyDraft,
+  isJson,
+  toJobSpec,
+} from "../src/screens/new-job/draft";
 
 const payload = new Uint8Array([0xff, 0xfe, 0]);
 const copied = create(JobSchema, {
@@ -25,10 +31,10 @@ const copied = create(JobSchema, {
   },
 });
 
-test("a copy keeps what the form does not show, and bytes that are no text", () => {
-  const draft = draftOf(copied);
+test("a copy keeps fields that the form does not show, and a binary payload", () => {
+  const draft = draftFromJob(copied);
   assert.equal(isJson(draft), false);
-  const spec = create(JobSpecSchema, specOf({ ...draft, attempts: "6" }));
+  const spec = create(JobSpecSchema, toJobSpec({ ...draft, attempts: "6" }));
   assert.deepEqual(spec.payload, payload);
   assert.equal(spec.contentType, "application/octet-stream");
   assert.equal(spec.onLost, LostPolicy.FAIL);
@@ -37,12 +43,12 @@ test("a copy keeps what the form does not show, and bytes that are no text", () 
     [6, BackoffKind.FIXED, 7n],
   );
   assert.equal(spec.cancelGrace?.seconds, 3n);
-  // The server adds the other one itself, and the key was for the one job.
+  // The server derives the other label again, and a unique key is not copied.
   assert.deepEqual([spec.labels, spec.unique], [{ a: "b" }, undefined]);
 });
 
-test("numbers that can not be sent are told at their fields", () => {
-  const wrong = {
+test("invalid numbers and durations are errors of their fields", () => {
+  const invalid = {
     ...emptyDraft("q", "k"),
     priority: "1.5",
     attempts: "-2",
@@ -50,19 +56,16 @@ test("numbers that can not be sent are told at their fields", () => {
     delay: "999999d",
     timeout: "x",
   };
-  assert.deepEqual([...mistakesInDraft(wrong)].toSorted(), [
+  assert.deepEqual([...draftErrors(invalid)].toSorted(), [
     ["attempts", "integer"],
     ["delay", "range"],
     ["priority", "integer"],
-    ["timeout", "delay"],
+    ["timeout", "duration"],
   ]);
-  assert.equal(
-    mistakesInDraft({ ...emptyDraft("q", "k"), priority: "10" }).get("priority"),
-    "range",
-  );
+  assert.equal(draftErrors({ ...emptyDraft("q", "k"), priority: "10" }).get("priority"), "range");
 });
 
-test("a span is rounded as a whole", () => {
-  const spec = specOf({ ...emptyDraft("q", "k"), when: "delay", delay: "1.9999999999s" });
+test("a duration is rounded before it is split into seconds and nanos", () => {
+  const spec = toJobSpec({ ...emptyDraft("q", "k"), when: "delay", delay: "1.9999999999s" });
   assert.deepEqual(spec.delay, { seconds: 2n, nanos: 0 });
 });

@@ -1,219 +1,223 @@
-// One stream for the tab: the union of what is looked at, resumed where it broke, never asked for
-// more often than it may be, and drawn once a frame.
+// Tests of the LiveHub: one stream for all subscriptions, resume, retry delays, and at most one
+// notification per frame.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { JobState } from "../src/gen/sentinel/jobs/v1/job_pb";
 import { GapReason } from "../src/gen/sentinel/jobs/v1/job_service_pb";
-import { A, B, job, Scene, until } from "./scene";
+import { A, B, HubFixture, job, runPending, until } from "./fixture";
 
 const { RUNNING, SUCCEEDED } = JobState;
 
-/** A scene that shows one running job, live. */
-async function watching(id = A): Promise<Scene> {
-  const scene = new Scene();
-  scene.hub.follow({ ids: [id] });
-  scene.pass(50);
-  const first = await scene.stream(1);
-  first.snapshot([job(id, RUNNING)], "c1");
-  await until(() => scene.hub.line().is === "live");
-  return scene;
+/** Returns a fixture that follows one running job on a live stream. */
+async function followingOneJob(id = A): Promise<HubFixture> {
+  const fixture = new HubFixture();
+  fixture.hub.follow({ ids: [id] });
+  fixture.advance(50);
+  const first = await fixture.stream(1);
+  first.sendSnapshot([job(id, RUNNING)], "c1");
+  await until(() => fixture.hub.connection().status === "live");
+  return fixture;
 }
 
-test("what several parts of a screen follow is one stream, with the summary", async () => {
-  const scene = new Scene();
-  scene.hub.follow({});
-  scene.hub.follow({ ids: [A] });
-  scene.hub.follow({ ids: [B, A], logs: true });
-  scene.pass(50);
-  const { ids, request } = await scene.stream(1);
+test("all subscriptions share one stream, which includes the summary", async () => {
+  const fixture = new HubFixture();
+  fixture.hub.follow({});
+  fixture.hub.follow({ ids: [A] });
+  fixture.hub.follow({ ids: [B, A], logs: true });
+  fixture.advance(50);
+  const { ids, request } = await fixture.stream(1);
   assert.deepEqual(ids.toSorted(), [A, B]);
   assert.ok(request.summary);
   assert.equal(request.includeLogs, true);
-  assert.equal(scene.streams.length, 1);
+  assert.equal(fixture.streams.length, 1);
 });
 
-test("a union that grows is opened anew once, the old stream is given up", async () => {
-  const scene = await watching();
-  scene.hub.follow({ ids: [B] });
-  scene.hub.follow({ ids: [B] });
-  scene.pass(50);
-  const second = await scene.stream(2);
+test("new subscriptions reopen the stream once and abort the old stream", async () => {
+  const fixture = await followingOneJob();
+  fixture.hub.follow({ ids: [B] });
+  fixture.hub.follow({ ids: [B] });
+  fixture.advance(50);
+  const second = await fixture.stream(2);
   assert.deepEqual(second.ids.toSorted(), [A, B]);
-  assert.equal(second.request.cursor, "", "a cursor is of one selection");
-  await until(() => scene.streams[0]!.signal.aborted);
-  scene.pass(1_000);
-  assert.equal(scene.streams.length, 2);
+  assert.equal(second.request.cursor, "", "a cursor is valid only for the same subscriptions");
+  await until(() => fixture.streams[0]!.signal.aborted);
+  fixture.advance(1_000);
+  assert.equal(fixture.streams.length, 2);
 });
 
-test("of more than 100 jobs the newest wish comes first", async () => {
-  const scene = new Scene();
+test("over the limit of 100 jobs the newest subscription takes precedence", async () => {
+  const fixture = new HubFixture();
   const many = Array.from({ length: 100 }, (_, n) => A.slice(0, -3) + String(n).padStart(3, "0"));
-  scene.hub.follow({ ids: many });
-  scene.hub.follow({ ids: [B] });
-  scene.pass(50);
-  const { ids } = await scene.stream(1);
+  fixture.hub.follow({ ids: many });
+  fixture.hub.follow({ ids: [B] });
+  fixture.advance(50);
+  const { ids } = await fixture.stream(1);
   assert.equal(ids.length, 100);
   assert.ok(ids.includes(B));
 });
 
-test("a stream that broke resumes after its last event, with longer and longer pauses", async () => {
-  const scene = await watching();
-  scene.streams[0]!.send({ case: "keepalive", value: {} }, "c2");
-  scene.streams[0]!.fail(new ConnectError("gone", Code.Unavailable));
-  await until(() => scene.hub.line().is === "lost");
-  const opened: number[] = [];
+test("a failed stream resumes from its cursor with increasing retry delays", async () => {
+  const fixture = await followingOneJob();
+  fixture.streams[0]!.send({ case: "keepalive", value: {} }, "c2");
+  fixture.streams[0]!.fail(new ConnectError("gone", Code.Unavailable));
+  await until(() => fixture.hub.connection().status === "lost");
+  const delays: number[] = [];
   for (let count = 2; count <= 8; count += 1) {
-    const before = scene.now;
-    while (scene.streams.length < count) {
-      scene.pass(100);
-      await new Promise((next) => setImmediate(next));
+    const before = fixture.now;
+    while (fixture.streams.length < count) {
+      fixture.advance(100);
+      await runPending();
     }
-    opened.push(scene.now - before);
-    const stream = await scene.stream(count);
+    delays.push(fixture.now - before);
+    const stream = await fixture.stream(count);
     assert.equal(stream.request.cursor, "c2");
     stream.fail(new ConnectError("gone", Code.Unavailable));
-    await new Promise((next) => setImmediate(next));
+    await runPending();
   }
-  assert.ok(opened[0]! >= 500 && opened[0]! <= 700, `first pause ${opened[0]}`);
+  assert.ok(delays[0]! >= 500 && delays[0]! <= 700, `first delay ${delays[0]}`);
   assert.ok(
-    opened.every((pause) => pause <= 10_200),
-    `pauses ${opened.join()}`,
+    delays.every((delay) => delay <= 10_200),
+    `delays ${delays.join()}`,
   );
-  assert.ok(opened.at(-1)! >= 9_000, `last pause ${opened.at(-1)}`);
+  assert.ok(delays.at(-1)! >= 9_000, `last delay ${delays.at(-1)}`);
 });
 
-test("a gap is followed by a snapshot, which is what is shown", async () => {
-  const scene = await watching();
-  scene.streams[0]!.send({ case: "gap", value: { reason: GapReason.TRIMMED } });
-  scene.streams[0]!.snapshot([job(A, RUNNING, 7n, 4n)], "c9");
-  await until(() => scene.hub.job(A)?.version === 7n);
-  assert.equal(scene.hub.job(A)?.progress?.done, 4n);
-  assert.equal(scene.hub.line().is, "live");
+test("the snapshot after a gap replaces the job", async () => {
+  const fixture = await followingOneJob();
+  fixture.streams[0]!.send({ case: "gap", value: { reason: GapReason.TRIMMED } });
+  fixture.streams[0]!.sendSnapshot([job(A, RUNNING, 7n, 4n)], "c9");
+  await until(() => fixture.hub.job(A)?.version === 7n);
+  assert.equal(fixture.hub.job(A)?.progress?.done, 4n);
+  assert.equal(fixture.hub.connection().status, "live");
 });
 
-test("an older version that comes late changes nothing", async () => {
-  const scene = await watching();
-  scene.hub.put(job(A, SUCCEEDED, 5n));
-  scene.streams[0]!.send({ case: "change", value: { job: job(A, RUNNING, 4n) } }, "c2");
-  scene.streams[0]!.snapshot([job(B, RUNNING)], "c3");
-  await until(() => scene.hub.job(B) !== undefined);
-  assert.equal(scene.hub.job(A)?.state, SUCCEEDED);
+test("an older version of a job is ignored", async () => {
+  const fixture = await followingOneJob();
+  fixture.hub.put(job(A, SUCCEEDED, 5n));
+  fixture.streams[0]!.send({ case: "change", value: { job: job(A, RUNNING, 4n) } }, "c2");
+  fixture.streams[0]!.sendSnapshot([job(B, RUNNING)], "c3");
+  await until(() => fixture.hub.job(B) !== undefined);
+  assert.equal(fixture.hub.job(A)?.state, SUCCEEDED);
 });
 
-test("a watch that ends with its jobs goes on with the summary alone, and is not lost", async () => {
-  const scene = await watching();
-  scene.streams[0]!.send({ case: "change", value: { job: job(A, SUCCEEDED, 2n) } }, "c2");
-  scene.streams[0]!.end();
-  await until(() => scene.hub.job(A)?.state === SUCCEEDED);
+test("a watch that ends because its jobs are terminal is replaced by a summary stream", async () => {
+  const fixture = await followingOneJob();
+  fixture.streams[0]!.send({ case: "change", value: { job: job(A, SUCCEEDED, 2n) } }, "c2");
+  fixture.streams[0]!.end();
+  await until(() => fixture.hub.job(A)?.state === SUCCEEDED);
   await until(() => {
-    scene.pass(50);
-    return scene.streams.length === 2;
+    fixture.advance(50);
+    return fixture.streams.length === 2;
   });
-  assert.deepEqual(scene.streams[1]!.ids, []);
-  assert.equal(scene.streams[1]!.request.cursor, "");
-  assert.notEqual(scene.hub.line().is, "lost");
+  assert.deepEqual(fixture.streams[1]!.ids, []);
+  assert.equal(fixture.streams[1]!.request.cursor, "");
+  assert.notEqual(fixture.hub.connection().status, "lost");
 });
 
-test("a server that ends streams at once is not asked again without a pause", async () => {
-  const scene = await watching();
-  scene.streams[0]!.end();
-  await until(() => scene.hub.line().is === "lost");
-  scene.pass(400);
-  await new Promise((next) => setImmediate(next));
-  assert.equal(scene.streams.length, 1);
+test("the hub waits before it reopens a stream that the server closed", async () => {
+  const fixture = await followingOneJob();
+  fixture.streams[0]!.end();
+  await until(() => fixture.hub.connection().status === "lost");
+  fixture.advance(400);
+  await runPending();
+  assert.equal(fixture.streams.length, 1);
 });
 
-test("a job that no server knows does not make the line lost", async () => {
-  const scene = new Scene();
-  scene.hub.follow({ ids: [A] });
-  scene.pass(50);
-  (await scene.stream(1)).fail(new ConnectError("no such job", Code.NotFound));
-  await until(() => scene.hub.isUnknown(A));
-  scene.pass(50);
-  const second = await scene.stream(2);
+test("an unknown job does not count as a lost connection", async () => {
+  const fixture = new HubFixture();
+  fixture.hub.follow({ ids: [A] });
+  fixture.advance(50);
+  (await fixture.stream(1)).fail(new ConnectError("no such job", Code.NotFound));
+  await until(() => fixture.hub.isUnknown(A));
+  fixture.advance(50);
+  const second = await fixture.stream(2);
   assert.deepEqual(second.ids, []);
   second.send({ case: "summary", value: { queues: [{ queue: "q" }] } });
-  await until(() => scene.hub.line().is === "live");
-  assert.equal(scene.hub.summary()?.queues[0]?.queue, "q");
+  await until(() => fixture.hub.connection().status === "live");
+  assert.equal(fixture.hub.summary()?.queues[0]?.queue, "q");
 });
 
-test("what is no id is not asked for", async () => {
-  const scene = new Scene();
-  scene.hub.follow({ ids: ["../etc", A] });
-  scene.pass(50);
-  assert.deepEqual((await scene.stream(1)).ids, [A]);
+test("an invalid id is not requested", async () => {
+  const fixture = new HubFixture();
+  fixture.hub.follow({ ids: ["../etc", A] });
+  fixture.advance(50);
+  assert.deepEqual((await fixture.stream(1)).ids, [A]);
 });
 
-test("a stream that never answers, or falls silent, is lost", async () => {
-  const scene = new Scene();
-  scene.hub.follow({});
-  scene.pass(50);
-  const first = await scene.stream(1);
-  scene.pass(15_000);
-  assert.equal(scene.hub.line().is, "lost");
+test("a stream that never responds, or becomes silent, counts as lost", async () => {
+  const fixture = new HubFixture();
+  fixture.hub.follow({});
+  fixture.advance(50);
+  const first = await fixture.stream(1);
+  fixture.advance(15_000);
+  assert.equal(fixture.hub.connection().status, "lost");
   await until(() => first.signal.aborted);
-  scene.pass(1_000);
-  (await scene.stream(2)).send({ case: "summary", value: {} });
-  await until(() => scene.hub.line().is === "live");
-  scene.pass(15_000);
-  assert.equal(scene.hub.line().is, "lost");
+  fixture.advance(1_000);
+  (await fixture.stream(2)).send({ case: "summary", value: {} });
+  await until(() => fixture.hub.connection().status === "live");
+  fixture.advance(15_000);
+  assert.equal(fixture.hub.connection().status, "lost");
 });
 
-test("a page that nobody sees has no stream until it is seen", async () => {
-  const scene = await watching();
-  scene.hub.pause();
-  scene.hub.follow({ ids: [B] });
-  scene.pass(60_000);
-  await until(() => scene.streams[0]!.signal.aborted);
-  // A call is handed on within a few turns of the loop: none may be on its way.
-  for (let turn = 0; turn < 20; turn += 1) await new Promise((next) => setImmediate(next));
-  assert.equal(scene.streams.length, 1);
-  scene.hub.resume();
-  scene.pass(50);
-  assert.deepEqual((await scene.stream(2)).ids.toSorted(), [A, B]);
+test("a paused hub has no stream until it is resumed", async () => {
+  const fixture = await followingOneJob();
+  fixture.hub.pause();
+  fixture.hub.follow({ ids: [B] });
+  fixture.advance(60_000);
+  await until(() => fixture.streams[0]!.signal.aborted);
+  // A call reaches the server within a few turns of the event loop.
+  for (let turn = 0; turn < 20; turn += 1) await runPending();
+  assert.equal(fixture.streams.length, 1);
+  fixture.hub.resume();
+  fixture.advance(50);
+  assert.deepEqual((await fixture.stream(2)).ids.toSorted(), [A, B]);
 });
 
-test("what changes a thousand times between two frames is drawn once", async () => {
-  const scene = await watching();
-  scene.draw();
-  let drawn = 0;
-  scene.hub.subscribe(() => (drawn += 1));
+test("a thousand changes between two frames are one notification", async () => {
+  const fixture = await followingOneJob();
+  fixture.drawFrame();
+  let notifications = 0;
+  fixture.hub.subscribe(() => {
+    notifications += 1;
+  });
   for (let seq = 1n; seq <= 1_000n; seq += 1n) {
     const value = { id: A, attempt: 1, progress: { seq, done: seq, total: 1_000n } };
-    scene.streams[0]!.send({ case: "progress", value });
+    fixture.streams[0]!.send({ case: "progress", value });
   }
-  await until(() => scene.hub.job(A)?.progress?.done === 1_000n);
-  assert.equal(drawn, 0);
-  scene.draw();
-  scene.draw();
-  assert.equal(drawn, 1);
+  await until(() => fixture.hub.job(A)?.progress?.done === 1_000n);
+  assert.equal(notifications, 0);
+  fixture.drawFrame();
+  fixture.drawFrame();
+  assert.equal(notifications, 1);
 });
 
-test("a job that is followed for long does not keep the others in memory", async () => {
-  const scene = await watching();
+test("old jobs that are not followed are evicted", async () => {
+  const fixture = await followingOneJob();
   const ids = Array.from({ length: 6_000 }, (_, n) => A.slice(0, -6) + String(n).padStart(6, "0"));
-  for (const id of ids) scene.hub.put(job(id, SUCCEEDED));
-  const kept = ids.filter((id) => scene.hub.job(id));
+  for (const id of ids) fixture.hub.put(job(id, SUCCEEDED));
+  const kept = ids.filter((id) => fixture.hub.job(id));
   assert.ok(kept.length <= 5_000, `${kept.length} kept`);
-  assert.ok(scene.hub.job(ids.at(-1)!));
-  assert.ok(scene.hub.job(A), "it is looked at");
+  assert.ok(fixture.hub.job(ids.at(-1)!));
+  assert.ok(fixture.hub.job(A), "a followed job is kept");
 });
 
-test("log lines go to those who listen, and each stream that begins is counted", async () => {
-  const scene = await watching();
-  const heard: string[] = [];
-  scene.hub.onLogs((id, lines) => heard.push(...lines.map(({ text }) => `${id === A} ${text}`)));
-  scene.streams[0]!.send({
+test("log lines reach the listeners, and streams are counted", async () => {
+  const fixture = await followingOneJob();
+  const received: string[] = [];
+  fixture.hub.onLogs((id, lines) =>
+    received.push(...lines.map(({ text }) => `${id === A} ${text}`)),
+  );
+  fixture.streams[0]!.send({
     case: "log",
     value: { id: A, lines: [{ text: "one" }, { text: "two" }] },
   });
-  await until(() => heard.length === 2);
-  assert.deepEqual(heard, ["true one", "true two"]);
-  assert.equal(scene.hub.begun(), 1);
-  scene.streams[0]!.fail(new ConnectError("gone", Code.Unavailable));
-  await until(() => scene.hub.line().is === "lost");
-  scene.pass(600);
-  (await scene.stream(2)).send({ case: "keepalive", value: {} }, "c3");
-  await until(() => scene.hub.begun() === 2);
+  await until(() => received.length === 2);
+  assert.deepEqual(received, ["true one", "true two"]);
+  assert.equal(fixture.hub.streamCount(), 1);
+  fixture.streams[0]!.fail(new ConnectError("gone", Code.Unavailable));
+  await until(() => fixture.hub.connection().status === "lost");
+  fixture.advance(600);
+  (await fixture.stream(2)).send({ case: "keepalive", value: {} }, "c3");
+  await until(() => fixture.hub.streamCount() === 2);
 });

@@ -1,7 +1,13 @@
-// A form from a JSON Schema, and the text that it makes.
+// Tests of forms from a JSON Schema, and of the JSON that they produce.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { exampleOf, fieldsOf, jsonOf, mistakesInFields, valuesIn } from "../src/ui/schema";
+import {
+  examplePayload,
+  fieldErrors,
+  formToJson,
+  formValues,
+  schemaFields,
+} from "../src/ui/schema";
 
 const FLAT = `{
   "type": "object",
@@ -14,7 +20,7 @@ const FLAT = `{
     "note": {"type": "string", "default": "é"}
   }
 }`;
-const fields = fieldsOf(FLAT) ?? [];
+const fields = schemaFields(FLAT) ?? [];
 
 test("a flat object becomes fields", () => {
   assert.deepEqual(
@@ -35,8 +41,8 @@ test("a flat object becomes fields", () => {
   assert.deepEqual(fields[2]?.choices, ["fast", "slow"]);
 });
 
-test("anything else is left to the text", () => {
-  const more = [
+test("other schemas have no form", () => {
+  const unsupported = [
     '{"type":"array"}',
     '{"properties":{"a":{"type":"object"}}}',
     '{"properties":{"a":{"type":["string","integer"]}}}',
@@ -45,22 +51,25 @@ test("anything else is left to the text", () => {
     "not a schema",
     "",
   ];
-  for (const schema of more) assert.equal(fieldsOf(schema), undefined, schema);
+  for (const schema of unsupported) assert.equal(schemaFields(schema), undefined, schema);
 });
 
-test("an example of the schema comes first, then its defaults, digits kept", () => {
-  assert.equal(exampleOf('{"examples":[{"n":9007199254740993}]}'), '{\n  "n": 9007199254740993\n}');
+test("the example payload is the first example, or else the defaults, with their digits", () => {
   assert.equal(
-    exampleOf(FLAT),
+    examplePayload('{"examples":[{"n":9007199254740993}]}'),
+    '{\n  "n": 9007199254740993\n}',
+  );
+  assert.equal(
+    examplePayload(FLAT),
     '{\n  "steps": 12345678901234567890,\n  "rate": 1.10,\n  "loud": false,\n  "note": "é"\n}',
   );
-  assert.equal(exampleOf(""), "{}");
+  assert.equal(examplePayload(""), "{}");
 });
 
-test("a text goes through the form unchanged, with members that are no fields", () => {
+test("a text passes through the form unchanged, including members without a field", () => {
   const text =
     '{"steps": 18446744073709551615, "mode": "slow", "more": {"steps": 1.0}, "rate": 2.50}';
-  const shown = valuesIn(fields, text);
+  const shown = formValues(fields, text);
   assert.deepEqual(shown?.values, {
     steps: "18446744073709551615",
     rate: "2.50",
@@ -69,13 +78,13 @@ test("a text goes through the form unchanged, with members that are no fields", 
     note: "",
   });
   assert.deepEqual([...(shown?.rest ?? [])], [["more", '{"steps": 1.0}']]);
-  const back = jsonOf(fields, shown?.values ?? {}, shown?.rest);
-  assert.match(back, /"steps": 18446744073709551615,/);
-  assert.match(back, /"rate": 2\.50,/);
-  assert.deepEqual(JSON.parse(back), JSON.parse(text));
+  const json = formToJson(fields, shown?.values ?? {}, shown?.rest);
+  assert.match(json, /"steps": 18446744073709551615,/);
+  assert.match(json, /"rate": 2\.50,/);
+  assert.deepEqual(JSON.parse(json), JSON.parse(text));
 });
 
-test("a text that the form would change is not shown in it", () => {
+test("a text that the form would change is not shown in the form", () => {
   for (const text of [
     '{"steps":"5"}',
     '{"note":{"a":1}}',
@@ -85,23 +94,23 @@ test("a text that the form would change is not shown in it", () => {
     "5",
     "{",
   ]) {
-    assert.equal(valuesIn(fields, text), undefined, text);
+    assert.equal(formValues(fields, text), undefined, text);
   }
-  assert.equal(valuesIn(fields, " ")?.rest.size, 0);
+  assert.equal(formValues(fields, " ")?.rest.size, 0);
 });
 
-test("what the schema forbids is named at the field", () => {
-  const wrong = (values: Record<string, string>) =>
-    Object.fromEntries(mistakesInFields(fields, values));
-  assert.deepEqual(wrong({}), { steps: "required", mode: "required" });
-  assert.deepEqual(wrong({ steps: "1.5", mode: "fast", rate: "x" }), {
+test("values that violate the schema are errors of their fields", () => {
+  const errors = (values: Record<string, string>) =>
+    Object.fromEntries(fieldErrors(fields, values));
+  assert.deepEqual(errors({}), { steps: "required", mode: "required" });
+  assert.deepEqual(errors({ steps: "1.5", mode: "fast", rate: "x" }), {
     steps: "integer",
     rate: "number",
   });
-  assert.deepEqual(wrong({ steps: "101", mode: "fast" }), { steps: "range" });
-  assert.deepEqual(wrong({ steps: "0", mode: "fast" }), { steps: "range" });
-  assert.deepEqual(wrong({ steps: " 7 ", mode: "fast", rate: "-1.5e3" }), {});
-  assert.deepEqual(wrong({ steps: "07", mode: "fast", rate: ".5" }), {
+  assert.deepEqual(errors({ steps: "101", mode: "fast" }), { steps: "range" });
+  assert.deepEqual(errors({ steps: "0", mode: "fast" }), { steps: "range" });
+  assert.deepEqual(errors({ steps: " 7 ", mode: "fast", rate: "-1.5e3" }), {});
+  assert.deepEqual(errors({ steps: "07", mode: "fast", rate: ".5" }), {
     steps: "integer",
     rate: "number",
   });

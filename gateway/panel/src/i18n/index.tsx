@@ -1,39 +1,39 @@
-// The language of the page: the browser's, or the one that was chosen here. Numbers and times
-// follow it too.
+// The language of the page: the one that the user chose here, or else the browser's. Numbers and
+// times use its formats.
 import { createContext, type ReactNode, useContext, useEffect, useMemo, useState } from "react";
-import { en, type Words } from "./en";
+import { en, type Texts } from "./en";
 import { fr } from "./fr";
 
 export const LANGUAGES = { en, fr } as const;
 export type LanguageName = keyof typeof LANGUAGES;
 
-const KEPT = "sentinel.language";
+const STORAGE_KEY = "sentinel.language";
 
 interface Language {
   name: LanguageName;
-  words: Words;
+  texts: Texts;
   choose(name: LanguageName): void;
 }
 
-const Context = createContext<Language>({ name: "en", words: en, choose: () => undefined });
+const Context = createContext<Language>({ name: "en", texts: en, choose: () => undefined });
 
-function firstLanguage(): LanguageName {
-  const kept = localStorage.getItem(KEPT);
-  if (kept === "en" || kept === "fr") return kept;
+function initialLanguage(): LanguageName {
+  const stored = localStorage.getItem(STORAGE_KEY);
+  if (stored === "en" || stored === "fr") return stored;
   return navigator.language.toLowerCase().startsWith("fr") ? "fr" : "en";
 }
 
 export function LanguageProvider({ children }: { children: ReactNode }) {
-  const [name, setName] = useState(firstLanguage);
+  const [name, setName] = useState(initialLanguage);
   useEffect(() => {
     document.documentElement.lang = name;
   }, [name]);
   const language = useMemo<Language>(
     () => ({
       name,
-      words: LANGUAGES[name],
+      texts: LANGUAGES[name],
       choose(next) {
-        localStorage.setItem(KEPT, next);
+        localStorage.setItem(STORAGE_KEY, next);
         setName(next);
       },
     }),
@@ -43,4 +43,4 @@ export function LanguageProvider({ children }: { children: ReactNode }) {
 }
 
 export const useLanguage = (): Language => useContext(Context);
-export const useWords = (): Words => useContext(Context).words;
+export const useTexts = (): Texts => useContext(Context).texts;

@@ -1,22 +1,22 @@
-// The hub for components. Each hook says what it needs and is drawn again when that changes.
+// React hooks over the LiveHub. Each hook subscribes to the data that it returns.
 import { createContext, type ReactNode, useContext, useEffect, useSyncExternalStore } from "react";
 import type { Job, LogLine } from "../gen/sentinel/jobs/v1/job_pb";
 import type { WatchSummary } from "../gen/sentinel/jobs/v1/job_service_pb";
-import type { Line, LiveHub } from "./hub";
+import type { ConnectionState, LiveHub } from "./hub";
 
-const Hub = createContext<LiveHub | undefined>(undefined);
+const Context = createContext<LiveHub | undefined>(undefined);
 
 export function LiveProvider({ hub, children }: { hub: LiveHub; children: ReactNode }) {
-  return <Hub.Provider value={hub}>{children}</Hub.Provider>;
+  return <Context.Provider value={hub}>{children}</Context.Provider>;
 }
 
 export function useHub(): LiveHub {
-  const hub = useContext(Hub);
-  if (!hub) throw new Error("there is no LiveProvider around this component");
+  const hub = useContext(Context);
+  if (!hub) throw new Error("useHub requires a LiveProvider");
   return hub;
 }
 
-/** The job as it is now; undefined until it is known. */
+/** Follows a job and returns its latest version, or undefined before it is known. */
 export function useJob(id: string, options: { logs?: boolean } = {}): Job | undefined {
   const hub = useHub();
   const logs = options.logs ?? false;
@@ -24,40 +24,39 @@ export function useJob(id: string, options: { logs?: boolean } = {}): Job | unde
   return useSyncExternalStore(hub.subscribe, () => hub.job(id));
 }
 
-/** Follows many jobs; each row reads its own with `useKnownJob`. */
-export function useFollow(ids: readonly string[]): void {
+/** Follows many jobs. Each row reads its own job with `useCachedJob`. */
+export function useFollowJobs(ids: readonly string[]): void {
   const hub = useHub();
   const key = ids.join(" ");
   useEffect(() => hub.follow({ ids: key === "" ? [] : key.split(" ") }), [hub, key]);
 }
 
-/** A job that somebody else follows. */
-export function useKnownJob(id: string): Job | undefined {
+/** Returns the latest known version of a job without following it. */
+export function useCachedJob(id: string): Job | undefined {
   const hub = useHub();
   return useSyncExternalStore(hub.subscribe, () => hub.job(id));
 }
 
-/** Figures of all queues, once a second. */
+/** Returns the statistics of all queues, which the server sends once per second. */
 export function useSummary(): WatchSummary | undefined {
   const hub = useHub();
   useEffect(() => hub.follow({}), [hub]);
   return useSyncExternalStore(hub.subscribe, hub.summary);
 }
 
-/** How the stream is. */
-export function useLine(): Line {
+export function useConnection(): ConnectionState {
   const hub = useHub();
-  return useSyncExternalStore(hub.subscribe, hub.line);
+  return useSyncExternalStore(hub.subscribe, hub.connection);
 }
 
-/** Another number whenever a stream has begun: what came before it may have been missed. */
-export function useBegun(): number {
+/** Returns the number of streams so far. A new stream may have missed earlier log lines. */
+export function useStreamCount(): number {
   const hub = useHub();
-  return useSyncExternalStore(hub.subscribe, hub.begun);
+  return useSyncExternalStore(hub.subscribe, hub.streamCount);
 }
 
-/** Lines of a job as they come; those from before, ReadLogs has. */
-export function useJobLogs(id: string, take: (lines: readonly LogLine[]) => void): void {
+/** Calls `onLines` with new log lines of a job. Earlier lines are available through ReadLogs. */
+export function useJobLogs(id: string, onLines: (lines: readonly LogLine[]) => void): void {
   const hub = useHub();
-  useEffect(() => hub.onLogs((of, lines) => of === id && take(lines)), [hub, id, take]);
+  useEffect(() => hub.onLogs((jobId, lines) => jobId === id && onLines(lines)), [hub, id, onLines]);
 }

@@ -1,6 +1,6 @@
-// One Watch stream for the whole tab. Whatever is on the screen says what it wants to see; the hub
-// keeps a single stream for all of it, resumes it where it broke, and tells the screen at most
-// once a frame.
+// One Watch stream for the whole tab. Components subscribe to jobs; the hub keeps a single stream
+// for all subscriptions, resumes it after a failure, and notifies components at most once per
+// frame.
 import { create } from "@bufbuild/protobuf";
 import { Code, ConnectError } from "@connectrpc/connect";
 import type { Job, LogLine } from "../gen/sentinel/jobs/v1/job_pb";
@@ -10,50 +10,51 @@ import {
   type WatchResponse,
   type WatchSummary,
 } from "../gen/sentinel/jobs/v1/job_service_pb";
-import { isFinal } from "../ui/states";
-import { Interests, type Wish } from "./interests";
+import { isTerminal } from "../ui/states";
+import { type Subscription, Subscriptions } from "./subscriptions";
 
-/** How the stream is; `lost` holds since when and why. */
-export type Line =
-  | { is: "connecting" }
-  | { is: "live" }
-  | { is: "lost"; since: number; error: ConnectError }
-  | { is: "closed" };
+/** The state of the stream. `since` is the time in ms at which the connection was lost. */
+export type ConnectionState =
+  | { status: "connecting" }
+  | { status: "live" }
+  | { status: "lost"; since: number; error: ConnectError }
+  | { status: "closed" };
 
 export type Watch = (
   request: WatchRequest,
   options: { signal: AbortSignal },
 ) => AsyncIterable<WatchResponse>;
 
-/** No server has, or shows this key, any of the jobs; the line itself is well. */
-const OF_THE_JOBS: ReadonlySet<Code> = new Set([Code.NotFound, Code.PermissionDenied]);
+/** Errors of a watch by ids that concern the jobs and not the connection. */
+const JOB_ERRORS: ReadonlySet<Code> = new Set([Code.NotFound, Code.PermissionDenied]);
 
-/** What the hub needs of its surroundings; tests turn these themselves. */
-export interface Surroundings {
+/** Time, randomness and animation frames. Tests replace them. */
+export interface Environment {
+  /** Runs a function later. Returns a function that cancels it. */
   after(ms: number, run: () => void): () => void;
-  frame(run: () => void): void;
+  onNextFrame(run: () => void): void;
   random(): number;
   now(): number;
 }
 
-export const browser: Surroundings = {
+export const browser: Environment = {
   after(ms, run) {
     const timer = setTimeout(run, ms);
     return () => clearTimeout(timer);
   },
-  frame: (run) => void requestAnimationFrame(run),
+  onNextFrame: (run) => void requestAnimationFrame(run),
   random: Math.random,
   now: Date.now,
 };
 
-/** A screen that changes asks for several things in a row: they become one stream. */
-const GATHER_MS = 40;
-const FIRST_PAUSE_MS = 500;
-const LONGEST_PAUSE_MS = 10_000;
-/** Jobs that nobody looks at any more are kept up to this number. */
+/** How long subscription changes are collected before the stream is reopened. */
+const DEBOUNCE_MS = 40;
+const RETRY_MIN_MS = 500;
+const RETRY_MAX_MS = 10_000;
+/** The number of jobs to keep, including those that no component follows any more. */
 const JOBS_MAX = 5_000;
-/** A summary comes every second; a line that says nothing for so long is lost. */
-const SILENCE_MS = 15_000;
+/** The server sends a summary every second. A stream silent for this long counts as lost. */
+const SILENCE_MAX_MS = 15_000;
 
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 
@@ -61,30 +62,31 @@ type LogListener = (id: string, lines: readonly LogLine[]) => void;
 
 export class LiveHub {
   #watch: Watch;
-  #around: Surroundings;
-  #interests = new Interests();
+  #environment: Environment;
+  #subscriptions = new Subscriptions();
   #jobs = new Map<string, Job>();
   #unknown = new Set<string>();
   #summary: WatchSummary | undefined;
-  #line: Line = { is: "closed" };
+  #connection: ConnectionState = { status: "closed" };
   #listeners = new Set<() => void>();
   #logListeners = new Set<LogListener>();
-  #isTold = true;
+  #isNotifyScheduled = false;
   #isPaused = false;
   #stream: AbortController | undefined;
-  #selection = "";
+  /** The key of the subscriptions that the open stream covers. */
+  #streamKey = "";
   #cursor = "";
   #failures = 0;
-  #begun = 0;
-  #cancelTimer: (() => void) | undefined;
-  #cancelSilence: (() => void) | undefined;
+  #streamCount = 0;
+  #cancelOpenTimer: (() => void) | undefined;
+  #cancelSilenceTimer: (() => void) | undefined;
 
-  constructor(watch: Watch, around: Surroundings = browser) {
+  constructor(watch: Watch, environment: Environment = browser) {
     this.#watch = watch;
-    this.#around = around;
+    this.#environment = environment;
   }
 
-  /** Called when something changed, once a frame at most. */
+  /** Calls the listener after changes, at most once per frame. */
   subscribe = (listener: () => void): (() => void) => {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
@@ -96,40 +98,42 @@ export class LiveHub {
   }
 
   job = (id: string): Job | undefined => this.#jobs.get(id);
+  /** Returns whether the server does not know the job, or does not show it to this API key. */
   isUnknown = (id: string): boolean => this.#unknown.has(id);
   summary = (): WatchSummary | undefined => this.#summary;
-  line = (): Line => this.#line;
-  /** How many streams have begun: what is not kept for a resume, log lines above all, may have been
-   * missed before each of them. */
-  begun = (): number => this.#begun;
+  connection = (): ConnectionState => this.#connection;
+  /** Returns the number of streams so far. A resumed stream repeats no log lines, so lines may be
+   * missing whenever the number changes. */
+  streamCount = (): number => this.#streamCount;
 
-  /** Follows until the answer is called. */
-  follow(wish: Wish): () => void {
-    const drop = this.#interests.add(wish);
-    this.#changed();
+  /** Follows jobs until the returned function is called. */
+  follow(subscription: Subscription): () => void {
+    const remove = this.#subscriptions.add(subscription);
+    this.#subscriptionsChanged();
     return () => {
-      drop();
-      this.#changed();
+      remove();
+      this.#subscriptionsChanged();
     };
   }
 
-  /** A job that an answer brought: it may be newer than what the stream has shown. */
+  /** Adds a job from the response of another call, unless a newer version is known. */
   put(job: Job): void {
     const known = this.#jobs.get(job.id);
     if (known && !isNewer(job, known)) return;
-    const wasFinal = known !== undefined && isFinal(known.state);
-    this.#remember(job);
-    // One that runs once more is followed again.
-    if (wasFinal && !isFinal(job.state)) this.#changed();
-    this.#tell();
+    const wasTerminal = known !== undefined && isTerminal(known.state);
+    this.#store(job);
+    // The stream does not include terminal jobs, so a retried job must be added to it.
+    if (wasTerminal && !isTerminal(job.state)) this.#subscriptionsChanged();
+    this.#notify();
   }
 
-  /** Tries again at once, as when the network is back or the page is looked at again. */
-  wake(): void {
-    if (this.#line.is === "lost") this.#open();
+  /** Reconnects now instead of after the retry delay. */
+  reconnect(): void {
+    if (this.#connection.status === "lost") this.#open();
   }
 
-  /** Ends the stream until `resume`: a page that nobody sees takes none of the few connections. */
+  /** Closes the stream until `resume`. Hidden tabs do this, because the browser limits the number
+   * of connections. */
   pause(): void {
     this.#isPaused = true;
     this.#close();
@@ -137,59 +141,62 @@ export class LiveHub {
 
   resume(): void {
     this.#isPaused = false;
-    if (this.#line.is === "closed") this.#changed();
+    if (this.#connection.status === "closed") this.#subscriptionsChanged();
   }
 
   #close(): void {
-    this.#cancelTimer?.();
-    this.#stop();
-    this.#set({ is: "closed" });
+    this.#cancelOpenTimer?.();
+    this.#abortStream();
+    this.#setConnection({ status: "closed" });
   }
 
-  #changed(): void {
+  #subscriptionsChanged(): void {
     if (this.#isPaused) return;
-    if (this.#interests.isEmpty()) return this.#close();
-    if (this.#line.is === "lost") return;
-    this.#schedule(GATHER_MS, () => {
-      if (this.#selectionNow() !== this.#selection || !this.#stream) this.#open();
+    if (this.#subscriptions.isEmpty()) {
+      this.#close();
+      return;
+    }
+    if (this.#connection.status === "lost") return;
+    this.#scheduleOpen(DEBOUNCE_MS, () => {
+      if (this.#currentKey() !== this.#streamKey || !this.#stream) this.#open();
     });
   }
 
-  #schedule(ms: number, run: () => void): void {
-    this.#cancelTimer?.();
-    this.#cancelTimer = this.#around.after(ms, run);
+  #scheduleOpen(ms: number, run: () => void): void {
+    this.#cancelOpenTimer?.();
+    this.#cancelOpenTimer = this.#environment.after(ms, run);
   }
 
-  #selectionNow(): string {
-    return this.#interests.selection((id) => this.#isOpen(id));
+  #currentKey(): string {
+    return this.#subscriptions.key((id) => this.#isWatchable(id));
   }
 
-  /** A watch by ids ends with its jobs, so those that have ended are not asked for; nor is what is
-   * no id, since one of them refuses the watch of all. */
-  #isOpen(id: string): boolean {
+  /** Excludes terminal jobs, because a watch by ids ends when all its jobs are terminal. Excludes
+   * invalid and unknown ids, because one of them fails the whole watch. */
+  #isWatchable(id: string): boolean {
     const job = this.#jobs.get(id);
-    return UUID.test(id) && !this.#unknown.has(id) && (job === undefined || !isFinal(job.state));
+    return UUID.test(id) && !this.#unknown.has(id) && (job === undefined || !isTerminal(job.state));
   }
 
-  #stop(): void {
+  #abortStream(): void {
     this.#stream?.abort();
     this.#stream = undefined;
-    this.#selection = "";
-    this.#cancelSilence?.();
+    this.#streamKey = "";
+    this.#cancelSilenceTimer?.();
   }
 
   #open(): void {
-    this.#cancelTimer?.();
-    const selection = this.#selectionNow();
-    if (selection !== this.#selection) this.#cursor = "";
+    this.#cancelOpenTimer?.();
+    const key = this.#currentKey();
+    if (key !== this.#streamKey) this.#cursor = "";
     this.#stream?.abort();
     const stream = new AbortController();
     this.#stream = stream;
-    this.#selection = selection;
-    if (this.#line.is !== "lost") this.#set({ is: "connecting" });
-    // A line that never answers is as lost as one that stops answering.
-    this.#listen();
-    const init = this.#interests.request((id) => this.#isOpen(id), this.#cursor);
+    this.#streamKey = key;
+    if (this.#connection.status !== "lost") this.#setConnection({ status: "connecting" });
+    // Also covers a server that accepts the connection but never responds.
+    this.#restartSilenceTimer();
+    const init = this.#subscriptions.request((id) => this.#isWatchable(id), this.#cursor);
     void this.#read(stream, create(WatchRequestSchema, init));
   }
 
@@ -197,72 +204,79 @@ export class LiveHub {
     const ids = request.selector.case === "jobs" ? request.selector.value.ids : [];
     let isFirst = true;
     try {
-      for await (const frame of this.#watch(request, { signal: stream.signal })) {
+      for await (const response of this.#watch(request, { signal: stream.signal })) {
         if (this.#stream !== stream) return;
-        if (isFirst) this.#begun += 1;
+        if (isFirst) this.#streamCount += 1;
         isFirst = false;
         this.#failures = 0;
-        if (this.#line.is !== "live") this.#set({ is: "live" });
-        this.#listen();
-        this.#take(frame);
+        if (this.#connection.status !== "live") this.#setConnection({ status: "live" });
+        this.#restartSilenceTimer();
+        this.#handle(response);
       }
       if (this.#stream !== stream) return;
-      // A watch ends with its jobs, and by nothing else but a server that goes.
-      if (ids.length > 0 && !ids.some((id) => this.#isOpen(id))) return this.#over();
-      // Or with one that was deleted while the line was lost: a snapshot will tell.
+      if (ids.length > 0 && !ids.some((id) => this.#isWatchable(id))) {
+        // All jobs of the watch are terminal.
+        this.#openNext();
+        return;
+      }
+      // The server stopped, or a job was deleted while the connection was lost. A cursor would
+      // hide the deletion; a snapshot reports it.
       this.#cursor = "";
-      this.#lost(new ConnectError("the server ended the stream", Code.Unavailable));
-    } catch (error) {
+      this.#connectionLost(new ConnectError("the server closed the stream", Code.Unavailable));
+    } catch (thrown) {
       if (this.#stream !== stream) return;
-      const problem = ConnectError.from(error);
-      if (ids.length > 0 && OF_THE_JOBS.has(problem.code)) {
+      const error = ConnectError.from(thrown);
+      if (ids.length > 0 && JOB_ERRORS.has(error.code)) {
         for (const id of ids) this.#unknown.add(id);
-        this.#over();
-      } else this.#lost(problem);
+        this.#openNext();
+      } else this.#connectionLost(error);
     }
   }
 
-  /** What is left to see needs another stream. */
-  #over(): void {
-    this.#stop();
+  /** Opens a stream for the remaining subscriptions. */
+  #openNext(): void {
+    this.#abortStream();
     this.#cursor = "";
-    this.#schedule(GATHER_MS, () => this.#open());
+    this.#scheduleOpen(DEBOUNCE_MS, () => this.#open());
   }
 
-  #listen(): void {
-    this.#cancelSilence?.();
-    this.#cancelSilence = this.#around.after(SILENCE_MS, () => {
+  #restartSilenceTimer(): void {
+    this.#cancelSilenceTimer?.();
+    this.#cancelSilenceTimer = this.#environment.after(SILENCE_MAX_MS, () => {
       this.#stream?.abort();
-      this.#lost(new ConnectError("the server fell silent", Code.Unavailable));
+      const message = `the server sent nothing for ${SILENCE_MAX_MS / 1000} s`;
+      this.#connectionLost(new ConnectError(message, Code.Unavailable));
     });
   }
 
-  #lost(error: ConnectError): void {
+  #connectionLost(error: ConnectError): void {
     this.#stream = undefined;
-    this.#cancelSilence?.();
-    // A cursor that was refused would be refused for ever.
+    this.#cancelSilenceTimer?.();
+    // The server would refuse an invalid cursor again.
     if (error.code === Code.InvalidArgument) this.#cursor = "";
-    const since = this.#line.is === "lost" ? this.#line.since : this.#around.now();
-    this.#set({ is: "lost", since, error });
-    const pause = Math.min(FIRST_PAUSE_MS * 2 ** this.#failures, LONGEST_PAUSE_MS);
+    const since =
+      this.#connection.status === "lost" ? this.#connection.since : this.#environment.now();
+    this.#setConnection({ status: "lost", since, error });
+    const delay = Math.min(RETRY_MIN_MS * 2 ** this.#failures, RETRY_MAX_MS);
     this.#failures += 1;
-    this.#schedule(pause * (0.5 + this.#around.random() / 2), () => this.#open());
+    const jitter = 0.5 + this.#environment.random() / 2;
+    this.#scheduleOpen(delay * jitter, () => this.#open());
   }
 
-  #take({ event, cursor }: WatchResponse): void {
+  #handle({ event, cursor }: WatchResponse): void {
     if (cursor !== "") this.#cursor = cursor;
     switch (event.case) {
       case "snapshot":
-        for (const job of event.value.jobs) this.#newer(job);
+        for (const job of event.value.jobs) this.#storeIfNewer(job);
         for (const id of event.value.unknownIds) this.#unknown.add(id);
         break;
       case "change":
-        if (event.value.job) this.#newer(event.value.job);
+        if (event.value.job) this.#storeIfNewer(event.value.job);
         break;
       case "progress": {
         const { id, attempt, progress } = event.value;
         const job = this.#jobs.get(id);
-        if (job && progress && job.attempt === attempt && !isFinal(job.state)) {
+        if (job && progress && job.attempt === attempt && !isTerminal(job.state)) {
           this.#jobs.set(id, { ...job, progress });
         }
         break;
@@ -273,55 +287,58 @@ export class LiveHub {
       case "summary":
         this.#summary = event.value;
         break;
-      // A snapshot follows a gap, and a keepalive is heard already.
+      // A snapshot follows a gap, and a keepalive only restarts the silence timer.
       default:
         return;
     }
-    this.#tell();
+    this.#notify();
   }
 
-  #newer(job: Job): void {
+  #storeIfNewer(job: Job): void {
     const known = this.#jobs.get(job.id);
-    if (known === undefined || isNewer(job, known)) this.#remember(job);
+    if (known === undefined || isNewer(job, known)) this.#store(job);
   }
 
-  #remember(job: Job): void {
+  #store(job: Job): void {
     const known = this.#jobs.get(job.id);
+    // Deleting first moves the job to the end of the insertion order, which eviction uses.
     this.#jobs.delete(job.id);
     this.#jobs.set(job.id, known ? withProgress(job, known) : job);
     this.#unknown.delete(job.id);
-    if (this.#jobs.size > JOBS_MAX) this.#forget();
+    if (this.#jobs.size > JOBS_MAX) this.#evict();
   }
 
-  /** The older half of those that nobody follows. */
-  #forget(): void {
+  /** Removes the oldest jobs that no component follows. */
+  #evict(): void {
     for (const id of [...this.#jobs.keys()].slice(0, JOBS_MAX / 2)) {
-      if (!this.#interests.has(id)) this.#jobs.delete(id);
+      if (!this.#subscriptions.has(id)) this.#jobs.delete(id);
     }
   }
 
-  #set(line: Line): void {
-    this.#line = line;
-    this.#tell();
+  #setConnection(connection: ConnectionState): void {
+    this.#connection = connection;
+    this.#notify();
   }
 
-  #tell(): void {
-    if (!this.#isTold) return;
-    this.#isTold = false;
-    this.#around.frame(() => {
-      this.#isTold = true;
+  #notify(): void {
+    if (this.#isNotifyScheduled) return;
+    this.#isNotifyScheduled = true;
+    this.#environment.onNextFrame(() => {
+      this.#isNotifyScheduled = false;
       for (const listener of this.#listeners) listener();
     });
   }
 }
 
-/** A change says nothing of how far the attempt has come: that stays until more is heard. */
+/** Keeps the known progress of the same attempt, because a change does not include progress. */
 function withProgress(job: Job, known: Job): Job {
-  const isSame = job.run === known.run && job.attempt === known.attempt;
-  return isSame && !job.progress && known.progress ? { ...job, progress: known.progress } : job;
+  const isSameAttempt = job.run === known.run && job.attempt === known.attempt;
+  return isSameAttempt && !job.progress && known.progress
+    ? { ...job, progress: known.progress }
+    : job;
 }
 
-/** By version, and within one by how far the handler has come. */
+/** Compares by version, and within a version by progress. */
 function isNewer(job: Job, known: Job): boolean {
   if (job.version !== known.version) return job.version > known.version;
   return (job.progress?.seq ?? 0n) >= (known.progress?.seq ?? 0n);

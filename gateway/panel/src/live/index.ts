@@ -1,4 +1,4 @@
-// For other pages: live jobs over one stream.
-export { overHttp } from "../rpc/clients";
-export { LiveProvider, useJob, useJobLogs, useLine, useSummary } from "./hooks";
-export { type Line, LiveHub } from "./hub";
+// Exports for use in other pages: live jobs over one Watch stream.
+export { createHttpClients } from "../rpc/clients";
+export { LiveProvider, useConnection, useJob, useJobLogs, useSummary } from "./hooks";
+export { type ConnectionState, LiveHub } from "./hub";

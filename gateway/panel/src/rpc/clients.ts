@@ -1,5 +1,5 @@
-// The services, over gRPC-Web to the origin that served the page. The key is in a cookie that
-// no script can read, so nothing here knows it.
+// gRPC-Web clients of the services, for the origin that served the page. The API key is in a
+// cookie that scripts cannot read.
 import { type Client, createClient, type Transport } from "@connectrpc/connect";
 import { createGrpcWebTransport } from "@connectrpc/connect-web";
 import { AuditService } from "../gen/sentinel/admin/v1/audit_service_pb";
@@ -18,7 +18,7 @@ export interface Clients {
   keys: Client<typeof KeyService>;
 }
 
-export function overTransport(transport: Transport): Clients {
+export function createClients(transport: Transport): Clients {
   return {
     jobs: createClient(JobService, transport),
     kinds: createClient(KindService, transport),
@@ -29,6 +29,6 @@ export function overTransport(transport: Transport): Clients {
   };
 }
 
-export function overHttp(baseUrl: string): Clients {
-  return overTransport(createGrpcWebTransport({ baseUrl, useBinaryFormat: true }));
+export function createHttpClients(baseUrl: string): Clients {
+  return createClients(createGrpcWebTransport({ baseUrl, useBinaryFormat: true }));
 }

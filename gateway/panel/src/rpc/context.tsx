@@ -1,4 +1,4 @@
-// The clients for components.
+// Provides the clients to components.
 import { createContext, type ReactNode, useContext } from "react";
 import type { Clients } from "./clients";
 
@@ -10,6 +10,6 @@ export function ClientsProvider({ clients, children }: { clients: Clients; child
 
 export function useClients(): Clients {
   const clients = useContext(Context);
-  if (!clients) throw new Error("there is no ClientsProvider around this component");
+  if (!clients) throw new Error("useClients requires a ClientsProvider");
   return clients;
 }

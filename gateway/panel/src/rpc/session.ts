@@ -1,4 +1,4 @@
-// Sign-in at the gateway: the key becomes a cookie there.
+// Signs in to and out of the gateway, which stores the API key in a cookie.
 
 export class SignInError extends Error {
   constructor(
@@ -9,15 +9,15 @@ export class SignInError extends Error {
   }
 }
 
-async function ask(method: "POST" | "DELETE", body?: { key: string }): Promise<void> {
+async function request(method: "POST" | "DELETE", body?: { key: string }): Promise<void> {
   const init: RequestInit = body
     ? { method, headers: { "content-type": "application/json" }, body: JSON.stringify(body) }
     : { method };
-  const answer = await fetch("/session", init);
-  if (answer.ok) return;
-  const text: unknown = await answer.json().catch(() => undefined);
-  const { reason, message } = errorIn(text);
-  throw new SignInError(reason, message || `HTTP ${answer.status}`);
+  const response = await fetch("/session", init);
+  if (response.ok) return;
+  const json: unknown = await response.json().catch(() => undefined);
+  const { reason, message } = errorIn(json);
+  throw new SignInError(reason, message || `HTTP ${response.status}`);
 }
 
 function errorIn(body: unknown): { reason: string; message: string } {
@@ -31,5 +31,5 @@ function errorIn(body: unknown): { reason: string; message: string } {
   return { reason: text("reason"), message: text("message") };
 }
 
-export const signIn = (key: string): Promise<void> => ask("POST", { key });
-export const signOut = (): Promise<void> => ask("DELETE");
+export const signIn = (key: string): Promise<void> => request("POST", { key });
+export const signOut = (): Promise<void> => request("DELETE");

@@ -1,37 +1,37 @@
-// Who did what, newest first.
+// The audit screen: the audit entries, newest first.
 import { useInfiniteQuery } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
 import { useEffect } from "react";
 import type { AuditEntry } from "../gen/sentinel/admin/v1/audit_service_pb";
-import { useWords } from "../i18n/index";
+import { useTexts } from "../i18n/index";
 import { useClients } from "../rpc/context";
-import { Empty, Failure, Loading } from "../ui/feedback";
-import { Moment } from "../ui/time";
+import { Empty, ErrorMessage, Loading } from "../ui/feedback";
+import { DateTime } from "../ui/time";
 
-const PAGE = 100;
+const PAGE_SIZE = 100;
 
-export function Audit() {
-  const words = useWords();
+export function AuditScreen() {
+  const texts = useTexts();
   const { audit } = useClients();
   const pages = useInfiniteQuery({
     queryKey: ["audit"],
     queryFn: ({ pageParam, signal }) =>
-      audit.listAuditEntries({ pageSize: PAGE, pageToken: pageParam }, { signal }),
+      audit.listAuditEntries({ pageSize: PAGE_SIZE, pageToken: pageParam }, { signal }),
     initialPageParam: "",
     getNextPageParam: ({ nextPageToken }) => (nextPageToken === "" ? undefined : nextPageToken),
   });
   useEffect(() => {
-    document.title = `${words.audit.title} · ${words.appName}`;
-  }, [words]);
+    document.title = `${texts.audit.title} · ${texts.appName}`;
+  }, [texts]);
   const entries = pages.data?.pages.flatMap((page) => page.entries) ?? [];
   return (
     <>
       <div className="head">
-        <h1>{words.audit.title}</h1>
+        <h1>{texts.audit.title}</h1>
       </div>
       {pages.isPending && <Loading />}
-      {pages.isError && <Failure error={pages.error} again={() => void pages.refetch()} />}
-      {pages.data && entries.length === 0 && <Empty title={words.audit.empty} />}
+      {pages.isError && <ErrorMessage error={pages.error} onRetry={() => void pages.refetch()} />}
+      {pages.data && entries.length === 0 && <Empty title={texts.audit.empty} />}
       {entries.length > 0 && <Entries entries={entries} />}
       {pages.hasNextPage && (
         <p className="after">
@@ -40,7 +40,7 @@ export function Audit() {
             disabled={pages.isFetchingNextPage}
             onClick={() => void pages.fetchNextPage()}
           >
-            {words.actions.loadMore}
+            {texts.actions.loadMore}
           </button>
         </p>
       )}
@@ -49,7 +49,7 @@ export function Audit() {
 }
 
 function Entries({ entries }: { entries: readonly AuditEntry[] }) {
-  const { audit } = useWords();
+  const { audit } = useTexts();
   return (
     <div className="scroll">
       <table className="cards" aria-label={audit.title}>
@@ -68,7 +68,7 @@ function Entries({ entries }: { entries: readonly AuditEntry[] }) {
           {entries.map((entry) => (
             <tr key={entry.id}>
               <td data-label={audit.time} className="nowrap">
-                <Moment of={entry.at} />
+                <DateTime value={entry.at} />
               </td>
               <td data-label={audit.actor}>{entry.actor}</td>
               <td data-label={audit.action} title={entry.action}>
@@ -92,7 +92,7 @@ function Entries({ entries }: { entries: readonly AuditEntry[] }) {
   );
 }
 
-/** A link where there is a screen for it. */
+/** Shows the target of an action, as a link when it has a screen. */
 function Target({ entry: { action, target } }: { entry: AuditEntry }) {
   if (target === "") return null;
   if (action.includes("JobService/") && /^[\da-f-]{36}$/.test(target)) {

@@ -1,64 +1,66 @@
-// One job: what it is, where it stands and why, what it was given and what came of it.
+// The screen of one job: its state, details, payload, result, attempts, log and output.
 import { Code, ConnectError } from "@connectrpc/connect";
 import { useQuery } from "@tanstack/react-query";
+import { getRouteApi } from "@tanstack/react-router";
 import { useEffect, useMemo } from "react";
 import type { Job } from "../gen/sentinel/jobs/v1/job_pb";
 import { JobView } from "../gen/sentinel/jobs/v1/job_pb";
-import { useWords } from "../i18n/index";
+import { useTexts } from "../i18n/index";
 import { useHub, useJob } from "../live/hooks";
-import { jobRoute } from "../router";
 import { useClients } from "../rpc/context";
 import { Bytes } from "../ui/bytes";
-import { Empty, Failure, Loading } from "../ui/feedback";
-import { JobProgress, StateMark } from "../ui/marks";
-import { useCalm } from "../ui/phase";
-import { nameOf } from "../ui/states";
+import { Empty, ErrorMessage, Loading } from "../ui/feedback";
+import { JobProgress, StateBadge } from "../ui/job-status";
+import { stateName } from "../ui/states";
+import { useThrottled } from "../ui/throttle";
 import { JobActions } from "./job/actions";
 import { Attempts } from "./job/attempts";
 import { Dependencies } from "./job/dependencies";
-import { Facts } from "./job/facts";
+import { Details } from "./job/details";
 import { Log } from "./job/log";
 import { Output } from "./job/output";
-import { Why } from "./job/why";
+import { StatusReasons } from "./job/status-reasons";
 
-/** A handler may store a checkpoint many times a second. */
-const CALM_MS = 2_000;
+/** A handler may store checkpoints many times per second, and each is a new version. */
+const FETCH_INTERVAL_MS = 2_000;
+
+const route = getRouteApi("/jobs/$id");
 
 export function JobScreen() {
-  const { id } = jobRoute.useParams();
-  // Another job is another screen: nothing of the one before is shown under its name.
+  const { id } = route.useParams();
+  // The key resets all state when the user opens another job.
   return <OneJob key={id} id={id} />;
 }
 
 function OneJob({ id }: { id: string }) {
-  const words = useWords();
+  const texts = useTexts();
   const { jobs } = useClients();
   const hub = useHub();
   const live = useJob(id, { logs: true });
-  // Payload, result and checkpoint come with the whole job alone.
-  const version = useCalm(live?.version.toString() ?? "", CALM_MS);
-  const whole = useQuery({
+  // The stream does not include payload, result and checkpoint.
+  const version = useThrottled(live?.version.toString() ?? "", FETCH_INTERVAL_MS);
+  const full = useQuery({
     queryKey: ["job", id, version],
     queryFn: async ({ signal }) => {
       const { job } = await jobs.get({ id, view: JobView.FULL }, { signal });
       if (job) hub.put(job);
       return job;
     },
-    placeholderData: (before) => before,
+    placeholderData: (previous) => previous,
   });
-  const job = useMemo(() => merged(whole.data, live), [whole.data, live]);
+  const job = useMemo(() => mergeJobs(full.data, live), [full.data, live]);
   const kind = job?.spec?.kind;
   useEffect(() => {
-    document.title = `${kind ?? words.job.title} · ${words.appName}`;
-  }, [kind, words]);
+    document.title = `${kind ?? texts.job.title} · ${texts.appName}`;
+  }, [kind, texts]);
 
   if (!job) {
-    if (whole.isError) {
-      const isUnknown = ConnectError.from(whole.error).code === Code.NotFound;
+    if (full.isError) {
+      const isUnknown = ConnectError.from(full.error).code === Code.NotFound;
       return isUnknown ? (
-        <Empty title={words.job.unknown} />
+        <Empty title={texts.job.unknown} />
       ) : (
-        <Failure error={whole.error} again={() => void whole.refetch()} />
+        <ErrorMessage error={full.error} onRetry={() => void full.refetch()} />
       );
     }
     return <Loading />;
@@ -69,49 +71,49 @@ function OneJob({ id }: { id: string }) {
       <div className="head">
         <div>
           <h1>{spec?.kind}</h1>
-          <p className="quiet mono">{job.id}</p>
+          <p className="muted mono">{job.id}</p>
         </div>
-        <StateMark state={nameOf(job.state)} />
+        <StateBadge state={stateName(job.state)} />
         <JobActions job={job} />
       </div>
-      <Why job={job} />
+      <StatusReasons job={job} />
       <div className="job-grid">
         <div>
           {job.progress && (
-            <section className="card" aria-label={words.fields.progress}>
+            <section className="card" aria-label={texts.fields.progress}>
               <JobProgress job={job} wide />
             </section>
           )}
-          {job.error && nameOf(job.state) !== "succeeded" && (
+          {job.error && stateName(job.state) !== "succeeded" && (
             <section className="card">
-              <h2>{words.fields.error}</h2>
+              <h2>{texts.fields.error}</h2>
               <pre tabIndex={0}>{job.error.message}</pre>
-              {job.error.code !== "" && <p className="quiet mono">{job.error.code}</p>}
+              {job.error.code !== "" && <p className="muted mono">{job.error.code}</p>}
             </section>
           )}
           <Dependencies job={job} />
-          <Bytes title={words.fields.payload} bytes={spec?.payload} type={spec?.contentType} />
-          <Bytes title={words.fields.result} bytes={job.result} type="" />
-          <Bytes title={words.fields.checkpoint} bytes={job.checkpoint} type="" />
+          <Bytes title={texts.fields.payload} bytes={spec?.payload} type={spec?.contentType} />
+          <Bytes title={texts.fields.result} bytes={job.result} type="" />
+          <Bytes title={texts.fields.checkpoint} bytes={job.checkpoint} type="" />
           <Attempts job={job} />
           <Log job={job} />
           <Output job={job} />
         </div>
-        <Facts job={job} />
+        <Details job={job} />
       </div>
     </>
   );
 }
 
-/** What is live, with the large parts of the whole one. */
-function merged(whole: Job | undefined, live: Job | undefined): Job | undefined {
-  if (!whole || !live) return whole ?? live;
-  if (live.version < whole.version) return whole;
+/** Returns the live job with the fields that only the full job has. */
+function mergeJobs(full: Job | undefined, live: Job | undefined): Job | undefined {
+  if (!full || !live) return full ?? live;
+  if (live.version < full.version) return full;
   const spec =
-    live.spec && whole.spec
-      ? { ...live.spec, payload: whole.spec.payload }
-      : (live.spec ?? whole.spec);
+    live.spec && full.spec
+      ? { ...live.spec, payload: full.spec.payload }
+      : (live.spec ?? full.spec);
   const result =
-    live.result.length > 0 || live.version !== whole.version ? live.result : whole.result;
-  return { ...live, ...(spec && { spec }), result, checkpoint: whole.checkpoint };
+    live.result.length > 0 || live.version !== full.version ? live.result : full.result;
+  return { ...live, ...(spec && { spec }), result, checkpoint: full.checkpoint };
 }

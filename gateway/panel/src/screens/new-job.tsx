@@ -1,19 +1,21 @@
-// Enqueues a job by hand, or a changed copy of another one.
+// Enqueues a new job, or an edited copy of another job.
 import { useQuery } from "@tanstack/react-query";
+import { getRouteApi } from "@tanstack/react-router";
 import { useEffect } from "react";
 import { JobView } from "../gen/sentinel/jobs/v1/job_pb";
-import { useWords } from "../i18n/index";
-import { newRoute } from "../router";
+import { useTexts } from "../i18n/index";
 import { useClients } from "../rpc/context";
-import { short } from "../ui/act";
-import { Failure, Loading } from "../ui/feedback";
-import { draftOf, emptyDraft } from "./new-job/draft";
+import { ErrorMessage, Loading } from "../ui/feedback";
+import { shortId } from "../ui/job-actions";
+import { draftFromJob, emptyDraft } from "./new-job/draft";
 import { NewJobForm } from "./new-job/form";
 
-export function NewJob() {
-  const words = useWords();
+const route = getRouteApi("/new");
+
+export function NewJobScreen() {
+  const texts = useTexts();
   const { jobs, kinds, queues } = useClients();
-  const search = newRoute.useSearch();
+  const search = route.useSearch();
   const from = search.from ?? "";
   const copied = useQuery({
     queryKey: ["copy", from],
@@ -31,24 +33,25 @@ export function NewJob() {
     queryFn: ({ signal }) => queues.listQueues({ pageSize: 1000 }, { signal }),
   });
   useEffect(() => {
-    document.title = `${words.newJob.title} · ${words.appName}`;
-  }, [words]);
+    document.title = `${texts.newJob.title} · ${texts.appName}`;
+  }, [texts]);
 
-  if (copied.isError) return <Failure error={copied.error} again={() => void copied.refetch()} />;
-  const isWaiting =
+  if (copied.isError)
+    return <ErrorMessage error={copied.error} onRetry={() => void copied.refetch()} />;
+  const isLoading =
     (from !== "" && copied.isPending) || knownKinds.isPending || knownQueues.isPending;
-  if (isWaiting) return <Loading />;
+  if (isLoading) return <Loading />;
   const allKinds = knownKinds.data?.kinds ?? [];
   const allQueues = knownQueues.data?.queues.map(({ name }) => name) ?? [];
   const draft = copied.data?.job
-    ? draftOf(copied.data.job)
+    ? draftFromJob(copied.data.job)
     : emptyDraft(search.queue ?? allQueues[0] ?? "default", search.kind ?? firstKind(allKinds));
   return (
     <>
       <div className="head">
         <div>
-          <h1>{words.newJob.title}</h1>
-          {from !== "" && <p className="quiet">{words.newJob.copyOf(short(from))}</p>}
+          <h1>{texts.newJob.title}</h1>
+          {from !== "" && <p className="muted">{texts.newJob.copyOf(shortId(from))}</p>}
         </div>
       </div>
       <NewJobForm
@@ -61,13 +64,14 @@ export function NewJob() {
   );
 }
 
-/** One that shows something: with a schema, and with a worker for it. */
+/** Returns the kind to preselect. Prefers one with a worker, and then one with an example. */
 function firstKind(
   kinds: readonly { name: string; inputSchema: string; workers: number }[],
 ): string {
   const live = kinds.filter(({ workers }) => workers > 0);
-  const told = live.find(({ inputSchema }) => inputSchema.includes('"examples"'));
+  const withExample = live.find(({ inputSchema }) => inputSchema.includes('"examples"'));
   return (
-    (told ?? live.find(({ inputSchema }) => inputSchema !== "") ?? live[0] ?? kinds[0])?.name ?? ""
+    (withExample ?? live.find(({ inputSchema }) => inputSchema !== "") ?? live[0] ?? kinds[0])
+      ?.name ?? ""
   );
 }

@@ -1,91 +1,93 @@
-// One queue: its figures, its settings, and what can be done to its jobs.
+// The screen of one queue: its statistics, its settings and bulk actions on its jobs.
 import { useQuery } from "@tanstack/react-query";
-import { Link } from "@tanstack/react-router";
+import { getRouteApi, Link } from "@tanstack/react-router";
 import { useEffect, useId, useState } from "react";
 import { QueueMode } from "../gen/sentinel/admin/v1/queue_service_pb";
-import { useWords } from "../i18n/index";
+import { useTexts } from "../i18n/index";
 import { useSummary } from "../live/hooks";
-import { queueRoute } from "../router";
 import { useClients } from "../rpc/context";
 import { BULK_ACTIONS, BulkDialog, type BulkName } from "../ui/bulk";
-import { Failure, Loading } from "../ui/feedback";
-import { nameOf, STATES } from "../ui/states";
-import { modeWord, QueueActions } from "./queues/actions";
-import { Depth, Oldest, Times } from "./queues/figures";
-import { useHistory } from "./queues/history";
+import { ErrorMessage, Loading } from "../ui/feedback";
+import { STATES, stateName } from "../ui/states";
+import { modeText, QueueActions } from "./queues/actions";
+import { useRateHistory } from "./queues/rate-history";
 import { QueueSettings } from "./queues/settings";
-import { Spark } from "./queues/spark";
+import { Sparkline } from "./queues/sparkline";
+import { Depth, OldestReadyAge, PercentileTimes } from "./queues/statistics";
+
+const route = getRouteApi("/queues/$name");
 
 export function QueueScreen() {
-  const { name } = queueRoute.useParams();
+  const { name } = route.useParams();
   return <OneQueue key={name} name={name} />;
 }
 
 function OneQueue({ name }: { name: string }) {
-  const words = useWords();
+  const texts = useTexts();
   const { queues } = useClients();
   const summary = useSummary();
-  const history = useHistory(summary);
-  const [asks, setAsks] = useState<BulkName>();
+  const history = useRateHistory(summary);
+  const [bulkAction, setBulkAction] = useState<BulkName>();
   const form = useId();
   const query = useQuery({
     queryKey: ["queue", name],
     queryFn: ({ signal }) => queues.getQueue({ name }, { signal }),
   });
   useEffect(() => {
-    document.title = `${name} · ${words.appName}`;
-  }, [name, words]);
+    document.title = `${name} · ${texts.appName}`;
+  }, [name, texts]);
   const queue = query.data?.queue;
-  const figures = summary?.queues.find((one) => one.queue === name);
-  if (query.isError) return <Failure error={query.error} again={() => void query.refetch()} />;
+  const statistics = summary?.queues.find((one) => one.queue === name);
+  if (query.isError)
+    return <ErrorMessage error={query.error} onRetry={() => void query.refetch()} />;
   if (!queue) return <Loading />;
   return (
     <>
       <div className="head">
         <div>
           <h1>{name}</h1>
-          {queue.description !== "" && <p className="quiet">{queue.description}</p>}
+          {queue.description !== "" && <p className="muted">{queue.description}</p>}
         </div>
-        <span className={queue.mode === QueueMode.OPEN ? "quiet" : "mode"}>
-          {modeWord(queue.mode, words)}
+        <span className={queue.mode === QueueMode.OPEN ? "muted" : "mode"}>
+          {modeText(queue.mode, texts)}
         </span>
         <QueueActions queue={queue} />
       </div>
       <div className="job-grid">
         <div>
           <section className="card">
-            <h2>{words.queues.figures}</h2>
+            <h2>{texts.queues.statistics}</h2>
             <dl className="pairs">
               {STATES.map((state) => (
                 <div key={state}>
-                  <dt>{words.states[nameOf(state)]}</dt>
+                  <dt>{texts.states[stateName(state)]}</dt>
                   <dd>
-                    <Depth queue={name} summary={figures} state={state} />
+                    <Depth queue={name} summary={statistics} state={state} />
                   </dd>
                 </div>
               ))}
               <div>
-                <dt>{words.queues.rates}</dt>
+                <dt>{texts.queues.rates}</dt>
                 <dd>
-                  <Spark name={name} points={history.get(name) ?? []} />
+                  <Sparkline name={name} points={history.get(name) ?? []} />
                 </dd>
               </div>
               <div>
-                <dt>{words.queues.oldest}</dt>
+                <dt>{texts.queues.oldest}</dt>
                 <dd>
-                  <Oldest summary={figures} />
+                  <OldestReadyAge summary={statistics} />
                 </dd>
               </div>
               <div>
-                <dt title={words.queues.percentiles}>{words.queues.wait}</dt>
+                <dt title={texts.queues.percentiles}>{texts.queues.wait}</dt>
                 <dd>
-                  <Times of={figures?.wait} />
+                  <PercentileTimes values={statistics?.wait} />
                 </dd>
               </div>
               <div>
-                <dt title={words.queues.percentiles}>{words.queues.run}</dt>
+                <dt title={texts.queues.percentiles}>{texts.queues.run}</dt>
                 <dd>
-                  <Times of={figures?.run} />
+                  <PercentileTimes values={statistics?.run} />
                 </dd>
               </div>
             </dl>
@@ -93,36 +95,40 @@ function OneQueue({ name }: { name: string }) {
         </div>
         <div>
           <section className="card">
-            <h2>{words.queues.all}</h2>
+            <h2>{texts.queues.bulkActions}</h2>
             <div className="buttons">
               <Link className="button" to="/" search={{ queue: name }}>
-                {words.queues.look}
+                {texts.queues.viewJobs}
               </Link>
               {BULK_ACTIONS.map((action) => (
                 <button
                   key={action}
                   type="button"
                   className={action === "delete" ? "danger" : ""}
-                  onClick={() => setAsks(action)}
+                  onClick={() => setBulkAction(action)}
                 >
-                  {words.bulk.titles[action]}
+                  {texts.bulk.titles[action]}
                 </button>
               ))}
             </div>
           </section>
           <section className="card">
-            <h2>{words.queues.settings}</h2>
+            <h2>{texts.queues.settings}</h2>
             <QueueSettings queue={queue} id={form} onSaved={() => undefined} />
             <p className="after">
               <button type="submit" form={form} className="primary">
-                {words.actions.save}
+                {texts.actions.save}
               </button>
             </p>
           </section>
         </div>
       </div>
-      {asks && (
-        <BulkDialog name={asks} search={{ queue: name }} onClose={() => setAsks(undefined)} />
+      {bulkAction && (
+        <BulkDialog
+          name={bulkAction}
+          search={{ queue: name }}
+          onClose={() => setBulkAction(undefined)}
+        />
       )}
     </>
   );

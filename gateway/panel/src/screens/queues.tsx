@@ -1,23 +1,23 @@
-// All queues with what is in them, live.
+// The queues screen: all queues with their statistics, live.
 import { useQuery } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
 import { useEffect, useId, useState } from "react";
 import { type Queue, QueueMode } from "../gen/sentinel/admin/v1/queue_service_pb";
-import { spanOf, useFormat } from "../i18n/format";
-import { useWords } from "../i18n/index";
+import { durationMs, useFormat } from "../i18n/format";
+import { useTexts } from "../i18n/index";
 import { useSummary } from "../live/hooks";
 import type { Clients } from "../rpc/clients";
 import { useClients } from "../rpc/context";
 import { Dialog } from "../ui/dialog";
-import { Empty, Failure, Loading } from "../ui/feedback";
-import { nameOf } from "../ui/states";
-import { modeWord, QueueActions } from "./queues/actions";
-import { DEPTHS, Depth, Oldest, Times } from "./queues/figures";
-import { useHistory } from "./queues/history";
+import { Empty, ErrorMessage, Loading } from "../ui/feedback";
+import { stateName } from "../ui/states";
+import { modeText, QueueActions } from "./queues/actions";
+import { useRateHistory } from "./queues/rate-history";
 import { QueueSettings } from "./queues/settings";
-import { Spark } from "./queues/spark";
+import { Sparkline } from "./queues/sparkline";
+import { DEPTH_STATES, Depth, OldestReadyAge, PercentileTimes } from "./queues/statistics";
 
-/** As many as one summary tells of. */
+/** The number of queues that a summary includes. */
 const QUEUES_MAX = 1_000;
 
 async function allQueues(queues: Clients["queues"], signal: AbortSignal): Promise<Queue[]> {
@@ -31,60 +31,60 @@ async function allQueues(queues: Clients["queues"], signal: AbortSignal): Promis
   return found;
 }
 
-export function Queues() {
-  const words = useWords();
+export function QueuesScreen() {
+  const texts = useTexts();
   const format = useFormat();
   const { queues } = useClients();
   const summary = useSummary();
-  const history = useHistory(summary);
-  const [isNew, setNew] = useState(false);
+  const history = useRateHistory(summary);
+  const [isCreating, setCreating] = useState(false);
   const form = useId();
-  // A queue that a job has just made is in the summary first.
+  // A queue that an enqueue created appears in the summary first, which triggers a new query.
   const names = summary?.queues.map(({ queue }) => queue).join(" ") ?? "";
   const list = useQuery({
     queryKey: ["queues", "all", names],
     queryFn: ({ signal }) => allQueues(queues, signal),
-    placeholderData: (before) => before,
+    placeholderData: (previous) => previous,
   });
   useEffect(() => {
-    document.title = `${words.queues.title} · ${words.appName}`;
-  }, [words]);
-  const { fields } = words;
-  const span = spanOf(summary?.window);
+    document.title = `${texts.queues.title} · ${texts.appName}`;
+  }, [texts]);
+  const { fields } = texts;
+  const windowMs = durationMs(summary?.window);
   return (
     <>
       <div className="head">
-        <h1>{words.queues.title}</h1>
-        {span !== undefined && (
-          <span className="quiet">{words.queues.window(format.span(span))}</span>
+        <h1>{texts.queues.title}</h1>
+        {windowMs !== undefined && (
+          <span className="muted">{texts.queues.window(format.duration(windowMs))}</span>
         )}
-        <button type="button" className="primary" onClick={() => setNew(true)}>
-          {words.queues.newQueue}
+        <button type="button" className="primary" onClick={() => setCreating(true)}>
+          {texts.queues.newQueue}
         </button>
       </div>
       {list.isPending && <Loading />}
-      {list.isError && <Failure error={list.error} again={() => void list.refetch()} />}
-      {list.data?.length === 0 && <Empty title={words.queues.empty} />}
+      {list.isError && <ErrorMessage error={list.error} onRetry={() => void list.refetch()} />}
+      {list.data?.length === 0 && <Empty title={texts.queues.empty} />}
       {list.data && list.data.length > 0 && (
         <div className="scroll">
-          <table className="cards" aria-label={words.queues.title}>
+          <table className="cards" aria-label={texts.queues.title}>
             <thead>
               <tr>
                 <th scope="col">{fields.queue}</th>
-                {DEPTHS.map((state) => (
+                {DEPTH_STATES.map((state) => (
                   <th key={state} scope="col" className="number">
-                    {words.states[nameOf(state)]}
+                    {texts.states[stateName(state)]}
                   </th>
                 ))}
-                <th scope="col" title={words.queues.ratesHint}>
-                  {words.queues.rates}
+                <th scope="col" title={texts.queues.ratesHint}>
+                  {texts.queues.rates}
                 </th>
-                <th scope="col">{words.queues.oldest}</th>
-                <th scope="col" title={words.queues.percentiles}>
-                  {words.queues.wait}
+                <th scope="col">{texts.queues.oldest}</th>
+                <th scope="col" title={texts.queues.percentiles}>
+                  {texts.queues.wait}
                 </th>
-                <th scope="col" title={words.queues.percentiles}>
-                  {words.queues.run}
+                <th scope="col" title={texts.queues.percentiles}>
+                  {texts.queues.run}
                 </th>
                 <th scope="col">
                   <span className="visually-hidden">{fields.actions}</span>
@@ -93,7 +93,7 @@ export function Queues() {
             </thead>
             <tbody>
               {list.data.map((queue) => {
-                const figures = summary?.queues.find((one) => one.queue === queue.name);
+                const statistics = summary?.queues.find((one) => one.queue === queue.name);
                 return (
                   <tr key={queue.name}>
                     <td data-label={fields.queue}>
@@ -102,26 +102,30 @@ export function Queues() {
                           {queue.name}
                         </Link>
                         {queue.mode !== QueueMode.OPEN && (
-                          <span className="mode"> {modeWord(queue.mode, words)}</span>
+                          <span className="mode"> {modeText(queue.mode, texts)}</span>
                         )}
                       </span>
                     </td>
-                    {DEPTHS.map((state) => (
-                      <td key={state} className="number" data-label={words.states[nameOf(state)]}>
-                        <Depth queue={queue.name} summary={figures} state={state} />
+                    {DEPTH_STATES.map((state) => (
+                      <td
+                        key={state}
+                        className="number"
+                        data-label={texts.states[stateName(state)]}
+                      >
+                        <Depth queue={queue.name} summary={statistics} state={state} />
                       </td>
                     ))}
-                    <td data-label={words.queues.rates}>
-                      <Spark name={queue.name} points={history.get(queue.name) ?? []} />
+                    <td data-label={texts.queues.rates}>
+                      <Sparkline name={queue.name} points={history.get(queue.name) ?? []} />
                     </td>
-                    <td data-label={words.queues.oldest}>
-                      <Oldest summary={figures} />
+                    <td data-label={texts.queues.oldest}>
+                      <OldestReadyAge summary={statistics} />
                     </td>
-                    <td data-label={words.queues.wait}>
-                      <Times of={figures?.wait} />
+                    <td data-label={texts.queues.wait}>
+                      <PercentileTimes values={statistics?.wait} />
                     </td>
-                    <td data-label={words.queues.run}>
-                      <Times of={figures?.run} />
+                    <td data-label={texts.queues.run}>
+                      <PercentileTimes values={statistics?.run} />
                     </td>
                     <td data-label={fields.actions}>
                       <QueueActions queue={queue} small />
@@ -134,19 +138,19 @@ export function Queues() {
         </div>
       )}
       {list.data && list.data.length >= QUEUES_MAX && (
-        <p className="quiet after">{words.queues.first(format.number(list.data.length))}</p>
+        <p className="muted after">{texts.queues.firstShown(format.number(list.data.length))}</p>
       )}
-      {isNew && (
+      {isCreating && (
         <Dialog
-          title={words.queues.newQueue}
-          onClose={() => setNew(false)}
+          title={texts.queues.newQueue}
+          onClose={() => setCreating(false)}
           actions={
             <button type="submit" form={form} className="primary">
-              {words.actions.save}
+              {texts.actions.save}
             </button>
           }
         >
-          <QueueSettings queue={undefined} id={form} onSaved={() => setNew(false)} />
+          <QueueSettings queue={undefined} id={form} onSaved={() => setCreating(false)} />
         </Dialog>
       )}
     </>

@@ -1,86 +1,89 @@
-// Finds jobs among all that the history has, and does something to many of them.
+// The search screen: finds jobs in the history and runs actions on many of them.
+import { getRouteApi } from "@tanstack/react-router";
 import { useCallback, useEffect, useState } from "react";
 import { useFormat } from "../i18n/format";
-import { useWords } from "../i18n/index";
-import { searchRoute } from "../router";
-import { Empty, Failure, Loading } from "../ui/feedback";
-import { mistakesIn } from "../ui/filter";
+import { useTexts } from "../i18n/index";
+import { Empty, ErrorMessage, Loading } from "../ui/feedback";
+import { filterErrors } from "../ui/filter";
 import { SearchForm } from "./search/form";
-import { RowList } from "./search/list";
-import { ROWS_MAX, useRows } from "./search/rows";
-import { Selected } from "./search/selected";
+import { ResultActions } from "./search/result-actions";
+import { ResultList } from "./search/result-list";
+import { ROWS_MAX, useSearchResults } from "./search/results";
 
-export function Search() {
-  const words = useWords();
+const route = getRouteApi("/search");
+
+export function SearchScreen() {
+  const texts = useTexts();
   const format = useFormat();
-  const search = searchRoute.useSearch();
-  const found = useRows(search);
+  const search = route.useSearch();
+  const results = useSearchResults(search);
   const [selected, setSelected] = useState<ReadonlySet<string>>(new Set());
-  const select = useCallback((id: string, on: boolean) => {
+  const select = useCallback((id: string, isSelected: boolean) => {
     setSelected((before) => {
       const next = new Set(before);
-      if (on) next.add(id);
+      if (isSelected) next.add(id);
       else next.delete(id);
       return next;
     });
   }, []);
   useEffect(() => setSelected(new Set()), [search]);
   useEffect(() => {
-    document.title = `${words.search.title} · ${words.appName}`;
-  }, [words]);
-  const { rows } = found;
-  const mistakes = mistakesIn(search);
+    document.title = `${texts.search.title} · ${texts.appName}`;
+  }, [texts]);
+  const { rows } = results;
+  const isInvalid = filterErrors(search).size > 0;
   const count = format.number(rows.length);
-  const areAll = rows.length > 0 && selected.size === rows.length;
+  const isAllSelected = rows.length > 0 && selected.size === rows.length;
   return (
     <>
       <div className="head">
-        <h1>{words.search.title}</h1>
+        <h1>{texts.search.title}</h1>
       </div>
       <SearchForm key={JSON.stringify(search)} search={search} />
-      {mistakes.size > 0 && (
+      {isInvalid && (
         <p className="field-error" role="alert">
-          {words.bulk.mistaken}
+          {texts.bulk.invalidFilter}
         </p>
       )}
-      {mistakes.size === 0 && (
-        <Selected
+      {!isInvalid && (
+        <ResultActions
           search={search}
           selected={selected}
           onDone={() => {
             setSelected(new Set());
-            found.refresh();
+            results.refresh();
           }}
         />
       )}
-      {found.error !== undefined && <Failure error={found.error} again={found.again} />}
-      {rows.length === 0 && found.isLoading && <Loading />}
-      {rows.length === 0 &&
-        !found.isLoading &&
-        found.error === undefined &&
-        mistakes.size === 0 && <Empty title={words.search.empty} />}
+      {results.error !== undefined && (
+        <ErrorMessage error={results.error} onRetry={results.retry} />
+      )}
+      {rows.length === 0 && results.isLoading && <Loading />}
+      {rows.length === 0 && !results.isLoading && results.error === undefined && !isInvalid && (
+        <Empty title={texts.search.empty} />
+      )}
       {rows.length > 0 && (
         <>
           <div className="bar-row">
             <label>
               <input
                 type="checkbox"
-                checked={areAll}
+                checked={isAllSelected}
                 onChange={(event) =>
                   setSelected(new Set(event.target.checked ? rows.map(({ id }) => id) : []))
                 }
               />{" "}
-              {words.search.selectAll}
+              {texts.search.selectAll}
             </label>
-            <span className="quiet" role="status">
+            <span className="muted" role="status">
               {rows.length >= ROWS_MAX
-                ? words.search.limit(count)
-                : found.hasMore
-                  ? words.search.foundMore(count)
-                  : words.search.found(count)}
+                ? texts.search.limit(count)
+                : results.hasMore
+                  ? texts.search.shownOfMore(count)
+                  : texts.search.shown(count)}
             </span>
           </div>
-          <RowList found={found} selected={selected} onSelect={select} />
+          <ResultList results={results} selected={selected} onSelect={select} />
         </>
       )}
     </>

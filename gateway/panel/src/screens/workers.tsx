@@ -1,43 +1,43 @@
-// The fleet: who is there, how full it is, and what each has handlers for.
+// The workers screen: the connected workers, their load and their handlers.
 import { useQuery } from "@tanstack/react-query";
 import { useCallback, useEffect, useState } from "react";
 import type { Worker } from "../gen/sentinel/admin/v1/worker_registry_service_pb";
 import { useFormat } from "../i18n/format";
-import { useWords } from "../i18n/index";
+import { useTexts } from "../i18n/index";
 import { useClients } from "../rpc/context";
 import { Confirm } from "../ui/dialog";
-import { Empty, Failure, Loading, useNotes } from "../ui/feedback";
-import { useFresh } from "../ui/fresh";
+import { Empty, ErrorMessage, Loading, useNotifications } from "../ui/feedback";
+import { useRefreshOnChange } from "../ui/refresh";
 import { Age } from "../ui/time";
 
-/** Beyond it the list says that there are more: the command line has them. */
+/** The limit of listed workers. The command line lists all. */
 const WORKERS_MAX = 1_000;
 const KINDS_SHOWN = 3;
 
-export function Workers() {
-  const words = useWords();
+export function WorkersScreen() {
+  const texts = useTexts();
   const format = useFormat();
   const { workers } = useClients();
-  const [asks, setAsks] = useState<Worker>();
-  const notes = useNotes();
+  const [draining, setDraining] = useState<Worker>();
+  const notifications = useNotifications();
   const list = useQuery({
     queryKey: ["workers"],
     queryFn: ({ signal }) => workers.listWorkers({ pageSize: WORKERS_MAX }, { signal }),
-    placeholderData: (before) => before,
+    placeholderData: (previous) => previous,
   });
   const { refetch } = list;
-  useFresh(useCallback(() => void refetch(), [refetch]));
+  useRefreshOnChange(useCallback(() => void refetch(), [refetch]));
   useEffect(() => {
-    document.title = `${words.workers.title} · ${words.appName}`;
-  }, [words]);
+    document.title = `${texts.workers.title} · ${texts.appName}`;
+  }, [texts]);
 
   async function drain(worker: Worker) {
     try {
       await workers.drainWorker({ id: worker.id });
-      notes.good(words.workers.drained(worker.instance));
+      notifications.success(texts.workers.drained(worker.instance));
       await refetch();
     } catch (error) {
-      notes.bad(error);
+      notifications.error(error);
     }
   }
 
@@ -45,42 +45,42 @@ export function Workers() {
   return (
     <>
       <div className="head">
-        <h1>{words.workers.title}</h1>
+        <h1>{texts.workers.title}</h1>
       </div>
       {list.isPending && <Loading />}
-      {list.isError && <Failure error={list.error} again={() => void refetch()} />}
+      {list.isError && <ErrorMessage error={list.error} onRetry={() => void refetch()} />}
       {list.data && all.length === 0 && (
-        <Empty title={words.workers.empty}>
+        <Empty title={texts.workers.empty}>
           <p>
-            <code>{words.workers.emptyHint}</code>
+            <code>{texts.workers.emptyHint}</code>
           </p>
         </Empty>
       )}
-      {all.length > 0 && <Fleet workers={all} onDrain={setAsks} />}
+      {all.length > 0 && <WorkerTable workers={all} onDrain={setDraining} />}
       {list.data?.nextPageToken && (
-        <p className="quiet after">{words.workers.first(format.number(all.length))}</p>
+        <p className="muted after">{texts.workers.firstShown(format.number(all.length))}</p>
       )}
-      {asks && (
+      {draining && (
         <Confirm
-          title={words.workers.drainTitle(asks.instance)}
-          text={words.workers.drainText}
-          action={words.actions.drain}
-          onConfirm={() => void drain(asks)}
-          onClose={() => setAsks(undefined)}
+          title={texts.workers.drainTitle(draining.instance)}
+          text={texts.workers.drainText}
+          action={texts.actions.drain}
+          onConfirm={() => void drain(draining)}
+          onClose={() => setDraining(undefined)}
         />
       )}
     </>
   );
 }
 
-function Fleet({
+function WorkerTable({
   workers: all,
   onDrain,
 }: {
   workers: readonly Worker[];
   onDrain: (worker: Worker) => void;
 }) {
-  const { workers, actions, fields } = useWords();
+  const { workers, actions, fields } = useTexts();
   return (
     <div className="scroll">
       <table className="cards" aria-label={workers.title}>
@@ -106,7 +106,7 @@ function Fleet({
                 {worker.instance}
               </td>
               <td data-label={fields.state} className="nowrap">
-                {worker.draining ? workers.draining : workers.takes}
+                {worker.draining ? workers.draining : workers.accepting}
               </td>
               <td data-label={workers.load}>
                 <Load worker={worker} />
@@ -118,7 +118,7 @@ function Fleet({
               <td data-label={workers.build}>{worker.build}</td>
               <td data-label={workers.server}>{worker.server}</td>
               <td data-label={workers.since} className="nowrap">
-                <Age of={worker.since} />
+                <Age since={worker.since} />
               </td>
               <td data-label={fields.actions}>
                 {!worker.draining && (
@@ -141,7 +141,7 @@ function Fleet({
 }
 
 function Load({ worker: { runningJobs, slots, instance } }: { worker: Worker }) {
-  const words = useWords();
+  const texts = useTexts();
   const format = useFormat();
   if (slots === 0) return <>{format.number(runningJobs)}</>;
   return (
@@ -149,7 +149,7 @@ function Load({ worker: { runningJobs, slots, instance } }: { worker: Worker }) 
       <div
         role="meter"
         className="bar"
-        aria-label={`${words.workers.load} ${instance}`}
+        aria-label={`${texts.workers.load} ${instance}`}
         aria-valuemin={0}
         aria-valuemax={slots}
         aria-valuenow={Math.min(runningJobs, slots)}
@@ -157,14 +157,14 @@ function Load({ worker: { runningJobs, slots, instance } }: { worker: Worker }) 
         <span style={{ transform: `scaleX(${Math.min(1, runningJobs / slots)})` }} />
       </div>
       <span className="nowrap">
-        {words.workers.of(format.number(runningJobs), format.number(slots))}
+        {texts.workers.of(format.number(runningJobs), format.number(slots))}
       </span>
     </div>
   );
 }
 
 function Names({ names }: { names: readonly string[] }) {
-  const words = useWords();
+  const texts = useTexts();
   const format = useFormat();
   const rest = names.slice(KINDS_SHOWN);
   return (
@@ -176,7 +176,7 @@ function Names({ names }: { names: readonly string[] }) {
       ))}
       {rest.length > 0 && (
         <details>
-          <summary className="chip">{words.workers.more(format.number(rest.length))}</summary>
+          <summary className="chip">{texts.workers.more(format.number(rest.length))}</summary>
           {rest.join(", ")}
         </details>
       )}

@@ -1,26 +1,26 @@
-// Addresses that lead nowhere, and screens that failed.
+// Screens for unknown addresses and for errors during rendering.
 import { Link } from "@tanstack/react-router";
-import { useWords } from "../i18n/index";
+import { useTexts } from "../i18n/index";
 
 export function NotFound() {
-  const words = useWords();
+  const texts = useTexts();
   return (
     <div className="empty">
-      <p className="strong">{words.common.notFound}</p>
-      <Link to="/">{words.common.toTasks}</Link>
+      <p className="strong">{texts.common.notFound}</p>
+      <Link to="/">{texts.common.toJobs}</Link>
     </div>
   );
 }
 
-/** Also met by a page that was open during an update, whose screens are gone. */
-export function Crashed({ error }: { error: unknown }) {
-  const words = useWords();
+/** Shown also in a tab opened before an update, when the code of a screen no longer exists. */
+export function ErrorScreen({ error }: { error: unknown }) {
+  const texts = useTexts();
   return (
-    <div className="trouble" role="alert">
-      <p className="strong">{words.errors.crashed}</p>
+    <div className="error-box" role="alert">
+      <p className="strong">{texts.errors.crashed}</p>
       <p>{error instanceof Error ? error.message : String(error)}</p>
       <button type="button" onClick={() => window.location.reload()}>
-        {words.errors.reload}
+        {texts.errors.reload}
       </button>
     </div>
   );

@@ -1,42 +1,43 @@
-// Keys for those who do not reach for the mouse. They do nothing while something is typed.
+// Keyboard shortcuts. They are inactive while the user types in a field or a dialog is open.
 import { useNavigate } from "@tanstack/react-router";
 import { useEffect } from "react";
-import { useWords } from "../i18n/index";
+import { useTexts } from "../i18n/index";
 import { Dialog } from "../ui/dialog";
 
-const isTyping = (target: EventTarget | null): boolean =>
+const isEditable = (target: EventTarget | null): boolean =>
   target instanceof HTMLElement &&
   (target.isContentEditable || ["INPUT", "TEXTAREA", "SELECT"].includes(target.tagName));
 
-const PLACES = { t: "/", q: "/queues", w: "/workers", n: "/new" } as const;
+/** Routes by the key to press after "g". */
+const ROUTES = { j: "/", q: "/queues", w: "/workers", n: "/new" } as const;
 
 export function useShortcuts(onHelp: () => void): void {
   const navigate = useNavigate();
   useEffect(() => {
-    let isGoing = false;
-    const pressed = (event: KeyboardEvent) => {
-      if (event.ctrlKey || event.metaKey || event.altKey || isTyping(event.target)) return;
+    let isAfterG = false;
+    const onKeyDown = (event: KeyboardEvent) => {
+      if (event.ctrlKey || event.metaKey || event.altKey || isEditable(event.target)) return;
       if (document.querySelector("dialog[open]")) return;
-      const went = isGoing && event.key in PLACES;
-      isGoing = event.key === "g";
-      if (went) void navigate({ to: PLACES[event.key as keyof typeof PLACES] });
+      const isRouteKey = isAfterG && event.key in ROUTES;
+      isAfterG = event.key === "g";
+      if (isRouteKey) void navigate({ to: ROUTES[event.key as keyof typeof ROUTES] });
       else if (event.key === "?") onHelp();
       else if (event.key === "/") {
         event.preventDefault();
         void navigate({ to: "/search" });
       }
     };
-    document.addEventListener("keydown", pressed);
-    return () => document.removeEventListener("keydown", pressed);
+    document.addEventListener("keydown", onKeyDown);
+    return () => document.removeEventListener("keydown", onKeyDown);
   }, [navigate, onHelp]);
 }
 
 export function ShortcutsDialog({ onClose }: { onClose: () => void }) {
-  const words = useWords();
-  const { shortcuts } = words;
+  const texts = useTexts();
+  const { shortcuts } = texts;
   const rows = [
     ["/", shortcuts.search],
-    ["g t", shortcuts.goTasks],
+    ["g j", shortcuts.goJobs],
     ["g q", shortcuts.goQueues],
     ["g w", shortcuts.goWorkers],
     ["g n", shortcuts.goNew],
@@ -46,14 +47,14 @@ export function ShortcutsDialog({ onClose }: { onClose: () => void }) {
   return (
     <Dialog title={shortcuts.title} onClose={onClose}>
       <dl className="pairs">
-        {rows.map(([keys, what]) => (
+        {rows.map(([keys, action]) => (
           <div key={keys}>
             <dt>
               {keys.split(" ").map((key) => (
                 <kbd key={key}>{key}</kbd>
               ))}
             </dt>
-            <dd>{what}</dd>
+            <dd>{action}</dd>
           </div>
         ))}
       </dl>

@@ -1,5 +1,5 @@
-// Something done to all jobs of a filter: counted first, then page by page with a bar, to be
-// stopped and gone on with at any page.
+// Runs an action on all jobs that match a filter: counts them first, then changes them page by
+// page. The user can stop after any page and resume later.
 import { useQuery } from "@tanstack/react-query";
 import { useRef, useState } from "react";
 import {
@@ -8,11 +8,11 @@ import {
   type BulkRefusal,
 } from "../gen/sentinel/jobs/v1/job_service_pb";
 import { useFormat } from "../i18n/format";
-import { useWords } from "../i18n/index";
+import { useTexts } from "../i18n/index";
 import { useClients } from "../rpc/context";
 import { Dialog } from "./dialog";
-import { Failure } from "./feedback";
-import { type FilterSearch, filterOf, listOf, mistakesIn } from "./filter";
+import { ErrorMessage } from "./feedback";
+import { type FilterSearch, filterErrors, splitList, toJobFilter } from "./filter";
 
 export const BULK_ACTIONS = ["cancel", "retry", "delete"] as const;
 export type BulkName = (typeof BULK_ACTIONS)[number];
@@ -23,24 +23,30 @@ const ACTIONS: Record<BulkName, BulkAction> = {
   delete: BulkAction.DELETE,
 };
 
-const PAGE = 200;
-const REFUSALS_SHOWN = 10;
+const PAGE_SIZE = 200;
+const REFUSALS_SHOWN_MAX = 10;
 
-interface Step {
-  is: "asked" | "running" | "stopped" | "done";
-  token: string;
+interface BulkProgress {
+  status: "confirming" | "running" | "stopped" | "done";
+  pageToken: string;
   counts: ReadonlyMap<BulkOutcome, bigint>;
   refusals: readonly BulkRefusal[];
   error?: unknown;
 }
 
-const FIRST: Step = { is: "asked", token: "", counts: new Map(), refusals: [] };
+const NOT_STARTED: BulkProgress = {
+  status: "confirming",
+  pageToken: "",
+  counts: new Map(),
+  refusals: [],
+};
 
-/** A part that is mistaken is left out of the filter, which then names more jobs than were meant. */
-export function mayBulk(search: FilterSearch): boolean {
-  if (mistakesIn(search).size > 0) return false;
+/** Returns whether the filter restricts the jobs and is valid. An invalid value is left out of
+ * the filter, which would then match more jobs than intended. */
+export function canRunBulk(search: FilterSearch): boolean {
+  if (filterErrors(search).size > 0) return false;
   return [search.queue, search.kind, search.state, search.label].some(
-    (text) => listOf(text).length > 0,
+    (text) => splitList(text).length > 0,
   );
 }
 
@@ -53,136 +59,101 @@ export function BulkDialog({
   search: FilterSearch;
   onClose: () => void;
 }) {
-  const words = useWords();
+  const texts = useTexts();
   const format = useFormat();
   const { jobs } = useClients();
-  const [step, setStep] = useState<Step>(FIRST);
-  const stop = useRef<AbortController>(undefined);
-  const may = mayBulk(search);
-  const [action, filter] = [ACTIONS[name], filterOf(search)];
+  const [progress, setProgress] = useState<BulkProgress>(NOT_STARTED);
+  const abort = useRef<AbortController>(undefined);
+  const isAllowed = canRunBulk(search);
+  const [action, filter] = [ACTIONS[name], toJobFilter(search)];
   const preview = useQuery({
     queryKey: ["bulk", name, search],
     queryFn: ({ signal }) => jobs.bulk({ action, filter, dryRun: true }, { signal }),
-    enabled: may,
+    enabled: isAllowed,
     gcTime: 0,
     staleTime: 0,
   });
 
-  async function go(from: Step) {
-    const own = new AbortController();
-    stop.current = own;
-    let at: Step = {
-      is: "running",
-      token: from.token,
-      counts: from.counts,
-      refusals: from.refusals,
-    };
-    setStep(at);
+  async function run(from: BulkProgress) {
+    const controller = new AbortController();
+    abort.current = controller;
+    const { pageToken, counts, refusals } = from;
+    let current: BulkProgress = { status: "running", pageToken, counts, refusals };
+    setProgress(current);
     try {
       do {
         const page = await jobs.bulk(
-          { action, filter, pageSize: PAGE, pageToken: at.token },
-          { signal: own.signal },
+          { action, filter, pageSize: PAGE_SIZE, pageToken: current.pageToken },
+          { signal: controller.signal },
         );
-        const counts = new Map(at.counts);
-        for (const { outcome, count } of page.counts)
-          counts.set(outcome, (counts.get(outcome) ?? 0n) + count);
-        const refusals = [...at.refusals, ...page.refusals].slice(0, REFUSALS_SHOWN);
-        at = {
-          is: page.nextPageToken === "" ? "done" : "running",
-          token: page.nextPageToken,
-          counts,
-          refusals,
-        };
-        setStep(at);
-      } while (at.is === "running");
+        current = withPage(current, page);
+        setProgress(current);
+      } while (current.status === "running");
     } catch (error) {
-      // The page that was under way is asked for once more: what it did is not done to a job twice.
-      setStep({ ...at, is: "stopped", ...(!own.signal.aborted && { error }) });
+      // Resuming repeats the interrupted page. Jobs that it has changed already are skipped.
+      setProgress({ ...current, status: "stopped", ...(!controller.signal.aborted && { error }) });
     }
   }
 
-  const total = Number(preview.data?.matched ?? 0n);
-  const done = [...step.counts.values()].reduce((sum, count) => sum + count, 0n);
-  const amount = (count: number) => {
+  const matchedText = (count: number, isCapped: boolean): string => {
     const text = format.number(count);
-    return words.common.jobs(count, preview.data?.capped ? words.common.capped(text) : text);
+    return texts.common.jobCount(count, isCapped ? texts.common.moreThan(text) : text);
   };
+  const { status } = progress;
+  const total = Number(preview.data?.matched ?? 0n);
+  const stop = () => abort.current?.abort();
   return (
     <Dialog
-      title={words.bulk.titles[name]}
+      title={texts.bulk.titles[name]}
       onClose={() => {
-        stop.current?.abort();
+        stop();
         onClose();
       }}
       actions={
         <>
-          {step.is === "asked" && total > 0 && (
+          {status === "confirming" && total > 0 && (
             <button
               type="button"
               className={name === "retry" ? "primary" : "danger"}
-              onClick={() => void go(step)}
+              onClick={() => void run(progress)}
             >
-              {words.bulk.go[name]}
+              {texts.bulk.start[name]}
             </button>
           )}
-          {step.is === "running" && (
-            <button type="button" onClick={() => stop.current?.abort()}>
-              {words.bulk.stop}
+          {status === "running" && (
+            <button type="button" onClick={stop}>
+              {texts.bulk.stop}
             </button>
           )}
-          {step.is === "stopped" && (
-            <button type="button" className="primary" onClick={() => void go(step)}>
-              {words.bulk.goOn}
+          {status === "stopped" && (
+            <button type="button" className="primary" onClick={() => void run(progress)}>
+              {texts.bulk.resume}
             </button>
           )}
         </>
       }
     >
-      {!may && <p>{mistakesIn(search).size > 0 ? words.bulk.mistaken : words.bulk.needsFilter}</p>}
-      {preview.isError && <Failure error={preview.error} again={() => void preview.refetch()} />}
-      {may && preview.isPending && <p role="status">{words.bulk.counting}</p>}
-      {step.is === "asked" && preview.data && (
-        <p>{total === 0 ? words.bulk.nothing : words.bulk.will[name](amount(total))}</p>
+      {!isAllowed && (
+        <p>{filterErrors(search).size > 0 ? texts.bulk.invalidFilter : texts.bulk.needsFilter}</p>
       )}
-      {step.is !== "asked" && (
-        <div role="status">
-          <div className="progress" data-state={step.is === "done" ? "succeeded" : "running"}>
-            <div
-              role="progressbar"
-              className="bar"
-              aria-label={words.bulk.titles[name]}
-              aria-valuemin={0}
-              aria-valuemax={total}
-              aria-valuenow={Math.min(Number(done), total)}
-            >
-              <span
-                style={{
-                  transform: `scaleX(${step.is === "done" ? 1 : Math.min(1, Number(done) / Math.max(1, total))})`,
-                }}
-              />
-            </div>
-          </div>
-          <p>
-            {step.is === "done"
-              ? words.bulk.done
-              : step.is === "stopped"
-                ? words.bulk.stopped
-                : words.bulk.running(format.number(done))}
-          </p>
-          <ul>
-            {[...step.counts].map(([outcome, count]) => (
-              <li key={outcome}>
-                {format.number(count)} {words.bulk.outcomes[outcome]}
-              </li>
-            ))}
-          </ul>
-        </div>
+      {preview.isError && (
+        <ErrorMessage error={preview.error} onRetry={() => void preview.refetch()} />
       )}
-      {step.error !== undefined && <Failure error={step.error} />}
-      {step.refusals.length > 0 && (
+      {isAllowed && preview.isPending && <p role="status">{texts.bulk.counting}</p>}
+      {status === "confirming" && preview.data && (
+        <p>
+          {total === 0
+            ? texts.bulk.nothing
+            : texts.bulk.confirm[name](matchedText(total, preview.data.capped))}
+        </p>
+      )}
+      {status !== "confirming" && (
+        <ProgressReport title={texts.bulk.titles[name]} progress={progress} total={total} />
+      )}
+      {progress.error !== undefined && <ErrorMessage error={progress.error} />}
+      {progress.refusals.length > 0 && (
         <ul className="plain">
-          {step.refusals.map(({ id, error }) => (
+          {progress.refusals.map(({ id, error }) => (
             <li key={id}>
               <code>{id}</code> {error?.message}
             </li>
@@ -190,5 +161,71 @@ export function BulkDialog({
         </ul>
       )}
     </Dialog>
+  );
+}
+
+/** Returns the progress after one more page. */
+function withPage(
+  before: BulkProgress,
+  page: {
+    counts: readonly { outcome: BulkOutcome; count: bigint }[];
+    refusals: readonly BulkRefusal[];
+    nextPageToken: string;
+  },
+): BulkProgress {
+  const counts = new Map(before.counts);
+  for (const { outcome, count } of page.counts) {
+    counts.set(outcome, (counts.get(outcome) ?? 0n) + count);
+  }
+  return {
+    status: page.nextPageToken === "" ? "done" : "running",
+    pageToken: page.nextPageToken,
+    counts,
+    refusals: [...before.refusals, ...page.refusals].slice(0, REFUSALS_SHOWN_MAX),
+  };
+}
+
+function ProgressReport({
+  title,
+  progress: { status, counts },
+  total,
+}: {
+  title: string;
+  progress: BulkProgress;
+  total: number;
+}) {
+  const texts = useTexts();
+  const format = useFormat();
+  const done = [...counts.values()].reduce((sum, count) => sum + count, 0n);
+  const fraction = status === "done" ? 1 : Math.min(1, Number(done) / Math.max(1, total));
+  const summary =
+    status === "done"
+      ? texts.bulk.done
+      : status === "stopped"
+        ? texts.bulk.stopped
+        : texts.bulk.processed(format.number(done));
+  return (
+    <div role="status">
+      <div className="progress" data-state={status === "done" ? "succeeded" : "running"}>
+        <div
+          role="progressbar"
+          className="bar"
+          aria-label={title}
+          aria-valuemin={0}
+          aria-valuemax={total}
+          aria-valuenow={Math.min(Number(done), total)}
+        >
+          <span style={{ transform: `scaleX(${fraction})` }} />
+        </div>
+      </div>
+      <p>{summary}</p>
+      <ul>
+        {[...counts].map(([outcome, count]) => (
+          <li key={outcome}>
+            {format.number(count)} {texts.bulk.outcomes[outcome]}
+          </li>
+        ))}
+      </ul>
+    </div>
   );
 }

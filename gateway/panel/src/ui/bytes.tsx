@@ -1,11 +1,11 @@
-// What a job was given or gave back: JSON as it was written, text, or how much of something else.
+// Shows bytes such as a payload: as formatted JSON, as text, or as their size.
 import { useState } from "react";
 import { useFormat } from "../i18n/format";
-import { useWords } from "../i18n/index";
-import { prettyJson, textOfBytes } from "./json";
+import { useTexts } from "../i18n/index";
+import { decodeUtf8, formatJson } from "./json";
 
-/** Longer text makes the page slow and is read by nobody here. */
-const SHOWN_MAX = 64 << 10;
+/** Longer text makes the page slow. */
+const CHARS_MAX = 64 << 10;
 
 export function Bytes({
   title,
@@ -16,17 +16,17 @@ export function Bytes({
   bytes: Uint8Array | undefined;
   type: string | undefined;
 }) {
-  const words = useWords();
+  const texts = useTexts();
   const format = useFormat();
   const [isCopied, setCopied] = useState(false);
   if (!bytes || bytes.length === 0) return null;
-  const text = textOfBytes(bytes);
-  const pretty = text === undefined ? undefined : (prettyJson(text) ?? text);
+  const text = decodeUtf8(bytes);
+  const shown = text === undefined ? undefined : (formatJson(text) ?? text);
   return (
     <section className="card">
       <div className="head">
         <h2>{title}</h2>
-        <span className="quiet">
+        <span className="muted">
           {format.bytes(bytes.length)} {type}
         </span>
         {text !== undefined && (
@@ -35,19 +35,19 @@ export function Bytes({
             className="small"
             onClick={() => void navigator.clipboard.writeText(text).then(() => setCopied(true))}
           >
-            {isCopied ? words.actions.copied : words.actions.copy}
+            {isCopied ? texts.actions.copied : texts.actions.copy}
           </button>
         )}
       </div>
-      {pretty === undefined ? (
-        <p className="quiet">{words.job.notText(format.bytes(bytes.length))}</p>
+      {shown === undefined ? (
+        <p className="muted">{texts.job.binary(format.bytes(bytes.length))}</p>
       ) : (
-        <pre tabIndex={0} aria-label={title}>
-          {pretty.slice(0, SHOWN_MAX)}
+        <pre tabIndex={0} role="region" aria-label={title}>
+          {shown.slice(0, CHARS_MAX)}
         </pre>
       )}
-      {pretty !== undefined && pretty.length > SHOWN_MAX && (
-        <p className="quiet">{words.job.kept}</p>
+      {shown !== undefined && shown.length > CHARS_MAX && (
+        <p className="muted">{texts.job.truncated}</p>
       )}
     </section>
   );

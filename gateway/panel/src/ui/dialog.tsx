@@ -1,6 +1,6 @@
-// The browser's own dialog: it holds the focus, Esc closes it, and what is behind is out of reach.
+// A modal dialog, by the dialog element of the browser, which traps the focus and closes on Esc.
 import { type ReactNode, useEffect, useId, useRef } from "react";
-import { useWords } from "../i18n/index";
+import { useTexts } from "../i18n/index";
 
 export function Dialog({
   title,
@@ -13,7 +13,7 @@ export function Dialog({
   children: ReactNode;
   actions?: ReactNode;
 }) {
-  const words = useWords();
+  const texts = useTexts();
   const element = useRef<HTMLDialogElement>(null);
   const heading = useId();
   useEffect(() => element.current?.showModal(), []);
@@ -24,14 +24,14 @@ export function Dialog({
       <div className="dialog-actions">
         {actions}
         <button type="button" onClick={() => element.current?.close()}>
-          {words.actions.close}
+          {texts.actions.close}
         </button>
       </div>
     </dialog>
   );
 }
 
-/** Asks once more before something that can not be taken back. */
+/** Asks for confirmation of an action. */
 export function Confirm({
   title,
   text,
@@ -55,7 +55,7 @@ export function Confirm({
           className="danger"
           onClick={(event) => {
             onConfirm();
-            // Closed rather than taken away, so that the focus goes back to where it was.
+            // Closing the element, and not only unmounting it, restores the focus.
             event.currentTarget.closest("dialog")?.close();
           }}
         >

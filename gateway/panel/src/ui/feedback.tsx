@@ -1,4 +1,4 @@
-// Loading, nothing there, and what went wrong: the same everywhere.
+// Loading indicators, empty lists, errors and notifications.
 import {
   createContext,
   type ReactNode,
@@ -8,16 +8,16 @@ import {
   useRef,
   useState,
 } from "react";
-import { useWords } from "../i18n/index";
-import { useLine } from "../live/hooks";
-import { type Trouble, troubleOf } from "../rpc/words";
+import { useTexts } from "../i18n/index";
+import { useConnection } from "../live/hooks";
+import { type CallError, describeError } from "../rpc/errors";
 import { SignIn } from "./sign-in";
 
 export function Loading() {
-  const words = useWords();
+  const texts = useTexts();
   return (
     <p className="empty" role="status">
-      {words.common.loading}
+      {texts.common.loading}
     </p>
   );
 }
@@ -31,48 +31,56 @@ export function Empty({ title, children }: { title: string; children?: ReactNode
   );
 }
 
-/** An error where its content would be. */
-export function Failure({ error, again }: { error: unknown; again?: (() => void) | undefined }) {
-  const words = useWords();
-  const trouble = troubleOf(error, words);
-  const line = useLine();
-  // Some calls want a key even of a server that lets everybody look. One that lets nobody look
-  // says so on the stream too, and then the whole page asks for it, once.
-  if (trouble.kind === "signIn" && line.is === "live") return <SignIn />;
-  if (trouble.kind === "signIn" && line.is === "connecting") return <Loading />;
-  return <TroubleBox trouble={trouble} again={again} />;
+/** Shows an error in place of the content that failed to load. */
+export function ErrorMessage({
+  error,
+  onRetry,
+}: {
+  error: unknown;
+  onRetry?: (() => void) | undefined;
+}) {
+  const texts = useTexts();
+  const callError = describeError(error, texts);
+  const connection = useConnection();
+  // Some calls require an API key on a server whose stream requires none: ask for it here. When
+  // the stream requires a key as well, the shell asks for it once, so nothing is shown here.
+  if (callError.kind === "unauthenticated") {
+    if (connection.status === "live") return <SignIn />;
+    if (connection.status === "connecting") return <Loading />;
+  }
+  return <ErrorBox error={callError} onRetry={onRetry} />;
 }
 
-export function TroubleBox({
-  trouble,
-  again,
+export function ErrorBox({
+  error,
+  onRetry,
 }: {
-  trouble: Trouble;
-  again?: (() => void) | undefined;
+  error: CallError;
+  onRetry?: (() => void) | undefined;
 }) {
-  const words = useWords();
+  const texts = useTexts();
   return (
-    <div className="trouble" role="alert">
-      <p className="strong">{trouble.title}</p>
-      <p>{trouble.detail}</p>
-      {trouble.fields.size > 0 && (
+    <div className="error-box" role="alert">
+      <p className="strong">{error.title}</p>
+      <p>{error.detail}</p>
+      {error.fields.size > 0 && (
         <ul>
-          {[...trouble.fields].map(([field, text]) => (
+          {[...error.fields].map(([field, description]) => (
             <li key={field}>
-              <code>{field}</code> {text}
+              <code>{field}</code> {description}
             </li>
           ))}
         </ul>
       )}
-      <p className="quiet">
-        {trouble.reason !== "" && (
+      <p className="muted">
+        {error.reason !== "" && (
           <>
-            {words.errors.reason}: <code>{trouble.reason}</code>
+            {texts.errors.reason}: <code>{error.reason}</code>
           </>
         )}{" "}
-        {again && (
-          <button type="button" className="link" onClick={again}>
-            {words.errors.again}
+        {onRetry && (
+          <button type="button" className="link" onClick={onRetry}>
+            {texts.errors.retry}
           </button>
         )}
       </p>
@@ -80,59 +88,68 @@ export function TroubleBox({
   );
 }
 
-interface Note {
+interface Notification {
   id: number;
-  kind: "good" | "bad";
+  kind: "success" | "error";
   text: string;
 }
 
-interface Notes {
-  good(text: string): void;
-  /** `many`: how many calls it stands for, in words. */
-  bad(error: unknown, many?: string): void;
+interface Notifications {
+  success(text: string): void;
+  /** `prefix` says how many calls failed, when it is more than one. */
+  error(error: unknown, prefix?: string): void;
 }
 
-const Context = createContext<Notes>({ good: () => undefined, bad: () => undefined });
+const Context = createContext<Notifications>({
+  success: () => undefined,
+  error: () => undefined,
+});
 
-/** What an action came to, said once and read aloud. */
-export const useNotes = (): Notes => useContext(Context);
+/** Returns functions that show the result of an action. Screen readers read it aloud. */
+export const useNotifications = (): Notifications => useContext(Context);
 
-const SHOWN_MS = 6_000;
-const NOTES_MAX = 4;
+const SUCCESS_SHOWN_MS = 6_000;
+const NOTIFICATIONS_MAX = 4;
 
-export function NotesProvider({ children }: { children: ReactNode }) {
-  const words = useWords();
-  const [notes, setNotes] = useState<Note[]>([]);
-  const next = useRef(0);
-  const add = useCallback((kind: Note["kind"], text: string) => {
-    const id = next.current++;
-    setNotes((all) => [...all.slice(1 - NOTES_MAX), { id, kind, text }]);
-    // An error stays until it is read away.
-    if (kind === "good")
-      setTimeout(() => setNotes((all) => all.filter((one) => one.id !== id)), SHOWN_MS);
-  }, []);
-  const value = useMemo<Notes>(
+export function NotificationsProvider({ children }: { children: ReactNode }) {
+  const texts = useTexts();
+  const [notifications, setNotifications] = useState<Notification[]>([]);
+  const nextId = useRef(0);
+  const remove = useCallback(
+    (id: number) => setNotifications((all) => all.filter((one) => one.id !== id)),
+    [],
+  );
+  const add = useCallback(
+    (kind: Notification["kind"], text: string) => {
+      const id = nextId.current++;
+      setNotifications((all) => [...all.slice(1 - NOTIFICATIONS_MAX), { id, kind, text }]);
+      // An error stays until the user closes it.
+      if (kind === "success") setTimeout(() => remove(id), SUCCESS_SHOWN_MS);
+    },
+    [remove],
+  );
+  const value = useMemo<Notifications>(
     () => ({
-      good: (text) => add("good", text),
-      bad(error, many) {
-        const { title, detail } = troubleOf(error, words);
-        add("bad", `${many === undefined ? "" : `${many}. `}${title}: ${detail}`);
+      success: (text) => add("success", text),
+      error(error, prefix) {
+        const { title, detail } = describeError(error, texts);
+        add("error", `${prefix === undefined ? "" : `${prefix}. `}${title}: ${detail}`);
       },
     }),
-    [add, words],
+    [add, texts],
   );
   return (
     <Context.Provider value={value}>
       {children}
-      <div className="notes" aria-live="polite">
-        {notes.map(({ id, kind, text }) => (
-          <div key={id} className="note" data-kind={kind}>
+      <div className="notifications" aria-live="polite">
+        {notifications.map(({ id, kind, text }) => (
+          <div key={id} className="notification" data-kind={kind}>
             <span>{text}</span>
             <button
               type="button"
               className="link"
-              aria-label={words.actions.close}
-              onClick={() => setNotes((all) => all.filter((one) => one.id !== id))}
+              aria-label={texts.actions.close}
+              onClick={() => remove(id)}
             >
               ×
             </button>

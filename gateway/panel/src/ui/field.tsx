@@ -1,4 +1,4 @@
-// A field with its name, its hint and what is wrong with it.
+// A form field: an input with its label, and its hint or error.
 import { cloneElement, type ReactElement, type ReactNode, useId } from "react";
 
 interface InputProps {
@@ -8,29 +8,29 @@ interface InputProps {
 }
 
 export function Field({
-  name,
+  label,
   hint,
-  problem,
+  error,
   children,
 }: {
-  name: ReactNode;
+  label: ReactNode;
   hint?: string | undefined;
-  problem?: string | undefined;
+  error?: string | undefined;
   children: ReactElement<InputProps>;
 }) {
   const id = useId();
-  const note = problem ?? hint;
+  const description = error ?? hint;
   return (
     <div className="field">
-      <label htmlFor={id}>{name}</label>
+      <label htmlFor={id}>{label}</label>
       {cloneElement(children, {
         id,
-        "aria-invalid": problem !== undefined,
-        "aria-describedby": note === undefined ? undefined : `${id}n`,
+        "aria-invalid": error !== undefined,
+        "aria-describedby": description === undefined ? undefined : `${id}d`,
       })}
-      {note !== undefined && (
-        <span id={`${id}n`} className={problem === undefined ? "quiet hint" : "field-error"}>
-          {note}
+      {description !== undefined && (
+        <span id={`${id}d`} className={error === undefined ? "muted hint" : "field-error"}>
+          {description}
         </span>
       )}
     </div>

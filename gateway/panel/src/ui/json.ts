@@ -1,134 +1,135 @@
-// JSON as text. Nothing here goes through numbers of JavaScript: 12345678901234567890 and 1.10
-// are shown, and sent, as they were written.
+// JSON as text. Values never become JavaScript numbers, so 12345678901234567890 and 1.10 are
+// shown and sent unchanged.
 
-/** A token of JSON: a string, a mark, or anything else between them. */
+/** A JSON token: a string, a punctuation mark, or a literal. */
 const TOKEN = /"(?:[^"\\]|\\.)*"|[{}[\],:]|[^\s{}[\],:"]+/g;
 
-/** Beyond it the text is shown as it came. */
-const DEEPEST = 200;
+/** Text that is nested deeper is not formatted. */
+const DEPTH_MAX = 200;
 
-/** Set out in lines; undefined when it is no JSON. */
-export function prettyJson(text: string): string | undefined {
-  if (mistakeIn(text)) return undefined;
+/** Formats JSON with indentation. Returns undefined when the text is not JSON. */
+export function formatJson(text: string): string | undefined {
+  if (jsonError(text)) return undefined;
   const tokens = text.match(TOKEN) ?? [];
   let out = "";
   let depth = 0;
   const line = () => `\n${"  ".repeat(depth)}`;
   for (const [index, token] of tokens.entries()) {
-    const before = tokens[index - 1];
+    const previous = tokens[index - 1];
     if (token === "}" || token === "]") {
       depth -= 1;
-      const isEmpty = before === "{" || before === "[";
+      const isEmpty = previous === "{" || previous === "[";
       out += isEmpty ? token : line() + token;
       continue;
     }
-    if (before === "{" || before === "[" || before === ",") out += line();
+    if (previous === "{" || previous === "[" || previous === ",") out += line();
     out += token === ":" ? ": " : token;
     if (token === "{" || token === "[") {
       depth += 1;
-      if (depth > DEEPEST) return text;
+      if (depth > DEPTH_MAX) return text;
     }
   }
   return out;
 }
 
-export interface Mistake {
+export interface JsonError {
   line: number;
   column: number;
   message: string;
 }
 
-/** Where and why a text is no JSON; undefined when it is. */
-export function mistakeIn(text: string): Mistake | undefined {
+/** Returns why and where a text is not JSON, or undefined when it is. */
+export function jsonError(text: string): JsonError | undefined {
   try {
     JSON.parse(text);
     return undefined;
   } catch (error) {
-    // Browsers differ in whether, and how, they say the place: it is looked for here.
-    const said = error instanceof Error ? error.message : String(error);
-    const lines = text.slice(0, scan(text).wrongAt ?? text.length).split("\n");
+    // Browsers report the position in different formats or not at all, so it is computed here.
+    const message = error instanceof Error ? error.message : String(error);
+    const lines = text.slice(0, scan(text).errorAt ?? text.length).split("\n");
     return {
       line: lines.length,
       column: (lines.at(-1)?.length ?? 0) + 1,
-      message: said.replace(PLACE, ""),
+      message: message.replace(POSITION, ""),
     };
   }
 }
 
-const PLACE = / (in JSON )?at (position|line) \d+.*$/;
+const POSITION = / (in JSON )?at (position|line) \d+.*$/;
 
-/** What an object or an array holds, by name or index, each as it was written. */
-export function partsOf(text: string): Map<string, string> | undefined {
-  const { wrongAt, parts } = scan(text);
-  return wrongAt === undefined && /^\s*[[{]/.test(text) ? parts : undefined;
+/** Returns the members of an object by name, or the items of an array by index, each with its
+ * original text. Returns undefined when the text is not an object or an array. */
+export function jsonMembers(text: string): Map<string, string> | undefined {
+  const { errorAt, members } = scan(text);
+  return errorAt === undefined && /^\s*[[{]/.test(text) ? members : undefined;
 }
 
-const WHITE = /[ \t\n\r]*/y;
+const WHITESPACE = /[ \t\n\r]*/y;
+// biome-ignore lint/suspicious/noControlCharactersInRegex: JSON strings exclude control characters
 const STRING = /"(?:[^"\\\u0000-\u001f]|\\(?:["\\/bfnrt]|u[\da-fA-F]{4}))*"/y;
 const SCALAR = new RegExp(
   `${STRING.source}|-?(?:0|[1-9]\\d*)(?:\\.\\d+)?(?:[eE][+-]?\\d+)?|true|false|null`,
   "y",
 );
 
-/** The parts of the outermost value, and where the text stops being JSON. */
-function scan(text: string): { wrongAt: number | undefined; parts: Map<string, string> } {
-  const parts = new Map<string, string>();
+/** Returns the members of the outermost value, and the position of the first syntax error. */
+function scan(text: string): { errorAt: number | undefined; members: Map<string, string> } {
+  const members = new Map<string, string>();
   const open: string[] = [];
-  // Asserted, since the compiler does not see that `end` changes it.
+  // The assertion keeps the union type, because the compiler does not see the assignment in `end`.
   let expect = "value" as "value" | "value or end" | "name" | "name or end" | "after";
   let at = 0;
-  let part = { name: "", from: 0 };
-  const take = (what: RegExp): string | undefined => {
-    what.lastIndex = at;
-    const found = what.exec(text)?.[0];
+  let member = { name: "", from: 0 };
+  const take = (pattern: RegExp): string | undefined => {
+    pattern.lastIndex = at;
+    const found = pattern.exec(text)?.[0];
     at += found?.length ?? 0;
     return found;
   };
   const end = () => {
     expect = "after";
-    if (open.length === 1) parts.set(part.name, text.slice(part.from, at));
+    if (open.length === 1) members.set(member.name, text.slice(member.from, at));
   };
   for (;;) {
-    take(WHITE);
+    take(WHITESPACE);
     const mark = text[at];
     const inside = open.at(-1);
-    if (mark === undefined)
-      return { wrongAt: expect === "after" && open.length === 0 ? undefined : at, parts };
+    if (mark === undefined) {
+      const isComplete = expect === "after" && open.length === 0;
+      return { errorAt: isComplete ? undefined : at, members };
+    }
     const closes = inside === "{" ? "}" : "]";
-    if (
-      (expect === "after" || expect.endsWith("or end")) &&
-      inside !== undefined &&
-      mark === closes
-    ) {
+    const mayClose = expect === "after" || expect.endsWith("or end");
+    if (mayClose && inside !== undefined && mark === closes) {
       open.pop();
       at += 1;
       end();
     } else if (expect === "after") {
-      if (inside === undefined || mark !== ",") return { wrongAt: at, parts };
+      if (inside === undefined || mark !== ",") return { errorAt: at, members };
       expect = inside === "{" ? "name" : "value";
       at += 1;
     } else if (expect.startsWith("name")) {
       const name = take(STRING);
-      take(WHITE);
-      if (name === undefined || text[at] !== ":") return { wrongAt: at, parts };
+      take(WHITESPACE);
+      if (name === undefined || text[at] !== ":") return { errorAt: at, members };
       at += 1;
-      take(WHITE);
-      if (open.length === 1) part = { name: String(JSON.parse(name)), from: at };
+      take(WHITESPACE);
+      if (open.length === 1) member = { name: String(JSON.parse(name)), from: at };
       expect = "value";
     } else {
-      if (open.length === 1 && inside === "[") part = { name: String(parts.size), from: at };
+      if (open.length === 1 && inside === "[") member = { name: String(members.size), from: at };
       if (mark === "{" || mark === "[") {
         open.push(mark);
         at += 1;
         expect = mark === "{" ? "name or end" : "value or end";
-      } else if (take(SCALAR) === undefined) return { wrongAt: at, parts };
+      } else if (take(SCALAR) === undefined) return { errorAt: at, members };
       else end();
     }
   }
 }
 
-/** As text, unless the bytes are none in UTF-8. */
-export function textOfBytes(bytes: Uint8Array): string | undefined {
+/** Decodes UTF-8. Returns undefined when the bytes are not UTF-8. */
+export function decodeUtf8(bytes: Uint8Array): string | undefined {
   try {
     return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
   } catch {

@@ -1,30 +1,30 @@
-// A form from a JSON Schema, where the schema is that of a flat object. What it can not show is
-// left to the text.
-import { partsOf, prettyJson } from "./json";
+// A form from the JSON Schema of a kind. It supports flat objects; other payloads are edited as
+// JSON text.
+import { formatJson, jsonMembers } from "./json";
 
 export interface SchemaField {
   name: string;
   kind: "text" | "integer" | "number" | "boolean" | "choice";
   isRequired: boolean;
   description: string;
-  /** As it stands in an input. */
+  /** The default, as the text of an input. */
   initial: string;
   choices: readonly string[];
   min: number | undefined;
   max: number | undefined;
 }
 
-type Json = Record<string, unknown>;
+type JsonObject = Record<string, unknown>;
 
-const isObject = (value: unknown): value is Json =>
+const isObject = (value: unknown): value is JsonObject =>
   typeof value === "object" && value !== null && !Array.isArray(value);
 
-const textIn = (from: Json, name: string): string =>
+const textIn = (from: JsonObject, name: string): string =>
   typeof from[name] === "string" ? from[name] : "";
-const numberIn = (from: Json, name: string): number | undefined =>
+const numberIn = (from: JsonObject, name: string): number | undefined =>
   typeof from[name] === "number" ? from[name] : undefined;
 
-function parsed(schema: string): Json | undefined {
+function parseObject(schema: string): JsonObject | undefined {
   try {
     const value: unknown = JSON.parse(schema);
     return isObject(value) ? value : undefined;
@@ -33,24 +33,24 @@ function parsed(schema: string): Json | undefined {
   }
 }
 
-/** The fields, or undefined when the schema is more than a flat object. */
-export function fieldsOf(schema: string): SchemaField[] | undefined {
-  const root = parsed(schema);
-  if (!root || !isObject(root["properties"])) return undefined;
-  const written = partsOf(partsOf(schema)?.get("properties") ?? "");
-  const required = new Set(Array.isArray(root["required"]) ? root["required"] : []);
+/** Returns the fields, or undefined when the schema is not that of a flat object. */
+export function schemaFields(schema: string): SchemaField[] | undefined {
+  const root = parseObject(schema);
+  if (!root || !isObject(root.properties)) return undefined;
+  const propertyTexts = jsonMembers(jsonMembers(schema)?.get("properties") ?? "");
+  const required = new Set(Array.isArray(root.required) ? root.required : []);
   const fields: SchemaField[] = [];
-  for (const [name, property] of Object.entries(root["properties"])) {
+  for (const [name, property] of Object.entries(root.properties)) {
     const kind = isObject(property) ? kindOf(property) : undefined;
     if (!isObject(property) || kind === undefined) return undefined;
-    const initial = partsOf(written?.get(name) ?? "")?.get("default");
+    const initial = jsonMembers(propertyTexts?.get(name) ?? "")?.get("default");
     fields.push({
       name,
       kind,
       isRequired: required.has(name),
       description: textIn(property, "description"),
-      initial: (initial === undefined ? undefined : inputOf(kind, initial)) ?? "",
-      choices: Array.isArray(property["enum"]) ? property["enum"].map(String) : [],
+      initial: (initial === undefined ? undefined : inputValue(kind, initial)) ?? "",
+      choices: Array.isArray(property.enum) ? property.enum.map(String) : [],
       min: numberIn(property, "minimum"),
       max: numberIn(property, "maximum"),
     });
@@ -58,13 +58,13 @@ export function fieldsOf(schema: string): SchemaField[] | undefined {
   return fields;
 }
 
-/** Also of `["integer", "null"]`, which is how an optional member is often written. */
-function kindOf(property: Json): SchemaField["kind"] | undefined {
-  const types = (Array.isArray(property["type"]) ? property["type"] : [property["type"]]).filter(
+/** Takes also `["integer", "null"]`, a common way to write an optional member. */
+function kindOf(property: JsonObject): SchemaField["kind"] | undefined {
+  const types = (Array.isArray(property.type) ? property.type : [property.type]).filter(
     (type) => type !== "null",
   );
   if (types.length !== 1) return undefined;
-  if (Array.isArray(property["enum"])) return types[0] === "string" ? "choice" : undefined;
+  if (Array.isArray(property.enum)) return types[0] === "string" ? "choice" : undefined;
   switch (types[0]) {
     case "string":
       return "text";
@@ -79,36 +79,38 @@ function kindOf(property: Json): SchemaField["kind"] | undefined {
   }
 }
 
-/** A whole text for the schema: an example of it, or its defaults. */
-export function exampleOf(schema: string): string {
-  const first = partsOf(partsOf(schema)?.get("examples") ?? "")?.get("0");
-  if (first !== undefined) return prettyJson(first) ?? first;
-  const fields = fieldsOf(schema) ?? [];
-  return jsonOf(fields, Object.fromEntries(fields.map(({ name, initial }) => [name, initial])));
+/** Returns the first example in the schema, or else an object of its defaults. */
+export function examplePayload(schema: string): string {
+  const first = jsonMembers(jsonMembers(schema)?.get("examples") ?? "")?.get("0");
+  if (first !== undefined) return formatJson(first) ?? first;
+  const fields = schemaFields(schema) ?? [];
+  return formToJson(fields, Object.fromEntries(fields.map(({ name, initial }) => [name, initial])));
 }
 
-/** A member as an input shows it; undefined where it is of another type. */
-function inputOf(kind: SchemaField["kind"], member: string): string | undefined {
-  if (member === "null") return "";
+/** Returns the text of an input for the JSON of a member. Returns undefined when the member has
+ * another type. */
+function inputValue(kind: SchemaField["kind"], json: string): string | undefined {
+  if (json === "null") return "";
   if (kind === "text" || kind === "choice")
-    return member.startsWith('"') ? String(JSON.parse(member)) : undefined;
-  if (kind === "boolean") return /^(true|false)$/.test(member) ? member : undefined;
-  return /^[-\d]/.test(member) ? member : undefined;
+    return json.startsWith('"') ? String(JSON.parse(json)) : undefined;
+  if (kind === "boolean") return /^(true|false)$/.test(json) ? json : undefined;
+  return /^[-\d]/.test(json) ? json : undefined;
 }
 
 export interface FormValues {
   values: Readonly<Record<string, string>>;
-  /** Members that are no fields, as they were written. */
+  /** The JSON of members without a field. */
   rest: ReadonlyMap<string, string>;
 }
 
-/** What the fields show of a text; undefined where they would not show it as it is. */
-export function valuesIn(fields: readonly SchemaField[], text: string): FormValues | undefined {
-  const rest = text.trim() === "" ? new Map<string, string>() : partsOf(text);
+/** Returns the values of the form for a JSON text. Returns undefined when the form cannot
+ * represent the text. */
+export function formValues(fields: readonly SchemaField[], text: string): FormValues | undefined {
+  const rest = text.trim() === "" ? new Map<string, string>() : jsonMembers(text);
   if (!rest || text.trim().startsWith("[")) return undefined;
   const values: Record<string, string> = {};
   for (const { name, kind, choices } of fields) {
-    const value = inputOf(kind, rest.get(name) ?? "null");
+    const value = inputValue(kind, rest.get(name) ?? "null");
     if (value === undefined || /[\r\n]/.test(value)) return undefined;
     if (kind === "choice" && value !== "" && !choices.includes(value)) return undefined;
     values[name] = value;
@@ -117,13 +119,13 @@ export function valuesIn(fields: readonly SchemaField[], text: string): FormValu
   return { values, rest };
 }
 
-const NOTHING: ReadonlyMap<string, string> = new Map();
+const NO_MEMBERS: ReadonlyMap<string, string> = new Map();
 
-/** Numbers go in as they were typed; what was left empty is left out. */
-export function jsonOf(
+/** Returns the JSON of the form. Numbers keep the digits as typed; empty fields are left out. */
+export function formToJson(
   fields: readonly SchemaField[],
   values: Readonly<Record<string, string>>,
-  rest: ReadonlyMap<string, string> = NOTHING,
+  rest: ReadonlyMap<string, string> = NO_MEMBERS,
 ): string {
   const members: string[] = [];
   for (const { name, kind } of fields) {
@@ -132,18 +134,20 @@ export function jsonOf(
     if ((isText ? value : value.trim()) === "") continue;
     members.push(`${JSON.stringify(name)}: ${isText ? JSON.stringify(value) : value.trim()}`);
   }
-  for (const [name, member] of rest) members.push(`${JSON.stringify(name)}: ${member}`);
+  for (const [name, json] of rest) members.push(`${JSON.stringify(name)}: ${json}`);
   if (members.length === 0) return "{}";
   const text = `{${members.join(",")}}`;
-  return prettyJson(text) ?? text;
+  return formatJson(text) ?? text;
 }
 
-/** By the name of the field. */
-export function mistakesInFields(
+export type FieldError = "required" | "integer" | "number" | "range";
+
+/** Returns the errors by the name of the field. */
+export function fieldErrors(
   fields: readonly SchemaField[],
   values: Readonly<Record<string, string>>,
-): Map<string, "required" | "integer" | "number" | "range"> {
-  const found = new Map<string, "required" | "integer" | "number" | "range">();
+): Map<string, FieldError> {
+  const found = new Map<string, FieldError>();
   for (const { name, kind, isRequired, min, max } of fields) {
     const value = (values[name] ?? "").trim();
     if (value === "") {

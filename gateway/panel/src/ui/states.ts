@@ -1,4 +1,4 @@
-// The states of a job: which are final, in which order they are shown, and their names in URLs.
+// The states of a job in display order, and their names in URLs.
 import { JobState } from "../gen/sentinel/jobs/v1/job_pb";
 
 export const STATES = [
@@ -35,16 +35,16 @@ const NAMES: Record<KnownState, StateName> = {
   [JobState.SUCCEEDED]: "succeeded",
 };
 
-/** A state that this panel does not know yet is shown as waiting. */
-export function nameOf(state: JobState): StateName {
+/** Returns the name of a state. A state of a newer server, unknown here, counts as ready. */
+export function stateName(state: JobState): StateName {
   return state === JobState.UNSPECIFIED ? "ready" : (NAMES[state] ?? "ready");
 }
 
-export function stateOf(name: string): KnownState | undefined {
+export function parseState(name: string): KnownState | undefined {
   return STATES.find((state) => NAMES[state] === name);
 }
 
-export function isFinal(state: JobState): boolean {
+export function isTerminal(state: JobState): boolean {
   return (
     state === JobState.SUCCEEDED ||
     state === JobState.FAILED ||

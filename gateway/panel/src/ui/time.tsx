@@ -1,7 +1,7 @@
-// Times that go on by themselves: one clock for the page, a second a tick.
+// Components for times. Relative times share one clock that ticks once per second.
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import { useSyncExternalStore } from "react";
-import { millisOf, useFormat } from "../i18n/format";
+import { timestampMs, useFormat } from "../i18n/format";
 
 const listeners = new Set<() => void>();
 let now = Date.now();
@@ -22,36 +22,36 @@ function subscribe(listener: () => void): () => void {
   };
 }
 
+/** Returns the current time in ms, updated once per second. */
 export function useNow(): number {
   return useSyncExternalStore(subscribe, () => now);
 }
 
-/** How long ago it was, the moment itself on hover. */
-export function Age({ of }: { of: Timestamp | undefined }) {
-  const at = millisOf(of);
-  const clock = useNow();
+/** Shows the time since a timestamp, with the timestamp as tooltip. */
+export function Age({ since }: { since: Timestamp | undefined }) {
+  const sinceMs = timestampMs(since);
+  const nowMs = useNow();
   const format = useFormat();
-  if (at === undefined) return null;
+  if (sinceMs === undefined) return null;
   return (
-    <time dateTime={new Date(at).toISOString()} title={format.moment(at)}>
-      {format.span(Math.max(0, clock - at))}
+    <time dateTime={new Date(sinceMs).toISOString()} title={format.dateTime(sinceMs)}>
+      {format.duration(Math.max(0, nowMs - sinceMs))}
     </time>
   );
 }
 
-/** The moment in words. */
-export function Moment({ of }: { of: Timestamp | undefined }) {
-  const at = millisOf(of);
+export function DateTime({ value }: { value: Timestamp | undefined }) {
+  const ms = timestampMs(value);
   const format = useFormat();
-  if (at === undefined) return null;
-  return <time dateTime={new Date(at).toISOString()}>{format.moment(at)}</time>;
+  if (ms === undefined) return null;
+  return <time dateTime={new Date(ms).toISOString()}>{format.dateTime(ms)}</time>;
 }
 
-/** From one moment to another, or to now. */
-export function Span({ from, to }: { from: Timestamp | undefined; to: Timestamp | undefined }) {
-  const begin = millisOf(from);
-  const clock = useNow();
+/** Shows the time between two timestamps. Without `to` it counts up to now. */
+export function Elapsed({ from, to }: { from: Timestamp | undefined; to: Timestamp | undefined }) {
+  const fromMs = timestampMs(from);
+  const nowMs = useNow();
   const format = useFormat();
-  if (begin === undefined) return null;
-  return <>{format.span(Math.max(0, (millisOf(to) ?? clock) - begin))}</>;
+  if (fromMs === undefined) return null;
+  return <>{format.duration(Math.max(0, (timestampMs(to) ?? nowMs) - fromMs))}</>;
 }

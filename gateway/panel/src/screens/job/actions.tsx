@@ -1,50 +1,50 @@
-// What can be done to this job now.
+// The actions that are possible in the current state of a job.
 import { Link, useNavigate } from "@tanstack/react-router";
 import { useState } from "react";
 import type { Job } from "../../gen/sentinel/jobs/v1/job_pb";
-import { useWords } from "../../i18n/index";
+import { useTexts } from "../../i18n/index";
 import { useClients } from "../../rpc/context";
-import {
-  mayCancel,
-  mayDelete,
-  mayRetry,
-  mayRunNow,
-  mayUpdate,
-  short,
-  useActions,
-} from "../../ui/act";
 import { Confirm } from "../../ui/dialog";
-import { useNotes } from "../../ui/feedback";
-import { requestId } from "../../ui/request-id";
+import { useNotifications } from "../../ui/feedback";
+import {
+  canCancel,
+  canDelete,
+  canRetry,
+  canRunNow,
+  canUpdate,
+  shortId,
+  useJobActions,
+} from "../../ui/job-actions";
+import { newRequestId } from "../../ui/request-id";
 import { Edit } from "./edit";
 
 export function JobActions({ job }: { job: Job }) {
-  const words = useWords();
+  const texts = useTexts();
   const { jobs } = useClients();
-  const notes = useNotes();
+  const notifications = useNotifications();
   const navigate = useNavigate();
-  const { isBusy, cancel, retry, runNow } = useActions();
-  const [asks, setAsks] = useState<"delete" | "edit">();
-  const { actions } = words;
+  const { isBusy, cancel, retry, runNow } = useJobActions();
+  const [dialog, setDialog] = useState<"delete" | "edit">();
+  const { actions } = texts;
 
   async function remove() {
     try {
-      await jobs.delete({ id: job.id, requestId: requestId() });
-      notes.good(words.job.deleted(short(job.id)));
+      await jobs.delete({ id: job.id, requestId: newRequestId() });
+      notifications.success(texts.job.deleted(shortId(job.id)));
       await navigate({ to: "/" });
     } catch (error) {
-      notes.bad(error);
+      notifications.error(error);
     }
   }
 
   return (
     <div className="buttons">
-      {mayCancel(job) && (
+      {canCancel(job) && (
         <button type="button" disabled={isBusy} onClick={() => void cancel(job.id)}>
           {actions.cancel}
         </button>
       )}
-      {mayRetry(job) && (
+      {canRetry(job) && (
         <button
           type="button"
           className="primary"
@@ -54,34 +54,34 @@ export function JobActions({ job }: { job: Job }) {
           {actions.retry}
         </button>
       )}
-      {mayRunNow(job) && (
+      {canRunNow(job) && (
         <button type="button" disabled={isBusy} onClick={() => void runNow(job.id)}>
           {actions.runNow}
         </button>
       )}
-      {mayUpdate(job) && (
-        <button type="button" onClick={() => setAsks("edit")}>
+      {canUpdate(job) && (
+        <button type="button" onClick={() => setDialog("edit")}>
           {actions.edit}
         </button>
       )}
       <Link className="button" to="/new" search={{ from: job.id }}>
         {actions.duplicate}
       </Link>
-      {mayDelete(job) && (
-        <button type="button" className="danger" onClick={() => setAsks("delete")}>
+      {canDelete(job) && (
+        <button type="button" className="danger" onClick={() => setDialog("delete")}>
           {actions.delete}
         </button>
       )}
-      {asks === "delete" && (
+      {dialog === "delete" && (
         <Confirm
-          title={words.job.deleteTitle}
-          text={words.job.deleteText}
+          title={texts.job.deleteTitle}
+          text={texts.job.deleteText}
           action={actions.delete}
           onConfirm={() => void remove()}
-          onClose={() => setAsks(undefined)}
+          onClose={() => setDialog(undefined)}
         />
       )}
-      {asks === "edit" && <Edit job={job} onClose={() => setAsks(undefined)} />}
+      {dialog === "edit" && <Edit job={job} onClose={() => setDialog(undefined)} />}
     </div>
   );
 }

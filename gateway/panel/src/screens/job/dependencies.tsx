@@ -1,27 +1,28 @@
-// What a job waits for, live: the jobs it depends on, those these depend on, and so on.
+// The graph of a job's transitive dependencies, live.
 import { Link } from "@tanstack/react-router";
 import { useMemo, useSyncExternalStore } from "react";
 import type { Job } from "../../gen/sentinel/jobs/v1/job_pb";
 import { useFormat } from "../../i18n/format";
-import { useWords } from "../../i18n/index";
-import { useFollow, useHub, useKnownJob } from "../../live/hooks";
-import { JobProgress, StateMark } from "../../ui/marks";
-import { nameOf } from "../../ui/states";
-import { type Edge, layersOf, type Place } from "./layers";
+import { useTexts } from "../../i18n/index";
+import { useCachedJob, useFollowJobs, useHub } from "../../live/hooks";
+import { shortId } from "../../ui/job-actions";
+import { JobProgress, StateBadge } from "../../ui/job-status";
+import { stateName } from "../../ui/states";
+import { type Edge, type GraphLayout, type GraphNode, layoutGraph } from "./graph-layout";
 
-/** With the job itself, and room for others that the tab follows: a stream takes 100. */
-const BOXES_MAX = 60;
+/** Below the server's limit of 100 ids per stream, which the tab's other jobs share. */
+const NODES_MAX = 60;
 
-/** Pixels. */
-const BOX = { width: 160, height: 76, across: 40, down: 12 } as const;
+/** Sizes in pixels. */
+const NODE = { width: 160, height: 76, gapX: 40, gapY: 12 } as const;
 
-const left = ({ column }: Place) => column * (BOX.width + BOX.across);
-const top = ({ row }: Place) => row * (BOX.height + BOX.down);
-const spot = (place: Place) => ({
-  left: left(place),
-  top: top(place),
-  width: BOX.width,
-  height: BOX.height,
+const left = ({ column }: GraphNode) => column * (NODE.width + NODE.gapX);
+const top = ({ row }: GraphNode) => row * (NODE.height + NODE.gapY);
+const position = (node: GraphNode) => ({
+  left: left(node),
+  top: top(node),
+  width: NODE.width,
+  height: NODE.height,
 });
 
 export function Dependencies({ job }: { job: Job }) {
@@ -29,81 +30,78 @@ export function Dependencies({ job }: { job: Job }) {
 }
 
 function Graph({ job }: { job: Job }) {
-  const words = useWords();
+  const texts = useTexts();
   const format = useFormat();
   const hub = useHub();
   const own = job.spec?.dependsOn ?? [];
-  const waitsFor = (id: string) => (id === job.id ? own : (hub.job(id)?.spec?.dependsOn ?? []));
-  // Grows as the jobs come in; a text, so that it is drawn again only when it has.
-  const text = useSyncExternalStore(hub.subscribe, () =>
-    JSON.stringify(layersOf(job.id, waitsFor, BOXES_MAX)),
+  const dependenciesOf = (id: string) =>
+    id === job.id ? own : (hub.job(id)?.spec?.dependsOn ?? []);
+  // Serialized, so that the component renders again only when the layout changes.
+  const json = useSyncExternalStore(hub.subscribe, () =>
+    JSON.stringify(layoutGraph(job.id, dependenciesOf, NODES_MAX)),
   );
-  const { places, edges, columns, rows, isCut } = useMemo(
-    () => JSON.parse(text) as ReturnType<typeof layersOf>,
-    [text],
+  const { nodes, edges, columns, rows, isTruncated } = useMemo(
+    () => JSON.parse(json) as GraphLayout,
+    [json],
   );
-  useFollow(
-    useMemo(() => places.map(({ id }) => id).filter((id) => id !== job.id), [places, job.id]),
+  useFollowJobs(
+    useMemo(() => nodes.map(({ id }) => id).filter((id) => id !== job.id), [nodes, job.id]),
   );
-  const width = columns * (BOX.width + BOX.across) - BOX.across;
-  const height = rows * (BOX.height + BOX.down) - BOX.down;
+  const width = columns * (NODE.width + NODE.gapX) - NODE.gapX;
+  const height = rows * (NODE.height + NODE.gapY) - NODE.gapY;
   return (
     <section className="card">
-      <h2>{words.job.waitsFor}</h2>
-      <div className="graph" tabIndex={0} role="group" aria-label={words.job.waitsFor}>
+      <h2>{texts.job.dependsOn}</h2>
+      <div className="graph" tabIndex={0} role="group" aria-label={texts.job.dependsOn}>
         <div style={{ width, height }}>
           <svg width={width} height={height} aria-hidden="true">
-            <Ways places={places} edges={edges} />
+            <Edges nodes={nodes} edges={edges} />
           </svg>
           <ul className="plain">
-            {places.map((place) => (
-              <li key={place.id} style={spot(place)} data-self={place.id === job.id || undefined}>
-                <Box id={place.id} />
+            {nodes.map((node) => (
+              <li key={node.id} style={position(node)} data-self={node.id === job.id || undefined}>
+                <JobNode id={node.id} />
               </li>
             ))}
           </ul>
         </div>
       </div>
-      {isCut && <p className="quiet">{words.job.graphCut(format.number(BOXES_MAX))}</p>}
+      {isTruncated && <p className="muted">{texts.job.graphTruncated(format.number(NODES_MAX))}</p>}
     </section>
   );
 }
 
-function Ways({ places, edges }: { places: readonly Place[]; edges: readonly Edge[] }) {
-  const at = new Map(places.map((place) => [place.id, place]));
-  return edges.map(({ from, to }) => {
-    const [a, b] = [at.get(from), at.get(to)];
-    if (!a || !b) return null;
-    const [x1, y1, x2, y2] = [
-      left(a) + BOX.width,
-      top(a) + BOX.height / 2,
-      left(b),
-      top(b) + BOX.height / 2,
-    ];
-    const bend = x2 - BOX.across / 2;
+function Edges({ nodes, edges }: { nodes: readonly GraphNode[]; edges: readonly Edge[] }) {
+  const byId = new Map(nodes.map((node) => [node.id, node]));
+  return edges.map((edge) => {
+    const [from, to] = [byId.get(edge.from), byId.get(edge.to)];
+    if (!from || !to) return null;
+    const [x1, y1] = [left(from) + NODE.width, top(from) + NODE.height / 2];
+    const [x2, y2] = [left(to), top(to) + NODE.height / 2];
+    const bend = x2 - NODE.gapX / 2;
     return (
       <path
-        key={`${from} ${to}`}
+        key={`${edge.from} ${edge.to}`}
         d={`M${x1} ${y1}H${bend - 8}C${bend} ${y1} ${bend} ${y2} ${bend + 8} ${y2}H${x2}`}
       />
     );
   });
 }
 
-function Box({ id }: { id: string }) {
-  const words = useWords();
+function JobNode({ id }: { id: string }) {
+  const texts = useTexts();
   const hub = useHub();
-  const job = useKnownJob(id);
+  const job = useCachedJob(id);
   const isUnknown = useSyncExternalStore(hub.subscribe, () => hub.isUnknown(id));
   return (
     <>
-      {job && <StateMark state={nameOf(job.state)} />}
-      {isUnknown && <span className="quiet">{words.job.dependencyGone}</span>}
+      {job && <StateBadge state={stateName(job.state)} />}
+      {isUnknown && <span className="muted">{texts.job.dependencyUnavailable}</span>}
       <Link className="strong" to="/jobs/$id" params={{ id }} title={id}>
-        {job?.spec?.kind ?? id.slice(-8)}
+        {job?.spec?.kind ?? shortId(id)}
       </Link>
       {job?.progress && <JobProgress job={job} />}
-      {job && !job.progress && <span className="mono quiet">{id.slice(-8)}</span>}
+      {job && !job.progress && <span className="mono muted">{shortId(id)}</span>}
     </>
   );
 }

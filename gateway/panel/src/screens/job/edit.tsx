@@ -1,54 +1,55 @@
-// Changes what may still change of a job that has not started: only the fields that were touched.
+// Edits a job that has not started yet. Only changed fields are sent.
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { timestampFromDate } from "@bufbuild/protobuf/wkt";
 import { type FormEvent, useId, useState } from "react";
 import type { Job, JobSpecSchema } from "../../gen/sentinel/jobs/v1/job_pb";
-import { millisOf } from "../../i18n/format";
-import { useWords } from "../../i18n/index";
+import { timestampMs } from "../../i18n/format";
+import { useTexts } from "../../i18n/index";
 import { useHub } from "../../live/hooks";
 import { useClients } from "../../rpc/context";
-import { type Trouble, troubleOf } from "../../rpc/words";
+import { type CallError, describeError } from "../../rpc/errors";
 import { Dialog } from "../../ui/dialog";
-import { TroubleBox, useNotes } from "../../ui/feedback";
-import { prettyJson, textOfBytes } from "../../ui/json";
-import { localTime } from "../../ui/spans";
+import { toLocalInput } from "../../ui/durations";
+import { ErrorBox, useNotifications } from "../../ui/feedback";
+import { decodeUtf8, formatJson } from "../../ui/json";
 
-const ownLabels = (job: Job): [string, string][] =>
+/** Excludes the labels that the server derives from the payload. */
+const editableLabels = (job: Job): [string, string][] =>
   Object.entries(job.spec?.labels ?? {}).filter(([key]) => !key.startsWith("payload."));
 
 export function Edit({ job, onClose }: { job: Job; onClose: () => void }) {
-  const words = useWords();
+  const texts = useTexts();
   const { jobs } = useClients();
   const hub = useHub();
-  const notes = useNotes();
+  const notifications = useNotifications();
   const form = useId();
-  const [trouble, setTrouble] = useState<Trouble>();
-  const payload = textOfBytes(job.spec?.payload ?? new Uint8Array());
-  const before = {
+  const [callError, setCallError] = useState<CallError>();
+  const payload = decodeUtf8(job.spec?.payload ?? new Uint8Array());
+  const initial = {
     priority: String(job.spec?.priority ?? 0),
-    runAt: localTime(millisOf(job.spec?.runAt ?? job.readyAt)),
-    labels: ownLabels(job)
+    runAt: toLocalInput(timestampMs(job.spec?.runAt ?? job.readyAt)),
+    labels: editableLabels(job)
       .map(([key, value]) => `${key}=${value}`)
       .join("\n"),
-    payload: payload === undefined ? "" : (prettyJson(payload) ?? payload),
+    payload: payload === undefined ? "" : (formatJson(payload) ?? payload),
   };
 
   async function save(event: FormEvent<HTMLFormElement>) {
     event.preventDefault();
     const data = new FormData(event.currentTarget);
-    const now = (name: keyof typeof before) => String(data.get(name) ?? before[name]);
+    const value = (name: keyof typeof initial) => String(data.get(name) ?? initial[name]);
     const spec: MessageInitShape<typeof JobSpecSchema> = {};
     const paths: string[] = [];
-    if (now("priority") !== before.priority) {
-      spec.priority = Number(now("priority"));
+    if (value("priority") !== initial.priority) {
+      spec.priority = Number(value("priority"));
       paths.push("priority");
     }
-    if (now("runAt") !== before.runAt) {
-      if (now("runAt") !== "") spec.runAt = timestampFromDate(new Date(now("runAt")));
+    if (value("runAt") !== initial.runAt) {
+      if (value("runAt") !== "") spec.runAt = timestampFromDate(new Date(value("runAt")));
       paths.push("run_at");
     }
-    if (now("labels") !== before.labels) {
-      const pairs = now("labels")
+    if (value("labels") !== initial.labels) {
+      const pairs = value("labels")
         .split("\n")
         .filter((line) => line.trim() !== "");
       spec.labels = Object.fromEntries(
@@ -56,61 +57,61 @@ export function Edit({ job, onClose }: { job: Job; onClose: () => void }) {
       );
       paths.push("labels");
     }
-    if (now("payload") !== before.payload) {
-      spec.payload = new TextEncoder().encode(now("payload"));
+    if (value("payload") !== initial.payload) {
+      spec.payload = new TextEncoder().encode(value("payload"));
       paths.push("payload");
     }
     if (paths.length === 0) return onClose();
     try {
-      const answer = await jobs.update({
+      const response = await jobs.update({
         id: job.id,
         spec,
         updateMask: { paths },
         version: job.version,
       });
-      if (answer.job) hub.put(answer.job);
-      notes.good(words.job.saved);
+      if (response.job) hub.put(response.job);
+      notifications.success(texts.job.saved);
       onClose();
     } catch (error) {
-      setTrouble(troubleOf(error, words));
+      setCallError(describeError(error, texts));
     }
   }
 
   return (
     <Dialog
-      title={words.job.editTitle}
+      title={texts.job.editTitle}
       onClose={onClose}
       actions={
         <button type="submit" form={form} className="primary">
-          {words.actions.save}
+          {texts.actions.save}
         </button>
       }
     >
       <form id={form} className="edit" onSubmit={(event) => void save(event)}>
-        {trouble && <TroubleBox trouble={trouble} />}
+        {callError && <ErrorBox error={callError} />}
         <label className="field">
-          <span>{words.fields.priority}</span>
-          <input name="priority" type="number" min={0} max={9} defaultValue={before.priority} />
+          <span>{texts.fields.priority}</span>
+          <input name="priority" type="number" min={0} max={9} defaultValue={initial.priority} />
         </label>
         <label className="field">
           <span>
-            {words.job.editRunAt} ({words.job.editRunAtHint})
+            {texts.job.editRunAt} ({texts.job.editRunAtHint})
           </span>
-          <input name="runAt" type="datetime-local" step={1} defaultValue={before.runAt} />
+          <input name="runAt" type="datetime-local" step={1} defaultValue={initial.runAt} />
         </label>
         <label className="field">
           <span>
-            {words.fields.labels} ({words.job.labelsHint})
+            {texts.fields.labels} ({texts.job.labelsHint})
           </span>
-          <textarea name="labels" rows={3} defaultValue={before.labels} className="mono" />
+          <textarea name="labels" rows={3} defaultValue={initial.labels} className="mono" />
         </label>
         {payload !== undefined && (
           <label className="field">
-            <span>{words.fields.payload}</span>
+            <span>{texts.fields.payload}</span>
             <textarea
               name="payload"
               rows={8}
-              defaultValue={before.payload}
+              defaultValue={initial.payload}
               className="mono"
               spellCheck={false}
             />

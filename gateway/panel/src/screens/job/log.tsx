@@ -1,13 +1,13 @@
-// What the handler logged: the lines from before by ReadLogs, those to come by the tab's stream.
+// The log of a job: earlier lines come from ReadLogs, new lines from the live stream.
 import { useCallback, useEffect, useLayoutEffect, useRef, useState } from "react";
 import type { Job, LogLine } from "../../gen/sentinel/jobs/v1/job_pb";
 import { LogLevel } from "../../gen/sentinel/jobs/v1/job_pb";
-import { millisOf, useFormat } from "../../i18n/format";
-import { useWords } from "../../i18n/index";
-import { useBegun, useJobLogs } from "../../live/hooks";
+import { timestampMs, useFormat } from "../../i18n/format";
+import { useTexts } from "../../i18n/index";
+import { useJobLogs, useStreamCount } from "../../live/hooks";
 import { useClients } from "../../rpc/context";
-import { Failure } from "../../ui/feedback";
-import { phaseOf } from "../../ui/phase";
+import { attemptKey } from "../../ui/attempt-key";
+import { ErrorMessage } from "../../ui/feedback";
 
 const LINES_MAX = 1_000;
 
@@ -18,46 +18,46 @@ const LEVELS: Partial<Record<LogLevel, string>> = {
 };
 
 const keyOf = (line: LogLine): string =>
-  `${line.run}/${line.attempt}/${line.seq}/${millisOf(line.time)}`;
+  `${line.run}/${line.attempt}/${line.seq}/${timestampMs(line.time)}`;
 
-/** The newest, each once, in the order they were written. */
-function joined(before: readonly LogLine[], more: readonly LogLine[]): LogLine[] {
+/** Appends lines without duplicates, and keeps the newest lines. */
+function appendLines(before: readonly LogLine[], more: readonly LogLine[]): LogLine[] {
   const seen = new Set(before.map(keyOf));
   const all = [...before, ...more.filter((line) => !seen.has(keyOf(line)))];
   return all.length > LINES_MAX ? all.slice(-LINES_MAX) : all;
 }
 
 export function Log({ job }: { job: Job }) {
-  const words = useWords();
+  const texts = useTexts();
   const format = useFormat();
   const { jobs } = useClients();
   const { id } = job;
-  const phase = phaseOf(job);
+  const attempt = attemptKey(job);
   const [lines, setLines] = useState<LogLine[]>([]);
-  const [problem, setProblem] = useState<unknown>();
-  const begun = useBegun();
-  const [round, setRound] = useState(0);
+  const [error, setError] = useState<unknown>();
+  const streamCount = useStreamCount();
+  const [retries, setRetries] = useState(0);
   useJobLogs(
     id,
-    useCallback((more: readonly LogLine[]) => setLines((before) => joined(before, more)), []),
+    useCallback((more: readonly LogLine[]) => setLines((before) => appendLines(before, more)), []),
   );
   useEffect(() => {
-    const stop = new AbortController();
+    const controller = new AbortController();
     const read = async () => {
-      let kept: LogLine[] = [];
-      for await (const { lines: some } of jobs.readLogs({ id }, { signal: stop.signal })) {
-        kept = joined(kept, some);
+      let earlier: LogLine[] = [];
+      for await (const { lines: page } of jobs.readLogs({ id }, { signal: controller.signal })) {
+        earlier = appendLines(earlier, page);
       }
-      // Those that came meanwhile follow those that were read.
-      setLines((live) => joined(kept, live));
-      setProblem(undefined);
+      // New lines may have arrived meanwhile. They follow the earlier lines.
+      setLines((live) => appendLines(earlier, live));
+      setError(undefined);
     };
-    read().catch((error: unknown) => {
-      if (!stop.signal.aborted) setProblem(error);
+    read().catch((thrown: unknown) => {
+      if (!controller.signal.aborted) setError(thrown);
     });
-    return () => stop.abort();
-    // A new state, or a new stream, may follow lines that were missed.
-  }, [id, jobs, phase, begun, round]);
+    return () => controller.abort();
+    // Read again after a new attempt or stream, because the old stream may have missed lines.
+  }, [id, jobs, attempt, streamCount, retries]);
 
   const list = useRef<HTMLOListElement>(null);
   const isAtEnd = useRef(true);
@@ -67,26 +67,26 @@ export function Log({ job }: { job: Job }) {
   }, [lines]);
   return (
     <section className="card">
-      <h2>{words.job.logs}</h2>
-      {problem !== undefined && (
-        <Failure error={problem} again={() => setRound((before) => before + 1)} />
+      <h2>{texts.job.logs}</h2>
+      {error !== undefined && (
+        <ErrorMessage error={error} onRetry={() => setRetries((before) => before + 1)} />
       )}
-      {lines.length === 0 && problem === undefined && <p className="quiet">{words.job.noLogs}</p>}
-      {lines.length === LINES_MAX && <p className="quiet">{words.job.moreLogs}</p>}
+      {lines.length === 0 && error === undefined && <p className="muted">{texts.job.noLogs}</p>}
+      {lines.length === LINES_MAX && <p className="muted">{texts.job.earlierLogs}</p>}
       {lines.length > 0 && (
         <ol
           ref={list}
           className="log"
           tabIndex={0}
-          aria-label={words.job.logs}
+          aria-label={texts.job.logs}
           onScroll={({ currentTarget: { scrollTop, scrollHeight, clientHeight } }) => {
             isAtEnd.current = scrollHeight - scrollTop - clientHeight < 24;
           }}
         >
           {lines.map((line) => (
             <li key={keyOf(line)} data-level={LEVELS[line.level]}>
-              <span className="quiet">{format.clock(millisOf(line.time) ?? 0)}</span>
-              <span className="quiet">{LEVELS[line.level] ?? "info"}</span>
+              <span className="muted">{format.time(timestampMs(line.time) ?? 0)}</span>
+              <span className="muted">{LEVELS[line.level] ?? "info"}</span>
               <span className="text mono">{line.text}</span>
             </li>
           ))}

@@ -1,22 +1,22 @@
-// What an attempt handed out while it ran: its beginning, as text.
+// The beginning of the output that an attempt streamed.
 
 import { Code, ConnectError } from "@connectrpc/connect";
 import { useQuery } from "@tanstack/react-query";
 import type { Job } from "../../gen/sentinel/jobs/v1/job_pb";
-import { useWords } from "../../i18n/index";
+import { useTexts } from "../../i18n/index";
 import { useClients } from "../../rpc/context";
+import { attemptKey } from "../../ui/attempt-key";
 import { Bytes } from "../../ui/bytes";
-import { Failure } from "../../ui/feedback";
-import { phaseOf } from "../../ui/phase";
+import { ErrorMessage } from "../../ui/feedback";
 
 const READ_MAX_BYTES = 256 << 10;
 
 export function Output({ job }: { job: Job }) {
-  const words = useWords();
+  const texts = useTexts();
   const { jobs } = useClients();
   const { id } = job;
   const output = useQuery({
-    queryKey: ["output", id, phaseOf(job)],
+    queryKey: ["output", id, attemptKey(job)],
     queryFn: async ({ signal }) => {
       const parts: Uint8Array[] = [];
       let length = 0;
@@ -25,18 +25,18 @@ export function Output({ job }: { job: Job }) {
         length += data.length;
         if (length >= READ_MAX_BYTES) break;
       }
-      const whole = new Uint8Array(length);
-      let at = 0;
+      const joined = new Uint8Array(length);
+      let offset = 0;
       for (const part of parts) {
-        whole.set(part, at);
-        at += part.length;
+        joined.set(part, offset);
+        offset += part.length;
       }
-      return whole;
+      return joined;
     },
-    placeholderData: (before) => before,
+    placeholderData: (previous) => previous,
   });
   if (output.isError && ConnectError.from(output.error).code !== Code.NotFound) {
-    return <Failure error={output.error} again={() => void output.refetch()} />;
+    return <ErrorMessage error={output.error} onRetry={() => void output.refetch()} />;
   }
-  return <Bytes title={words.job.output} bytes={output.data} type="" />;
+  return <Bytes title={texts.job.output} bytes={output.data} type="" />;
 }

@@ -1,9 +1,9 @@
-// A job as it stands in the form, and the message that it becomes.
+// The values of the form for a new job, and their conversion to a message.
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { timestampFromDate } from "@bufbuild/protobuf/wkt";
 import type { Job, JobSpec, JobSpecSchema } from "../../gen/sentinel/jobs/v1/job_pb";
-import { prettyJson, textOfBytes } from "../../ui/json";
-import { durationOf, millisIn, textOfSpan } from "../../ui/spans";
+import { durationText, parseDuration, toDuration } from "../../ui/durations";
+import { decodeUtf8, formatJson } from "../../ui/json";
 
 export interface Draft {
   queue: string;
@@ -17,9 +17,9 @@ export interface Draft {
   timeout: string;
   labels: string;
   unique: string;
-  /** Of the job that is copied: what the form does not show goes with the copy as it is. */
+  /** The copied job. Its fields that the form does not show are copied unchanged. */
   base?: JobSpec;
-  /** A payload that is no text can not be changed here. */
+  /** A payload that is not text. It is copied unchanged. */
   binary?: Uint8Array;
 }
 
@@ -39,74 +39,73 @@ export function emptyDraft(queue: string, kind: string): Draft {
   };
 }
 
-/** All that a copy can have: its time and its key were for the one job. */
-export function draftOf({ spec }: Job): Draft {
+/** Copies a job, except for its start time and its unique key. */
+export function draftFromJob({ spec }: Job): Draft {
   if (!spec) return emptyDraft("", "");
-  const text = textOfBytes(spec.payload);
+  const text = decodeUtf8(spec.payload);
   const payload = text ?? "";
   const labels = Object.entries(spec.labels).filter(([key]) => !key.startsWith("payload."));
   return {
     ...emptyDraft(spec.queue, spec.kind),
     base: spec,
     ...(text === undefined && { binary: spec.payload }),
-    payload: prettyJson(payload) ?? payload,
+    payload: formatJson(payload) ?? payload,
     priority: String(spec.priority),
     attempts: String(spec.retry?.maxAttempts || 3),
-    timeout: textOfSpan(spec.runTimeout),
+    timeout: durationText(spec.runTimeout),
     labels: labels.map(([key, value]) => `${key}=${value}`).join("\n"),
   };
 }
 
-export type FieldName = Exclude<keyof Draft, "base" | "binary">;
+export type DraftField = Exclude<keyof Draft, "base" | "binary">;
 
-export type DraftMistake = "delay" | "label" | "required" | "integer" | "range";
+export type DraftError = "duration" | "label" | "required" | "integer" | "range";
 
-const SPAN_MAX_MS = 366 * 8.64e7;
+const DURATION_MAX_MS = 366 * 8.64e7;
 
-/** Whether the payload is to be JSON, as it is unless a copied job says otherwise. */
+/** Returns whether the payload must be JSON. Only a copied job can have another content type. */
 export function isJson({ base }: Draft): boolean {
   return base === undefined || base.contentType === "" || base.contentType.includes("json");
 }
 
-function mistakeInNumber(text: string, min: number, max: number): DraftMistake | undefined {
+function numberError(text: string, min: number, max: number): DraftError | undefined {
   if (!/^\d+$/.test(text.trim())) return "integer";
   return Number(text) < min || Number(text) > max ? "range" : undefined;
 }
 
-function mistakeInSpan(text: string): DraftMistake | undefined {
-  const ms = millisIn(text);
-  if (ms === undefined) return "delay";
-  return ms > SPAN_MAX_MS ? "range" : undefined;
+function durationError(text: string): DraftError | undefined {
+  const ms = parseDuration(text);
+  if (ms === undefined) return "duration";
+  return ms > DURATION_MAX_MS ? "range" : undefined;
 }
 
-/** What the page can see by itself; the server looks at everything again. */
-export function mistakesInDraft(draft: Draft): Map<FieldName, DraftMistake> {
-  const found = new Map<FieldName, DraftMistake>();
-  const note = (name: FieldName, mistake: DraftMistake | undefined) =>
-    mistake && found.set(name, mistake);
+/** Validates in the browser what does not need the server. The server validates everything. */
+export function draftErrors(draft: Draft): Map<DraftField, DraftError> {
+  const found = new Map<DraftField, DraftError>();
+  const add = (name: DraftField, error: DraftError | undefined) => error && found.set(name, error);
   for (const name of ["queue", "kind"] as const)
     if (draft[name].trim() === "") found.set(name, "required");
-  note("priority", mistakeInNumber(draft.priority, 0, 9));
-  note("attempts", mistakeInNumber(draft.attempts, 1, 1000));
-  if (draft.when === "delay") note("delay", mistakeInSpan(draft.delay));
+  add("priority", numberError(draft.priority, 0, 9));
+  add("attempts", numberError(draft.attempts, 1, 1000));
+  if (draft.when === "delay") add("delay", durationError(draft.delay));
   if (draft.when === "at" && draft.at === "") found.set("at", "required");
-  if (draft.timeout !== "") note("timeout", mistakeInSpan(draft.timeout));
-  if (linesOf(draft.labels).some((line) => line.indexOf("=") < 1)) found.set("labels", "label");
+  if (draft.timeout !== "") add("timeout", durationError(draft.timeout));
+  if (splitLines(draft.labels).some((line) => line.indexOf("=") < 1)) found.set("labels", "label");
   return found;
 }
 
-const linesOf = (text: string): string[] =>
+const splitLines = (text: string): string[] =>
   text
     .split("\n")
     .map((line) => line.trim())
     .filter((line) => line !== "");
 
-export function specOf(draft: Draft): MessageInitShape<typeof JobSpecSchema> {
-  const pairs = linesOf(draft.labels).map((line): [string, string] => {
+export function toJobSpec(draft: Draft): MessageInitShape<typeof JobSpecSchema> {
+  const pairs = splitLines(draft.labels).map((line): [string, string] => {
     const at = line.indexOf("=");
     return [line.slice(0, at), line.slice(at + 1)];
   });
-  const [delay, timeout] = [millisIn(draft.delay), millisIn(draft.timeout)];
+  const [delay, timeout] = [parseDuration(draft.delay), parseDuration(draft.timeout)];
   const { base } = draft;
   return {
     ...(base && {
@@ -123,16 +122,16 @@ export function specOf(draft: Draft): MessageInitShape<typeof JobSpecSchema> {
     priority: Number(draft.priority),
     labels: Object.fromEntries(pairs),
     retry: { ...base?.retry, maxAttempts: Number(draft.attempts) },
-    ...(draft.when === "delay" && delay !== undefined && { delay: durationOf(delay) }),
+    ...(draft.when === "delay" && delay !== undefined && { delay: toDuration(delay) }),
     ...(draft.when === "at" && { runAt: timestampFromDate(new Date(draft.at)) }),
-    ...(timeout !== undefined && { runTimeout: durationOf(timeout) }),
+    ...(timeout !== undefined && { runTimeout: toDuration(timeout) }),
     ...(draft.unique !== "" && { unique: { key: draft.unique } }),
   };
 }
 
-/** Where in the form the server's field is. */
-export function fieldOf(path: string): FieldName | undefined {
-  const names: Record<string, FieldName> = {
+/** Returns the field of the form for the path of a field in an error of the server. */
+export function draftField(path: string): DraftField | undefined {
+  const names: Record<string, DraftField> = {
     queue: "queue",
     kind: "kind",
     payload: "payload",

@@ -1,30 +1,30 @@
-// The form: what is wrong with it is said at the field, whether this page or the server saw it.
+// The form for a new job. Errors of this page and of the server are shown at the fields.
 import { create, toJson } from "@bufbuild/protobuf";
 import { useNavigate } from "@tanstack/react-router";
 import { type FormEvent, useId, useRef, useState } from "react";
 import { JobSpecSchema } from "../../gen/sentinel/jobs/v1/job_pb";
 import type { JobKind } from "../../gen/sentinel/jobs/v1/kind_service_pb";
 import { useFormat } from "../../i18n/format";
-import { useWords } from "../../i18n/index";
+import { useTexts } from "../../i18n/index";
 import { useHub } from "../../live/hooks";
 import { useClients } from "../../rpc/context";
-import { type Trouble, troubleOf } from "../../rpc/words";
-import { short } from "../../ui/act";
+import { type CallError, describeError } from "../../rpc/errors";
 import { Bytes } from "../../ui/bytes";
-import { TroubleBox, useNotes } from "../../ui/feedback";
+import { ErrorBox, useNotifications } from "../../ui/feedback";
 import { Field } from "../../ui/field";
-import { requestId } from "../../ui/request-id";
-import { exampleOf } from "../../ui/schema";
-import { type Draft, type FieldName, fieldOf, isJson, mistakesInDraft, specOf } from "./draft";
+import { shortId } from "../../ui/job-actions";
+import { newRequestId } from "../../ui/request-id";
+import { examplePayload } from "../../ui/schema";
+import { type Draft, type DraftField, draftErrors, draftField, isJson, toJobSpec } from "./draft";
 import { Options } from "./options";
 import { Payload, usePayload } from "./payload";
 
-function showFirst(form: HTMLElement): void {
+function focusFirstError(form: HTMLElement): void {
   requestAnimationFrame(() => form.querySelector<HTMLElement>('[aria-invalid="true"]')?.focus());
 }
 
 export function NewJobForm({
-  draft: first,
+  draft: initial,
   kinds,
   queues,
 }: {
@@ -32,79 +32,90 @@ export function NewJobForm({
   kinds: readonly JobKind[];
   queues: readonly string[];
 }) {
-  const words = useWords();
+  const texts = useTexts();
   const { jobs } = useClients();
   const hub = useHub();
-  const notes = useNotes();
+  const notifications = useNotifications();
   const navigate = useNavigate();
   const format = useFormat();
   const schemaOf = (name: string) => kinds.find((kind) => kind.name === name)?.inputSchema ?? "";
   const [draft, setDraft] = useState<Draft>(() =>
-    first.payload === "" && !first.binary
-      ? { ...first, payload: exampleOf(schemaOf(first.kind)) }
-      : first,
+    initial.payload === "" && !initial.binary
+      ? { ...initial, payload: examplePayload(schemaOf(initial.kind)) }
+      : initial,
   );
-  const [trouble, setTrouble] = useState<Trouble>();
-  const [problems, setProblems] = useState<ReadonlyMap<FieldName, string>>(new Map());
+  const [callError, setCallError] = useState<CallError>();
+  const [errors, setErrors] = useState<ReadonlyMap<DraftField, string>>(new Map());
   const [isSending, setSending] = useState(false);
-  // The same for the same job until it has an answer: sent twice, it is one.
-  const sent = useRef({ what: "", id: "" });
-  const list = useId();
+  // The request ID is reused until the call succeeds, so that a retry enqueues no second job.
+  const lastRequest = useRef({ spec: "", id: "" });
+  const listId = useId();
   const kind = kinds.find(({ name }) => name === draft.kind);
   const payload = usePayload(kind?.inputSchema ?? "", draft.payload, isJson(draft));
 
-  function set<Name extends FieldName>(name: Name, value: Draft[Name]) {
+  function set<Name extends DraftField>(name: Name, value: Draft[Name]) {
     setDraft((before) => {
       const next = { ...before, [name]: value };
       const isUntouched =
-        before.payload.trim() === "" || before.payload === exampleOf(schemaOf(before.kind));
-      if (name === "kind" && isUntouched) next.payload = exampleOf(schemaOf(String(value)));
+        before.payload.trim() === "" || before.payload === examplePayload(schemaOf(before.kind));
+      if (name === "kind" && isUntouched) next.payload = examplePayload(schemaOf(String(value)));
       return next;
     });
   }
 
-  function check(text: string | undefined): boolean {
-    const found = new Map<FieldName, string>();
-    const { newJob } = words;
-    for (const [name, what] of mistakesInDraft(draft)) {
-      found.set(
-        name,
-        what === "delay" ? newJob.badDelay : what === "label" ? newJob.badLabel : newJob[what],
-      );
-    }
-    setProblems(found);
-    return found.size === 0 && text !== undefined;
+  /** Shows the errors of the form. Returns whether there are none. */
+  function validate(): boolean {
+    const found = new Map<DraftField, string>();
+    const { newJob } = texts;
+    const descriptions = {
+      duration: newJob.invalidDuration,
+      label: newJob.invalidLabel,
+      required: newJob.required,
+      integer: newJob.integer,
+      range: newJob.range,
+    };
+    for (const [name, error] of draftErrors(draft)) found.set(name, descriptions[error]);
+    setErrors(found);
+    return found.size === 0;
   }
 
   async function send(event: FormEvent<HTMLFormElement>) {
     event.preventDefault();
     const form = event.currentTarget;
-    setTrouble(undefined);
-    const text = draft.binary ? "" : payload.take();
-    if (!check(text) || text === undefined) {
-      showFirst(form);
+    setCallError(undefined);
+    const text = draft.binary ? "" : payload.validate();
+    const isValid = validate();
+    if (!isValid || text === undefined) {
+      focusFirstError(form);
       return;
     }
     setSending(true);
     try {
-      const spec = specOf({ ...draft, payload: text });
-      const what = JSON.stringify(toJson(JobSpecSchema, create(JobSpecSchema, spec)));
-      if (what !== sent.current.what) sent.current = { what, id: requestId() };
-      const { job, deduplicated } = await jobs.enqueue({ spec, requestId: sent.current.id });
+      const spec = toJobSpec({ ...draft, payload: text });
+      const json = JSON.stringify(toJson(JobSpecSchema, create(JobSpecSchema, spec)));
+      if (json !== lastRequest.current.spec) {
+        lastRequest.current = { spec: json, id: newRequestId() };
+      }
+      const { job, deduplicated } = await jobs.enqueue({
+        spec,
+        requestId: lastRequest.current.id,
+      });
       if (!job) return;
       hub.put(job);
-      notes.good(deduplicated ? words.newJob.deduplicated : words.newJob.enqueued(short(job.id)));
+      notifications.success(
+        deduplicated ? texts.newJob.deduplicated : texts.newJob.enqueued(shortId(job.id)),
+      );
       await navigate({ to: "/jobs/$id", params: { id: job.id } });
     } catch (error) {
-      const said = troubleOf(error, words);
-      const found = new Map<FieldName, string>();
-      for (const [path, why] of said.fields) {
-        const name = fieldOf(path);
-        if (name) found.set(name, why);
+      const described = describeError(error, texts);
+      const found = new Map<DraftField, string>();
+      for (const [path, description] of described.fields) {
+        const name = draftField(path);
+        if (name) found.set(name, description);
       }
-      setProblems(found);
-      setTrouble(said);
-      showFirst(form);
+      setErrors(found);
+      setCallError(described);
+      focusFirstError(form);
     } finally {
       setSending(false);
     }
@@ -112,64 +123,64 @@ export function NewJobForm({
 
   return (
     <form className="new-job card" noValidate onSubmit={(event) => void send(event)}>
-      {trouble && <TroubleBox trouble={trouble} />}
+      {callError && <ErrorBox error={callError} />}
       <div className="columns">
-        <Field name={words.fields.queue} problem={problems.get("queue")}>
+        <Field label={texts.fields.queue} error={errors.get("queue")}>
           <input
             name="queue"
-            list={`${list}q`}
+            list={`${listId}q`}
             value={draft.queue}
             required
             onChange={(event) => set("queue", event.target.value)}
           />
         </Field>
-        <datalist id={`${list}q`}>
+        <datalist id={`${listId}q`}>
           {queues.map((name) => (
             <option key={name} value={name} />
           ))}
         </datalist>
         <Field
-          name={words.fields.kind}
+          label={texts.fields.kind}
           hint={
             kind === undefined
               ? draft.kind === ""
                 ? undefined
-                : words.newJob.unknownKind
+                : texts.newJob.unknownKind
               : kind.workers === 0
-                ? words.newJob.noWorker
-                : kind.description || words.newJob.workers(format.number(kind.workers))
+                ? texts.newJob.noWorker
+                : kind.description || texts.newJob.workers(format.number(kind.workers))
           }
-          problem={problems.get("kind")}
+          error={errors.get("kind")}
         >
           <input
             name="kind"
-            list={`${list}k`}
+            list={`${listId}k`}
             value={draft.kind}
             required
             onChange={(event) => set("kind", event.target.value)}
           />
         </Field>
-        <datalist id={`${list}k`}>
+        <datalist id={`${listId}k`}>
           {kinds.map(({ name }) => (
             <option key={name} value={name} />
           ))}
         </datalist>
       </div>
       {draft.binary && (
-        <Bytes title={words.fields.payload} bytes={draft.binary} type={draft.base?.contentType} />
+        <Bytes title={texts.fields.payload} bytes={draft.binary} type={draft.base?.contentType} />
       )}
       {!draft.binary && (
         <Payload
           state={payload}
-          problem={problems.get("payload")}
+          error={errors.get("payload")}
           text={draft.payload}
           onText={(text) => set("payload", text)}
         />
       )}
-      <Options draft={draft} problems={problems} set={set} />
+      <Options draft={draft} errors={errors} set={set} />
       <div className="buttons">
         <button type="submit" className="primary" disabled={isSending}>
-          {words.actions.enqueue}
+          {texts.actions.enqueue}
         </button>
       </div>
     </form>

@@ -1,26 +1,34 @@
-// What most jobs leave as it is.
-import { useWords } from "../../i18n/index";
+// The options of a job that most jobs leave at their defaults.
+import { useTexts } from "../../i18n/index";
 import { Field } from "../../ui/field";
-import type { Draft, FieldName } from "./draft";
+import type { Draft, DraftField } from "./draft";
 
 export function Options({
   draft,
-  problems,
+  errors,
   set,
 }: {
   draft: Draft;
-  problems: ReadonlyMap<FieldName, string>;
-  set: <Name extends FieldName>(name: Name, value: Draft[Name]) => void;
+  errors: ReadonlyMap<DraftField, string>;
+  set: <Name extends DraftField>(name: Name, value: Draft[Name]) => void;
 }) {
-  const words = useWords();
-  const { newJob } = words;
-  const shown: FieldName[] = ["priority", "delay", "at", "attempts", "timeout", "labels", "unique"];
-  const hasProblem = shown.some((name) => problems.has(name));
+  const texts = useTexts();
+  const { newJob } = texts;
+  const optionFields: DraftField[] = [
+    "priority",
+    "delay",
+    "at",
+    "attempts",
+    "timeout",
+    "labels",
+    "unique",
+  ];
+  const hasError = optionFields.some((name) => errors.has(name));
   return (
-    <details open={hasProblem || draft.labels !== "" || undefined}>
-      <summary>{newJob.more}</summary>
+    <details open={hasError || draft.labels !== "" || undefined}>
+      <summary>{newJob.options}</summary>
       <div className="columns">
-        <Field name={newJob.when}>
+        <Field label={newJob.when}>
           <select
             value={draft.when}
             onChange={(event) => set("when", event.target.value as Draft["when"])}
@@ -31,12 +39,12 @@ export function Options({
           </select>
         </Field>
         {draft.when === "delay" && (
-          <Field name={newJob.delay} hint={newJob.delayHint} problem={problems.get("delay")}>
+          <Field label={newJob.delay} hint={newJob.durationHint} error={errors.get("delay")}>
             <input value={draft.delay} onChange={(event) => set("delay", event.target.value)} />
           </Field>
         )}
         {draft.when === "at" && (
-          <Field name={newJob.at} problem={problems.get("at")}>
+          <Field label={newJob.at} error={errors.get("at")}>
             <input
               type="datetime-local"
               step={1}
@@ -46,9 +54,9 @@ export function Options({
           </Field>
         )}
         <Field
-          name={words.fields.priority}
+          label={texts.fields.priority}
           hint={newJob.priorityHint}
-          problem={problems.get("priority")}
+          error={errors.get("priority")}
         >
           <input
             type="number"
@@ -58,7 +66,7 @@ export function Options({
             onChange={(event) => set("priority", event.target.value)}
           />
         </Field>
-        <Field name={newJob.attempts} problem={problems.get("attempts")}>
+        <Field label={newJob.attempts} error={errors.get("attempts")}>
           <input
             type="number"
             min={1}
@@ -67,13 +75,13 @@ export function Options({
             onChange={(event) => set("attempts", event.target.value)}
           />
         </Field>
-        <Field name={newJob.timeout} hint={newJob.delayHint} problem={problems.get("timeout")}>
+        <Field label={newJob.timeout} hint={newJob.durationHint} error={errors.get("timeout")}>
           <input value={draft.timeout} onChange={(event) => set("timeout", event.target.value)} />
         </Field>
-        <Field name={newJob.unique} hint={newJob.uniqueHint} problem={problems.get("unique")}>
+        <Field label={newJob.unique} hint={newJob.uniqueHint} error={errors.get("unique")}>
           <input value={draft.unique} onChange={(event) => set("unique", event.target.value)} />
         </Field>
-        <Field name={newJob.labels} hint={newJob.labelsHint} problem={problems.get("labels")}>
+        <Field label={newJob.labels} hint={newJob.labelsHint} error={errors.get("labels")}>
           <textarea
             rows={3}
             className="mono"

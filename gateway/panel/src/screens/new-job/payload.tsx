@@ -1,67 +1,65 @@
-// The payload: by the kind's schema where that is a flat object, as JSON text always.
+// The payload editor: a form when the kind's schema is a flat object, and always JSON text.
 import { useEffect, useMemo, useState } from "react";
-import { useWords } from "../../i18n/index";
+import { useTexts } from "../../i18n/index";
 import { Field } from "../../ui/field";
-import { mistakeIn } from "../../ui/json";
+import { jsonError } from "../../ui/json";
 import {
   type FormValues,
-  fieldsOf,
-  jsonOf,
-  mistakesInFields,
+  fieldErrors,
+  formToJson,
+  formValues,
   type SchemaField,
-  valuesIn,
+  schemaFields,
 } from "../../ui/schema";
 
 interface PayloadState {
   fields: readonly SchemaField[] | undefined;
   isForm: boolean;
-  /** Goes over to it; the text that the other one held, when that was the form. */
+  /** Switches to the form or to the text. Returns the text of the form that was left. */
   show(form: boolean): string | undefined;
   values: Readonly<Record<string, string>>;
   setValue(name: string, value: string): void;
-  problems: ReadonlyMap<string, string>;
-  textProblem: string | undefined;
-  /** The text to send; undefined when something is wrong with it, which is then shown. */
-  take(): string | undefined;
+  fieldErrors: ReadonlyMap<string, string>;
+  textError: string | undefined;
+  /** Returns the text to send. Shows errors and returns undefined when it is invalid. */
+  validate(): string | undefined;
 }
 
 export function usePayload(schema: string, text: string, isJson: boolean): PayloadState {
-  const words = useWords();
-  const fields = useMemo(() => fieldsOf(schema), [schema]);
+  const texts = useTexts();
+  const fields = useMemo(() => schemaFields(schema), [schema]);
   const [wantsForm, setWantsForm] = useState(false);
-  const [shown, setShown] = useState<FormValues>({ values: {}, rest: new Map() });
-  const [problems, setProblems] = useState<ReadonlyMap<string, string>>(new Map());
-  const [textProblem, setTextProblem] = useState<string>();
-  // Another kind has other fields: what was typed into these is not its own.
+  const [form, setForm] = useState<FormValues>({ values: {}, rest: new Map() });
+  const [errors, setErrors] = useState<ReadonlyMap<string, string>>(new Map());
+  const [textError, setTextError] = useState<string>();
+  // Another kind has other fields, so the values of the form do not apply to it.
   useEffect(() => setWantsForm(false), [schema]);
   const isForm = wantsForm && fields !== undefined && fields.length > 0;
 
   return {
     fields,
     isForm,
-    show(form) {
-      const found = form && fields ? valuesIn(fields, text) : undefined;
-      if (found) setShown(found);
-      setTextProblem(form && !found ? words.newJob.noForm : undefined);
+    show(showForm) {
+      const found = showForm && fields ? formValues(fields, text) : undefined;
+      if (found) setForm(found);
+      setTextError(showForm && !found ? texts.newJob.noForm : undefined);
       setWantsForm(found !== undefined);
-      return isForm && fields ? jsonOf(fields, shown.values, shown.rest) : undefined;
+      return isForm && fields ? formToJson(fields, form.values, form.rest) : undefined;
     },
-    values: shown.values,
+    values: form.values,
     setValue: (name, value) =>
-      setShown(({ values, rest }) => ({ values: { ...values, [name]: value }, rest })),
-    problems,
-    textProblem,
-    take() {
+      setForm(({ values, rest }) => ({ values: { ...values, [name]: value }, rest })),
+    fieldErrors: errors,
+    textError,
+    validate() {
       if (isForm && fields) {
-        const mistakes = mistakesInFields(fields, shown.values);
-        setProblems(new Map([...mistakes].map(([name, what]) => [name, words.newJob[what]])));
-        return mistakes.size === 0 ? jsonOf(fields, shown.values, shown.rest) : undefined;
+        const found = fieldErrors(fields, form.values);
+        setErrors(new Map([...found].map(([name, error]) => [name, texts.newJob[error]])));
+        return found.size === 0 ? formToJson(fields, form.values, form.rest) : undefined;
       }
-      const mistake = text.trim() === "" || !isJson ? undefined : mistakeIn(text);
-      setTextProblem(
-        mistake && words.newJob.mistake(mistake.line, mistake.column, mistake.message),
-      );
-      return mistake ? undefined : text;
+      const error = text.trim() === "" || !isJson ? undefined : jsonError(text);
+      setTextError(error && texts.newJob.jsonError(error.line, error.column, error.message));
+      return error ? undefined : text;
     },
   };
 }
@@ -69,31 +67,31 @@ export function usePayload(schema: string, text: string, isJson: boolean): Paylo
 export function Payload({
   state,
   text,
-  problem,
+  error,
   onText,
 }: {
   state: PayloadState;
   text: string;
-  problem: string | undefined;
+  error: string | undefined;
   onText: (text: string) => void;
 }) {
-  const words = useWords();
+  const texts = useTexts();
   const { fields, isForm } = state;
   return (
     <fieldset>
-      <legend>{words.fields.payload}</legend>
+      <legend>{texts.fields.payload}</legend>
       {fields && fields.length > 0 && (
-        <div className="buttons" role="group" aria-label={words.newJob.how}>
+        <div className="buttons" role="group" aria-label={texts.newJob.payloadEditor}>
           <button
             type="button"
             className="small"
             aria-pressed={!isForm}
             onClick={() => {
-              const held = state.show(false);
-              if (held !== undefined) onText(held);
+              const formText = state.show(false);
+              if (formText !== undefined) onText(formText);
             }}
           >
-            {words.newJob.text}
+            {texts.newJob.text}
           </button>
           <button
             type="button"
@@ -101,13 +99,13 @@ export function Payload({
             aria-pressed={isForm}
             onClick={() => void state.show(true)}
           >
-            {words.newJob.form}
+            {texts.newJob.form}
           </button>
         </div>
       )}
-      {isForm && problem !== undefined && (
+      {isForm && error !== undefined && (
         <p className="field-error" role="alert">
-          {problem}
+          {error}
         </p>
       )}
       {isForm && fields ? (
@@ -115,14 +113,14 @@ export function Payload({
           {fields.map((field) => (
             <Field
               key={field.name}
-              name={
+              label={
                 <>
                   <code>{field.name}</code>{" "}
-                  {!field.isRequired && <span className="quiet">{words.common.optional}</span>}
+                  {!field.isRequired && <span className="muted">{texts.common.optional}</span>}
                 </>
               }
               hint={field.description || undefined}
-              problem={state.problems.get(field.name)}
+              error={state.fieldErrors.get(field.name)}
             >
               <SchemaInput
                 field={field}
@@ -134,8 +132,8 @@ export function Payload({
         </div>
       ) : (
         <Field
-          name={<span className="visually-hidden">{words.fields.payload}</span>}
-          problem={problem ?? state.textProblem}
+          label={<span className="visually-hidden">{texts.fields.payload}</span>}
+          error={error ?? state.textError}
         >
           <textarea
             name="payload"
@@ -161,11 +159,11 @@ function SchemaInput({
   value: string;
   onValue: (value: string) => void;
 }) {
-  const words = useWords();
+  const texts = useTexts();
   if (field.kind === "boolean" || field.kind === "choice") {
     const choices = field.kind === "boolean" ? ["true", "false"] : field.choices;
     const shown = (choice: string) =>
-      field.kind === "boolean" ? (choice === "true" ? words.common.yes : words.common.no) : choice;
+      field.kind === "boolean" ? (choice === "true" ? texts.common.yes : texts.common.no) : choice;
     return (
       <select {...more} value={value} onChange={(event) => onValue(event.target.value)}>
         <option value="" />

@@ -1,15 +1,15 @@
-// Pause, resume and drain.
+// The buttons to pause, resume and drain a queue.
 import { useQueryClient } from "@tanstack/react-query";
 import { useState } from "react";
 import { type Queue, QueueMode } from "../../gen/sentinel/admin/v1/queue_service_pb";
-import type { Words } from "../../i18n/en";
-import { useWords } from "../../i18n/index";
+import type { Texts } from "../../i18n/en";
+import { useTexts } from "../../i18n/index";
 import { useClients } from "../../rpc/context";
 import { Confirm } from "../../ui/dialog";
-import { useNotes } from "../../ui/feedback";
+import { useNotifications } from "../../ui/feedback";
 
-export function modeWord(mode: QueueMode, words: Words): string {
-  const { modes } = words.queues;
+export function modeText(mode: QueueMode, texts: Texts): string {
+  const { modes } = texts.queues;
   if (mode === QueueMode.PAUSED) return modes.paused;
   return mode === QueueMode.DRAINING ? modes.draining : modes.open;
 }
@@ -21,23 +21,23 @@ export function QueueActions({
   queue: Queue;
   small?: boolean;
 }) {
-  const words = useWords();
+  const texts = useTexts();
   const { queues } = useClients();
-  const cache = useQueryClient();
-  const notes = useNotes();
-  const [asksDrain, setAsksDrain] = useState(false);
+  const queryClient = useQueryClient();
+  const notifications = useNotifications();
+  const [confirmsDrain, setConfirmsDrain] = useState(false);
   const className = small ? "small" : "";
-  const { actions } = words;
+  const { actions } = texts;
 
-  async function act(call: () => Promise<{ queue?: Queue | undefined }>) {
+  async function run(call: () => Promise<{ queue?: Queue | undefined }>) {
     try {
       const { queue } = await call();
-      if (queue) notes.good(words.queues.now(name, modeWord(queue.mode, words)));
+      if (queue) notifications.success(texts.queues.modeChanged(name, modeText(queue.mode, texts)));
       await Promise.all(
-        ["queues", "queue"].map((key) => cache.invalidateQueries({ queryKey: [key] })),
+        ["queues", "queue"].map((key) => queryClient.invalidateQueries({ queryKey: [key] })),
       );
     } catch (error) {
-      notes.bad(error);
+      notifications.error(error);
     }
   }
 
@@ -49,7 +49,7 @@ export function QueueActions({
             type="button"
             className={className}
             aria-label={`${actions.pause} ${name}`}
-            onClick={() => void act(() => queues.pauseQueue({ name }))}
+            onClick={() => void run(() => queues.pauseQueue({ name }))}
           >
             {actions.pause}
           </button>
@@ -57,7 +57,7 @@ export function QueueActions({
             type="button"
             className={className}
             aria-label={`${actions.drain} ${name}`}
-            onClick={() => setAsksDrain(true)}
+            onClick={() => setConfirmsDrain(true)}
           >
             {actions.drain}
           </button>
@@ -67,18 +67,18 @@ export function QueueActions({
           type="button"
           className={className}
           aria-label={`${actions.resume} ${name}`}
-          onClick={() => void act(() => queues.resumeQueue({ name }))}
+          onClick={() => void run(() => queues.resumeQueue({ name }))}
         >
           {actions.resume}
         </button>
       )}
-      {asksDrain && (
+      {confirmsDrain && (
         <Confirm
-          title={words.queues.drainTitle(name)}
-          text={words.queues.drainText}
+          title={texts.queues.drainTitle(name)}
+          text={texts.queues.drainText}
           action={actions.drain}
-          onConfirm={() => void act(() => queues.drainQueue({ name }))}
-          onClose={() => setAsksDrain(false)}
+          onConfirm={() => void run(() => queues.drainQueue({ name }))}
+          onClose={() => setConfirmsDrain(false)}
         />
       )}
     </div>

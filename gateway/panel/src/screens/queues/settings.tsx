@@ -1,4 +1,4 @@
-// The settings of a queue, new or there already: only what was changed is sent.
+// The settings form of a new or an existing queue. Only changed fields are sent.
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { useQueryClient } from "@tanstack/react-query";
 import { type FormEvent, useState } from "react";
@@ -7,15 +7,15 @@ import {
   QueueOrder,
   type QueueSchema,
 } from "../../gen/sentinel/admin/v1/queue_service_pb";
-import { useWords } from "../../i18n/index";
+import { useTexts } from "../../i18n/index";
 import { useClients } from "../../rpc/context";
-import { type Trouble, troubleOf } from "../../rpc/words";
-import { TroubleBox, useNotes } from "../../ui/feedback";
+import { type CallError, describeError } from "../../rpc/errors";
+import { durationText, parseDuration, toDuration } from "../../ui/durations";
+import { ErrorBox, useNotifications } from "../../ui/feedback";
 import { Field } from "../../ui/field";
-import { durationOf, millisIn, textOfSpan } from "../../ui/spans";
 
-/** Inputs with the settings that they are. */
-const CHANGEABLE = [
+/** Names of inputs, and the fields that they set. */
+const FIELDS = [
   ["order", "order"],
   ["boost", "priority_boost"],
   ["description", "description"],
@@ -31,21 +31,21 @@ export function QueueSettings({
   id: string;
   onSaved: () => void;
 }) {
-  const words = useWords();
+  const texts = useTexts();
   const { queues } = useClients();
-  const cache = useQueryClient();
-  const notes = useNotes();
-  const [trouble, setTrouble] = useState<Trouble>();
-  const [boostIsBad, setBoostIsBad] = useState(false);
-  // An element of a list is told by its place, as in `queue.index_paths[2]`.
-  const problem = (field: string) =>
-    [...(trouble?.fields ?? [])].find(
+  const queryClient = useQueryClient();
+  const notifications = useNotifications();
+  const [callError, setCallError] = useState<CallError>();
+  const [isBoostInvalid, setBoostInvalid] = useState(false);
+  // The path of a list element ends with its index, as in `queue.index_paths[2]`.
+  const errorOf = (field: string) =>
+    [...(callError?.fields ?? [])].find(
       ([path]) => path.replace(/^queue\./, "").split("[")[0] === field,
     )?.[1];
-  // As the form began: what somebody else changes meanwhile is not sent back as it was.
-  const [before, setBefore] = useState({
+  // The values when the form was opened. A change by another user meanwhile is not overwritten.
+  const [initial, setInitial] = useState({
     order: String(queue?.order ?? QueueOrder.AGING),
-    boost: textOfSpan(queue?.priorityBoost) || "60s",
+    boost: durationText(queue?.priorityBoost) || "60s",
     description: queue?.description ?? "",
     paths: queue?.indexPaths.join("\n") ?? "",
   });
@@ -54,33 +54,33 @@ export function QueueSettings({
     event.preventDefault();
     const data = new FormData(event.currentTarget);
     const text = (name: string) => String(data.get(name) ?? "").trim();
-    const ms = millisIn(text("boost"));
-    setBoostIsBad(ms === undefined);
+    const ms = parseDuration(text("boost"));
+    setBoostInvalid(ms === undefined);
     if (ms === undefined) return;
-    const wanted: MessageInitShape<typeof QueueSchema> = {
+    const changed: MessageInitShape<typeof QueueSchema> = {
       name: queue?.name ?? text("name"),
       description: text("description"),
       order: Number(text("order")) as QueueOrder,
-      priorityBoost: durationOf(ms),
+      priorityBoost: toDuration(ms),
       indexPaths: text("paths")
         .split("\n")
         .map((path) => path.trim())
         .filter((path) => path !== ""),
     };
-    const paths = CHANGEABLE.filter(([input]) => text(input) !== before[input].trim()).map(
+    const paths = FIELDS.filter(([input]) => text(input) !== initial[input].trim()).map(
       ([, path]) => path,
     );
-    setTrouble(undefined);
-    // An empty mask would mean all of them.
+    setCallError(undefined);
+    // An empty mask would reset all fields.
     if (queue && paths.length === 0) return onSaved();
     try {
-      if (queue) await queues.updateQueue({ queue: wanted, updateMask: { paths } });
-      else await queues.createQueue({ queue: wanted });
-      notes.good(queue ? words.queues.saved : words.queues.created(wanted.name ?? ""));
+      if (queue) await queues.updateQueue({ queue: changed, updateMask: { paths } });
+      else await queues.createQueue({ queue: changed });
+      notifications.success(queue ? texts.queues.saved : texts.queues.created(changed.name ?? ""));
       await Promise.all(
-        ["queues", "queue"].map((key) => cache.invalidateQueries({ queryKey: [key] })),
+        ["queues", "queue"].map((key) => queryClient.invalidateQueries({ queryKey: [key] })),
       );
-      setBefore({
+      setInitial({
         order: text("order"),
         boost: text("boost"),
         description: text("description"),
@@ -88,43 +88,44 @@ export function QueueSettings({
       });
       onSaved();
     } catch (error) {
-      setTrouble(troubleOf(error, words));
+      setCallError(describeError(error, texts));
     }
   }
 
   return (
     <form id={id} className="edit" noValidate onSubmit={(event) => void save(event)}>
-      {trouble && <TroubleBox trouble={trouble} />}
+      {callError && <ErrorBox error={callError} />}
       {!queue && (
-        <Field name={words.queues.name} problem={problem("name")}>
+        <Field label={texts.queues.name} error={errorOf("name")}>
+          {/* biome-ignore lint/a11y/noAutofocus: the first field of a dialog */}
           <input name="name" required autoFocus />
         </Field>
       )}
-      <Field name={words.queues.description} problem={problem("description")}>
-        <input name="description" defaultValue={before.description} />
+      <Field label={texts.queues.description} error={errorOf("description")}>
+        <input name="description" defaultValue={initial.description} />
       </Field>
-      <Field name={words.queues.order} problem={problem("order")}>
-        <select name="order" defaultValue={before.order}>
+      <Field label={texts.queues.order} error={errorOf("order")}>
+        <select name="order" defaultValue={initial.order}>
           {[QueueOrder.AGING, QueueOrder.STRICT].map((order) => (
             <option key={order} value={order}>
-              {words.queues.orders[order]}
+              {texts.queues.orders[order]}
             </option>
           ))}
         </select>
       </Field>
       <Field
-        name={words.queues.boost}
-        hint={words.newJob.delayHint}
-        problem={boostIsBad ? words.newJob.badDelay : problem("priority_boost")}
+        label={texts.queues.boost}
+        hint={texts.newJob.durationHint}
+        error={isBoostInvalid ? texts.newJob.invalidDuration : errorOf("priority_boost")}
       >
-        <input name="boost" defaultValue={before.boost} />
+        <input name="boost" defaultValue={initial.boost} />
       </Field>
       <Field
-        name={words.queues.paths}
-        hint={words.queues.pathsHint}
-        problem={problem("index_paths")}
+        label={texts.queues.paths}
+        hint={texts.queues.pathsHint}
+        error={errorOf("index_paths")}
       >
-        <textarea name="paths" rows={3} className="mono" defaultValue={before.paths} />
+        <textarea name="paths" rows={3} className="mono" defaultValue={initial.paths} />
       </Field>
     </form>
   );

@@ -1,17 +1,17 @@
-// All that match, as a file: read page by page, written by the browser.
+// Exports all matching jobs to a file that the browser downloads.
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { toJson } from "@bufbuild/protobuf";
 import { type Job, JobSchema } from "../../gen/sentinel/jobs/v1/job_pb";
 import type { JobFilterSchema } from "../../gen/sentinel/jobs/v1/job_service_pb";
-import { millisOf } from "../../i18n/format";
+import { timestampMs } from "../../i18n/format";
 import type { Clients } from "../../rpc/clients";
-import { nameOf } from "../../ui/states";
+import { stateName } from "../../ui/states";
 
 export type ExportFormat = "jsonl" | "csv";
 
-const PAGE = 1_000;
+const PAGE_SIZE = 1_000;
 
-/** The browser holds the whole file: some hundred megabytes. More is a matter for the command line. */
+/** The limit of exported jobs. The browser keeps the whole file in memory, some hundred MB. */
 export const EXPORT_MAX = 500_000;
 const COLUMNS = [
   "id",
@@ -27,13 +27,13 @@ const COLUMNS = [
   "labels",
 ];
 
-/** A cell that a spreadsheet would take for a formula is made text. */
-export function cell(text: string): string {
+/** Quotes a cell, and prevents spreadsheets from running it as a formula. */
+export function csvCell(text: string): string {
   const safe = /^[=+\-@\t\r]/.test(text) ? `'${text}` : text;
   return /[",\n\r]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
 }
 
-const time = (ms: number | undefined): string =>
+const isoTime = (ms: number | undefined): string =>
   ms === undefined ? "" : new Date(ms).toISOString();
 
 export function csvLine(job: Job): string {
@@ -42,18 +42,19 @@ export function csvLine(job: Job): string {
     job.id,
     job.spec?.queue ?? "",
     job.spec?.kind ?? "",
-    nameOf(job.state),
+    stateName(job.state),
     String(job.run),
     String(job.attempt),
-    time(millisOf(job.createdAt)),
-    time(millisOf(job.finishedAt)),
+    isoTime(timestampMs(job.createdAt)),
+    isoTime(timestampMs(job.finishedAt)),
     job.worker,
     job.error?.message ?? "",
     labels.join(" "),
   ];
-  return cells.map(cell).join(",");
+  return cells.map(csvCell).join(",");
 }
 
+/** Exports up to `EXPORT_MAX` jobs. Returns the number of exported jobs. */
 export async function exportAll(
   jobs: Clients["jobs"],
   filter: MessageInitShape<typeof JobFilterSchema>,
@@ -63,7 +64,7 @@ export async function exportAll(
   const parts: string[] = format === "csv" ? [`${COLUMNS.join(",")}\n`] : [];
   let [count, pageToken] = [0, ""];
   do {
-    const page = await jobs.list({ filter, pageSize: PAGE, pageToken }, { signal });
+    const page = await jobs.list({ filter, pageSize: PAGE_SIZE, pageToken }, { signal });
     const line = (job: Job) =>
       format === "csv" ? csvLine(job) : JSON.stringify(toJson(JobSchema, job));
     parts.push(page.jobs.map((job) => `${line(job)}\n`).join(""));
@@ -71,18 +72,18 @@ export async function exportAll(
     onCount(count);
     pageToken = page.nextPageToken;
   } while (pageToken !== "" && count < EXPORT_MAX);
-  save(
+  download(
     new Blob(parts, { type: format === "csv" ? "text/csv" : "application/x-ndjson" }),
     `jobs.${format}`,
   );
   return count;
 }
 
-function save(blob: Blob, name: string): void {
+function download(blob: Blob, name: string): void {
   const link = document.createElement("a");
   link.href = URL.createObjectURL(blob);
   link.download = name;
   link.click();
-  // The browser takes the bytes after this turn.
+  // The browser reads the bytes later.
   setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
 }

@@ -1,19 +1,25 @@
-// What to search for. It is the address, so a search can be sent as a link.
+// The search form. Its values are in the URL, so users can share a search as a link.
 import { useNavigate } from "@tanstack/react-router";
 import { type FormEvent, useEffect, useRef, useState } from "react";
-import { useWords } from "../../i18n/index";
+import { useTexts } from "../../i18n/index";
+import { fromLocalInput, toLocalInput } from "../../ui/durations";
 import { Field } from "../../ui/field";
-import { type FilterSearch, isEmptyFilter, listOf, mistakesIn, parseFilter } from "../../ui/filter";
-import { localTime, momentOf } from "../../ui/spans";
-import { nameOf, STATES } from "../../ui/states";
+import {
+  type FilterSearch,
+  filterErrors,
+  isEmptyFilter,
+  parseFilter,
+  splitList,
+} from "../../ui/filter";
+import { STATES, stateName } from "../../ui/states";
 
 export function SearchForm({ search }: { search: FilterSearch }) {
-  const words = useWords();
+  const texts = useTexts();
   const navigate = useNavigate({ from: "/search" });
   const first = useRef<HTMLInputElement>(null);
   const [typed, setTyped] = useState<FilterSearch>(search);
-  const mistakes = mistakesIn(typed);
-  const chosen = listOf(search.state);
+  const errors = filterErrors(typed);
+  const chosen = splitList(search.state);
   useEffect(() => first.current?.focus(), []);
 
   function submit(event: FormEvent<HTMLFormElement>) {
@@ -22,20 +28,20 @@ export function SearchForm({ search }: { search: FilterSearch }) {
     const next = parseFilter({
       ...Object.fromEntries(data),
       state: data.getAll("state").join(","),
-      after: momentOf(String(data.get("after") ?? "")),
-      before: momentOf(String(data.get("before") ?? "")),
+      after: fromLocalInput(String(data.get("after") ?? "")),
+      before: fromLocalInput(String(data.get("before") ?? "")),
     });
     setTyped(next);
-    if (mistakesIn(next).size === 0) void navigate({ search: next });
+    if (filterErrors(next).size === 0) void navigate({ search: next });
   }
 
   const text = (name: keyof FilterSearch, label: string, hint: string) => {
-    const problem = mistakes.get(name);
+    const invalid = errors.get(name);
     return (
       <Field
-        name={label}
+        label={label}
         hint={hint}
-        problem={problem === undefined ? undefined : `${problem} ${words.search.mistakes[name]}`}
+        error={invalid === undefined ? undefined : `${invalid} ${texts.search.errors[name]}`}
       >
         <input
           {...(name === "kind" && { ref: first })}
@@ -46,12 +52,12 @@ export function SearchForm({ search }: { search: FilterSearch }) {
     );
   };
   const time = (name: "after" | "before", label: string) => (
-    <Field name={label} problem={mistakes.has(name) ? words.search.mistakes[name] : undefined}>
+    <Field label={label} error={errors.has(name) ? texts.search.errors[name] : undefined}>
       <input
         type="datetime-local"
         step={1}
         name={name}
-        defaultValue={localTime(Date.parse(typed[name] ?? ""))}
+        defaultValue={toLocalInput(Date.parse(typed[name] ?? ""))}
       />
     </Field>
   );
@@ -59,37 +65,37 @@ export function SearchForm({ search }: { search: FilterSearch }) {
     <form
       className="card search-form"
       role="search"
-      aria-label={words.search.title}
+      aria-label={texts.search.title}
       onSubmit={submit}
     >
       <div className="columns">
-        {text("kind", words.search.kinds, words.search.several)}
-        {text("queue", words.search.queues, words.search.several)}
-        {text("label", words.search.labels, words.tasks.filterLabelHint)}
-        {time("after", words.search.after)}
-        {time("before", words.search.before)}
+        {text("kind", texts.search.kinds, texts.search.listHint)}
+        {text("queue", texts.search.queues, texts.search.listHint)}
+        {text("label", texts.search.labels, texts.jobs.filterLabelHint)}
+        {time("after", texts.search.after)}
+        {time("before", texts.search.before)}
       </div>
       <fieldset className="chips">
-        <legend className="visually-hidden">{words.search.states}</legend>
+        <legend className="visually-hidden">{texts.search.states}</legend>
         {STATES.map((state) => (
           <label key={state} className="chip choice">
             <input
               type="checkbox"
               name="state"
-              value={nameOf(state)}
-              defaultChecked={chosen.includes(nameOf(state))}
+              value={stateName(state)}
+              defaultChecked={chosen.includes(stateName(state))}
             />{" "}
-            {words.states[nameOf(state)]}
+            {texts.states[stateName(state)]}
           </label>
         ))}
       </fieldset>
       <div className="buttons">
         <button type="submit" className="primary">
-          {words.search.find}
+          {texts.search.find}
         </button>
         {!isEmptyFilter(search) && (
           <button type="button" className="link" onClick={() => void navigate({ search: {} })}>
-            {words.actions.clear}
+            {texts.actions.clear}
           </button>
         )}
       </div>

@@ -1,10 +1,10 @@
-// When, where and with which options.
+// The times, the options and the labels of a job.
 import { Link } from "@tanstack/react-router";
 import type { ReactNode } from "react";
 import type { Job } from "../../gen/sentinel/jobs/v1/job_pb";
-import { spanOf, useFormat } from "../../i18n/format";
-import { useWords } from "../../i18n/index";
-import { Moment, Span } from "../../ui/time";
+import { durationMs, useFormat } from "../../i18n/format";
+import { useTexts } from "../../i18n/index";
+import { DateTime, Elapsed } from "../../ui/time";
 
 function Pair({ name, children }: { name: string; children: ReactNode }) {
   return (
@@ -15,69 +15,71 @@ function Pair({ name, children }: { name: string; children: ReactNode }) {
   );
 }
 
-export function Facts({ job }: { job: Job }) {
-  const words = useWords();
+export function Details({ job }: { job: Job }) {
+  const texts = useTexts();
   const format = useFormat();
   const { spec } = job;
-  const { fields } = words;
+  const { fields } = texts;
   if (!spec) return null;
   const labels = Object.entries(spec.labels).toSorted(([a], [b]) => a.localeCompare(b));
-  const timeout = spanOf(spec.runTimeout);
-  // traceparent is version-trace-span-flags.
-  const trace = spec.traceparent.split("-")[1];
+  const timeout = durationMs(spec.runTimeout);
+  // The format of traceparent is version-traceid-spanid-flags.
+  const traceId = spec.traceparent.split("-")[1];
   return (
     <div>
       <section className="card">
-        <h2>{words.job.facts}</h2>
+        <h2>{texts.job.details}</h2>
         <dl className="pairs">
           <Pair name={fields.queue}>
             <Link to="/queues/$name" params={{ name: spec.queue }}>
               {spec.queue}
             </Link>
           </Pair>
-          <Pair name={fields.attempt}>{words.job.run(job.run, job.attempt)}</Pair>
+          <Pair name={fields.attempt}>{texts.job.run(job.run, job.attempt)}</Pair>
           {job.worker !== "" && <Pair name={fields.worker}>{job.worker}</Pair>}
           <Pair name={fields.created}>
-            <Moment of={job.createdAt} />
+            <DateTime value={job.createdAt} />
           </Pair>
           {job.readyAt && (
             <Pair name={fields.due}>
-              <Moment of={job.readyAt} />
+              <DateTime value={job.readyAt} />
             </Pair>
           )}
           {job.startedAt && (
             <Pair name={fields.started}>
-              <Moment of={job.startedAt} />
+              <DateTime value={job.startedAt} />
             </Pair>
           )}
           {job.startedAt && (
-            <Pair name={words.job.took}>
-              <Span from={job.startedAt} to={job.finishedAt} />
+            <Pair name={texts.job.duration}>
+              <Elapsed from={job.startedAt} to={job.finishedAt} />
             </Pair>
           )}
           {job.finishedAt && (
             <Pair name={fields.finished}>
-              <Moment of={job.finishedAt} />
+              <DateTime value={job.finishedAt} />
             </Pair>
           )}
-          <Pair name={words.job.version}>{format.number(job.version)}</Pair>
+          <Pair name={texts.job.version}>{format.number(job.version)}</Pair>
         </dl>
       </section>
       <section className="card">
-        <h2>{words.job.options}</h2>
+        <h2>{texts.job.options}</h2>
         <dl className="pairs">
           <Pair name={fields.priority}>{spec.priority}</Pair>
-          <Pair name={words.job.maxAttempts}>{spec.retry?.maxAttempts ?? 3}</Pair>
-          {timeout !== undefined && <Pair name={words.job.runTimeout}>{format.span(timeout)}</Pair>}
+          <Pair name={texts.job.maxAttempts}>{spec.retry?.maxAttempts ?? 3}</Pair>
+          {timeout !== undefined && (
+            <Pair name={texts.job.runTimeout}>{format.duration(timeout)}</Pair>
+          )}
           {spec.startDeadline && (
-            <Pair name={words.job.deadline}>
-              <Moment of={spec.startDeadline} />
+            <Pair name={texts.job.deadline}>
+              <DateTime value={spec.startDeadline} />
             </Pair>
           )}
-          {spec.unique && <Pair name={words.job.unique}>{spec.unique.key}</Pair>}
-          {trace && (
-            <Pair name={words.job.trace}>
-              <code>{trace}</code>
+          {spec.unique && <Pair name={texts.job.unique}>{spec.unique.key}</Pair>}
+          {traceId && (
+            <Pair name={texts.job.trace}>
+              <code>{traceId}</code>
             </Pair>
           )}
         </dl>

@@ -1,23 +1,23 @@
-// Jobs as rows. Each row draws itself anew when its own job changes, and nothing else does.
+// A table of jobs. When a job changes, only its own row renders again.
 import { Link } from "@tanstack/react-router";
 import { memo, useDeferredValue } from "react";
-import { useWords } from "../../i18n/index";
-import { useKnownJob } from "../../live/hooks";
-import { mayCancel, mayRetry, short, useActions } from "../../ui/act";
-import { JobProgress, StateMark } from "../../ui/marks";
-import { nameOf } from "../../ui/states";
+import { useTexts } from "../../i18n/index";
+import { useCachedJob } from "../../live/hooks";
+import { canCancel, canRetry, shortId, useJobActions } from "../../ui/job-actions";
+import { JobProgress, StateBadge } from "../../ui/job-status";
+import { stateName } from "../../ui/states";
 import { Age } from "../../ui/time";
 
-/** As many as a tall screen shows at once, and how high each is there, in pixels. */
+/** The rows that fill a tall screen, which render first. */
 const FIRST_ROWS = 25;
-const ROW = 41;
+const ROW_PX = 41;
 
-export function TaskTable({ ids, label }: { ids: readonly string[]; label: string }) {
-  const words = useWords();
-  const { fields } = words;
-  // Whoever comes here waits for what is in view, not for all of it.
+export function JobTable({ ids, label }: { ids: readonly string[]; label: string }) {
+  const texts = useTexts();
+  const { fields } = texts;
+  // The visible rows render first, so that the screen appears sooner.
   const shown = useDeferredValue(ids, ids.slice(0, FIRST_ROWS));
-  const left = Math.max(0, ids.length - shown.length);
+  const hiddenRows = Math.max(0, ids.length - shown.length);
   return (
     <div className="scroll">
       <table className="cards" aria-label={label}>
@@ -38,12 +38,13 @@ export function TaskTable({ ids, label }: { ids: readonly string[]; label: strin
         </thead>
         <tbody>
           {shown.map((id) => (
-            <TaskRow key={id} id={id} />
+            <JobRow key={id} id={id} />
           ))}
-          {left > 0 && (
-            // Whoever comes back finds the place again.
+          {hiddenRows > 0 && (
+            // Reserves the height, so that the browser restores the scroll position.
+            // biome-ignore lint/a11y/noAriaHiddenOnFocusable: an empty row is not focusable
             <tr aria-hidden="true">
-              <td colSpan={7} style={{ height: left * ROW }} />
+              <td colSpan={7} style={{ height: hiddenRows * ROW_PX }} />
             </tr>
           )}
         </tbody>
@@ -52,13 +53,13 @@ export function TaskTable({ ids, label }: { ids: readonly string[]; label: strin
   );
 }
 
-const TaskRow = memo(function TaskRow({ id }: { id: string }) {
-  const words = useWords();
-  const job = useKnownJob(id);
-  const { isBusy, cancel, retry } = useActions();
+const JobRow = memo(function JobRow({ id }: { id: string }) {
+  const texts = useTexts();
+  const job = useCachedJob(id);
+  const { isBusy, cancel, retry } = useJobActions();
   if (!job) return null;
-  const { fields, actions } = words;
-  const name = `${job.spec?.kind ?? ""} ${short(id)}`;
+  const { fields, actions } = texts;
+  const name = `${job.spec?.kind ?? ""} ${shortId(id)}`;
   return (
     <tr>
       <td data-label={fields.kind}>
@@ -66,20 +67,20 @@ const TaskRow = memo(function TaskRow({ id }: { id: string }) {
           <Link to="/jobs/$id" params={{ id }}>
             {job.spec?.kind}
           </Link>{" "}
-          <span className="quiet mono">{short(id)}</span>
+          <span className="muted mono">{shortId(id)}</span>
         </span>
       </td>
       <td data-label={fields.state}>
-        <StateMark state={nameOf(job.state)} />
+        <StateBadge state={stateName(job.state)} />
         {job.attempt > 1 && (
-          <span className="quiet" title={fields.attempt}>
+          <span className="muted" title={fields.attempt}>
             {" "}
             ×{job.attempt}
           </span>
         )}
       </td>
       <td data-label={fields.progress}>
-        {job.error && nameOf(job.state) !== "succeeded" && nameOf(job.state) !== "running" ? (
+        {job.error && stateName(job.state) !== "succeeded" && stateName(job.state) !== "running" ? (
           <span className="clip" title={job.error.message}>
             {job.error.message}
           </span>
@@ -89,12 +90,12 @@ const TaskRow = memo(function TaskRow({ id }: { id: string }) {
       </td>
       <td data-label={fields.queue}>{job.spec?.queue}</td>
       <td data-label={fields.age} className="number nowrap">
-        <Age of={job.createdAt} />
+        <Age since={job.createdAt} />
       </td>
       <td data-label={fields.worker}>{job.worker}</td>
       <td data-label={fields.actions}>
         <div className="buttons end">
-          {mayCancel(job) && (
+          {canCancel(job) && (
             <button
               type="button"
               className="small"
@@ -105,7 +106,7 @@ const TaskRow = memo(function TaskRow({ id }: { id: string }) {
               {actions.cancel}
             </button>
           )}
-          {mayRetry(job) && (
+          {canRetry(job) && (
             <button
               type="button"
               className="small"

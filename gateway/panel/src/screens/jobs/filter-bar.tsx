@@ -1,25 +1,25 @@
-// The filter of a list of jobs. It is the address: what is chosen here can be sent as a link.
+// The filter of the jobs screen. Its values are in the URL, so users can share them as a link.
 import { useQuery } from "@tanstack/react-query";
 import { useNavigate } from "@tanstack/react-router";
 import { type FormEvent, useId } from "react";
-import { useWords } from "../../i18n/index";
+import { useTexts } from "../../i18n/index";
 import { useSummary } from "../../live/hooks";
 import { useClients } from "../../rpc/context";
-import { type FilterSearch, isEmptyFilter, mistakesIn, parseFilter } from "../../ui/filter";
-import { nameOf, STATES } from "../../ui/states";
+import { type FilterSearch, filterErrors, isEmptyFilter, parseFilter } from "../../ui/filter";
+import { STATES, stateName } from "../../ui/states";
 
 export function FilterBar({ search }: { search: FilterSearch }) {
-  const words = useWords();
+  const texts = useTexts();
   const { kinds } = useClients();
   const navigate = useNavigate({ from: "/" });
-  const list = useId();
+  const listId = useId();
   const known = useQuery({
     queryKey: ["kinds"],
     queryFn: ({ signal }) => kinds.listKinds({ pageSize: 1000 }, { signal }),
     staleTime: 60_000,
   });
   const queues = useSummary()?.queues ?? [];
-  const mistakes = mistakesIn(search);
+  const errors = filterErrors(search);
 
   function apply(event: FormEvent<HTMLFormElement>) {
     event.preventDefault();
@@ -32,61 +32,61 @@ export function FilterBar({ search }: { search: FilterSearch }) {
       key={JSON.stringify(search)}
       className="bar-row"
       role="search"
-      aria-label={words.nav.tasks}
+      aria-label={texts.nav.jobs}
       onSubmit={apply}
     >
       <label className="field">
-        <span>{words.tasks.filterState}</span>
+        <span>{texts.jobs.filterState}</span>
         <select
           name="state"
           defaultValue={search.state ?? ""}
           onChange={(event) => event.currentTarget.form?.requestSubmit()}
         >
-          <option value="">{words.common.all}</option>
+          <option value="">{texts.common.all}</option>
           {STATES.map((state) => (
-            <option key={state} value={nameOf(state)}>
-              {words.states[nameOf(state)]}
+            <option key={state} value={stateName(state)}>
+              {texts.states[stateName(state)]}
             </option>
           ))}
         </select>
       </label>
       <label className="field">
-        <span>{words.tasks.filterQueue}</span>
-        <input name="queue" list={`${list}q`} defaultValue={search.queue ?? ""} />
-        <datalist id={`${list}q`}>
+        <span>{texts.jobs.filterQueue}</span>
+        <input name="queue" list={`${listId}q`} defaultValue={search.queue ?? ""} />
+        <datalist id={`${listId}q`}>
           {queues.map(({ queue }) => (
             <option key={queue} value={queue} />
           ))}
         </datalist>
       </label>
       <label className="field">
-        <span>{words.tasks.filterKind}</span>
-        <input name="kind" list={`${list}k`} defaultValue={search.kind ?? ""} />
-        <datalist id={`${list}k`}>
+        <span>{texts.jobs.filterKind}</span>
+        <input name="kind" list={`${listId}k`} defaultValue={search.kind ?? ""} />
+        <datalist id={`${listId}k`}>
           {(known.data?.kinds ?? []).map(({ name }) => (
             <option key={name} value={name} />
           ))}
         </datalist>
       </label>
       <label className="field">
-        <span>{words.tasks.filterLabel}</span>
+        <span>{texts.jobs.filterLabel}</span>
         <input
           name="label"
-          placeholder={words.tasks.filterLabelHint}
+          placeholder={texts.jobs.filterLabelHint}
           defaultValue={search.label ?? ""}
-          aria-invalid={mistakes.has("label")}
-          aria-describedby={mistakes.has("label") ? `${list}e` : undefined}
+          aria-invalid={errors.has("label")}
+          aria-describedby={errors.has("label") ? `${listId}e` : undefined}
         />
-        {mistakes.has("label") && (
-          <span id={`${list}e`} className="field-error">
-            {words.tasks.filterLabelHint}
+        {errors.has("label") && (
+          <span id={`${listId}e`} className="field-error">
+            {texts.jobs.filterLabelHint}
           </span>
         )}
       </label>
-      <button type="submit">{words.actions.apply}</button>
+      <button type="submit">{texts.actions.apply}</button>
       {!isEmptyFilter(search) && (
         <button type="button" className="link" onClick={() => void navigate({ search: {} })}>
-          {words.actions.clear}
+          {texts.actions.clear}
         </button>
       )}
     </form>

@@ -1,8 +1,7 @@
-// A hub over a typed transport in memory: each stream is a script of the test's, time is turned by
-// hand, and frames of the screen come when the test says so.
+// A LiveHub over an in-memory transport. The test plays the server and controls time and frames.
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { createClient, createRouterTransport } from "@connectrpc/connect";
-import { JobSchema, JobState } from "../src/gen/sentinel/jobs/v1/job_pb";
+import { JobSchema, type JobState } from "../src/gen/sentinel/jobs/v1/job_pb";
 import {
   JobService,
   type WatchRequest,
@@ -15,12 +14,12 @@ export const A = "01900000-0000-7000-8000-00000000000a";
 export const B = "01900000-0000-7000-8000-00000000000b";
 
 type Event = NonNullable<MessageInitShape<typeof WatchResponseSchema>["event"]>;
-type Step = { frame: WatchResponse } | { end: true } | { error: Error };
+type Step = { response: WatchResponse } | { end: true } | { error: Error };
 
-/** One stream as the server sees it. */
-export class Stream {
+/** The server's side of one Watch stream. */
+export class ServerStream {
   #steps: Step[] = [];
-  #wake: () => void = () => undefined;
+  #onStep: () => void = () => undefined;
   constructor(
     readonly request: WatchRequest,
     readonly signal: AbortSignal,
@@ -31,9 +30,13 @@ export class Stream {
     return this.request.selector.case === "jobs" ? this.request.selector.value.ids : [];
   }
   send(event: Event, cursor = ""): void {
-    this.#push({ frame: create(WatchResponseSchema, { event, cursor }) });
+    this.#push({ response: create(WatchResponseSchema, { event, cursor }) });
   }
-  snapshot(jobs: readonly ReturnType<typeof job>[], cursor = "", unknownIds: string[] = []): void {
+  sendSnapshot(
+    jobs: readonly ReturnType<typeof job>[],
+    cursor = "",
+    unknownIds: string[] = [],
+  ): void {
     this.send({ case: "snapshot", value: { jobs: [...jobs], unknownIds } }, cursor);
   }
   end(): void {
@@ -44,13 +47,16 @@ export class Stream {
   }
   #push(step: Step): void {
     this.#steps.push(step);
-    this.#wake();
+    this.#onStep();
   }
-  async *frames(): AsyncGenerator<WatchResponse> {
+  async *responses(): AsyncGenerator<WatchResponse> {
     for (;;) {
       const step = this.#steps.shift();
-      if (step === undefined) await new Promise<void>((wake) => (this.#wake = wake));
-      else if ("frame" in step) yield step.frame;
+      if (step === undefined) {
+        await new Promise<void>((resolve) => {
+          this.#onStep = resolve;
+        });
+      } else if ("response" in step) yield step.response;
       else if ("error" in step) throw step.error;
       else return;
     }
@@ -73,20 +79,20 @@ interface Timer {
   run: () => void;
 }
 
-export class Scene {
-  readonly streams: Stream[] = [];
+export class HubFixture {
+  readonly streams: ServerStream[] = [];
   readonly hub: LiveHub;
   #timers = new Set<Timer>();
-  #frames: (() => void)[] = [];
+  #frameCallbacks: (() => void)[] = [];
   now = 0;
 
   constructor() {
     const transport = createRouterTransport(({ service }) =>
       service(JobService, {
         watch: (request, { signal }) => {
-          const stream = new Stream(request, signal);
+          const stream = new ServerStream(request, signal);
           this.streams.push(stream);
-          return stream.frames();
+          return stream.responses();
         },
       }),
     );
@@ -97,44 +103,49 @@ export class Scene {
         this.#timers.add(timer);
         return () => this.#timers.delete(timer);
       },
-      frame: (run) => void this.#frames.push(run),
+      onNextFrame: (run) => void this.#frameCallbacks.push(run),
       random: () => 1,
       now: () => this.now,
     });
   }
 
-  /** Lets time pass, running what falls due in order. */
-  pass(ms: number): void {
-    const until = this.now + ms;
+  /** Advances the clock and runs due timers in order. */
+  advance(ms: number): void {
+    const end = this.now + ms;
     for (;;) {
       const [next] = [...this.#timers]
-        .filter(({ at }) => at <= until)
-        .sort((one, two) => one.at - two.at);
+        .filter(({ at }) => at <= end)
+        .sort((one, other) => one.at - other.at);
       if (!next) break;
       this.#timers.delete(next);
       this.now = next.at;
       next.run();
     }
-    this.now = until;
+    this.now = end;
   }
 
-  /** Draws a frame of the screen. */
-  draw(): void {
-    for (const run of this.#frames.splice(0)) run();
+  /** Runs the callbacks of the next animation frame. */
+  drawFrame(): void {
+    for (const run of this.#frameCallbacks.splice(0)) run();
   }
 
-  /** The newest stream, once there are so many. */
-  async stream(count: number): Promise<Stream> {
+  /** Waits for a number of streams and returns the last one. */
+  async stream(count: number): Promise<ServerStream> {
     await until(() => this.streams.length >= count, `${count} streams, not ${this.streams.length}`);
     return this.streams[count - 1]!;
   }
 }
 
-/** Lets everything that is on its way arrive, until it holds. */
-export async function until(holds: () => boolean, what = "the condition"): Promise<void> {
+/** Runs pending events until the condition holds. */
+export async function until(condition: () => boolean, what = "the condition"): Promise<void> {
   const end = Date.now() + 15_000;
-  while (!holds()) {
+  while (!condition()) {
     if (Date.now() > end) throw new Error(`waited 15 s for ${what}`);
-    await new Promise((next) => setImmediate(next));
+    await runPending();
   }
+}
+
+/** Runs the events that are pending in the event loop. */
+export async function runPending(): Promise<void> {
+  await new Promise((resolve) => setImmediate(resolve));
 }

@@ -1,24 +1,24 @@
-// Language, theme, shortcuts, sign-out.
+// The menu with language, theme, keyboard shortcuts and sign-out.
 import { useQueryClient } from "@tanstack/react-query";
 import { useState } from "react";
 import { LANGUAGES, type LanguageName, useLanguage } from "../i18n/index";
 import { signOut } from "../rpc/session";
-import { useNotes } from "../ui/feedback";
-import { chooseTheme, THEMES, type Theme, themeNow } from "./theme";
+import { useNotifications } from "../ui/feedback";
+import { chooseTheme, currentTheme, THEMES, type Theme } from "./theme";
 
-export function More({ onShortcuts }: { onShortcuts: () => void }) {
-  const { name, words, choose } = useLanguage();
-  const [theme, setTheme] = useState(themeNow);
-  const cache = useQueryClient();
-  const notes = useNotes();
+export function MoreMenu({ onShortcuts }: { onShortcuts: () => void }) {
+  const { name, texts, choose } = useLanguage();
+  const [theme, setTheme] = useState(currentTheme);
+  const queryClient = useQueryClient();
+  const notifications = useNotifications();
 
   async function leave() {
     try {
       await signOut();
-      cache.clear();
+      queryClient.clear();
       window.location.reload();
     } catch (error) {
-      notes.bad(error);
+      notifications.error(error);
     }
   }
 
@@ -28,11 +28,11 @@ export function More({ onShortcuts }: { onShortcuts: () => void }) {
         <svg viewBox="0 0 24 24" aria-hidden="true">
           <path d="M5 12h.01M12 12h.01M19 12h.01" />
         </svg>
-        <span>{words.nav.more}</span>
+        <span>{texts.nav.more}</span>
       </summary>
       <div className="more-list">
         <label>
-          <span>{words.nav.language}</span>
+          <span>{texts.nav.language}</span>
           <select value={name} onChange={(event) => choose(event.target.value as LanguageName)}>
             {Object.entries(LANGUAGES).map(([code, { language }]) => (
               <option key={code} value={code} lang={code}>
@@ -42,7 +42,7 @@ export function More({ onShortcuts }: { onShortcuts: () => void }) {
           </select>
         </label>
         <label>
-          <span>{words.nav.theme}</span>
+          <span>{texts.nav.theme}</span>
           <select
             value={theme}
             onChange={(event) => {
@@ -53,16 +53,16 @@ export function More({ onShortcuts }: { onShortcuts: () => void }) {
           >
             {THEMES.map((one) => (
               <option key={one} value={one}>
-                {words.nav.themes[one]}
+                {texts.nav.themes[one]}
               </option>
             ))}
           </select>
         </label>
         <button type="button" className="link" onClick={onShortcuts}>
-          {words.nav.keys}
+          {texts.nav.shortcuts}
         </button>
         <button type="button" className="link" onClick={() => void leave()}>
-          {words.nav.signOut}
+          {texts.nav.signOut}
         </button>
       </div>
     </details>

@@ -1,11 +1,11 @@
-// What a state and a progress look like. A state has a shape and a word beside its colour.
+// The badge of a state and the progress bar of a job.
 import type { Job } from "../gen/sentinel/jobs/v1/job_pb";
 import { useFormat } from "../i18n/format";
-import { useWords } from "../i18n/index";
-import { isFinal, nameOf, type StateName } from "./states";
+import { useTexts } from "../i18n/index";
+import { isTerminal, type StateName, stateName } from "./states";
 
-/** Shapes that stay apart in grey and at 12 px. */
-const SHAPES: Record<StateName, string> = {
+/** Icons that can be told apart without colour and at 12 px. */
+const ICONS: Record<StateName, string> = {
   running: "M4 2.5v9l7.5-4.5z",
   ready:
     "M7 2.2a4.8 4.8 0 1 0 0 9.6 4.8 4.8 0 0 0 0-9.6zm0 1.6a3.2 3.2 0 1 1 0 6.4 3.2 3.2 0 0 1 0-6.4z",
@@ -20,48 +20,51 @@ const SHAPES: Record<StateName, string> = {
   succeeded: "M5.7 11.4 1.9 7.6l1.4-1.4 2.4 2.4 5-5 1.4 1.4z",
 };
 
-export function StateMark({ state }: { state: StateName }) {
-  const words = useWords();
+export function StateBadge({ state }: { state: StateName }) {
+  const texts = useTexts();
   return (
     <span className="state" data-state={state}>
       <svg viewBox="0 0 14 14" aria-hidden="true">
-        <path d={SHAPES[state]} />
+        <path d={ICONS[state]} />
       </svg>
-      {words.states[state]}
+      {texts.states[state]}
     </span>
   );
 }
 
-/** A bar while it runs and something is known of it; its end afterwards. */
+/** Shows the progress that the handler reported. A job that did not succeed keeps its bar only
+ * when the total is known. */
 export function JobProgress({ job, wide = false }: { job: Job; wide?: boolean }) {
-  const words = useWords();
+  const texts = useTexts();
   const format = useFormat();
   const { progress } = job;
-  const state = nameOf(job.state);
-  if (!progress || (isFinal(job.state) && state !== "succeeded" && progress.total === 0n))
-    return null;
+  const state = stateName(job.state);
+  if (!progress) return null;
+  if (isTerminal(job.state) && state !== "succeeded" && progress.total === 0n) return null;
   const total = Number(progress.total);
   const done = Math.min(Number(progress.done), total || Number.MAX_SAFE_INTEGER);
-  const part = total > 0 ? done / total : undefined;
+  const fraction = total > 0 ? done / total : undefined;
   const text =
     total > 0
-      ? words.common.of(format.number(progress.done), format.number(progress.total))
+      ? texts.common.of(format.number(progress.done), format.number(progress.total))
       : format.number(progress.done);
   return (
     <div className={wide ? "progress wide" : "progress"} data-state={state}>
       <div
         role="progressbar"
-        aria-label={`${words.fields.progress} ${job.spec?.kind ?? ""} ${job.id.slice(0, 8)}`}
+        aria-label={`${texts.fields.progress} ${job.spec?.kind ?? ""} ${job.id.slice(0, 8)}`}
         aria-valuemin={0}
         aria-valuemax={total > 0 ? total : undefined}
         aria-valuenow={total > 0 ? done : undefined}
         aria-valuetext={progress.message === "" ? text : `${text}, ${progress.message}`}
-        className={part === undefined ? "bar unknown" : "bar"}
+        className={fraction === undefined ? "bar unknown" : "bar"}
       >
-        <span style={{ transform: `scaleX(${part ?? 1})` }} />
+        <span style={{ transform: `scaleX(${fraction ?? 1})` }} />
       </div>
-      <span className="figure">{part === undefined ? text : `${Math.floor(part * 100)} %`}</span>
-      {wide && <span className="quiet">{progress.message || text}</span>}
+      <span className="progress-value">
+        {fraction === undefined ? text : `${Math.floor(fraction * 100)} %`}
+      </span>
+      {wide && <span className="muted">{progress.message || text}</span>}
     </div>
   );
 }
