@@ -3,11 +3,8 @@
 //! Each method runs one statement, or a few of the same kind. The logic on top of them is in
 //! `queries`, once for all backends.
 
-mod identity;
-mod kinds;
-
-pub(crate) use identity::IdentityConnection;
-pub(crate) use kinds::KindConnection;
+pub(crate) mod identity;
+pub(crate) mod kinds;
 
 use std::collections::VecDeque;
 

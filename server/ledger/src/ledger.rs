@@ -3,41 +3,12 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use sentinel_domain::limits::PAYLOAD_MAX_BYTES;
-
 use crate::backup::logs_path;
 use crate::error::LedgerError;
 use crate::mysql::database::MysqlDatabase;
 use crate::mysql::migrate::{self, MigrationMode, MigrationReport};
+use crate::options::LedgerOptions;
 use crate::sqlite::file::{FileKind, SqliteFile};
-
-/// The settings of a ledger.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct LedgerOptions {
-    /// The number of connections that read concurrently, per file; at least 1.
-    pub readers: usize,
-    /// The maximum size of each of the two files, in bytes. `None`: limited by the disk only.
-    pub max_bytes: Option<u64>,
-    /// Run statements on the thread of the caller, which blocks it. For deterministic
-    /// single-threaded programs only: a second thread would change the order of events.
-    pub run_inline: bool,
-    /// The maximum payload of a job, in bytes. A database server must accept it in one packet.
-    pub max_payload_bytes: u64,
-    /// Open a database although an import into it is unfinished. Only the import sets it.
-    pub allow_unfinished_import: bool,
-}
-
-impl Default for LedgerOptions {
-    fn default() -> Self {
-        Self {
-            readers: 4,
-            max_bytes: None,
-            run_inline: false,
-            max_payload_bytes: PAYLOAD_MAX_BYTES,
-            allow_unfinished_import: false,
-        }
-    }
-}
 
 /// A handle to the history of every job. Clones are cheap and share the connections.
 ///

@@ -19,6 +19,7 @@ mod error;
 mod import;
 mod ledger;
 mod mysql;
+mod options;
 mod queries;
 mod sql;
 mod sqlite;
@@ -26,8 +27,9 @@ mod types;
 
 pub use backup::{begin_ledger_epoch, check_ledger, copy_ledger, ledger_checkpoint};
 pub use error::LedgerError;
-pub use ledger::{Ledger, LedgerOptions};
+pub use ledger::Ledger;
 pub use mysql::migrate::{MigrationMode, MigrationReport};
+pub use options::LedgerOptions;
 pub use types::identity::{ApiKeySnapshot, PutKeyResult};
 pub use types::import::{Import, ImportStep};
 pub use types::jobs::{Page, PageRequest, QueueCount};

@@ -13,7 +13,7 @@ use super::import_state::refuse_unfinished;
 use super::migrate::refuse_other_format;
 use crate::database_error::DatabaseError;
 use crate::error::LedgerError;
-use crate::ledger::LedgerOptions;
+use crate::options::LedgerOptions;
 
 /// The number of concurrent write transactions: projection, logs, retention, and a spare one.
 const WRITERS: usize = 4;

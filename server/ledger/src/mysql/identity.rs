@@ -5,7 +5,7 @@ use diesel_async::RunQueryDsl;
 use sentinel_domain::{ApiKey, AuditEntry, JobId, KeyId, Millis};
 
 use super::connection::MysqlSession;
-use crate::connection::IdentityConnection;
+use crate::connection::identity::IdentityConnection;
 use crate::database_error::DatabaseError;
 use crate::sql::columns::id_bytes;
 use crate::sql::identity::{

@@ -6,7 +6,8 @@ use sentinel_domain::Millis;
 use sentinel_store::{JournalEntry, Position};
 
 use super::connection::MysqlSession;
-use crate::connection::{Connection, KindConnection};
+use crate::connection::Connection;
+use crate::connection::kinds::KindConnection;
 use crate::database_error::DatabaseError;
 use crate::sql::schema::{log_sizes, moves};
 use crate::types::import::{Import, ImportStep};

@@ -5,7 +5,7 @@ use diesel_async::RunQueryDsl;
 use sentinel_domain::Millis;
 
 use super::connection::MysqlSession;
-use crate::connection::KindConnection;
+use crate::connection::kinds::KindConnection;
 use crate::database_error::DatabaseError;
 use crate::sql::kinds::{KindRow, decode_kind, impl_kind_connection};
 use crate::sql::schema::kinds;

@@ -3,7 +3,7 @@
 use sentinel_domain::limits::{AUDIT_RETENTION_MS, KEY_RETENTION_MS, KEYS_MAX, PAGE_MAX};
 use sentinel_domain::{ApiKey, AuditEntry, JobId, KeyId, Millis};
 
-use crate::connection::IdentityConnection;
+use crate::connection::identity::IdentityConnection;
 use crate::database_error::DatabaseError;
 use crate::error::LedgerError;
 use crate::ledger::{Ledger, with_conn};

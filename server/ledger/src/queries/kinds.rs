@@ -3,7 +3,7 @@
 use sentinel_domain::limits::{KINDS_MAX, PAGE_MAX};
 use sentinel_domain::{Millis, Name};
 
-use crate::connection::KindConnection;
+use crate::connection::kinds::KindConnection;
 use crate::error::LedgerError;
 use crate::ledger::{Ledger, with_conn};
 use crate::types::kinds::KnownKind;

@@ -15,7 +15,7 @@ use tokio::sync::Semaphore;
 use super::errors::with_path;
 use crate::database_error::DatabaseError;
 use crate::error::LedgerError;
-use crate::ledger::LedgerOptions;
+use crate::options::LedgerOptions;
 
 const HISTORY: EmbeddedMigrations = embed_migrations!("migrations/ledger");
 const LOGS: EmbeddedMigrations = embed_migrations!("migrations/logs");

@@ -4,7 +4,7 @@ use diesel::SqliteConnection;
 use diesel::prelude::*;
 use sentinel_domain::{ApiKey, AuditEntry, JobId, KeyId, Millis};
 
-use crate::connection::IdentityConnection;
+use crate::connection::identity::IdentityConnection;
 use crate::database_error::DatabaseError;
 use crate::sql::columns::id_bytes;
 use crate::sql::identity::{
