@@ -319,7 +319,11 @@ impl Inner {
     fn register_jobs(&mut self) {
         let registry = &mut self.registry;
         registry.register("jobs_enqueued", "Enqueued jobs", self.enqueued.clone());
-        registry.register("jobs_finished", "Jobs that reached a terminal state", self.finished.clone());
+        registry.register(
+            "jobs_finished",
+            "Jobs that reached a terminal state",
+            self.finished.clone(),
+        );
         registry.register("jobs", "Jobs by state", self.jobs.clone());
         registry.register_with_unit(
             "job_queue_wait",
@@ -366,7 +370,11 @@ impl Inner {
         );
         let groups = "Transactions in one group commit";
         registry.register("journal_commit_groups", groups, self.commit_groups.clone());
-        registry.register("journal_commit_jobs", "Jobs in one group commit", self.commit_jobs.clone());
+        registry.register(
+            "journal_commit_jobs",
+            "Jobs in one group commit",
+            self.commit_jobs.clone(),
+        );
         registry.register_with_unit(
             "ledger_lag",
             "Age of the oldest commit that is not in the ledger yet",
@@ -381,7 +389,11 @@ impl Inner {
         registry.register("watch_streams", "Open watch streams", self.watch_streams.clone());
         registry.register("watch_gaps", "Gaps sent to watches", self.watch_gaps.clone());
         registry.register("worker_sessions", "Connected worker sessions", self.sessions.clone());
-        registry.register("worker_slots", "Free slots of all connected workers", self.slots.clone());
+        registry.register(
+            "worker_slots",
+            "Free slots of all connected workers",
+            self.slots.clone(),
+        );
         registry.register("shed_requests", "Calls rejected because of load", self.shed.clone());
         registry.register_with_unit(
             "rpc_duration",

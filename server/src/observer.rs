@@ -63,8 +63,10 @@ impl Observer for MetricsObserver {
         if let (Some(tracer), Some(traceparent)) = (&self.tracer, spec.traceparent.as_deref()) {
             let id = job.id.to_string();
             let span = JobSpan { queue: &spec.queue, kind: &spec.kind, job_id: &id };
-            let times =
-                (system_time(status.started_at.unwrap_or(spec.created_at)), system_time(status.updated_at));
+            let times = (
+                system_time(status.started_at.unwrap_or(spec.created_at)),
+                system_time(status.updated_at),
+            );
             record_process(tracer, span, before.status.attempt, times, traceparent);
         }
     }

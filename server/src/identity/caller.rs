@@ -7,7 +7,7 @@ use std::sync::{Arc, OnceLock};
 
 use sentinel_domain::limits::KEY_BYTES;
 use sentinel_domain::{Job, JobId, Scopes};
-use sentinel_engine::{Engine, EngineError, RequestKey};
+use sentinel_engine::{Engine, EngineError, IdempotencyKey};
 use sentinel_store::content_hash;
 use tonic::{Request, Status};
 
@@ -73,9 +73,9 @@ impl Caller {
     }
 
     /// Prefixes a request id with the namespace of the caller.
-    pub(crate) fn namespaced(&self, request: Option<RequestKey>) -> Option<RequestKey> {
+    pub(crate) fn namespaced(&self, request: Option<IdempotencyKey>) -> Option<IdempotencyKey> {
         let Some(namespace) = self.namespace() else { return request };
-        request.map(|key| RequestKey { id: format!("{namespace:016x}/{}", key.id), ..key })
+        request.map(|key| IdempotencyKey { id: format!("{namespace:016x}/{}", key.id), ..key })
     }
 
     /// Checks that the caller may access a queue. The error is the same whether the queue exists
@@ -84,7 +84,7 @@ impl Caller {
     /// # Errors
     /// QUEUE_NOT_ALLOWED.
     pub(crate) fn check_queue(&self, queue: &str) -> Result<(), Status> {
-        if self.scopes().has(queue) { Ok(()) } else { Err(status::queue_not_allowed(queue)) }
+        if self.scopes().contains(queue) { Ok(()) } else { Err(status::queue_not_allowed(queue)) }
     }
 
     /// Checks that the caller may access a job. A job of another queue gets the same error as a
@@ -97,7 +97,7 @@ impl Caller {
             return Ok(());
         }
         // A job never changes its queue, so the result holds for the whole call.
-        match engine.get(id).await {
+        match engine.jobs().get(id).await {
             Ok(job) if self.can_access(&job) => Ok(()),
             Ok(_) => Err(status::to_status(EngineError::JobNotFound(id))),
             // The engine answers for a missing job: a repeated Delete of a deleted job succeeds.
@@ -108,7 +108,7 @@ impl Caller {
 
     /// Returns whether the caller may access the queue of a job.
     pub(crate) fn can_access(&self, job: &Job) -> bool {
-        self.scopes().has(&job.spec.queue)
+        self.scopes().contains(&job.spec.queue)
     }
 
     /// Returns the actor to record, given the actor that the request claims.

@@ -40,7 +40,8 @@ impl RpcMetricsLayer {
     /// Records calls in `metrics`.
     pub fn new(metrics: Metrics) -> RpcMetricsLayer {
         // Clients choose the path, so only known methods become labels.
-        let methods = sentinel_methods().chain(THIRD_PARTY_METHODS.iter().map(|name| (*name).to_owned()));
+        let methods =
+            sentinel_methods().chain(THIRD_PARTY_METHODS.iter().map(|name| (*name).to_owned()));
         let methods = methods.map(|name| (format!("/{name}"), Arc::from(name))).collect();
         RpcMetricsLayer { metrics, methods: Arc::new(methods), other: "other".into() }
     }
@@ -118,7 +119,7 @@ where
             let response = match response {
                 Ok(response) => response,
                 Err(error) => {
-                    call.code = Some(Code::Internal);
+                    call.set_code(Code::Internal);
                     return Err(error);
                 }
             };
@@ -141,8 +142,12 @@ struct Call {
 impl Call {
     fn read_code(&mut self, headers: &HeaderMap) {
         if let Some(status) = headers.get("grpc-status") {
-            self.code = Some(Code::from_bytes(status.as_bytes()));
+            self.set_code(Code::from_bytes(status.as_bytes()));
         }
+    }
+
+    fn set_code(&mut self, code: Code) {
+        self.code = Some(code);
     }
 }
 
@@ -185,7 +190,7 @@ impl<B: Body> Body for MeasuredBody<B> {
                     self.call = None;
                 }
             }
-            Poll::Ready(Some(Err(_))) => call.code = Some(Code::Internal),
+            Poll::Ready(Some(Err(_))) => call.set_code(Code::Internal),
             Poll::Ready(None) => {
                 call.code.get_or_insert(Code::Unknown);
                 self.call = None;

@@ -117,7 +117,9 @@ async fn call_counters(metrics: &Metrics, calls: usize) -> Vec<String> {
             tokio::task::yield_now().await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(5), wait).await.expect("all calls are counted within 5 s")
+    tokio::time::timeout(Duration::from_secs(5), wait)
+        .await
+        .expect("all calls are counted within 5 s")
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use sentinel_proto::admin::v1 as wire;
 use sentinel_proto::admin::v1::audit_service_server::AuditService;
 use tonic::{Request, Response, Status};
 
-use super::status::{to_status, invalid_field};
+use super::status::{invalid_field, to_status};
 use super::{from_wire, to_wire};
 
 /// The page size if `page_size` is 0.
@@ -49,9 +49,11 @@ impl AuditService for AuditApi {
         let size = from_wire::page_size(request.page_size, PAGE_DEFAULT)?;
         let below: Option<JobId> = match request.page_token.as_str() {
             "" => None,
-            token => Some(token.parse().map_err(|_| {
-                invalid_field("page_token", "is not a next_page_token")
-            })?),
+            token => Some(
+                token
+                    .parse()
+                    .map_err(|_| invalid_field("page_token", "is not a next_page_token"))?,
+            ),
         };
         // One more than requested shows whether there is a further page.
         let found = self.ledger.list_audit(below, size + 1).await;

@@ -4,10 +4,10 @@
 use prost_types::{Duration, FieldMask, Timestamp};
 use sentinel_domain::limits::{KEY_BYTES, TIME_RANGE_MS};
 use sentinel_domain::{
-    Ack, Backoff, DependencyFailure, Filter, Jitter, JobId, Label, Millis, NewJob, SpecUpdate,
-    OnLost, Queue, QueueOrder, Scopes, State, UniqueMode, UniqueScope,
+    Ack, Backoff, DependencyFailure, Filter, Jitter, JobId, Label, Millis, NewJob, OnLost, Queue,
+    QueueOrder, Scopes, SpecUpdate, State, UniqueMode, UniqueScope,
 };
-use sentinel_engine::{BulkAction, RequestKey};
+use sentinel_engine::{BulkAction, IdempotencyKey};
 use sentinel_proto::admin::v1 as admin;
 use sentinel_proto::jobs::v1 as wire;
 use sentinel_store::{PRODUCER_OFFSET_PREFIX, content_hash};
@@ -103,7 +103,7 @@ pub(super) fn actor(actor: &str) -> Result<(), Status> {
 pub(super) fn request_key(
     id: &str,
     request: &impl prost::Message,
-) -> Result<Option<RequestKey>, Status> {
+) -> Result<Option<IdempotencyKey>, Status> {
     if id.len() as u64 > KEY_BYTES {
         let text = format!("{} bytes is too long: at most {KEY_BYTES} bytes", id.len());
         return Err(invalid_field("request_id", text));
@@ -112,7 +112,7 @@ pub(super) fn request_key(
         let text = format!("must not start with {PRODUCER_OFFSET_PREFIX:?}");
         return Err(invalid_field("request_id", text));
     }
-    Ok((!id.is_empty()).then(|| RequestKey {
+    Ok((!id.is_empty()).then(|| IdempotencyKey {
         id: id.to_owned(),
         content_hash: content_hash(&request.encode_to_vec()),
     }))
@@ -124,11 +124,11 @@ pub(super) fn request_key_of(
     rpc: &str,
     id: &str,
     request: &impl prost::Message,
-) -> Result<Option<RequestKey>, Status> {
+) -> Result<Option<IdempotencyKey>, Status> {
     let key = request_key(id, request)?;
     Ok(key.map(|key| {
         let content = [rpc.as_bytes(), &key.content_hash.to_be_bytes()].concat();
-        RequestKey { content_hash: content_hash(&content), ..key }
+        IdempotencyKey { content_hash: content_hash(&content), ..key }
     }))
 }
 
@@ -330,8 +330,9 @@ pub(super) fn queue_mask(mask: Option<FieldMask>) -> Result<QueueMask, Status> {
             "description" => mask.description = true,
             "index_paths" => mask.index_paths = true,
             other => {
-                let text =
-                    format!("{other:?} is not one of order, priority_boost, description, index_paths");
+                let text = format!(
+                    "{other:?} is not one of order, priority_boost, description, index_paths"
+                );
                 return Err(invalid_field("update_mask", text));
             }
         }

@@ -7,7 +7,7 @@ use futures_util::stream::{self, BoxStream, StreamExt};
 use prost::Message;
 use sentinel_domain::limits::{INGEST_WINDOW_BYTES, INGEST_WINDOW_ITEMS};
 use sentinel_engine::{
-    Engine, IngestItem, IngestProgress, ItemRefused, Producer, RefusedItem, Tasks,
+    Engine, IngestItem, IngestProgress, ItemError, Producer, RejectedItem, Tasks,
 };
 use sentinel_proto::jobs::v1 as wire;
 use sentinel_proto::jobs::v1::ingest_request::Frame;
@@ -19,8 +19,8 @@ use tonic::{Code, Request, Response, Status, Streaming};
 use tonic_types::StatusExt;
 
 use super::from_wire;
-use super::job::{request_traceparent, check_enqueue};
-use super::status::{to_status, invalid_field, reason_of};
+use super::job::{check_enqueue, request_traceparent};
+use super::status::{invalid_field, reason_of, to_status};
 use crate::identity::Caller;
 use crate::telemetry::span::{batch_span, traceparent_for};
 
@@ -72,7 +72,7 @@ impl IngestApi {
             realm: caller.namespace(),
             id: start.producer_id,
         };
-        let ingest = self.engine.ingest(producer).await.map_err(to_status)?;
+        let ingest = self.engine.producers().open(producer).await.map_err(to_status)?;
         // The first response. The buffer is empty, so this does not wait.
         let _ = responses.send(ingest.progress()).await;
         let frame_error = incoming.frame_error.clone();
@@ -146,7 +146,7 @@ impl Incoming {
 
 /// Converts a status into the error of one item. A status that concerns the whole stream is returned
 /// as an error.
-fn to_item_error(status: Status) -> Result<ItemRefused, Status> {
+fn to_item_error(status: Status) -> Result<ItemError, Status> {
     if !matches!(status.code(), Code::InvalidArgument | Code::PermissionDenied) {
         return Err(status);
     }
@@ -154,17 +154,17 @@ fn to_item_error(status: Status) -> Result<ItemRefused, Status> {
     let details = status.get_details_bad_request();
     let violation = details.and_then(|mut found| found.field_violations.pop());
     Ok(match violation {
-        Some(found) => ItemRefused { reason, message: found.description, field: found.field },
+        Some(found) => ItemError { reason, message: found.description, field: found.field },
         None => {
             let message = status.message().to_owned();
-            ItemRefused { reason, message, field: String::new() }
+            ItemError { reason, message, field: String::new() }
         }
     })
 }
 
-fn refused(refused: Vec<RefusedItem>) -> Vec<wire::IngestRefused> {
-    let one = |RefusedItem { offset, why }: RefusedItem| {
-        let ItemRefused { reason, message, field } = why;
+fn refused(refused: Vec<RejectedItem>) -> Vec<wire::IngestRefused> {
+    let one = |RejectedItem { offset, why }: RejectedItem| {
+        let ItemError { reason, message, field } = why;
         wire::IngestRefused { offset, reason, message, field }
     };
     refused.into_iter().map(one).collect()
@@ -213,8 +213,7 @@ impl IngestService for IngestApi {
         request: Request<Streaming<wire::IngestRequest>>,
     ) -> Result<Response<Self::IngestStream>, Status> {
         let caller = Caller::of(&request)?;
-        let default_traceparent =
-            traceparent_for(&batch_span([]), &request_traceparent(&request));
+        let default_traceparent = traceparent_for(&batch_span([]), &request_traceparent(&request));
         let incoming = Incoming {
             frames: request.into_inner(),
             frame_error: Arc::default(),

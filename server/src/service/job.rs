@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
 use tracing::Instrument;
 
-use super::status::{to_status, invalid_field, shutting_down};
+use super::status::{invalid_field, shutting_down, to_status};
 use super::to_wire::{self, JobDetail};
 use super::{from_wire, watch};
 use crate::identity::Caller;
@@ -84,7 +84,7 @@ pub(super) async fn check_enqueue(
     let max = DEPENDENCIES as usize;
     let ids = new.depends_on.iter().take(max).map(|id| from_wire::job_id(&field, id));
     let ids = ids.collect::<Result<Vec<JobId>, Status>>()?;
-    let parents = engine.get_many(&ids).await.map_err(to_status)?;
+    let parents = engine.jobs().get_many(&ids).await.map_err(to_status)?;
     for (id, parent) in ids.iter().zip(parents) {
         if !parent.is_some_and(|parent| caller.can_access(&parent)) {
             return Err(invalid_field(&field, format!("no job has the id {id}")));
@@ -112,7 +112,7 @@ impl JobService for JobApi {
             new.traceparent = traceparent_for(&span, &trace);
         }
         let actor = caller.actor(&request.actor);
-        let enqueued = self.engine.enqueue(new, &actor, key).instrument(span.clone());
+        let enqueued = self.engine.jobs().enqueue(new, &actor, key).instrument(span.clone());
         let enqueued = enqueued.await.map_err(to_status)?;
         record_job_id(&span, &enqueued.job.id.to_string());
         Ok(Response::new(wire::EnqueueResponse {
@@ -146,7 +146,7 @@ impl JobService for JobApi {
             new.traceparent.clone_from(&trace);
         }
         let actor = caller.actor(&request.actor);
-        let enqueued = self.engine.enqueue_batch(items, request.atomic, &actor, key);
+        let enqueued = self.engine.jobs().enqueue_batch(items, request.atomic, &actor, key);
         let results = enqueued.instrument(span).await.map_err(to_status)?;
         let results = results.into_iter().map(to_wire::batch_result).collect();
         Ok(Response::new(wire::EnqueueBatchResponse { results }))
@@ -159,7 +159,7 @@ impl JobService for JobApi {
         let caller = Caller::of(&request)?;
         let request = request.into_inner();
         let id = from_wire::job_id("id", &request.id)?;
-        let job = self.engine.get(id).await.map_err(to_status)?;
+        let job = self.engine.jobs().get(id).await.map_err(to_status)?;
         if !caller.can_access(&job) {
             return Err(to_status(EngineError::JobNotFound(id)));
         }
@@ -175,9 +175,11 @@ impl JobService for JobApi {
         let request = request.into_inner();
         let ids = from_wire::job_ids("ids", &request.ids)?;
         let detail = JobDetail::of(request.view, JobDetail::Basic);
-        let found = self.engine.batch_get(&ids, detail == JobDetail::Full).await.map_err(to_status)?;
+        let found =
+            self.engine.jobs().batch_get(&ids, detail == JobDetail::Full).await.map_err(to_status)?;
         let visible = found.into_iter().map(|job| job.filter(|job| caller.can_access(job)));
-        let results = ids.iter().zip(visible).map(|(id, job)| to_wire::batch_get_result(*id, job, detail));
+        let results =
+            ids.iter().zip(visible).map(|(id, job)| to_wire::batch_get_result(*id, job, detail));
         Ok(Response::new(wire::BatchGetResponse { results: results.collect() }))
     }
 
@@ -191,7 +193,7 @@ impl JobService for JobApi {
         let size = from_wire::page_size(request.page_size, PAGE_DEFAULT)?;
         caller.check_job(&self.engine, id).await?;
         let below = from_wire::page_token::<u64>(&request.page_token)?;
-        let page = self.engine.list_attempts(id, below, size).await.map_err(to_status)?;
+        let page = self.engine.history().list_attempts(id, below, size).await.map_err(to_status)?;
         Ok(Response::new(wire::ListAttemptsResponse {
             attempts: page.attempts.iter().map(to_wire::attempt).collect(),
             next_page_token: page.next.map(|epoch| epoch.to_string()).unwrap_or_default(),
@@ -208,7 +210,7 @@ impl JobService for JobApi {
         let filter = from_wire::filter_of(request.filter, &caller)?;
         let size = from_wire::page_size(request.page_size, PAGE_DEFAULT)?;
         let before = from_wire::page_token::<JobId>(&request.page_token)?;
-        let page = self.engine.list(filter, before, size).await.map_err(to_status)?;
+        let page = self.engine.history().list(filter, before, size).await.map_err(to_status)?;
         let detail = JobDetail::of(request.view, JobDetail::Basic);
         Ok(Response::new(wire::ListResponse {
             jobs: page.jobs.iter().map(|job| to_wire::job(job, detail)).collect(),
@@ -232,7 +234,7 @@ impl JobService for JobApi {
             caller.check_queue(queue)?;
         }
         let queues = queues.into_iter().map(Into::into).collect();
-        let mut page = self.engine.counts(queues).await.map_err(to_status)?;
+        let mut page = self.engine.history().counts(queues).await.map_err(to_status)?;
         page.counts.retain(|count| caller.scopes().contains(&count.queue));
         Ok(Response::new(wire::CountsResponse {
             queues: to_wire::counts(page.counts),
@@ -242,7 +244,10 @@ impl JobService for JobApi {
 
     type WatchStream = BoxStream<'static, Result<wire::WatchResponse, Status>>;
 
-    async fn watch(&self, request: Request<wire::WatchRequest>) -> StreamResult<wire::WatchResponse> {
+    async fn watch(
+        &self,
+        request: Request<wire::WatchRequest>,
+    ) -> StreamResult<wire::WatchResponse> {
         let caller = Caller::of(&request)?;
         let events = watch::open(&self.engine, &caller, request.into_inner()).await?;
         Ok(Response::new(until_closing(events, self.closing.clone())))
@@ -261,7 +266,7 @@ impl JobService for JobApi {
         from_wire::request_key(&request.request_id, &())?;
         caller.check_job(&self.engine, id).await?;
         let actor = caller.actor(&request.actor);
-        let cancelled = self.engine.cancel(id, &request.reason, &actor);
+        let cancelled = self.engine.jobs().cancel(id, &request.reason, &actor);
         let cancelled = cancelled.await.map_err(to_status)?;
         let outcome = match cancelled.outcome {
             CancelOutcome::Cancelled => wire::CancelOutcome::Cancelled,
@@ -284,7 +289,7 @@ impl JobService for JobApi {
         from_wire::actor(&request.actor)?;
         let id = from_wire::job_id("id", &request.id)?;
         caller.check_job(&self.engine, id).await?;
-        let job = self.engine.retry(id, key).await.map_err(to_status)?;
+        let job = self.engine.jobs().retry(id, key).await.map_err(to_status)?;
         Ok(Response::new(wire::RetryResponse { job: Some(to_wire::job(&job, JobDetail::Basic)) }))
     }
 
@@ -300,7 +305,7 @@ impl JobService for JobApi {
         from_wire::actor(&request.actor)?;
         let id = from_wire::job_id("id", &request.id)?;
         caller.check_job(&self.engine, id).await?;
-        let job = self.engine.run_now(id, key).await.map_err(to_status)?;
+        let job = self.engine.jobs().run_now(id, key).await.map_err(to_status)?;
         Ok(Response::new(wire::RunNowResponse { job: Some(to_wire::job(&job, JobDetail::Basic)) }))
     }
 
@@ -318,7 +323,7 @@ impl JobService for JobApi {
         caller.check_job(&self.engine, id).await?;
         let values = from_wire::new_values(request.spec, request.update_mask)?;
         let version = (request.version != 0).then_some(request.version);
-        let job = self.engine.update(id, &values, version, key).await.map_err(to_status)?;
+        let job = self.engine.jobs().update(id, &values, version, key).await.map_err(to_status)?;
         Ok(Response::new(wire::UpdateResponse { job: Some(to_wire::job(&job, JobDetail::Basic)) }))
     }
 
@@ -334,7 +339,7 @@ impl JobService for JobApi {
         from_wire::actor(&request.actor)?;
         let id = from_wire::job_id("id", &request.id)?;
         caller.check_job(&self.engine, id).await?;
-        self.engine.delete(id, &caller.actor(&request.actor), key).await.map_err(to_status)?;
+        self.engine.jobs().delete(id, &caller.actor(&request.actor), key).await.map_err(to_status)?;
         Ok(Response::new(wire::DeleteResponse {}))
     }
 
@@ -350,7 +355,7 @@ impl JobService for JobApi {
         let filter = from_wire::filter_of(request.filter, &caller)?;
         if request.dry_run {
             let (matched, capped) =
-                self.engine.bulk_preview(&action, &filter).await.map_err(to_status)?;
+                self.engine.jobs().bulk_preview(&action, &filter).await.map_err(to_status)?;
             return Ok(Response::new(wire::BulkResponse {
                 matched,
                 capped,
@@ -360,7 +365,7 @@ impl JobService for JobApi {
         let size = from_wire::page_size(request.page_size, BULK_DEFAULT)?;
         let before = from_wire::page_token::<JobId>(&request.page_token)?;
         let actor = caller.actor(&request.actor);
-        let step = self.engine.bulk(&action, &filter, PageRequest { size, before }, &actor);
+        let step = self.engine.jobs().bulk(&action, &filter, PageRequest { size, before }, &actor);
         Ok(Response::new(to_wire::bulk_step(step.await.map_err(to_status)?)))
     }
 
@@ -375,7 +380,7 @@ impl JobService for JobApi {
         let id = from_wire::job_id("id", &request.id)?;
         caller.check_job(&self.engine, id).await?;
         let attempt = (request.attempt != 0).then_some(request.attempt);
-        let feed = self.engine.read_logs(id, attempt, request.follow).await.map_err(to_status)?;
+        let feed = self.engine.history().read_logs(id, attempt, request.follow).await.map_err(to_status)?;
         let pages = stream::try_unfold(feed, |mut feed| async move {
             let Some(rows) = feed.next().await? else { return Ok::<_, EngineError>(None) };
             let lines = rows.iter().map(to_wire::log_line);
@@ -399,7 +404,7 @@ impl JobService for JobApi {
         caller.check_job(&self.engine, id).await?;
         let nonzero = |number: u32| (number != 0).then_some(number);
         let selected = (nonzero(request.run), nonzero(request.attempt));
-        let feed = self.engine.read_output(id, selected, request.offset, request.follow);
+        let feed = self.engine.history().read_output(id, selected, request.offset, request.follow);
         let pages = stream::try_unfold(feed.await.map_err(to_status)?, |mut feed| async move {
             let Some(page) = feed.next().await? else { return Ok::<_, EngineError>(None) };
             let OutputPage { run, attempt, pieces } = page;

@@ -6,9 +6,9 @@ use sentinel_proto::admin::v1 as wire;
 use sentinel_proto::admin::v1::key_service_server::KeyService;
 use tonic::{Request, Response, Status};
 
-use super::status::{to_status, invalid_field, key_not_found, too_many_keys};
+use super::status::{invalid_field, key_not_found, to_status, too_many_keys};
 use super::{from_wire, to_wire};
-use crate::identity::{Caller, ApiKeys, CreateKeyError};
+use crate::identity::{ApiKeys, Caller, CreateKeyError};
 
 /// KeyApi of a page when page_size is 0.
 const PAGE_DEFAULT: u64 = 100;
@@ -133,7 +133,8 @@ impl KeyService for KeyApi {
         let caller = Caller::of(&request)?;
         let request = request.into_inner();
         caller.set_audit_details(&request.id, "", "");
-        let invalid = |error: sentinel_domain::ParseKeyIdError| invalid_field("id", error.to_string());
+        let invalid =
+            |error: sentinel_domain::ParseKeyIdError| invalid_field("id", error.to_string());
         let id: KeyId = request.id.parse().map_err(invalid)?;
         let revoked = self.api_keys.revoke(id).await.map_err(to_status)?;
         let key = revoked.ok_or_else(|| key_not_found(id))?;

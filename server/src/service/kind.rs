@@ -7,7 +7,7 @@ use sentinel_proto::jobs::v1 as wire;
 use sentinel_proto::jobs::v1::kind_service_server::KindService;
 use tonic::{Request, Response, Status};
 
-use super::status::{to_status, invalid, invalid_field};
+use super::status::{invalid, invalid_field, to_status};
 use super::{from_wire, to_wire};
 
 /// Implements KindService.
@@ -40,7 +40,7 @@ impl KindService for KindApi {
         if !request.page_token.is_empty() && !is_name(&request.page_token) {
             return Err(invalid_field("page_token", "is not a next_page_token"));
         }
-        let page = self.engine.list_kinds(&request.page_token, size).await.map_err(to_status)?;
+        let page = self.engine.kinds().list(&request.page_token, size).await.map_err(to_status)?;
         let last = page.kinds.last().filter(|_| page.has_more);
         let next_page_token = last.map(|kind| kind.known.name.to_string()).unwrap_or_default();
         let kinds = page.kinds.into_iter().map(to_wire::kind).collect();
@@ -57,7 +57,7 @@ impl KindService for KindApi {
         if !found.is_empty() {
             return Err(invalid(found));
         }
-        let kind = self.engine.get_kind(&name).await.map_err(to_status)?;
+        let kind = self.engine.kinds().get(&name).await.map_err(to_status)?;
         Ok(Response::new(wire::GetKindResponse { kind: Some(to_wire::kind(kind)) }))
     }
 }

@@ -6,7 +6,7 @@ use sentinel_proto::admin::v1 as wire;
 use sentinel_proto::admin::v1::queue_service_server::QueueService;
 use tonic::{Request, Response, Status};
 
-use super::status::{to_status, invalid_field};
+use super::status::{invalid_field, to_status};
 use super::{from_wire, to_wire};
 use crate::identity::Caller;
 
@@ -34,7 +34,7 @@ impl QueueApi {
         caller.set_audit_details(name, "", actor);
         from_wire::actor(actor)?;
         caller.check_queue(name)?;
-        let queue = self.engine.update_queue(name, |queue| queue.mode = mode).await;
+        let queue = self.engine.queues().update(name, |queue| queue.mode = mode).await;
         Ok(Some(to_wire::queue(&*queue.map_err(to_status)?)))
     }
 }
@@ -52,7 +52,7 @@ impl QueueService for QueueApi {
         from_wire::actor(&request.actor)?;
         let queue = from_wire::queue(request.queue)?;
         caller.check_queue(&queue.name)?;
-        let (queue, existed) = self.engine.create_queue(queue).await.map_err(to_status)?;
+        let (queue, existed) = self.engine.queues().create(queue).await.map_err(to_status)?;
         let queue = Some(to_wire::queue(&queue));
         Ok(Response::new(wire::CreateQueueResponse { queue, existed }))
     }
@@ -64,7 +64,7 @@ impl QueueService for QueueApi {
         let caller = Caller::of(&request)?;
         let name = request.into_inner().name;
         caller.check_queue(&name)?;
-        let queue = self.engine.get_queue(&name).await.map_err(to_status)?;
+        let queue = self.engine.queues().get(&name).await.map_err(to_status)?;
         Ok(Response::new(wire::GetQueueResponse { queue: Some(to_wire::queue(&queue)) }))
     }
 
@@ -83,7 +83,7 @@ impl QueueService for QueueApi {
         }
         // One more than requested shows whether there is a further page.
         let mut queues =
-            self.engine.list_queues(caller.scopes(), after, size + 1).await.map_err(to_status)?;
+            self.engine.queues().list(caller.scopes(), after, size + 1).await.map_err(to_status)?;
         let has_more = queues.len() > size;
         queues.truncate(size);
         let last = queues.last().filter(|_| has_more);
@@ -118,7 +118,7 @@ impl QueueService for QueueApi {
                 queue.index_paths.clone_from(&to.index_paths);
             }
         };
-        let queue = self.engine.update_queue(&to.name, change).await.map_err(to_status)?;
+        let queue = self.engine.queues().update(&to.name, change).await.map_err(to_status)?;
         Ok(Response::new(wire::UpdateQueueResponse { queue: Some(to_wire::queue(&queue)) }))
     }
 

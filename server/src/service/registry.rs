@@ -6,7 +6,7 @@ use sentinel_proto::admin::v1 as wire;
 use sentinel_proto::admin::v1::worker_registry_service_server::WorkerRegistryService;
 use tonic::{Request, Response, Status};
 
-use super::status::{to_status, invalid_field};
+use super::status::{invalid_field, to_status};
 use super::{from_wire, to_wire};
 use crate::identity::Caller;
 
@@ -35,7 +35,7 @@ impl WorkerRegistryService for WorkerRegistryApi {
         let request = request.into_inner();
         let size = from_wire::page_size(request.page_size, PAGE_DEFAULT)?;
         let after = from_wire::page_token::<WorkerId>(&request.page_token)?;
-        let page = self.engine.list_workers(after, size).await.map_err(to_status)?;
+        let page = self.engine.workers().list(after, size).await.map_err(to_status)?;
         let last = page.workers.last().filter(|_| page.has_more);
         let next_page_token = last.map(|worker| worker.id.to_string()).unwrap_or_default();
         let workers = page.workers.into_iter().map(to_wire::worker).collect();
@@ -54,7 +54,7 @@ impl WorkerRegistryService for WorkerRegistryApi {
             let shown = from_wire::truncated(&request.id);
             invalid_field("id", format!("{shown:?} is not a UUID"))
         })?;
-        let worker = self.engine.drain_worker(id).await.map_err(to_status)?;
+        let worker = self.engine.workers().drain(id).await.map_err(to_status)?;
         Ok(Response::new(wire::DrainWorkerResponse { worker: Some(to_wire::worker(worker)) }))
     }
 }

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use sentinel_domain::{KeyRejection, KeyId, Role, FieldViolation};
+use sentinel_domain::{FieldViolation, KeyId, KeyRejection, Role};
 use sentinel_engine::EngineError;
 use sentinel_ledger::LedgerError;
 use sentinel_store::StoreError;
@@ -235,7 +235,9 @@ pub fn credential_invalid() -> Status {
 /// Returns CREDENTIAL_EXPIRED or CREDENTIAL_REVOKED.
 pub fn credential_ended(reason: Option<KeyRejection>) -> Status {
     match reason {
-        Some(KeyRejection::Expired) => simple(&CREDENTIAL_EXPIRED, "the API key has expired".to_owned()),
+        Some(KeyRejection::Expired) => {
+            simple(&CREDENTIAL_EXPIRED, "the API key has expired".to_owned())
+        }
         Some(KeyRejection::Revoked) | None => {
             simple(&CREDENTIAL_REVOKED, "the API key was revoked".to_owned())
         }
@@ -305,24 +307,24 @@ pub fn to_status(error: EngineError) -> Status {
             let (code, details) = error_info(&UNIQUE_KEY_HELD, &[("holder", holder.to_string())]);
             status(code, message, details)
         }
-        EngineError::RequestReused => simple(&REQUEST_ID_REUSED, message),
+        EngineError::RequestIdReused => simple(&REQUEST_ID_REUSED, message),
         EngineError::NotTerminal(_) => simple(&JOB_NOT_TERMINAL, message),
-        EngineError::Running(_) => simple(&JOB_RUNNING, message),
+        EngineError::JobRunning(_) => simple(&JOB_RUNNING, message),
         EngineError::NotScheduled { state, .. } => {
             let state = to_wire::state(state).as_str_name().to_owned();
             let (code, details) = error_info(&JOB_NOT_SCHEDULED, &[("state", state)]);
             status(code, message, details)
         }
-        EngineError::Started { state, .. } => {
+        EngineError::AlreadyStarted { state, .. } => {
             let state = to_wire::state(state).as_str_name().to_owned();
             let (code, details) = error_info(&JOB_STARTED, &[("state", state)]);
             status(code, message, details)
         }
-        EngineError::OtherVersion { found, .. } => {
+        EngineError::VersionMismatch { found, .. } => {
             let (code, details) = error_info(&JOB_VERSION, &[("version", found.to_string())]);
             status(code, message, details)
         }
-        EngineError::ProducerMoved => simple(&PRODUCER_MOVED, message),
+        EngineError::ProducerTakenOver => simple(&PRODUCER_MOVED, message),
         EngineError::Contended => simple(&CONTENDED, message),
         EngineError::Overloaded => with_retry(&OVERLOADED, message, delay),
         EngineError::TooManyProducers => with_retry(&TOO_MANY_PRODUCERS, message, delay),

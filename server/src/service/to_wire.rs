@@ -8,7 +8,7 @@ use sentinel_domain::{
     Progress, Queue, QueueMode, QueueOrder, Reason, Spec, State, UniqueMode, UniqueScope,
 };
 use sentinel_engine::{
-    Attempt, BatchItem, BulkOutcome, BulkStep, CameOfIt, ItemRefused, Kind, WorkerCard,
+    Attempt, BatchItemResult, BulkOutcome, BulkStep, AttemptResult, ItemError, Kind, WorkerEntry,
 };
 use sentinel_ledger::{LogRow, QueueCount};
 use sentinel_proto::admin::v1 as admin;
@@ -234,18 +234,18 @@ pub(super) fn batch_get_result(
     wire::BatchGetResult { outcome: Some(outcome) }
 }
 
-const fn came_of_it(came_of_it: CameOfIt) -> wire::AttemptOutcome {
+const fn came_of_it(came_of_it: AttemptResult) -> wire::AttemptOutcome {
     match came_of_it {
-        CameOfIt::Running => wire::AttemptOutcome::Running,
-        CameOfIt::Succeeded => wire::AttemptOutcome::Succeeded,
-        CameOfIt::Ended(AttemptOutcome::Failed) => wire::AttemptOutcome::Failed,
-        CameOfIt::Ended(AttemptOutcome::TimedOut) => wire::AttemptOutcome::TimedOut,
-        CameOfIt::Ended(AttemptOutcome::Lost) => wire::AttemptOutcome::Lost,
-        CameOfIt::Ended(AttemptOutcome::Snoozed) => wire::AttemptOutcome::Snoozed,
-        CameOfIt::Ended(AttemptOutcome::Released) => wire::AttemptOutcome::Released,
-        CameOfIt::Ended(AttemptOutcome::NotReceived) => wire::AttemptOutcome::NotReceived,
-        CameOfIt::Ended(AttemptOutcome::Cancelled) => wire::AttemptOutcome::Cancelled,
-        CameOfIt::Ended(AttemptOutcome::Revoked) => wire::AttemptOutcome::Revoked,
+        AttemptResult::Running => wire::AttemptOutcome::Running,
+        AttemptResult::Succeeded => wire::AttemptOutcome::Succeeded,
+        AttemptResult::Unsuccessful(AttemptOutcome::Failed) => wire::AttemptOutcome::Failed,
+        AttemptResult::Unsuccessful(AttemptOutcome::TimedOut) => wire::AttemptOutcome::TimedOut,
+        AttemptResult::Unsuccessful(AttemptOutcome::Lost) => wire::AttemptOutcome::Lost,
+        AttemptResult::Unsuccessful(AttemptOutcome::Snoozed) => wire::AttemptOutcome::Snoozed,
+        AttemptResult::Unsuccessful(AttemptOutcome::Released) => wire::AttemptOutcome::Released,
+        AttemptResult::Unsuccessful(AttemptOutcome::NotReceived) => wire::AttemptOutcome::NotReceived,
+        AttemptResult::Unsuccessful(AttemptOutcome::Cancelled) => wire::AttemptOutcome::Cancelled,
+        AttemptResult::Unsuccessful(AttemptOutcome::Revoked) => wire::AttemptOutcome::Revoked,
     }
 }
 
@@ -254,7 +254,7 @@ pub(super) fn attempt(attempt: &Attempt) -> wire::Attempt {
         run: attempt.run,
         attempt: attempt.attempt,
         epoch: attempt.epoch,
-        outcome: came_of_it(attempt.came_of_it).into(),
+        outcome: came_of_it(attempt.result).into(),
         started_at: attempt.started_at.map(timestamp),
         finished_at: attempt.ended_at.map(timestamp),
         worker: attempt.worker.as_deref().unwrap_or_default().to_owned(),
@@ -275,7 +275,7 @@ const fn bulk_outcome(outcome: BulkOutcome) -> wire::BulkOutcome {
 
 pub(super) fn bulk_step(step: BulkStep) -> wire::BulkResponse {
     let count = |(outcome, count)| wire::BulkCount { outcome: bulk_outcome(outcome).into(), count };
-    let refusal = |(id, refused): (JobId, ItemRefused)| wire::BulkRefusal {
+    let refusal = |(id, refused): (JobId, ItemError)| wire::BulkRefusal {
         id: id.to_string(),
         error: Some(item_error(refused)),
     };
@@ -287,11 +287,11 @@ pub(super) fn bulk_step(step: BulkStep) -> wire::BulkResponse {
     }
 }
 
-fn item_error(refused: ItemRefused) -> wire::ItemError {
+fn item_error(refused: ItemError) -> wire::ItemError {
     wire::ItemError { reason: refused.reason, message: refused.message, field: refused.field }
 }
 
-pub(super) fn batch_result(item: BatchItem) -> wire::EnqueueBatchResult {
+pub(super) fn batch_result(item: BatchItemResult) -> wire::EnqueueBatchResult {
     use wire::enqueue_batch_result::Outcome;
     let outcome = match item {
         Ok((job, deduplicated)) => Outcome::Job(wire::EnqueuedJob {
@@ -354,8 +354,8 @@ pub(super) fn queue(queue: &Queue) -> admin::Queue {
     }
 }
 
-pub(super) fn worker(worker: WorkerCard) -> admin::Worker {
-    let WorkerCard { id, about, is_draining, heard_at, running } = worker;
+pub(super) fn worker(worker: WorkerEntry) -> admin::Worker {
+    let WorkerEntry { id, about, is_draining, heard_at, running } = worker;
     admin::Worker {
         id: id.to_string(),
         instance: about.instance.into(),

@@ -20,7 +20,7 @@ use sentinel_proto::jobs::v1::watch_response::Event;
 use tonic::Status;
 
 use super::from_wire;
-use super::status::{to_status, invalid_field};
+use super::status::{invalid_field, to_status};
 use super::to_wire::{self, JobDetail};
 use crate::identity::Caller;
 
@@ -98,7 +98,7 @@ async fn jobs(
         selector => selector,
     };
     let is_by_ids = matches!(selector, Selector::Jobs(_));
-    let watch = engine.watch(selector, cursor, request.include_logs).await.map_err(to_status)?;
+    let watch = engine.watches().open(selector, cursor, request.include_logs).await.map_err(to_status)?;
     let detail = JobDetail::of(request.view, JobDetail::Basic);
     let frames = Frames { watch, detail, is_by_ids, hidden, queue: VecDeque::new() };
     Ok(stream::try_unfold(frames, |mut frames| async move {
@@ -125,8 +125,9 @@ async fn split_by_access(
     if ids.is_empty() || ids.len() > max {
         return Ok((ids, Vec::new()));
     }
-    let jobs = engine.get_many(&ids).await.map_err(to_status)?;
-    let is_accessible = |job: &Option<Arc<Job>>| job.as_ref().is_some_and(|job| caller.can_access(job));
+    let jobs = engine.jobs().get_many(&ids).await.map_err(to_status)?;
+    let is_accessible =
+        |job: &Option<Arc<Job>>| job.as_ref().is_some_and(|job| caller.can_access(job));
     let (allowed, others): (Vec<_>, Vec<_>) =
         ids.into_iter().zip(jobs).partition(|(_, job)| is_accessible(job));
     let ids_of = |pairs: Vec<(JobId, _)>| pairs.into_iter().map(|(id, _)| id).collect();

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::stream::{self, BoxStream, StreamExt};
-use sentinel_engine::session::{self, FromWorker, Outgoing};
+use sentinel_engine::session::{self, FromWorker, OutboundFrames};
 use sentinel_engine::{Engine, Tasks};
 use sentinel_proto::workers::v1::worker_service_server::WorkerService;
 use sentinel_proto::workers::v1::{SessionRequest, SessionResponse, session_request};
@@ -14,7 +14,7 @@ use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 use tonic::{Code, Request, Response, Status, Streaming};
 
-use super::status::{to_status, protocol_error};
+use super::status::{protocol_error, to_status};
 use crate::identity::Caller;
 
 /// How long a worker may take to send Hello.
@@ -41,7 +41,7 @@ impl WorkerApi {
         self,
         caller: Caller,
         mut frames: Streaming<SessionRequest>,
-        lanes: session::Lanes,
+        lanes: session::OutboundQueue,
     ) -> Result<(), Status> {
         let first = tokio::time::timeout(HELLO_TIMEOUT, frames.message()).await;
         let hello = match first {
@@ -63,7 +63,7 @@ impl WorkerApi {
             async move { caller.key_ended().await }
         };
         let incoming = incoming.take_until(key_ended).boxed();
-        let ended = self.engine.run_session(hello, incoming, lanes, self.closing.clone());
+        let ended = self.engine.sessions().run(hello, incoming, lanes, self.closing.clone());
         ended.await.map_err(to_status)?;
         let frame_error = frame_error.lock().unwrap_or_else(PoisonError::into_inner).take();
         frame_error.map_or(Ok(()), Err)
@@ -110,7 +110,7 @@ fn incoming(
 
 /// Returns the frames to the worker, then the error that ended the session, if any.
 fn outgoing(
-    frames: Outgoing,
+    frames: OutboundFrames,
     end: oneshot::Receiver<Result<(), Status>>,
     server: Arc<str>,
 ) -> impl stream::Stream<Item = Result<SessionResponse, Status>> + Send {
@@ -147,7 +147,7 @@ impl WorkerService for WorkerApi {
         request: Request<Streaming<SessionRequest>>,
     ) -> Result<Response<Self::SessionStream>, Status> {
         let caller = Caller::of(&request)?;
-        let (lanes, frames) = session::lanes();
+        let (lanes, frames) = session::outbound_queue();
         let (ended, end) = oneshot::channel();
         let session = self.clone().session(caller, request.into_inner(), lanes);
         self.tasks.spawn("session", async move {

@@ -7,7 +7,11 @@ fn the_errors_document_is_up_to_date() {
         std::fs::write(path, to_markdown()).unwrap();
     }
     let committed = std::fs::read_to_string(path).unwrap_or_default();
-    assert_eq!(committed, to_markdown(), "docs/errors.md is out of date: run the test with SENTINEL_UPDATE=1");
+    assert_eq!(
+        committed,
+        to_markdown(),
+        "docs/errors.md is out of date: run the test with SENTINEL_UPDATE=1"
+    );
 }
 
 #[test]

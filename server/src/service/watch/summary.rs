@@ -8,7 +8,7 @@ use sentinel_proto::jobs::v1::watch_response::Event;
 use tonic::Status;
 
 use crate::identity::Caller;
-use crate::service::status::{to_status, invalid_field};
+use crate::service::status::{invalid_field, to_status};
 use crate::service::to_wire;
 
 /// Opens the stream of summaries. `is_alone` says that the watch has no selector for jobs.
@@ -28,7 +28,7 @@ pub(super) fn open(
     }
     let queues = selection.queues.into_iter().map(Into::into).collect();
     let selection = SummarySelection { queues, within: caller.scopes().clone() };
-    let summaries = engine.summaries(selection, is_alone).map_err(to_status)?;
+    let summaries = engine.summaries().open(selection, is_alone).map_err(to_status)?;
     Ok(stream::try_unfold(summaries, move |mut summaries| async move {
         loop {
             let event = match summaries.next().await.map_err(to_status)? {

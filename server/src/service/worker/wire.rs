@@ -10,11 +10,11 @@ use sentinel_domain::limits::{
     WORKER_CAPABILITIES, WORKER_CREDITS,
 };
 use sentinel_domain::{
-    Command, Job, JobError, Label, LeaseId, Progress, SessionId, FieldViolation, check_name,
+    Command, FieldViolation, Job, JobError, Label, LeaseId, Progress, SessionId, check_name,
 };
 use sentinel_engine::DeclaredKind;
 use sentinel_engine::session::{
-    About, FromWorker, Held, HeldVerdict, Hello, LogLine, ReportItem, ReportVerdict, ToWorker,
+    WorkerDetails, FromWorker, HeldLease, HeldLeaseVerdict, Hello, LogLine, ReportItem, ReportVerdict, ToWorker,
     Welcome, failure,
 };
 use sentinel_proto::jobs::v1 as jobs;
@@ -24,7 +24,7 @@ use sentinel_proto::workers::v1::session_request::Frame as In;
 use sentinel_proto::workers::v1::session_response::Frame as Out;
 use tonic::Status;
 
-use crate::service::from_wire::{job_id, clamped_time, truncated, duration_ms};
+use crate::service::from_wire::{clamped_time, duration_ms, job_id, truncated};
 use crate::service::status::{invalid, invalid_field, protocol_error};
 use crate::service::to_wire::{duration, timestamp};
 
@@ -40,11 +40,12 @@ fn check_count<T>(items: Vec<T>, noun: &str) -> Result<Vec<T>, Status> {
 }
 
 fn session(field: &str, text: &str) -> Result<SessionId, Status> {
-    text.parse().map_err(|_| invalid_field(field, format!("{:?} is not a session id", truncated(text))))
+    text.parse()
+        .map_err(|_| invalid_field(field, format!("{:?} is not a session id", truncated(text))))
 }
 
-fn held(lease: wire::Lease) -> Result<Held, Status> {
-    Ok(Held {
+fn held(lease: wire::Lease) -> Result<HeldLease, Status> {
+    Ok(HeldLease {
         id: job_id("lease.job_id", &lease.job_id)?,
         lease: LeaseId {
             run: lease.run,
@@ -55,11 +56,11 @@ fn held(lease: wire::Lease) -> Result<Held, Status> {
     })
 }
 
-fn required_lease(lease: Option<wire::Lease>) -> Result<Held, Status> {
+fn required_lease(lease: Option<wire::Lease>) -> Result<HeldLease, Status> {
     held(lease.ok_or_else(|| protocol_error("a frame has no lease"))?)
 }
 
-fn lease(held: &Held) -> wire::Lease {
+fn lease(held: &HeldLease) -> wire::Lease {
     wire::Lease {
         job_id: held.id.to_string(),
         run: held.lease.run,
@@ -134,7 +135,7 @@ pub(super) fn hello(hello: wire::Hello, server: &str) -> Result<Hello, Status> {
         description: kind.description.into(),
         input_schema: kind.input_schema.into(),
     };
-    let about = About {
+    let about = WorkerDetails {
         kinds: hello.kinds.into_iter().map(declared).collect(),
         build: hello.build.into(),
         server: server.into(),
@@ -240,7 +241,8 @@ fn output_chunk(data: &[u8]) -> Result<Bytes, Status> {
 
 /// Converts a frame other than the first Hello.
 pub(super) fn from_worker(frame: wire::SessionRequest) -> Result<FromWorker, Status> {
-    let frame = frame.frame.ok_or_else(|| protocol_error("a frame is empty or has an unknown type"))?;
+    let frame =
+        frame.frame.ok_or_else(|| protocol_error("a frame is empty or has an unknown type"))?;
     Ok(match frame {
         In::Hello(_) => return Err(protocol_error("a second Hello")),
         In::Credit(credit) => {
@@ -295,7 +297,7 @@ const fn verdict(verdict: ReportVerdict) -> wire::Verdict {
 }
 
 fn assignment(job: &Arc<Job>) -> Option<wire::Assignment> {
-    let held = Held { id: job.id, lease: job.status.lease? };
+    let held = HeldLease { id: job.id, lease: job.status.lease?.id };
     let spec = &job.spec;
     Some(wire::Assignment {
         lease: Some(lease(&held)),
@@ -313,7 +315,7 @@ fn assignment(job: &Arc<Job>) -> Option<wire::Assignment> {
 }
 
 fn cancel_item(job: &Arc<Job>) -> Option<wire::CancelItem> {
-    let held = Held { id: job.id, lease: job.status.lease? };
+    let held = HeldLease { id: job.id, lease: job.status.lease?.id };
     let reason = job.status.cancel.as_deref().map(|cancel| cancel.reason.to_string());
     Some(wire::CancelItem {
         lease: Some(lease(&held)),
@@ -325,9 +327,9 @@ fn cancel_item(job: &Arc<Job>) -> Option<wire::CancelItem> {
 fn welcome(welcome: Welcome, server: &str) -> wire::Welcome {
     let millis = |d: std::time::Duration| duration(d.as_millis() as u64);
     let held = welcome.held.into_iter().map(|verdict| match verdict {
-        HeldVerdict::Keep => wire::HeldVerdict::Keep.into(),
-        HeldVerdict::Revoked => wire::HeldVerdict::Revoked.into(),
-        HeldVerdict::AlreadyRecorded => wire::HeldVerdict::AlreadyRecorded.into(),
+        HeldLeaseVerdict::Keep => wire::HeldVerdict::Keep.into(),
+        HeldLeaseVerdict::Revoked => wire::HeldVerdict::Revoked.into(),
+        HeldLeaseVerdict::AlreadyRecorded => wire::HeldVerdict::AlreadyRecorded.into(),
     });
     wire::Welcome {
         session: welcome.session.to_string(),
