@@ -18,7 +18,7 @@ use crate::requests::{Recall, Requests};
 use crate::sessions::Notes;
 use crate::state::{Hot, QueueIndex};
 
-const CLASSES_MAX: usize = limits::CLASSES_PER_QUEUE as usize;
+const CLASSES_MAX: usize = limits::KINDS_PER_QUEUE as usize;
 
 /// What was there before a change.
 enum Undo {
@@ -109,23 +109,23 @@ impl<'a> Work<'a> {
     }
 
     pub(crate) fn group(&mut self, group: Transaction) -> TransactionResult {
-        if let Some(request) = &group.request {
+        if let Some(request) = &group.idempotency {
             match self.requests.recall(request, self.now) {
-                Recall::Answered(answer) => return TransactionResult::Repeated(answer),
-                Recall::OtherContent => return TransactionResult::RequestReused,
+                Recall::Answered(answer) => return TransactionResult::Replayed(answer),
+                Recall::OtherContent => return TransactionResult::IdempotencyKeyReused,
                 Recall::Unknown => {}
             }
         }
-        if let Some(conflict) = group.guards.iter().find_map(|guard| self.broken(guard)) {
+        if let Some(conflict) = group.preconditions.iter().find_map(|guard| self.broken(guard)) {
             return TransactionResult::Conflict(conflict);
         }
-        if let Some((queue, kinds)) = self.kinds_too_many(&group.changes) {
+        if let Some((queue, kinds)) = self.kinds_too_many(&group.mutations) {
             return TransactionResult::Conflict(Conflict::TooManyKinds { queue, kinds });
         }
-        for change in group.changes {
+        for change in group.mutations {
             self.change(change);
         }
-        if let Some(request) = group.request {
+        if let Some(request) = group.idempotency {
             self.remember(request);
         }
         TransactionResult::Committed
@@ -177,19 +177,19 @@ impl<'a> Work<'a> {
                 let current = self.hot.queues.get(&known.name).and_then(QueueIndex::declared);
                 (current != Some(known)).then(|| Conflict::Queue(current.cloned()))
             }
-            Precondition::Remembered { id, answer } => {
+            Precondition::IdempotencyRecord { id, response: answer } => {
                 let there = self.requests.answer(id, self.now);
                 (there != answer.as_ref())
-                    .then(|| Conflict::Remembered { id: id.clone(), answer: there.cloned() })
+                    .then(|| Conflict::IdempotencyRecord { id: id.clone(), response: there.cloned() })
             }
         }
     }
 
     /// Only new jobs are refused: a job that comes back from an attempt must have a place.
-    fn kinds_too_many(&self, changes: &[Mutation]) -> Option<(Name, Vec<Name>)> {
+    fn kinds_too_many(&self, mutations: &[Mutation]) -> Option<(Name, Vec<Name>)> {
         let mut added: Vec<(&Name, &Name)> = Vec::new();
         let mut over: Option<(Name, Vec<Name>)> = None;
-        for change in changes {
+        for change in mutations {
             let Mutation::Create { job, .. } = change else { continue };
             if !job.status.state.is_waiting() {
                 continue;
@@ -216,7 +216,7 @@ impl<'a> Work<'a> {
             Mutation::Create { job, spec } | Mutation::ReplaceSpec { job, spec } => {
                 self.put(job, Some(spec), None);
             }
-            Mutation::Update { job, end } => self.put(job, None, end),
+            Mutation::Update { job, attempt_end } => self.put(job, None, attempt_end),
             Mutation::Progress { id, epoch, progress } => self.progress(id, epoch, progress),
             Mutation::PutQueue(queue) => {
                 let old = self.hot.set_queue(&queue.name, Some(queue.clone()));
@@ -233,11 +233,11 @@ impl<'a> Work<'a> {
                 self.undo.push(Undo::Notes(id, notes));
                 self.undo.push(Undo::Session(id, row));
             }
-            Mutation::PutWorkerInfo { session, announcement } => {
+            Mutation::PutWorkerInfo { session, worker_info: announcement } => {
                 self.note(session, |notes| notes.announcement = announcement);
             }
             Mutation::DrainSession(id) => self.note(id, |notes| notes.is_drained = true),
-            Mutation::Remember(memory) => self.remember(memory),
+            Mutation::PutIdempotencyRecord(memory) => self.remember(memory),
         }
     }
 
@@ -271,8 +271,8 @@ impl<'a> Work<'a> {
             id: job.id,
             status: job.status.clone(),
             spec: Some(job.spec.clone()),
-            new,
-            end,
+            encoded_spec: new,
+            attempt_end: end,
         });
     }
 
@@ -292,7 +292,7 @@ impl<'a> Work<'a> {
     fn progress(&mut self, id: JobId, epoch: u64, progress: Progress) {
         let Some(job) = self.hot.jobs.get(&id) else { return };
         let status = &job.status;
-        let is_live = status.lease.is_some_and(|lease| lease.epoch == epoch);
+        let is_live = status.lease.is_some_and(|lease| lease.id.epoch == epoch);
         let is_newer = status.progress.as_ref().is_none_or(|kept| kept.seq < progress.seq);
         if is_live && is_newer {
             let mut job = Job::clone(job);

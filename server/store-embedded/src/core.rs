@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use sentinel_store::{
-    CommitRequest, CommitResult, Entry, JournalPage, Mutation, Position, StoreError, Trim, Trimmed,
+    CommitRequest, CommitResult, JournalEntry, JournalPage, Mutation, Position, StoreError, TrimRequest, TrimResult,
 };
 use tokio::sync::watch;
 
@@ -42,7 +42,7 @@ impl StoreCore {
         if let Some(outcome) = self.replies.recall(call.writer, call.number)? {
             return Ok(outcome);
         }
-        let has_new = call.groups.iter().flat_map(|group| &group.changes).any(is_create);
+        let has_new = call.transactions.iter().flat_map(|group| &group.mutations).any(is_create);
         if has_new {
             self.ballast.refill(call.now);
             if self.ballast.is_spent() {
@@ -59,7 +59,7 @@ impl StoreCore {
         self.hot.keys.sweep(call.now, SWEEP);
         let (writer, number, now) = (call.writer, call.number, call.now);
         let outcome = self.apply(call, has_new)?;
-        debug_assert!(outcome.wake_at.is_none_or(|at| at >= now));
+        debug_assert!(outcome.next_due_at.is_none_or(|at| at >= now));
         self.replies.remember(writer, number, &outcome);
         Ok(outcome)
     }
@@ -69,16 +69,16 @@ impl StoreCore {
         self.hot.seq = position.seq;
         let mut work = Work::new(&mut self.hot, &mut self.requests, call.writer, call.now);
         work.lease_floor = epoch::lease_floor(position.epoch);
-        let verdicts = call.groups.into_iter().map(|group| work.group(group)).collect();
-        work.promote(call.promote);
+        let results = call.transactions.into_iter().map(|group| work.group(group)).collect();
+        work.promote(call.promote_limit);
         let claimed = call.claims.iter().map(|claim| work.claim(claim)).collect();
         if work.is_durable() {
-            let entry = Entry {
+            let entry = JournalEntry {
                 position,
                 at: call.now,
                 jobs: std::mem::take(&mut work.jobs),
                 queues: std::mem::take(&mut work.queues),
-                requests: std::mem::take(&mut work.memories),
+                idempotency_records: std::mem::take(&mut work.memories),
             };
             let mut appended = self.journal.append(&entry);
             if let Err(AppendError::Full(_)) = &appended
@@ -99,8 +99,8 @@ impl StoreCore {
             self.head.send_replace(position);
         }
         let ready = work.still_ready();
-        let wake_at = self.hot.wake_at(call.now);
-        Ok(CommitResult { position: self.position, verdicts, claimed, ready, wake_at })
+        let next_due_at = self.hot.next_due_at(call.now);
+        Ok(CommitResult { position: self.position, results, claimed, ready, next_due_at })
     }
 
     pub(crate) fn tail(&self, after: Position, limit: usize) -> TailPart {
@@ -128,9 +128,9 @@ impl StoreCore {
         }
     }
 
-    pub(crate) fn trim(&mut self, trim: &Trim) -> Trimmed {
+    pub(crate) fn trim(&mut self, trim: &TrimRequest) -> TrimResult {
         if trim.projected.epoch != self.position.epoch {
-            return Trimmed::default();
+            return TrimResult::default();
         }
         let projected = trim.projected.seq;
         self.journal.trim(trim, projected);
@@ -139,14 +139,14 @@ impl StoreCore {
 }
 
 fn is_create(change: &Mutation) -> bool {
-    change.grows()
+    change.needs_space()
 }
 
 impl From<AppendError> for StoreError {
     fn from(error: AppendError) -> Self {
         match error {
             AppendError::Full(detail) => Self::Full(detail),
-            AppendError::Failed(detail) => Self::Unknown(detail),
+            AppendError::Failed(detail) => Self::OutcomeUnknown(detail),
         }
     }
 }

@@ -14,7 +14,7 @@ impl Hot {
         let mut found = DueWork::default();
         let mut left = limit;
         for session in self.sessions.lost(now) {
-            if left == 0 || found.expired.len() >= limit {
+            if left == 0 || found.expired_sessions.len() >= limit {
                 break;
             }
             let before = found.lost.len();
@@ -22,7 +22,7 @@ impl Hot {
             found.lost.extend(jobs.take(left));
             left -= found.lost.len() - before;
             if found.lost.len() == before {
-                found.expired.extend(self.sessions.row(session).copied());
+                found.expired_sessions.extend(self.sessions.row(session).copied());
             }
         }
         for (parent, child) in self.dependents.released().take(left) {
@@ -33,12 +33,12 @@ impl Hot {
         }
         left -= found.unblocked.len();
         let due = self.deadlines.iter().take_while(|(at, _)| *at <= now).take(left);
-        found.deadlines.extend(due.filter_map(|(_, id)| self.jobs.get(id).cloned()));
+        found.past_deadline.extend(due.filter_map(|(_, id)| self.jobs.get(id).cloned()));
         found
     }
 
     /// When promotion or [`Self::due_work`] has something to do next, not before `now`.
-    pub(crate) fn wake_at(&self, now: Millis) -> Option<Millis> {
+    pub(crate) fn next_due_at(&self, now: Millis) -> Option<Millis> {
         let released = self.dependents.has_released().then_some(now);
         let due = self.due.first().map(|(at, _)| *at);
         let alarm = self.deadlines.first().map(|(at, _)| *at);

@@ -9,7 +9,7 @@ use std::thread::JoinHandle;
 
 use diesel::SqliteConnection;
 use sentinel_domain::Millis;
-use sentinel_store::{Entry, Trim, codec};
+use sentinel_store::{JournalEntry, TrimRequest, codec};
 
 pub(crate) use self::read::{Older, Reader};
 pub(crate) use self::segment::Row;
@@ -107,7 +107,7 @@ impl Journal {
     }
 
     /// Makes an entry durable. Gives the size of its stored form.
-    pub(crate) fn append(&mut self, entry: &Entry) -> Result<usize, AppendError> {
+    pub(crate) fn append(&mut self, entry: &JournalEntry) -> Result<usize, AppendError> {
         let body = codec::encode_entry(entry);
         let is_full = |s: &Segment| s.bytes > 0 && s.bytes >= self.options.segment_bytes;
         if self.segments.last().is_some_and(is_full) {
@@ -154,7 +154,7 @@ impl Journal {
     }
 
     /// Deletes files whose entries are all projected, and old or too much.
-    pub(crate) fn trim(&mut self, trim: &Trim, projected: u64) {
+    pub(crate) fn trim(&mut self, trim: &TrimRequest, projected: u64) {
         self.note_projected(projected);
         let mut total: u64 = self.segments.iter().map(|segment| segment.bytes).sum();
         while self.segments.len() > 1 {

@@ -26,5 +26,5 @@ mod trim;
 pub use backup::{JournalPin, JournalSpan, begin_epoch, check_journal};
 pub use error::OpenError;
 pub use lock::DirLock;
-pub use open::{OpenOptions, RingLimits, Seed};
-pub use thread::Embedded;
+pub use open::{OpenOptions, RingLimits, LedgerState};
+pub use thread::EmbeddedStore;

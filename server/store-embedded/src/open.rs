@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use prost::Message;
 use sentinel_domain::{Job, JobId, Millis, Queue, UniqueKey};
-use sentinel_store::{Entry, IdempotencyRecord, Position, ServerId, SessionRow, codec, stored};
+use sentinel_store::{JournalEntry, IdempotencyRecord, Position, ServerId, SessionRow, codec, stored};
 use tokio::sync::watch;
 
 use crate::ballast::Ballast;
@@ -16,7 +16,7 @@ use crate::replies::Replies;
 use crate::requests::Requests;
 use crate::ring::Ring;
 use crate::state::Hot;
-use crate::{DirLock, Embedded, OpenError};
+use crate::{DirLock, EmbeddedStore, OpenError};
 
 /// How much of the journal is kept in memory for readers.
 #[derive(Clone, Copy, Debug)]
@@ -62,7 +62,7 @@ impl OpenOptions {
 
 /// What the ledger knows. The default is a ledger without anything.
 #[derive(Clone, Debug, Default)]
-pub struct Seed {
+pub struct LedgerState {
     /// Everything up to here is in `jobs` and `queues`.
     pub checkpoint: Position,
     /// Live jobs, and the final ones that a BLOCKED one of them still waits for.
@@ -84,7 +84,7 @@ struct Requested {
 struct Replay<'a> {
     hot: Hot,
     requests: Requests,
-    names: codec::Names,
+    names: codec::NamePool,
     checkpoint: Position,
     now: Millis,
     dir: &'a Path,
@@ -92,14 +92,14 @@ struct Replay<'a> {
     is_at_start: bool,
 }
 
-impl Embedded {
+impl EmbeddedStore {
     /// Opens the directory of a lock. Reads files, so not for a thread that must not wait.
-    pub fn open(options: OpenOptions, seed: Seed) -> Result<Self, OpenError> {
+    pub fn open(options: OpenOptions, seed: LedgerState) -> Result<Self, OpenError> {
         let dir: PathBuf = options.lock.dir().join("journal");
         let mut replay = Replay {
             hot: Hot { seq: seed.checkpoint.seq, ..Hot::default() },
             requests: Requests::default(),
-            names: codec::Names::default(),
+            names: codec::NamePool::default(),
             checkpoint: seed.checkpoint,
             now: options.now,
             dir: &dir,
@@ -151,7 +151,7 @@ impl Replay<'_> {
         Journal::is_there(self.dir)
     }
 
-    fn seed(&mut self, seed: Seed) {
+    fn seed(&mut self, seed: LedgerState) {
         for queue in seed.queues {
             self.hot.set_queue(&queue.name.clone(), Some(queue));
         }
@@ -189,8 +189,8 @@ impl Replay<'_> {
                 self.remember(IdempotencyRecord {
                     id: r.id.into(),
                     content_hash: r.content_hash,
-                    answer: r.answer,
-                    until: r.until_ms,
+                    response: r.response,
+                    expires_at: r.expires_at_ms,
                 });
             }
             return Ok(());
@@ -202,12 +202,12 @@ impl Replay<'_> {
     }
 
     fn remember(&mut self, request: IdempotencyRecord) {
-        if request.until > self.now {
+        if request.expires_at > self.now {
             self.requests.remember(&request);
         }
     }
 
-    fn apply(&mut self, entry: Entry) -> Result<(), OpenError> {
+    fn apply(&mut self, entry: JournalEntry) -> Result<(), OpenError> {
         let seq = entry.position.seq;
         self.hot.seq = seq;
         for queue in entry.queues {
@@ -221,7 +221,7 @@ impl Replay<'_> {
             let job = Job { id: event.id, spec, status: event.status };
             self.hot.set(job.id, Some(Arc::new(job)));
         }
-        entry.requests.into_iter().for_each(|request| self.remember(request));
+        entry.idempotency_records.into_iter().for_each(|request| self.remember(request));
         Ok(())
     }
 

@@ -22,7 +22,7 @@ pub(crate) enum Recall {
     OtherContent,
 }
 
-/// Answers by request_id, at most [`limits::REQUESTS_MAX`] of [`limits::REQUESTS_BYTES`]: the
+/// Answers by request_id, at most [`limits::IDEMPOTENCY_RECORDS_MAX`] of [`limits::IDEMPOTENCY_BYTES`]: the
 /// answer to a batch has a line for each of its jobs.
 #[derive(Default)]
 pub(crate) struct Requests {
@@ -56,11 +56,11 @@ impl Requests {
         let id: Arc<str> = Arc::from(&*request.id);
         let order = self.next_order;
         self.next_order += 1;
-        self.by_end.insert((request.until, order), id.clone());
-        let IdempotencyRecord { content_hash, until, .. } = *request;
-        self.answer_bytes += request.answer.len() as u64;
+        self.by_end.insert((request.expires_at, order), id.clone());
+        let IdempotencyRecord { content_hash, expires_at: until, .. } = *request;
+        self.answer_bytes += request.response.len() as u64;
         self.by_id
-            .insert(id, Memory { content_hash, answer: request.answer.clone(), until, order });
+            .insert(id, Memory { content_hash, answer: request.response.clone(), until, order });
         old
     }
 
@@ -69,7 +69,7 @@ impl Requests {
         let memory = |id: &Arc<str>| {
             let Memory { content_hash, answer, until, .. } = self.by_id.get(id)?;
             let (content_hash, answer, until) = (*content_hash, answer.clone(), *until);
-            Some(IdempotencyRecord { id: (&**id).into(), content_hash, answer, until })
+            Some(IdempotencyRecord { id: (&**id).into(), content_hash, response: answer, expires_at: until })
         };
         self.by_end.values().filter_map(memory).collect()
     }
@@ -78,7 +78,7 @@ impl Requests {
         let Memory { content_hash, answer, until, order } = self.by_id.remove(id)?;
         self.by_end.remove(&(until, order));
         self.answer_bytes -= answer.len() as u64;
-        Some(IdempotencyRecord { id: id.into(), content_hash, answer, until })
+        Some(IdempotencyRecord { id: id.into(), content_hash, response: answer, expires_at: until })
     }
 
     /// Forgets at most `limit` of what is over or too much.
@@ -86,8 +86,8 @@ impl Requests {
         for _ in 0..limit {
             let Some(first) = self.by_end.first_entry() else { return };
             let is_over = first.key().0 <= now;
-            let fits = self.by_id.len() as u64 <= limits::REQUESTS_MAX
-                && self.answer_bytes <= limits::REQUESTS_BYTES;
+            let fits = self.by_id.len() as u64 <= limits::IDEMPOTENCY_RECORDS_MAX
+                && self.answer_bytes <= limits::IDEMPOTENCY_BYTES;
             if !is_over && fits {
                 return;
             }

@@ -3,13 +3,13 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use sentinel_store::Entry;
+use sentinel_store::JournalEntry;
 
 use crate::RingLimits;
 
 /// The newest entries, dense.
 pub(crate) struct Ring {
-    entries: VecDeque<(Arc<Entry>, usize)>,
+    entries: VecDeque<(Arc<JournalEntry>, usize)>,
     limits: RingLimits,
     events: usize,
     bytes: usize,
@@ -21,7 +21,7 @@ impl Ring {
     }
 
     /// Adds the next entry, whose stored form has so many bytes. The newest always stays.
-    pub(crate) fn push(&mut self, entry: Arc<Entry>, bytes: usize) {
+    pub(crate) fn push(&mut self, entry: Arc<JournalEntry>, bytes: usize) {
         self.events += entry.jobs.len();
         self.bytes += bytes;
         self.entries.push_back((entry, bytes));
@@ -36,7 +36,7 @@ impl Ring {
     }
 
     /// At most `limit` entries after a sequence number, none if the first of them is not here.
-    pub(crate) fn after(&self, seq: u64, limit: usize) -> Option<Vec<Arc<Entry>>> {
+    pub(crate) fn after(&self, seq: u64, limit: usize) -> Option<Vec<Arc<JournalEntry>>> {
         let first = self.entries.front()?.0.position.seq;
         let skip = usize::try_from((seq + 1).checked_sub(first)?).ok()?;
         let entries = self.entries.iter().skip(skip).take(limit);

@@ -53,7 +53,7 @@ impl Sessions {
     pub(crate) fn card(&self, id: SessionId) -> Option<SessionInfo> {
         let Session { row, jobs, notes } = self.all.get(&id)?;
         let Notes { announcement, is_drained } = notes.clone();
-        Some(SessionInfo { row: (*row)?, announcement, is_drained, running: jobs.len() as u64 })
+        Some(SessionInfo { row: (*row)?, worker_info: announcement, is_drained, running: jobs.len() as u64 })
     }
 
     /// Of a session with a row. Gives what was there.

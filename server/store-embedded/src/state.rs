@@ -75,7 +75,7 @@ impl Hot {
             State::Ready => {}
             State::Running => {
                 if let Some(lease) = status.lease {
-                    self.sessions.add_job(lease.session, id);
+                    self.sessions.add_job(lease.id.session, id);
                 }
             }
             State::Succeeded | State::Failed | State::Cancelled | State::Expired => {
@@ -114,7 +114,7 @@ impl Hot {
             State::Ready => {}
             State::Running => {
                 if let Some(lease) = status.lease {
-                    self.sessions.remove_job(lease.session, id);
+                    self.sessions.remove_job(lease.id.session, id);
                 }
             }
             State::Succeeded | State::Failed | State::Cancelled | State::Expired => {

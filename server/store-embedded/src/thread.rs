@@ -6,7 +6,7 @@ use std::thread::JoinHandle;
 use sentinel_domain::{Job, JobId, Millis, Name, Queue, SessionId, UniqueKey};
 use sentinel_store::{
     CommitRequest, CommitResult, Depth, DueWork, IdempotencyRecord, JournalPage, Position,
-    SessionInfo, SessionRow, Store, StoreError, StoreFuture, Trim, Trimmed,
+    SessionInfo, SessionRow, Store, StoreError, StoreFuture, TrimRequest, TrimResult,
 };
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -24,7 +24,7 @@ type Request = Box<dyn FnOnce(&mut StoreCore) + Send>;
 
 /// The hot truth in memory, with a journal. Dropping it ends its thread, after what was
 /// asked of it before.
-pub struct Embedded {
+pub struct EmbeddedStore {
     requests: Option<mpsc::Sender<Request>>,
     thread: Option<JoinHandle<()>>,
     head: watch::Receiver<Position>,
@@ -32,7 +32,7 @@ pub struct Embedded {
     _lock: Arc<DirLock>,
 }
 
-impl Embedded {
+impl EmbeddedStore {
     pub(crate) fn start(mut store: StoreCore, lock: Arc<DirLock>) -> std::io::Result<Self> {
         let head = store.head.subscribe();
         let (requests, mut waiting) = mpsc::channel::<Request>(WAITING_MAX);
@@ -74,7 +74,7 @@ impl Embedded {
     async fn read_older(
         &self,
         older: Older,
-    ) -> Result<Option<Vec<Arc<sentinel_store::Entry>>>, StoreError> {
+    ) -> Result<Option<Vec<Arc<sentinel_store::JournalEntry>>>, StoreError> {
         let reader = self.reader.clone();
         let read = tokio::task::spawn_blocking(move || {
             reader.lock().unwrap_or_else(PoisonError::into_inner).read(&older)
@@ -83,7 +83,7 @@ impl Embedded {
     }
 }
 
-impl Drop for Embedded {
+impl Drop for EmbeddedStore {
     fn drop(&mut self) {
         self.requests = None;
         if let Some(thread) = self.thread.take() {
@@ -92,7 +92,7 @@ impl Drop for Embedded {
     }
 }
 
-impl Store for Embedded {
+impl Store for EmbeddedStore {
     fn commit(&self, call: CommitRequest) -> StoreFuture<'_, CommitResult> {
         Box::pin(async move { self.run(move |store| store.commit(call)).await? })
     }
@@ -134,7 +134,7 @@ impl Store for Embedded {
         Box::pin(self.run(|store| store.hot.sessions.rows().collect()))
     }
 
-    fn cards(&self, sessions: Vec<SessionId>) -> StoreFuture<'_, Vec<Option<SessionInfo>>> {
+    fn session_infos(&self, sessions: Vec<SessionId>) -> StoreFuture<'_, Vec<Option<SessionInfo>>> {
         Box::pin(
             self.run(move |store| {
                 sessions.into_iter().map(|id| store.hot.sessions.card(id)).collect()
@@ -150,7 +150,7 @@ impl Store for Embedded {
         Box::pin(self.run(move |store| store.hot.due_work(now, limit)))
     }
 
-    fn tail(&self, after: Position, limit: usize) -> StoreFuture<'_, JournalPage> {
+    fn read_journal(&self, after: Position, limit: usize) -> StoreFuture<'_, JournalPage> {
         Box::pin(async move {
             for _ in 0..TAIL_TRIES {
                 match self.run(move |store| store.tail(after, limit)).await? {
@@ -170,7 +170,7 @@ impl Store for Embedded {
         self.head.clone()
     }
 
-    fn trim(&self, trim: Trim) -> StoreFuture<'_, Trimmed> {
+    fn trim(&self, trim: TrimRequest) -> StoreFuture<'_, TrimResult> {
         Box::pin(self.run(move |store| store.trim(&trim)))
     }
 }

@@ -1,7 +1,7 @@
 //! Forgetting what is no longer needed hot, a bounded amount at a time.
 
 use sentinel_domain::JobId;
-use sentinel_store::{Trim, Trimmed};
+use sentinel_store::{TrimRequest, TrimResult};
 
 use crate::state::Hot;
 
@@ -10,7 +10,7 @@ const LOOK_PAST: usize = 1_024;
 
 impl Hot {
     /// Evicts projected finals that nobody waits for.
-    pub(crate) fn evict_finals(&mut self, trim: &Trim, projected: u64) -> Trimmed {
+    pub(crate) fn evict_finals(&mut self, trim: &TrimRequest, projected: u64) -> TrimResult {
         let can_go = |id: JobId, seq: u64| seq <= projected && !self.dependents.is_awaited(id);
         let gone: Vec<JobId> = self
             .finals
@@ -24,6 +24,6 @@ impl Hot {
         for id in &gone {
             self.evict(*id);
         }
-        Trimmed { finals: gone.len(), more: !gone.is_empty() && gone.len() == trim.limit }
+        TrimResult { evicted: gone.len(), more: !gone.is_empty() && gone.len() == trim.limit }
     }
 }

@@ -1,27 +1,27 @@
-//! Between the domain's types and the stored record.
+//! Converts between the types of the domain and the stored messages.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 use prost::Message;
 use sentinel_domain::{
-    AttemptEnd, Cancel, Job, JobError, JobId, Label, Lease, Name, Progress, Queue, RetryPolicy,
-    SessionId, Spec, Status, Unique,
+    AttemptEnd, Cancel, Job, JobError, JobId, Label, Lease, LeaseId, Name, Progress, Queue,
+    RetryPolicy, SessionId, Spec, Status, Unique,
 };
 
-use crate::{Entry, IdempotencyRecord, JobEvent, Position, stored as s};
+use crate::{IdempotencyRecord, JobEvent, JournalEntry, Position, stored as s};
 
 pub mod code;
 mod unknown_fields;
 
-/// Why bytes are not a record.
+/// Why bytes can not be decoded.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CodecError {
-    #[error("not a stored record: {0}")]
-    Wire(#[from] prost::DecodeError),
-    #[error("a stored record has the unknown {what} {code}: it was written by a newer version")]
-    Unknown { what: &'static str, code: u32 },
-    #[error("a stored record lacks its {0}")]
+    #[error("the stored record is malformed: {0}")]
+    Malformed(#[from] prost::DecodeError),
+    #[error("the stored record has the unknown {what} {code}: a newer version wrote it")]
+    UnknownCode { what: &'static str, code: u32 },
+    #[error("the stored record has no {0}")]
     Missing(&'static str),
 }
 
@@ -37,20 +37,20 @@ fn text(name: Option<&str>) -> String {
     name.unwrap_or_default().to_owned()
 }
 
-fn filled(text: &str) -> Option<Box<str>> {
+fn non_empty(text: &str) -> Option<Box<str>> {
     (!text.is_empty()).then(|| text.into())
 }
 
-/// Shares equal names, so that a million jobs of one kind hold one string. Bounded: past
-/// `Names::MAX` different ones it starts anew.
+/// Interns names, so that equal names share one allocation. The table is cleared when it reaches
+/// `NamePool::MAX` names.
 #[derive(Default)]
-pub struct Names(std::collections::HashSet<Name>);
+pub struct NamePool(std::collections::HashSet<Name>);
 
-impl Names {
+impl NamePool {
     const MAX: usize = 100_000;
 
-    /// The shared copy.
-    pub fn share(&mut self, text: &str) -> Name {
+    /// Returns the shared copy of a name.
+    pub fn intern(&mut self, text: &str) -> Name {
         if let Some(name) = self.0.get(text) {
             return name.clone();
         }
@@ -63,7 +63,7 @@ impl Names {
     }
 }
 
-/// Encodes a spec, once in its life.
+/// Encodes a spec.
 pub fn encode_spec(spec: &Spec) -> Bytes {
     let mut bytes = s::Spec {
         queue: spec.queue.to_string(),
@@ -89,8 +89,8 @@ pub fn encode_spec(spec: &Spec) -> Bytes {
             .collect(),
         unique: spec.unique.as_deref().map(|u| s::Unique {
             key: u.key.to_string(),
-            scope: code::from_scope(u.scope),
-            mode: code::from_mode(u.mode),
+            scope: code::from_unique_scope(u.scope),
+            mode: code::from_unique_mode(u.mode),
             ttl_ms: u.ttl_ms,
         }),
         depends_on: spec.depends_on.iter().map(|d| id(d.as_u128())).collect(),
@@ -106,8 +106,8 @@ pub fn encode_spec(spec: &Spec) -> Bytes {
     bytes.into()
 }
 
-/// Decodes a spec. Its payload is a slice of `bytes`, not a copy.
-pub fn decode_spec(bytes: Bytes, names: &mut Names) -> Result<Spec, CodecError> {
+/// Decodes a spec. Its payload references `bytes` without a copy.
+pub fn decode_spec(bytes: Bytes, names: &mut NamePool) -> Result<Spec, CodecError> {
     let unknown_fields = unknown_fields::above(unknown_fields::SPEC, &bytes)?;
     let spec = s::Spec::decode(bytes)?;
     let retry = spec.retry.ok_or(CodecError::Missing("retry policy"))?;
@@ -115,18 +115,18 @@ pub fn decode_spec(bytes: Bytes, names: &mut Names) -> Result<Spec, CodecError> 
         None => None,
         Some(u) => Some(Box::new(Unique {
             key: u.key.into(),
-            scope: code::to_scope(u.scope)?,
-            mode: code::to_mode(u.mode)?,
+            scope: code::to_unique_scope(u.scope)?,
+            mode: code::to_unique_mode(u.mode)?,
             ttl_ms: u.ttl_ms,
         })),
     };
     Ok(Spec {
-        queue: names.share(&spec.queue),
-        kind: names.share(&spec.kind),
+        queue: names.intern(&spec.queue),
+        kind: names.intern(&spec.kind),
         payload: spec.payload,
-        content_type: names.share(&spec.content_type),
+        content_type: names.intern(&spec.content_type),
         priority: u8::try_from(spec.priority)
-            .map_err(|_| CodecError::Unknown { what: "priority", code: spec.priority })?,
+            .map_err(|_| CodecError::UnknownCode { what: "priority", code: spec.priority })?,
         created_at: spec.created_at_ms,
         run_at: spec.run_at_ms,
         start_deadline: spec.start_deadline_ms,
@@ -141,15 +141,15 @@ pub fn decode_spec(bytes: Bytes, names: &mut Names) -> Result<Spec, CodecError> 
         labels: spec
             .labels
             .into_iter()
-            .map(|l| Label { key: names.share(&l.key), value: l.value.into() })
+            .map(|l| Label { key: names.intern(&l.key), value: l.value.into() })
             .collect(),
         unique,
         depends_on: spec.depends_on.into_iter().map(|d| JobId::from_u128(bits(d))).collect(),
         on_dependency_failure: code::to_dependency_failure(spec.on_dependency_failure)?,
         on_lost: code::to_on_lost(spec.on_lost)?,
-        traceparent: filled(&spec.traceparent),
+        traceparent: non_empty(&spec.traceparent),
         cancel_grace_ms: spec.cancel_grace_ms,
-        actor: filled(&spec.actor),
+        actor: non_empty(&spec.actor),
         ack: (spec.ack != 0).then(|| code::to_ack(spec.ack)).transpose()?,
         unknown_fields,
     })
@@ -171,8 +171,8 @@ fn to_error(error: s::Error) -> Box<JobError> {
     })
 }
 
-/// A status as a message, for a store that keeps some of its fields elsewhere. The message has
-/// no room for [`Status::unknown_fields`]: it goes behind the encoded one.
+/// Converts a status to its message, for a store that keeps some fields elsewhere. The caller
+/// appends [`Status::unknown_fields`], which the message does not contain, to its encoding.
 pub fn from_status(status: &Status) -> s::Status {
     s::Status {
         state: code::from_state(status.state),
@@ -187,7 +187,7 @@ pub fn from_status(status: &Status) -> s::Status {
         started_at_ms: status.started_at,
         finished_at_ms: status.finished_at,
         lease: status.lease.map(|l| s::Lease {
-            session: Some(id(l.session.as_u128())),
+            session: Some(id(l.id.session.as_u128())),
             granted_at_ms: l.granted_at,
         }),
         cancel: status.cancel.as_deref().map(|c| s::CancelRequest {
@@ -206,9 +206,10 @@ pub fn from_status(status: &Status) -> s::Status {
         }),
         waiting_for: status.waiting_for.iter().map(|w| id(w.as_u128())).collect(),
         worker: text(status.worker.as_deref()),
-        recorded: status
-            .recorded
-            .map(|(epoch, session)| s::Recorded { epoch, session: Some(id(session.as_u128())) }),
+        recorded_lease: status.recorded_lease.map(|(epoch, session)| s::RecordedLease {
+            epoch,
+            session: Some(id(session.as_u128())),
+        }),
         was_snoozed: status.was_snoozed,
         revision: status.revision,
     }
@@ -218,24 +219,22 @@ fn session(stored: Option<s::Id>) -> Result<SessionId, CodecError> {
     stored.map(|i| SessionId::from_u128(bits(i))).ok_or(CodecError::Missing("session"))
 }
 
-/// What a stored message has beyond the fields of a status that this version knows.
-pub fn foreign_of_status(message: &[u8]) -> Result<Option<Box<[u8]>>, CodecError> {
+/// Returns the encoded fields of a stored status that this version does not know.
+pub fn unknown_status_fields(message: &[u8]) -> Result<Option<Box<[u8]>>, CodecError> {
     Ok(unknown_fields::above(unknown_fields::STATUS, message)?)
 }
 
-/// A status from a message that is whole again, without [`Status::unknown_fields`].
-pub fn to_status(status: s::Status, names: &mut Names) -> Result<Status, CodecError> {
+/// Converts a complete message to a status, without [`Status::unknown_fields`].
+pub fn to_status(status: s::Status, names: &mut NamePool) -> Result<Status, CodecError> {
     let lease = match status.lease {
         None => None,
-        Some(l) => Some(Lease {
-            run: status.run,
-            attempt: status.attempt,
-            epoch: status.epoch,
-            session: session(l.session)?,
-            granted_at: l.granted_at_ms,
-        }),
+        Some(l) => {
+            let (run, attempt, epoch) = (status.run, status.attempt, status.epoch);
+            let id = LeaseId { run, attempt, epoch, session: session(l.session)? };
+            Some(Lease { id, granted_at: l.granted_at_ms })
+        }
     };
-    let recorded = match status.recorded {
+    let recorded_lease = match status.recorded_lease {
         None => None,
         Some(r) => Some((r.epoch, session(r.session)?)),
     };
@@ -269,13 +268,13 @@ pub fn to_status(status: s::Status, names: &mut Names) -> Result<Status, CodecEr
             })
         }),
         waiting_for: status.waiting_for.into_iter().map(|w| JobId::from_u128(bits(w))).collect(),
-        worker: (!status.worker.is_empty()).then(|| names.share(&status.worker)),
-        recorded,
+        worker: (!status.worker.is_empty()).then(|| names.intern(&status.worker)),
+        recorded_lease,
         unknown_fields: None,
     })
 }
 
-/// Encodes a status, for a live column.
+/// Encodes a status.
 pub fn encode_status(status: &Status) -> Vec<u8> {
     let mut bytes = from_status(status).encode_to_vec();
     bytes.extend(status.unknown_fields.iter().flatten());
@@ -283,24 +282,24 @@ pub fn encode_status(status: &Status) -> Vec<u8> {
 }
 
 /// Decodes a status.
-pub fn decode_status(bytes: Bytes, names: &mut Names) -> Result<Status, CodecError> {
-    let unknown_fields = foreign_of_status(&bytes)?;
+pub fn decode_status(bytes: Bytes, names: &mut NamePool) -> Result<Status, CodecError> {
+    let unknown_fields = unknown_status_fields(&bytes)?;
     Ok(Status { unknown_fields, ..to_status(s::Status::decode(bytes)?, names)? })
 }
 
-/// Puts a job together from its two stored parts.
+/// Decodes a job from its stored spec and status.
 pub fn decode_job(
     job: JobId,
     spec: Bytes,
     status: Bytes,
-    names: &mut Names,
+    names: &mut NamePool,
 ) -> Result<Job, CodecError> {
     let spec = Arc::new(decode_spec(spec, names)?);
     Ok(Job { id: job, spec, status: decode_status(status, names)? })
 }
 
-/// How an attempt ended, as a message.
-pub fn from_end(end: &AttemptEnd) -> s::AttemptEnd {
+/// Converts the end of an attempt to its message.
+pub fn from_attempt_end(end: &AttemptEnd) -> s::AttemptEnd {
     s::AttemptEnd {
         run: end.run,
         attempt: end.attempt,
@@ -313,8 +312,8 @@ pub fn from_end(end: &AttemptEnd) -> s::AttemptEnd {
     }
 }
 
-/// How an attempt ended, from its message.
-pub fn to_end(end: s::AttemptEnd, names: &mut Names) -> Result<AttemptEnd, CodecError> {
+/// Converts the end of an attempt from its message.
+pub fn to_attempt_end(end: s::AttemptEnd, names: &mut NamePool) -> Result<AttemptEnd, CodecError> {
     Ok(AttemptEnd {
         run: end.run,
         attempt: end.attempt,
@@ -322,7 +321,7 @@ pub fn to_end(end: s::AttemptEnd, names: &mut Names) -> Result<AttemptEnd, Codec
         outcome: code::to_outcome(end.outcome)?,
         started_at: end.started_at_ms,
         ended_at: end.ended_at_ms,
-        worker: (!end.worker.is_empty()).then(|| names.share(&end.worker)),
+        worker: (!end.worker.is_empty()).then(|| names.intern(&end.worker)),
         error: end.error.map(to_error),
     })
 }
@@ -330,23 +329,23 @@ pub fn to_end(end: s::AttemptEnd, names: &mut Names) -> Result<AttemptEnd, Codec
 fn from_queue(queue: &Queue) -> s::Queue {
     s::Queue {
         name: queue.name.to_string(),
-        order: code::from_order(queue.order),
+        order: code::from_queue_order(queue.order),
         priority_boost_ms: queue.priority_boost_ms,
         description: queue.description.to_string(),
         created_at_ms: queue.created_at,
-        mode: code::from_mode_of_queue(queue.mode),
+        mode: code::from_queue_mode(queue.mode),
         index_paths: queue.index_paths.iter().map(ToString::to_string).collect(),
     }
 }
 
-fn to_queue(queue: s::Queue, names: &mut Names) -> Result<Queue, CodecError> {
+fn to_queue(queue: s::Queue, names: &mut NamePool) -> Result<Queue, CodecError> {
     Ok(Queue {
-        name: names.share(&queue.name),
-        order: code::to_order(queue.order)?,
+        name: names.intern(&queue.name),
+        order: code::to_queue_order(queue.order)?,
         priority_boost_ms: queue.priority_boost_ms,
         description: queue.description.into(),
         created_at: queue.created_at_ms,
-        mode: code::to_mode_of_queue(queue.mode)?,
+        mode: code::to_queue_mode(queue.mode)?,
         index_paths: queue.index_paths.into_iter().map(Into::into).collect(),
     })
 }
@@ -357,39 +356,39 @@ pub fn encode_queue(queue: &Queue) -> Vec<u8> {
 }
 
 /// Decodes a declared queue.
-pub fn decode_queue(bytes: Bytes, names: &mut Names) -> Result<Queue, CodecError> {
+pub fn decode_queue(bytes: Bytes, names: &mut NamePool) -> Result<Queue, CodecError> {
     to_queue(s::Queue::decode(bytes)?, names)
 }
 
-/// Encodes an entry; its position is kept beside it.
-pub fn encode_entry(entry: &Entry) -> Vec<u8> {
+/// Encodes a journal entry without its position.
+pub fn encode_entry(entry: &JournalEntry) -> Vec<u8> {
     let job = |event: &JobEvent| s::JobChange {
         id: Some(id(event.id.as_u128())),
-        spec: event.new.clone(),
+        spec: event.encoded_spec.clone(),
         status: Some(from_status(&event.status)),
-        end: event.end.as_ref().map(from_end),
+        attempt_end: event.attempt_end.as_ref().map(from_attempt_end),
     };
-    let request = |r: &IdempotencyRecord| s::IdempotencyRecord {
+    let record = |r: &IdempotencyRecord| s::IdempotencyRecord {
         id: r.id.to_string(),
         content_hash: r.content_hash,
-        answer: r.answer.clone(),
-        until_ms: r.until,
+        response: r.response.clone(),
+        expires_at_ms: r.expires_at,
     };
     s::Entry {
         at_ms: entry.at,
         jobs: entry.jobs.iter().map(job).collect(),
         queues: entry.queues.iter().map(from_queue).collect(),
-        requests: entry.requests.iter().map(request).collect(),
+        idempotency_records: entry.idempotency_records.iter().map(record).collect(),
     }
     .encode_to_vec()
 }
 
-/// Decodes an entry that was kept at `position`. Only new jobs have their spec.
+/// Decodes the journal entry at `position`. An event has its spec if the spec was stored.
 pub fn decode_entry(
     position: Position,
     bytes: Bytes,
-    names: &mut Names,
-) -> Result<Entry, CodecError> {
+    names: &mut NamePool,
+) -> Result<JournalEntry, CodecError> {
     let entry = s::Entry::decode(bytes)?;
     let mut jobs = Vec::with_capacity(entry.jobs.len());
     for change in entry.jobs {
@@ -397,28 +396,25 @@ pub fn decode_entry(
             None => None,
             Some(spec) => Some(Arc::new(decode_spec(spec.clone(), names)?)),
         };
-        let end = change.end.map(|end| to_end(end, names)).transpose()?;
+        let attempt_end = change.attempt_end.map(|end| to_attempt_end(end, names)).transpose()?;
         let status = change.status.ok_or(CodecError::Missing("status"))?;
         jobs.push(JobEvent {
             id: JobId::from_u128(bits(change.id.ok_or(CodecError::Missing("id"))?)),
             status: to_status(status, names)?,
             spec,
-            new: change.spec,
-            end,
+            encoded_spec: change.spec,
+            attempt_end,
         });
     }
     let queues = entry.queues.into_iter().map(|q| to_queue(q, names)).collect::<Result<_, _>>()?;
-    let requests = entry
-        .requests
-        .into_iter()
-        .map(|r| IdempotencyRecord {
-            id: r.id.into(),
-            content_hash: r.content_hash,
-            answer: r.answer,
-            until: r.until_ms,
-        })
-        .collect();
-    Ok(Entry { position, at: entry.at_ms, jobs, queues, requests })
+    let record = |r: s::IdempotencyRecord| IdempotencyRecord {
+        id: r.id.into(),
+        content_hash: r.content_hash,
+        response: r.response,
+        expires_at: r.expires_at_ms,
+    };
+    let idempotency_records = entry.idempotency_records.into_iter().map(record).collect();
+    Ok(JournalEntry { position, at: entry.at_ms, jobs, queues, idempotency_records })
 }
 
 #[cfg(test)]

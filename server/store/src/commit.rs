@@ -25,9 +25,9 @@ pub struct CommitRequest {
     pub writer: ServerId,
     pub number: u64,
     pub now: Millis,
-    pub groups: Vec<Transaction>,
+    pub transactions: Vec<Transaction>,
     /// How many due jobs to promote at the most.
-    pub promote: usize,
+    pub promote_limit: usize,
     pub claims: Vec<Claim>,
 }
 
@@ -35,10 +35,10 @@ pub struct CommitRequest {
 #[derive(Clone, Debug, Default)]
 pub struct Transaction {
     /// Answers a repeat of the same request instead of changing anything.
-    pub request: Option<IdempotencyRecord>,
+    pub idempotency: Option<IdempotencyRecord>,
     /// All must hold before the first change.
-    pub guards: Vec<Precondition>,
-    pub changes: Vec<Mutation>,
+    pub preconditions: Vec<Precondition>,
+    pub mutations: Vec<Mutation>,
 }
 
 /// What must be true for a group to be applied.
@@ -71,9 +71,9 @@ pub enum Precondition {
     /// The queue is exactly this one.
     QueueIs(Queue),
     /// This was answered under the id and is not forgotten: these bytes, or nothing.
-    Remembered {
+    IdempotencyRecord {
         id: Box<str>,
-        answer: Option<Bytes>,
+        response: Option<Bytes>,
     },
 }
 
@@ -93,7 +93,7 @@ pub enum Mutation {
     /// The job after a decision; `end` goes into the history.
     Update {
         job: Arc<Job>,
-        end: Option<AttemptEnd>,
+        attempt_end: Option<AttemptEnd>,
     },
     /// Progress to keep, while the lease of this epoch lives and nothing of its `seq` or a
     /// later one is kept. Otherwise nothing happens. Not a change of version.
@@ -110,17 +110,17 @@ pub enum Mutation {
     /// session has a row.
     PutWorkerInfo {
         session: SessionId,
-        announcement: Bytes,
+        worker_info: Bytes,
     },
     /// No claim of the session gets a job from now on. Kept while it has a row.
     DrainSession(SessionId),
     /// In place of what is remembered under its id.
-    Remember(IdempotencyRecord),
+    PutIdempotencyRecord(IdempotencyRecord),
 }
 
 impl Mutation {
     /// It brings a spec: a store that is full refuses it, where reports and ends still pass.
-    pub fn grows(&self) -> bool {
+    pub fn needs_space(&self) -> bool {
         matches!(self, Self::Create { .. } | Self::ReplaceSpec { .. })
     }
 }
@@ -139,18 +139,18 @@ pub struct IdempotencyRecord {
     pub id: Box<str>,
     /// Of the request's content, by [`content_hash`].
     pub content_hash: u64,
-    pub answer: Bytes,
-    pub until: Millis,
+    pub response: Bytes,
+    pub expires_at: Millis,
 }
 
 /// How the ids begin under which it is remembered where producers stand: the ledger keeps those too,
 /// with the jobs up to there. No request_id begins so.
-pub const PRODUCER: &str = "ingest/";
+pub const PRODUCER_OFFSET_PREFIX: &str = "ingest/";
 
 impl IdempotencyRecord {
     /// It says where a producer stands.
-    pub fn is_of_producer(&self) -> bool {
-        self.id.starts_with(PRODUCER)
+    pub fn is_producer_offset(&self) -> bool {
+        self.id.starts_with(PRODUCER_OFFSET_PREFIX)
     }
 }
 
@@ -181,13 +181,13 @@ pub struct CommitResult {
     /// The journal after the call.
     pub position: Position,
     /// One per group, in order.
-    pub verdicts: Vec<TransactionResult>,
+    pub results: Vec<TransactionResult>,
     /// One per claim, in order: jobs now RUNNING under a new lease.
     pub claimed: Vec<Vec<Arc<Job>>>,
     /// Queue and kind of jobs that became READY and were not claimed in this call.
     pub ready: Vec<(Name, Name)>,
     /// When a promotion or [`crate::Store::due_work`] has something to do next.
-    pub wake_at: Option<Millis>,
+    pub next_due_at: Option<Millis>,
 }
 
 /// What became of a group.
@@ -197,9 +197,9 @@ pub enum TransactionResult {
     /// Nothing was changed.
     Conflict(Conflict),
     /// The request was answered before: this is the answer.
-    Repeated(Bytes),
+    Replayed(Bytes),
     /// The request_id was used for another content.
-    RequestReused,
+    IdempotencyKeyReused,
 }
 
 /// The first guard that did not hold, with what is there instead.
@@ -214,7 +214,7 @@ pub enum Conflict {
     /// The queue as it is, or none.
     Queue(Option<Queue>),
     /// What is remembered under the id, if anything.
-    Remembered { id: Box<str>, answer: Option<Bytes> },
+    IdempotencyRecord { id: Box<str>, response: Option<Bytes> },
     /// A queue has jobs of too many kinds waiting: the group's other kinds have a place, in
     /// the order of its changes, and these have none. Only [`Mutation::Create`] meets it: a job
     /// that comes back from an attempt always has a place.

@@ -1,8 +1,8 @@
-//! What every store must do, as cases that any store runs with one call.
+//! The conformance suite of [`Store`]: every backend runs it in its tests.
 
 mod cases;
-pub mod make;
-mod walk;
+pub mod fixture;
+mod property;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -12,70 +12,74 @@ use sentinel_domain::{Job, JobId, Millis, Queue, UniqueKey};
 
 use crate::{IdempotencyRecord, Position, Store};
 
-pub(crate) use walk::Entropy;
-pub use walk::{Report, seed_from_env, walk};
+pub(crate) use property::Rng;
+pub use property::{Report, run_property_test, seed_from_env};
 
-/// What a store that is opened again is told, as a ledger would tell it.
+/// The state with which a store is reopened, as a ledger would supply it.
 #[derive(Clone, Debug, Default)]
-pub struct Restart {
+pub struct ReopenState {
     pub now: Millis,
     pub sessions_expire_at: Millis,
-    /// Everything up to here is in what follows.
+    /// The other fields contain all changes up to here.
     pub checkpoint: Position,
-    /// Live jobs, and final ones that a BLOCKED one of them still waits for.
+    /// Live jobs, and terminal ones that a BLOCKED one of them still waits for.
     pub jobs: Vec<Job>,
     pub queues: Vec<Queue>,
-    /// Keys of other final jobs whose own time is not over.
+    /// Unique keys of other terminal jobs whose time-to-live has not passed, with its end.
     pub keys: Vec<(UniqueKey, JobId, Millis)>,
-    /// Where producers stand.
+    /// The offsets of producers.
     pub producers: Vec<IdempotencyRecord>,
 }
 
-/// A store that was opened.
+/// The future of a store that is being opened.
 pub type Opening = Pin<Box<dyn Future<Output = Arc<dyn Store>> + Send>>;
 
 /// A store under test, empty at first.
 pub struct Harness {
     store: Option<Arc<dyn Store>>,
-    reopen: Option<Box<dyn FnMut(Restart) -> Opening + Send>>,
+    reopen: Option<Box<dyn FnMut(ReopenState) -> Opening + Send>>,
 }
 
 impl Harness {
-    /// A store that is not opened a second time.
+    /// Returns a harness without support for reopening.
     pub fn new(store: Arc<dyn Store>) -> Self {
         Self { store: Some(store), reopen: None }
     }
 
-    /// A store that keeps what it has where `reopen` finds it. It is dropped before.
+    /// Sets the function that reopens the store from its persistent state. The old handle is
+    /// dropped first.
     #[must_use]
-    pub fn reopened_by(mut self, reopen: impl FnMut(Restart) -> Opening + Send + 'static) -> Self {
+    pub fn reopened_by(
+        mut self,
+        reopen: impl FnMut(ReopenState) -> Opening + Send + 'static,
+    ) -> Self {
         self.reopen = Some(Box::new(reopen));
         self
     }
 
-    /// The store.
+    /// Returns the store.
     pub fn store(&self) -> Arc<dyn Store> {
-        self.store.clone().expect("is only away while it is opened again")
+        self.store.clone().expect("the store is absent only during `reopen`")
     }
 
-    /// It can be opened again.
+    /// Returns whether the store can be reopened.
     pub fn can_reopen(&self) -> bool {
         self.reopen.is_some()
     }
 
-    /// Opens the store again, where that can be done. No other handle of it may be left.
-    pub async fn reopen(&mut self, restart: Restart) {
+    /// Reopens the store, if that is supported. No other handle of it may exist.
+    pub async fn reopen(&mut self, state: ReopenState) {
         if let Some(reopen) = &mut self.reopen {
             self.store = None;
-            self.store = Some(reopen(restart).await);
+            self.store = Some(reopen(state).await);
         }
     }
 }
 
-/// Says which case broke, since the panic says only where.
-struct Named(&'static str);
+/// Prints the name of the case that panicked.
+struct CaseName(&'static str);
 
-impl Drop for Named {
+impl Drop for CaseName {
     fn drop(&mut self) {
         if std::thread::panicking() {
             eprintln!("conformance case {} failed", self.0);
@@ -83,16 +87,18 @@ impl Drop for Named {
     }
 }
 
-/// Runs every case and a walk on stores that `make` makes, each empty and of its own.
-/// Panics where the store does otherwise than the port says.
-pub async fn exercise(make: impl AsyncFn() -> Harness) {
-    cases::all(&make).await;
-    let named = Named("walk");
-    let seed = seed_from_env();
-    let report = walk(&mut make().await, seed, WALK_STEPS).await;
-    report.assert_wide();
-    drop(named);
+/// Runs every case and the property test, each on an empty store from `new_store`.
+///
+/// # Panics
+///
+/// Panics if the store violates the contract of [`Store`].
+pub async fn run_suite(new_store: impl AsyncFn() -> Harness) {
+    cases::run_all(&new_store).await;
+    let name = CaseName("property test");
+    let report = run_property_test(&mut new_store().await, seed_from_env(), STEPS).await;
+    report.assert_coverage();
+    drop(name);
 }
 
-/// Long enough to reach every kind of step many times.
-const WALK_STEPS: usize = 1_500;
+/// Enough steps to cover every kind of step many times.
+const STEPS: usize = 1_500;

@@ -5,8 +5,8 @@
 pub enum StoreError {
     /// Whether the call was applied is not known: repeat it under the same number.
     #[error("the store did not answer: {0}")]
-    Unknown(String),
-    /// Nothing was applied by this try; the same may work later. After an [`Self::Unknown`]
+    OutcomeUnknown(String),
+    /// Nothing was applied by this try; the same may work later. After an [`Self::OutcomeUnknown`]
     /// it says nothing about the tries before: go on under the same number.
     #[error("the store is not available: {0}")]
     Unavailable(String),

@@ -1,11 +1,11 @@
-//! A store that does to its callers all that the port allows: replies that are lost, a store
-//! that is away, full or slow, a competitor that is always first. Around any home of the port.
+//! Fault injection around any store: lost requests and responses, an unavailable, full or slow
+//! store, and a concurrent writer that always commits first.
 //!
-//! It breaks no promise itself. So whoever stands on the port must stand on this, too, and
-//! a writer that repeats its number sees the same answers as without it.
+//! [`FaultyStore`] keeps the contract of [`Store`]. A writer that repeats a request under the same
+//! number gets the same results as without faults.
 
-mod layer;
-mod script;
+mod plan;
+mod store;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,95 +13,95 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use crate::conformance::make::Writer;
+use crate::conformance::fixture::Writer;
 use crate::{ServerId, Store};
-pub use script::{Odds, Script};
+pub use plan::{FaultPlan, FaultRates};
 
-/// What may happen to one call.
+/// A fault of one request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Fault {
-    /// It is applied, its reply is lost: [`crate::StoreError::Unknown`].
-    LostReply,
-    /// It never arrives, and that is not known either: [`crate::StoreError::Unknown`].
-    LostCall,
+    /// The request is applied and its response is lost: [`crate::StoreError::OutcomeUnknown`].
+    LostResponse,
+    /// The request never arrives: [`crate::StoreError::OutcomeUnknown`].
+    LostRequest,
     /// Nothing is applied: [`crate::StoreError::Unavailable`].
     Unavailable,
-    /// No room for new jobs: [`crate::StoreError::Full`]. A call without them passes.
+    /// A request that needs space fails with [`crate::StoreError::Full`]. Others pass.
     Full,
-    /// Every live job that the call depends on by its version is changed just before, in
-    /// nothing but its version: each such group meets a conflict.
-    Competitor,
-    /// The call waits on its way there.
-    SlowCall(Duration),
-    /// It is applied at once, its reply waits.
-    SlowReply(Duration),
+    /// Another writer first raises the version of every live job that the request depends on by
+    /// version. Each of these transactions then gets a conflict.
+    ConcurrentUpdate,
+    /// The request is delayed on its way to the store.
+    SlowRequest(Duration),
+    /// The request is applied at once and its response is delayed.
+    SlowResponse(Duration),
 }
 
-/// A store behind faults.
-pub struct Faulty {
+/// A store that injects faults into another one.
+pub struct FaultyStore {
     inner: Arc<dyn Store>,
-    /// Met by commits.
-    pub commits: Script,
-    /// Met by everything else that answers. What is not a reply is told as `Unavailable`.
-    pub reads: Script,
-    is_cut: watch::Sender<bool>,
-    is_held: watch::Sender<bool>,
-    /// The last number that each writer got applied: a repeat of it is never told that there
-    /// was no room.
+    /// Faults of commits.
+    pub commits: FaultPlan,
+    /// Faults of all other requests. A lost request or response is an `Unavailable` error here.
+    pub reads: FaultPlan,
+    is_disconnected: watch::Sender<bool>,
+    holds_commits: watch::Sender<bool>,
+    /// The last applied number of each writer. A repeat of it never gets [`Fault::Full`].
     applied: Mutex<HashMap<ServerId, u64>>,
-    /// The competitor: its calls are numbered like those of any writer.
-    competitor: tokio::sync::Mutex<Writer>,
+    /// Writes the updates of [`Fault::ConcurrentUpdate`].
+    concurrent_writer: tokio::sync::Mutex<Writer>,
 }
 
-/// No server of a test has this number.
-const COMPETITOR: u64 = u64::MAX;
+/// The id of the concurrent writer. No server of a test has it.
+const CONCURRENT_WRITER: u64 = u64::MAX;
 
-impl Faulty {
-    /// No faults until a script has some.
+impl FaultyStore {
+    /// Returns a store without faults: none happen until a plan has some.
     pub fn new(inner: Arc<dyn Store>) -> Self {
         Self {
             inner,
-            commits: Script::default(),
-            reads: Script::default(),
-            is_cut: watch::Sender::new(false),
-            is_held: watch::Sender::new(false),
+            commits: FaultPlan::default(),
+            reads: FaultPlan::default(),
+            is_disconnected: watch::Sender::new(false),
+            holds_commits: watch::Sender::new(false),
             applied: Mutex::default(),
-            competitor: tokio::sync::Mutex::new(Writer::new(COMPETITOR)),
+            concurrent_writer: tokio::sync::Mutex::new(Writer::new(CONCURRENT_WRITER)),
         }
     }
 
-    /// The store behind the faults, as another caller may have it.
+    /// Returns the store without the faults.
     pub fn inner(&self) -> Arc<dyn Store> {
         self.inner.clone()
     }
 
-    /// The caller dies, as the store sees it: whatever has not arrived never will, and no
-    /// call is answered any more, those on their way included.
-    pub fn cut(&self) {
-        self.is_cut.send_replace(true);
+    /// Simulates the death of the caller. Requests that have not arrived never do, and no request
+    /// gets a response any more.
+    pub fn disconnect(&self) {
+        self.is_disconnected.send_replace(true);
     }
 
-    /// From now on commits wait on their way there, until they are let go.
-    pub fn hold(&self) {
-        self.is_held.send_replace(true);
+    /// Delays all commits until [`Self::release_commits`].
+    pub fn hold_commits(&self) {
+        self.holds_commits.send_replace(true);
     }
 
-    pub fn let_go(&self) {
-        self.is_held.send_replace(false);
+    /// Lets the delayed commits pass.
+    pub fn release_commits(&self) {
+        self.holds_commits.send_replace(false);
     }
 
     fn applied(&self) -> MutexGuard<'_, HashMap<ServerId, u64>> {
         self.applied.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Faults met so far, commits and reads.
-    pub fn met(&self) -> u64 {
-        self.commits.met() + self.reads.met()
+    /// Returns the number of faults injected so far into commits and reads.
+    pub fn injected(&self) -> u64 {
+        self.commits.injected() + self.reads.injected()
     }
 
-    /// No more faults of any kind; what was cut stays cut.
-    pub fn heal(&self) {
-        self.commits.heal();
-        self.reads.heal();
+    /// Stops all faults. A disconnected caller stays disconnected.
+    pub fn clear_faults(&self) {
+        self.commits.clear();
+        self.reads.clear();
     }
 }

@@ -26,28 +26,28 @@ impl fmt::Display for Position {
 /// A text that is not a position.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is not a journal position: <epoch>-<seq>")]
-pub struct NotAPosition(pub String);
+pub struct ParsePositionError(pub String);
 
 impl FromStr for Position {
-    type Err = NotAPosition;
+    type Err = ParsePositionError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let parse = || {
             let (epoch, seq) = text.split_once('-')?;
             Some(Self { epoch: epoch.parse().ok()?, seq: seq.parse().ok()? })
         };
-        parse().ok_or_else(|| NotAPosition(text.to_owned()))
+        parse().ok_or_else(|| ParsePositionError(text.to_owned()))
     }
 }
 
 /// One group commit that changed something durable.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Entry {
+pub struct JournalEntry {
     pub position: Position,
     pub at: Millis,
     pub jobs: Vec<JobEvent>,
     pub queues: Vec<Queue>,
-    pub requests: Vec<IdempotencyRecord>,
+    pub idempotency_records: Vec<IdempotencyRecord>,
 }
 
 /// A job after one change.
@@ -60,16 +60,16 @@ pub struct JobEvent {
     /// The encoded spec of a job that is new, that has another spec, that a retry brought back from its end, or that is
     /// deleted. The ledger may know the job: it hands only live ones to a store that starts. And
     /// of a deleted one nobody else may know any more who was told of it.
-    pub new: Option<Bytes>,
+    pub encoded_spec: Option<Bytes>,
     /// How an attempt ended, when this change ended one without success.
-    pub end: Option<AttemptEnd>,
+    pub attempt_end: Option<AttemptEnd>,
 }
 
 /// What follows a position.
 #[derive(Clone, Debug)]
 pub enum JournalPage {
     /// In order; empty at the head.
-    Entries(Vec<Arc<Entry>>),
+    Entries(Vec<Arc<JournalEntry>>),
     /// The entries right after the position are gone.
     Trimmed,
     /// The position is of another epoch, or after the head.

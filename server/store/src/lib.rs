@@ -23,11 +23,12 @@ pub mod stored {
 }
 
 pub use commit::{
-    Claim, CommitRequest, CommitResult, Conflict, IdempotencyRecord, Mutation, PRODUCER,
-    Precondition, ServerId, SessionRow, Transaction, TransactionResult, content_hash,
+    Claim, CommitRequest, CommitResult, Conflict, IdempotencyRecord, Mutation,
+    PRODUCER_OFFSET_PREFIX, Precondition, ServerId, SessionRow, Transaction, TransactionResult,
+    content_hash,
 };
 pub use error::StoreError;
-pub use journal::{Entry, JobEvent, JournalPage, Position};
+pub use journal::{JobEvent, JournalEntry, JournalPage, Position};
 pub use peer_events::PeerEvents;
-pub use store::{Depth, DueWork, Store, StoreFuture, Trim, Trimmed, Unblocked};
+pub use store::{Depth, DueWork, Store, StoreFuture, TrimRequest, TrimResult, Unblocked};
 pub use worker_info::{AnnouncedKind, SessionInfo, WorkerInfo};

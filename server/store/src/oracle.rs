@@ -1,4 +1,4 @@
-//! The port as plainly as it can be said: one list, scanned. For comparison in tests only.
+//! A state reference implementation of [`Store`] for tests. It scans all jobs for every query.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -10,102 +10,102 @@ use sentinel_domain::{
 };
 use tokio::sync::watch;
 
-use crate::conformance::Restart;
+use crate::conformance::ReopenState;
 use crate::{
-    Claim, CommitRequest, CommitResult, Conflict, Depth, DueWork, Entry, IdempotencyRecord,
-    JobEvent, JournalPage, Mutation, Position, Precondition, ServerId, SessionInfo, SessionRow,
-    Store, StoreError, StoreFuture, Transaction, TransactionResult, Trim, Trimmed, Unblocked,
-    codec,
+    Claim, CommitRequest, CommitResult, Conflict, Depth, DueWork, IdempotencyRecord, JobEvent,
+    JournalEntry, JournalPage, Mutation, Position, Precondition, ServerId, SessionInfo, SessionRow,
+    Store, StoreError, StoreFuture, Transaction, TransactionResult, TrimRequest, TrimResult,
+    Unblocked, codec,
 };
 
 const EPOCH: u64 = 1;
 
-/// The naive store.
+/// The reference store, to which the property tests compare other stores.
 pub struct Oracle {
-    naive: Mutex<Naive>,
+    state: Mutex<StoreState>,
     head: watch::Sender<Position>,
 }
 
 #[derive(Clone, Default)]
-struct Naive {
-    /// The last one is in the making during a call.
-    entries: Vec<Arc<Entry>>,
-    /// With the entry that changed it last.
+struct StoreState {
+    /// During a commit, the last entry is the one being built.
+    entries: Vec<Arc<JournalEntry>>,
+    /// Each job, with the sequence number of the entry that last changed it.
     jobs: BTreeMap<JobId, (Arc<Job>, u64)>,
     queues: BTreeMap<Name, Queue>,
     sessions: BTreeMap<SessionId, SessionRow>,
-    /// What workers said of themselves.
-    cards: BTreeMap<SessionId, Bytes>,
+    worker_infos: BTreeMap<SessionId, Bytes>,
     drained: BTreeSet<SessionId>,
-    /// Keys that outlive their evicted jobs.
+    /// Unique keys that outlive their evicted jobs.
     keys: Vec<(UniqueKey, JobId, Millis)>,
-    replies: Vec<(ServerId, u64, CommitResult)>,
+    /// The last request number and result of each writer.
+    last_results: Vec<(ServerId, u64, CommitResult)>,
     became_ready: BTreeSet<(Name, Name)>,
 }
 
 impl Default for Oracle {
     fn default() -> Self {
         let head = watch::Sender::new(Position { epoch: EPOCH, seq: 0 });
-        Self { naive: Mutex::default(), head }
+        Self { state: Mutex::default(), head }
     }
 }
 
 impl Oracle {
-    /// The same again: two stores from here on.
+    /// Returns an independent copy.
     pub fn fork(&self) -> Self {
         let head = watch::Sender::new(*self.head.borrow());
-        Self { naive: Mutex::new(self.naive().clone()), head }
+        Self { state: Mutex::new(self.state().clone()), head }
     }
 
-    fn naive(&self) -> MutexGuard<'_, Naive> {
-        self.naive.lock().unwrap_or_else(PoisonError::into_inner)
+    fn state(&self) -> MutexGuard<'_, StoreState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Keys that outlive their evicted jobs.
+    /// Returns the unique keys that outlive their evicted jobs.
     pub fn kept_keys(&self) -> Vec<(UniqueKey, JobId, Millis)> {
-        self.naive().keys.clone()
+        self.state().keys.clone()
     }
 
-    /// Where producers stand, each as it was said last.
+    /// Returns the newest offset of each producer.
     pub fn producers(&self) -> Vec<IdempotencyRecord> {
-        let naive = self.naive();
-        let memories = naive.entries.iter().flat_map(|entry| &entry.requests);
-        let of_producers = memories.filter(|memory| memory.is_of_producer());
-        let last: BTreeMap<_, _> = of_producers.map(|memory| (&memory.id, memory)).collect();
+        let state = self.state();
+        let records = state.entries.iter().flat_map(|entry| &entry.idempotency_records);
+        let offsets = records.filter(|record| record.is_producer_offset());
+        let last: BTreeMap<_, _> = offsets.map(|record| (&record.id, record)).collect();
         last.into_values().cloned().collect()
     }
 
-    /// What a store is after it was opened again.
-    pub fn restart(&self, restart: &Restart) {
-        let mut naive = self.naive();
-        let entries = std::mem::take(&mut naive.entries);
-        let checkpoint = restart.checkpoint.seq;
-        *naive = Naive::default();
-        naive.keys = restart.keys.clone();
-        naive.queues.extend(restart.queues.iter().map(|q| (q.name.clone(), q.clone())));
-        let known = restart.jobs.iter().map(|j| (j.id, (Arc::new(j.clone()), checkpoint)));
-        naive.jobs.extend(known);
+    /// Resets the store to its state after a reopen.
+    pub fn reopen(&self, from: &ReopenState) {
+        let mut state = self.state();
+        let entries = std::mem::take(&mut state.entries);
+        let checkpoint = from.checkpoint.seq;
+        *state = StoreState::default();
+        state.keys = from.keys.clone();
+        state.queues.extend(from.queues.iter().map(|q| (q.name.clone(), q.clone())));
+        let known = from.jobs.iter().map(|j| (j.id, (Arc::new(j.clone()), checkpoint)));
+        state.jobs.extend(known);
         for entry in entries.iter().filter(|entry| entry.position.seq > checkpoint) {
-            naive.queues.extend(entry.queues.iter().map(|q| (q.name.clone(), q.clone())));
+            state.queues.extend(entry.queues.iter().map(|q| (q.name.clone(), q.clone())));
             for event in &entry.jobs {
-                let spec = event.spec.clone().expect("the oracle keeps it at hand");
+                let spec = event.spec.clone().expect("the oracle keeps every spec");
                 let job = Job { id: event.id, spec, status: event.status.clone() };
                 if job.is_deleted() {
-                    naive.keys.retain(|(_, id, _)| *id != job.id);
+                    state.keys.retain(|(_, id, _)| *id != job.id);
                 }
-                naive.jobs.insert(job.id, (Arc::new(job), entry.position.seq));
+                state.jobs.insert(job.id, (Arc::new(job), entry.position.seq));
             }
         }
-        naive.entries = entries;
-        let expires_at = restart.sessions_expire_at;
+        state.entries = entries;
+        let expires_at = from.sessions_expire_at;
         let row = |id| SessionRow { id, owner: ServerId(0), expires_at };
-        let leases = naive.jobs.values().filter_map(|(job, _)| job.status.lease);
-        naive.sessions = leases.map(|lease| (lease.session, row(lease.session))).collect();
+        let leases = state.jobs.values().filter_map(|(job, _)| job.status.lease);
+        state.sessions = leases.map(|lease| (lease.id.session, row(lease.id.session))).collect();
     }
 }
 
-impl Naive {
-    fn all(&self) -> impl Iterator<Item = &Arc<Job>> {
+impl StoreState {
+    fn all_jobs(&self) -> impl Iterator<Item = &Arc<Job>> {
         self.jobs.values().map(|(job, _)| job)
     }
 
@@ -113,12 +113,12 @@ impl Naive {
         self.jobs.get(id).map(|(job, _)| job)
     }
 
-    fn entry(&mut self) -> &mut Entry {
-        Arc::make_mut(self.entries.last_mut().expect("one is in the making"))
+    fn entry(&mut self) -> &mut JournalEntry {
+        Arc::make_mut(self.entries.last_mut().expect("a commit builds an entry"))
     }
 
     fn holder(&self, key: &UniqueKey, now: Millis) -> Option<JobId> {
-        let of_jobs = self.all().filter_map(|job| Some((held_key(job)?, job.id)));
+        let of_jobs = self.all_jobs().filter_map(|job| Some((held_key(job)?, job.id)));
         let of_jobs = of_jobs.map(|((held, until), id)| (held, until.unwrap_or(Millis::MAX), id));
         let kept = self.keys.iter().map(|(held, id, until)| (held.clone(), *until, *id));
         of_jobs
@@ -128,83 +128,87 @@ impl Naive {
             .map(|(_, _, id)| id)
     }
 
-    fn commit(&mut self, call: CommitRequest) -> Result<CommitResult, StoreError> {
-        if let Some((_, number, outcome)) = self.replies.iter().find(|(w, ..)| *w == call.writer)
-            && *number >= call.number
+    fn commit(&mut self, request: CommitRequest) -> Result<CommitResult, StoreError> {
+        let last = self.last_results.iter().find(|(writer, ..)| *writer == request.writer);
+        if let Some((_, number, result)) = last
+            && *number >= request.number
         {
-            let error = || StoreError::Unavailable("an old number".into());
-            return (*number == call.number).then(|| outcome.clone()).ok_or_else(error);
+            let error = || StoreError::Unavailable("the request number is too old".into());
+            return (*number == request.number).then(|| result.clone()).ok_or_else(error);
         }
         self.became_ready.clear();
         let position = Position { epoch: EPOCH, seq: self.entries.len() as u64 + 1 };
-        let (jobs, queues, requests) = Default::default();
-        self.entries.push(Arc::new(Entry { position, at: call.now, jobs, queues, requests }));
-        let verdicts = call.groups.into_iter().map(|g| self.group(g, call.now)).collect();
-        for _ in 0..call.promote {
-            let due = self.all().filter(|j| j.status.state == State::Scheduled);
+        let (jobs, queues, idempotency_records) = Default::default();
+        let (writer, number, now) = (request.writer, request.number, request.now);
+        let entry = JournalEntry { position, at: now, jobs, queues, idempotency_records };
+        self.entries.push(Arc::new(entry));
+        let results = request.transactions.into_iter().map(|t| self.apply(t, now)).collect();
+        for _ in 0..request.promote_limit {
+            let due = self.all_jobs().filter(|j| j.status.state == State::Scheduled);
             let first = due.min_by_key(|j| (j.status.ready_at, j.id));
-            let Some(job) = first.and_then(|job| promote(job, call.now)) else { break };
+            let Some(job) = first.and_then(|job| promote(job, now)) else { break };
             self.put(Arc::new(job), None, None);
         }
-        let claimed = call.claims.iter().map(|c| self.claim(c, call.writer, call.now)).collect();
-        let made = self.entry();
-        if made.jobs.is_empty() && made.queues.is_empty() && made.requests.is_empty() {
+        let claimed = request.claims.iter().map(|c| self.claim(c, writer, now)).collect();
+        let entry = self.entry();
+        let is_empty = entry.jobs.is_empty() && entry.queues.is_empty();
+        if is_empty && entry.idempotency_records.is_empty() {
             self.entries.pop();
         }
-        let ready = self.all().filter(|job| job.status.state == State::Ready);
+        let ready = self.all_jobs().filter(|job| job.status.state == State::Ready);
         let still = ready.map(|j| (j.spec.queue.clone(), j.spec.kind.clone())).collect();
-        let outcome = CommitResult {
+        let result = CommitResult {
             position: Position { epoch: EPOCH, seq: self.entries.len() as u64 },
-            verdicts,
+            results,
             claimed,
             ready: self.became_ready.intersection(&still).cloned().collect(),
-            wake_at: self.wake_at(call.now),
+            next_due_at: self.next_due_at(now),
         };
-        self.replies.retain(|(writer, ..)| *writer != call.writer);
-        self.replies.push((call.writer, call.number, outcome.clone()));
-        Ok(outcome)
+        self.last_results.retain(|(other, ..)| *other != writer);
+        self.last_results.push((writer, number, result.clone()));
+        Ok(result)
     }
 
-    fn wake_at(&self, now: Millis) -> Option<Millis> {
+    fn next_due_at(&self, now: Millis) -> Option<Millis> {
         let found = self.due_work(now, usize::MAX);
         let is_now = !found.lost.is_empty() || !found.unblocked.is_empty();
         let due_at = |j: &Job| (j.status.state == State::Scheduled).then_some(j.status.ready_at);
-        let jobs = self.all().flat_map(|job| [due_at(job), next_deadline(job)]).flatten();
+        let jobs = self.all_jobs().flat_map(|job| [due_at(job), next_deadline(job)]).flatten();
         let sessions = self.sessions.values().map(|row| row.expires_at);
         let times = jobs.chain(sessions).chain(is_now.then_some(now));
         times.min().map(|at| at.max(now))
     }
 
-    fn group(&mut self, group: Transaction, now: Millis) -> TransactionResult {
-        if let Some(request) = &group.request {
-            match self.remembered(&request.id, now) {
-                Some(known) if known.content_hash == request.content_hash => {
-                    return TransactionResult::Repeated(known.answer.clone());
+    fn apply(&mut self, transaction: Transaction, now: Millis) -> TransactionResult {
+        if let Some(record) = &transaction.idempotency {
+            match self.idempotency_record(&record.id, now) {
+                Some(known) if known.content_hash == record.content_hash => {
+                    return TransactionResult::Replayed(known.response.clone());
                 }
-                Some(_) => return TransactionResult::RequestReused,
+                Some(_) => return TransactionResult::IdempotencyKeyReused,
                 None => {}
             }
         }
-        let broken = group.guards.iter().find_map(|guard| self.broken(guard, now));
-        if let Some(conflict) = broken.or_else(|| self.kinds_too_many(&group)) {
+        let violated = transaction.preconditions.iter().find_map(|p| self.violated(p, now));
+        if let Some(conflict) = violated.or_else(|| self.too_many_kinds(&transaction)) {
             return TransactionResult::Conflict(conflict);
         }
-        for change in group.changes {
-            self.change(change);
+        for mutation in transaction.mutations {
+            self.mutate(mutation);
         }
-        self.entry().requests.extend(group.request);
+        self.entry().idempotency_records.extend(transaction.idempotency);
         TransactionResult::Committed
     }
 
-    fn kinds_too_many(&self, group: &Transaction) -> Option<Conflict> {
-        let waiting = self.all().filter(|job| job.status.state.is_waiting());
+    fn too_many_kinds(&self, transaction: &Transaction) -> Option<Conflict> {
+        let waiting = self.all_jobs().filter(|job| job.status.state.is_waiting());
         let mut kinds: BTreeSet<_> = waiting.map(|job| (&job.spec.queue, &job.spec.kind)).collect();
-        let mut over = group.changes.iter().filter_map(|change| {
-            let Mutation::Create { job, .. } = change else { return None };
+        let mut over = transaction.mutations.iter().filter_map(|mutation| {
+            let Mutation::Create { job, .. } = mutation else { return None };
             let (queue, kind) = (&job.spec.queue, &job.spec.kind);
             let is_new = job.status.state.is_waiting() && kinds.insert((queue, kind));
             let of_queue = kinds.iter().filter(|(other, _)| *other == queue).count() as u64;
-            (is_new && of_queue > limits::CLASSES_PER_QUEUE).then_some(&job.spec)
+            (is_new && of_queue > limits::KINDS_PER_QUEUE).then_some(&job.spec)
         });
         let first = over.next()?;
         let kinds = std::iter::once(first).chain(over.filter(|spec| spec.queue == first.queue));
@@ -212,8 +216,8 @@ impl Naive {
         Some(Conflict::TooManyKinds { queue: first.queue.clone(), kinds })
     }
 
-    fn broken(&self, guard: &Precondition, now: Millis) -> Option<Conflict> {
-        match guard {
+    fn violated(&self, precondition: &Precondition, now: Millis) -> Option<Conflict> {
+        match precondition {
             Precondition::JobVersion { id, version } => {
                 let current = self.job(id).cloned();
                 let found = current.as_ref().map(|job| job.status.version);
@@ -240,18 +244,21 @@ impl Naive {
                 let current = self.queues.get(&known.name);
                 (current != Some(known)).then(|| Conflict::Queue(current.cloned()))
             }
-            Precondition::Remembered { id, answer } => {
-                let there = self.remembered(id, now).map(|memory| &memory.answer);
-                (there != answer.as_ref())
-                    .then(|| Conflict::Remembered { id: id.clone(), answer: there.cloned() })
+            Precondition::IdempotencyRecord { id, response } => {
+                let current = self.idempotency_record(id, now).map(|record| &record.response);
+                (current != response.as_ref()).then(|| Conflict::IdempotencyRecord {
+                    id: id.clone(),
+                    response: current.cloned(),
+                })
             }
         }
     }
 
-    /// The last that was remembered under the id, if its time is not over.
-    fn remembered(&self, id: &str, now: Millis) -> Option<&IdempotencyRecord> {
-        let mut newest = self.entries.iter().rev().flat_map(|entry| entry.requests.iter().rev());
-        newest.find(|memory| &*memory.id == id).filter(|memory| memory.until > now)
+    /// Returns the newest record of an id, unless it has expired.
+    fn idempotency_record(&self, id: &str, now: Millis) -> Option<&IdempotencyRecord> {
+        let mut newest =
+            self.entries.iter().rev().flat_map(|entry| entry.idempotency_records.iter().rev());
+        newest.find(|record| &*record.id == id).filter(|record| record.expires_at > now)
     }
 
     fn unless_row(&self, id: SessionId, is: impl Fn(&SessionRow) -> bool) -> Option<Conflict> {
@@ -260,17 +267,17 @@ impl Naive {
         (!row.is_some_and(is)).then_some(conflict)
     }
 
-    fn change(&mut self, change: Mutation) {
-        match change {
+    fn mutate(&mut self, mutation: Mutation) {
+        match mutation {
             Mutation::Create { job, spec } | Mutation::ReplaceSpec { job, spec } => {
                 self.put(job, Some(spec), None);
             }
-            Mutation::Update { job, end } => self.put(job, None, end),
+            Mutation::Update { job, attempt_end } => self.put(job, None, attempt_end),
             Mutation::Progress { id, epoch, progress } => {
                 let Some(job) = self.job(&id).map(|job| Job::clone(job)) else { return };
                 let mut status = job.status;
                 let is_newer = status.progress.as_ref().is_none_or(|p| p.seq < progress.seq);
-                if is_newer && status.lease.is_some_and(|lease| lease.epoch == epoch) {
+                if is_newer && status.lease.is_some_and(|lease| lease.id.epoch == epoch) {
                     status.progress = Some(Box::new(progress));
                     self.put(Arc::new(Job { status, ..job }), None, None);
                 }
@@ -282,12 +289,12 @@ impl Naive {
             Mutation::PutSession(row) => drop(self.sessions.insert(row.id, row)),
             Mutation::DropSession(id) => {
                 self.sessions.remove(&id);
-                self.cards.remove(&id);
+                self.worker_infos.remove(&id);
                 self.drained.remove(&id);
             }
-            Mutation::PutWorkerInfo { session, announcement } => {
+            Mutation::PutWorkerInfo { session, worker_info } => {
                 if self.sessions.contains_key(&session) {
-                    self.cards.insert(session, announcement);
+                    self.worker_infos.insert(session, worker_info);
                 }
             }
             Mutation::DrainSession(id) => {
@@ -295,11 +302,11 @@ impl Naive {
                     self.drained.insert(id);
                 }
             }
-            Mutation::Remember(memory) => self.entry().requests.push(memory),
+            Mutation::PutIdempotencyRecord(record) => self.entry().idempotency_records.push(record),
         }
     }
 
-    fn put(&mut self, job: Arc<Job>, spec: Option<Bytes>, end: Option<AttemptEnd>) {
+    fn put(&mut self, job: Arc<Job>, spec: Option<Bytes>, attempt_end: Option<AttemptEnd>) {
         let old = self.jobs.insert(job.id, (job.clone(), self.entries.len() as u64));
         let was = old.map(|(old, _)| old.status.state);
         if job.status.state == State::Ready && was != Some(State::Ready) {
@@ -313,7 +320,13 @@ impl Naive {
         let new =
             spec.or_else(|| (is_back || was.is_none()).then(|| codec::encode_spec(&job.spec)));
         let (status, spec) = (job.status.clone(), Some(job.spec.clone()));
-        self.entry().jobs.push(JobEvent { id: job.id, status, spec, new, end });
+        self.entry().jobs.push(JobEvent {
+            id: job.id,
+            status,
+            spec,
+            encoded_spec: new,
+            attempt_end,
+        });
     }
 
     fn claim(&mut self, claim: &Claim, by: ServerId, now: Millis) -> Vec<Arc<Job>> {
@@ -330,7 +343,7 @@ impl Naive {
                 let queue = self.queues.get(&job.spec.queue).cloned().unwrap_or_else(default);
                 (ready_score(&queue, job.spec.priority, job.status.ready_at), job.id)
             };
-            let wanted = self.all().filter(|j| {
+            let wanted = self.all_jobs().filter(|j| {
                 claim.queues.contains(&j.spec.queue)
                     && claim.kinds.contains(&j.spec.kind)
                     && self.queues.get(&j.spec.queue).is_none_or(|q| q.mode != QueueMode::Paused)
@@ -348,13 +361,13 @@ impl Naive {
 
     fn due_work(&self, now: Millis, limit: usize) -> DueWork {
         let is_lost = |id: &SessionId| self.sessions.get(id).is_none_or(|r| r.expires_at <= now);
-        let lease_of = |job: &Arc<Job>| job.status.lease.map(|lease| lease.session);
+        let lease_of = |job: &Arc<Job>| job.status.lease.map(|lease| lease.id.session);
         let mut found = DueWork::default();
-        found.lost.extend(self.all().filter(|j| lease_of(j).is_some_and(|s| is_lost(&s))).cloned());
-        let has_jobs = |id: &SessionId| self.all().any(|job| lease_of(job) == Some(*id));
+        found.lost.extend(self.all_jobs().filter(|j| lease_of(j).is_some_and(|s| is_lost(&s))).cloned());
+        let has_jobs = |id: &SessionId| self.all_jobs().any(|job| lease_of(job) == Some(*id));
         let gone = self.sessions.values().filter(|row| is_lost(&row.id) && !has_jobs(&row.id));
-        found.expired.extend(gone.take(limit));
-        for job in self.all() {
+        found.expired_sessions.extend(gone.take(limit));
+        for job in self.all_jobs() {
             for parent in &job.status.waiting_for {
                 let outcome = self.job(parent).map(|p| p.status.state).filter(|s| s.is_terminal());
                 let unblocked = |outcome| Unblocked { job: job.clone(), parent: *parent, outcome };
@@ -362,16 +375,16 @@ impl Naive {
             }
         }
         found
-            .deadlines
-            .extend(self.all().filter(|j| next_deadline(j).is_some_and(|a| a <= now)).cloned());
+            .past_deadline
+            .extend(self.all_jobs().filter(|j| next_deadline(j).is_some_and(|a| a <= now)).cloned());
         found.lost.truncate(limit);
         found.unblocked.truncate(limit - found.lost.len());
-        found.deadlines.truncate(limit - found.lost.len() - found.unblocked.len());
+        found.past_deadline.truncate(limit - found.lost.len() - found.unblocked.len());
         found
     }
 
-    fn trim(&mut self, trim: &Trim) -> Trimmed {
-        let is_awaited = |id: &JobId| self.all().any(|job| job.status.waiting_for.contains(id));
+    fn trim(&mut self, trim: &TrimRequest) -> TrimResult {
+        let is_awaited = |id: &JobId| self.all_jobs().any(|job| job.status.waiting_for.contains(id));
         let gone: BTreeSet<_> = self
             .jobs
             .values()
@@ -389,17 +402,17 @@ impl Naive {
                 self.keys.push((key, *id, until));
             }
         }
-        Trimmed { finals: gone.len(), more: !gone.is_empty() && gone.len() == trim.limit }
+        TrimResult { evicted: gone.len(), more: !gone.is_empty() && gone.len() == trim.limit }
     }
 }
 
-fn answer<T: Send + 'static>(value: T) -> StoreFuture<'static, T> {
+fn ready<T: Send + 'static>(value: T) -> StoreFuture<'static, T> {
     Box::pin(async { Ok(value) })
 }
 
 impl Store for Oracle {
-    fn commit(&self, call: CommitRequest) -> StoreFuture<'_, CommitResult> {
-        let outcome = self.naive().commit(call);
+    fn commit(&self, request: CommitRequest) -> StoreFuture<'_, CommitResult> {
+        let outcome = self.state().commit(request);
         if let Ok(outcome) = &outcome {
             self.head.send_replace(outcome.position);
         }
@@ -407,86 +420,86 @@ impl Store for Oracle {
     }
 
     fn read(&self, ids: Vec<JobId>) -> StoreFuture<'_, Vec<Option<Arc<Job>>>> {
-        let naive = self.naive();
-        answer(ids.iter().map(|id| naive.job(id).cloned()).collect())
+        let state = self.state();
+        ready(ids.iter().map(|id| state.job(id).cloned()).collect())
     }
 
     fn holders(&self, keys: Vec<UniqueKey>, now: Millis) -> StoreFuture<'_, Vec<Option<JobId>>> {
-        let naive = self.naive();
-        answer(keys.iter().map(|key| naive.holder(key, now)).collect())
+        let state = self.state();
+        ready(keys.iter().map(|key| state.holder(key, now)).collect())
     }
 
     fn queues(&self) -> StoreFuture<'_, Vec<Queue>> {
-        answer(self.naive().queues.values().cloned().collect())
+        ready(self.state().queues.values().cloned().collect())
     }
 
     fn depths(&self) -> StoreFuture<'_, Vec<Depth>> {
         let mut counts = BTreeMap::new();
-        for job in self.naive().all() {
+        for job in self.state().all_jobs() {
             *counts.entry((job.spec.queue.clone(), job.status.state)).or_default() += 1;
         }
         let depth = |((queue, state), count)| Depth { queue, state, count };
-        answer(counts.into_iter().map(depth).collect())
+        ready(counts.into_iter().map(depth).collect())
     }
 
     fn oldest_ready(&self, queues: Vec<Name>) -> StoreFuture<'_, Vec<Option<Millis>>> {
-        let naive = self.naive();
+        let state = self.state();
         let oldest = |queue: &Name| {
             let is_its = |j: &&Arc<Job>| j.spec.queue == *queue && j.status.state == State::Ready;
-            naive.all().filter(is_its).map(|job| job.status.ready_at).min()
+            state.all_jobs().filter(is_its).map(|job| job.status.ready_at).min()
         };
-        answer(queues.iter().map(oldest).collect())
+        ready(queues.iter().map(oldest).collect())
     }
 
     fn session_jobs(&self, session: SessionId) -> StoreFuture<'_, Vec<Arc<Job>>> {
-        let is_its = |j: &&Arc<Job>| j.status.lease.is_some_and(|l| l.session == session);
-        answer(self.naive().all().filter(is_its).cloned().collect())
+        let is_its = |j: &&Arc<Job>| j.status.lease.is_some_and(|l| l.id.session == session);
+        ready(self.state().all_jobs().filter(is_its).cloned().collect())
     }
 
     fn sessions(&self) -> StoreFuture<'_, Vec<SessionRow>> {
-        answer(self.naive().sessions.values().copied().collect())
+        ready(self.state().sessions.values().copied().collect())
     }
 
-    fn cards(&self, sessions: Vec<SessionId>) -> StoreFuture<'_, Vec<Option<SessionInfo>>> {
-        let naive = self.naive();
-        let card = |id: SessionId| {
-            let its = |job: &&Arc<Job>| job.status.lease.is_some_and(|l| l.session == id);
-            naive.sessions.get(&id).map(|row| SessionInfo {
+    fn session_infos(&self, sessions: Vec<SessionId>) -> StoreFuture<'_, Vec<Option<SessionInfo>>> {
+        let state = self.state();
+        let info = |id: SessionId| {
+            let its = |job: &&Arc<Job>| job.status.lease.is_some_and(|l| l.id.session == id);
+            state.sessions.get(&id).map(|row| SessionInfo {
                 row: *row,
-                announcement: naive.cards.get(&id).cloned().unwrap_or_default(),
-                is_drained: naive.drained.contains(&id),
-                running: naive.all().filter(its).count() as u64,
+                worker_info: state.worker_infos.get(&id).cloned().unwrap_or_default(),
+                is_drained: state.drained.contains(&id),
+                running: state.all_jobs().filter(its).count() as u64,
             })
         };
-        answer(sessions.into_iter().map(card).collect())
+        ready(sessions.into_iter().map(info).collect())
     }
 
     fn extend_sessions(&self, until: Millis) -> StoreFuture<'_, ()> {
-        for row in self.naive().sessions.values_mut() {
+        for row in self.state().sessions.values_mut() {
             row.expires_at = row.expires_at.max(until);
         }
-        answer(())
+        ready(())
     }
 
     fn due_work(&self, now: Millis, limit: usize) -> StoreFuture<'_, DueWork> {
-        answer(self.naive().due_work(now, limit))
+        ready(self.state().due_work(now, limit))
     }
 
-    fn tail(&self, after: Position, limit: usize) -> StoreFuture<'_, JournalPage> {
-        let naive = self.naive();
-        let is_known = after.epoch == EPOCH && after.seq <= naive.entries.len() as u64;
+    fn read_journal(&self, after: Position, limit: usize) -> StoreFuture<'_, JournalPage> {
+        let state = self.state();
+        let is_known = after.epoch == EPOCH && after.seq <= state.entries.len() as u64;
         if !is_known && after != Position::default() {
-            return answer(JournalPage::OtherEpoch);
+            return ready(JournalPage::OtherEpoch);
         }
-        let rest = naive.entries.iter().skip(after.seq as usize).take(limit.max(1));
-        answer(JournalPage::Entries(rest.cloned().collect()))
+        let rest = state.entries.iter().skip(after.seq as usize).take(limit.max(1));
+        ready(JournalPage::Entries(rest.cloned().collect()))
     }
 
     fn head(&self) -> watch::Receiver<Position> {
         self.head.subscribe()
     }
 
-    fn trim(&self, trim: Trim) -> StoreFuture<'_, Trimmed> {
-        answer(self.naive().trim(&trim))
+    fn trim(&self, trim: TrimRequest) -> StoreFuture<'_, TrimResult> {
+        ready(self.state().trim(&trim))
     }
 }

@@ -14,11 +14,11 @@ pub struct PeerEvents {
     /// Sessions that were this server's until another one put or dropped their rows.
     pub sessions: Vec<SessionId>,
     /// Queues were declared, or changed.
-    pub has_queues: bool,
+    pub queues_changed: bool,
     /// Some news may have been lost: any of the above may have happened.
     pub is_incomplete: bool,
     /// How many servers hear news, this one included; 0 where that is not known yet.
-    pub servers: usize,
+    pub server_count: usize,
 }
 
 impl PeerEvents {
@@ -27,7 +27,7 @@ impl PeerEvents {
         self.ready.is_empty()
             && self.jobs.is_empty()
             && self.sessions.is_empty()
-            && !self.has_queues
+            && !self.queues_changed
             && !self.is_incomplete
     }
 }

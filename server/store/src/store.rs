@@ -47,7 +47,7 @@ pub trait Store: Send + Sync + 'static {
     fn sessions(&self) -> StoreFuture<'_, Vec<SessionRow>>;
 
     /// What is known of sessions, in the order asked; none where there is no row.
-    fn cards(&self, sessions: Vec<SessionId>) -> StoreFuture<'_, Vec<Option<SessionInfo>>>;
+    fn session_infos(&self, sessions: Vec<SessionId>) -> StoreFuture<'_, Vec<Option<SessionInfo>>>;
 
     /// Lets no session expire before `until`: after an outage of servers nobody knows
     /// whether workers were silent or not heard.
@@ -59,12 +59,12 @@ pub trait Store: Send + Sync + 'static {
     fn due_work(&self, now: Millis, limit: usize) -> StoreFuture<'_, DueWork>;
 
     /// The journal after a position, at most `limit` entries (at least one if there is one).
-    fn tail(&self, after: Position, limit: usize) -> StoreFuture<'_, JournalPage>;
+    fn read_journal(&self, after: Position, limit: usize) -> StoreFuture<'_, JournalPage>;
 
     /// Waits until enough replicas have the journal up to a position, within a time of the home's
     /// own; false: they have not. A repeat waits again. A home without replicas has nothing to
     /// wait for.
-    fn replicated(&self, _up_to: Position) -> StoreFuture<'_, bool> {
+    fn wait_replicated(&self, _up_to: Position) -> StoreFuture<'_, bool> {
         Box::pin(std::future::ready(Ok(true)))
     }
 
@@ -73,12 +73,12 @@ pub trait Store: Send + Sync + 'static {
     fn head(&self) -> watch::Receiver<Position>;
 
     /// Forgets a bounded amount of what is no longer needed hot.
-    fn trim(&self, trim: Trim) -> StoreFuture<'_, Trimmed>;
+    fn trim(&self, trim: TrimRequest) -> StoreFuture<'_, TrimResult>;
 
     /// Waits until other servers did something that `server` must react to. One reader at a
     /// time; what was answered is not told again, what comes between two calls is kept. A
     /// store of one server never answers.
-    fn news(&self, server: ServerId) -> StoreFuture<'_, PeerEvents> {
+    fn peer_events(&self, server: ServerId) -> StoreFuture<'_, PeerEvents> {
         let _ = server;
         Box::pin(std::future::pending())
     }
@@ -86,7 +86,7 @@ pub trait Store: Send + Sync + 'static {
     /// Takes or keeps the lead for a while: at most one server has it at a time, as far as
     /// the store keeps what it acknowledges, so whoever acts on it is fenced by other means.
     /// A time of zero gives it up. In a store of one server, that one has it.
-    fn lead(&self, server: ServerId, lasts: Duration) -> StoreFuture<'_, bool> {
+    fn acquire_leader_lease(&self, server: ServerId, lasts: Duration) -> StoreFuture<'_, bool> {
         let _ = (server, lasts);
         Box::pin(async { Ok(true) })
     }
@@ -104,11 +104,11 @@ pub struct Depth {
 #[derive(Clone, Debug, Default)]
 pub struct DueWork {
     /// Their [`sentinel_domain::next_deadline`] has come.
-    pub deadlines: Vec<Arc<Job>>,
+    pub past_deadline: Vec<Arc<Job>>,
     /// RUNNING under a session that expired or is unknown.
     pub lost: Vec<Arc<Job>>,
     /// Expired sessions without a job: to be dropped, unless another server adopts them first.
-    pub expired: Vec<SessionRow>,
+    pub expired_sessions: Vec<SessionRow>,
     /// BLOCKED on a job that is final.
     pub unblocked: Vec<Unblocked>,
 }
@@ -123,7 +123,7 @@ pub struct Unblocked {
 
 /// What may be forgotten.
 #[derive(Clone, Copy, Debug)]
-pub struct Trim {
+pub struct TrimRequest {
     /// The ledger has everything up to here.
     pub projected: Position,
     /// Finals that ended before may be evicted, once projected.
@@ -136,8 +136,8 @@ pub struct Trim {
 
 /// What was forgotten.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Trimmed {
-    pub finals: usize,
+pub struct TrimResult {
+    pub evicted: usize,
     /// The limit was reached: call again.
     pub more: bool,
 }

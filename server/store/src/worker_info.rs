@@ -5,7 +5,7 @@ use bytes::Bytes;
 use prost::Message;
 use sentinel_domain::{Label, Millis, Name};
 
-use crate::codec::{CodecError, Names};
+use crate::codec::{CodecError, NamePool};
 use crate::{SessionRow, stored as s};
 
 /// A session with what is known of its worker.
@@ -13,7 +13,7 @@ use crate::{SessionRow, stored as s};
 pub struct SessionInfo {
     pub row: SessionRow,
     /// An encoded [`WorkerInfo`]; empty where nothing was announced.
-    pub announcement: Bytes,
+    pub worker_info: Bytes,
     /// No claim of it gets a job.
     pub is_drained: bool,
     /// Jobs that are RUNNING under it.
@@ -37,7 +37,7 @@ pub struct WorkerInfo {
     /// Jobs that it had room for, those included that it held.
     pub slots: u32,
     /// It asked for no more jobs by itself.
-    pub is_leaving: bool,
+    pub is_draining: bool,
 }
 
 /// A kind with a hash of its schema, 0 where it declares none: a thousand schemas of 16 KiB
@@ -69,14 +69,14 @@ impl WorkerInfo {
                 .collect(),
             capabilities: self.capabilities.iter().map(ToString::to_string).collect(),
             slots: self.slots,
-            is_leaving: self.is_leaving,
+            is_draining: self.is_draining,
         }
         .encode_to_vec()
         .into()
     }
 
     /// From what a store kept.
-    pub fn decode(bytes: Bytes, names: &mut Names) -> Result<Self, CodecError> {
+    pub fn decode(bytes: Bytes, names: &mut NamePool) -> Result<Self, CodecError> {
         let stored = s::WorkerInfo::decode(bytes)?;
         let kinds = stored.kinds.into_iter();
         let labels = stored.labels.into_iter();
@@ -85,16 +85,16 @@ impl WorkerInfo {
             build: stored.build.into(),
             server: stored.server.into(),
             since: stored.since_ms,
-            queues: stored.queues.iter().map(|name| names.share(name)).collect(),
+            queues: stored.queues.iter().map(|name| names.intern(name)).collect(),
             kinds: kinds
-                .map(|k| AnnouncedKind { name: names.share(&k.name), schema_hash: k.schema_hash })
+                .map(|k| AnnouncedKind { name: names.intern(&k.name), schema_hash: k.schema_hash })
                 .collect(),
             labels: labels
-                .map(|l| Label { key: names.share(&l.key), value: l.value.into() })
+                .map(|l| Label { key: names.intern(&l.key), value: l.value.into() })
                 .collect(),
             capabilities: stored.capabilities.into_iter().map(Into::into).collect(),
             slots: stored.slots,
-            is_leaving: stored.is_leaving,
+            is_draining: stored.is_draining,
         })
     }
 }

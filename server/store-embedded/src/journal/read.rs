@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use diesel::SqliteConnection;
-use sentinel_store::{Entry, Position, StoreError, codec};
+use sentinel_store::{JournalEntry, Position, StoreError, codec};
 
 use super::segment;
 
@@ -25,12 +25,12 @@ pub(crate) struct Older {
 #[derive(Default)]
 pub(crate) struct Reader {
     open: Option<(PathBuf, SqliteConnection)>,
-    names: codec::Names,
+    names: codec::NamePool,
 }
 
 impl Reader {
     /// The entries, or none when the file was trimmed meanwhile.
-    pub(crate) fn read(&mut self, older: &Older) -> Result<Option<Vec<Arc<Entry>>>, StoreError> {
+    pub(crate) fn read(&mut self, older: &Older) -> Result<Option<Vec<Arc<JournalEntry>>>, StoreError> {
         let damaged =
             |detail: String| StoreError::Damaged(format!("{}: {detail}", older.file.display()));
         if !older.file.exists() {

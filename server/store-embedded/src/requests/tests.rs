@@ -2,7 +2,7 @@ use super::*;
 
 fn memory(n: u64, answer: &Bytes) -> IdempotencyRecord {
     let until = 1_000 + n as Millis;
-    IdempotencyRecord { id: n.to_string().into(), content_hash: n, answer: answer.clone(), until }
+    IdempotencyRecord { id: n.to_string().into(), content_hash: n, response: answer.clone(), expires_at: until }
 }
 
 fn is_known(requests: &Requests, n: u64) -> bool {
@@ -24,13 +24,13 @@ fn beyond(max: u64, answer: &Bytes) {
 
 #[test]
 fn the_oldest_requests_are_forgotten() {
-    beyond(limits::REQUESTS_MAX, &Bytes::new());
+    beyond(limits::IDEMPOTENCY_RECORDS_MAX, &Bytes::new());
 }
 
 #[test]
 fn the_oldest_answers_are_forgotten() {
     let answer = Bytes::from(vec![0; 1 << 20]);
-    beyond(limits::REQUESTS_BYTES >> 20, &answer);
+    beyond(limits::IDEMPOTENCY_BYTES >> 20, &answer);
     let mut requests = Requests::default();
     for _ in 0..3 {
         requests.remember(&memory(7, &answer));

@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use sentinel_domain::Millis;
 use sentinel_store::Store;
-use sentinel_store::conformance::{Harness, Restart, exercise, seed_from_env, walk};
-use sentinel_store::fault::{Faulty, Odds};
-use sentinel_store_embedded::{DirLock, Embedded, OpenOptions, RingLimits, Seed};
+use sentinel_store::conformance::{Harness, ReopenState, run_suite, seed_from_env, run_property_test};
+use sentinel_store::fault::{FaultyStore, FaultRates};
+use sentinel_store_embedded::{DirLock, EmbeddedStore, OpenOptions, RingLimits, LedgerState};
 
 /// Small files and a small ring, so that a walk leaves both behind.
-fn open(dir: PathBuf, restart: Restart) -> Arc<dyn Store> {
+fn open(dir: PathBuf, restart: ReopenState) -> Arc<dyn Store> {
     let lock = Arc::new(DirLock::acquire(dir).expect("nobody else has it"));
     let options = OpenOptions {
         sessions_expire_at: restart.sessions_expire_at,
@@ -19,9 +19,9 @@ fn open(dir: PathBuf, restart: Restart) -> Arc<dyn Store> {
         ballast_bytes: 0,
         ..OpenOptions::new(lock, restart.now)
     };
-    let Restart { checkpoint, jobs, queues, keys, producers, .. } = restart;
-    let seed = Seed { checkpoint, jobs, queues, keys, producers };
-    Arc::new(Embedded::open(options, seed).expect("opens"))
+    let ReopenState { checkpoint, jobs, queues, keys, producers, .. } = restart;
+    let seed = LedgerState { checkpoint, jobs, queues, keys, producers };
+    Arc::new(EmbeddedStore::open(options, seed).expect("opens"))
 }
 
 const START: Millis = 1_700_000_000_000;
@@ -33,7 +33,7 @@ fn directory() -> tempfile::TempDir {
 
 async fn harness() -> Harness {
     let dir = directory();
-    let first = open(dir.path().into(), Restart { now: START, ..Restart::default() });
+    let first = open(dir.path().into(), ReopenState { now: START, ..ReopenState::default() });
     Harness::new(first).reopened_by(move |restart| {
         let path = dir.path().to_owned();
         Box::pin(async move { open(path, restart) })
@@ -42,14 +42,14 @@ async fn harness() -> Harness {
 
 #[tokio::test]
 async fn it_conforms() {
-    exercise(harness).await;
+    run_suite(harness).await;
 }
 
 #[tokio::test]
 async fn walks_agree_with_the_oracle() {
     let seed = seed_from_env();
     for nth in 0..4 {
-        let report = walk(&mut harness().await, seed.wrapping_add(nth), 1_000).await;
+        let report = run_property_test(&mut harness().await, seed.wrapping_add(nth), 1_000).await;
         assert!(report.reached.contains_key("reopened"), "{report:?}");
     }
 }
@@ -60,16 +60,16 @@ async fn a_lossy_walk_agrees_with_the_oracle() {
     let dir = directory();
     let path = dir.path().to_owned();
     let lossy = move |restart| {
-        let store = Faulty::new(open(path.clone(), restart));
-        store.commits.seeded(1, Odds { lost_reply: 300, lost_call: 200, ..Odds::default() });
+        let store = FaultyStore::new(open(path.clone(), restart));
+        store.commits.seeded(1, FaultRates { lost_response: 300, lost_request: 200, ..FaultRates::default() });
         Arc::new(store)
     };
-    let first = lossy(Restart { now: START, ..Restart::default() });
+    let first = lossy(ReopenState { now: START, ..ReopenState::default() });
     let mut harness = Harness::new(first).reopened_by(move |restart| {
         let again = lossy(restart);
         Box::pin(async move { again as Arc<dyn Store> })
     });
-    let report = walk(&mut harness, seed_from_env(), 1_000).await;
-    report.assert_wide();
+    let report = run_property_test(&mut harness, seed_from_env(), 1_000).await;
+    report.assert_coverage();
     assert!(report.reached.contains_key("reopened"), "{report:?}");
 }

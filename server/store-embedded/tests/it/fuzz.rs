@@ -8,14 +8,14 @@ use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Binary};
 use sentinel_domain::invariant;
 use sentinel_fuzz::Target;
-use sentinel_store::conformance::make;
+use sentinel_store::conformance::fixture;
 use sentinel_store::{Store, content_hash};
-use sentinel_store_embedded::{Embedded, OpenError, Seed};
+use sentinel_store_embedded::{EmbeddedStore, OpenError, LedgerState};
 
 use crate::durability::options;
 
-fn open(dir: &Path) -> Result<Embedded, OpenError> {
-    Embedded::open(options(dir, 2_000), Seed::default())
+fn open(dir: &Path) -> Result<EmbeddedStore, OpenError> {
+    EmbeddedStore::open(options(dir, 2_000), LedgerState::default())
 }
 
 fn runtime() -> tokio::runtime::Runtime {
@@ -25,12 +25,12 @@ fn runtime() -> tokio::runtime::Runtime {
 /// A directory with one journal file of a few entries.
 fn filled() -> tempfile::TempDir {
     let dir = tempfile::tempdir().expect("a directory");
-    let store = Embedded::open(options(dir.path(), 1_000), Seed::default()).expect("opens");
-    let mut writer = make::Writer::new(1);
+    let store = EmbeddedStore::open(options(dir.path(), 1_000), LedgerState::default()).expect("opens");
+    let mut writer = fixture::Writer::new(1);
     runtime().block_on(async {
         for n in 0..4 {
-            let group = make::create(&make::job("q", "k", 1_000, n));
-            store.commit(writer.call(1_000).group(group).done()).await.expect("commits");
+            let group = fixture::create(&fixture::job("q", "k", 1_000, n));
+            store.commit(writer.request(1_000).transaction(group).build()).await.expect("commits");
         }
     });
     drop(store);
@@ -52,11 +52,11 @@ fn judged(dir: &Path) -> usize {
             return 1;
         }
     };
-    let ids: Vec<_> = (0..4).map(|n| make::job("q", "k", 1_000, n).id).collect();
+    let ids: Vec<_> = (0..4).map(|n| fixture::job("q", "k", 1_000, n).id).collect();
     let jobs = runtime().block_on(store.read(ids)).expect("reads");
     for job in jobs.iter().flatten() {
         assert!(!job.spec.queue.is_empty() || job.status.version > 0);
-        let _ = invariant::broken(job);
+        let _ = invariant::violated(job);
     }
     2 + jobs.iter().flatten().count()
 }
@@ -124,7 +124,7 @@ fn journal_entries() {
 }
 
 #[test]
-#[ignore = "a long dose; run with cargo xtask soak"]
+#[ignore = "runs for minutes: cargo xtask soak"]
 fn soak_journals() {
     [&FILE, &BODY].iter().for_each(|target| target.soak(2));
 }

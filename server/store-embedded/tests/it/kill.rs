@@ -5,9 +5,9 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use sentinel_domain::{JobId, State, invariant};
-use sentinel_store::conformance::make;
+use sentinel_store::conformance::fixture;
 use sentinel_store::{JournalPage, Position, Store};
-use sentinel_store_embedded::{Embedded, Seed};
+use sentinel_store_embedded::{EmbeddedStore, LedgerState};
 
 use crate::durability::options;
 
@@ -20,21 +20,21 @@ const GROUP: u64 = 3;
 #[tokio::test]
 async fn child() {
     let Some(dir) = std::env::var_os(DIR) else { return };
-    let store = Embedded::open(options(Path::new(&dir), 1_000), Seed::default()).expect("opens");
+    let store = EmbeddedStore::open(options(Path::new(&dir), 1_000), LedgerState::default()).expect("opens");
     let start = store.head().borrow().seq;
     let server = start + 1;
-    let mut writer = make::Writer::new(server);
-    let session = make::session(1);
+    let mut writer = fixture::Writer::new(server);
+    let session = fixture::session(1);
     for number in 0.. {
         let first = (start + number) * GROUP;
-        let jobs: Vec<_> = (first..first + GROUP).map(|n| make::job("q", "k", 1_000, n)).collect();
+        let jobs: Vec<_> = (first..first + GROUP).map(|n| fixture::job("q", "k", 1_000, n)).collect();
         let mut group = sentinel_store::Transaction::default();
         for job in &jobs {
-            group.changes.append(&mut make::create(job).changes);
+            group.mutations.append(&mut fixture::create(job).mutations);
         }
-        let call = writer.call(1_000).group(make::put_session(session, server, 9_000)).group(group);
-        let call = call.claim(make::claim(session, &["q"], &["k"], 1));
-        store.commit(call.done()).await.expect("commits");
+        let call = writer.request(1_000).transaction(fixture::put_session(session, server, 9_000)).transaction(group);
+        let call = call.claim(fixture::claim(session, &["q"], &["k"], 1));
+        store.commit(call.build()).await.expect("commits");
         for job in &jobs {
             println!("acked {}", job.id);
         }
@@ -69,11 +69,11 @@ async fn a_killed_process_keeps_what_it_acknowledged() {
     let mut acked: Vec<JobId> = Vec::new();
     for round in 0..ROUNDS {
         acked.extend(acknowledged(dir.path(), 30 + round * 17));
-        let store = Embedded::open(options(dir.path(), 2_000), Seed::default()).expect("opens");
+        let store = EmbeddedStore::open(options(dir.path(), 2_000), LedgerState::default()).expect("opens");
         let jobs = store.read(acked.clone()).await.expect("answers");
         for (id, job) in acked.iter().zip(&jobs) {
             let job = job.as_ref().unwrap_or_else(|| panic!("{id} was acknowledged and is gone"));
-            assert_eq!(invariant::broken(job), [""; 0], "{job:?}");
+            assert_eq!(invariant::violated(job), [""; 0], "{job:?}");
         }
         let depths = store.depths().await.expect("answers");
         let count =
@@ -81,7 +81,7 @@ async fn a_killed_process_keeps_what_it_acknowledged() {
         let entries = store.head().borrow().seq;
         assert_eq!(count(State::Ready) + count(State::Running), entries * GROUP, "whole groups");
         assert_eq!(count(State::Running), entries, "a claim with each");
-        let tail = store.tail(Position::default(), 1).await.expect("answers");
+        let tail = store.read_journal(Position::default(), 1).await.expect("answers");
         assert!(matches!(tail, JournalPage::Entries(entries) if entries.len() == 1));
     }
     assert!(acked.len() as u64 >= ROUNDS * 30);

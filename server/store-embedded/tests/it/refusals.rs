@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
-use sentinel_store::conformance::make;
+use sentinel_store::conformance::fixture;
 use sentinel_store::{Position, Store};
-use sentinel_store_embedded::{Embedded, OpenError, Seed};
+use sentinel_store_embedded::{EmbeddedStore, OpenError, LedgerState};
 
 use crate::durability::options;
 
@@ -15,10 +15,10 @@ async fn filled() -> (tempfile::TempDir, Position) {
     let dir = tempfile::tempdir().expect("a directory");
     let mut options = options(dir.path(), 1_000);
     options.journal_segment_bytes = 150;
-    let store = Embedded::open(options, Seed::default()).expect("opens");
-    let mut writer = make::Writer::new(1);
+    let store = EmbeddedStore::open(options, LedgerState::default()).expect("opens");
+    let mut writer = fixture::Writer::new(1);
     for n in 0..10 {
-        let call = writer.call(1_000).group(make::create(&make::job("q", "k", 1_000, n))).done();
+        let call = writer.request(1_000).transaction(fixture::create(&fixture::job("q", "k", 1_000, n))).build();
         store.commit(call).await.expect("commits");
     }
     let head = *store.head().borrow();
@@ -38,8 +38,8 @@ fn files(dir: &Path) -> Vec<PathBuf> {
 }
 
 fn refused(dir: &Path, checkpoint: Position) -> OpenError {
-    let seed = Seed { checkpoint, ..Seed::default() };
-    match Embedded::open(options(dir, 2_000), seed) {
+    let seed = LedgerState { checkpoint, ..LedgerState::default() };
+    match EmbeddedStore::open(options(dir, 2_000), seed) {
         Ok(_) => panic!("was opened"),
         Err(error) => error,
     }
@@ -104,8 +104,8 @@ async fn a_missing_entry() {
     std::fs::remove_file(&files(dir.path())[0]).expect("deletes");
     let error = refused(dir.path(), Position::default());
     assert!(matches!(error, OpenError::LedgerBehind { .. }), "{error}");
-    let seed = Seed { checkpoint: head, ..Seed::default() };
-    Embedded::open(options(dir.path(), 2_000), seed).expect("the ledger has what is gone");
+    let seed = LedgerState { checkpoint: head, ..LedgerState::default() };
+    EmbeddedStore::open(options(dir.path(), 2_000), seed).expect("the ledger has what is gone");
 }
 
 #[tokio::test]
@@ -127,11 +127,11 @@ async fn a_ledger_without_a_journal() {
 #[tokio::test]
 async fn a_job_that_the_ledger_lost() {
     let (dir, head) = filled().await;
-    let store = Embedded::open(options(dir.path(), 2_000), Seed::default()).expect("opens");
-    let session = make::session(1);
-    let call = make::Writer::new(2).call(2_000).group(make::put_session(session, 2, 9_000));
-    let call = call.claim(make::claim(session, &["q"], &["k"], 1));
-    store.commit(call.done()).await.expect("commits");
+    let store = EmbeddedStore::open(options(dir.path(), 2_000), LedgerState::default()).expect("opens");
+    let session = fixture::session(1);
+    let call = fixture::Writer::new(2).request(2_000).transaction(fixture::put_session(session, 2, 9_000));
+    let call = call.claim(fixture::claim(session, &["q"], &["k"], 1));
+    store.commit(call.build()).await.expect("commits");
     drop(store);
     let error = refused(dir.path(), head);
     assert!(matches!(error, OpenError::UnknownJob { .. }), "{error}");

@@ -5,9 +5,9 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use sentinel_domain::JobId;
-use sentinel_store::conformance::make;
+use sentinel_store::conformance::fixture;
 use sentinel_store::{Position, Store};
-use sentinel_store_embedded::{Embedded, OpenError, Seed};
+use sentinel_store_embedded::{EmbeddedStore, OpenError, LedgerState};
 
 use crate::durability::options;
 
@@ -25,16 +25,16 @@ struct Killed {
 impl Killed {
     async fn after(entries: u64) -> Self {
         let source = tempfile::tempdir().expect("a directory");
-        let store = Embedded::open(options(source.path(), 1_000), Seed::default()).expect("opens");
-        let mut writer = make::Writer::new(1);
+        let store = EmbeddedStore::open(options(source.path(), 1_000), LedgerState::default()).expect("opens");
+        let mut writer = fixture::Writer::new(1);
         let mut known = Vec::new();
         for n in 0..entries {
             // Some take several pages.
             let large = |new: &mut sentinel_domain::NewJob| {
                 new.payload = vec![b'x'; if n % 3 == 2 { 30_000 } else { 10 }].into();
             };
-            let job = make::job_with(make::spec("q", "k", 1_000, large), 1_000, n);
-            store.commit(writer.call(1_000).group(make::create(&job)).done()).await.expect("taken");
+            let job = fixture::job_from_spec(fixture::spec("q", "k", 1_000, large), 1_000, n);
+            store.commit(writer.request(1_000).transaction(fixture::create(&job)).build()).await.expect("taken");
             let log = std::fs::metadata(log_of(source.path())).expect("a log");
             known.push((job.id, log.len()));
         }
@@ -59,8 +59,8 @@ impl Killed {
         std::fs::write(log_of(dir.path()), log).expect("written");
         let epoch = if checkpoint == 0 { 0 } else { self.epoch };
         let checkpoint = Position { epoch, seq: checkpoint };
-        let seed = Seed { checkpoint, ..Seed::default() };
-        let store = Embedded::open(options(dir.path(), 2_000), seed)?;
+        let seed = LedgerState { checkpoint, ..LedgerState::default() };
+        let store = EmbeddedStore::open(options(dir.path(), 2_000), seed)?;
         let ids = self.entries.iter().map(|(id, _)| *id).collect();
         let jobs = store.read(ids).await.expect("answers");
         let count = usize::try_from(store.head().borrow().seq).expect("few");
@@ -153,10 +153,10 @@ async fn a_log_without_its_header_is_refused() {
 #[tokio::test]
 async fn a_page_of_a_closed_file_is_refused() {
     let dir = tempfile::tempdir().expect("a directory");
-    let store = Embedded::open(options(dir.path(), 1_000), Seed::default()).expect("opens");
-    let mut writer = make::Writer::new(1);
+    let store = EmbeddedStore::open(options(dir.path(), 1_000), LedgerState::default()).expect("opens");
+    let mut writer = fixture::Writer::new(1);
     for n in 0..43 {
-        let call = writer.call(1_000).group(make::create(&make::job("q", "k", 1_000, n))).done();
+        let call = writer.request(1_000).transaction(fixture::create(&fixture::job("q", "k", 1_000, n))).build();
         store.commit(call).await.expect("taken");
     }
     drop(store);
@@ -169,7 +169,7 @@ async fn a_page_of_a_closed_file_is_refused() {
         let mut bad = good.clone();
         bad[at] ^= bits;
         std::fs::write(&file, bad).expect("written");
-        match Embedded::open(options(dir.path(), 2_000), Seed::default()) {
+        match EmbeddedStore::open(options(dir.path(), 2_000), LedgerState::default()) {
             // Free space and counters that say nothing of an entry.
             Ok(store) => {
                 assert_eq!(store.head().borrow().seq, 43, "byte {at}");

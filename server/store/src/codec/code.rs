@@ -1,4 +1,4 @@
-//! Numbers of stored enums. A number is never given a second meaning.
+//! The stored numbers of enums. A number is never reused.
 
 use sentinel_domain::{
     Ack, AttemptOutcome, Backoff, DependencyFailure, Jitter, OnLost, QueueMode, QueueOrder, Reason,
@@ -17,7 +17,7 @@ macro_rules! codes {
             pub fn $to(code: u32) -> Result<$type, CodecError> {
                 match code {
                     $($code => Ok($type::$variant),)*
-                    code => Err(CodecError::Unknown { what: $what, code }),
+                    code => Err(CodecError::UnknownCode { what: $what, code }),
                 }
             }
         )*
@@ -40,17 +40,17 @@ codes! {
     }
     from_backoff, to_backoff, Backoff, "backoff": { 1 = Fixed, 2 = Exponential, }
     from_jitter, to_jitter, Jitter, "jitter": { 1 = None, 2 = Full, }
-    from_scope, to_scope, UniqueScope, "unique scope": { 1 = Kind, 2 = Queue, }
-    from_mode, to_mode, UniqueMode, "unique mode": {
+    from_unique_scope, to_unique_scope, UniqueScope, "unique scope": { 1 = Kind, 2 = Queue, }
+    from_unique_mode, to_unique_mode, UniqueMode, "unique mode": {
         1 = ReturnExisting, 2 = Reject, 3 = ReplacePending, 4 = Debounce,
     }
     from_dependency_failure, to_dependency_failure, DependencyFailure, "dependency failure policy": {
         1 = Cancel, 2 = Run,
     }
-    from_on_lost, to_on_lost, OnLost, "lost policy": { 1 = Retry, 2 = Fail, }
-    from_ack, to_ack, Ack, "ack level": { 1 = Store, 2 = Replicated, 3 = Ledger, }
-    from_mode_of_queue, to_mode_of_queue, QueueMode, "queue mode": {
+    from_on_lost, to_on_lost, OnLost, "on_lost policy": { 1 = Retry, 2 = Fail, }
+    from_ack, to_ack, Ack, "durability level": { 1 = Store, 2 = Replicated, 3 = Ledger, }
+    from_queue_mode, to_queue_mode, QueueMode, "queue mode": {
         0 = Open, 1 = Paused, 2 = Draining,
     }
-    from_order, to_order, QueueOrder, "queue order": { 1 = Aging, 2 = Strict, }
+    from_queue_order, to_queue_order, QueueOrder, "queue order": { 1 = Aging, 2 = Strict, }
 }

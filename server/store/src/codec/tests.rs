@@ -135,14 +135,14 @@ prop_compose! {
             state, reason, version, run, attempt, crashes, epoch, was_snoozed, revision, ready_at, updated_at,
             started_at, finished_at, error, result, checkpoint, worker,
             lease: lease.map(|(session, granted_at)| {
-                Lease { run, attempt, epoch, session, granted_at }
+                Lease { id: LeaseId { run, attempt, epoch, session }, granted_at }
             }),
             cancel: cancel.map(|(at, reason, actor)| Box::new(Cancel { at, reason, actor })),
             progress: progress.map(|([seq, done, total], message)| {
                 Box::new(Progress { seq, done, total, message })
             }),
             waiting_for: waiting_for.into(),
-            recorded: lease.map(|(session, _)| (epoch, session)),
+            recorded_lease: lease.map(|(session, _)| (epoch, session)),
             unknown_fields: None,
         }
     }
@@ -180,7 +180,7 @@ prop_compose! {
         id in job_id(), status in status(), spec in of(spec()), end in of(end()),
     ) -> JobEvent {
         let new = spec.as_ref().map(encode_spec);
-        JobEvent { id, status, spec: spec.map(Arc::new), new, end }
+        JobEvent { id, status, spec: spec.map(Arc::new), encoded_spec: new, attempt_end: end }
     }
 }
 
@@ -188,7 +188,7 @@ prop_compose! {
     fn request()(
         id in text(), content_hash in any::<u64>(), answer in blob(), until in any::<i64>(),
     ) -> IdempotencyRecord {
-        IdempotencyRecord { id, content_hash, answer, until }
+        IdempotencyRecord { id, content_hash, response: answer, expires_at: until }
     }
 }
 
@@ -198,8 +198,8 @@ prop_compose! {
         jobs in vec(event(), 0..4),
         queues in vec(queue(), 0..2),
         requests in vec(request(), 0..2),
-    ) -> Entry {
-        Entry { position: Position { epoch: 1, seq: 2 }, at, jobs, queues, requests }
+    ) -> JournalEntry {
+        JournalEntry { position: Position { epoch: 1, seq: 2 }, at, jobs, queues, idempotency_records: requests }
     }
 }
 
@@ -210,45 +210,45 @@ proptest! {
     #[test]
     fn fields_of_a_newer_version_go_along(spec in spec(), status in status(), worker in name()) {
         let newer = |bytes: &[u8]| Bytes::from([bytes, &NEWER[..]].concat());
-        let read = decode_status(newer(&encode_status(&status)), &mut Names::default());
+        let read = decode_status(newer(&encode_status(&status)), &mut NamePool::default());
         let mut read = read.expect("a status");
         prop_assert_eq!(read.unknown_fields.as_deref(), Some(&NEWER[..]));
         // Changed by a version that does not know them.
         read.worker = Some(worker);
         prop_assert!(encode_status(&read).ends_with(&NEWER));
-        prop_assert_eq!(decode_status(encode_status(&read).into(), &mut Names::default()), Ok(read));
-        let read = decode_spec(newer(&encode_spec(&spec)), &mut Names::default()).expect("a spec");
+        prop_assert_eq!(decode_status(encode_status(&read).into(), &mut NamePool::default()), Ok(read));
+        let read = decode_spec(newer(&encode_spec(&spec)), &mut NamePool::default()).expect("a spec");
         prop_assert_eq!(encode_spec(&read), newer(&encode_spec(&spec)));
     }
 
     #[test]
     fn a_spec_comes_back(spec in spec()) {
-        let back = decode_spec(encode_spec(&spec), &mut Names::default());
+        let back = decode_spec(encode_spec(&spec), &mut NamePool::default());
         prop_assert_eq!(back, Ok(spec));
     }
 
     #[test]
     fn a_status_comes_back(status in status()) {
-        let back = decode_status(encode_status(&status).into(), &mut Names::default());
+        let back = decode_status(encode_status(&status).into(), &mut NamePool::default());
         prop_assert_eq!(back, Ok(status));
     }
 
     #[test]
     fn an_entry_comes_back(entry in entry()) {
         let bytes = encode_entry(&entry).into();
-        let back = decode_entry(entry.position, bytes, &mut Names::default());
+        let back = decode_entry(entry.position, bytes, &mut NamePool::default());
         prop_assert_eq!(back, Ok(entry));
     }
 
     #[test]
     fn a_queue_comes_back(queue in queue()) {
-        let back = decode_queue(encode_queue(&queue).into(), &mut Names::default());
+        let back = decode_queue(encode_queue(&queue).into(), &mut NamePool::default());
         prop_assert_eq!(back, Ok(queue));
     }
 
     #[test]
     fn any_bytes_are_an_answer_or_an_error(bytes in vec(any::<u8>(), 0..200)) {
-        let (bytes, names) = (Bytes::from(bytes), &mut Names::default());
+        let (bytes, names) = (Bytes::from(bytes), &mut NamePool::default());
         let _ = decode_spec(bytes.clone(), names);
         let _ = decode_status(bytes.clone(), names);
         let _ = decode_queue(bytes.clone(), names);
@@ -264,26 +264,29 @@ proptest! {
         if let Some(byte) = bytes.get_mut(at) {
             *byte ^= 1 << bit;
         }
-        let _ = decode_entry(entry.position, bytes.into(), &mut Names::default());
+        let _ = decode_entry(entry.position, bytes.into(), &mut NamePool::default());
     }
 }
 
 #[test]
 fn a_number_of_a_newer_version_is_named() {
     let newer = s::Status { state: 200, ..s::Status::default() };
-    let error = decode_status(newer.encode_to_vec().into(), &mut Names::default());
-    assert_eq!(error, Err(CodecError::Unknown { what: "state", code: 200 }));
+    let error = decode_status(newer.encode_to_vec().into(), &mut NamePool::default());
+    assert_eq!(error, Err(CodecError::UnknownCode { what: "state", code: 200 }));
     let text = error.expect_err("was just compared").to_string();
     assert!(text.contains("newer version"), "{text}");
-    assert!(matches!(code::to_reason(99), Err(CodecError::Unknown { what: "reason", code: 99 })));
-    assert!(matches!(code::to_mode(0), Err(CodecError::Unknown { .. })));
-    assert!(matches!(code::to_order(9), Err(CodecError::Unknown { .. })));
+    assert!(matches!(
+        code::to_reason(99),
+        Err(CodecError::UnknownCode { what: "reason", code: 99 })
+    ));
+    assert!(matches!(code::to_unique_mode(0), Err(CodecError::UnknownCode { .. })));
+    assert!(matches!(code::to_queue_order(9), Err(CodecError::UnknownCode { .. })));
 }
 
 #[test]
 fn equal_names_are_one_string() {
-    let mut names = Names::default();
-    assert!(Arc::ptr_eq(&names.share("queue"), &names.share("queue")));
+    let mut names = NamePool::default();
+    assert!(Arc::ptr_eq(&names.intern("queue"), &names.intern("queue")));
 }
 
 /// What is above is taken for a newer version's: a field that was added here would be kept twice.

@@ -1,18 +1,16 @@
-//! Fields that a newer version wrote. Servers of two versions share a store while an upgrade
-//! rolls over them, so what this one does not know goes along unread, and is written back as
-//! it was: a change by an older server erases nothing.
+//! Fields of a newer version are preserved. During a rolling upgrade, servers of two versions share
+//! a store. An older server keeps the fields that it does not know and writes them back.
 //!
-//! Only fields of the message itself. A field within another message is lost with a rewrite, so
-//! new ones are added at the top.
+//! Only fields of the top-level message are preserved, so new fields are added there.
 
 use prost::DecodeError;
 use prost::encoding::{DecodeContext, decode_key, skip_field};
 
-/// The highest field that this version knows. Numbers rise and are never given anew.
+/// The highest field numbers that this version knows. A new field gets a higher number.
 pub(super) const SPEC: u32 = 19;
 pub(super) const STATUS: u32 = 22;
 
-/// The fields above `last`, as they are; none where there are none.
+/// Returns the encoded fields with numbers above `last`, if there are any.
 pub(super) fn above(last: u32, message: &[u8]) -> Result<Option<Box<[u8]>>, DecodeError> {
     let mut found = Vec::new();
     let mut rest = message;

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use sentinel_store::conformance::{Harness, exercise};
+use sentinel_store::conformance::{Harness, run_suite};
 use sentinel_store::oracle::Oracle;
 
 #[tokio::test]
 async fn the_oracle_conforms() {
-    exercise(async || Harness::new(Arc::new(Oracle::default()))).await;
+    run_suite(async || Harness::new(Arc::new(Oracle::default()))).await;
 }

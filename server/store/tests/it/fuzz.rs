@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use sentinel_domain::{
-    AttemptEnd, AttemptOutcome, Cancel, JobError, JobId, Lease, NewJob, Progress, Queue, SessionId,
+    AttemptEnd, AttemptOutcome, Cancel, JobError, JobId, Lease, LeaseId, NewJob, Progress, Queue, SessionId,
     Spec, State, Status, initial_state,
 };
 use sentinel_fuzz::{Target, within};
-use sentinel_store::codec::{self, CodecError, Names};
-use sentinel_store::{Entry, IdempotencyRecord, JobEvent, Position};
+use sentinel_store::codec::{self, CodecError, NamePool};
+use sentinel_store::{JournalEntry, IdempotencyRecord, JobEvent, Position};
 
 const DIR: &str = env!("CARGO_MANIFEST_DIR");
 
@@ -32,27 +32,27 @@ fn spec() -> Spec {
         traceparent: "00-1-2-01".into(),
         ..NewJob::default()
     };
-    new.admit("spec", "me", 1_000, 10).expect("a sound job")
+    new.into_spec("spec", "me", 1_000, 10).expect("a sound job")
 }
 
 fn status() -> Status {
     let mut status = initial_state(JobId::from_u128(1), Arc::new(spec()), &[], 1_000).status;
     let session = SessionId::from_u128(9);
     status.state = State::Running;
-    status.lease = Some(Lease { run: 1, attempt: 0, epoch: 0, session, granted_at: 3 });
+    status.lease = Some(Lease { id: LeaseId { run: 1, attempt: 0, epoch: 0, session }, granted_at: 3 });
     status.cancel = Some(Box::new(Cancel { at: 4, reason: "r".into(), actor: "a".into() }));
     status.progress =
         Some(Box::new(Progress { seq: 1, done: 2, total: 3, message: "half".into() }));
     status.checkpoint = Some(Bytes::from_static(b"state"));
     status.result = Some(Bytes::from_static(b"42"));
     status.worker = Some("w1".into());
-    status.recorded = Some((1, session));
+    status.recorded_lease = Some((1, session));
     status.error =
         Some(Box::new(JobError { message: "m".into(), code: "C".into(), retryable: true }));
     status
 }
 
-fn entry() -> Entry {
+fn entry() -> JournalEntry {
     let end = AttemptEnd {
         run: 1,
         attempt: 1,
@@ -69,41 +69,41 @@ fn entry() -> Entry {
         id,
         status: status(),
         spec: Some(Arc::new(spec())),
-        new: Some(new),
-        end: Some(end),
+        encoded_spec: Some(new),
+        attempt_end: Some(end),
     };
-    let again = JobEvent { spec: None, new: None, end: None, ..event.clone() };
+    let again = JobEvent { spec: None, encoded_spec: None, attempt_end: None, ..event.clone() };
     let request = IdempotencyRecord {
         id: "r1".into(),
         content_hash: 1,
-        answer: Bytes::from_static(b"a"),
-        until: 9,
+        response: Bytes::from_static(b"a"),
+        expires_at: 9,
     };
-    Entry {
+    JournalEntry {
         position: Position::default(),
         at: 5,
         jobs: vec![event, again],
         queues: vec![Queue::with_defaults("mail".into(), 1)],
-        requests: vec![request],
+        idempotency_records: vec![request],
     }
 }
 
 /// Decodes within bounds; a second trip through bytes changes nothing.
 fn round<T: PartialEq + std::fmt::Debug>(
     bytes: &[u8],
-    decode: impl Fn(Bytes, &mut Names) -> Result<T, CodecError>,
+    decode: impl Fn(Bytes, &mut NamePool) -> Result<T, CodecError>,
     encode: impl Fn(&T) -> Vec<u8>,
 ) -> usize {
     let input = Bytes::copy_from_slice(bytes);
     let budget = 16_384 + TIMES * bytes.len();
-    let read = within(budget, || decode(input, &mut Names::default()));
+    let read = within(budget, || decode(input, &mut NamePool::default()));
     let read = match read {
         Ok(read) => read,
-        Err(CodecError::Wire(_)) => return 0,
-        Err(CodecError::Unknown { .. } | CodecError::Missing(_)) => return 1,
+        Err(CodecError::Malformed(_)) => return 0,
+        Err(CodecError::UnknownCode { .. } | CodecError::Missing(_)) => return 1,
     };
     let written = encode(&read);
-    let again = decode(written.into(), &mut Names::default());
+    let again = decode(written.into(), &mut NamePool::default());
     assert_eq!(again.as_ref(), Ok(&read), "what was read is not what was written");
     2
 }
@@ -192,7 +192,7 @@ fn positions() {
 }
 
 #[test]
-#[ignore = "a long dose; run with cargo xtask soak"]
+#[ignore = "runs for minutes: cargo xtask soak"]
 fn soak_stored_records() {
     let all = [&SPEC, &STATUS, &QUEUE, &ENTRY, &POSITION];
     all.iter().for_each(|target| target.soak(all.len()));

@@ -2,7 +2,7 @@
 
 use sentinel_domain::Command;
 use sentinel_store::Precondition;
-use sentinel_store::conformance::make;
+use sentinel_store::conformance::fixture;
 
 use super::world::{Asked, Submission, T0, TICK, Who, World};
 
@@ -14,14 +14,14 @@ impl World {
             _ => Vec::new(),
         };
         let job = self.new_job(which, &parents);
-        let mut group = make::create(&job);
+        let mut group = fixture::create(&job);
         let live = parents.iter().filter(|parent| !parent.status.state.is_terminal());
-        group.guards.extend(live.map(|parent| {
+        group.preconditions.extend(live.map(|parent| {
             let (id, version) = (parent.id, parent.status.version);
             Precondition::JobVersion { id, version }
         }));
         let request = format!("request-{which}");
-        let group = make::under_request(group, &request, b"the same", T0 + 1_000 * TICK);
+        let group = fixture::with_idempotency(group, &request, b"the same", T0 + 1_000 * TICK);
         self.submit(Submission { who: Who::Enqueue, decided: None, group, after: Some(job) });
     }
 

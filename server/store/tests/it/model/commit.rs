@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use sentinel_domain::{Command, Job, SessionId};
-use sentinel_store::conformance::make;
+use sentinel_store::conformance::fixture;
 use sentinel_store::{
     CommitRequest, CommitResult, Conflict, Mutation, ServerId, Store, Transaction,
     TransactionResult,
@@ -61,27 +61,27 @@ impl World {
     ) -> (CommitRequest, Vec<Submission>) {
         server.number += 1;
         let submissions = std::mem::take(&mut server.waiting);
-        let mut groups: Vec<Transaction> = submissions.iter().map(|s| s.group.clone()).collect();
+        let mut transactions: Vec<Transaction> = submissions.iter().map(|s| s.group.clone()).collect();
         if self.plant == Some(Plant::NoGuards) {
-            groups.iter_mut().for_each(|group| group.guards.clear());
+            transactions.iter_mut().for_each(|group| group.preconditions.clear());
         }
         let with_room = (0..WORKERS).filter(|place| claims && self.has_room(server, *place));
         let session = |place: usize| self.workers[place].session;
-        let claims = with_room.filter_map(session).map(|s| make::claim(s, &["q"], &["k"], 1));
+        let claims = with_room.filter_map(session).map(|s| fixture::claim(s, &["q"], &["k"], 1));
         let call = CommitRequest {
             writer: ServerId(self.servers),
             number: server.number,
             now: self.now,
-            groups,
-            promote: JOBS,
+            transactions,
+            promote_limit: JOBS,
             claims: claims.collect(),
         };
         (call, submissions)
     }
 
     pub(crate) fn note_rows(&mut self, call: &CommitRequest, outcome: &CommitResult) {
-        for (group, verdict) in call.groups.iter().zip(&outcome.verdicts) {
-            for change in group.changes.iter().filter(|_| *verdict == TransactionResult::Committed)
+        for (group, verdict) in call.transactions.iter().zip(&outcome.results) {
+            for change in group.mutations.iter().filter(|_| *verdict == TransactionResult::Committed)
             {
                 match change {
                     Mutation::PutSession(row) => drop(self.rows.insert(row.id, row.expires_at)),
@@ -98,12 +98,12 @@ impl World {
         submissions: Vec<Submission>,
         outcome: CommitResult,
     ) {
-        let CommitResult { verdicts, claimed, .. } = outcome;
+        let CommitResult { results, claimed, .. } = outcome;
         for (claim, jobs) in call.claims.iter().zip(claimed) {
             // Handed out first: what was decided about them in this call comes behind.
             jobs.into_iter().for_each(|job| self.hand_out(claim.session, job));
         }
-        for (submission, verdict) in submissions.into_iter().zip(verdicts) {
+        for (submission, verdict) in submissions.into_iter().zip(results) {
             self.told(submission, verdict);
         }
     }
@@ -119,7 +119,7 @@ impl World {
             }
             // In nobody's hands: the sweeper gives it back.
             (None, Some(lease)) => {
-                self.submit_decided(Who::Sweep, &job, Command::NotReceived { lease });
+                self.submit_decided(Who::Sweep, &job, Command::NotReceived { lease: lease.id });
             }
             (None, None) => {}
         }
@@ -128,7 +128,7 @@ impl World {
     pub(crate) fn told(&mut self, submission: Submission, verdict: TransactionResult) {
         match verdict {
             TransactionResult::Committed => self.committed(&submission),
-            TransactionResult::Repeated(_) => {
+            TransactionResult::Replayed(_) => {
                 if let Some(job) = &submission.after {
                     let which = self.which(job.id);
                     self.clients[which].enqueue = Asked::Answered;
@@ -137,7 +137,7 @@ impl World {
             TransactionResult::Conflict(Conflict::Job { current: Some(current), .. }) => {
                 self.again(&submission, &current);
             }
-            TransactionResult::Conflict(_) | TransactionResult::RequestReused => {}
+            TransactionResult::Conflict(_) | TransactionResult::IdempotencyKeyReused => {}
         }
     }
 

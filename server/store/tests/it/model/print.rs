@@ -87,8 +87,8 @@ impl View<'_> {
     fn record(&self, job: &Job, hash: &mut DefaultHasher) {
         let s = &job.status;
         (s.state, s.reason, s.run, s.attempt, s.crashes, s.epoch).hash(hash);
-        s.lease.map(|lease| self.session(lease.session)).hash(hash);
-        s.recorded.map(|(epoch, _)| epoch).hash(hash);
+        s.lease.map(|lease| self.session(lease.id.session)).hash(hash);
+        s.recorded_lease.map(|(epoch, _)| epoch).hash(hash);
         (s.cancel.is_some(), s.started_at.is_some(), s.waiting_for.len()).hash(hash);
         s.state.is_waiting().then(|| self.ahead(s.ready_at)).hash(hash);
         next_deadline(job).map(|at| self.ahead(at)).hash(hash);
@@ -116,7 +116,7 @@ impl View<'_> {
         }
         match &submission.after {
             Some(job) => (self.name(self.world.which(job.id)), job.status.state).hash(hash),
-            None => submission.group.changes.len().hash(hash),
+            None => submission.group.mutations.len().hash(hash),
         }
     }
 

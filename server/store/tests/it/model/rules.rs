@@ -30,7 +30,7 @@ pub(crate) enum Violation {
 
 /// Reads what the last step wrote and what it made workers do.
 pub(crate) fn check(world: &mut World, found: &mut Vec<Violation>) {
-    let JournalPage::Entries(entries) = now(world.store.tail(world.notes.read_to, usize::MAX))
+    let JournalPage::Entries(entries) = now(world.store.read_journal(world.notes.read_to, usize::MAX))
     else {
         panic!("the oracle forgets nothing");
     };
@@ -48,14 +48,14 @@ pub(crate) fn check(world: &mut World, found: &mut Vec<Violation>) {
 fn record(life: &mut Life, event: &JobEvent, found: &mut Vec<Violation>) {
     let spec = event.spec.clone().expect("the oracle has it at hand");
     let job = Arc::new(Job { id: event.id, spec, status: event.status.clone() });
-    found.extend(invariant::broken(&job).into_iter().map(Violation::Broken));
+    found.extend(invariant::violated(&job).into_iter().map(Violation::Broken));
     match &life.last {
         Some(before) if job.status.version == 1 => {
             found.push(Violation::SecondBirth);
             debug_assert_eq!(before.id, job.id);
         }
         Some(before) => {
-            let broken = invariant::broken_step(before, &job);
+            let broken = invariant::violated_transition(before, &job);
             found.extend(broken.into_iter().map(Violation::Broken));
         }
         None => {}
@@ -63,7 +63,7 @@ fn record(life: &mut Life, event: &JobEvent, found: &mut Vec<Violation>) {
     if job.status.state.is_terminal() && !life.ended_runs.insert(job.status.run) {
         found.push(Violation::SecondFinal);
     }
-    if let Some(end) = &event.end {
+    if let Some(end) = &event.attempt_end {
         use AttemptOutcome::{Lost, NotReceived, Revoked, TimedOut};
         if matches!(end.outcome, Lost | NotReceived | Revoked | TimedOut) {
             life.lost.insert(end.epoch);

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use sentinel_domain::{Command, Job, JobId, decide, on_deadline};
-use sentinel_store::conformance::make;
+use sentinel_domain::{Command, Job, JobId, decide, deadline_command};
+use sentinel_store::conformance::fixture;
 use sentinel_store::{Mutation, Precondition, ServerId, Store, Transaction};
 
 use super::ask::now;
@@ -24,10 +24,10 @@ impl World {
     /// Decides and hands in; false when it is refused.
     pub(crate) fn submit_decided(&mut self, who: Who, job: &Arc<Job>, command: Command) -> bool {
         let Ok(decision) = decide(job, &command, self.now) else { return false };
-        let mut group = make::update(job, decision.clone());
+        let mut group = fixture::update(job, decision.clone());
         if let (Who::HandBack { .. }, Some(lease)) = (who, job.status.lease) {
-            let (session, owner) = (lease.session, ServerId(self.servers));
-            group.guards.push(Precondition::SessionOwner { session, owner });
+            let (session, owner) = (lease.id.session, ServerId(self.servers));
+            group.preconditions.push(Precondition::SessionOwner { session, owner });
         }
         let after = Some(Arc::new(decision.job));
         self.submit(Submission { who, decided: Some((job.clone(), command)), group, after });
@@ -52,11 +52,11 @@ impl World {
         let found = now(self.store.due_work(self.now, 100));
         let mut work = Vec::new();
         for job in found.lost {
-            let session = job.status.lease.map(|lease| lease.session);
-            work.extend(session.map(|session| (job, Command::Lose { session })));
+            let session = job.status.lease.map(|lease| lease.id.session);
+            work.extend(session.map(|session| (job, Command::MarkLost { session })));
         }
-        for job in found.deadlines {
-            let command = on_deadline(&job, self.now, 0);
+        for job in found.past_deadline {
+            let command = deadline_command(&job, self.now, 0);
             work.extend(command.map(|command| (job, command)));
         }
         for found in found.unblocked {
@@ -66,14 +66,14 @@ impl World {
         for (job, command) in work {
             self.submit_decided(Who::Sweep, &job, command);
         }
-        for row in found.expired {
+        for row in found.expired_sessions {
             // Who comes back is present before it touches its row.
             if self.place(row.id).is_none_or(|place| !self.is_present(place)) {
-                let guards = vec![Precondition::SessionOwner { session: row.id, owner: row.owner }];
+                let preconditions = vec![Precondition::SessionOwner { session: row.id, owner: row.owner }];
                 let group = Transaction {
-                    request: None,
-                    guards,
-                    changes: vec![Mutation::DropSession(row.id)],
+                    idempotency: None,
+                    preconditions,
+                    mutations: vec![Mutation::DropSession(row.id)],
                 };
                 let who = Who::Sweep;
                 self.submit(Submission { who, decided: None, group, after: None });
@@ -127,7 +127,7 @@ impl World {
 
 fn is_same_sweep(one: &Submission, other: &Submission) -> bool {
     let job = |s: &Submission| s.after.as_ref().map(|job| job.id);
-    let row = |s: &Submission| match s.group.changes.first() {
+    let row = |s: &Submission| match s.group.mutations.first() {
         Some(Mutation::DropSession(id)) => Some(*id),
         _ => None,
     };

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use sentinel_domain::{Command, Failure, Job, JobError};
-use sentinel_store::conformance::make;
+use sentinel_store::conformance::fixture;
 use sentinel_store::{Mutation, Precondition, ServerId, SessionRow, Store, Transaction};
 
 use super::ask::now;
@@ -82,7 +82,7 @@ impl World {
         for job in late {
             let Some(lease) = job.status.lease else { continue };
             let who = Who::HandBack { worker: place };
-            self.submit_decided(who, &job, Command::NotReceived { lease });
+            self.submit_decided(who, &job, Command::NotReceived { lease: lease.id });
         }
     }
 
@@ -91,9 +91,9 @@ impl World {
         let (owner, expires_at) = (ServerId(self.servers), self.now + TICK);
         let row = SessionRow { id, owner, expires_at };
         let session = id;
-        let guards =
+        let preconditions =
             if joins { Vec::new() } else { vec![Precondition::SessionOwner { session, owner }] };
-        let group = Transaction { request: None, guards, changes: vec![Mutation::PutSession(row)] };
+        let group = Transaction { idempotency: None, preconditions, mutations: vec![Mutation::PutSession(row)] };
         let who = Who::Row { worker: place, joins };
         self.submit(Submission { who, decided: None, group, after: None });
     }
@@ -103,7 +103,7 @@ impl World {
         if worker.session.is_none() {
             worker.lives += 1;
             let session = worker.lives * WORKERS as u128 + place as u128;
-            worker.session = Some(make::session(session));
+            worker.session = Some(fixture::session(session));
         }
         self.put_row(place, true);
     }
@@ -127,7 +127,7 @@ impl World {
         for job in listed {
             if let Some(lease) = job.status.lease {
                 let who = Who::HandBack { worker: place };
-                self.submit_decided(who, &job, Command::NotReceived { lease });
+                self.submit_decided(who, &job, Command::NotReceived { lease: lease.id });
             }
         }
         self.workers[place].is_connected = true;

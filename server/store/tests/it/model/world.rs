@@ -4,8 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use sentinel_domain::{Command, Job, JobId, Lease, Millis, NewJob, SessionId, initial_state};
-use sentinel_store::conformance::make;
+use sentinel_domain::{Command, Job, JobId, LeaseId, Millis, NewJob, SessionId, initial_state};
+use sentinel_store::conformance::fixture;
 use sentinel_store::oracle::Oracle;
 use sentinel_store::{CommitRequest, Position, Transaction};
 
@@ -72,13 +72,13 @@ pub(crate) struct Server {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Held {
     pub(crate) id: JobId,
-    pub(crate) lease: Lease,
+    pub(crate) lease: LeaseId,
 }
 
 impl Held {
     /// What whoever runs the job holds.
     pub(crate) fn of(job: &Job) -> Option<Self> {
-        Some(Self { id: job.id, lease: job.status.lease? })
+        Some(Self { id: job.id, lease: job.status.lease?.id })
     }
 }
 
@@ -221,7 +221,7 @@ impl World {
             new.cancel_grace_ms = Some(TICK);
             new.depends_on = parents.iter().map(|parent| parent.id.to_string()).collect();
         };
-        let spec = make::spec("q", "k", self.now, set);
+        let spec = fixture::spec("q", "k", self.now, set);
         let dependency = |parent: &Arc<Job>| {
             let (id, state) = (parent.id, parent.status.state);
             sentinel_domain::Dependency { id, state }
