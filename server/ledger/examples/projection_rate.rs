@@ -1,6 +1,6 @@
-//! How many jobs a second the ledger takes in, by what happens to them. Needs `--release`.
-//! The one argument is the directory to write in, or the `mysql://` URL of an empty database;
-//! without it, a temporary directory.
+//! Measures how many jobs per second the ledger projects, by kind of change. Run it with
+//! `--release`. The argument is a directory, or the `mysql://` URL of an empty database; the
+//! default is a temporary directory.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use sentinel_store::{JobEvent, JournalEntry, Position, codec};
 
 const NOW: Millis = 1_700_000_000_000;
 const JOBS: usize = 200_000;
-/// Jobs of one journal entry, and entries of one batch.
+/// The number of jobs per journal entry, and of entries per batch.
 const ENTRY: usize = 250;
 const BATCH: usize = 40;
 
@@ -41,7 +41,7 @@ fn finished(job: &Job) -> Job {
     decide(&running, &done, NOW).expect("accepted").job
 }
 
-fn failed(job: &Job) -> JobEvent {
+fn failed_event(job: &Job) -> JobEvent {
     let session = SessionId::from_u128(1);
     let running = start(job, session, &"w1".into(), NOW).expect("ready");
     let lease = running.status.lease.expect("running").id;
@@ -62,7 +62,7 @@ fn event(job: &Job, is_new: bool) -> JobEvent {
     }
 }
 
-/// The events as journal entries after `seq`.
+/// Returns the events as journal entries after `seq`.
 fn entries(events: Vec<JobEvent>, seq: u64) -> Vec<Arc<JournalEntry>> {
     let mut entries = Vec::new();
     for (jobs, seq) in events.chunks(ENTRY).zip(seq + 1..) {
@@ -89,11 +89,11 @@ async fn measure(ledger: &Ledger, what: &str, events: Vec<JobEvent>) -> Result<(
     Ok(())
 }
 
-/// `round` keeps the ids of one apart from those of another.
+/// Runs all measurements. `round` makes the job ids of several runs distinct.
 async fn run(ledger: &Ledger, labels: usize, round: u64) -> Result<(), LedgerError> {
-    println!("{labels} labels, {JOBS} jobs, {} a batch", ENTRY * BATCH);
+    println!("{labels} labels, {JOBS} jobs, {} per batch", ENTRY * BATCH);
     let spec = Arc::new(spec(labels));
-    let born = |from: usize| -> Vec<Job> {
+    let new_jobs = |from: usize| -> Vec<Job> {
         (from..from + JOBS)
             .map(|n| {
                 let random = (n as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
@@ -103,19 +103,23 @@ async fn run(ledger: &Ledger, labels: usize, round: u64) -> Result<(), LedgerErr
             })
             .collect()
     };
-    let first = born(0);
-    let last: Vec<Job> = first.iter().map(finished).collect();
-    measure(ledger, "new jobs", first.iter().map(|job| event(job, true)).collect()).await?;
-    measure(ledger, "known jobs to final", last.iter().map(|job| event(job, false)).collect())
+    let created = new_jobs(0);
+    let terminal: Vec<Job> = created.iter().map(finished).collect();
+    measure(ledger, "new jobs", created.iter().map(|job| event(job, true)).collect()).await?;
+    measure(
+        ledger,
+        "existing jobs become terminal",
+        terminal.iter().map(|job| event(job, false)).collect(),
+    )
+    .await?;
+    let both: Vec<Job> = new_jobs(JOBS).iter().map(finished).collect();
+    measure(ledger, "new and terminal in one batch", both.iter().map(|j| event(j, true)).collect())
         .await?;
-    let whole: Vec<Job> = born(JOBS).iter().map(finished).collect();
-    measure(ledger, "new and final in one batch", whole.iter().map(|j| event(j, true)).collect())
-        .await?;
-    let broken: Vec<JobEvent> = born(2 * JOBS).iter().map(failed).collect();
-    measure(ledger, "new and failed, with an attempt", broken).await?;
+    let failed: Vec<JobEvent> = new_jobs(2 * JOBS).iter().map(failed_event).collect();
+    measure(ledger, "new and failed, with an attempt", failed).await?;
     let begin = Instant::now();
     ledger.count_by_state(vec![]).await?;
-    println!("{:<44} {:>9.1?}", "counts", begin.elapsed());
+    println!("{:<44} {:>9.1?}", "counts by queue and state", begin.elapsed());
     let begin = Instant::now();
     let filter = Filter { queues: vec!["images".into()], ..Filter::default() };
     ledger.list(filter, PageRequest { size: 50, before: None }).await?;
@@ -125,15 +129,15 @@ async fn run(ledger: &Ledger, labels: usize, round: u64) -> Result<(), LedgerErr
 
 #[tokio::main]
 async fn main() -> Result<(), LedgerError> {
-    let place = std::env::args().nth(1);
-    if let Some(url) = place.as_deref().filter(|place| place.starts_with("mysql://")) {
+    let target = std::env::args().nth(1);
+    if let Some(url) = target.as_deref().filter(|target| target.starts_with("mysql://")) {
         Ledger::migrate(url, MigrationMode::Apply).await?;
         let ledger = Ledger::connect(url, LedgerOptions::default()).await?;
         run(&ledger, 0, 0).await?;
         return run(&ledger, 2, 1).await;
     }
     let temporary = tempfile::tempdir().expect("a temporary directory");
-    let directory = place.map(PathBuf::from);
+    let directory = target.map(PathBuf::from);
     let directory = directory.as_deref().unwrap_or(temporary.path());
     for labels in [0, 2] {
         let ledger = Ledger::open(&directory.join(format!("rate-{labels}.db"))).await?;

@@ -1,17 +1,17 @@
--- Statements can not be undone together here, so each may run again after a stop in the middle.
--- What is compared is VARBINARY: bytes are compared as they are, with case and trailing spaces.
+-- MySQL commits each DDL statement by itself, so each one can run again after an interruption.
+-- Compared columns are VARBINARY, so that case and trailing spaces are significant.
 CREATE TABLE IF NOT EXISTS jobs (
     id BINARY(16) NOT NULL PRIMARY KEY,
     queue VARBINARY(128) NOT NULL,
     kind VARBINARY(128) NOT NULL,
     state INT NOT NULL CHECK (state BETWEEN 1 AND 8),
     status MEDIUMBLOB NOT NULL,
-    -- One that is larger is in `specs`; its size tells how many can be read at once.
+    -- NULL if the spec is in `specs`. `spec_bytes` limits how many jobs one statement reads.
     spec VARBINARY(1024),
     spec_bytes INT NOT NULL,
-    -- Serves lists and counts by queue and state; `kind` lets a list filter without the row.
+    -- For lists and counts by queue and state. With `kind` a list can filter without the row.
     KEY jobs_by_state (queue, state, id, kind),
-    -- Serves lists by kind over all queues; no change of state touches it.
+    -- For lists by kind over all queues. Changes of state do not update it.
     KEY jobs_by_kind (kind, id)
 ) ENGINE = InnoDB ROW_FORMAT = DYNAMIC DEFAULT CHARSET = utf8mb4 COLLATE = utf8mb4_bin;
 
@@ -27,7 +27,7 @@ CREATE TABLE IF NOT EXISTS labels (
     PRIMARY KEY (`key`, `value`, job)
 ) ENGINE = InnoDB ROW_FORMAT = DYNAMIC DEFAULT CHARSET = utf8mb4 COLLATE = utf8mb4_bin;
 
--- Attempts that ended without success. An epoch is given once in the life of a job.
+-- Attempts that finished without success. Lease epochs are unique within a job.
 CREATE TABLE IF NOT EXISTS attempts (
     job BINARY(16) NOT NULL,
     epoch BIGINT NOT NULL,
@@ -50,7 +50,7 @@ CREATE TABLE IF NOT EXISTS queues (
     declaration MEDIUMBLOB NOT NULL
 ) ENGINE = InnoDB ROW_FORMAT = DYNAMIC DEFAULT CHARSET = utf8mb4 COLLATE = utf8mb4_bin;
 
--- Unique keys that outlive their job: held until a time. A start hands them to the hot store.
+-- Unique keys with an expiry, which may outlive their job. Loaded into an embedded store at start.
 CREATE TABLE IF NOT EXISTS `keys` (
     `key` VARBINARY(64) NOT NULL PRIMARY KEY,
     job BINARY(16) NOT NULL,
@@ -69,7 +69,7 @@ CREATE TABLE IF NOT EXISTS logs (
     PRIMARY KEY (job, run, attempt, seq)
 ) ENGINE = InnoDB ROW_FORMAT = DYNAMIC DEFAULT CHARSET = utf8mb4 COLLATE = utf8mb4_bin;
 
--- What an attempt's lines add up to, and the first seq that was not dropped for room.
+-- The size of an attempt's lines, and the first seq that was not dropped to keep the size limit.
 CREATE TABLE IF NOT EXISTS log_sizes (
     job BINARY(16) NOT NULL,
     run BIGINT NOT NULL,
@@ -79,7 +79,7 @@ CREATE TABLE IF NOT EXISTS log_sizes (
     PRIMARY KEY (job, run, attempt)
 ) ENGINE = InnoDB ROW_FORMAT = DYNAMIC DEFAULT CHARSET = utf8mb4 COLLATE = utf8mb4_bin;
 
--- How far the journal of a shard has been projected.
+-- The position up to which the journal of a shard is projected.
 CREATE TABLE IF NOT EXISTS checkpoints (
     shard INT NOT NULL PRIMARY KEY,
     epoch BIGINT NOT NULL,

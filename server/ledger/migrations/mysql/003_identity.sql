@@ -1,7 +1,7 @@
--- Who may call, and what people did. Servers of the version before do not look here.
+-- API keys and the audit log. Servers of the previous version do not read these tables.
 
--- `secret_hash` is the SHA-256 of 256 random bits; `queues` are names or prefixes with a star,
--- separated by spaces, empty for all.
+-- `secret_hash` is the SHA-256 of 256 random bits. `queues` contains queue names, or prefixes with a
+-- star, separated by spaces; empty for all queues.
 CREATE TABLE IF NOT EXISTS api_keys (
     id BIGINT NOT NULL PRIMARY KEY,
     secret_hash BINARY(32) NOT NULL,
@@ -15,7 +15,7 @@ CREATE TABLE IF NOT EXISTS api_keys (
     last_used_at_ms BIGINT
 ) ENGINE = InnoDB ROW_FORMAT = DYNAMIC DEFAULT CHARSET = utf8mb4 COLLATE = utf8mb4_bin;
 
--- Rises with every change of a key that others must learn of, so that asking costs one row.
+-- Incremented by every change of a key that other servers must load. Polling it reads one row.
 CREATE TABLE IF NOT EXISTS key_changes (
     shard INT NOT NULL PRIMARY KEY,
     seq BIGINT NOT NULL
@@ -24,7 +24,7 @@ CREATE TABLE IF NOT EXISTS key_changes (
 INSERT INTO key_changes (shard, seq) VALUES (0, 0)
     ON DUPLICATE KEY UPDATE shard = shard;
 
--- What people did. The id begins with the time, as that of a job does.
+-- The audit log. An id starts with the time, like that of a job.
 CREATE TABLE IF NOT EXISTS audit (
     id BINARY(16) NOT NULL PRIMARY KEY,
     actor VARCHAR(256) NOT NULL,

@@ -1,5 +1,5 @@
--- What attempts handed out while they ran. The epoch tells the leases of one attempt apart;
--- pieces count from 1 without a gap.
+-- Streamed output of attempts. The epoch distinguishes the leases of one attempt. The chunks of a
+-- lease are numbered from 1 without gaps in `piece`.
 CREATE TABLE IF NOT EXISTS outputs (
     job BINARY(16) NOT NULL,
     run BIGINT NOT NULL,

@@ -1,5 +1,5 @@
--- Kinds as workers declare them, so that they are known when no worker is there. A schema is one
--- of 16 KiB at the most; the words of a session that began later take the place of others.
+-- Kinds that workers declared, kept while no worker is connected. A schema has at most 16 KiB. The
+-- declaration of the session that started last is kept.
 CREATE TABLE IF NOT EXISTS kinds (
     name VARCHAR(128) NOT NULL PRIMARY KEY,
     description TEXT NOT NULL,

@@ -1,5 +1,5 @@
--- Where producers stand in the streams of their items, in one transaction with the jobs up to
--- there. A start hands them to the hot store.
+-- Producer offsets, written in one transaction with the jobs up to them. Loaded into an embedded
+-- store at start.
 CREATE TABLE IF NOT EXISTS producers (
     id VARCHAR(256) NOT NULL PRIMARY KEY,
     answer MEDIUMBLOB NOT NULL,

@@ -1,4 +1,4 @@
-//! A process that is killed while it projects leaves a ledger that agrees with its checkpoint.
+//! A killed projection leaves a ledger that matches its checkpoint.
 
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
@@ -10,7 +10,7 @@ use crate::journal_fixture::Journal;
 const DIRECTORY: &str = "SENTINEL_LEDGER_CRASH_DIR";
 const BATCH: usize = 300;
 
-/// Run by the test below in a process of its own; projects until it is killed.
+/// Runs in a child process of the test below, and projects until it is killed.
 #[tokio::test]
 async fn project_until_killed() {
     let Ok(directory) = std::env::var(DIRECTORY) else { return };
@@ -18,7 +18,7 @@ async fn project_until_killed() {
     let ledger = Ledger::open(&path).await.expect("a ledger");
     let mut journal = Journal::new(1);
     let mut from = ledger.checkpoint().await.expect("a checkpoint");
-    // Bounded in case nobody kills it.
+    // Limited, in case the parent does not kill it.
     for _ in 0..2_000 {
         from = ledger
             .project(from, vec![journal.entry_with_new_jobs(BATCH)])
@@ -44,11 +44,11 @@ async fn killing_a_projection_leaves_whole_batches() {
             .filter_map(|line| line.split_once("projected ").map(|(_, at)| at.to_owned()));
         let last = reported.by_ref().take(kills).last().expect("it projects");
         child.kill().expect("killed");
-        child.wait().expect("gone");
+        child.wait().expect("it exited");
         let last: sentinel_store::Position = last.parse().expect("a position");
         let ledger = Ledger::open(&directory.path().join("ledger.db")).await.expect("opened");
         let found = ledger.checkpoint().await.expect("a checkpoint");
-        assert!(found >= last, "{found} is behind {last}, which was answered");
+        assert!(found >= last, "{found} is behind {last}, which was acknowledged");
         let mut journal = Journal::new(1);
         for _ in 0..found.seq {
             journal.entry_with_new_jobs(BATCH);

@@ -1,4 +1,4 @@
-//! Files that are full, foreign, damaged, newer, or opened again.
+//! Files that are full, not a ledger, damaged, newer, or reopened.
 
 use diesel::connection::SimpleConnection;
 use diesel::{Connection, SqliteConnection};
@@ -70,14 +70,14 @@ async fn a_damaged_page_is_reported() {
     drop(ledger);
     let path = directory.path().join("ledger.db");
     let mut bytes = std::fs::read(&path).expect("the file");
-    assert!(bytes.len() > 200_000, "closing moved the log into the file");
+    assert!(bytes.len() > 200_000, "closing checkpoints the write-ahead log");
     bytes[8192..].fill(0x5a);
     std::fs::write(&path, bytes).expect("a damaged file");
-    let told = match Ledger::open(&path).await {
+    let error = match Ledger::open(&path).await {
         Ok(ledger) => ledger.live_jobs(None, 1_000).await.err(),
         Err(error) => Some(error),
     };
-    assert!(matches!(told, Some(LedgerError::Damaged { .. })), "{told:?}");
+    assert!(matches!(error, Some(LedgerError::Damaged { .. })), "{error:?}");
 }
 
 #[tokio::test]
@@ -97,7 +97,7 @@ async fn a_full_ledger_keeps_its_jobs_and_resumes_when_there_is_space() {
     let at = ledger
         .project(Position::default(), vec![journal.entry_with_new_jobs(50)])
         .await
-        .expect("room");
+        .expect("it fits");
     let large = vec![journal.entry_with_new_jobs(3_000)];
     let refused = ledger.project(at, large.clone()).await;
     assert_eq!(refused, Err(LedgerError::Full { path: path.clone() }));
@@ -118,5 +118,5 @@ async fn a_missing_log_file_is_reported() {
     std::fs::remove_file(&logs).expect("removed");
     let refused = Ledger::open(&path).await.err();
     assert_eq!(refused, Some(LedgerError::MissingLogs { path: logs.clone() }));
-    assert!(!logs.exists(), "nothing was made in its place");
+    assert!(!logs.exists(), "no new file was created");
 }

@@ -1,5 +1,4 @@
-//! A journal to project: jobs walked through the domain's rules by a seed, and the naive
-//! history that they leave.
+//! A fixture that generates random journals from a seed, and a model of the resulting history.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -21,7 +20,7 @@ pub(crate) const QUEUES: [&str; 3] = ["images", "mail", "reports"];
 pub(crate) const KINDS: [&str; 3] = ["render", "send", "sum"];
 pub(crate) const START: Millis = 1_700_000_000_000;
 
-/// A journal that grows, and what a fold over it knows.
+/// A random journal, and the model of its history.
 pub(crate) struct Journal {
     pub(crate) rng: StdRng,
     pub(crate) now: Millis,
@@ -55,7 +54,7 @@ impl Journal {
                 labels.push(label(&mut self.rng, key));
             }
         }
-        // Some are too large for the row of the job.
+        // Some specs are too large for the row of the job.
         let payload_bytes = if self.rng.random_bool(0.2) { 3_000 } else { 20 };
         let is_unique = self.rng.random_bool(0.2);
         let new = NewJob {
@@ -111,8 +110,8 @@ impl Journal {
         Command::Update { spec: Arc::new(spec) }
     }
 
-    /// One more group commit with `changes` attempts at a change.
-    pub(crate) fn entry(&mut self, changes: usize) -> Arc<JournalEntry> {
+    /// Returns an entry with up to `changes` random changes.
+    pub(crate) fn random_entry(&mut self, changes: usize) -> Arc<JournalEntry> {
         self.now += self.rng.random_range(1..40);
         self.position.seq += 1;
         let mut events = Vec::new();
@@ -122,9 +121,11 @@ impl Journal {
                 Some(id) if self.rng.random_bool(0.75) => {
                     let job = self.jobs[id].clone();
                     let command = self.command(&job);
-                    if let Ok(Decision { job, attempt_end: end }) = decide(&job, &command, self.now) {
-                        let tells = job.is_deleted() || matches!(command, Command::Update { .. });
-                        let spec = tells.then(|| codec::encode_spec(&job.spec));
+                    if let Ok(Decision { job, attempt_end: end }) = decide(&job, &command, self.now)
+                    {
+                        let has_spec =
+                            job.is_deleted() || matches!(command, Command::Update { .. });
+                        let spec = has_spec.then(|| codec::encode_spec(&job.spec));
                         events.push(self.record(job, spec, end));
                     }
                 }
@@ -137,7 +138,7 @@ impl Journal {
         }
         let queue = Queue::with_defaults(QUEUES[changes % 3].into(), self.now);
         self.queues.insert(queue.name.clone(), queue.clone());
-        self.seal(events, vec![queue])
+        self.build_entry(events, vec![queue])
     }
 
     fn record(&mut self, job: Job, new: Option<Bytes>, end: Option<AttemptEnd>) -> JobEvent {
@@ -158,30 +159,41 @@ impl Journal {
         event
     }
 
-    /// Of applications, which a ledger does not keep, and of producers, which it does.
+    /// Returns a record of an application, which a ledger ignores, and one of a producer.
     fn requests(&mut self) -> Vec<IdempotencyRecord> {
         let seq = self.position.seq;
-        let of_whom = ["request".to_owned(), format!("{PRODUCER_OFFSET_PREFIX}{}", seq % 4)];
-        let memories = of_whom.map(|id| {
+        let ids = ["request".to_owned(), format!("{PRODUCER_OFFSET_PREFIX}{}", seq % 4)];
+        let records = ids.map(|id| {
             let answer = Bytes::from(seq.to_string());
             let until = self.now + 500 * (seq % 7).cast_signed();
-            IdempotencyRecord { id: id.into(), content_hash: content_hash(&answer), response: answer, expires_at: until }
+            IdempotencyRecord {
+                id: id.into(),
+                content_hash: content_hash(&answer),
+                response: answer,
+                expires_at: until,
+            }
         });
-        let [_, of_producer] = memories.clone();
+        let [_, of_producer] = records.clone();
         self.producers.insert(of_producer.id.clone(), of_producer);
-        memories.into()
+        records.into()
     }
 
-    /// The entry as it comes out of a store: encoded and decoded.
-    fn seal(&mut self, jobs: Vec<JobEvent>, queues: Vec<Queue>) -> Arc<JournalEntry> {
+    /// Builds the entry, encoded and decoded as a store does it.
+    fn build_entry(&mut self, jobs: Vec<JobEvent>, queues: Vec<Queue>) -> Arc<JournalEntry> {
         let requests = self.requests();
-        let entry = JournalEntry { position: self.position, at: self.now, jobs, queues, idempotency_records: requests };
+        let entry = JournalEntry {
+            position: self.position,
+            at: self.now,
+            jobs,
+            queues,
+            idempotency_records: requests,
+        };
         let bytes = Bytes::from(codec::encode_entry(&entry));
         let mut names = NamePool::default();
         Arc::new(codec::decode_entry(self.position, bytes, &mut names).expect("what was encoded"))
     }
 
-    /// One entry with that many new jobs, ready to run.
+    /// Returns an entry with `count` new jobs.
     pub(crate) fn entry_with_new_jobs(&mut self, count: usize) -> Arc<JournalEntry> {
         self.now += 1;
         let mut events = Vec::new();
@@ -191,10 +203,10 @@ impl Journal {
             events.push(self.record(job, Some(spec), None));
         }
         self.position.seq += 1;
-        self.seal(events, Vec::new())
+        self.build_entry(events, Vec::new())
     }
 
-    /// One entry with a new job that is failed with a message.
+    /// Returns an entry with a new job that failed with a message.
     pub(crate) fn entry_with_failed_job(
         &mut self,
         new: NewJob,
@@ -213,9 +225,10 @@ impl Journal {
             started_at: None,
             failure: Failure { error, next_delay_ms: None, timed_out: false, entropy: 0 },
         };
-        let Decision { job, attempt_end: end } = decide(&running, &fail, self.now).expect("running");
+        let Decision { job, attempt_end: end } =
+            decide(&running, &fail, self.now).expect("running");
         let (id, spec) = (job.id, codec::encode_spec(&job.spec));
         let event = self.record(job, Some(spec), end);
-        (id, self.seal(vec![event], Vec::new()))
+        (id, self.build_entry(vec![event], Vec::new()))
     }
 }

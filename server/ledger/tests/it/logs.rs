@@ -1,4 +1,4 @@
-//! Lines are kept once, in order, and within their bound.
+//! Log lines are stored once, in order, and within their size limit.
 
 use sentinel_domain::JobId;
 use sentinel_domain::limits::LOG_ATTEMPT_BYTES;

@@ -1,4 +1,4 @@
-//! What the ledger answers equals what a fold and plain predicates answer.
+//! Property tests: the ledger's results equal those of a model built from the journal.
 
 use rand::RngExt;
 use rand::seq::IndexedRandom;
@@ -29,7 +29,7 @@ async fn grow(journal: &mut Journal, ledger: &Ledger, entries: usize) {
         let batch: Vec<_> = (0..batch)
             .map(|_| {
                 let changes = journal.rng.random_range(1..12);
-                journal.entry(changes)
+                journal.random_entry(changes)
             })
             .collect();
         from = ledger.project(from, batch).await.expect("a projection");
@@ -102,7 +102,7 @@ async fn lists_match_the_filter_predicate(backend: BackendKind) {
     }
 }
 
-/// In pages of two.
+/// Reads the attempts in pages of two.
 async fn all_attempts(ledger: &Ledger, id: JobId) -> Vec<AttemptEnd> {
     let mut found: Vec<AttemptEnd> = Vec::new();
     loop {
@@ -160,11 +160,11 @@ async fn a_count_of_matches_stops_at_the_scan_limit(backend: BackendKind) {
         let expected = journal.jobs.values().filter(|job| filter.matches(job)).count() as u64;
         let all = ledger.count_matching(filter.clone(), 100_000).await.expect("counted");
         assert_eq!(all, (expected, false), "{filter:?}");
-        for looks in [1, 7, 50] {
+        for max_scanned in [1, 7, 50] {
             let (count, capped) =
-                ledger.count_matching(filter.clone(), looks).await.expect("counted");
-            assert!(count <= looks as u64 && count <= expected, "{looks}: {filter:?}");
-            assert!(capped || count == expected, "{looks}: {filter:?}");
+                ledger.count_matching(filter.clone(), max_scanned).await.expect("counted");
+            assert!(count <= max_scanned as u64 && count <= expected, "{max_scanned}: {filter:?}");
+            assert!(capped || count == expected, "{max_scanned}: {filter:?}");
         }
     }
 }
@@ -188,7 +188,7 @@ async fn counts_match_the_model(backend: BackendKind) {
         assert_eq!(pairs(found), expected.clone().into_iter().collect::<Vec<_>>());
         let named = !queues.is_empty();
         expected.retain(|(_, state), _| named && state.is_terminal());
-        let found = ledger.count_terminal(queues).await.expect("counts of what ended");
+        let found = ledger.count_terminal(queues).await.expect("counts");
         assert_eq!(pairs(found), expected.into_iter().collect::<Vec<_>>());
     }
 }

@@ -1,4 +1,4 @@
-//! A database that several servers share: its format, its settings, its loss and return.
+//! A database that several servers share: migrations, settings, outages, and reconnects.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -14,8 +14,8 @@ use sentinel_store::{JournalEntry, Position};
 use crate::backend::{BackendKind, TestDatabase, fresh_ledger};
 use crate::journal_fixture::{Journal, START};
 
-/// Anything that takes longer was held up.
-const HELD_UP: Duration = Duration::from_secs(100);
+/// The maximum duration of an operation that is not blocked.
+const BLOCKED: Duration = Duration::from_secs(100);
 
 async fn migrate(database: &MariaDb) -> Result<Vec<u32>, LedgerError> {
     Ok(Ledger::migrate(&database.url(), MigrationMode::Apply).await?.steps)
@@ -25,7 +25,7 @@ async fn connect(url: &str) -> Result<Ledger, LedgerError> {
     Ledger::connect(url, LedgerOptions::default()).await
 }
 
-/// Asks again until the database is back.
+/// Retries until the database is available.
 async fn checkpoint(ledger: &Ledger) -> Position {
     let asked = async {
         loop {
@@ -36,10 +36,10 @@ async fn checkpoint(ledger: &Ledger) -> Position {
             }
         }
     };
-    tokio::time::timeout(HELD_UP, asked).await.expect("the ledger comes back")
+    tokio::time::timeout(BLOCKED, asked).await.expect("the ledger is available again")
 }
 
-/// What the ledger has is what the journal said up to its checkpoint.
+/// Checks that the ledger contains the jobs of the journal up to its checkpoint.
 async fn assert_whole(ledger: &Ledger, entries: &[Arc<JournalEntry>]) {
     let at = checkpoint(ledger).await;
     let projected = entries.iter().filter(|entry| entry.position.seq <= at.seq);
@@ -87,7 +87,7 @@ async fn one_of_many_concurrent_migrations_runs() {
 async fn an_interrupted_migration_is_resumed() {
     let database = MariaDb::start();
     migrate(&database).await.expect("migrated");
-    // As far as a stop can leave it: the tables before a point, and no row that says so.
+    // The state after an interruption: some tables exist, and no row records the steps.
     database.ask("DELETE FROM formats; DROP TABLE logs, log_sizes, checkpoints, moves");
     let refused = connect(&database.url()).await.err();
     assert!(matches!(refused, Some(LedgerError::OlderFormat { .. })), "{refused:?}");
@@ -131,9 +131,9 @@ async fn connection_errors_do_not_contain_the_password() {
         url.replace(&format!(":{}", database.port()), ":1"),
         url.replace("mysql:", "http:"),
     ] {
-        let told = connect(&wrong).await.err().expect("refused").to_string();
-        assert!(!told.contains("hush") && !told.contains("secret"), "{told}");
-        assert!(told.contains("127.0.0.1"), "{told}");
+        let error = connect(&wrong).await.err().expect("refused").to_string();
+        assert!(!error.contains("hush") && !error.contains("secret"), "{error}");
+        assert!(error.contains("127.0.0.1"), "{error}");
     }
 }
 
@@ -151,7 +151,7 @@ async fn server_settings_do_not_affect_the_ledger() {
     migrate(&database).await.expect("migrated");
     let ledger = connect(&database.url()).await.expect("connected");
     let mut journal = Journal::new(9);
-    let entries: Vec<_> = (0..30).map(|_| journal.entry(8)).collect();
+    let entries: Vec<_> = (0..30).map(|_| journal.random_entry(8)).collect();
     let at = ledger.project(Position::default(), entries).await.expect("projected");
     assert_eq!(at, journal.position);
     let page = ledger.list(Filter::default(), PageRequest { size: 1_000, before: None }).await;
@@ -162,12 +162,12 @@ async fn server_settings_do_not_affect_the_ledger() {
 
 #[tokio::test]
 async fn concurrent_projectors_record_each_batch_once() {
-    let (place, _) = fresh_ledger(BackendKind::MariaDb).await;
+    let (database, _) = fresh_ledger(BackendKind::MariaDb).await;
     let mut journal = Journal::new(10);
     let entries: Arc<[_]> = (0..120).map(|_| journal.entry_with_new_jobs(20)).collect();
     let mut projectors = tokio::task::JoinSet::new();
     for _ in 0..4 {
-        let (ledger, entries) = (place.open().await, entries.clone());
+        let (ledger, entries) = (database.open().await, entries.clone());
         projectors.spawn(async move {
             let mut recorded = 0;
             loop {
@@ -188,17 +188,17 @@ async fn concurrent_projectors_record_each_batch_once() {
     }
     let recorded: usize = projectors.join_all().await.into_iter().sum();
     assert_eq!(recorded, entries.len());
-    assert_whole(&place.open().await, &entries).await;
+    assert_whole(&database.open().await, &entries).await;
 }
 
 #[tokio::test]
 async fn two_servers_can_append_lines_of_one_attempt() {
-    let (place, one) = fresh_ledger(BackendKind::MariaDb).await;
-    let two = place.open().await;
+    let (database, one) = fresh_ledger(BackendKind::MariaDb).await;
+    let two = database.open().await;
     let job = JobId::new(START, 0, 1);
     let row = |seq| LogRow { job, run: 1, attempt: 1, seq, at: START, level: 1, text: "ab".into() };
     let through = async |ledger: &Ledger, first: u64| {
-        // Each line twice, in steps that overlap those of the other.
+        // Each line twice, in batches that overlap those of the other server.
         for begin in (first..200).step_by(4) {
             ledger.append_logs((begin..begin + 8).map(row).collect()).await.expect("written");
         }
@@ -214,42 +214,45 @@ async fn two_servers_can_append_lines_of_one_attempt() {
 
 #[tokio::test]
 async fn conflicting_transactions_are_retried() {
-    let (place, one) = fresh_ledger(BackendKind::MariaDb).await;
-    let two = place.open().await;
+    let (database, one) = fresh_ledger(BackendKind::MariaDb).await;
+    let two = database.open().await;
     let mut journal = Journal::new(11);
-    let entries: Vec<_> = (0..400).map(|_| journal.entry(10)).collect();
+    let entries: Vec<_> = (0..400).map(|_| journal.random_entry(10)).collect();
     let at = one.project(Position::default(), entries).await.expect("projected");
     let now = journal.now + 1_000_000;
-    let expiry = RetentionCutoffs { now, succeeded_by: now, others_by: now };
-    let stale = one.removable_jobs(expiry, None, 100_000).await.expect("a page").jobs;
-    let backwards: Vec<_> = stale.iter().rev().copied().collect();
-    assert!(stale.len() > 300, "{}", stale.len());
-    let remove = async |ledger: &Ledger, mut stale: Vec<_>| {
-        let mut gone = 0;
-        while !stale.is_empty() {
-            let removed = ledger.remove_jobs(stale.clone()).await.expect("removed");
-            stale.drain(..removed.processed);
-            gone += removed.removed;
+    let cutoffs = RetentionCutoffs { now, succeeded_by: now, others_by: now };
+    let removable = one.removable_jobs(cutoffs, None, 100_000).await.expect("a page").jobs;
+    let backwards: Vec<_> = removable.iter().rev().copied().collect();
+    assert!(removable.len() > 300, "{}", removable.len());
+    let remove = async |ledger: &Ledger, mut removable: Vec<_>| {
+        let mut total = 0;
+        while !removable.is_empty() {
+            let removed = ledger.remove_jobs(removable.clone()).await.expect("removed");
+            removable.drain(..removed.processed);
+            total += removed.removed;
         }
-        gone
+        total
     };
-    // Each locks first what the other needs last.
+    // Each locks the rows in the opposite order of the other.
     let more = vec![journal.entry_with_new_jobs(500)];
-    let (a, b, projected) =
-        tokio::join!(remove(&one, stale.clone()), remove(&two, backwards), two.project(at, more));
+    let (a, b, projected) = tokio::join!(
+        remove(&one, removable.clone()),
+        remove(&two, backwards),
+        two.project(at, more)
+    );
     assert_eq!(projected, Ok(journal.position));
-    assert_eq!(a + b, stale.len());
-    assert_eq!(one.removable_jobs(expiry, None, 100_000).await.expect("a page").jobs, []);
+    assert_eq!(a + b, removable.len());
+    assert_eq!(one.removable_jobs(cutoffs, None, 100_000).await.expect("a page").jobs, []);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_transaction_waits_for_a_lock() {
-    let (place, ledger) = fresh_ledger(BackendKind::MariaDb).await;
-    let TestDatabase::MariaDb(database) = &place else { unreachable!("asked for") };
+    let (database, ledger) = fresh_ledger(BackendKind::MariaDb).await;
+    let TestDatabase::MariaDb(database) = &database else { unreachable!("requested") };
     let mut journal = Journal::new(12);
     let entry = journal.entry_with_new_jobs(3);
     std::thread::scope(|scope| {
-        // Longer than one wait for a lock.
+        // Longer than the lock wait timeout.
         scope.spawn(|| {
             database.ask("BEGIN; UPDATE checkpoints SET at_ms = 7; DO SLEEP(7); ROLLBACK")
         });
@@ -268,13 +271,13 @@ async fn a_transaction_waits_for_a_lock() {
 
 #[tokio::test]
 async fn killing_the_database_leaves_whole_batches() {
-    let (place, ledger) = fresh_ledger(BackendKind::MariaDb).await;
-    let TestDatabase::MariaDb(mut database) = place else { unreachable!("asked for") };
+    let (database, ledger) = fresh_ledger(BackendKind::MariaDb).await;
+    let TestDatabase::MariaDb(mut database) = database else { unreachable!("requested") };
     let mut journal = Journal::new(13);
     let entries: Arc<[_]> = (0..600).map(|_| journal.entry_with_new_jobs(40)).collect();
-    let mut answered = Position::default();
+    let mut acknowledged = Position::default();
     for round in 1..=3 {
-        let (told, mut progress) = tokio::sync::watch::channel(answered);
+        let (projected, mut progress) = tokio::sync::watch::channel(acknowledged);
         let projecting = tokio::spawn({
             let (ledger, entries) = (ledger.clone(), entries.clone());
             async move {
@@ -285,32 +288,32 @@ async fn killing_the_database_leaves_whole_batches() {
                         Err(LedgerError::Unavailable { .. }) => return,
                         Err(other) => panic!("{other}"),
                     }
-                    told.send_replace(from);
+                    projected.send_replace(from);
                 }
             }
         });
         let enough = progress.wait_for(|at| at.seq >= 60 * round).await;
         drop(enough.expect("it projects"));
         database.kill();
-        projecting.await.expect("it ended");
-        answered = *progress.borrow();
+        projecting.await.expect("it stopped");
+        acknowledged = *progress.borrow();
         database.restart();
         let found = checkpoint(&ledger).await;
-        assert!(found >= answered, "{found} is behind {answered}, which was answered");
+        assert!(found >= acknowledged, "{found} is behind {acknowledged}, which was acknowledged");
         assert_whole(&ledger, &entries).await;
     }
 }
 
 #[tokio::test]
 async fn a_cut_connection_is_reopened() {
-    let (place, _) = fresh_ledger(BackendKind::MariaDb).await;
-    let TestDatabase::MariaDb(database) = &place else { unreachable!("asked for") };
+    let (database, _) = fresh_ledger(BackendKind::MariaDb).await;
+    let TestDatabase::MariaDb(database) = &database else { unreachable!("requested") };
     let target = SocketAddr::from((Ipv4Addr::LOCALHOST, database.port()));
     let proxy = Proxy::start(target).await.expect("a proxy");
     let ledger = connect(&database.url_at(proxy.address().port())).await.expect("connected");
     let mut journal = Journal::new(14);
     let entries: Vec<_> = (0..60).map(|_| journal.entry_with_new_jobs(30)).collect();
-    // Idle connections that were cut are noticed before anything is asked over them.
+    // A cut idle connection is detected before the next query uses it.
     let mut at = ledger.project(Position::default(), entries[..5].to_vec()).await.expect("written");
     for entry in &entries[5..10] {
         assert!(proxy.cut() > 0, "there were connections");
@@ -318,18 +321,18 @@ async fn a_cut_connection_is_reopened() {
         proxy.cut();
         at = ledger.project(at, vec![entry.clone()]).await.expect("written");
     }
-    // In the middle of work: told, or gone on with, and never half of it.
+    // Cut during a projection: it fails or succeeds, and is never applied partially.
     let mut failed = 0;
     for round in 0..40 {
         let Some(entry) = entries.get(at.seq as usize) else { break };
-        let work = ledger.project(at, vec![entry.clone()]);
+        let projection = ledger.project(at, vec![entry.clone()]);
         let cut = async {
             for _ in 0..round * 10 {
                 tokio::task::yield_now().await;
             }
             proxy.cut();
         };
-        match tokio::join!(work, cut).0 {
+        match tokio::join!(projection, cut).0 {
             Ok(_) => {}
             Err(LedgerError::Unavailable { .. }) => failed += 1,
             Err(other) => panic!("{other}"),
@@ -337,13 +340,13 @@ async fn a_cut_connection_is_reopened() {
         at = checkpoint(&ledger).await;
         assert_whole(&ledger, &entries).await;
     }
-    println!("{failed} of the projections were cut");
+    println!("{failed} projections failed");
 }
 
 #[tokio::test]
 async fn an_unresponsive_database_times_out() {
-    let (place, ledger) = fresh_ledger(BackendKind::MariaDb).await;
-    let TestDatabase::MariaDb(database) = &place else { unreachable!("asked for") };
+    let (database, ledger) = fresh_ledger(BackendKind::MariaDb).await;
+    let TestDatabase::MariaDb(database) = &database else { unreachable!("requested") };
     let mut journal = Journal::new(15);
     let at = ledger
         .project(Position::default(), vec![journal.entry_with_new_jobs(5)])
@@ -353,7 +356,7 @@ async fn an_unresponsive_database_times_out() {
     let asked = async {
         tokio::join!(ledger.checkpoint(), ledger.project(at, vec![journal.entry_with_new_jobs(5)]))
     };
-    let (read, written) = tokio::time::timeout(HELD_UP, asked).await.expect("told in time");
+    let (read, written) = tokio::time::timeout(BLOCKED, asked).await.expect("it times out");
     assert!(matches!(read, Err(LedgerError::Unavailable { .. })), "{read:?}");
     assert!(matches!(written, Err(LedgerError::Unavailable { .. })), "{written:?}");
     database.resume();
@@ -362,8 +365,8 @@ async fn an_unresponsive_database_times_out() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_vanishes_in_a_transaction_does_not_block_others() {
-    let (place, two) = fresh_ledger(BackendKind::MariaDb).await;
-    let TestDatabase::MariaDb(database) = &place else { unreachable!("asked for") };
+    let (database, two) = fresh_ledger(BackendKind::MariaDb).await;
+    let TestDatabase::MariaDb(database) = &database else { unreachable!("requested") };
     let target = SocketAddr::from((Ipv4Addr::LOCALHOST, database.port()));
     let proxy = Proxy::start(target).await.expect("a proxy");
     let one = connect(&database.url_at(proxy.address().port())).await.expect("connected");
@@ -371,8 +374,8 @@ async fn a_server_that_vanishes_in_a_transaction_does_not_block_others() {
     let entries: Vec<_> = (0..250).map(|_| journal.entry_with_new_jobs(100)).collect();
     let few = entries[..5].to_vec();
     let projecting = tokio::spawn(async move { one.project(Position::default(), entries).await });
-    // It has the checkpoint, and the database never hears of it again. The lock is asked for
-    // itself: information_schema.innodb_trx shows nothing new to one who reads it too often.
+    // Wait until the projector has locked the checkpoint, then drop its packets. The lock itself is
+    // polled, because information_schema.innodb_trx is cached when it is read often.
     let free = "SELECT COUNT(*) FROM checkpoints FOR UPDATE SKIP LOCKED";
     tokio::task::block_in_place(|| {
         while database.ask(free).trim() != "0" {
@@ -382,7 +385,7 @@ async fn a_server_that_vanishes_in_a_transaction_does_not_block_others() {
     proxy.discard();
     let expected = few.last().expect("an entry").position;
     let projected = two.project(Position::default(), few).await;
-    assert!(!projecting.is_finished(), "it hangs in the middle");
+    assert!(!projecting.is_finished(), "it is blocked inside its transaction");
     projecting.abort();
     assert_eq!(projected, Ok(expected));
 }

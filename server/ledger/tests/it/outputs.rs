@@ -1,4 +1,5 @@
-//! Output is kept once, in order, within its bound, lease by lease, and goes with its job.
+//! Output of each lease is stored once, in order, within its size limit, and is deleted with its
+//! job.
 
 use bytes::Bytes;
 use sentinel_domain::JobId;
@@ -19,7 +20,7 @@ fn job(number: u16) -> JobId {
     JobId::new(START, 0, u64::from(number) << 2)
 }
 
-fn place(job: JobId, epoch: u64, offset: u64) -> OutputPosition {
+fn position(job: JobId, epoch: u64, offset: u64) -> OutputPosition {
     OutputPosition { job, run: 1, attempt: 1, epoch, offset }
 }
 
@@ -31,16 +32,16 @@ async fn put(ledger: &Ledger, at: OutputPosition, data: &[u8]) -> u64 {
     ledger.append_output(at, Bytes::copy_from_slice(data)).await.expect("written")
 }
 
-/// What a reader gets, page by page.
+/// Reads all output, page by page.
 async fn read(ledger: &Ledger, mut query: OutputQuery) -> Vec<u8> {
     let mut found = Vec::new();
     loop {
-        let pieces = ledger.read_output(query).await.expect("pieces");
-        let Some(last) = pieces.last() else { return found };
+        let chunks = ledger.read_output(query).await.expect("chunks");
+        let Some(last) = chunks.last() else { return found };
         query.after = Some(last.cursor);
-        for piece in pieces {
-            assert_eq!(piece.offset, query.offset + found.len() as u64, "no gap");
-            found.extend(piece.data);
+        for chunk in chunks {
+            assert_eq!(chunk.offset, query.offset + found.len() as u64, "no gap");
+            found.extend(chunk.data);
         }
     }
 }
@@ -49,15 +50,15 @@ async fn a_chunk_is_appended_once_and_only_at_the_end(backend: BackendKind) {
     let (_database, ledger) = fresh_ledger(backend).await;
     let id = job(1);
     assert_eq!(ledger.last_attempt_with_output(id, 1).await, Ok(None));
-    assert_eq!(put(&ledger, place(id, 7, 5), b"early").await, 0, "nothing is before it");
-    assert_eq!(put(&ledger, place(id, 7, 0), b"one ").await, 4);
-    assert_eq!(put(&ledger, place(id, 7, 0), b"one ").await, 4, "again");
-    assert_eq!(put(&ledger, place(id, 7, 4), b"").await, 4, "nothing");
-    assert_eq!(put(&ledger, place(id, 7, 9), b"far").await, 4, "bytes between are missing");
+    assert_eq!(put(&ledger, position(id, 7, 5), b"early").await, 0, "the output is empty");
+    assert_eq!(put(&ledger, position(id, 7, 0), b"one ").await, 4);
+    assert_eq!(put(&ledger, position(id, 7, 0), b"one ").await, 4, "a repeat");
+    assert_eq!(put(&ledger, position(id, 7, 4), b"").await, 4, "an empty chunk");
+    assert_eq!(put(&ledger, position(id, 7, 9), b"far").await, 4, "a gap");
     let text: Vec<u8> = (0..100_000_u32).flat_map(u32::to_le_bytes).collect();
     let mut end = 4;
-    for piece in text.chunks(1_000) {
-        end = put(&ledger, place(id, 7, end), piece).await;
+    for chunk in text.chunks(1_000) {
+        end = put(&ledger, position(id, 7, end), chunk).await;
     }
     let whole = [b"one ".as_slice(), &text].concat();
     assert_eq!(read(&ledger, all(id)).await, whole);
@@ -73,46 +74,46 @@ async fn a_chunk_is_appended_once_and_only_at_the_end(backend: BackendKind) {
 async fn a_new_lease_of_an_attempt_starts_with_empty_output(backend: BackendKind) {
     let (_database, ledger) = fresh_ledger(backend).await;
     let id = job(1);
-    put(&ledger, place(id, 1, 0), b"of the first").await;
-    let first = ledger.read_output(all(id)).await.expect("pieces");
-    put(&ledger, place(id, 2, 0), b"second").await;
-    // The first lease is over; what it still brings changes nothing that a reader sees.
-    put(&ledger, place(id, 1, 12), b" and late").await;
+    put(&ledger, position(id, 1, 0), b"of the first").await;
+    let first = ledger.read_output(all(id)).await.expect("chunks");
+    put(&ledger, position(id, 2, 0), b"second").await;
+    // The first lease has ended. Readers do not see its late output.
+    put(&ledger, position(id, 1, 12), b" and late").await;
     assert_eq!(read(&ledger, all(id)).await, b"second");
     let query = OutputQuery { after: Some(first[0].cursor), ..all(id) };
-    assert_eq!(read(&ledger, query).await, b"second", "one who followed the first starts anew");
+    assert_eq!(read(&ledger, query).await, b"second", "a reader of the first lease restarts");
 }
 
 async fn the_output_of_a_lease_is_limited(backend: BackendKind) {
     let (_database, ledger) = fresh_ledger(backend).await;
     let id = job(1);
-    let piece = vec![b'x'; OUTPUT_CHUNK_BYTES as usize];
+    let chunk = vec![b'x'; OUTPUT_CHUNK_BYTES as usize];
     let mut end = 0;
     while end < OUTPUT_ATTEMPT_BYTES {
-        end = put(&ledger, place(id, 1, end), &piece).await;
+        end = put(&ledger, position(id, 1, end), &chunk).await;
     }
     assert_eq!(end, OUTPUT_ATTEMPT_BYTES);
-    assert_eq!(put(&ledger, place(id, 1, end), b"y").await, end, "not taken");
-    assert_eq!(put(&ledger, place(id, 2, 0), b"y").await, 1, "another lease has its own");
+    assert_eq!(put(&ledger, position(id, 1, end), b"y").await, end, "refused");
+    assert_eq!(put(&ledger, position(id, 2, 0), b"y").await, 1, "another lease has its own limit");
 }
 
 async fn output_is_deleted_in_limited_steps(backend: BackendKind) {
     let (_database, ledger) = fresh_ledger(backend).await;
-    let (gone, stays) = (job(1), job(2));
-    for id in [gone, stays] {
+    let (deleted, kept) = (job(1), job(2));
+    for id in [deleted, kept] {
         for epoch in [1, 2] {
             let mut end = 0;
             for _ in 0..1_500 {
-                end = put(&ledger, place(id, epoch, end), b"z").await;
+                end = put(&ledger, position(id, epoch, end), b"z").await;
             }
         }
     }
     let mut steps = 0;
-    while ledger.remove_attempt_data(vec![gone]).await == Ok(0) {
+    while ledger.remove_attempt_data(vec![deleted]).await == Ok(0) {
         steps += 1;
-        assert!(steps < 10, "it comes to an end");
+        assert!(steps < 10, "it finishes");
     }
-    assert!(steps > 0, "3,000 pieces are more than one transaction deletes");
-    assert_eq!(read(&ledger, all(gone)).await, b"");
-    assert_eq!(read(&ledger, all(stays)).await.len(), 1_500);
+    assert!(steps > 0, "one transaction deletes fewer than 3,000 chunks");
+    assert_eq!(read(&ledger, all(deleted)).await, b"");
+    assert_eq!(read(&ledger, all(kept)).await.len(), 1_500);
 }

@@ -1,4 +1,4 @@
-//! The checkpoint is a fence, and a batch is whole or absent.
+//! The checkpoint fences projectors, and a batch is atomic.
 
 use std::sync::Arc;
 
@@ -29,8 +29,8 @@ async fn a_new_ledger_has_the_default_checkpoint(backend: BackendKind) {
 }
 
 async fn one_of_two_concurrent_projectors_is_superseded(backend: BackendKind) {
-    let (place, ledger) = fresh_ledger(backend).await;
-    let other = place.open().await;
+    let (database, ledger) = fresh_ledger(backend).await;
+    let other = database.open().await;
     let mut journal = Journal::new(1);
     let entries = vec![journal.entry_with_new_jobs(50)];
     let start = Position::default();
@@ -58,7 +58,7 @@ async fn a_gap_is_refused(backend: BackendKind) {
     let (_database, ledger) = fresh_ledger(backend).await;
     let mut journal = Journal::new(3);
     let first = journal.entry_with_new_jobs(1);
-    let _left_out = journal.entry_with_new_jobs(1);
+    let _skipped = journal.entry_with_new_jobs(1);
     let third = journal.entry_with_new_jobs(1);
     let gap = LedgerError::Gap { after: first.position, found: third.position };
     let both = vec![first.clone(), third.clone()];
@@ -82,7 +82,7 @@ async fn a_batch_with_an_unknown_job_is_rolled_back(backend: BackendKind) {
     );
     assert_eq!(ledger.checkpoint().await, Ok(Position::default()));
     let ids = journal.jobs.keys().copied().collect();
-    assert!(ledger.get(ids).await.expect("an answer").iter().all(Option::is_none));
+    assert!(ledger.get(ids).await.expect("a result").iter().all(Option::is_none));
     assert_eq!(ledger.project(Position::default(), vec![entry]).await, Ok(journal.position));
 }
 
@@ -96,8 +96,8 @@ async fn a_batch_of_thousands_of_jobs_is_one_transaction(backend: BackendKind) {
     assert_eq!(count, 12_000);
 }
 
-/// A job whose label and error say `text`.
-fn saying(text: &str) -> NewJob {
+/// A job with `text` in its label.
+fn job_with_label(text: &str) -> NewJob {
     NewJob {
         queue: "mail".into(),
         kind: "send".into(),
@@ -110,11 +110,12 @@ async fn text_is_stored_byte_for_byte(backend: BackendKind) {
     let (_database, ledger) = fresh_ledger(backend).await;
     let mut journal = Journal::new(5);
     let mut at = Position::default();
-    // Equal to many a collation; the last has four bytes a character.
+    // Many collations treat these as equal. The last has four bytes per character.
     let texts = ["a", "A", "a ", "\u{e4}", "a\u{308}", "\u{1f525}\u{1f468}\u{200d}\u{1f680}"];
     let mut ids = Vec::new();
     for text in texts {
-        let (id, entry) = journal.entry_with_failed_job(saying(text), &format!("{text}\0'\\\"`\n"));
+        let (id, entry) =
+            journal.entry_with_failed_job(job_with_label(text), &format!("{text}\0'\\\"`\n"));
         at = ledger.project(at, vec![entry]).await.expect("projected");
         ids.push(id);
     }

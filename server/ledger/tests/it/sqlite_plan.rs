@@ -1,4 +1,4 @@
-//! The SQL that each question leads to, as a golden file, and how SQLite runs it.
+//! Golden file of the SQL of each query, and its query plan on SQLite.
 
 use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
@@ -15,9 +15,9 @@ use sentinel_store::Position;
 
 use crate::journal_fixture::Journal;
 
-/// Only this test's file has the name, so tests beside it do not mix in.
+/// The name of this test's file. It excludes the statements of concurrent tests.
 const NAME: &str = "golden-sql.db";
-static SEEN: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+static RECORDED: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
 
 fn recorder() -> Option<Box<dyn Instrumentation>> {
     let mut is_golden = false;
@@ -28,14 +28,14 @@ fn recorder() -> Option<Box<dyn Instrumentation>> {
         InstrumentationEvent::StartQuery { query, .. } if is_golden => {
             let text = query.to_string();
             let sql = text.split(" -- binds").next().unwrap_or_default().trim().to_owned();
-            SEEN.lock().unwrap_or_else(PoisonError::into_inner).insert(sql);
+            RECORDED.lock().unwrap_or_else(PoisonError::into_inner).insert(sql);
         }
         _ => {}
     }))
 }
 
-fn taken() -> BTreeSet<String> {
-    std::mem::take(&mut *SEEN.lock().unwrap_or_else(PoisonError::into_inner))
+fn take_recorded() -> BTreeSet<String> {
+    std::mem::take(&mut *RECORDED.lock().unwrap_or_else(PoisonError::into_inner))
 }
 
 #[derive(QueryableByName)]
@@ -76,20 +76,20 @@ pub(crate) async fn run_log_queries(ledger: &Ledger, journal: &Journal) {
     }
     let after = Some(LogCursor { run: 1, attempt: 1, seq: 0 });
     ledger.read_logs(LogQuery { job, attempt: None, after, limit: 5 }).await.expect("lines");
-    let place = OutputPosition { job, run: 1, attempt: 1, epoch: 1, offset: 0 };
-    ledger.append_output(place, Bytes::from_static(b"some")).await.expect("written");
+    let position = OutputPosition { job, run: 1, attempt: 1, epoch: 1, offset: 0 };
+    ledger.append_output(position, Bytes::from_static(b"some")).await.expect("written");
     ledger.last_attempt_with_output(job, 1).await.expect("an attempt");
     let query = OutputQuery { job, run: 1, attempt: 1, after: None, offset: 0 };
-    ledger.read_output(query).await.expect("pieces");
+    ledger.read_output(query).await.expect("chunks");
     ledger.log_bytes(job, 1, 1).await.expect("a size");
 }
 
 pub(crate) async fn run_retention_queries(ledger: &Ledger, journal: &Journal) {
     let now = journal.now + 1_000_000;
-    let expiry = RetentionCutoffs { now, succeeded_by: now, others_by: now };
-    let page = ledger.removable_jobs(expiry, None, 500).await.expect("a page");
+    let cutoffs = RetentionCutoffs { now, succeeded_by: now, others_by: now };
+    let page = ledger.removable_jobs(cutoffs, None, 500).await.expect("a page");
     ledger.queues_over_limit(1).await.expect("counted");
-    ledger.oldest_removable("mail".into(), expiry, None, 5).await.expect("a page");
+    ledger.oldest_removable("mail".into(), cutoffs, None, 5).await.expect("a page");
     assert!(!page.jobs.is_empty());
     ledger.remove_jobs(page.jobs).await.expect("removed");
 }
@@ -101,37 +101,40 @@ async fn every_query_uses_an_index_and_matches_the_golden_file() {
     let path = directory.path().join(NAME);
     let ledger = Ledger::open(&path).await.expect("a ledger");
     let mut journal = Journal::new(1);
-    taken();
+    take_recorded();
 
     let mut sections = Vec::new();
-    let entries: Vec<_> = (0..60).map(|_| journal.entry(8)).collect();
+    let entries: Vec<_> = (0..60).map(|_| journal.random_entry(8)).collect();
     let ids: Vec<_> = journal.jobs.keys().copied().collect();
     let (early, late) = entries.split_at(30);
     let at = ledger.project(Position::default(), early.to_vec()).await.expect("projected");
     ledger.project(at, late.to_vec()).await.expect("projected");
-    sections.push(("project", taken()));
+    sections.push(("project", take_recorded()));
     ledger.get(ids.clone()).await.expect("jobs");
-    sections.push(("get", taken()));
+    sections.push(("get", take_recorded()));
     run_list_queries(&ledger).await;
-    sections.push(("list", taken()));
+    sections.push(("list", take_recorded()));
     ledger.count_by_state(vec![]).await.expect("counts");
-    sections.push(("counts", taken()));
+    sections.push(("count_by_state", take_recorded()));
     ledger.live_jobs(None, 10).await.expect("jobs");
-    sections.push(("live", taken()));
+    sections.push(("live_jobs", take_recorded()));
     ledger.queues().await.expect("queues");
     ledger.held_unique_keys(journal.now).await.expect("keys");
     ledger.producer_records(journal.now).await.expect("producers");
     ledger.attempts(ids[0], None, 10).await.expect("attempts");
     ledger.checkpoint().await.expect("a checkpoint");
     ledger.as_of().await.expect("a time");
-    sections.push(("queues, held_keys, producers, attempts, checkpoint, as_of", taken()));
+    sections.push((
+        "queues, held_unique_keys, producer_records, attempts, checkpoint, as_of",
+        take_recorded(),
+    ));
     run_log_queries(&ledger, &journal).await;
-    sections.push(("logs", taken()));
+    sections.push(("logs", take_recorded()));
     run_retention_queries(&ledger, &journal).await;
-    sections.push(("retention", taken()));
+    sections.push(("retention", take_recorded()));
     let logged = *journal.jobs.keys().next().expect("a job");
     ledger.remove_attempt_data(vec![logged]).await.expect("removed");
-    sections.push(("retention of logs", taken()));
+    sections.push(("remove_attempt_data", take_recorded()));
 
     let mut history = SqliteConnection::establish(path.to_str().expect("UTF-8")).expect("opened");
     let logs = format!("{}-logs", path.display());
@@ -151,7 +154,7 @@ async fn every_query_uses_an_index_and_matches_the_golden_file() {
             };
             for step in plan(file, &sql) {
                 golden += &format!("--   {step}\n");
-                // Every queue is asked for, in the order of its key: a walk is the answer.
+                // The query returns every queue in key order, which needs a scan.
                 let is_queues = step.starts_with("SCAN queues");
                 assert!(!step.starts_with("SCAN") || is_queues, "{section}: {sql}: {step}");
                 assert!(!step.contains("TEMP B-TREE"), "{section}: {sql}: {step}");
@@ -163,5 +166,5 @@ async fn every_query_uses_an_index_and_matches_the_golden_file() {
         std::fs::write(&file, &golden).expect("written");
     }
     let known = std::fs::read_to_string(&file).unwrap_or_default();
-    assert!(known == golden, "run with SENTINEL_UPDATE=1 and look at the difference:\n{golden}");
+    assert!(known == golden, "run with SENTINEL_UPDATE=1 and review the difference:\n{golden}");
 }

@@ -1,6 +1,6 @@
--- One row a job. `status` is rewritten by every change, so what never changes and may be
--- large stays out of the way: `spec` holds a small spec, `specs` a large one. Not WITHOUT
--- ROWID: rows of some hundred bytes in the inner pages of the key would make it deep.
+-- One row per job. Every change rewrites `status`, so a large spec is stored in `specs` and only a
+-- small one in `spec`. Not WITHOUT ROWID: rows of some hundred bytes in the inner pages would make
+-- the primary key's tree deep.
 CREATE TABLE jobs (
     id BLOB NOT NULL PRIMARY KEY CHECK (length(id) = 16),
     queue TEXT NOT NULL,
@@ -10,9 +10,9 @@ CREATE TABLE jobs (
     spec BLOB
 );
 
--- Serves lists and counts by queue and state; `kind` lets a list filter without the row.
+-- For lists and counts by queue and state. With `kind` a list can filter without the row.
 CREATE INDEX jobs_by_state ON jobs (queue, state, id, kind);
--- Serves lists by kind over all queues; no change of state touches it.
+-- For lists by kind over all queues. Changes of state do not update it.
 CREATE INDEX jobs_by_kind ON jobs (kind, id);
 
 CREATE TABLE specs (
@@ -27,7 +27,7 @@ CREATE TABLE labels (
     PRIMARY KEY (key, value, job)
 ) WITHOUT ROWID;
 
--- Attempts that ended without success. An epoch is given once in the life of a job.
+-- Attempts that finished without success. Lease epochs are unique within a job.
 CREATE TABLE attempts (
     job BLOB NOT NULL CHECK (length(job) = 16),
     epoch BIGINT NOT NULL,
@@ -50,7 +50,7 @@ CREATE TABLE queues (
     declaration BLOB NOT NULL
 ) WITHOUT ROWID;
 
--- Unique keys that outlive their job: held until a time. A start hands them to the hot store.
+-- Unique keys with an expiry, which may outlive their job. Loaded into an embedded store at start.
 CREATE TABLE keys (
     key BLOB NOT NULL PRIMARY KEY,
     job BLOB NOT NULL CHECK (length(job) = 16),
@@ -58,7 +58,7 @@ CREATE TABLE keys (
 ) WITHOUT ROWID;
 CREATE INDEX keys_by_end ON keys (until_ms);
 
--- How far the journal of a shard has been projected.
+-- The position up to which the journal of a shard is projected.
 CREATE TABLE checkpoints (
     shard INTEGER NOT NULL PRIMARY KEY,
     epoch BIGINT NOT NULL,

@@ -1,5 +1,5 @@
--- API keys. `secret_hash` is the SHA-256 of 256 random bits; `queues` are names or prefixes
--- with a star, separated by spaces, empty for all.
+-- API keys. `secret_hash` is the SHA-256 of 256 random bits. `queues` contains queue names, or
+-- prefixes with a star, separated by spaces; empty for all queues.
 CREATE TABLE api_keys (
     id BIGINT NOT NULL PRIMARY KEY,
     secret_hash BLOB NOT NULL CHECK (length(secret_hash) = 32),
@@ -13,14 +13,14 @@ CREATE TABLE api_keys (
     last_used_at_ms BIGINT
 );
 
--- Rises with every change of a key that others must learn of, so that asking costs one row.
+-- Incremented by every change of a key that other servers must load. Polling it reads one row.
 CREATE TABLE key_changes (
     shard INTEGER NOT NULL PRIMARY KEY,
     seq BIGINT NOT NULL
 );
 INSERT INTO key_changes (shard, seq) VALUES (0, 0);
 
--- What people did. The id begins with the time, as that of a job does.
+-- The audit log. An id starts with the time, like that of a job.
 CREATE TABLE audit (
     id BLOB NOT NULL PRIMARY KEY CHECK (length(id) = 16),
     actor TEXT NOT NULL,

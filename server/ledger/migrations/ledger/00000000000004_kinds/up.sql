@@ -1,9 +1,9 @@
--- Kinds as workers declare them, so that they are known when no worker is there.
+-- Kinds that workers declared, kept while no worker is connected.
 CREATE TABLE kinds (
     name TEXT NOT NULL PRIMARY KEY,
     description TEXT NOT NULL,
     input_schema TEXT NOT NULL,
-    -- When the session began whose words these are: those of a later one take their place.
+    -- The start of the declaring session. The declaration of the newest session is kept.
     declared_at_ms BIGINT NOT NULL,
     seen_at_ms BIGINT NOT NULL
 ) WITHOUT ROWID;

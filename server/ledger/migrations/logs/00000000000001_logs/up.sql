@@ -9,7 +9,7 @@ CREATE TABLE logs (
     PRIMARY KEY (job, run, attempt, seq)
 ) WITHOUT ROWID;
 
--- What an attempt's lines add up to, and the first seq that was not dropped for room.
+-- The size of an attempt's lines, and the first seq that was not dropped to keep the size limit.
 CREATE TABLE log_sizes (
     job BLOB NOT NULL CHECK (length(job) = 16),
     run BIGINT NOT NULL,
