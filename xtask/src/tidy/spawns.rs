@@ -13,7 +13,7 @@ const ALLOWED: &[(&str, &str)] = &[
         "client-sdk/conformance/src/scripted_server.rs",
         "the listener of a scripted server; aborted with it",
     ),
-    ("client-sdk/conformance/src/runtime.rs", "reads the frames of a worker; ends with the worker"),
+    ("client-sdk/conformance/src/worker_program.rs", "reads the frames of a worker; ends with the worker"),
     ("client-sdk/src/client/ingest.rs", "the stream of a producer; aborted with its handle"),
     (
         "client-sdk/src/worker/executor.rs",
@@ -23,7 +23,7 @@ const ALLOWED: &[(&str, &str)] = &[
     ("client-sdk/testing/src/server.rs", "the worker of a test; ends with its handle"),
     ("server/store-redis/src/store.rs", "the subscriber; it ends with the store"),
     ("server/src/assembly.rs", "the listener; joined by stop"),
-    ("server/src/assembly/dev.rs", "the worker of `sentinel dev`; joined by stop"),
+    ("server/src/cli/dev.rs", "the worker of `sentinel dev`; joined by stop"),
     (
         "server/src/identity/layer.rs",
         "an audited call, which completes even if its caller disconnects",
