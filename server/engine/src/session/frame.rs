@@ -1,62 +1,54 @@
-//! What worker and engine say to each other, free of the wire.
+//! The frames between worker and engine, independent of the wire format.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use sentinel_domain::{
-    Command, Entropy, Job, JobError, JobId, Label, Lease, Millis, Name, Progress, SessionId,
-};
+use sentinel_domain::{Command, Failure, Job, JobError, Label, Millis, Name, Progress, SessionId};
 
 use crate::DeclaredKind;
+use crate::dispatch::HeldLease;
 
-/// A lease with its job.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Held {
-    pub id: JobId,
-    pub lease: Lease,
-}
-
-/// Who the worker is and what it can run.
+/// The first frame of a worker.
 #[derive(Clone, Debug)]
 pub struct Hello {
     pub instance: String,
     pub queues: Vec<Name>,
     pub kinds: Vec<Name>,
-    pub about: About,
-    /// The session before, when its stream was lost.
+    pub details: WorkerDetails,
+    /// The session to resume, after its stream was lost.
     pub session: Option<SessionId>,
-    pub held: Vec<Held>,
+    pub held: Vec<HeldLease>,
     pub credit_jobs: usize,
-    /// None: no bound.
+    /// None: no limit.
     pub credit_bytes: Option<i64>,
 }
 
-/// What a worker says of itself for people; nothing is scheduled by it.
+/// Information about a worker for people. It does not affect scheduling.
 #[derive(Clone, Debug, Default)]
-pub struct About {
+pub struct WorkerDetails {
     pub build: Box<str>,
-    /// Name of the server that it came to.
+    /// The name of the server that the worker is connected to.
     pub server: Box<str>,
     pub labels: Vec<Label>,
     pub capabilities: Vec<Box<str>>,
-    /// What it says of its kinds; those that it says nothing of may be left out.
+    /// The kinds with a description or a schema. Others may be left out.
     pub kinds: Vec<DeclaredKind>,
 }
 
-/// The terms of the session.
+/// The answer to Hello.
 #[derive(Clone, Debug)]
 pub struct Welcome {
     pub session: SessionId,
     pub ping: Duration,
     pub ttl: Duration,
     /// One per lease of the Hello, in its order.
-    pub held: Vec<HeldVerdict>,
+    pub held: Vec<HeldLeaseVerdict>,
 }
 
-/// What became of a lease while the stream was away.
+/// The state of a lease after the stream was lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum HeldVerdict {
+pub enum HeldLeaseVerdict {
     Keep,
     Revoked,
     AlreadyRecorded,
@@ -68,24 +60,24 @@ pub enum FromWorker {
     Credit { jobs: usize, bytes: Option<i64> },
     Received { assign_seq: u64 },
     Report(Vec<ReportItem>),
-    Progress(Vec<(Held, Progress)>),
-    Checkpoint { held: Held, seq: u64, data: Bytes },
-    Log { held: Held, lines: Vec<LogLine> },
-    Output { held: Held, offset: u64, data: Bytes },
-    CancelAck(Vec<Held>),
+    Progress(Vec<(HeldLease, Progress)>),
+    Checkpoint { held: HeldLease, seq: u64, data: Bytes },
+    Log { held: HeldLease, lines: Vec<LogLine> },
+    Output { held: HeldLease, offset: u64, data: Bytes },
+    CancelAck(Vec<HeldLease>),
     Ping { nonce: u64 },
     Drain,
     Bye,
 }
 
-/// How one attempt ended; the command carries the lease.
+/// The end of one attempt. The command contains the lease.
 #[derive(Clone, Debug)]
 pub struct ReportItem {
-    pub held: Held,
+    pub held: HeldLease,
     pub command: Command,
 }
 
-/// A line of a log.
+/// A log line.
 #[derive(Clone, Debug)]
 pub struct LogLine {
     pub seq: u64,
@@ -99,18 +91,18 @@ pub struct LogLine {
 pub enum ToWorker {
     Welcome(Welcome),
     Assign { assign_seq: u64, jobs: Vec<Arc<Job>> },
-    ReportAck(Vec<(Held, ReportVerdict)>),
-    CheckpointAck { held: Held, seq: u64, verdict: ReportVerdict },
-    LogAck { held: Held, seq: u64 },
-    OutputAck { held: Held, offset: u64, verdict: ReportVerdict, stored: u64 },
+    ReportAck(Vec<(HeldLease, ReportVerdict)>),
+    CheckpointAck { held: HeldLease, seq: u64, verdict: ReportVerdict },
+    LogAck { held: HeldLease, seq: u64 },
+    OutputAck { held: HeldLease, offset: u64, verdict: ReportVerdict, stored: u64 },
     Cancel(Vec<Arc<Job>>),
     Pong { nonce: u64, cancels: Vec<Arc<Job>> },
-    Revoked(Vec<Held>),
+    Revoked(Vec<HeldLease>),
     DrainAck { last_assign_seq: u64 },
     GoAway { reconnect_within: Duration },
 }
 
-/// What became of a report.
+/// The result of a report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReportVerdict {
     Recorded,
@@ -120,7 +112,7 @@ pub enum ReportVerdict {
 }
 
 impl ReportVerdict {
-    /// As metrics name it.
+    /// Returns the name in metrics.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Recorded => "recorded",
@@ -131,27 +123,22 @@ impl ReportVerdict {
     }
 }
 
-/// How a stream ended.
+/// Why a stream closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ended {
-    /// In good order.
+pub enum StreamEnd {
+    /// The worker sent Bye.
     Bye,
-    /// Without a word: the worker crashed, or the connection broke.
+    /// There was no Bye: the worker crashed, or the connection broke.
     Eof,
-    /// Nothing was heard for the life of a lease.
+    /// No frame arrived for the TTL of the session.
     Silent,
-    /// Another stream has the session.
+    /// Another stream took the session over.
     Superseded,
-    /// This server leaves; the worker keeps its leases.
+    /// This server drains. The worker keeps its leases.
     Drained,
 }
 
-/// The failure of a report, with the entropy that the domain does not throw.
-pub fn failure(
-    error: JobError,
-    next_delay_ms: Option<u64>,
-    timed_out: bool,
-) -> sentinel_domain::Failure {
-    let entropy: Entropy = rand::random();
-    sentinel_domain::Failure { error, next_delay_ms, timed_out, entropy }
+/// Returns the failure of a report. The session draws its entropy when the report arrives.
+pub fn failure(error: JobError, next_delay_ms: Option<u64>, timed_out: bool) -> Failure {
+    Failure { error, next_delay_ms, timed_out, entropy: 0 }
 }

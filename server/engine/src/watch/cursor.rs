@@ -1,18 +1,18 @@
-//! Where a watch resumes.
+//! The position at which a watch resumes.
 
 use std::fmt;
 use std::str::FromStr;
 
-use sentinel_store::{Entry, Position};
+use sentinel_store::{JournalEntry, Position};
 
+use super::watcher::JournalChange;
 use crate::EngineError;
-use crate::fanout::Live;
 
-/// Where a watch resumes: after an event of an entry of the journal.
+/// The position after some events of a journal entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cursor {
     pub(super) entry: Position,
-    /// Events of the entry that were seen.
+    /// The events of the entry before the position; `usize::MAX` for all of them.
     pub(super) events: usize,
 }
 
@@ -21,14 +21,15 @@ impl Cursor {
         Self { entry, events: usize::MAX }
     }
 
-    pub(super) fn after_event(entry: &Entry, index: usize) -> Self {
+    pub(super) fn after_event(entry: &JournalEntry, index: usize) -> Self {
         let events = if index + 1 == entry.jobs.len() { usize::MAX } else { index + 1 };
         Self { entry: entry.position, events }
     }
 
-    pub(super) fn covers(&self, live: &Live) -> bool {
-        let at = live.entry.position;
-        at < self.entry || (at == self.entry && live.index < self.events)
+    /// Whether a change is before the position.
+    pub(super) fn covers(&self, change: &JournalChange) -> bool {
+        let at = change.entry.position;
+        at < self.entry || (at == self.entry && change.index < self.events)
     }
 }
 
@@ -52,7 +53,6 @@ impl FromStr for Cursor {
             };
             Some(Self { entry: entry.parse().ok()?, events })
         };
-        parse()
-            .ok_or_else(|| EngineError::invalid("cursor", "is not a cursor that a watch has sent"))
+        parse().ok_or_else(|| EngineError::invalid("cursor", "is not a cursor of a watch"))
     }
 }
