@@ -32,17 +32,17 @@ pub(crate) fn queue_row(queue: &Queue) -> Vec<u8> {
     let encoded = codec::encode_queue(queue);
     let mut bytes = Vec::with_capacity(9 + encoded.len());
     let paused = if queue.mode == QueueMode::Paused { PAUSED } else { 0 };
-    bytes.put_u8(codec::code::from_order(queue.order) as u8 + paused);
+    bytes.put_u8(codec::code::from_queue_order(queue.order) as u8 + paused);
     bytes.put_u64(queue.priority_boost_ms);
     bytes.put_slice(&encoded);
     bytes
 }
 
 fn request_row(request: &IdempotencyRecord) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(16 + request.answer.len());
-    bytes.put_i64(request.until);
+    let mut bytes = Vec::with_capacity(16 + request.response.len());
+    bytes.put_i64(request.expires_at);
     bytes.put_u64(request.content_hash);
-    bytes.put_slice(&request.answer);
+    bytes.put_slice(&request.response);
     bytes
 }
 
@@ -92,7 +92,7 @@ impl Program {
     fn group(&mut self, group: &Transaction) {
         let (begin, before) = (self.text.len(), self.arguments);
         self.text.put_u64(0);
-        if group.request.is_some() {
+        if group.idempotency.is_some() {
             self.plain(b'R', 2);
         }
         for guard in &group.preconditions {
@@ -102,7 +102,7 @@ impl Program {
         for change in &group.mutations {
             self.change(change, group);
         }
-        if group.request.is_some() {
+        if group.idempotency.is_some() {
             self.plain(b'm', 2);
         }
         let length = (self.text.len() - begin - 8) as u32;
@@ -148,8 +148,8 @@ impl Program {
                 self.op(b'C', job.id, arguments);
             }
             Mutation::Update { job, .. } if arguments == 3 => self.op(b'W', job.id, arguments),
-            Mutation::Update { job, end: Some(_) } => self.op(b'E', job.id, arguments),
-            Mutation::Update { job, end: None } => self.op(b'U', job.id, arguments),
+            Mutation::Update { job, attempt_end: Some(_) } => self.op(b'E', job.id, arguments),
+            Mutation::Update { job, attempt_end: None } => self.op(b'U', job.id, arguments),
             Mutation::Progress { id, .. } => self.op(b'P', *id, arguments),
             Mutation::PutQueue(_) => self.plain(b'q', arguments),
             Mutation::PutSession(_) => self.plain(b's', arguments),
@@ -166,10 +166,10 @@ fn arguments_of(change: &Mutation, group: &Transaction) -> usize {
     match change {
         // Where nothing says that the job is there, its spec goes along.
         Mutation::Update { job, .. } if !is_guarded(group, job.id) => 3,
-        Mutation::Update { end: None, .. }
+        Mutation::Update { attempt_end: None, .. }
         | Mutation::DropSession(_)
         | Mutation::DrainSession(_) => 1,
-        Mutation::Update { end: Some(_), .. }
+        Mutation::Update { attempt_end: Some(_), .. }
         | Mutation::Create { .. }
         | Mutation::ReplaceSpec { .. }
         | Mutation::Progress { .. }
@@ -196,7 +196,7 @@ pub(crate) fn write(command: &mut Cmd, call: &CommitRequest, seen: Position) {
         program.group(group);
     }
     command.arg(&call.writer.0.to_be_bytes()).arg(call.number).arg(call.now);
-    command.arg(seen.epoch).arg(seen.seq).arg(bound(call.promote));
+    command.arg(seen.epoch).arg(seen.seq).arg(bound(call.promote_limit));
     command.arg(&program.ids.bytes).arg(&program.text);
     command.arg(FIRST + program.arguments + 1);
     for group in &call.transactions {
@@ -206,7 +206,7 @@ pub(crate) fn write(command: &mut Cmd, call: &CommitRequest, seen: Position) {
 }
 
 fn write_group(command: &mut Cmd, group: &Transaction) {
-    if let Some(request) = &group.request {
+    if let Some(request) = &group.idempotency {
         command.arg(&*request.id).arg(&request.content_hash.to_be_bytes());
     }
     for guard in &group.preconditions {
@@ -215,7 +215,7 @@ fn write_group(command: &mut Cmd, group: &Transaction) {
     for change in &group.mutations {
         write_change(command, change, group);
     }
-    if let Some(request) = &group.request {
+    if let Some(request) = &group.idempotency {
         command.arg(&*request.id).arg(request_row(request));
     }
 }
@@ -238,7 +238,7 @@ fn write_guard(command: &mut Cmd, guard: &Precondition) {
         Precondition::QueueIs(queue) => {
             command.arg(&*queue.name).arg(queue_row(queue));
         }
-        Precondition::IdempotencyRecord { id, answer } => {
+        Precondition::IdempotencyRecord { id, response: answer } => {
             let known = answer.as_ref().map(|answer| [&[1], &answer[..]].concat());
             command.arg(&**id).arg(known.unwrap_or_default());
         }
@@ -258,8 +258,8 @@ fn write_change(command: &mut Cmd, change: &Mutation, group: &Transaction) {
         Mutation::Create { job, spec } | Mutation::ReplaceSpec { job, spec } => {
             command.arg(record::encode(job)).arg(&spec[..])
         }
-        Mutation::Update { job, end } => {
-            let end = end.as_ref().map(|end| prost::Message::encode_to_vec(&codec::from_end(end)));
+        Mutation::Update { job, attempt_end } => {
+            let end = attempt_end.as_ref().map(|end| prost::Message::encode_to_vec(&codec::from_attempt_end(end)));
             command.arg(record::encode(job));
             if !is_guarded(group, job.id) {
                 command.arg(end.unwrap_or_default()).arg(&codec::encode_spec(&job.spec)[..]);
@@ -274,7 +274,7 @@ fn write_change(command: &mut Cmd, change: &Mutation, group: &Transaction) {
         Mutation::PutQueue(queue) => command.arg(&*queue.name).arg(queue_row(queue)),
         Mutation::PutSession(row) => command.arg(&session_bytes(row.id)).arg(&session_row(row)),
         Mutation::DropSession(id) | Mutation::DrainSession(id) => command.arg(&session_bytes(*id)),
-        Mutation::PutWorkerInfo { session, announcement } => {
+        Mutation::PutWorkerInfo { session, worker_info: announcement } => {
             command.arg(&session_bytes(*session)).arg(&announcement[..])
         }
         Mutation::PutIdempotencyRecord(memory) => command.arg(&*memory.id).arg(request_row(memory)),

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use redis::{PushInfo, PushKind, RedisResult, Value};
-use sentinel_store::codec::Names;
+use sentinel_store::codec::NamePool;
 use sentinel_store::{Position, ServerId};
 use tokio::sync::mpsc;
 
@@ -49,7 +49,7 @@ struct Heard {
     head: Position,
     /// Whose channel this is, and the number of its last message.
     own: Option<(ServerId, u64)>,
-    names: Names,
+    names: NamePool,
 }
 
 impl Listener {

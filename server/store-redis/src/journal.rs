@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::{Buf, Bytes};
 use prost::Message;
 use redis::Value;
-use sentinel_store::codec::{self, Names};
+use sentinel_store::codec::{self, NamePool};
 use sentinel_store::{JournalEntry, IdempotencyRecord, JobEvent, Position, StoreError, stored};
 
 use crate::error::damaged;
@@ -18,16 +18,16 @@ pub(crate) fn stream_id(position: Position) -> String {
 }
 
 /// The entries that XRANGE gave.
-pub(crate) fn entries(value: Value, names: &mut Names) -> Result<Vec<Arc<JournalEntry>>, StoreError> {
+pub(crate) fn entries(value: Value, names: &mut NamePool) -> Result<Vec<Arc<JournalEntry>>, StoreError> {
     array(value)?.into_iter().map(|value| entry(value, names).map(Arc::new)).collect()
 }
 
-fn entry(value: Value, names: &mut Names) -> Result<JournalEntry, StoreError> {
+fn entry(value: Value, names: &mut NamePool) -> Result<JournalEntry, StoreError> {
     let strange = || damaged("an entry of the journal is not whole");
     let [id, fields] = <[Value; 2]>::try_from(array(value)?).map_err(|_| strange())?;
     let position = text(&bytes(id)?)?.parse().map_err(damaged)?;
     let (jobs, queues, requests) = Default::default();
-    let mut entry = JournalEntry { position, at: 0, jobs, queues, requests };
+    let mut entry = JournalEntry { position, at: 0, jobs, queues, idempotency_records: requests };
     let mut fields = array(fields)?.into_iter();
     while let (Some(field), Some(value)) = (fields.next(), fields.next()) {
         let (field, mut value) = (bytes(field)?, bytes(value)?);
@@ -49,7 +49,7 @@ fn event(
     field: &Bytes,
     mut value: Bytes,
     entry: &mut JournalEntry,
-    names: &mut Names,
+    names: &mut NamePool,
 ) -> Result<(), StoreError> {
     match &field[..] {
         b"t" => entry.at = text(&value)?.parse().map_err(damaged)?,
@@ -57,11 +57,11 @@ fn event(
             let spec = codec::decode_spec(value.clone(), names).map_err(damaged)?;
             let job = last(entry)?;
             job.spec = Some(Arc::new(spec));
-            job.new = Some(value);
+            job.encoded_spec = Some(value);
         }
         b"E" => {
             let end = stored::AttemptEnd::decode(value).map_err(damaged)?;
-            last(entry)?.end = Some(codec::to_end(end, names).map_err(damaged)?);
+            last(entry)?.attempt_end = Some(codec::to_attempt_end(end, names).map_err(damaged)?);
         }
         b"Q" => entry.queues.push(codec::decode_queue(value, names).map_err(damaged)?),
         b"M" => {
@@ -69,12 +69,12 @@ fn event(
             let mut head = record::take(&mut value, 16)?;
             let (until, content_hash) = (head.get_i64(), head.get_u64());
             let id = text(&id)?.into();
-            entry.requests.push(IdempotencyRecord { id, content_hash, answer: value, until });
+            entry.idempotency_records.push(IdempotencyRecord { id, content_hash, response: value, expires_at: until });
         }
         id if id.len() == 16 => {
             let id = take_id(&mut field.clone())?;
             let status = record::decode_status(value, names)?;
-            entry.jobs.push(JobEvent { id, status, spec: None, new: None, end: None });
+            entry.jobs.push(JobEvent { id, status, spec: None, encoded_spec: None, attempt_end: None });
         }
         // As in PNG: a small letter may be passed over by who does not know it.
         [letter] if letter.is_ascii_lowercase() => {}

@@ -4,7 +4,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bytes::{Buf, Bytes};
 use sentinel_domain::{JobId, Name, SessionId};
-use sentinel_store::codec::Names;
+use sentinel_store::codec::NamePool;
 use sentinel_store::{PeerEvents, Position, ServerId, StoreError};
 use tokio::sync::{Notify, watch};
 
@@ -61,7 +61,7 @@ impl Board {
         if waiting.ready.len().max(waiting.jobs.len()).max(waiting.sessions.len()) > WAITING_MAX {
             *waiting = PeerEvents {
                 is_incomplete: true,
-                servers: waiting.servers,
+                server_count: waiting.server_count,
                 ..PeerEvents::default()
             };
         }
@@ -98,14 +98,14 @@ impl Board {
     }
 
     pub(crate) fn servers(&self, servers: usize) {
-        self.post(|news| news.servers = servers);
+        self.post(|news| news.server_count = servers);
     }
 
     fn take(&self) -> Option<PeerEvents> {
         let mut waiting = self.lock();
-        let servers = waiting.servers;
+        let servers = waiting.server_count;
         (!waiting.is_empty()).then(|| {
-            std::mem::replace(&mut *waiting, PeerEvents { servers, ..PeerEvents::default() })
+            std::mem::replace(&mut *waiting, PeerEvents { server_count: servers, ..PeerEvents::default() })
         })
     }
 
@@ -122,7 +122,7 @@ impl Board {
 }
 
 /// Reads what `tell_all` wrote: the position, and behind it who made what ready.
-pub(crate) fn to_all(mut message: Bytes, names: &mut Names) -> Result<ToAll, StoreError> {
+pub(crate) fn to_all(mut message: Bytes, names: &mut NamePool) -> Result<ToAll, StoreError> {
     let end = message.iter().position(|byte| *byte == 0).unwrap_or(message.len());
     let position = reply::text(&message.split_to(end))?.parse().map_err(damaged)?;
     let mut all = ToAll { position, by: None, ready: Vec::new(), queues_changed: false };

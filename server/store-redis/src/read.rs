@@ -7,7 +7,7 @@ use bb8::{Pool, PooledConnection};
 use redis::{Pipeline, RedisError, Value};
 use sentinel_store::Position;
 use sentinel_store::StoreError;
-use sentinel_store::codec::Names;
+use sentinel_store::codec::NamePool;
 
 use crate::error::{Fate, damaged, fate, unread};
 use crate::keys::Keys;
@@ -21,7 +21,7 @@ pub(crate) struct Reads {
     pool: Pool<Connector>,
     keys: Keys,
     pulse: Arc<Pulse>,
-    names: Mutex<Names>,
+    names: Mutex<NamePool>,
 }
 
 impl Reads {
@@ -36,7 +36,7 @@ impl Reads {
         pipeline
     }
 
-    pub(crate) fn names(&self) -> MutexGuard<'_, Names> {
+    pub(crate) fn names(&self) -> MutexGuard<'_, NamePool> {
         self.names.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use bytes::{BufMut, Bytes};
 use redis::{Cmd, Pipeline, Value};
 use sentinel_domain::{Job, JobId, Millis, Queue, UniqueKey};
-use sentinel_store::codec::Names;
+use sentinel_store::codec::NamePool;
 use sentinel_store::{
     CommitRequest, IdempotencyRecord, JournalPage, Mutation, Position, ServerId, StoreError,
     Transaction,
@@ -80,7 +80,7 @@ pub struct Rebuild {
     was: Option<Position>,
     number: u64,
     now: Millis,
-    names: Names,
+    names: NamePool,
 }
 
 fn parts(options: &OpenOptions) -> Result<(Connector, Keys), OpenError> {
@@ -154,7 +154,7 @@ impl Rebuild {
             was: None,
             number: 0,
             now,
-            names: Names::default(),
+            names: NamePool::default(),
         };
         rebuild.lock().await?;
         let epoch = rebuild.epoch;
@@ -283,7 +283,7 @@ impl Rebuild {
         for job in jobs {
             bytes += job.spec.payload.len();
             let job = std::sync::Arc::new(job.clone());
-            mutations.push(Mutation::Update { job, end: None });
+            mutations.push(Mutation::Update { job, attempt_end: None });
             if mutations.len() == PUT_MAX || bytes >= PUT_BYTES {
                 self.commit(std::mem::take(&mut mutations)).await?;
                 bytes = 0;
@@ -297,8 +297,8 @@ impl Rebuild {
         let mut transactions = Vec::new();
         let mut bytes = 0;
         for request in requests {
-            bytes += request.answer.len();
-            transactions.push(Transaction { request: Some(request.clone()), ..Transaction::default() });
+            bytes += request.response.len();
+            transactions.push(Transaction { idempotency: Some(request.clone()), ..Transaction::default() });
             if transactions.len() == PUT_MAX || bytes >= PUT_BYTES {
                 self.call(std::mem::take(&mut transactions)).await?;
                 bytes = 0;
@@ -328,7 +328,7 @@ impl Rebuild {
             number: self.number,
             now: self.now,
             transactions,
-            promote: 0,
+            promote_limit: 0,
             claims: Vec::new(),
         };
         let seen = Position { epoch: self.epoch, seq: 0 };

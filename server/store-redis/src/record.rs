@@ -10,7 +10,7 @@ use prost::Message;
 use sentinel_domain::{
     Job, JobId, Millis, State, Status, held_key, limits::RUN_TIMEOUT_SLACK_MS, next_deadline,
 };
-use sentinel_store::codec::{self, Names, code};
+use sentinel_store::codec::{self, NamePool, code};
 use sentinel_store::{StoreError, stored};
 
 use crate::error::damaged;
@@ -108,7 +108,7 @@ pub(crate) fn encode(job: &Job) -> Vec<u8> {
     bytes.put_i64(status.started_at.unwrap_or(ABSENT));
     bytes.put_i64(next_deadline(job).unwrap_or(NEVER));
     bytes.put_i64(status.lease.map_or(ABSENT, |lease| lease.granted_at));
-    bytes.put_u128(status.lease.map_or(0, |lease| lease.session.as_u128()));
+    bytes.put_u128(status.lease.map_or(0, |lease| lease.id.session.as_u128()));
     bytes.put_u32(status.run);
     bytes.put_u32(status.crashes);
     bytes.put_i64(status.ready_at);
@@ -159,7 +159,7 @@ fn take_text(bytes: &mut Bytes, len: usize) -> Result<String, StoreError> {
 }
 
 /// The status of a stored job.
-pub(crate) fn decode_status(mut bytes: Bytes, names: &mut Names) -> Result<Status, StoreError> {
+pub(crate) fn decode_status(mut bytes: Bytes, names: &mut NamePool) -> Result<Status, StoreError> {
     let mut head = take(&mut bytes, HEADER)?;
     let format = head.get_u8();
     if format != FORMAT {
@@ -216,7 +216,7 @@ pub(crate) fn decode(
     id: JobId,
     stored: Bytes,
     spec: Bytes,
-    names: &mut Names,
+    names: &mut NamePool,
 ) -> Result<Job, StoreError> {
     let spec = codec::decode_spec(spec, names).map_err(damaged)?;
     Ok(Job { id, spec: spec.into(), status: decode_status(stored, names)? })

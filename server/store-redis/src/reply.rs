@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::{Buf, Bytes};
 use redis::Value;
 use sentinel_domain::{Job, JobId, Millis, Name, SessionId, UniqueKey};
-use sentinel_store::codec::{self, Names};
+use sentinel_store::codec::{self, NamePool};
 use sentinel_store::{CommitResult, Conflict, Position, ServerId, StoreError, TransactionResult};
 
 use crate::error::damaged;
@@ -71,7 +71,7 @@ pub(crate) fn text(bytes: &[u8]) -> Result<&str, StoreError> {
 }
 
 /// Jobs told as id, stored job and spec.
-pub(crate) fn jobs(value: Value, names: &mut Names) -> Result<Vec<Arc<Job>>, StoreError> {
+pub(crate) fn jobs(value: Value, names: &mut NamePool) -> Result<Vec<Arc<Job>>, StoreError> {
     let mut values = array(value)?.into_iter();
     let mut found = Vec::with_capacity(values.len() / 3);
     while let (Some(id), Some(job), Some(spec)) = (values.next(), values.next(), values.next()) {
@@ -107,7 +107,7 @@ impl Told {
 }
 
 /// Reads a reply.
-pub(crate) fn told(mut reply: Bytes, names: &mut Names) -> Result<Told, StoreError> {
+pub(crate) fn told(mut reply: Bytes, names: &mut NamePool) -> Result<Told, StoreError> {
     let position = Position { epoch: take_word(&mut reply)?, seq: take_word(&mut reply)? };
     let count = take_u32(&mut reply)?;
     let results = (0..count).map(|_| verdict(&mut reply, names)).collect::<Result<_, _>>()?;
@@ -126,7 +126,7 @@ pub(crate) fn told(mut reply: Bytes, names: &mut Names) -> Result<Told, StoreErr
 /// Queues and kinds, sorted.
 pub(crate) fn classes(
     reply: &mut Bytes,
-    names: &mut Names,
+    names: &mut NamePool,
 ) -> Result<Vec<(Name, Name)>, StoreError> {
     let count = take_u32(reply)?;
     let mut found = Vec::new();
@@ -134,7 +134,7 @@ pub(crate) fn classes(
         let class = take_sized(reply)?;
         let (queue, kind) =
             text(&class)?.split_once('\0').ok_or_else(|| damaged("a class without its kind"))?;
-        found.push((names.share(queue), names.share(kind)));
+        found.push((names.intern(queue), names.intern(kind)));
     }
     found.sort();
     Ok(found)
@@ -148,7 +148,7 @@ fn take_word(reply: &mut Bytes) -> Result<u64, StoreError> {
     text(&word)?.parse().map_err(damaged)
 }
 
-fn verdict(reply: &mut Bytes, names: &mut Names) -> Result<TransactionResult, StoreError> {
+fn verdict(reply: &mut Bytes, names: &mut NamePool) -> Result<TransactionResult, StoreError> {
     let conflict = match take(reply, 1)?.get_u8() {
         b'c' => return Ok(TransactionResult::Committed),
         b'r' => return Ok(TransactionResult::Replayed(take_sized(reply)?)),
@@ -182,14 +182,14 @@ fn verdict(reply: &mut Bytes, names: &mut Names) -> Result<TransactionResult, St
         b'm' => {
             let id = text(&take_sized(reply)?)?.into();
             let answer = if is_there(reply)? { Some(take_sized(reply)?) } else { None };
-            Conflict::IdempotencyRecord { id, answer }
+            Conflict::IdempotencyRecord { id, response: answer }
         }
         b't' => {
-            let queue = names.share(text(&take_sized(reply)?)?);
+            let queue = names.intern(text(&take_sized(reply)?)?);
             let count = take_u32(reply)?;
             let mut kinds = Vec::with_capacity(count);
             for _ in 0..count {
-                kinds.push(names.share(text(&take_sized(reply)?)?));
+                kinds.push(names.intern(text(&take_sized(reply)?)?));
             }
             Conflict::TooManyKinds { queue, kinds }
         }

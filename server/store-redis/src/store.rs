@@ -259,7 +259,7 @@ impl RedisStore {
                 name.split_once('\0').ok_or_else(|| damaged("a count without state"))?;
             let state = code::to_state(state.parse().map_err(damaged)?).map_err(damaged)?;
             let count = count.parse().map_err(damaged)?;
-            depths.push(Depth { queue: names.share(queue), state, count });
+            depths.push(Depth { queue: names.intern(queue), state, count });
         }
         depths.sort_by(|a, b| (&a.queue, a.state).cmp(&(&b.queue, b.state)));
         Ok(depths)
@@ -310,7 +310,7 @@ impl RedisStore {
             };
             found.push(Some(SessionInfo {
                 row: session_of(Bytes::copy_from_slice(&session_bytes(*id)), row)?,
-                announcement: reply::maybe_bytes(card)?.unwrap_or_default(),
+                worker_info: reply::maybe_bytes(card)?.unwrap_or_default(),
                 is_drained: reply::maybe_bytes(drained)?.is_some(),
                 running: reply::number(running)?,
             }));
@@ -342,12 +342,12 @@ impl RedisStore {
             .map_err(|_| damaged("due_work without its parts"))?;
         let mut names = self.reads.names();
         let mut due_work = DueWork {
-            deadlines: reply::jobs(deadlines, &mut names)?,
+            past_deadline: reply::jobs(deadlines, &mut names)?,
             lost: reply::jobs(lost, &mut names)?,
             ..DueWork::default()
         };
         for row in reply::array(expired)?.chunks_exact(2) {
-            due_work.expired.push(session_row(row)?);
+            due_work.expired_sessions.push(session_row(row)?);
         }
         for row in reply::array(unblocked)?.chunks_exact(5) {
             let parent = reply::take_id(&mut reply::bytes(row[0].clone())?)?;
@@ -442,7 +442,7 @@ impl RedisStore {
                 break;
             }
         }
-        Ok(TrimResult { finals, more: finals > 0 && finals == trim.limit })
+        Ok(TrimResult { evicted: finals, more: finals > 0 && finals == trim.limit })
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use foldhash::HashMap;
 use redis::{RedisError, Value};
 use sentinel_domain::{Job, JobId, Spec, Status};
-use sentinel_store::codec::{self, Names};
+use sentinel_store::codec::{self, NamePool};
 use sentinel_store::{
     CommitRequest, CommitResult, Position, ServerId, StoreError, TransactionResult,
 };
@@ -30,7 +30,7 @@ pub(crate) struct Writer {
     link: Option<Link>,
     /// By writer: the number of a call that was sent and not answered.
     unsettled: HashMap<ServerId, u64>,
-    names: Names,
+    names: NamePool,
     specs: RecentSpecs,
     /// The last call that was applied, and whether all of the link's life since then is known.
     applied: Option<Applied>,

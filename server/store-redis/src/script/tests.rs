@@ -7,7 +7,7 @@ mod audit;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use sentinel_store::conformance::{Harness, exercise, seed_from_env, walk};
+use sentinel_store::conformance::{Harness, run_suite, seed_from_env, run_property_test};
 
 use sentinel_faults::RedisServer;
 
@@ -226,9 +226,9 @@ fn is_noticed((there, instead): Mistake) -> bool {
             Harness::new(Arc::new(RedisStore::open_with(options, scripts).await.expect("opens")))
         };
         runtime.block_on(async {
-            exercise(&make).await;
+            run_suite(&make).await;
             for nth in 0..3 {
-                walk(&mut make().await, seed_from_env().wrapping_add(nth), 2_000).await;
+                run_property_test(&mut make().await, seed_from_env().wrapping_add(nth), 2_000).await;
             }
             let client = redis::Client::open(url.clone()).expect("is an address");
             let mut link = client.get_multiplexed_async_connection().await.expect("connects");
@@ -256,7 +256,7 @@ fn some_mistakes_are_noticed() {
 }
 
 #[test]
-#[ignore = "long dose: every mistake, about a second each"]
+#[ignore = "soak test: every mutation, about a second each"]
 fn soak_every_mistake_is_noticed() {
     let missed: Vec<_> = MISTAKES.iter().filter(|mistake| !is_noticed(**mistake)).collect();
     assert!(missed.is_empty(), "nobody noticed: {missed:#?}");

@@ -2,7 +2,7 @@
 
 use sentinel_domain::{Command, JobId, NewJob, State, decide};
 use sentinel_faults::RedisServer;
-use sentinel_store::conformance::make;
+use sentinel_store::conformance::fixture;
 use sentinel_store::{JournalPage, Position, Store, TransactionResult};
 use sentinel_store_redis::{OpenOptions, RedisStore};
 
@@ -18,40 +18,40 @@ async fn thousands_of_jobs_in_one_call() {
     let dir = directory();
     let server = RedisServer::start(dir.path(), &[]);
     let store = RedisStore::open(OpenOptions::new(server.url(), NOW)).await.expect("opens");
-    let mut writer = make::Writer::new(1);
-    let session = make::session(1);
+    let mut writer = fixture::Writer::new(1);
+    let session = fixture::session(1);
     let later = |new: &mut NewJob| new.delay_ms = Some(10);
-    let mut call = writer.call(NOW).group(make::put_session(session, 1, 90_000));
+    let mut call = writer.request(NOW).transaction(fixture::put_session(session, 1, 90_000));
     for n in 0..JOBS {
-        let job = make::job_with(make::spec("q", "k", NOW, later), NOW, n);
-        call = call.group(make::create(&job));
+        let job = fixture::job_from_spec(fixture::spec("q", "k", NOW, later), NOW, n);
+        call = call.transaction(fixture::create(&job));
     }
-    let made = store.commit(call.done()).await.expect("commits");
+    let made = store.commit(call.build()).await.expect("commits");
     assert!(made.results.iter().all(|verdict| *verdict == TransactionResult::Committed));
-    let claim = make::claim(session, &["q"], &["k"], usize::MAX);
-    let call = writer.call(NOW + 10).promote(usize::MAX).claim(claim).done();
+    let claim = fixture::claim(session, &["q"], &["k"], usize::MAX);
+    let call = writer.request(NOW + 10).promote(usize::MAX).claim(claim).build();
     let mut claimed = store.commit(call.clone()).await.expect("commits").claimed;
     assert_eq!(claimed[0].len() as u64, JOBS);
     let again = store.commit(call).await.expect("is repeated");
     assert_eq!(again.claimed, claimed);
     assert_eq!(store.session_jobs(session).await.expect("answers").len() as u64, JOBS);
 
-    let mut call = writer.call(NOW + 20);
+    let mut call = writer.request(NOW + 20);
     for job in claimed.remove(0) {
-        let lease = job.status.lease.expect("it runs");
+        let lease = job.status.lease.expect("it runs").id;
         let command = Command::Succeed { lease, started_at: None, result: "x".into() };
         let decision = decide(&job, &command, NOW + 20).expect("its lease is live");
-        call = call.group(make::update(&job, decision));
+        call = call.transaction(fixture::update(&job, decision));
     }
-    store.commit(call.done()).await.expect("commits");
+    store.commit(call.build()).await.expect("commits");
     // All of them ended in one millisecond; each finds its own place among them.
     let ids: Vec<JobId> = (0..JOBS).map(|n| JobId::new(NOW, 0, n << 2)).collect();
-    let mut call = writer.call(NOW + 30);
+    let mut call = writer.request(NOW + 30);
     for job in store.read(ids).await.expect("answers").into_iter().flatten() {
         let decision = decide(&job, &Command::Retry, NOW + 30).expect("it is final");
-        call = call.group(make::update(&job, decision));
+        call = call.transaction(fixture::update(&job, decision));
     }
-    store.commit(call.done()).await.expect("commits");
+    store.commit(call.build()).await.expect("commits");
 
     let depths = store.depths().await.expect("answers");
     assert_eq!((depths.len(), depths[0].state, depths[0].count), (1, State::Ready, JOBS));
@@ -71,7 +71,7 @@ async fn journal_is_whole(store: &RedisStore) {
         let Some(last) = entries.last() else { break };
         at = last.position;
         for entry in &entries {
-            let new = entry.jobs.iter().filter(|event| event.new.is_some()).count() as u64;
+            let new = entry.jobs.iter().filter(|event| event.encoded_spec.is_some()).count() as u64;
             counts.push((entry.jobs.len() as u64, new));
         }
     }
@@ -84,15 +84,15 @@ async fn a_payload_of_the_largest_size() {
     let server = RedisServer::start(dir.path(), &[]);
     let store = RedisStore::open(OpenOptions::new(server.url(), NOW)).await.expect("opens");
     let other = RedisStore::open(OpenOptions::new(server.url(), NOW)).await.expect("opens");
-    let mut writer = make::Writer::new(1);
-    let session = make::session(1);
+    let mut writer = fixture::Writer::new(1);
+    let session = fixture::session(1);
     let big = |new: &mut NewJob| new.payload = vec![b'x'; 1 << 20].into();
-    let job = make::job_with(make::spec("q", "k", NOW, big), NOW, 1);
-    store.commit(writer.call(NOW).group(make::create(&job)).done()).await.expect("commits");
+    let job = fixture::job_from_spec(fixture::spec("q", "k", NOW, big), NOW, 1);
+    store.commit(writer.request(NOW).transaction(fixture::create(&job)).build()).await.expect("commits");
     // A server that did not make it reads its spec.
-    let mut writer = make::Writer::new(2);
-    let call = writer.call(NOW).group(make::put_session(session, 2, 90_000));
-    let call = call.claim(make::claim(session, &["q"], &["k"], 1)).done();
+    let mut writer = fixture::Writer::new(2);
+    let call = writer.request(NOW).transaction(fixture::put_session(session, 2, 90_000));
+    let call = call.claim(fixture::claim(session, &["q"], &["k"], 1)).build();
     let claimed = other.commit(call).await.expect("commits").claimed;
     assert_eq!(claimed[0][0].spec, job.spec);
 }

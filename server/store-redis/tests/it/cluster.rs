@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use sentinel_faults::{RedisServer, free_port};
 use sentinel_store::Store;
-use sentinel_store::conformance::{exercise, make};
+use sentinel_store::conformance::{run_suite, fixture};
 use sentinel_store_redis::{OpenOptions, RedisStore};
 
 use crate::conformance::harness;
@@ -118,7 +118,7 @@ async fn it_conforms_on_a_cluster() {
     let cluster = Cluster::start(dir.path());
     let url = cluster.url();
     others_are_told(&url).await;
-    exercise(async || harness(&url).await).await;
+    run_suite(async || harness(&url).await).await;
     let held = |node: &RedisServer| node.ask("DBSIZE").is_some_and(|text| !text.starts_with('0'));
     let holders = cluster.nodes.iter().filter(|node| held(node)).count();
     assert_eq!(holders, 1, "everything of a shard is on one node");
@@ -128,9 +128,9 @@ async fn it_conforms_on_a_cluster() {
 async fn others_are_told(url: &str) {
     let [a, b] = [open(url).await, open(url).await];
     let mut head = b.head();
-    let mut writer = make::Writer::new(1);
+    let mut writer = fixture::Writer::new(1);
     for n in 0..5 {
-        let call = writer.call(NOW).group(make::create(&make::job("q", "k", NOW, n))).done();
+        let call = writer.request(NOW).transaction(fixture::create(&fixture::job("q", "k", NOW, n))).build();
         let at = a.commit(call).await.expect("commits").position;
         let told = tokio::time::timeout(LONG, head.wait_for(|head| *head >= at)).await;
         told.expect("it is told").expect("the store lives");

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use redis::{Cmd, FromRedisValue};
 use sentinel_domain::{JobId, Millis};
 use sentinel_faults::RedisServer;
-use sentinel_store::conformance::{Harness, Restart, exercise, make, seed_from_env, walk};
+use sentinel_store::conformance::{Harness, ReopenState, run_suite, fixture, seed_from_env, run_property_test};
 use sentinel_store::fault::{FaultyStore, FaultRates};
 use sentinel_store::{Mutation, Store, Transaction, TrimRequest};
 use sentinel_store_redis::{OpenOptions, RedisStore};
@@ -41,7 +41,7 @@ pub(crate) async fn raw<T: FromRedisValue>(url: &str, command: &Cmd) -> T {
 /// The suite describes the restart of a store that forgets: what is final at the ledger's
 /// checkpoint, and all sessions but those with jobs. This one keeps everything, so the
 /// harness does what servers would have done to get there.
-async fn forget(store: &dyn Store, url: &str, key_prefix: &str, restart: &Restart) {
+async fn forget(store: &dyn Store, url: &str, key_prefix: &str, restart: &ReopenState) {
     let keep: Vec<JobId> = restart.jobs.iter().map(|job| job.id).collect();
     let finals = format!("{key_prefix}:{{s0}}:finals");
     let mut read = redis::cmd("ZRANGE");
@@ -71,16 +71,16 @@ async fn forget(store: &dyn Store, url: &str, key_prefix: &str, restart: &Restar
     }
     let mut group = Transaction::default();
     let found = store.due_work(Millis::MAX, 99_999).await.expect("answers");
-    group.mutations.extend(found.expired.iter().map(|row| Mutation::DropSession(row.id)));
+    group.mutations.extend(found.expired_sessions.iter().map(|row| Mutation::DropSession(row.id)));
     // With what stands beside their rows.
-    let lost = found.lost.iter().filter_map(|job| Some(job.status.lease?.session));
+    let lost = found.lost.iter().filter_map(|job| Some(job.status.lease?.id.session));
     for session in lost.collect::<std::collections::BTreeSet<_>>() {
         group.mutations.push(Mutation::DropSession(session));
-        let row = make::put_session(session, 0, restart.sessions_expire_at);
+        let row = fixture::put_session(session, 0, restart.sessions_expire_at);
         group.mutations.extend(row.mutations);
     }
-    let mut writer = make::Writer::new(STORES.fetch_add(1, Ordering::Relaxed) + 1_000_000);
-    store.commit(writer.call(restart.now).group(group).done()).await.expect("commits");
+    let mut writer = fixture::Writer::new(STORES.fetch_add(1, Ordering::Relaxed) + 1_000_000);
+    store.commit(writer.request(restart.now).transaction(group).build()).await.expect("commits");
 }
 
 pub(crate) async fn harness(url: &str) -> Harness {
@@ -101,7 +101,7 @@ pub(crate) async fn harness(url: &str) -> Harness {
 async fn it_conforms() {
     let dir = directory();
     let server = RedisServer::start(dir.path(), &[]);
-    exercise(async || harness(&server.url()).await).await;
+    run_suite(async || harness(&server.url()).await).await;
 }
 
 #[tokio::test]
@@ -111,7 +111,7 @@ async fn walks_agree_with_the_oracle() {
     let seed = seed_from_env();
     for nth in 0..4 {
         let url = server.url();
-        let report = walk(&mut harness(&url).await, seed.wrapping_add(nth), 1_000).await;
+        let report = run_property_test(&mut harness(&url).await, seed.wrapping_add(nth), 1_000).await;
         assert!(report.reached.contains_key("reopened"), "{report:?}");
     }
     let names = server.ask("KEYS *:{s0}:meta").expect("answers");
@@ -127,7 +127,7 @@ async fn a_lossy_walk_agrees_with_the_oracle() {
     let server = RedisServer::start(dir.path(), &[]);
     let lossy = |store: Arc<dyn Store>| {
         let store = FaultyStore::new(store);
-        store.commits.seeded(1, FaultRates { lost_reply: 300, lost_call: 200, ..FaultRates::default() });
+        store.commits.seeded(1, FaultRates { lost_response: 300, lost_request: 200, ..FaultRates::default() });
         Arc::new(store)
     };
     let (url, key_prefix) = (server.url(), "lossy");
@@ -140,6 +140,6 @@ async fn a_lossy_walk_agrees_with_the_oracle() {
             lossy(store) as Arc<dyn Store>
         })
     });
-    let report = walk(&mut harness, seed_from_env(), 1_000).await;
-    report.assert_wide();
+    let report = run_property_test(&mut harness, seed_from_env(), 1_000).await;
+    report.assert_coverage();
 }

@@ -5,7 +5,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use sentinel_faults::{RedisServer, free_port, redis_cli};
-use sentinel_store::conformance::make;
+use sentinel_store::conformance::fixture;
 use sentinel_store::{PeerEvents, Store, StoreError};
 use sentinel_store_redis::{OpenOptions, RedisStore};
 
@@ -67,9 +67,9 @@ async fn the_next_primary_is_found() {
     let mut other = Server::open(&url, 2).await;
     other.news = PeerEvents::default();
     let store = RedisStore::open(OpenOptions::new(url, NOW)).await.expect("opens");
-    let mut writer = make::Writer::new(1);
-    let jobs = [1, 2].map(|n| make::job("q", "k", NOW, n));
-    let call = writer.call(NOW).group(make::create(&jobs[0])).done();
+    let mut writer = fixture::Writer::new(1);
+    let jobs = [1, 2].map(|n| fixture::job("q", "k", NOW, n));
+    let call = writer.request(NOW).transaction(fixture::create(&jobs[0])).build();
     store.commit(call).await.expect("commits");
     eventually("the replica has it", || {
         let has = |server: &RedisServer| server.ask("HGET sentinel:{s0}:meta seq");
@@ -77,7 +77,7 @@ async fn the_next_primary_is_found() {
     });
     primary.kill();
 
-    let call = writer.call(NOW).group(make::create(&jobs[1])).done();
+    let call = writer.request(NOW).transaction(fixture::create(&jobs[1])).build();
     let begun = Instant::now();
     let outcome = loop {
         match store.commit(call.clone()).await {
@@ -92,7 +92,7 @@ async fn the_next_primary_is_found() {
     assert_eq!(outcome.position.seq, 2, "nothing was lost, nothing came twice");
     other.until("it listens to the next one", |news| news.is_incomplete).await;
     other.news = PeerEvents::default();
-    let call = writer.call(NOW).group(make::create(&make::job("after", "k", NOW, 3))).done();
+    let call = writer.request(NOW).transaction(fixture::create(&fixture::job("after", "k", NOW, 3))).build();
     store.commit(call).await.expect("commits");
     other.until("it hears", |news| !news.ready.is_empty()).await;
     let there = store.read(jobs.iter().map(|job| job.id).collect()).await.expect("answers");

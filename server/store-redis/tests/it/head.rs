@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use sentinel_faults::RedisServer;
-use sentinel_store::conformance::make;
+use sentinel_store::conformance::fixture;
 use sentinel_store::{Position, Store};
 use sentinel_store_redis::{OpenOptions, RedisStore};
 use tokio::sync::watch;
@@ -26,11 +26,11 @@ async fn it_moves_with_the_commits_of_others() {
     let a = RedisStore::open(OpenOptions::new(server.url(), NOW)).await.expect("opens");
     let b = RedisStore::open(OpenOptions::new(server.url(), NOW + 5)).await.expect("opens");
     assert_eq!(a.head().borrow().epoch, b.head().borrow().epoch, "one store, one epoch");
-    let mut writer = make::Writer::new(1);
+    let mut writer = fixture::Writer::new(1);
     let mut head = b.head();
     let begun = Instant::now();
     for n in 0..20 {
-        let call = writer.call(NOW).group(make::create(&make::job("q", "k", NOW, n))).done();
+        let call = writer.request(NOW).transaction(fixture::create(&fixture::job("q", "k", NOW, n))).build();
         let at = a.commit(call).await.expect("commits").position;
         reaches(&mut head, at).await;
     }
@@ -44,7 +44,7 @@ async fn a_subscriber_that_was_cut_off_comes_back() {
     let server = RedisServer::start(dir.path(), &[]);
     let a = RedisStore::open(OpenOptions::new(server.url(), NOW)).await.expect("opens");
     let b = RedisStore::open(OpenOptions::new(server.url(), NOW)).await.expect("opens");
-    let mut writer = make::Writer::new(1);
+    let mut writer = fixture::Writer::new(1);
     let mut head = b.head();
     let listening = || {
         let shards = server.ask("PUBSUB SHARDNUMSUB sentinel:{s0}:head").unwrap_or_default();
@@ -53,7 +53,7 @@ async fn a_subscriber_that_was_cut_off_comes_back() {
     for n in 0..3 {
         eventually("both listen", listening);
         server.ask("CLIENT KILL TYPE pubsub").expect("answers");
-        let call = writer.call(NOW).group(make::create(&make::job("q", "k", NOW, n))).done();
+        let call = writer.request(NOW).transaction(fixture::create(&fixture::job("q", "k", NOW, n))).build();
         let at = a.commit(call).await.expect("commits").position;
         reaches(&mut head, at).await;
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use sentinel_domain::{Command, JobId, State, decide, invariant};
 use sentinel_faults::RedisServer;
-use sentinel_store::conformance::make;
+use sentinel_store::conformance::fixture;
 use sentinel_store::{CommitRequest, CommitResult, JournalPage, Position, Store, StoreError};
 use sentinel_store_redis::{OpenOptions, RedisStore};
 
@@ -35,8 +35,8 @@ async fn a_killed_redis_keeps_what_was_acknowledged() {
     let dir = tempfile::tempdir().expect("a directory");
     let mut server = RedisServer::start(dir.path(), &[]);
     let store = RedisStore::open(OpenOptions::new(server.url(), NOW)).await.expect("opens");
-    let mut writer = make::Writer::new(1);
-    let session = make::session(1);
+    let mut writer = fixture::Writer::new(1);
+    let session = fixture::session(1);
     let mut acked: Vec<JobId> = Vec::new();
     let mut number = 0;
     for round in 0..ROUNDS {
@@ -55,15 +55,15 @@ async fn a_killed_redis_keeps_what_was_acknowledged() {
         let mut after = 0;
         while after < 5 {
             let jobs: Vec<_> =
-                (0..GROUP).map(|n| make::job("q", "k", NOW, number * GROUP + n)).collect();
+                (0..GROUP).map(|n| fixture::job("q", "k", NOW, number * GROUP + n)).collect();
             number += 1;
             let mut group = sentinel_store::Transaction::default();
             for job in &jobs {
-                group.mutations.append(&mut make::create(job).mutations);
+                group.mutations.append(&mut fixture::create(job).mutations);
             }
-            let call = writer.call(NOW).group(make::put_session(session, 1, 9_000)).group(group);
-            let call = call.claim(make::claim(session, &["q"], &["k"], 1));
-            let outcome = commit(&store, call.done()).await;
+            let call = writer.request(NOW).transaction(fixture::put_session(session, 1, 9_000)).transaction(group);
+            let call = call.claim(fixture::claim(session, &["q"], &["k"], 1));
+            let outcome = commit(&store, call.build()).await;
             assert_eq!(outcome.claimed[0].len(), 1, "a claim with each");
             acked.extend(jobs.iter().map(|job| job.id));
             if acked.len() as u64 == enough / GROUP * GROUP {
@@ -102,14 +102,14 @@ async fn a_restarted_redis_has_everything() {
     let dir = directory();
     let mut server = RedisServer::start(dir.path(), &[]);
     let store = RedisStore::open(OpenOptions::new(server.url(), NOW)).await.expect("opens");
-    let mut writer = make::Writer::new(1);
-    let (job, session) = (make::job("q", "k", NOW, 1), make::session(7));
+    let mut writer = fixture::Writer::new(1);
+    let (job, session) = (fixture::job("q", "k", NOW, 1), fixture::session(7));
     let call = writer
-        .call(NOW)
-        .group(make::create(&job))
-        .group(make::put_session(session, 1, 60_000))
-        .claim(make::claim(session, &["q"], &["k"], 10));
-    let claimed = store.commit(call.done()).await.expect("commits").claimed.remove(0);
+        .request(NOW)
+        .transaction(fixture::create(&job))
+        .transaction(fixture::put_session(session, 1, 60_000))
+        .claim(fixture::claim(session, &["q"], &["k"], 10));
+    let claimed = store.commit(call.build()).await.expect("commits").claimed.remove(0);
     let head = *store.head().borrow();
     drop(store);
     server.kill();
@@ -119,12 +119,12 @@ async fn a_restarted_redis_has_everything() {
     let store = RedisStore::open(options).await.expect("opens again");
     assert_eq!(*store.head().borrow(), head);
     assert_eq!(store.session_jobs(session).await.expect("answers"), claimed);
-    let lease = claimed[0].status.lease.expect("it runs");
+    let lease = claimed[0].status.lease.expect("it runs").id;
     let command = Command::Succeed { lease, started_at: None, result: "x".into() };
     let done = decide(&claimed[0], &command, 2_000).expect("its lease is live");
-    let mut writer = make::Writer::new(2);
-    let call = writer.call(2_000).group(make::update(&claimed[0], done));
-    store.commit(call.done()).await.expect("commits");
+    let mut writer = fixture::Writer::new(2);
+    let call = writer.request(2_000).transaction(fixture::update(&claimed[0], done));
+    store.commit(call.build()).await.expect("commits");
     let JournalPage::Entries(entries) = store.read_journal(Position::default(), 10).await.expect("answers")
     else {
         panic!("nothing was trimmed")

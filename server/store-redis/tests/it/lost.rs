@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use sentinel_faults::{Direction, Proxy, RedisServer};
-use sentinel_store::conformance::make;
+use sentinel_store::conformance::fixture;
 use sentinel_store::{CommitRequest, JournalPage, Position, Store, StoreError, TransactionResult};
 use sentinel_store_redis::{OpenOptions, RedisStore};
 
@@ -22,13 +22,13 @@ async fn open(proxy: &Proxy) -> RedisStore {
     RedisStore::open(options).await.expect("opens")
 }
 
-fn call_with_a_claim(writer: &mut make::Writer) -> CommitRequest {
-    let session = make::session(1);
-    let mut call = writer.call(NOW).group(make::put_session(session, 1, 90_000));
+fn call_with_a_claim(writer: &mut fixture::Writer) -> CommitRequest {
+    let session = fixture::session(1);
+    let mut call = writer.request(NOW).transaction(fixture::put_session(session, 1, 90_000));
     for n in 1..=3 {
-        call = call.group(make::create(&make::job("q", "k", NOW, n)));
+        call = call.transaction(fixture::create(&fixture::job("q", "k", NOW, n)));
     }
-    call.claim(make::claim(session, &["q"], &["k"], 2)).done()
+    call.claim(fixture::claim(session, &["q"], &["k"], 2)).build()
 }
 
 /// The call had one effect, and its repeat was answered with it.
@@ -36,7 +36,7 @@ async fn had_one_effect(store: &RedisStore, call: CommitRequest) {
     let outcome = store.commit(call).await.expect("the repeat is answered");
     assert_eq!(outcome.results, vec![TransactionResult::Committed; 4]);
     assert_eq!(outcome.claimed[0].len(), 2);
-    let held = store.session_jobs(make::session(1)).await.expect("answers");
+    let held = store.session_jobs(fixture::session(1)).await.expect("answers");
     assert_eq!(held, outcome.claimed[0], "what was told is what is there");
     let JournalPage::Entries(entries) = store.read_journal(Position::default(), 9).await.expect("answers")
     else {
@@ -80,7 +80,7 @@ async fn a_repeat_after_a_cut_has_one_effect() {
     let server = RedisServer::start(dir.path(), &[]);
     let proxy = before(&server).await;
     let store = open(&proxy).await;
-    let call = call_with_a_claim(&mut make::Writer::new(1));
+    let call = call_with_a_claim(&mut fixture::Writer::new(1));
     cut_a_commit(&store, &proxy, &server, &call).await;
     // The repeat is cut as well: its answer is another one, of what was kept.
     cut_a_commit(&store, &proxy, &server, &call).await;
@@ -93,7 +93,7 @@ async fn a_silent_redis_is_not_waited_for_without_end() {
     let server = RedisServer::start(dir.path(), &[]);
     let proxy = before(&server).await;
     let store = open(&proxy).await;
-    let call = call_with_a_claim(&mut make::Writer::new(1));
+    let call = call_with_a_claim(&mut fixture::Writer::new(1));
     proxy.stall(Direction::Down);
     let begun = Instant::now();
     let error = store.commit(call.clone()).await.expect_err("nothing comes through");
@@ -113,13 +113,13 @@ async fn a_call_that_was_never_sent_was_not_applied() {
     let dir = directory();
     let mut server = RedisServer::start(dir.path(), &[]);
     let store = RedisStore::open(OpenOptions::new(server.url(), NOW)).await.expect("opens");
-    let mut writer = make::Writer::new(1);
+    let mut writer = fixture::Writer::new(1);
     server.kill();
     // The first one finds out; it may have been sent.
     let first = call_with_a_claim(&mut writer);
     store.commit(first.clone()).await.expect_err("nobody is there");
-    let mut other = make::Writer::new(2);
-    let call = other.call(NOW).group(make::create(&make::job("q", "k", NOW, 9))).done();
+    let mut other = fixture::Writer::new(2);
+    let call = other.request(NOW).transaction(fixture::create(&fixture::job("q", "k", NOW, 9))).build();
     let error = store.commit(call).await.expect_err("nobody is there");
     assert!(matches!(error, StoreError::Unavailable(_)), "{error}");
     let error = store.commit(first).await.expect_err("nobody is there");

@@ -7,8 +7,8 @@ use bytes::{BufMut, BytesMut};
 use redis::Value;
 use sentinel_domain::{Command, Job, State, decide};
 use sentinel_faults::RedisServer;
-use sentinel_store::codec::{self, Names};
-use sentinel_store::conformance::make;
+use sentinel_store::codec::{self, NamePool};
+use sentinel_store::conformance::fixture;
 use sentinel_store::{JournalPage, Position, Store, StoreError};
 use sentinel_store_redis::{OpenOptions, RedisStore};
 
@@ -62,25 +62,25 @@ async fn a_field_of_a_newer_version_outlives_changes_by_this_one() {
     let dir = directory();
     let server = RedisServer::start(dir.path(), &[]);
     let store = open(&server).await;
-    let mut writer = make::Writer::new(1);
-    let (job, session) = (make::job("q", "k", NOW, 1), make::session(7));
-    store.commit(writer.call(NOW).group(make::create(&job)).done()).await.expect("commits");
+    let mut writer = fixture::Writer::new(1);
+    let (job, session) = (fixture::job("q", "k", NOW, 1), fixture::session(7));
+    store.commit(writer.request(NOW).transaction(fixture::create(&job)).build()).await.expect("commits");
     plant(&server, &job).await;
     // A fresh one, since the writer may have the former record at hand.
     let store = open(&server).await;
-    let mut writer = make::Writer::new(2);
-    let call = writer.call(NOW).group(make::put_session(session, 2, 60_000)).claim(make::claim(
+    let mut writer = fixture::Writer::new(2);
+    let call = writer.request(NOW).transaction(fixture::put_session(session, 2, 60_000)).claim(fixture::claim(
         session,
         &["q"],
         &["k"],
         1,
     ));
-    let claimed = store.commit(call.done()).await.expect("commits").claimed.remove(0);
+    let claimed = store.commit(call.build()).await.expect("commits").claimed.remove(0);
     assert_eq!(claimed[0].status.unknown_fields.as_deref(), Some(&FIELD[..]), "the claim has it");
     let cancel = Command::Cancel { reason: "late".into(), actor: "test".into() };
     let job = read(&store, &job).await;
     let decision = decide(&job, &cancel, NOW + 1).expect("is allowed");
-    let call = writer.call(NOW + 1).group(make::update(&job, decision)).done();
+    let call = writer.request(NOW + 1).transaction(fixture::update(&job, decision)).build();
     store.commit(call).await.expect("commits");
     let after = read(&store, &job).await;
     assert!(after.status.cancel.is_some() && after.status.version > job.status.version);
@@ -95,7 +95,7 @@ async fn a_field_of_a_newer_version_outlives_changes_by_this_one() {
     let last = &entries.last().expect("entries").jobs.last().expect("a change").status;
     let stored = codec::encode_status(last);
     assert!(stored.ends_with(&FIELD));
-    let back = codec::decode_status(stored.into(), &mut Names::default()).expect("a status");
+    let back = codec::decode_status(stored.into(), &mut NamePool::default()).expect("a status");
     assert_eq!(&back, last);
 }
 
@@ -114,9 +114,9 @@ async fn what_a_newer_version_tells_is_passed_over_where_that_is_harmless() {
     let dir = directory();
     let server = RedisServer::start(dir.path(), &[]);
     let store = open(&server).await;
-    let mut writer = make::Writer::new(1);
-    let job = make::job("q", "k", NOW, 1);
-    store.commit(writer.call(NOW).group(make::create(&job)).done()).await.expect("commits");
+    let mut writer = fixture::Writer::new(1);
+    let job = fixture::job("q", "k", NOW, 1);
+    store.commit(writer.request(NOW).transaction(fixture::create(&job)).build()).await.expect("commits");
     let head = *store.head().borrow();
     let next = |by: u64| Position { seq: head.seq + by, ..head };
     entry(&server, next(1), "z").await;
@@ -138,9 +138,9 @@ async fn a_record_of_another_layout_is_refused_and_left_as_it_is() {
     let dir = directory();
     let server = RedisServer::start(dir.path(), &[]);
     let store = open(&server).await;
-    let mut writer = make::Writer::new(1);
-    let job = make::job("q", "k", NOW, 1);
-    store.commit(writer.call(NOW).group(make::create(&job)).done()).await.expect("commits");
+    let mut writer = fixture::Writer::new(1);
+    let job = fixture::job("q", "k", NOW, 1);
+    store.commit(writer.request(NOW).transaction(fixture::create(&job)).build()).await.expect("commits");
     let mut bytes = BytesMut::from(&record(&server, &job).await[..]);
     bytes[0] = 2;
     bytes.put_u8(0);

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use sentinel_domain::{Command, Job, decide};
 use sentinel_faults::{RedisServer, free_port};
-use sentinel_store::conformance::make;
+use sentinel_store::conformance::fixture;
 use sentinel_store::{JournalPage, Position, Store, StoreError, TransactionResult, TrimRequest};
 use sentinel_store_redis::{StoreHealth, OpenError, OpenOptions, RedisStore};
 
@@ -34,9 +34,9 @@ async fn a_store_that_was_rolled_back_is_not_written_to() {
     let server = RedisServer::start(dir.path(), &[]);
     let open = || OpenOptions::new(server.url(), NOW);
     let store = RedisStore::open(open()).await.expect("opens");
-    let mut writer = make::Writer::new(1);
+    let mut writer = fixture::Writer::new(1);
     for n in 0..3 {
-        let call = writer.call(NOW).group(make::create(&make::job("q", "k", NOW, n))).done();
+        let call = writer.request(NOW).transaction(fixture::create(&fixture::job("q", "k", NOW, n))).build();
         store.commit(call).await.expect("commits");
     }
     let seen = *store.head().borrow();
@@ -48,15 +48,15 @@ async fn a_store_that_was_rolled_back_is_not_written_to() {
             _ => Some(RedisStore::open(open()).await.expect("opens")),
         };
         server.ask(command).expect("answers");
-        let call = writer.call(NOW).group(make::create(&make::job("q", "k", NOW, 9))).done();
+        let call = writer.request(NOW).transaction(fixture::create(&fixture::job("q", "k", NOW, 9))).build();
         let error = store.commit(call).await.expect_err("fails closed");
         assert!(matches!(&error, StoreError::RolledBack(_)), "{error}");
         for store in [Some(&store), reader.as_ref()].into_iter().flatten() {
             let errors = [
-                store.read(vec![make::job("q", "k", NOW, 0).id]).await.err(),
+                store.read(vec![fixture::job("q", "k", NOW, 0).id]).await.err(),
                 store.queues().await.err(),
                 store.due_work(NOW, 9).await.err(),
-                store.session_jobs(make::session(1)).await.err(),
+                store.session_jobs(fixture::session(1)).await.err(),
                 store.read_journal(Position::default(), 9).await.err(),
             ];
             for error in errors {
@@ -70,21 +70,21 @@ async fn a_store_that_was_rolled_back_is_not_written_to() {
     assert_eq!(server.ask("DBSIZE").as_deref().map(str::trim), Some("0"), "nothing was begun");
 }
 
-async fn one_running(store: &RedisStore, writer: &mut make::Writer) -> Arc<Job> {
-    let session = make::session(1);
-    let call = writer.call(NOW).group(make::put_session(session, 1, 90_000));
-    let call = call.group(make::create(&make::job("q", "k", NOW, 0)));
-    let call = call.claim(make::claim(session, &["q"], &["k"], 1)).done();
+async fn one_running(store: &RedisStore, writer: &mut fixture::Writer) -> Arc<Job> {
+    let session = fixture::session(1);
+    let call = writer.request(NOW).transaction(fixture::put_session(session, 1, 90_000));
+    let call = call.transaction(fixture::create(&fixture::job("q", "k", NOW, 0)));
+    let call = call.claim(fixture::claim(session, &["q"], &["k"], 1)).build();
     store.commit(call).await.expect("commits").claimed.remove(0).remove(0)
 }
 
 /// Makes jobs until they are refused, at most a second after there is no room; answers how many.
-async fn fill(store: &RedisStore, writer: &mut make::Writer) -> u64 {
+async fn fill(store: &RedisStore, writer: &mut fixture::Writer) -> u64 {
     let mut made = 0;
     let error = loop {
         made += 1;
         let now = NOW + made as i64;
-        let call = writer.call(now).group(make::create(&make::job("q", "k", now, made))).done();
+        let call = writer.request(now).transaction(fixture::create(&fixture::job("q", "k", now, made))).build();
         match store.commit(call).await {
             Ok(_) => tokio::task::yield_now().await,
             Err(error) => break error,
@@ -94,11 +94,11 @@ async fn fill(store: &RedisStore, writer: &mut make::Writer) -> u64 {
     made
 }
 
-async fn report_passes(store: &RedisStore, writer: &mut make::Writer, running: &Job) {
-    let lease = running.status.lease.expect("it runs");
+async fn report_passes(store: &RedisStore, writer: &mut fixture::Writer, running: &Job) {
+    let lease = running.status.lease.expect("it runs").id;
     let command = Command::Succeed { lease, started_at: None, result: "x".into() };
     let done = decide(running, &command, NOW).expect("its lease is live");
-    let report = writer.call(NOW).group(make::update(running, done)).done();
+    let report = writer.request(NOW).transaction(fixture::update(running, done)).build();
     let results = store.commit(report).await.expect("reports pass").results;
     assert_eq!(results, [TransactionResult::Committed]);
 }
@@ -108,7 +108,7 @@ async fn short_memory_takes_reports_but_no_new_jobs() {
     let dir = directory();
     let server = RedisServer::start(dir.path(), &[]);
     let store = RedisStore::open(OpenOptions::new(server.url(), NOW)).await.expect("opens");
-    let mut writer = make::Writer::new(1);
+    let mut writer = fixture::Writer::new(1);
     let running = one_running(&store, &mut writer).await;
 
     server.ask("CONFIG SET maxmemory 1000000").expect("answers");
@@ -122,7 +122,7 @@ async fn a_ledger_that_is_far_behind_keeps_new_jobs_out_until_it_has_caught_up()
     let server = RedisServer::start(dir.path(), &[]);
     let options = OpenOptions { journal_max_bytes: 16_384, ..OpenOptions::new(server.url(), NOW) };
     let store = RedisStore::open(options).await.expect("opens");
-    let mut writer = make::Writer::new(1);
+    let mut writer = fixture::Writer::new(1);
     let running = one_running(&store, &mut writer).await;
     let mut made = fill(&store, &mut writer).await;
     report_passes(&store, &mut writer, &running).await;
@@ -138,7 +138,7 @@ async fn a_ledger_that_is_far_behind_keeps_new_jobs_out_until_it_has_caught_up()
     let begun = std::time::Instant::now();
     loop {
         made += 1;
-        let call = writer.call(NOW).group(make::create(&make::job("q", "k", NOW, made))).done();
+        let call = writer.request(NOW).transaction(fixture::create(&fixture::job("q", "k", NOW, made))).build();
         match store.commit(call).await {
             Ok(_) => break,
             Err(StoreError::Full(_)) => {

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use sentinel_domain::JobId;
 use sentinel_faults::{Direction, Proxy, RedisServer};
-use sentinel_store::conformance::make;
+use sentinel_store::conformance::fixture;
 use sentinel_store::{JournalPage, Position, Store, StoreError};
 use sentinel_store_redis::{StoreHealth, OpenOptions, RedisStore, ReplicationOptions};
 use tempfile::TempDir;
@@ -44,7 +44,7 @@ async fn becomes_safe(store: &RedisStore, at: Position) {
 /// Creates jobs until so many were acknowledged as replicated; answers those.
 async fn load(
     store: &RedisStore,
-    writer: &mut make::Writer,
+    writer: &mut fixture::Writer,
     made: &mut u64,
     wanted: usize,
 ) -> Vec<JobId> {
@@ -52,8 +52,8 @@ async fn load(
     let mut waited = Instant::now();
     while safe.len() < wanted {
         *made += 1;
-        let job = make::job("q", "k", NOW, *made);
-        let call = writer.call(NOW).group(make::create(&job)).done();
+        let job = fixture::job("q", "k", NOW, *made);
+        let call = writer.request(NOW).transaction(fixture::create(&job)).build();
         let at = loop {
             match store.commit(call.clone()).await {
                 Ok(outcome) => break outcome.position,
@@ -80,7 +80,7 @@ async fn load(
 
 /// Loads, kills the primary somewhere in between, and loads on.
 async fn outlive<T: Send + 'static>(store: RedisStore, kill: impl FnOnce() -> T + Send + 'static) {
-    let (mut writer, mut made) = (make::Writer::new(1), 0);
+    let (mut writer, mut made) = (fixture::Writer::new(1), 0);
     let mut safe = load(&store, &mut writer, &mut made, BEFORE).await;
     let killed = tokio::task::spawn_blocking(kill);
     // Goes on while it happens and afterwards.
@@ -133,9 +133,9 @@ async fn what_replicas_may_not_have_is_not_shown() {
     let replica = replica_of(second.path(), &of);
     eventually("the replica follows", || has_replicas(&primary, 1));
     let store = RedisStore::open(options(primary.url())).await.expect("opens");
-    let mut writer = make::Writer::new(1);
+    let mut writer = fixture::Writer::new(1);
     let mut create = async |n| {
-        let call = writer.call(NOW).group(make::create(&make::job("q", "k", NOW, n))).done();
+        let call = writer.request(NOW).transaction(fixture::create(&fixture::job("q", "k", NOW, n))).build();
         store.commit(call).await.expect("commits").position
     };
     let safe = create(1).await;
@@ -155,7 +155,7 @@ async fn what_replicas_may_not_have_is_not_shown() {
     replica.ask("REPLICAOF NO ONE").expect("answers");
     let next = OpenOptions { min_position: Some(safe), ..OpenOptions::new(replica.url(), NOW) };
     let next = RedisStore::open(next).await.expect("is not rolled back");
-    let job = |n| make::job("q", "k", NOW, n).id;
+    let job = |n| fixture::job("q", "k", NOW, n).id;
     let there = next.read(vec![job(1), job(2)]).await.expect("answers");
     assert!(there[0].is_some() && there[1].is_none(), "{there:?}");
 
@@ -173,13 +173,13 @@ async fn another_server_is_shown_what_replicas_have() {
         RedisStore::open(options(primary.url())).await.expect("opens"),
     ];
     let mut head = theirs.head();
-    let mut writer = make::Writer::new(1);
-    let call = writer.call(NOW).group(make::create(&make::job("q", "k", NOW, 1))).done();
+    let mut writer = fixture::Writer::new(1);
+    let call = writer.request(NOW).transaction(fixture::create(&fixture::job("q", "k", NOW, 1))).build();
     let at = ours.commit(call).await.expect("commits").position;
     becomes_safe(&ours, at).await;
     let told = tokio::time::timeout(PATIENCE, head.wait_for(|head| *head >= at)).await;
     told.expect("it is told").expect("the store lives");
-    let JournalPage::Entries(entries) = theirs.tail(Position::default(), 9).await.expect("answers")
+    let JournalPage::Entries(entries) = theirs.read_journal(Position::default(), 9).await.expect("answers")
     else {
         panic!("nothing was trimmed")
     };
@@ -191,9 +191,9 @@ async fn without_replicas_nothing_is_safe_and_all_goes_on() {
     let dir = directory();
     let server = RedisServer::start(dir.path(), &[]);
     let store = RedisStore::open(options(server.url())).await.expect("opens");
-    let mut writer = make::Writer::new(1);
+    let mut writer = fixture::Writer::new(1);
     for n in 0..5 {
-        let call = writer.call(NOW).group(make::create(&make::job("q", "k", NOW, n))).done();
+        let call = writer.request(NOW).transaction(fixture::create(&fixture::job("q", "k", NOW, n))).build();
         let at = store.commit(call).await.expect("commits").position;
         assert!(!store.wait_replicated(at).await.expect("answers"));
     }

@@ -1,7 +1,7 @@
 //! The journal is trimmed by time, and never beyond what is projected.
 
 use sentinel_faults::RedisServer;
-use sentinel_store::conformance::make;
+use sentinel_store::conformance::fixture;
 use sentinel_store::{JournalPage, Position, Store, TrimRequest};
 use sentinel_store_redis::{OpenOptions, RedisStore};
 
@@ -26,12 +26,12 @@ async fn by_time_and_projection() {
     // One entry a node, so that trimming by whole nodes is exact.
     let server = RedisServer::start(dir.path(), &["--stream-node-max-entries", "1"]);
     let store = RedisStore::open(OpenOptions::new(server.url(), NOW)).await.expect("opens");
-    let mut writer = make::Writer::new(1);
+    let mut writer = fixture::Writer::new(1);
     // Four entries a second for ten seconds.
     for n in 0..40 {
         let now = NOW + n * 250;
-        let job = make::job("q", "k", now, n as u64);
-        store.commit(writer.call(now).group(make::create(&job)).done()).await.expect("commits");
+        let job = fixture::job("q", "k", now, n as u64);
+        store.commit(writer.request(now).transaction(fixture::create(&job)).build()).await.expect("commits");
     }
     let head = *store.head().borrow();
     let trim = |projected, journal_before| TrimRequest {
@@ -64,12 +64,12 @@ async fn by_size_where_it_is_too_much() {
     let server = RedisServer::start(dir.path(), &["--stream-node-max-entries", "1"]);
     let options = OpenOptions { journal_max_bytes: 100_000, ..OpenOptions::new(server.url(), NOW) };
     let store = RedisStore::open(options).await.expect("opens");
-    let mut writer = make::Writer::new(1);
+    let mut writer = fixture::Writer::new(1);
     for n in 0..40 {
         let now = NOW + n * 1_000;
         let heavy = |new: &mut sentinel_domain::NewJob| new.payload = vec![b'x'; 10_000].into();
-        let job = make::job_with(make::spec("q", "k", now, heavy), now, n as u64);
-        store.commit(writer.call(now).group(make::create(&job)).done()).await.expect("commits");
+        let job = fixture::job_from_spec(fixture::spec("q", "k", now, heavy), now, n as u64);
+        store.commit(writer.request(now).transaction(fixture::create(&job)).build()).await.expect("commits");
     }
     let head = *store.head().borrow();
     let trim = |projected| TrimRequest {
