@@ -1,12 +1,12 @@
-//! Everything dies, stops and is cut off under load, again and again, and the history keeps
-//! every promise.
+//! Fault injection under load: processes are killed, stopped and disconnected repeatedly, and the
+//! history checker verifies the documented guarantees.
 
-mod close;
 pub(crate) mod fault;
+mod finish;
+pub(crate) mod fixture;
 mod health;
 pub(crate) mod load;
 pub(crate) mod recorder;
-pub(crate) mod site;
 mod stores;
 
 use std::time::{Duration, Instant};
@@ -16,155 +16,158 @@ use rand::seq::{IteratorRandom, SliceRandom};
 use rand::{RngExt, SeedableRng};
 
 use fault::Fault;
-use site::{Ground, Site};
+use fixture::{ChaosFixture, Topology};
 
-/// Deaths of the server in a row in one dose.
-const SERVER_DEATHS: usize = 30;
+/// Kills of the server in one run.
+const SERVER_KILLS: usize = 30;
 
-/// Deaths of a worker in one dose.
-const WORKER_DEATHS: usize = 5;
+/// Kills of a worker in one run.
+const WORKER_KILLS: usize = 5;
 
-/// Stops of the server by SIGTERM in one dose.
+/// Stops of the server by SIGTERM in one run.
 const STOPS: usize = 5;
 
-/// Mixed faults in one round.
-const MIXED: usize = 14;
+/// Faults in one run of [`mixed_faults`].
+const MIXED_FAULTS: usize = 14;
 
-/// Faults of several servers and their stores in one short round.
-const SHARED: usize = 16;
+/// Faults in one short run of [`cluster_faults`].
+const CLUSTER_FAULTS: usize = 16;
 
-/// Pairs of faults in one dose.
-const STORMS: usize = 16;
+/// Pairs of faults in one run of [`fault_pairs`].
+const FAULT_PAIRS: usize = 16;
 
+/// Returns `SENTINEL_TEST_SEED`, or 1 when it is not set.
 pub(crate) fn seed() -> u64 {
     let seed = std::env::var("SENTINEL_TEST_SEED").ok().and_then(|seed| seed.parse().ok());
     seed.unwrap_or(1)
 }
 
-/// Deaths of the server, then deaths of workers.
-async fn deaths(seed: u64) {
-    let mut site = Site::start("deaths", seed, Ground::Directory).await;
-    for _ in 0..SERVER_DEATHS {
-        site.load.acknowledges(100).await;
-        site.strike(Fault::KillServer, Duration::ZERO).await;
+/// Kills the server repeatedly, then workers.
+async fn kills(seed: u64) {
+    let mut fixture = ChaosFixture::start("kills", seed, Topology::SingleServer).await;
+    for _ in 0..SERVER_KILLS {
+        fixture.load.wait_acknowledged(100).await;
+        fixture.inject(Fault::KillServer, Duration::ZERO).await;
     }
-    for _ in 0..WORKER_DEATHS {
-        site.load.acknowledges(80).await;
-        site.strike(Fault::KillWorker, Duration::ZERO).await;
+    for _ in 0..WORKER_KILLS {
+        fixture.load.wait_acknowledged(80).await;
+        fixture.inject(Fault::KillWorker, Duration::ZERO).await;
     }
-    site.close().await;
+    fixture.finish().await;
 }
 
-/// The server is replaced again and again: GoAway, drain, start.
-async fn rolling(seed: u64) {
-    let mut site = Site::start("rolling", seed, Ground::Directory).await;
+/// Restarts the server repeatedly with a graceful shutdown.
+async fn rolling_restarts(seed: u64) {
+    let mut fixture = ChaosFixture::start("rolling restarts", seed, Topology::SingleServer).await;
     for _ in 0..STOPS {
-        site.load.acknowledges(80).await;
-        site.strike(Fault::StopServer, Duration::ZERO).await;
+        fixture.load.wait_acknowledged(80).await;
+        fixture.inject(Fault::StopServer, Duration::ZERO).await;
     }
-    site.close().await;
+    fixture.finish().await;
 }
 
-/// Faults of all kinds in an order that the seed gives, each for up to `longest`.
-async fn mixed(seed: u64, faults: &[Fault], longest: Duration) {
+/// Injects faults of all kinds, chosen by the seed, each for up to `longest`.
+async fn mixed_faults(seed: u64, faults: &[Fault], longest: Duration) {
     let mut entropy = StdRng::seed_from_u64(seed);
     let has_disk = faults.contains(&Fault::FillDisk);
-    let ground = if has_disk { Ground::SmallDisk } else { Ground::Directory };
-    let mut site = Site::start("mixed", seed, ground).await;
-    for _ in 0..MIXED {
+    let topology = if has_disk { Topology::SmallDisk } else { Topology::SingleServer };
+    let mut fixture = ChaosFixture::start("mixed faults", seed, topology).await;
+    for _ in 0..MIXED_FAULTS {
         let fault = faults[entropy.random_range(0..faults.len())];
         let length = longest.mul_f64(entropy.random_range(0.2..1.0));
-        site.strike(fault, length).await;
-        site.load.acknowledges(40).await;
+        fixture.inject(fault, length).await;
+        fixture.load.wait_acknowledged(40).await;
     }
-    site.close().await;
+    fixture.finish().await;
 }
 
-/// Faults of several servers over one Redis and one MariaDB, each once in an order that the
-/// seed gives, and so many of them; after each, all is well again in time.
-async fn shared(seed: u64, mut faults: Vec<Fault>, count: usize, longest: Duration) {
+/// Injects up to `count` faults of several servers over one Redis and one MariaDB, each once, in an
+/// order chosen by the seed. After each fault the system must recover in time.
+async fn cluster_faults(seed: u64, mut faults: Vec<Fault>, count: usize, longest: Duration) {
     let mut entropy = StdRng::seed_from_u64(seed);
     faults.shuffle(&mut entropy);
-    let mut site = Site::start("shared", seed, Ground::Shared).await;
+    let mut fixture = ChaosFixture::start("cluster faults", seed, Topology::Cluster).await;
     for fault in faults.into_iter().take(count) {
         let length = longest.mul_f64(entropy.random_range(0.2..1.0));
-        site.strike(fault, length).await;
-        site.recovers(fault).await;
-        site.load.acknowledges(40).await;
+        fixture.inject(fault, length).await;
+        fixture.assert_recovers(fault).await;
+        fixture.load.wait_acknowledged(40).await;
     }
-    site.close().await;
+    fixture.finish().await;
 }
 
-/// The same with two faults at once, again and again.
-async fn storms(seed: u64, count: usize, longest: Duration) {
+/// Injects pairs of simultaneous faults into a cluster.
+async fn fault_pairs(seed: u64, count: usize, longest: Duration) {
     let mut entropy = StdRng::seed_from_u64(seed);
-    let faults = Fault::of_many();
-    let mut site = Site::start("storms", seed, Ground::Shared).await;
+    let faults = Fault::of_cluster();
+    let mut fixture = ChaosFixture::start("fault pairs", seed, Topology::Cluster).await;
     for _ in 0..count {
         let first = faults[entropy.random_range(0..faults.len())];
         let others = faults.iter().filter(|other| other.target() != first.target());
-        let second = *others.choose(&mut entropy).expect("a fault of something else");
+        let second = *others.choose(&mut entropy).expect("a fault with another target");
         let length = longest.mul_f64(entropy.random_range(0.2..1.0));
-        site.strike_twice([first, second], length).await;
-        site.recovers(second).await;
-        site.load.acknowledges(40).await;
+        fixture.inject_pair([first, second], length).await;
+        fixture.assert_recovers(second).await;
+        fixture.load.wait_acknowledged(40).await;
     }
-    site.close().await;
+    fixture.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_promise_is_kept_when_servers_and_workers_die() {
-    deaths(seed()).await;
+async fn guarantees_hold_when_servers_and_workers_are_killed() {
+    kills(seed()).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_promise_is_kept_when_the_server_is_replaced() {
-    rolling(seed()).await;
+async fn guarantees_hold_during_rolling_restarts() {
+    rolling_restarts(seed()).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_promise_is_kept_under_mixed_faults() {
-    mixed(seed(), Fault::SHORT_OF_ONE, Duration::from_millis(1_500)).await;
+async fn guarantees_hold_under_mixed_faults() {
+    mixed_faults(seed(), Fault::SHORT_OF_SINGLE_SERVER, Duration::from_millis(1_500)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_promise_is_kept_by_many_servers_when_they_and_their_stores_fail() {
-    shared(seed(), Fault::short_of_many(), SHARED, Duration::from_millis(1_500)).await;
+async fn guarantees_hold_in_a_cluster_with_failing_servers_and_stores() {
+    cluster_faults(seed(), Fault::short_of_cluster(), CLUSTER_FAULTS, Duration::from_millis(1_500))
+        .await;
 }
 
-/// Doses with rising seeds for SENTINEL_SOAK_MINUTES, 10 unless set.
-pub(crate) async fn soak<F: Future<Output = ()>>(dose: impl Fn(u64) -> F) {
+/// Repeats a scenario with increasing seeds for `SENTINEL_SOAK_MINUTES`, 10 when not set.
+pub(crate) async fn soak<F: Future<Output = ()>>(scenario: impl Fn(u64) -> F) {
     let minutes = std::env::var("SENTINEL_SOAK_MINUTES").ok().and_then(|text| text.parse().ok());
     let length = Duration::from_secs(60 * minutes.unwrap_or(10));
     let start = Instant::now();
     let mut next = seed();
     while start.elapsed() < length {
-        dose(next).await;
+        scenario(next).await;
         next += 1;
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "runs for minutes; the profile soak runs it"]
-async fn soak_every_promise_is_kept_when_servers_and_workers_die() {
-    soak(deaths).await;
+async fn soak_guarantees_hold_when_servers_and_workers_are_killed() {
+    soak(kills).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "runs for minutes; the profile soak runs it"]
-async fn soak_every_promise_is_kept_under_mixed_faults() {
-    // Longer than a session lives: leases are lost, too.
-    soak(|seed| mixed(seed, &Fault::OF_ONE, Duration::from_secs(8))).await;
+async fn soak_guarantees_hold_under_mixed_faults() {
+    // Longer than the session TTL, so that leases expire too.
+    soak(|seed| mixed_faults(seed, &Fault::OF_SINGLE_SERVER, Duration::from_secs(8))).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "runs for minutes; the profile soak runs it"]
-async fn soak_every_promise_is_kept_by_many_servers_when_they_and_their_stores_fail() {
-    soak(|seed| shared(seed, Fault::of_many(), usize::MAX, Duration::from_secs(8))).await;
+async fn soak_guarantees_hold_in_a_cluster_with_failing_servers_and_stores() {
+    soak(|seed| cluster_faults(seed, Fault::of_cluster(), usize::MAX, Duration::from_secs(8)))
+        .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "runs for minutes; the profile soak runs it"]
-async fn soak_every_promise_is_kept_when_two_things_fail_at_once() {
-    soak(|seed| storms(seed, STORMS, Duration::from_secs(6))).await;
+async fn soak_guarantees_hold_under_pairs_of_simultaneous_faults() {
+    soak(|seed| fault_pairs(seed, FAULT_PAIRS, Duration::from_secs(6))).await;
 }

@@ -1,9 +1,9 @@
-//! Three servers over one Redis and one MariaDB, under load: each is replaced, each is killed,
-//! and the history keeps every promise.
+//! Three servers over one Redis and one MariaDB under load. Each server is restarted and killed,
+//! and the history checker verifies the guarantees.
 
-mod away;
-mod isolated;
-mod lead;
+mod leader_failover;
+mod ledger_outage;
+mod redis_partition;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -11,69 +11,72 @@ use std::time::Duration;
 use rustix::process::Signal;
 
 use crate::chaos::fault::Fault;
-use crate::chaos::site::{Ground, Site};
+use crate::chaos::fixture::{ChaosFixture, Topology};
 use crate::chaos::{seed, soak};
-use crate::harness::{PATIENCE, binary};
+use crate::harness::{TIMEOUT, binary};
 
 const SERVERS: usize = 3;
 
-/// How often each server is replaced or killed.
+/// How often each server is restarted or killed.
 const ROUNDS: usize = 2;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_promise_is_kept_when_each_server_is_replaced() {
-    let mut site = Site::start("replaced", seed(), Ground::Shared).await;
+async fn guarantees_hold_when_each_server_is_restarted() {
+    let mut fixture =
+        ChaosFixture::start("rolling restart of a cluster", seed(), Topology::Cluster).await;
     for _ in 0..ROUNDS * SERVERS {
-        site.load.acknowledges(60).await;
-        site.strike(Fault::StopServer, Duration::ZERO).await;
+        fixture.load.wait_acknowledged(60).await;
+        fixture.inject(Fault::StopServer, Duration::ZERO).await;
     }
-    site.close().await;
+    fixture.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_promise_is_kept_when_each_server_is_killed() {
-    let mut site = Site::start("killed", seed(), Ground::Shared).await;
+async fn guarantees_hold_when_each_server_is_killed() {
+    let mut fixture = ChaosFixture::start("kills in a cluster", seed(), Topology::Cluster).await;
     for nth in 0..ROUNDS * SERVERS {
-        site.load.acknowledges(60).await;
-        site.servers[nth % SERVERS].kill().await;
-        // The others go on.
-        site.load.acknowledges(40).await;
-        site.servers[nth % SERVERS].restart().await;
+        fixture.load.wait_acknowledged(60).await;
+        fixture.servers[nth % SERVERS].kill().await;
+        // The other servers continue.
+        fixture.load.wait_acknowledged(40).await;
+        fixture.servers[nth % SERVERS].restart().await;
     }
-    site.close().await;
+    fixture.finish().await;
 }
 
-/// Servers are put back to an older version one by one, and brought forward again with a step
-/// back between; at each point one of either version may die.
+/// Downgrades the servers one by one, then upgrades them again with one downgrade in between. After
+/// each step, a server of each version is killed and restarted.
 async fn upgrade(seed: u64, old: &Path) {
     let new = binary("sentinel");
-    let mut site = Site::start("upgrade", seed, Ground::Shared).await;
-    let back = [(0, old), (1, old), (2, old)];
-    let forward = [(0, &*new), (1, &*new), (1, old), (1, &*new), (2, &*new)];
-    for (nth, program) in back.into_iter().chain(forward) {
-        site.load.acknowledges(60).await;
-        let server = &mut site.servers[nth];
+    let mut fixture = ChaosFixture::start("upgrade", seed, Topology::Cluster).await;
+    let downgrades = [(0, old), (1, old), (2, old)];
+    let upgrades = [(0, &*new), (1, &*new), (1, old), (1, &*new), (2, &*new)];
+    for (nth, program) in downgrades.into_iter().chain(upgrades) {
+        fixture.load.wait_acknowledged(60).await;
+        let server = &mut fixture.servers[nth];
         server.signal(Signal::TERM);
-        let status = server.end(PATIENCE + Duration::from_secs(10)).await;
-        assert!(status.success(), "the drain of server {nth} was not clean: {status}");
+        let status = server.wait_exit(TIMEOUT + Duration::from_secs(10)).await;
+        assert!(status.success(), "server {nth} did not drain in time: {status}");
         server.program = program.to_owned();
         server.restart().await;
-        site.load.acknowledges(60).await;
-        for dead in [nth, (nth + 1) % SERVERS] {
-            site.servers[dead].kill().await;
-            site.load.acknowledges(30).await;
-            site.servers[dead].restart().await;
+        fixture.load.wait_acknowledged(60).await;
+        for killed in [nth, (nth + 1) % SERVERS] {
+            fixture.servers[killed].kill().await;
+            fixture.load.wait_acknowledged(30).await;
+            fixture.servers[killed].restart().await;
         }
     }
-    site.close().await;
+    fixture.finish().await;
 }
 
-/// `cargo xtask soak` names the programs of another version.
+/// `cargo xtask soak` provides the binaries of another version.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "runs for minutes; the profile soak runs it"]
-async fn soak_every_promise_is_kept_when_versions_are_mixed() {
+async fn soak_guarantees_hold_with_mixed_versions() {
     let Some(other) = std::env::var_os("SENTINEL_TEST_OTHER") else {
-        println!("skipped: SENTINEL_TEST_OTHER names no directory with another version");
+        println!(
+            "skipped: SENTINEL_TEST_OTHER is not set to a directory with the binaries of another version"
+        );
         return;
     };
     let old = PathBuf::from(other).join("sentinel");

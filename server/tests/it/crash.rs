@@ -1,4 +1,4 @@
-//! One process dies: what its jobs and its clients notice of it.
+//! The effects of the death of one process on its jobs and clients.
 
 use std::time::{Duration, Instant};
 
@@ -6,123 +6,131 @@ use rustix::process::Signal;
 use sentinel_client::proto::jobs::v1::JobState;
 use serde_json::json;
 
-use crate::harness::{PATIENCE, Stalls, Worker, World, demo, end_of, enqueue, until};
-use crate::history::effects;
+use crate::harness::{
+    StallMonitor, TIMEOUT, TestServer, WorkerProcess, demo_job, enqueue, wait_terminal, wait_until,
+};
+use crate::history::side_effects;
 
-/// Rounds of a measurement.
+/// The number of measurements.
 const ROUNDS: usize = 5;
 
-/// How long after the kill of a worker the last of its jobs began elsewhere.
-async fn takeover(world: &World, round: usize, fleet: &mut [Worker; 2]) -> Duration {
-    let client = world.client();
-    let file = world.dir.path().join(format!("effects-{round}"));
+/// Kills a worker and returns the time until the last of its jobs started on the other worker.
+async fn takeover(server: &TestServer, round: usize, workers: &mut [WorkerProcess; 2]) -> Duration {
+    let client = server.client();
+    let file = server.dir.path().join(format!("effects-{round}"));
     let mut ids = Vec::new();
     for _ in 0..12 {
-        ids.push(enqueue(&client, demo("effect", json!({"file": file, "ms": 60_000}))).await);
+        ids.push(enqueue(&client, demo_job("effect", json!({"file": file, "ms": 60_000}))).await);
     }
-    let begun = until("all jobs have begun", PATIENCE, || async {
-        let lines = effects(&file);
+    let starts = wait_until("all jobs have started", TIMEOUT, || async {
+        let lines = side_effects(&file);
         (lines.len() == ids.len()).then_some(lines)
     })
     .await;
-    let at = usize::from(begun.iter().filter(|line| line.instance.ends_with('b')).count() > 6);
-    let victim = &begun.iter().find(|l| l.instance.ends_with(['a', 'b'][at])).unwrap().instance;
-    let orphans = begun.iter().filter(|line| line.instance == *victim).count();
-    let killed = Instant::now();
-    fleet[at].kill().await;
-    until("the jobs run elsewhere", PATIENCE, || async {
-        (effects(&file).len() == ids.len() + orphans).then_some(())
+    let at = usize::from(starts.iter().filter(|line| line.instance.ends_with('b')).count() > 6);
+    let killed_instance =
+        &starts.iter().find(|l| l.instance.ends_with(['a', 'b'][at])).unwrap().instance;
+    let orphans = starts.iter().filter(|line| line.instance == *killed_instance).count();
+    let killed_at = Instant::now();
+    workers[at].kill().await;
+    wait_until("the jobs run on the other worker", TIMEOUT, || async {
+        (side_effects(&file).len() == ids.len() + orphans).then_some(())
     })
     .await;
-    let took = killed.elapsed();
-    let again = effects(&file).split_off(ids.len());
-    assert!(again.iter().all(|line| line.instance != *victim && line.attempt == 2), "{again:?}");
+    let took = killed_at.elapsed();
+    let restarted = side_effects(&file).split_off(ids.len());
+    assert!(
+        restarted.iter().all(|line| line.instance != *killed_instance && line.attempt == 2),
+        "{restarted:?}"
+    );
     for id in &ids {
         client.cancel(id, "").await.unwrap();
     }
     for id in &ids {
-        end_of(&client, id).await;
+        wait_terminal(&client, id).await;
     }
     let name = format!("{}{}", round + 1, ['a', 'b'][at]);
-    fleet[at] = world.worker(&name, &[]).await;
+    workers[at] = server.start_worker(&name, &[]).await;
     took
 }
 
-/// From kill -9 to the first line of the last job's new handler.
-const TAKEOVER: Duration = Duration::from_millis(1_500);
+/// The limit from SIGKILL to the start of the last job's new handler.
+const TAKEOVER_LIMIT: Duration = Duration::from_millis(1_500);
 
-/// A machine that lets nobody run for so long spoils the measurement.
+/// A stall of the machine that invalidates a measurement.
 const STALL: Duration = Duration::from_millis(100);
 
-/// Each round keeps the bound. A round that was over it while the machine stood still is done
-/// again, as often as there are rounds at most.
+/// Every measurement must be within the limit. A measurement above it during a stall of the machine
+/// is repeated, at most [`ROUNDS`] times in total.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_jobs_of_a_killed_worker_run_elsewhere_soon() {
-    let world = World::start().await;
-    let mut fleet = [world.worker("0a", &[]).await, world.worker("0b", &[]).await];
-    let (mut took, mut spoilt) = (Vec::new(), Vec::new());
+async fn the_jobs_of_a_killed_worker_are_taken_over_in_time() {
+    let server = TestServer::start().await;
+    let mut workers = [server.start_worker("0a", &[]).await, server.start_worker("0b", &[]).await];
+    let (mut took, mut discarded) = (Vec::new(), Vec::new());
     while took.len() < ROUNDS {
-        let stalls = Stalls::watch();
-        let time = takeover(&world, took.len() + spoilt.len(), &mut fleet).await;
+        let stalls = StallMonitor::start();
+        let time = takeover(&server, took.len() + discarded.len(), &mut workers).await;
         let stall = stalls.worst();
-        if time >= TAKEOVER && stall >= STALL && spoilt.len() < ROUNDS {
-            spoilt.push((time, stall));
+        if time >= TAKEOVER_LIMIT && stall >= STALL && discarded.len() < ROUNDS {
+            discarded.push((time, stall));
         } else {
             took.push(time);
         }
     }
     took.sort();
-    println!("from the kill to the last start elsewhere: {took:?}; spoilt by stalls: {spoilt:?}");
-    assert!(took[ROUNDS - 1] < TAKEOVER, "{took:?}");
+    println!(
+        "from the kill to the last takeover: {took:?}; discarded because of stalls: {discarded:?}"
+    );
+    assert!(took[ROUNDS - 1] < TAKEOVER_LIMIT, "{took:?}");
 }
 
-/// The worker can not say a word for longer than the server takes to look for lost leases.
+/// The worker is silent for longer than a restarted server waits before it expires sessions.
 #[tokio::test]
-async fn an_outage_of_the_server_is_not_taken_for_the_death_of_a_worker() {
-    let mut world = World::start().await;
-    let client = world.client();
-    let silent = world.worker("w1", &[]).await;
-    let id = enqueue(&client, demo("sleep", json!({"ms": 2_500}))).await;
-    until("the job runs", PATIENCE, || async {
+async fn a_worker_that_is_silent_during_a_server_outage_keeps_its_job() {
+    let mut server = TestServer::start().await;
+    let client = server.client();
+    let silent = server.start_worker("w1", &[]).await;
+    let id = enqueue(&client, demo_job("sleep", json!({"ms": 2_500}))).await;
+    wait_until("the job runs", TIMEOUT, || async {
         let job = client.get(&id).await.ok()?;
         (job.state() == JobState::Running).then_some(())
     })
     .await;
     silent.signal(Signal::STOP);
-    world.server.kill().await;
-    world.server.restart().await;
-    let _other = world.worker("w2", &[]).await;
-    let clock = demo("noop", json!({})).delay(Duration::from_millis(1_500));
-    end_of(&client, &enqueue(&client, clock).await).await;
+    server.kill().await;
+    server.restart().await;
+    let _other = server.start_worker("w2", &[]).await;
+    let later = demo_job("noop", json!({})).delay(Duration::from_millis(1_500));
+    wait_terminal(&client, &enqueue(&client, later).await).await;
     silent.signal(Signal::CONT);
-    let job = end_of(&client, &id).await;
+    let job = wait_terminal(&client, &id).await;
     assert_eq!((job.state(), job.attempt, job.crashes), (JobState::Succeeded, 1, 0));
     assert_eq!(job.worker, "w1");
 }
 
 #[tokio::test]
-async fn a_running_job_does_not_notice_that_its_server_died_or_was_replaced() {
-    let mut world = World::start().await;
-    let client = world.client();
-    let _worker = world.worker("w1", &[]).await;
-    let file = world.dir.path().join("effects");
-    let job = demo("effect", json!({"file": file, "ms": 5_000}));
+async fn a_running_job_survives_kills_and_restarts_of_the_server() {
+    let mut server = TestServer::start().await;
+    let client = server.client();
+    let _worker = server.start_worker("w1", &[]).await;
+    let file = server.dir.path().join("effects");
+    let job = demo_job("effect", json!({"file": file, "ms": 5_000}));
     let id = enqueue(&client, job).await;
-    until("the job has begun", PATIENCE, || async { effects(&file).pop() }).await;
-    for is_asked in [false, true, false, true] {
-        if is_asked {
-            world.server.signal(Signal::TERM);
-            let status = world.server.end(PATIENCE).await;
+    wait_until("the handler starts", TIMEOUT, || async { side_effects(&file).pop() }).await;
+    for is_graceful in [false, true, false, true] {
+        if is_graceful {
+            server.signal(Signal::TERM);
+            let status = server.wait_exit(TIMEOUT).await;
             assert!(status.success(), "{status}");
         } else {
-            world.server.kill().await;
+            server.kill().await;
         }
-        world.server.restart().await;
+        server.restart().await;
     }
-    assert_eq!(effects(&file).len(), 1, "the handler still runs");
-    let job = end_of(&client, &id).await;
+    assert_eq!(side_effects(&file).len(), 1, "the handler must still run");
+    let job = wait_terminal(&client, &id).await;
     assert_eq!((job.state(), job.attempt, job.crashes), (JobState::Succeeded, 1, 0));
-    let lines = effects(&file);
+    let lines = side_effects(&file);
     assert_eq!(lines.len(), 2, "{lines:?}");
     assert_eq!(lines[0].fence(), lines[1].fence());
     assert_eq!(job.result, lines[0].fence());

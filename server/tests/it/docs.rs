@@ -2,8 +2,8 @@
 //! rule without a block fail the test.
 //!
 //! The language selects the default rule: `sh` blocks of a page run in one directory against one
-//! server, `toml` must be valid server settings, `json` must be valid JSON, `text` and `mermaid` are
-//! only displayed. `page.fr.md` follows the rules of `page.md`. [`RULES`] has all exceptions.
+//! server, `toml` must be valid server settings, `json` must be valid JSON, `text` and `mermaid`
+//! are only displayed. `page.fr.md` follows the rules of `page.md`. [`RULES`] has all exceptions.
 
 mod page;
 mod program;
@@ -76,8 +76,8 @@ const RULES: &[(&str, usize, Rule)] = &[
     ("docs/tutorial.md", 4, Rule::Worker("greet", "{\"name\":\"Ada\"}")),
 ];
 
-/// Replacements before a block is run: page, number of the block, original text, replacement.
-/// `ID` stands for the last printed id, `ENDPOINT` for the test's HTTP endpoint and `GATEWAY` for the
+/// Replacements before a block is run: page, number of the block, original text, replacement. `ID`
+/// stands for the last printed id, `ENDPOINT` for the test's HTTP endpoint and `GATEWAY` for the
 /// address of a gateway.
 const REPLACEMENTS: &[(&str, usize, &str, &str)] = &[
     ("README.md", 2, "target/debug/", ""),
@@ -141,7 +141,8 @@ fn every_block_of_every_page_has_a_rule() {
         .collect();
     assert!(without_rule.is_empty(), "{without_rule:#?}");
     let rows = RULES.iter().map(|(page, number, _)| (*page, *number));
-    for (page, number) in rows.chain(REPLACEMENTS.iter().map(|(page, number, ..)| (*page, *number))) {
+    for (page, number) in rows.chain(REPLACEMENTS.iter().map(|(page, number, ..)| (*page, *number)))
+    {
         let exists = all.iter().any(|block| block.page == page && block.number == number);
         assert!(exists, "{page} has no block {number}, but docs.rs has a rule for it");
     }
@@ -161,7 +162,9 @@ async fn documented_commands_and_settings_work() {
     for block in all_blocks() {
         match rule_of(&block).unwrap_or(Rule::DisplayOnly) {
             Rule::Run => session(&mut sessions, &block).await.run(&block, "").await,
-            Rule::RunWithOutput(expected) => session(&mut sessions, &block).await.run(&block, expected).await,
+            Rule::RunWithOutput(expected) => {
+                session(&mut sessions, &block).await.run(&block, expected).await
+            }
             Rule::ParseOnly => shell::parse(&block).await,
             Rule::Settings => shell::settings(&block).await,
             Rule::Json => {
@@ -177,7 +180,10 @@ async fn documented_commands_and_settings_work() {
 }
 
 /// Returns the shell session of the block's page.
-async fn session<'a>(sessions: &'a mut Vec<(String, ShellSession)>, block: &Block) -> &'a mut ShellSession {
+async fn session<'a>(
+    sessions: &'a mut Vec<(String, ShellSession)>,
+    block: &Block,
+) -> &'a mut ShellSession {
     if sessions.last().is_none_or(|(page, _)| *page != block.page) {
         sessions.push((block.page.clone(), ShellSession::start().await));
     }
@@ -197,7 +203,9 @@ async fn run_programs(languages: &[&str], project: &program::Project) {
                 assert!(out.contains(expected), "{block}: {out}");
             }
             Some(Rule::Fragment) => project.run_fragment(&fixture, &block).await,
-            Some(Rule::Worker(kind, json)) => project.run_worker(&fixture, &block, kind, json).await,
+            Some(Rule::Worker(kind, json)) => {
+                project.run_worker(&fixture, &block, kind, json).await
+            }
             _ => {}
         }
     }
@@ -205,7 +213,8 @@ async fn run_programs(languages: &[&str], project: &program::Project) {
 
 #[tokio::test]
 async fn documented_web_pages_show_a_progress_bar_in_a_browser() {
-    let blocks = all_blocks().into_iter().filter(|block| matches!(rule_of(block), Some(Rule::ProgressBar)));
+    let blocks =
+        all_blocks().into_iter().filter(|block| matches!(rule_of(block), Some(Rule::ProgressBar)));
     for block in blocks {
         let output = program::run_in_browser(&block).await;
         assert!(output.contains("the bar moved"), "{block}: {output}");

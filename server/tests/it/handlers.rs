@@ -1,5 +1,5 @@
-//! The kinds that are built into the fleet binary, end to end: enqueued at a server, run by a
-//! worker process, against an HTTP endpoint and with programs of this machine.
+//! The built-in handlers of `sentinel-worker`, end to end: jobs go through a server to a worker
+//! process, which calls an HTTP endpoint or runs local programs.
 
 pub(crate) mod endpoint;
 mod exec;
@@ -13,33 +13,33 @@ use sentinel_client::proto::jobs::v1::{BackoffKind, Jitter, Job, JobError, JobSt
 use sentinel_client::{Client, NewJob};
 use serde_json::Value;
 
-use crate::harness::{PATIENCE, end_of, enqueue, until};
+use crate::harness::{TIMEOUT, enqueue, wait_terminal, wait_until};
 
-/// A job of a built-in kind that does not wait long between its attempts.
+/// Returns a job of a built-in kind with a short backoff.
 fn job(kind: &str, payload: &Value, max_attempts: u32) -> NewJob {
-    let pause = prost_types::Duration { seconds: 0, nanos: 20_000_000 };
+    let base = prost_types::Duration { seconds: 0, nanos: 20_000_000 };
     let policy = RetryPolicy {
         max_attempts,
         backoff: BackoffKind::Fixed.into(),
-        base: Some(pause),
+        base: Some(base),
         cap: None,
         jitter: Jitter::None.into(),
     };
     NewJob::new("default", kind).json(payload).expect("a JSON value").retry(policy)
 }
 
-/// The result of a job that succeeds.
+/// Enqueues a job that succeeds and returns its result.
 async fn result_of(client: &Client, job: NewJob) -> Value {
     let id = enqueue(client, job).await;
-    let job = end_of(client, &id).await;
+    let job = wait_terminal(client, &id).await;
     assert_eq!(job.state(), JobState::Succeeded, "{:?}", job.error);
     serde_json::from_slice(&job.result).expect("a result in JSON")
 }
 
-/// The error of a job that fails, and the attempts that it took.
+/// Enqueues a job that fails and returns its error and its number of attempts.
 async fn failure_of(client: &Client, job: NewJob) -> (JobError, u32) {
     let id = enqueue(client, job).await;
-    let job = end_of(client, &id).await;
+    let job = wait_terminal(client, &id).await;
     failure(job)
 }
 
@@ -48,10 +48,10 @@ fn failure(job: Job) -> (JobError, u32) {
     (job.error.expect("a failed job has an error"), job.attempt)
 }
 
-/// What the first attempt of a job logged, once these lines are in it: the last ones are stored a
-/// moment after the end.
+/// Waits until the log of the first attempt has these lines and returns it. The last lines are
+/// stored shortly after the end of the attempt.
 async fn log_with(client: &Client, id: &str, expected: &[&str]) -> Vec<String> {
-    until(&format!("the log has {expected:?}"), PATIENCE, || async {
+    wait_until(&format!("the log has {expected:?}"), TIMEOUT, || async {
         let log = log_of(client, id).await.remove(&1)?;
         let has = |start: &&str| log.iter().any(|line| line.starts_with(start));
         expected.iter().all(has).then_some(log)
@@ -59,7 +59,7 @@ async fn log_with(client: &Client, id: &str, expected: &[&str]) -> Vec<String> {
     .await
 }
 
-/// What the handlers of a job logged, attempt by attempt.
+/// Returns the log lines of a job by attempt.
 async fn log_of(client: &Client, id: &str) -> BTreeMap<u32, Vec<String>> {
     let lines = client.read_logs(id, 0, false).await.expect("the log");
     let lines: Vec<_> = lines.try_collect().await.expect("lines");

@@ -1,5 +1,5 @@
-//! Peers that do not keep to the rules. Each of them is told why or cut off; beside them an
-//! honest worker goes on, and at the end the server serves.
+//! Peers that violate the protocol or the limits. Each gets an error or is disconnected, while a
+//! well-behaved worker continues and the server keeps serving.
 
 mod flood;
 mod frames;
@@ -12,49 +12,52 @@ use sentinel_client::proto::jobs::v1::JobState;
 use serde_json::json;
 use tonic::transport::Endpoint;
 
-use crate::harness::{Worker, World, demo, end_of, enqueue};
-use crate::raw::Raw;
+use crate::harness::{TestServer, WorkerProcess, demo_job, enqueue, wait_terminal};
+use crate::raw::RawClients;
 
-/// A server with an honest worker.
-struct Town {
-    world: World,
-    raw: Raw,
+/// A server with a well-behaved worker and a client without checks.
+struct HostileFixture {
+    server: TestServer,
+    raw: RawClients,
     client: Client,
-    _worker: Worker,
+    _worker: WorkerProcess,
 }
 
-impl Town {
+impl HostileFixture {
     async fn start() -> Self {
-        let world = World::start().await;
-        let worker = world.worker("honest", &[]).await;
-        let raw = Raw::connect(&world).await;
-        let client = world.client();
-        Self { world, raw, client, _worker: worker }
+        let server = TestServer::start().await;
+        let worker = server.start_worker("good", &[]).await;
+        let raw = RawClients::connect(&server).await;
+        let client = server.client();
+        Self { server, raw, client, _worker: worker }
     }
 
-    /// The honest worker runs a job.
-    async fn works(&self) {
-        let job = end_of(&self.client, &enqueue(&self.client, demo("noop", json!({}))).await).await;
+    /// Asserts that the well-behaved worker runs a job.
+    async fn assert_works(&self) {
+        let job =
+            wait_terminal(&self.client, &enqueue(&self.client, demo_job("noop", json!({}))).await)
+                .await;
         assert_eq!(job.state(), JobState::Succeeded, "{job:?}");
     }
 
-    /// It works, from a connection of its own, and says so itself.
-    async fn is_serving(&self) {
-        self.works().await;
-        let endpoint = Endpoint::from_shared(self.world.server.url()).expect("an address");
-        let channel = endpoint.connect().await.expect("another connection");
+    /// Asserts that the server works, reports SERVING on a new connection and has not panicked.
+    async fn assert_serving(&self) {
+        self.assert_works().await;
+        let endpoint = Endpoint::from_shared(self.server.url()).expect("a valid address");
+        let channel = endpoint.connect().await.expect("open another connection");
         let mut health = tonic_health::pb::health_client::HealthClient::new(channel);
         for service in ["sentinel.jobs.v1.JobService", "sentinel.workers.v1.WorkerService"] {
             let request = tonic_health::pb::HealthCheckRequest { service: service.to_owned() };
-            let status = health.check(request).await.expect("an answer").into_inner().status();
+            let status = health.check(request).await.expect("a response").into_inner().status();
             assert_eq!(status, tonic_health::pb::health_check_response::ServingStatus::Serving);
         }
-        let panicked = self.world.server.log().contains("panicked at");
+        let panicked = self.server.log().contains("panicked at");
         assert!(!panicked, "a task of the server panicked");
     }
 
+    /// Returns the process id of the server.
     fn pid(&self) -> i32 {
-        let dir = self.world.dir.path().to_string_lossy().into_owned();
+        let dir = self.server.dir.path().to_string_lossy().into_owned();
         let is_server = |command: &str| command.contains(&dir) && command.contains("serve");
         let processes = std::fs::read_dir("/proc").expect("/proc").flatten();
         processes
@@ -66,19 +69,19 @@ impl Town {
             .expect("the process of the server")
     }
 
-    /// A number of the server's process.
-    fn stat(&self, file: &str, at: usize) -> u64 {
+    /// Returns a number from a `/proc` file of the server.
+    fn stat(&self, file: &str, index: usize) -> u64 {
         let text = std::fs::read_to_string(format!("/proc/{}/{file}", self.pid()));
         let text = text.expect("the process of the server");
-        text.split(' ').nth(at).and_then(|n| n.parse().ok()).expect("a number")
+        text.split(' ').nth(index).and_then(|n| n.parse().ok()).expect("a number")
     }
 
-    /// Memory of the server in MiB.
+    /// Returns the resident memory of the server in MiB.
     fn resident_mib(&self) -> u64 {
         self.stat("statm", 1) * 4 / 1_024
     }
 
-    /// Processor time of the server in hundredths of a second.
+    /// Returns the CPU time of the server in hundredths of a second.
     fn cpu_ticks(&self) -> u64 {
         self.stat("stat", 13) + self.stat("stat", 14)
     }

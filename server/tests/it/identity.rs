@@ -1,59 +1,61 @@
-//! Who may call what: every call of the contract with every role, with keys that are over,
-//! forged or of other queues, over the wire of a real server.
+//! Authentication and authorization over the wire: every call with every role, with expired,
+//! revoked and forged keys, and with keys of other queues.
 
 mod audit;
-mod call;
 mod languages;
 mod queues;
+mod raw_call;
 mod roles;
 mod streams;
 
 use std::path::Path;
 
 use sentinel_client::proto::admin::v1::{CreateKeyRequest, Role};
-use sentinel_client::{Access, Client};
+use sentinel_client::{Client, ConnectOptions};
 
-use crate::harness::{World, sentinel};
+use crate::harness::{TestServer, sentinel};
 
-/// A server that asks for keys, with the first key of an administrator.
-pub(crate) struct Guarded {
-    pub(crate) world: World,
-    pub(crate) root: String,
+/// A server that requires API keys, and the key of its first administrator.
+pub(crate) struct AuthServer {
+    pub(crate) server: TestServer,
+    pub(crate) root_key: String,
 }
 
-impl Guarded {
+impl AuthServer {
     pub(crate) async fn start(flags: &[&str]) -> Self {
         let dir = tempfile::tempdir().expect("a temporary directory");
-        // Before the first start: nobody can call a server that knows no key.
-        let root =
-            offline_key(&dir.path().join("data"), &["--name", "root", "--role", "admin"]).await;
+        // Created before the first start: without a key, no call is allowed.
+        let root_key =
+            create_key_offline(&dir.path().join("data"), &["--name", "root", "--role", "admin"])
+                .await;
         let flags = [&["--auto-create-queues", "--credentials", "required"], flags].concat();
-        Self { world: World::in_dir(dir, &flags).await, root }
+        Self { server: TestServer::in_dir(dir, &flags).await, root_key }
     }
 
+    /// Returns a client with this key.
     pub(crate) fn client(&self, key: &str) -> Client {
-        let access = Access::default().with_credential(key).expect("a key");
-        Client::lazy_with(self.world.server.url(), &access).expect("the address of the server")
+        let access = ConnectOptions::default().with_credential(key).expect("a key");
+        Client::connect_lazy_with(self.server.url(), &access).expect("a valid server address")
     }
 
-    /// Makes a key through the server.
-    pub(crate) async fn key(&self, role: Role, queues: &[&str]) -> String {
+    /// Creates a key through the server.
+    pub(crate) async fn create_key(&self, role: Role, queues: &[&str]) -> String {
         let name = role.as_str_name().trim_start_matches("ROLE_").to_lowercase();
         let queues = queues.iter().map(|one| (*one).to_owned()).collect();
         let request = CreateKeyRequest { name, role: role.into(), queues, expires_at: None };
-        let answer = self.client(&self.root).create_key(request).await.expect("a key is made");
-        answer.credential
+        let response = self.client(&self.root_key).create_key(request).await.expect("create a key");
+        response.credential
     }
 }
 
-/// Makes a key beside the data; answers its text.
-pub(crate) async fn offline_key(data: &Path, flags: &[&str]) -> String {
+/// Creates a key in a data directory with the CLI and returns its text.
+pub(crate) async fn create_key_offline(data: &Path, flags: &[&str]) -> String {
     let data = data.to_str().expect("a path");
     let args = [&["key", "create", "--data-dir", data], flags].concat();
     sentinel(args).await.ok().trim().to_owned()
 }
 
-/// The public part of a key.
-pub(crate) fn id_of(key: &str) -> &str {
+/// Returns the public id of a key.
+pub(crate) fn key_id(key: &str) -> &str {
     key.split('_').nth(1).expect("snt_<id>_<secret>")
 }

@@ -1,5 +1,5 @@
-//! Producers: each numbered item is one job, whoever dies.
+//! Producers: each numbered item becomes one job, whichever process dies.
 
 mod command;
-pub(crate) mod once;
+pub(crate) mod exactly_once;
 mod protocol;

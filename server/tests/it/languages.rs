@@ -1,5 +1,5 @@
-//! Workers of three languages serve one queue together while applications of two enqueue, follow,
-//! cancel and retry, and each of these processes is killed and started again.
+//! Workers in three languages serve one queue while applications in two languages enqueue, watch,
+//! cancel and retry jobs. Each of these processes is killed and restarted.
 
 pub(crate) mod program;
 
@@ -15,23 +15,23 @@ use sentinel_client::proto::jobs::v1::{JobFilter, JobView};
 use sentinel_client::{Client, is_terminal};
 
 use crate::chaos::seed;
-use crate::harness::{PATIENCE, Process, World, probe, until};
-use crate::history::{History, Look, check, effects};
-use program::{Application, Language, look, note, seen};
+use crate::harness::{Process, TIMEOUT, TestServer, poll, wait_until};
+use crate::history::{History, ObservedJob, check, side_effects};
+use program::{Application, Language, parse_observed, record, watch_events};
 
-/// Deaths of each process.
+/// Kills of each process.
 const ROUNDS: usize = 3;
 
-/// How long a frozen server is left so: reports of finished jobs wait for their answer then. Under
-/// the 5 s of silence after which workers look for another one.
+/// How long the server is frozen, so that reports of finished jobs wait for acknowledgement.
+/// Shorter than the 5 s of silence after which workers reconnect.
 const FREEZE: Duration = Duration::from_secs(2);
 
 const CALLERS: [Language; 2] = [Language::Node, Language::Python];
 
 #[derive(Clone, Copy, Debug)]
-enum Victim {
+enum KillTarget {
     Server,
-    /// Index into the fleet.
+    /// Index into the workers.
     Worker(usize),
     /// Index into the producers.
     Producer(usize),
@@ -39,181 +39,182 @@ enum Victim {
     Watch(usize),
 }
 
-const VICTIMS: [Victim; 9] = [
-    Victim::Server,
-    Victim::Server,
-    Victim::Worker(0),
-    Victim::Worker(1),
-    Victim::Worker(2),
-    Victim::Producer(0),
-    Victim::Producer(1),
-    Victim::Watch(0),
-    Victim::Watch(1),
+const KILL_TARGETS: [KillTarget; 9] = [
+    KillTarget::Server,
+    KillTarget::Server,
+    KillTarget::Worker(0),
+    KillTarget::Worker(1),
+    KillTarget::Worker(2),
+    KillTarget::Producer(0),
+    KillTarget::Producer(1),
+    KillTarget::Watch(0),
+    KillTarget::Watch(1),
 ];
 
-struct Member {
+struct RunningWorker {
     language: Language,
     process: Process,
     instance: String,
 }
 
-struct Site {
-    fleet: Vec<Member>,
+struct LanguagesFixture {
+    workers: Vec<RunningWorker>,
     producers: [Application; 2],
     watches: [Application; 2],
     entropy: StdRng,
-    world: World,
+    server: TestServer,
 }
 
-impl Site {
+impl LanguagesFixture {
     async fn start(seed: u64) -> Self {
-        // A worker that dies while the server is away is noticed after that long.
-        let world = World::with(&["--auto-create-queues", "--session-ttl", "6s"]).await;
-        let watches = CALLERS.map(|language| Application::watch(&world, language));
-        until("both watches have begun", PATIENCE, || async {
-            watches.iter().all(|watch| watch.has_told("snapshot")).then_some(())
+        // The time after which the server detects a worker that died during its restart.
+        let server = TestServer::with_flags(&["--auto-create-queues", "--session-ttl", "6s"]).await;
+        let watches = CALLERS.map(|language| Application::watch(&server, language));
+        wait_until("both watches start", TIMEOUT, || async {
+            watches.iter().all(|watch| watch.has_printed("snapshot")).then_some(())
         })
         .await;
-        let mut fleet = vec![];
+        let mut workers = vec![];
         for language in Language::ALL {
             let instance = format!("{}-0", language.name());
-            let process = language.worker(&world, &instance).await;
-            fleet.push(Member { language, process, instance });
+            let process = language.start_worker(&server, &instance).await;
+            workers.push(RunningWorker { language, process, instance });
         }
-        let producers = CALLERS.map(|language| Application::produce(&world, language, seed));
-        Self { fleet, producers, watches, entropy: StdRng::seed_from_u64(seed), world }
+        let producers = CALLERS.map(|language| Application::produce(&server, language, seed));
+        Self { workers, producers, watches, entropy: StdRng::seed_from_u64(seed), server }
     }
 
-    fn effects(&self) -> std::path::PathBuf {
-        self.world.dir.path().join("effects")
+    fn side_effects_file(&self) -> std::path::PathBuf {
+        self.server.dir.path().join("effects")
     }
 
-    /// Handlers that a worker began or ended.
-    fn lines_of(&self, instance: &str, is_start: bool) -> usize {
-        let lines = effects(&self.effects());
+    /// Counts the handlers that a worker started or finished.
+    fn count_lines(&self, instance: &str, is_start: bool) -> usize {
+        let lines = side_effects(&self.side_effects_file());
         lines.iter().filter(|line| line.instance == instance && line.is_start == is_start).count()
     }
 
-    async fn strike(&mut self, round: usize, victim: Victim) {
-        let begun = std::time::Instant::now();
-        match victim {
-            Victim::Server => self.kill_server().await,
-            Victim::Worker(at) => self.kill_worker(at, round).await,
-            Victim::Producer(at) => {
+    /// Kills a process and starts it again.
+    async fn kill_and_restart(&mut self, round: usize, target: KillTarget) {
+        let start = std::time::Instant::now();
+        match target {
+            KillTarget::Server => self.kill_server().await,
+            KillTarget::Worker(at) => self.kill_worker(at, round).await,
+            KillTarget::Producer(at) => {
                 let more = self.entropy.random_range(1..=8);
                 kill_application(&mut self.producers[at], more).await;
             }
-            Victim::Watch(at) => {
+            KillTarget::Watch(at) => {
                 let more = self.entropy.random_range(1..=20);
                 kill_application(&mut self.watches[at], more).await;
             }
         }
-        println!("{round}: {victim:?} took {:?}", begun.elapsed());
+        println!("{round}: {target:?} took {:?}", start.elapsed());
     }
 
-    /// In the middle of some job.
+    /// Kills a worker while it runs jobs, and starts another one.
     async fn kill_worker(&mut self, at: usize, round: usize) {
-        let begun = self.entropy.random_range(1..=3);
-        let instance = self.fleet[at].instance.clone();
-        until(&format!("worker {instance} begins {begun} jobs"), PATIENCE, || async {
-            (self.lines_of(&instance, true) >= begun).then_some(())
+        let count = self.entropy.random_range(1..=3);
+        let instance = self.workers[at].instance.clone();
+        wait_until(&format!("worker {instance} starts {count} jobs"), TIMEOUT, || async {
+            (self.count_lines(&instance, true) >= count).then_some(())
         })
         .await;
-        let member = &mut self.fleet[at];
-        member.process.kill().await;
-        member.instance = format!("{}-{}", member.language.name(), round + 1);
-        member.process = member.language.worker(&self.world, &member.instance).await;
+        let worker = &mut self.workers[at];
+        worker.process.kill().await;
+        worker.instance = format!("{}-{}", worker.language.name(), round + 1);
+        worker.process = worker.language.start_worker(&self.server, &worker.instance).await;
     }
 
-    /// Frozen first, so that workers have reports that nobody acknowledged when it dies.
+    /// Freezes the server before the kill, so that workers hold unacknowledged reports.
     async fn kill_server(&mut self) {
-        let ended = || {
-            let count = |member: &Member| self.lines_of(&member.instance, false);
-            self.fleet.iter().map(count).collect::<Vec<_>>()
+        let finished = || {
+            let count = |worker: &RunningWorker| self.count_lines(&worker.instance, false);
+            self.workers.iter().map(count).collect::<Vec<_>>()
         };
-        // As far as there is work for all of them at once.
-        probe(FREEZE, || async {
-            let runs = |member: &Member| {
-                self.lines_of(&member.instance, true) > self.lines_of(&member.instance, false)
+        // If possible, every worker runs a job at the same time.
+        poll(FREEZE, || async {
+            let runs = |worker: &RunningWorker| {
+                self.count_lines(&worker.instance, true) > self.count_lines(&worker.instance, false)
             };
-            self.fleet.iter().all(runs).then_some(())
+            self.workers.iter().all(runs).then_some(())
         })
         .await;
-        let before = ended();
-        self.world.server.signal(Signal::STOP);
-        probe(FREEZE, || async {
-            let now = ended();
+        let before = finished();
+        self.server.signal(Signal::STOP);
+        poll(FREEZE, || async {
+            let now = finished();
             before.iter().zip(now).all(|(before, now)| now > *before).then_some(())
         })
         .await;
-        self.world.server.kill().await;
-        self.world.server.restart().await;
+        self.server.kill().await;
+        self.server.restart().await;
     }
 
-    /// Lets the producers come to their end, after all of their verbs were had.
+    /// Stops the producers after they have made every kind of call.
     async fn stop(&mut self) {
-        for verb in ["cancelled", "ended", "retried"] {
-            until(&format!("each producer has told: {verb}"), PATIENCE, || async {
-                self.producers.iter().all(|producer| producer.has_told(verb)).then_some(())
+        for call in ["cancelled", "ended", "retried"] {
+            wait_until(&format!("each producer has printed {call}"), TIMEOUT, || async {
+                self.producers.iter().all(|producer| producer.has_printed(call)).then_some(())
             })
             .await;
         }
-        until("all go on after their last death", PATIENCE, || async {
-            let serves = |member: &Member| self.lines_of(&member.instance, true) > 0;
-            let goes_on = self.producers.iter().all(Application::has_caught_up);
-            (goes_on && self.fleet.iter().all(serves)).then_some(())
+        wait_until("all processes continue after their last restart", TIMEOUT, || async {
+            let serves = |worker: &RunningWorker| self.count_lines(&worker.instance, true) > 0;
+            let caught_up = self.producers.iter().all(Application::has_caught_up);
+            (caught_up && self.workers.iter().all(serves)).then_some(())
         })
         .await;
-        std::fs::write(self.world.dir.path().join("stop"), "").expect("a file");
+        std::fs::write(self.server.dir.path().join("stop"), "").expect("a file");
         for producer in &mut self.producers {
-            let status = producer.process.end(PATIENCE).await;
+            let status = producer.process.wait_exit(TIMEOUT).await;
             assert!(status.success(), "{status}");
         }
     }
 
-    /// Everything as it is at the end.
+    /// Collects the observations at the end.
     async fn history(&self) -> History {
-        let client = self.world.client();
+        let client = self.server.client();
         let mut history = History::default();
         for producer in &self.producers {
-            note(producer, &mut history);
+            record(producer, &mut history);
         }
         for id in history.acknowledged.clone() {
-            let what = format!("job {id} is final");
-            let job = until(&what, PATIENCE, || async {
+            let what = format!("job {id} is terminal");
+            let job = wait_until(&what, TIMEOUT, || async {
                 client.get(&id).await.ok().filter(|job| is_terminal(job.state()))
             })
             .await;
-            history.got.insert(id, Look::from(&job));
+            history.got.insert(id, ObservedJob::from(&job));
         }
-        // The ledger and the watches are a moment behind.
-        let settled = probe(PATIENCE, || async {
-            let now = self.now(&history, &client, &self.effects()).await;
-            check(&now).is_empty().then_some(now)
+        // The ledger and the watches lag behind the store.
+        let settled = poll(TIMEOUT, || async {
+            let history = self.snapshot(&history, &client, &self.side_effects_file()).await;
+            check(&history).is_empty().then_some(history)
         });
         match settled.await {
             Some(history) => history,
-            None => self.now(&history, &client, &self.effects()).await,
+            None => self.snapshot(&history, &client, &self.side_effects_file()).await,
         }
     }
 
-    async fn now(&self, history: &History, client: &Client, file: &Path) -> History {
+    async fn snapshot(&self, history: &History, client: &Client, file: &Path) -> History {
         let jobs = client.list_all(JobFilter::default(), 1000, JobView::Basic);
-        let listed = jobs.map_ok(|job| (job.id.clone(), Look::from(&job))).try_collect();
+        let listed = jobs.map_ok(|job| (job.id.clone(), ObservedJob::from(&job))).try_collect();
         History {
-            listed: listed.await.expect("a list"),
-            watches: self.watches.iter().map(seen).collect(),
-            effects: effects(file),
+            listed: listed.await.expect("list jobs"),
+            watches: self.watches.iter().map(watch_events).collect(),
+            side_effects: side_effects(file),
             ..history.clone()
         }
     }
 }
 
-/// After it told something more; it goes on at once.
+/// Kills an application after it has printed `more` further lines, and restarts it.
 async fn kill_application(application: &mut Application, more: usize) {
-    let wanted = application.told().len() + more;
-    until(&format!("an application tells {more} things more"), PATIENCE, || async {
-        (application.told().len() >= wanted).then_some(())
+    let wanted = application.printed().len() + more;
+    wait_until(&format!("the application prints {more} more lines"), TIMEOUT, || async {
+        (application.printed().len() >= wanted).then_some(())
     })
     .await;
     application.process.kill().await;
@@ -221,30 +222,31 @@ async fn kill_application(application: &mut Application, more: usize) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn workers_and_callers_of_three_languages_are_killed_around_one_queue() {
+async fn guarantees_hold_when_workers_and_clients_in_three_languages_are_killed() {
     let seed = seed();
     println!("SENTINEL_TEST_SEED={seed}");
-    let mut site = Site::start(seed).await;
+    let mut fixture = LanguagesFixture::start(seed).await;
     for round in 0..ROUNDS {
-        let mut victims = VICTIMS;
-        victims.shuffle(&mut site.entropy);
-        for victim in victims {
-            site.strike(round, victim).await;
+        let mut targets = KILL_TARGETS;
+        targets.shuffle(&mut fixture.entropy);
+        for target in targets {
+            fixture.kill_and_restart(round, target).await;
         }
     }
-    // Nobody dies after it, who would take a report that was not sent again for his own.
-    site.strike(ROUNDS, Victim::Server).await;
-    site.stop().await;
-    let history = site.history().await;
+    // The server is killed last: the death of a worker afterwards would hide a report that was not
+    // resent.
+    fixture.kill_and_restart(ROUNDS, KillTarget::Server).await;
+    fixture.stop().await;
+    let history = fixture.history().await;
     let found = check(&history);
     assert!(found.is_empty(), "seed {seed}: {found:#?}");
-    // What a call that waited for the end answered is what the record says.
-    for ended in site.producers.iter().flat_map(Application::told) {
+    // A call that waited for a job returned the state that the job has now.
+    for ended in fixture.producers.iter().flat_map(Application::printed) {
         let Some(ended) = ended.get("ended") else { continue };
-        let (id, told) = look(ended);
+        let (id, waited) = parse_observed(ended);
         let got = &history.got[&id];
-        assert!(is_terminal(told.state) && told.version <= got.version, "{told:?}, {got:?}");
-        assert!(told.version < got.version || told == *got, "{told:?}, {got:?}");
+        assert!(is_terminal(waited.state) && waited.version <= got.version, "{waited:?}, {got:?}");
+        assert!(waited.version < got.version || waited == *got, "{waited:?}, {got:?}");
     }
-    println!("{} jobs, {} effects", history.got.len(), history.effects.len());
+    println!("{} jobs, {} effects", history.got.len(), history.side_effects.len());
 }

@@ -1,46 +1,46 @@
-//! The binaries from outside: a real server and a real fleet as processes, killed, stopped
-//! and started again, and what their clients see meanwhile.
+//! End-to-end tests: the real server and worker binaries run as child processes. The tests kill,
+//! stop and restart them and check what clients observe.
 
 #![cfg(test)]
 
+mod assignment_bytes;
 mod attempts;
 mod backup;
-mod bytes;
 mod chaos;
 mod cli;
+mod client_methods;
 mod cluster;
 mod crash;
+mod disk_faults;
 mod docs;
 mod doctor;
 mod drain;
-mod faults;
-mod fence;
+mod fencing;
 mod flood;
-mod format;
+mod grpc_clients;
 mod handlers;
 mod harness;
 mod history;
 mod hostile;
 mod identity;
-mod indexed;
+mod import;
+mod index_paths;
 mod ingest;
 mod kinds;
 mod languages;
+mod lifecycle;
 mod limits;
-mod moving;
 mod network;
 mod ops;
 mod outputs;
-mod programs;
 mod queue;
+mod queue_summary;
 mod raw;
 mod rebuild;
-mod refusals;
-mod registry;
-mod relations;
-mod summary;
+mod scheduling;
+mod stored_formats;
 mod tls;
 mod update;
-mod verbs;
-mod walk;
+mod validation;
 mod watch;
+mod worker_registry;

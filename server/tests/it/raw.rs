@@ -1,4 +1,4 @@
-//! Clients that say anything: the generated ones, without the checks of the SDK.
+//! The generated gRPC clients, which can send requests that the SDK would not build.
 
 pub(crate) mod ingest;
 pub(crate) mod session;
@@ -13,14 +13,14 @@ use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
 
-use crate::harness::World;
+use crate::harness::TestServer;
 
-/// Above every limit of a server, so that the server is the one that refuses.
+/// Above every limit of the server, so that the server refuses, not the client.
 const MESSAGE_MAX_BYTES: usize = 64 << 20;
 
-/// One connection with a raw client of each service.
+/// One connection with a client of each service.
 #[derive(Clone)]
-pub(crate) struct Raw {
+pub(crate) struct RawClients {
     pub(crate) jobs: JobServiceClient<Channel>,
     pub(crate) ingest: IngestServiceClient<Channel>,
     pub(crate) queues: QueueServiceClient<Channel>,
@@ -28,13 +28,13 @@ pub(crate) struct Raw {
     pub(crate) registry: WorkerRegistryServiceClient<Channel>,
 }
 
-impl Raw {
-    pub(crate) async fn connect(world: &World) -> Self {
-        Self::at(world.server.url()).await
+impl RawClients {
+    pub(crate) async fn connect(server: &TestServer) -> Self {
+        Self::at(server.url()).await
     }
 
     pub(crate) async fn at(url: String) -> Self {
-        let endpoint = Endpoint::from_shared(url).expect("an address");
+        let endpoint = Endpoint::from_shared(url).expect("a valid address");
         let channel = endpoint.connect().await.expect("connect");
         let max = MESSAGE_MAX_BYTES;
         Self {
@@ -50,28 +50,28 @@ impl Raw {
         }
     }
 
-    /// Enqueues one job; answers its id.
+    /// Enqueues one job and returns its id.
     pub(crate) async fn enqueue(&self, spec: JobSpec) -> Result<String, Status> {
-        self.ask(EnqueueRequest { spec: Some(spec), ..EnqueueRequest::default() }).await
+        self.enqueue_request(EnqueueRequest { spec: Some(spec), ..EnqueueRequest::default() }).await
     }
 
-    pub(crate) async fn ask(&self, request: EnqueueRequest) -> Result<String, Status> {
-        let answer = self.jobs.clone().enqueue(request).await?.into_inner();
-        Ok(answer.job.expect("an answer has its job").id)
+    pub(crate) async fn enqueue_request(&self, request: EnqueueRequest) -> Result<String, Status> {
+        let response = self.jobs.clone().enqueue(request).await?.into_inner();
+        Ok(response.job.expect("a job").id)
     }
 }
 
-/// A job that every server takes.
+/// Returns a valid job spec, after `change`.
 pub(crate) fn spec(change: impl FnOnce(&mut JobSpec)) -> JobSpec {
     let mut spec = JobSpec { queue: "default".into(), kind: "raw".into(), ..JobSpec::default() };
     change(&mut spec);
     spec
 }
 
-/// The one field that a refusal names, and what is said about it.
+/// Returns the only field violation of an INVALID_FIELD error: field and description.
 #[track_caller]
-pub(crate) fn violation<T: std::fmt::Debug>(answer: Result<T, Status>) -> (String, String) {
-    let status = answer.expect_err("a refusal");
+pub(crate) fn violation<T: std::fmt::Debug>(result: Result<T, Status>) -> (String, String) {
+    let status = result.expect_err("an error");
     assert_eq!(status.code(), Code::InvalidArgument, "{status:?}");
     let info = status.get_details_error_info().expect("every error has an ErrorInfo");
     assert_eq!((info.reason.as_str(), info.domain.as_str()), ("INVALID_FIELD", "sentinel"));
@@ -81,18 +81,22 @@ pub(crate) fn violation<T: std::fmt::Debug>(answer: Result<T, Status>) -> (Strin
     (found.field, found.description)
 }
 
-/// Refused for this field alone, with its range.
+/// Asserts that a request fails for this field alone and that the description names the range.
 #[track_caller]
-pub(crate) fn refuses<T: std::fmt::Debug>(answer: Result<T, Status>, field: &str, range: &str) {
-    let (found, description) = violation(answer);
+pub(crate) fn assert_invalid_field<T: std::fmt::Debug>(
+    result: Result<T, Status>,
+    field: &str,
+    range: &str,
+) {
+    let (found, description) = violation(result);
     assert_eq!(found, field, "{description}");
-    assert!(description.contains(range), "{field}: {description:?} does not say {range:?}");
+    assert!(description.contains(range), "{field}: {description:?} does not contain {range:?}");
 }
 
-/// The code and the reason of an error.
+/// Returns the code and the reason of an error.
 #[track_caller]
-pub(crate) fn reason<T: std::fmt::Debug>(answer: Result<T, Status>) -> (Code, String) {
-    let status = answer.expect_err("a refusal");
+pub(crate) fn error_reason<T: std::fmt::Debug>(result: Result<T, Status>) -> (Code, String) {
+    let status = result.expect_err("an error");
     let info = status.get_details_error_info();
     let info = info.unwrap_or_else(|| panic!("no ErrorInfo: {status:?}"));
     (status.code(), info.reason)

@@ -1,5 +1,5 @@
-//! TLS of the listener: who gets through, what a server says of files that do not fit, and
-//! certificates that change while it runs.
+//! TLS of the listener: accepted and refused clients, errors for unusable certificate files, and
+//! certificates that are replaced while the server runs.
 
 use std::path::{Path, PathBuf};
 
@@ -10,23 +10,25 @@ use rcgen::{
 use sentinel_client::proto::jobs::v1::watch_request::Selector;
 use sentinel_client::proto::jobs::v1::watch_response::Event;
 use sentinel_client::proto::jobs::v1::{JobFilter, JobState, WatchRequest, WatchResponse};
-use sentinel_client::{Access, Client, Error, NewJob};
+use sentinel_client::{Client, ConnectOptions, Error, NewJob};
 use tokio::process::Command;
 use tonic::Streaming;
 
-use crate::harness::{Ended, PATIENCE, Process, Worker, World, binary, run, sentinel, until};
+use crate::harness::{
+    CommandOutput, Process, TIMEOUT, TestServer, WorkerProcess, binary, run, sentinel, wait_until,
+};
 use crate::languages::program::Language;
 
-/// Who signs certificates.
-struct Signer(CertifiedIssuer<'static, KeyPair>);
+/// A certificate authority.
+struct CertificateAuthority(CertifiedIssuer<'static, KeyPair>);
 
-/// A certificate and its key, in PEM.
-struct Pair {
+/// A certificate and its key in PEM.
+struct CertAndKey {
     cert: String,
     key: String,
 }
 
-impl Signer {
+impl CertificateAuthority {
     fn new(name: &str) -> Self {
         let mut params = CertificateParams::new(Vec::new()).expect("parameters");
         params.distinguished_name.push(rcgen::DnType::CommonName, name);
@@ -40,26 +42,26 @@ impl Signer {
         self.0.pem()
     }
 
-    fn sign(&self, change: impl FnOnce(&mut CertificateParams)) -> Pair {
+    fn sign(&self, change: impl FnOnce(&mut CertificateParams)) -> CertAndKey {
         let names = ["localhost", "127.0.0.1"].map(str::to_owned);
         let mut params = CertificateParams::new(names).expect("parameters");
         change(&mut params);
         let key = KeyPair::generate().expect("a key");
         let cert = params.signed_by(&key, &self.0).expect("a certificate").pem();
-        Pair { cert, key: key.serialize_pem() }
+        CertAndKey { cert, key: key.serialize_pem() }
     }
 }
 
-/// The files of a server, in a directory that goes with it.
-struct Place {
+/// A temporary directory with the certificate files of a server.
+struct TlsFiles {
     dir: tempfile::TempDir,
 }
 
-impl Place {
-    fn new(pair: &Pair) -> Self {
-        let place = Self { dir: tempfile::tempdir().expect("a temporary directory") };
-        place.put(pair);
-        place
+impl TlsFiles {
+    fn new(pair: &CertAndKey) -> Self {
+        let files = Self { dir: tempfile::tempdir().expect("a temporary directory") };
+        files.put(pair);
+        files
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -68,11 +70,11 @@ impl Place {
 
     fn write(&self, name: &str, text: &str) -> String {
         let path = self.path(name);
-        std::fs::write(&path, text).expect("written");
+        std::fs::write(&path, text).expect("write a file");
         path.to_str().expect("a path").to_owned()
     }
 
-    fn put(&self, pair: &Pair) {
+    fn put(&self, pair: &CertAndKey) {
         self.write("server.pem", &pair.cert);
         self.write("server.key", &pair.key);
     }
@@ -83,145 +85,143 @@ impl Place {
         [&flags[..], &[path("server.key"), "--auto-create-queues".to_owned()]].concat()
     }
 
-    async fn serve(&self, more: &[&str]) -> World {
+    /// Starts a server with these files.
+    async fn serve(&self, more: &[&str]) -> TestServer {
         let flags = self.flags();
         let flags: Vec<&str> =
             flags.iter().map(String::as_str).chain(more.iter().copied()).collect();
-        World::with(&flags).await
+        TestServer::with_flags(&flags).await
     }
 }
 
-fn url(world: &World) -> String {
-    format!("https://{}", world.server.address)
+fn url(server: &TestServer) -> String {
+    format!("https://{}", server.address)
 }
 
-fn trusting(signer: &Signer) -> Access {
-    Access::default().with_ca(signer.pem())
+fn trusting(authority: &CertificateAuthority) -> ConnectOptions {
+    ConnectOptions::default().with_ca(authority.pem())
 }
 
-async fn list(world: &World, access: &Access) -> Result<(), Error> {
-    Client::connect_with(url(world), access).await?.list_queues().await.map(drop)
+async fn list_queues(server: &TestServer, options: &ConnectOptions) -> Result<(), Error> {
+    Client::connect_with(url(server), options).await?.list_queues().await.map(drop)
 }
 
-async fn succeeds(client: &Client) {
-    let job = client.enqueue(NewJob::new("default", "demo.noop")).await.expect("enqueued").job;
-    until("the job succeeds", PATIENCE, || async {
-        let job = client.get(&job.id).await.expect("the job");
+/// Asserts that a job runs.
+async fn assert_job_succeeds(client: &Client) {
+    let job = client.enqueue(NewJob::new("default", "demo.noop")).await.expect("enqueue a job").job;
+    wait_until("the job succeeds", TIMEOUT, || async {
+        let job = client.get(&job.id).await.expect("an existing job");
         (job.state() == JobState::Succeeded).then_some(())
     })
     .await;
 }
 
 #[tokio::test]
-async fn who_trusts_the_certificate_gets_through() {
-    let (signer, other) = (Signer::new("ours"), Signer::new("other"));
-    let place = Place::new(&signer.sign(|_| {}));
+async fn clients_that_trust_the_certificate_can_connect() {
+    let (authority, other) =
+        (CertificateAuthority::new("ours"), CertificateAuthority::new("other"));
+    let files = TlsFiles::new(&authority.sign(|_| {}));
     let (ca, wrong) =
-        (place.write("ca.pem", &signer.pem()), place.write("other.pem", &other.pem()));
-    let world = place.serve(&[]).await;
-    let url = url(&world);
+        (files.write("ca.pem", &authority.pem()), files.write("other.pem", &other.pem()));
+    let server = files.serve(&[]).await;
+    let url = url(&server);
     sentinel(["queue", "list", "--server", &url, "--ca", &ca]).await.ok();
     let refused = sentinel(["queue", "list", "--server", &url, "--ca", &wrong]).await;
     assert_ne!(refused.code, 0, "{refused:?}");
-    assert!(refused.err.contains("certificate"), "{refused:?}");
-    // Not by name: the certificate is for another host.
-    let elsewhere = url.replace("127.0.0.1", "127.0.0.2");
-    let refused = sentinel(["queue", "list", "--server", &elsewhere, "--ca", &ca]).await;
+    assert!(refused.stderr.contains("certificate"), "{refused:?}");
+    // The certificate is for another host.
+    let other_host = url.replace("127.0.0.1", "127.0.0.2");
+    let refused = sentinel(["queue", "list", "--server", &other_host, "--ca", &ca]).await;
     assert_ne!(refused.code, 0, "{refused:?}");
-    // In the clear.
-    let refused = sentinel(["queue", "list", "--server", &world.server.url()]).await;
+    // Without TLS.
+    let refused = sentinel(["queue", "list", "--server", &server.url()]).await;
     assert_ne!(refused.code, 0, "{refused:?}");
-    let _worker = Worker::start(world.dir.path(), &url, "w1", &["--ca", &ca]);
-    world.joined("w1", 1).await;
-    succeeds(&Client::connect_with(&url, &trusting(&signer)).await.expect("connected")).await;
+    let _worker = WorkerProcess::start(server.dir.path(), &url, "w1", &["--ca", &ca]);
+    server.wait_for_sessions("w1", 1).await;
+    assert_job_succeeds(&Client::connect_with(&url, &trusting(&authority)).await.expect("connect"))
+        .await;
 }
 
 #[tokio::test]
-async fn a_client_without_a_certificate_is_refused_where_one_is_asked_for() {
-    let (signer, clients) = (Signer::new("ours"), Signer::new("clients"));
-    let place = Place::new(&signer.sign(|_| {}));
-    let ca = place.write("ca.pem", &signer.pem());
-    let client_ca = place.write("client_ca.pem", &clients.pem());
-    let (own, strange) = (clients.sign(|_| {}), signer.sign(|_| {}));
-    let cert = place.write("client.pem", &own.cert);
-    let key = place.write("client.key", &own.key);
-    let world = place.serve(&["--tls-client-ca", &client_ca]).await;
-    let url = url(&world);
-    let bare = ["queue", "list", "--server", &url, "--ca", &ca];
-    let refused = sentinel(bare).await;
-    // The end of the connection may overtake the alert that says why.
+async fn a_server_with_a_client_ca_refuses_clients_without_a_certificate() {
+    let (authority, clients) =
+        (CertificateAuthority::new("ours"), CertificateAuthority::new("clients"));
+    let files = TlsFiles::new(&authority.sign(|_| {}));
+    let ca = files.write("ca.pem", &authority.pem());
+    let client_ca = files.write("client_ca.pem", &clients.pem());
+    let (own, untrusted) = (clients.sign(|_| {}), authority.sign(|_| {}));
+    let cert = files.write("client.pem", &own.cert);
+    let key = files.write("client.key", &own.key);
+    let server = files.serve(&["--tls-client-ca", &client_ca]).await;
+    let url = url(&server);
+    let without_cert = ["queue", "list", "--server", &url, "--ca", &ca];
+    let refused = sentinel(without_cert).await;
+    // The connection may close before the client has read the TLS alert.
     assert_eq!(refused.code, 4, "{refused:?}");
-    let half = sentinel(bare.iter().chain(&["--cert", &cert])).await;
-    assert_eq!(half.code, 2, "{half:?}");
-    assert!(half.err.contains("belong together"), "{half:?}");
-    sentinel(bare.iter().chain(&["--cert", &cert, "--key", &key])).await.ok();
-    let access = trusting(&signer).with_certificate(&strange.cert, &strange.key);
-    list(&world, &access).await.expect_err("of another signer");
-    let own = trusting(&signer).with_certificate(&own.cert, &own.key);
-    list(&world, &own).await.expect("answered");
+    let without_key = sentinel(without_cert.iter().chain(&["--cert", &cert])).await;
+    assert_eq!(without_key.code, 2, "{without_key:?}");
+    assert!(without_key.stderr.contains("set both cert and key"), "{without_key:?}");
+    sentinel(without_cert.iter().chain(&["--cert", &cert, "--key", &key])).await.ok();
+    let options = trusting(&authority).with_certificate(&untrusted.cert, &untrusted.key);
+    list_queues(&server, &options).await.expect_err("an untrusted certificate");
+    let own = trusting(&authority).with_certificate(&own.cert, &own.key);
+    list_queues(&server, &own).await.expect("a response");
     let flags = ["--ca", &ca, "--cert", &cert, "--key", &key];
-    let _worker = Worker::start(world.dir.path(), &url, "w1", &flags);
-    world.joined("w1", 1).await;
-    succeeds(&Client::connect_with(&url, &own).await.expect("connected")).await;
+    let _worker = WorkerProcess::start(server.dir.path(), &url, "w1", &flags);
+    server.wait_for_sessions("w1", 1).await;
+    assert_job_succeeds(&Client::connect_with(&url, &own).await.expect("connect")).await;
 }
 
-/// Node and Python, as application and as worker, to a server that asks for a certificate.
-async fn other_languages_get_through(language: Language) {
-    let (signer, clients) = (Signer::new("ours"), Signer::new("clients"));
-    let place = Place::new(&signer.sign(|_| {}));
+/// Connects a client and a worker of a language to a server that requires client certificates.
+async fn client_and_worker_connect(language: Language) {
+    let (authority, clients) =
+        (CertificateAuthority::new("ours"), CertificateAuthority::new("clients"));
+    let files = TlsFiles::new(&authority.sign(|_| {}));
     let own = clients.sign(|_| {});
-    let client_ca = place.write("client_ca.pem", &clients.pem());
-    let world = place.serve(&["--tls-client-ca", &client_ca]).await;
-    let files = [
-        ("TEST_CA", place.write("ca.pem", &signer.pem())),
-        ("TEST_CERT", place.write("client.pem", &own.cert)),
-        ("TEST_KEY", place.write("client.key", &own.key)),
+    let client_ca = files.write("client_ca.pem", &clients.pem());
+    let server = files.serve(&["--tls-client-ca", &client_ca]).await;
+    let env = [
+        ("TEST_CA", files.write("ca.pem", &authority.pem())),
+        ("TEST_CERT", files.write("client.pem", &own.cert)),
+        ("TEST_KEY", files.write("client.key", &own.key)),
     ];
-    let url = url(&world);
-    let _fleet = Worker::start(
-        world.dir.path(),
+    let url = url(&server);
+    let _worker_process = WorkerProcess::start(
+        server.dir.path(),
         &url,
-        "fleet",
-        &[
-            "--queues",
-            language.name(),
-            "--ca",
-            &files[0].1,
-            "--cert",
-            &files[1].1,
-            "--key",
-            &files[2].1,
-        ],
+        "builtin",
+        &["--queues", language.name(), "--ca", &env[0].1, "--cert", &env[1].1, "--key", &env[2].1],
     );
-    world.joined("fleet", 1).await;
-    let verbs = |files: &[(&str, String)]| {
+    server.wait_for_sessions("builtin", 1).await;
+    let verbs = |env: &[(&str, String)]| {
         let mut verbs = language.program("verbs");
-        verbs.arg(&url).envs(files.iter().map(|(name, path)| (name, path)));
+        verbs.arg(&url).envs(env.iter().map(|(name, path)| (name, path)));
         verbs
     };
-    assert_eq!(run(verbs(&files)).await.ok(), "all verbs\n");
-    // Without a certificate of its own, and trusting somebody else.
-    assert_ne!(run(verbs(&files[..1])).await.code, 0);
-    let mut other = files.clone();
+    assert_eq!(run(verbs(&env)).await.ok(), "all verbs\n");
+    // Without a client certificate, and with another authority.
+    assert_ne!(run(verbs(&env[..1])).await.code, 0);
+    let mut other = env.clone();
     other[0].1 = client_ca;
     assert_ne!(run(verbs(&other)).await.code, 0);
-    let mut worker = language.worker_at(&url, "w1");
-    worker.envs(files.iter().map(|(name, path)| (name, path)));
-    let _worker = Process::start(worker, &world.dir.path().join("worker.log"));
-    world.joined("w1", 1).await;
+    let mut worker = language.worker_command(&url, "w1");
+    worker.envs(env.iter().map(|(name, path)| (name, path)));
+    let _worker = Process::start(worker, &server.dir.path().join("worker.log"));
+    server.wait_for_sessions("w1", 1).await;
 }
 
 #[tokio::test]
-async fn the_node_client_and_worker_get_through() {
-    other_languages_get_through(Language::Node).await;
+async fn the_node_client_and_worker_connect_with_tls() {
+    client_and_worker_connect(Language::Node).await;
 }
 
 #[tokio::test]
-async fn the_python_client_and_worker_get_through() {
-    other_languages_get_through(Language::Python).await;
+async fn the_python_client_and_worker_connect_with_tls() {
+    client_and_worker_connect(Language::Python).await;
 }
 
-async fn started(dir: &Path, flags: &[String]) -> Ended {
+/// Runs `sentinel serve` with these flags.
+async fn serve_output(dir: &Path, flags: &[String]) -> CommandOutput {
     let mut command = Command::new(binary("sentinel"));
     command.args(["serve", "--listen", "127.0.0.1:0", "--ops-listen", "127.0.0.1:0"]);
     command.arg("--data-dir").arg(dir.join("data")).args(flags);
@@ -229,45 +229,48 @@ async fn started(dir: &Path, flags: &[String]) -> Ended {
 }
 
 #[tokio::test]
-async fn files_that_do_not_fit_are_told_at_the_start() {
-    let signer = Signer::new("ours");
-    let good = signer.sign(|_| {});
-    let expired = signer.sign(|params| params.not_after = date_time_ymd(2020, 1, 1));
-    let early = signer.sign(|params| params.not_before = date_time_ymd(4000, 1, 1));
-    let other = signer.sign(|_| {});
-    let pair = |cert: &str, key: &str| Pair { cert: cert.to_owned(), key: key.to_owned() };
+async fn unusable_certificate_files_are_reported_at_startup() {
+    let authority = CertificateAuthority::new("ours");
+    let good = authority.sign(|_| {});
+    let expired = authority.sign(|params| params.not_after = date_time_ymd(2020, 1, 1));
+    let not_yet_valid = authority.sign(|params| params.not_before = date_time_ymd(4000, 1, 1));
+    let other = authority.sign(|_| {});
+    let pair = |cert: &str, key: &str| CertAndKey { cert: cert.to_owned(), key: key.to_owned() };
     let cases = [
         (pair(&expired.cert, &expired.key), "has expired"),
-        (pair(&early.cert, &early.key), "does not hold yet"),
-        (pair(&good.cert, &other.key), "is not the key of the first certificate"),
-        (pair(&good.key, &good.cert), "holds no certificate"),
-        (pair(&good.cert, &good.cert), "holds no private key"),
-        (pair("", &good.key), "holds no certificate"),
+        (pair(&not_yet_valid.cert, &not_yet_valid.key), "is not valid yet"),
+        (pair(&good.cert, &other.key), "does not match the first certificate"),
+        (pair(&good.key, &good.cert), "has no certificate"),
+        (pair(&good.cert, &good.cert), "has no private key"),
+        (pair("", &good.key), "has no certificate"),
         (
             pair(&good.cert, "-----BEGIN PRIVATE KEY-----\n!\n-----END PRIVATE KEY-----\n"),
-            "damaged",
+            "not valid PEM",
         ),
     ];
     for (pair, expected) in cases {
-        let place = Place::new(&pair);
-        let ended = started(place.dir.path(), &place.flags()).await;
-        assert_ne!(ended.code, 0, "{expected}: {ended:?}");
-        assert!(ended.err.contains(expected), "{expected}: {ended:?}");
-        assert!(!ended.err.contains("PRIVATE KEY-----\n"), "a key is told: {ended:?}");
+        let files = TlsFiles::new(&pair);
+        let output = serve_output(files.dir.path(), &files.flags()).await;
+        assert_ne!(output.code, 0, "{expected}: {output:?}");
+        assert!(output.stderr.contains(expected), "{expected}: {output:?}");
+        assert!(!output.stderr.contains("PRIVATE KEY-----\n"), "the error shows a key: {output:?}");
     }
-    let place = Place::new(&good);
-    std::fs::remove_file(place.path("server.key")).expect("removed");
-    let ended = started(place.dir.path(), &place.flags()).await;
-    assert!(ended.err.contains("tls_key") && ended.err.contains("can not be read"), "{ended:?}");
-    let ended = started(place.dir.path(), &place.flags()[..2]).await;
-    assert_eq!(ended.code, 2, "{ended:?}");
-    assert!(ended.err.contains("tls_cert needs tls_key"), "{ended:?}");
+    let files = TlsFiles::new(&good);
+    std::fs::remove_file(files.path("server.key")).expect("remove a file");
+    let output = serve_output(files.dir.path(), &files.flags()).await;
+    assert!(
+        output.stderr.contains("tls_key") && output.stderr.contains("can not read"),
+        "{output:?}"
+    );
+    let output = serve_output(files.dir.path(), &files.flags()[..2]).await;
+    assert_eq!(output.code, 2, "{output:?}");
+    assert!(output.stderr.contains("tls_cert needs tls_key"), "{output:?}");
 }
 
-/// The id of the next job that a watch tells of.
-async fn next(events: &mut Streaming<WatchResponse>) -> String {
+/// Returns the id of the next job that a watch shows.
+async fn next_job(events: &mut Streaming<WatchResponse>) -> String {
     loop {
-        let event = events.message().await.expect("the watch goes on").expect("and does not end");
+        let event = events.message().await.expect("no error").expect("an open watch");
         if let Some(Event::Change(change)) = event.event {
             return change.job.expect("a job").id;
         }
@@ -275,32 +278,32 @@ async fn next(events: &mut Streaming<WatchResponse>) -> String {
 }
 
 #[tokio::test]
-async fn new_files_are_for_new_connections_and_old_ones_live_on() {
-    let (old, new) = (Signer::new("old"), Signer::new("new"));
-    let place = Place::new(&old.sign(|_| {}));
-    let world = place.serve(&[]).await;
-    let first = Client::connect_with(url(&world), &trusting(&old)).await.expect("connected");
+async fn new_certificates_apply_to_new_connections_and_old_ones_continue() {
+    let (old, new) = (CertificateAuthority::new("old"), CertificateAuthority::new("new"));
+    let files = TlsFiles::new(&old.sign(|_| {}));
+    let server = files.serve(&[]).await;
+    let first = Client::connect_with(url(&server), &trusting(&old)).await.expect("connect");
     let selector = Some(Selector::Filter(JobFilter::default()));
     let request = WatchRequest { selector, ..Default::default() };
-    let mut events = first.raw_jobs().watch(request).await.expect("a watch").into_inner();
+    let mut events = first.raw_jobs().watch(request).await.expect("open a watch").into_inner();
     events.message().await.expect("a snapshot");
-    // Half of a renewal: the key does not fit the certificate.
+    // Half of a renewal: the key does not match the certificate.
     let pair = new.sign(|_| {});
-    place.write("server.pem", &pair.cert);
-    until("the server says so", PATIENCE, || async {
-        world.server.log().contains("the new files are not taken").then_some(())
+    files.write("server.pem", &pair.cert);
+    wait_until("the server reports the mismatch", TIMEOUT, || async {
+        server.log().contains("the new files are not taken").then_some(())
     })
     .await;
-    list(&world, &trusting(&old)).await.expect("as before");
-    place.write("server.key", &pair.key);
-    until("the new certificate is shown", PATIENCE, || async {
-        list(&world, &trusting(&new)).await.ok()
+    list_queues(&server, &trusting(&old)).await.expect("a response with the old certificate");
+    files.write("server.key", &pair.key);
+    wait_until("the server uses the new certificate", TIMEOUT, || async {
+        list_queues(&server, &trusting(&new)).await.ok()
     })
     .await;
-    list(&world, &trusting(&old)).await.expect_err("not any more");
-    let second = Client::connect_with(url(&world), &trusting(&new)).await.expect("connected");
-    let job = second.enqueue(NewJob::new("default", "raw")).await.expect("enqueued").job;
-    let told = tokio::time::timeout(PATIENCE, next(&mut events)).await.expect("in time");
-    assert_eq!(told, job.id);
-    first.get(&job.id).await.expect("on the old connection");
+    list_queues(&server, &trusting(&old)).await.expect_err("an error with the old certificate");
+    let second = Client::connect_with(url(&server), &trusting(&new)).await.expect("connect");
+    let job = second.enqueue(NewJob::new("default", "raw")).await.expect("enqueue a job").job;
+    let id = tokio::time::timeout(TIMEOUT, next_job(&mut events)).await.expect("a result in time");
+    assert_eq!(id, job.id);
+    first.get(&job.id).await.expect("a response on the old connection");
 }

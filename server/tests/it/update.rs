@@ -1,5 +1,5 @@
-//! New values for a job that waits: what its worker gets, where lists find it, and that a server
-//! that dies loses none of it.
+//! Updates of waiting jobs: the worker gets the new values, lists match them, and a crash of the
+//! server loses none of them.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -10,7 +10,9 @@ use sentinel_client::proto::jobs::v1::{
 use sentinel_client::{Client, Error};
 use serde_json::json;
 
-use crate::harness::{PATIENCE, World, demo, end_of, enqueue, in_state, sentinel, until};
+use crate::harness::{
+    TIMEOUT, TestServer, demo_job, enqueue, sentinel, wait_state, wait_terminal, wait_until,
+};
 
 fn request(id: &str, spec: JobSpec, paths: &[&str]) -> UpdateRequest {
     let paths = paths.iter().map(|path| (*path).to_owned()).collect();
@@ -22,33 +24,36 @@ fn request(id: &str, spec: JobSpec, paths: &[&str]) -> UpdateRequest {
     }
 }
 
+/// Returns the label `shop`.
 fn shop(value: &str) -> BTreeMap<String, String> {
     [("shop".to_owned(), value.to_owned())].into()
 }
 
-async fn listed(client: &Client, shop_is: &str) -> Vec<String> {
+/// Returns the ids of the jobs with a `shop` label.
+async fn list_by_shop(client: &Client, shop_is: &str) -> Vec<String> {
     let filter = JobFilter { labels: shop(shop_is), ..JobFilter::default() };
     let request = ListRequest { filter: Some(filter), ..ListRequest::default() };
-    let page = client.list(request).await.expect("a page");
+    let page = client.list_page(request).await.expect("a page");
     page.jobs.into_iter().map(|job| job.id).collect()
 }
 
-fn reason(answer: Result<Job, Error>) -> String {
-    match answer {
+/// Returns the reason of an error.
+fn reason(result: Result<Job, Error>) -> String {
+    match result {
         Err(Error::Api { reason, .. }) => reason,
-        other => panic!("refused with a reason: {other:?}"),
+        other => panic!("expected an error with a reason, got {other:?}"),
     }
 }
 
 #[tokio::test]
-async fn a_job_runs_with_its_new_values_after_the_death_of_the_server() {
-    let mut world = World::start().await;
-    let client = world.client();
+async fn a_job_runs_with_its_new_values_after_a_server_crash() {
+    let mut server = TestServer::start().await;
+    let client = server.client();
     let new =
-        demo("echo", json!({"of": "old"})).delay(Duration::from_secs(3_600)).label("shop", "1");
+        demo_job("echo", json!({"of": "old"})).delay(Duration::from_secs(3_600)).label("shop", "1");
     let id = enqueue(&client, new).await;
-    until("the list has it", PATIENCE, || async {
-        (listed(&client, "1").await == [id.clone()]).then_some(())
+    wait_until("the list has the job", TIMEOUT, || async {
+        (list_by_shop(&client, "1").await == [id.clone()]).then_some(())
     })
     .await;
     let spec = JobSpec {
@@ -58,34 +63,38 @@ async fn a_job_runs_with_its_new_values_after_the_death_of_the_server() {
         ..JobSpec::default()
     };
     let job = client.update(request(&id, spec, &["payload", "labels", "priority"])).await.unwrap();
-    assert_eq!((job.state(), job.version), (JobState::Scheduled, 2), "its time stays");
-    world.server.kill().await;
-    world.server.restart().await;
-    until("the list knows its label", PATIENCE, || async {
-        (listed(&client, "2").await == [id.clone()]).then_some(())
+    assert_eq!(
+        (job.state(), job.version),
+        (JobState::Scheduled, 2),
+        "the start time must not change"
+    );
+    server.kill().await;
+    server.restart().await;
+    wait_until("the list has the new label", TIMEOUT, || async {
+        (list_by_shop(&client, "2").await == [id.clone()]).then_some(())
     })
     .await;
-    assert_eq!(listed(&client, "1").await, [""; 0]);
-    let at_once = request(&id, JobSpec::default(), &["run_at"]);
-    let stale = UpdateRequest { version: 1, ..at_once.clone() };
+    assert_eq!(list_by_shop(&client, "1").await, [""; 0]);
+    let run_now = request(&id, JobSpec::default(), &["run_at"]);
+    let stale = UpdateRequest { version: 1, ..run_now.clone() };
     assert_eq!(reason(client.update(stale).await), "JOB_VERSION");
-    let due = client.update(UpdateRequest { version: 2, ..at_once.clone() }).await.unwrap();
+    let due = client.update(UpdateRequest { version: 2, ..run_now.clone() }).await.unwrap();
     assert_eq!(due.state(), JobState::Ready);
-    let _worker = world.worker("w1", &[]).await;
-    let job = end_of(&client, &id).await;
+    let _worker = server.start_worker("w1", &[]).await;
+    let job = wait_terminal(&client, &id).await;
     assert_eq!(
         (job.state(), job.result.as_ref()),
         (JobState::Succeeded, br#"{"of": "new"}"#.as_slice())
     );
     assert_eq!((job.attempt, job.spec.as_ref().unwrap().priority), (1, 7));
-    assert_eq!(reason(client.update(at_once).await), "JOB_STARTED");
+    assert_eq!(reason(client.update(run_now).await), "JOB_STARTED");
 }
 
 #[tokio::test]
-async fn what_can_not_be_changed_is_refused_by_its_field() {
-    let world = World::start().await;
-    let client = world.client();
-    let id = enqueue(&client, demo("sleep", json!({"ms": 60_000}))).await;
+async fn an_error_names_the_field_that_cannot_be_updated() {
+    let server = TestServer::start().await;
+    let client = server.client();
+    let id = enqueue(&client, demo_job("sleep", json!({"ms": 60_000}))).await;
     let bad = [
         (JobSpec::default(), vec![], "update_mask"),
         (JobSpec::default(), vec!["kind"], "update_mask"),
@@ -109,13 +118,13 @@ async fn what_can_not_be_changed_is_refused_by_its_field() {
             other => panic!("{field}: {other:?}"),
         }
     }
-    assert_eq!(client.get(&id).await.unwrap().version, 1, "nothing changed");
-    let server = world.server.url();
-    let flags = ["job", "update", &id, "--priority", "3", "--label", "shop=9", "--server", &server];
-    let said = sentinel(flags).await.ok();
-    assert_eq!(said, format!("{id} ready, version 2\n"));
-    let _worker = world.worker("w1", &[]).await;
-    in_state(&client, &id, JobState::Running).await;
+    assert_eq!(client.get(&id).await.unwrap().version, 1, "the job must be unchanged");
+    let url = server.url();
+    let flags = ["job", "update", &id, "--priority", "3", "--label", "shop=9", "--server", &url];
+    let output = sentinel(flags).await.ok();
+    assert_eq!(output, format!("{id} ready, version 2\n"));
+    let _worker = server.start_worker("w1", &[]).await;
+    wait_state(&client, &id, JobState::Running).await;
     let late = request(&id, JobSpec::default(), &["priority"]);
     assert_eq!(reason(client.update(late).await), "JOB_STARTED");
 }

@@ -1,24 +1,25 @@
-//! What can be done to an installation, and how it is undone.
+//! The faults that can be injected.
 
+mod inject;
 mod network;
-mod strike;
 
+/// A fault. "Workers" and "Clients" in a name mean the connections from them to the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fault {
-    /// kill -9, and a start later.
+    /// SIGKILL, then a start.
     KillServer,
-    /// SIGTERM, and a start later.
+    /// SIGTERM, then a start.
     StopServer,
-    /// SIGSTOP, and SIGCONT later.
+    /// SIGSTOP, then SIGCONT.
     FreezeServer,
-    /// kill -9; another one comes.
+    /// SIGKILL, then a start of another worker.
     KillWorker,
-    /// SIGTERM; another one comes.
+    /// SIGTERM, then a start of another worker.
     StopWorker,
     FreezeWorker,
     CutWorkers,
     CutClients,
-    /// Cut, and nobody gets through for a time.
+    /// Closes the connections and refuses new ones.
     IsolateWorkers,
     StallUp,
     StallDown,
@@ -28,10 +29,10 @@ pub(crate) enum Fault {
     HalfOpenWorkers,
     HalfOpenClients,
     FillDisk,
-    /// kill -9, and a start later.
+    /// SIGKILL, then a start.
     KillRedis,
     FreezeRedis,
-    /// From all servers or from one, as in all that follow.
+    /// Affects the connections of all servers or of one, like the network faults below.
     CutRedis,
     IsolateRedis,
     StallRedis,
@@ -48,7 +49,7 @@ pub(crate) enum Fault {
     HalfOpenLedger,
 }
 
-/// What a fault is done to.
+/// The process or the connections that a fault affects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Target {
     Server,
@@ -57,14 +58,14 @@ pub(super) enum Target {
     ToWorkers,
     Redis,
     Ledger,
-    /// From servers.
+    /// Connections from servers, like `ToLedger`.
     ToRedis,
     ToLedger,
 }
 
 impl Fault {
-    /// Of one server. Those that a short round can not wait for come last.
-    pub(super) const OF_ONE: [Self; 17] = [
+    /// Faults of a single server. Those that last too long for a short run come last.
+    pub(super) const OF_SINGLE_SERVER: [Self; 17] = [
         Self::KillServer,
         Self::StopServer,
         Self::FreezeServer,
@@ -84,10 +85,10 @@ impl Fault {
         Self::FillDisk,
     ];
 
-    /// Those of one server that a short round can wait for.
-    pub(super) const SHORT_OF_ONE: &[Self] = Self::OF_ONE.split_at(14).0;
+    /// Faults of a single server for a short run.
+    pub(super) const SHORT_OF_SINGLE_SERVER: &[Self] = Self::OF_SINGLE_SERVER.split_at(14).0;
 
-    /// Of what several servers share.
+    /// Faults of the shared stores. Those that last too long for a short run come last.
     const OF_STORES: [Self; 16] = [
         Self::KillRedis,
         Self::FreezeRedis,
@@ -107,18 +108,18 @@ impl Fault {
         Self::HalfOpenLedger,
     ];
 
-    /// Of several servers.
-    pub(super) fn of_many() -> Vec<Self> {
-        let (of_each, _) = Self::OF_ONE.split_at(16);
-        [of_each, &Self::OF_STORES].concat()
+    /// Faults of a cluster.
+    pub(super) fn of_cluster() -> Vec<Self> {
+        let (of_server, _) = Self::OF_SINGLE_SERVER.split_at(16);
+        [of_server, &Self::OF_STORES].concat()
     }
 
-    /// Those of several servers that a short round can wait for.
-    pub(super) fn short_of_many() -> Vec<Self> {
-        [Self::SHORT_OF_ONE, Self::OF_STORES.split_at(14).0].concat()
+    /// Faults of a cluster for a short run.
+    pub(super) fn short_of_cluster() -> Vec<Self> {
+        [Self::SHORT_OF_SINGLE_SERVER, Self::OF_STORES.split_at(14).0].concat()
     }
 
-    /// What it is done to. Two at once are done to different things.
+    /// Returns the target. Two simultaneous faults have different targets.
     pub(super) fn target(self) -> Target {
         match self {
             Self::KillServer | Self::StopServer | Self::FreezeServer | Self::FillDisk => {

@@ -7,9 +7,9 @@ use sentinel_client::proto::jobs::v1::{JobFilter, JobState, JobView};
 use sentinel_client::{Client, is_terminal};
 use serde_json::json;
 
-use super::recorder::WatchRecorder;
 use super::fixture::ChaosFixture;
-use crate::harness::{TIMEOUT, demo_job, wait_terminal, enqueue, wait_until};
+use super::recorder::WatchRecorder;
+use crate::harness::{TIMEOUT, demo_job, enqueue, wait_terminal, wait_until};
 use crate::history::{History, ObservedJob, RecordedEvent, check, side_effects};
 
 /// Concurrent Get calls.
@@ -28,14 +28,16 @@ impl ChaosFixture {
         get_all(&client, &mut history).await;
         // A watch keeps the order: once it shows this job, it has shown all earlier changes.
         let last = enqueue(&self.client(1), demo_job("noop", json!({}))).await;
-        history.got.insert(last.clone(), ObservedJob::from(&wait_terminal(&self.client(2), &last).await));
+        history
+            .got
+            .insert(last.clone(), ObservedJob::from(&wait_terminal(&self.client(2), &last).await));
         wait_until("all watches show the end of the last job", TIMEOUT, || async {
             self.recorders.iter().all(|recorder| recorder.shows_end_of(&last)).then_some(())
         })
         .await;
         history.acknowledged.insert(last.clone());
         list_all(&self.client(1), &last, &mut history).await;
-        history.effects = side_effects(&self.file);
+        history.side_effects = side_effects(&self.file);
         history.watches = self.recorders.drain(..).map(WatchRecorder::stop).collect();
         let report = json!({
             "test": self.name,
@@ -71,8 +73,11 @@ async fn get_all(client: &Client, history: &mut History) {
 async fn list_all(client: &Client, last: &str, history: &mut History) {
     history.listed = wait_until("the list has the end of every job", TIMEOUT, || async {
         let jobs = client.list_all(JobFilter::default(), 1_000, JobView::Basic);
-        let jobs: Vec<_> =
-            jobs.map_ok(|job| (job.id.clone(), ObservedJob::from(&job))).try_collect().await.ok()?;
+        let jobs: Vec<_> = jobs
+            .map_ok(|job| (job.id.clone(), ObservedJob::from(&job)))
+            .try_collect()
+            .await
+            .ok()?;
         let has_last = jobs.iter().any(|(id, _)| id == last);
         (has_last && jobs.iter().all(|(_, job)| is_terminal(job.state))).then_some(jobs)
     })

@@ -11,7 +11,7 @@ use super::fault::Fault;
 use super::load::Load;
 use super::recorder::WatchRecorder;
 use super::stores::SharedStores;
-use crate::harness::{TIMEOUT, ServerProcess, WorkerProcess, wait_until};
+use crate::harness::{ServerProcess, TIMEOUT, WorkerProcess, wait_until};
 
 /// Room for the server's reserve file, for twice that to recreate it, and for the data of a run.
 const DISK_MEGABYTES: u32 = 768;
@@ -28,19 +28,19 @@ const CLUSTER_DRAIN: &str = "--drain-timeout=10s";
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Topology {
     /// One server with its data directory.
-    Directory,
+    SingleServer,
     /// One server whose data directory is on a disk that can be filled.
     SmallDisk,
     /// Three servers over one Redis and one MariaDB.
-    Shared,
+    Cluster,
 }
 
 impl Topology {
     /// Returns the number of servers and of workers.
     const fn sizes(self) -> (usize, usize) {
         match self {
-            Self::Directory | Self::SmallDisk => (1, 2),
-            Self::Shared => (3, 3),
+            Self::SingleServer | Self::SmallDisk => (1, 2),
+            Self::Cluster => (3, 3),
         }
     }
 }
@@ -80,16 +80,17 @@ impl ChaosFixture {
         let wants_disk = topology == Topology::SmallDisk;
         let data = dir.path().join("data");
         let disk = if wants_disk { Disk::mount(&data, DISK_MEGABYTES) } else { None };
-        let (servers, workers) = topology.sizes();
+        let (server_count, worker_count) = topology.sizes();
         let (stores, servers) = if topology == Topology::Cluster {
             let flags = [&FLAGS[..], &[CLUSTER_DRAIN]].concat();
-            let (stores, servers) = SharedStores::start(dir.path(), servers, &flags).await;
+            let (stores, servers) = SharedStores::start(dir.path(), server_count, &flags).await;
             (Some(stores), servers)
         } else {
             let flags = [&FLAGS[..], &[DRAIN]].concat();
             (None, vec![ServerProcess::start(dir.path(), &flags).await])
         };
-        let entry = stores.as_ref().map_or_else(|| servers[0].socket_address(), SharedStores::address);
+        let entry =
+            stores.as_ref().map_or_else(|| servers[0].socket_address(), SharedStores::address);
         let to_workers = Proxy::start(entry).await.expect("a proxy");
         let to_clients = Proxy::start(entry).await.expect("a proxy");
         let proxy_url = format!("http://{}", to_clients.address());
@@ -101,14 +102,14 @@ impl ChaosFixture {
         .await;
         let file = dir.path().join("effects");
         let load = Load::start(&urls, seed, &file);
-        let (workers_started, turn, fleet, faults) = Default::default();
+        let (workers_started, turn, workers, faults) = Default::default();
         let mut fixture = Self {
             load,
             recorders,
             to_workers,
             to_clients,
             file,
-            workers: fleet,
+            workers,
             workers_started,
             turn,
             faults,
@@ -121,9 +122,10 @@ impl ChaosFixture {
             disk,
             dir,
         };
-        for _ in 0..workers {
+        for _ in 0..worker_count {
             let worker = fixture.spawn_worker();
-            let sessions = || fixture.servers.iter().map(|server| server.sessions_of(&worker.0)).sum();
+            let sessions =
+                || fixture.servers.iter().map(|server| server.sessions_of(&worker.0)).sum();
             wait_until(&format!("worker {} starts a session", worker.0), TIMEOUT, || async {
                 let sessions: usize = sessions();
                 (sessions > 0).then_some(())
@@ -163,7 +165,11 @@ impl ChaosFixture {
 
     /// Counts and prints a fault.
     pub(crate) fn record_fault(&mut self, fault: Fault, length: Duration) {
-        println!("{:>7.3} s: {} for {length:?}", self.started.elapsed().as_secs_f64(), fault.name());
+        println!(
+            "{:>7.3} s: {} for {length:?}",
+            self.started.elapsed().as_secs_f64(),
+            fault.name()
+        );
         *self.faults.entry(fault.name()).or_default() += 1;
     }
 

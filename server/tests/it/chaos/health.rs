@@ -1,5 +1,4 @@
-//! Whether everything is well again soon after a fault: asked from outside, with fresh
-//! connections.
+//! Checks over new connections that the system recovers in time after a fault.
 
 use std::time::{Duration, Instant};
 
@@ -12,18 +11,17 @@ use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
 
 use super::fault::Fault;
-use super::site::Site;
-use crate::harness::probe;
+use super::fixture::ChaosFixture;
+use crate::harness::poll;
 
-/// After a fault of one server everything must be well within this time.
-const WELL_WITHIN: Duration = Duration::from_secs(10);
+/// The recovery limit of a single server.
+const RECOVERY_LIMIT: Duration = Duration::from_secs(10);
 
-/// The same for several servers over their stores. A client finds out in 8 s that its
-/// connection is half-open, a server in 5 s that the one to Redis is, and the lead of one that
-/// hangs ends in 3 s. Whoever takes it may wait 5 s for rows that the former leader wrote, until
-/// the database gives up on it, and 2 s for a connection of its own that is half-open; then it
-/// carries over what has piled up.
-const MANY_WELL_WITHIN: Duration = Duration::from_secs(20);
+/// The recovery limit of a cluster. A client detects a half-open connection after 8 s, a server
+/// detects one to Redis after 5 s, and the lease of a hanging leader expires after 3 s. The new
+/// leader may wait 5 s for rows that the former leader has locked, until the database gives up on
+/// that connection, and 2 s for a half-open connection of its own. Then it projects the backlog.
+const CLUSTER_RECOVERY_LIMIT: Duration = Duration::from_secs(20);
 
 const SERVICES: [&str; 6] = [
     "sentinel.jobs.v1.IngestService",
@@ -34,79 +32,84 @@ const SERVICES: [&str; 6] = [
     "sentinel.admin.v1.WorkerRegistryService",
 ];
 
-/// What was found.
+/// The result of the health checks.
 pub(super) struct Health {
-    /// From the last fault until all was well, or until it was given up.
+    /// The time until all checks passed, or until the limit.
     pub(super) took: Duration,
-    pub(super) ailments: Vec<String>,
-    /// Jobs that were enqueued in order to see them run.
+    pub(super) failures: Vec<String>,
+    /// The jobs that the checks enqueued.
     pub(super) jobs: Vec<String>,
 }
 
-impl Site {
-    /// All is well in time after a fault.
-    pub(crate) async fn recovers(&mut self, fault: Fault) {
-        self.recovers_from(fault, Duration::ZERO).await;
+impl ChaosFixture {
+    /// Asserts that the system recovers in time after a fault.
+    pub(crate) async fn assert_recovers(&mut self, fault: Fault) {
+        self.assert_recovers_after(fault, Duration::ZERO).await;
     }
 
-    /// The same when the history fell behind for so long: it catches up at least three times
-    /// as fast as it did, on a machine that is busy with the load as well.
-    pub(crate) async fn recovers_from(&mut self, fault: Fault, behind: Duration) {
+    /// Like [`Self::assert_recovers`], when the ledger was unavailable for `behind`. The projector
+    /// catches up at least three times as fast as entries arrived, beside the load.
+    pub(crate) async fn assert_recovers_after(&mut self, fault: Fault, behind: Duration) {
         let health = self.health(behind / 3).await;
-        let ailments = health.ailments;
-        println!("          well after {:?}", health.took);
-        assert!(ailments.is_empty(), "seed {}, {fault:?}: {ailments:#?}", self.seed);
-        self.worst_well_after = self.worst_well_after.max(health.took);
-        self.load.note(|history| history.acknowledged.extend(health.jobs));
+        let failures = health.failures;
+        println!("          recovered after {:?}", health.took);
+        assert!(failures.is_empty(), "seed {}, {fault:?}: {failures:#?}", self.seed);
+        self.worst_recovery = self.worst_recovery.max(health.took);
+        self.load.record(|history| history.acknowledged.extend(health.jobs));
     }
 
-    /// Looks until all is well or the time is over.
-    pub(super) async fn health(&self, more: Duration) -> Health {
+    /// Runs all checks until they pass or the limit is reached. `extra` is added to the limit.
+    pub(super) async fn health(&self, extra: Duration) -> Health {
         let start = Instant::now();
-        let within = if self.servers.len() > 1 { MANY_WELL_WITHIN } else { WELL_WITHIN };
-        let left = || (within + more).saturating_sub(start.elapsed());
-        let mut health = Health { took: Duration::ZERO, ailments: Vec::new(), jobs: Vec::new() };
+        let limit = if self.servers.len() > 1 { CLUSTER_RECOVERY_LIMIT } else { RECOVERY_LIMIT };
+        let left = || (limit + extra).saturating_sub(start.elapsed());
+        let mut health = Health { took: Duration::ZERO, failures: Vec::new(), jobs: Vec::new() };
         for server in &self.servers {
             for service in SERVICES {
-                if probe(left(), || serves(server.url(), service)).await.is_none() {
-                    health.ailments.push(format!("{service} is not SERVING at {}", server.url()));
+                if poll(left(), || is_serving(server.url(), service)).await.is_none() {
+                    health.failures.push(format!("{service} is not SERVING at {}", server.url()));
                 }
             }
         }
-        // One job for each worker, in the queue that it alone serves, by each server in turn.
-        for (nth, worker) in self.workers().enumerate() {
+        // One job per worker, in the queue that only this worker serves, through each server in
+        // turn.
+        for (nth, worker) in self.worker_names().enumerate() {
             let client = self.client(nth);
             let job = NewJob::new(worker, "demo.effect").priority(9).max_attempts(20);
             let job = job.json(&json!({"file": self.file})).expect("a JSON value");
-            let enqueued = probe(left(), || async { client.enqueue(job.clone()).await.ok() });
+            let enqueued = poll(left(), || async { client.enqueue(job.clone()).await.ok() });
             match enqueued.await {
                 Some(enqueued) => health.jobs.push(enqueued.job.id),
-                None => health.ailments.push(format!("no job for worker {worker} was taken")),
+                None => {
+                    health.failures.push(format!("no server accepted a job for worker {worker}"))
+                }
             }
         }
-        for (nth, (id, worker)) in health.jobs.iter().zip(self.workers()).enumerate() {
+        for (nth, (id, worker)) in health.jobs.iter().zip(self.worker_names()).enumerate() {
             let client = self.client(nth + 1);
             let succeeded = || async {
                 let job = client.get(id).await.ok()?;
                 (job.state() == JobState::Succeeded && job.worker == *worker).then_some(())
             };
-            if probe(left(), succeeded).await.is_none() {
+            if poll(left(), succeeded).await.is_none() {
                 let job = client.get(id).await;
-                health.ailments.push(format!("worker {worker} did not run its job: {job:?}"));
+                health.failures.push(format!("worker {worker} did not run its job: {job:?}"));
             }
         }
         for (number, recorder) in self.recorders.iter().enumerate() {
-            let all =
-                || async { health.jobs.iter().all(|id| recorder.has_end_of(id)).then_some(()) };
-            if probe(left(), all).await.is_none() {
-                health.ailments.push(format!("watch {number} did not show the last jobs"));
+            let shows_all =
+                || async { health.jobs.iter().all(|id| recorder.shows_end_of(id)).then_some(()) };
+            if poll(left(), shows_all).await.is_none() {
+                health
+                    .failures
+                    .push(format!("watch {number} did not show the end of all check jobs"));
             }
         }
         for nth in 0..self.servers.len() {
             let client = self.client(nth);
-            for (id, worker) in health.jobs.iter().zip(self.workers()) {
-                if probe(left(), || lists(&client, worker, id)).await.is_none() {
-                    health.ailments.push(format!("server {nth} does not list the end of {id}"));
+            for (id, worker) in health.jobs.iter().zip(self.worker_names()) {
+                if poll(left(), || lists_end_of(&client, worker, id)).await.is_none() {
+                    health.failures.push(format!("server {nth} does not list the end of {id}"));
                 }
             }
         }
@@ -115,16 +118,16 @@ impl Site {
     }
 }
 
-async fn serves(url: String, service: &str) -> Option<()> {
+async fn is_serving(url: String, service: &str) -> Option<()> {
     let endpoint = tonic::transport::Endpoint::from_shared(url).ok()?;
     let channel = endpoint.connect().await.ok()?;
     let request = HealthCheckRequest { service: service.to_owned() };
-    let answer = HealthClient::new(channel).check(request).await.ok()?.into_inner();
-    (answer.status() == ServingStatus::Serving).then_some(())
+    let response = HealthClient::new(channel).check(request).await.ok()?.into_inner();
+    (response.status() == ServingStatus::Serving).then_some(())
 }
 
-/// The ledger has the end of a job.
-async fn lists(client: &Client, queue: &str, id: &str) -> Option<()> {
+/// Returns `Some` when the ledger has the end of the job.
+async fn lists_end_of(client: &Client, queue: &str, id: &str) -> Option<()> {
     let of_queue = JobFilter { queues: vec![queue.to_owned()], ..JobFilter::default() };
     let jobs = client.list_all(of_queue, 1_000, JobView::Basic);
     let jobs: Vec<_> = jobs.try_collect().await.ok()?;

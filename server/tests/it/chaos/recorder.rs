@@ -1,70 +1,72 @@
-//! A watch of all jobs that notes what it is shown.
+//! A watch of all jobs that records its events.
 
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use futures_util::StreamExt;
 use sentinel_client::proto::jobs::v1::{JobFilter, JobView};
-use sentinel_client::{Client, Watch, WatchEvent, is_terminal};
+use sentinel_client::{Client, WatchEvent, WatchOptions, is_terminal};
 use tokio::task::JoinHandle;
 
-use crate::history::{Look, Seen};
+use crate::history::{ObservedJob, RecordedEvent};
 
-/// A watch that goes on over restarts and broken connections.
-pub(crate) struct Recorder {
-    seen: Arc<Mutex<Vec<Seen>>>,
+/// A watch that resumes after restarts and broken connections.
+pub(crate) struct WatchRecorder {
+    events: Arc<Mutex<Vec<RecordedEvent>>>,
     watching: JoinHandle<()>,
 }
 
-impl Recorder {
+impl WatchRecorder {
     pub(crate) fn start(url: &str) -> Self {
-        let client = Client::lazy(url).expect("the address of a server");
-        let seen = Arc::new(Mutex::default());
-        let watching = tokio::spawn(record(client, Arc::clone(&seen)));
-        Self { seen, watching }
+        let client = Client::connect_lazy(url).expect("a valid server address");
+        let events = Arc::new(Mutex::default());
+        let watching = tokio::spawn(record(client, Arc::clone(&events)));
+        Self { events, watching }
     }
 
-    fn seen(&self) -> MutexGuard<'_, Vec<Seen>> {
-        self.seen.lock().expect("what a watch showed")
+    fn events(&self) -> MutexGuard<'_, Vec<RecordedEvent>> {
+        self.events.lock().expect("no poisoned lock")
     }
 
-    /// Its first snapshot is there: nothing that is enqueued from now on is before the watch.
-    pub(crate) fn has_begun(&self) -> bool {
-        !self.seen().is_empty()
+    /// Returns whether the first snapshot has arrived. The watch then sees every later change.
+    pub(crate) fn has_started(&self) -> bool {
+        !self.events().is_empty()
     }
 
-    /// Whether it has shown the end of a job.
-    pub(crate) fn has_end_of(&self, job: &str) -> bool {
-        let ends = |look: &Look| is_terminal(look.state);
-        self.seen().iter().rev().any(|seen| match seen {
-            Seen::Change(id, look) => id == job && ends(look),
-            Seen::Snapshot(jobs) => jobs.iter().any(|(id, look)| id == job && ends(look)),
-            Seen::Gap => false,
+    /// Returns whether the watch has shown a terminal state of the job.
+    pub(crate) fn shows_end_of(&self, job: &str) -> bool {
+        let is_end = |job: &ObservedJob| is_terminal(job.state);
+        self.events().iter().rev().any(|event| match event {
+            RecordedEvent::Change(id, observed) => id == job && is_end(observed),
+            RecordedEvent::Snapshot(jobs) => {
+                jobs.iter().any(|(id, observed)| id == job && is_end(observed))
+            }
+            RecordedEvent::Gap => false,
         })
     }
 
-    /// All that was shown.
-    pub(crate) fn stop(self) -> Vec<Seen> {
+    /// Stops the watch and returns its events.
+    pub(crate) fn stop(self) -> Vec<RecordedEvent> {
         self.watching.abort();
-        std::mem::take(&mut *self.seen())
+        std::mem::take(&mut *self.events())
     }
 }
 
-async fn record(client: Client, seen: Arc<Mutex<Vec<Seen>>>) {
-    let all = Watch::filter(JobFilter::default());
-    let mut events = client.watch(all.view(JobView::Full));
-    while let Some(event) = events.next().await {
-        let event = match event.expect("a watch goes on") {
+async fn record(client: Client, events: Arc<Mutex<Vec<RecordedEvent>>>) {
+    let all = WatchOptions::filter(JobFilter::default());
+    let mut stream = client.watch(all.view(JobView::Full));
+    while let Some(event) = stream.next().await {
+        let event = match event.expect("a watch does not fail") {
             WatchEvent::Change(change) => {
-                let job = change.job.expect("the job of a change");
-                Seen::Change(job.id.clone(), Look::from(&job))
+                let job = change.job.expect("a change has a job");
+                RecordedEvent::Change(job.id.clone(), ObservedJob::from(&job))
             }
             WatchEvent::Snapshot(snapshot) => {
-                let jobs = snapshot.jobs.iter().map(|job| (job.id.clone(), Look::from(job)));
-                Seen::Snapshot(jobs.collect())
+                let jobs = snapshot.jobs.iter().map(|job| (job.id.clone(), ObservedJob::from(job)));
+                RecordedEvent::Snapshot(jobs.collect())
             }
-            WatchEvent::Gap(_) => Seen::Gap,
+            WatchEvent::Gap(_) => RecordedEvent::Gap,
             _ => continue,
         };
-        seen.lock().expect("what a watch showed").push(event);
+        events.lock().expect("no poisoned lock").push(event);
     }
 }

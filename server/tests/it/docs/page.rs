@@ -1,14 +1,14 @@
-//! The fenced blocks of the pages.
+//! Reads the fenced code blocks of the documentation pages.
 
 use std::fmt;
 use std::path::Path;
 
-/// One fenced block.
+/// A fenced code block.
 #[derive(Clone, Debug)]
 pub(super) struct Block {
-    /// From the root of the workspace.
+    /// The path relative to the workspace root.
     pub(super) page: String,
-    /// In the page, from 1.
+    /// The position in the page, from 1.
     pub(super) number: usize,
     line: usize,
     /// The first word after the fence, up to a comma.
@@ -17,7 +17,7 @@ pub(super) struct Block {
 }
 
 impl Block {
-    /// Also of the same page in French.
+    /// Returns whether this is the numbered block of a page or of its French translation.
     pub(super) fn is(&self, page: &str, number: usize) -> bool {
         self.number == number && self.page.replace(".fr.md", ".md") == page
     }
@@ -29,25 +29,25 @@ impl fmt::Display for Block {
     }
 }
 
-/// What is built or brought by tools, and nobody's page.
-const FOREIGN: &[&str] = &["target", "node_modules", "dist", "build"];
+/// Directories of build output and dependencies.
+const EXCLUDED: &[&str] = &["target", "node_modules", "dist", "build"];
 
-/// All pages but the changelog, which shows what was.
+/// Returns all pages except the changelog, which describes former versions.
 pub(super) fn pages(root: &Path) -> Vec<String> {
     let mut found = Vec::new();
-    let mut folders = vec![root.to_owned()];
-    while let Some(folder) = folders.pop() {
-        for entry in std::fs::read_dir(&folder).expect("a folder").filter_map(Result::ok) {
+    let mut dirs = vec![root.to_owned()];
+    while let Some(dir) = dirs.pop() {
+        for entry in std::fs::read_dir(&dir).expect("a directory").filter_map(Result::ok) {
             let (path, name) = (entry.path(), entry.file_name().to_string_lossy().into_owned());
             if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-                if !name.starts_with('.') && !FOREIGN.contains(&name.as_str()) {
-                    folders.push(path);
+                if !name.starts_with('.') && !EXCLUDED.contains(&name.as_str()) {
+                    dirs.push(path);
                 }
             } else if name.ends_with(".md")
                 && name != "CHANGELOG.md"
                 && !name.contains(".template.")
             {
-                let page = path.strip_prefix(root).expect("inside of the workspace");
+                let page = path.strip_prefix(root).expect("a path in the workspace");
                 found.push(page.display().to_string());
             }
         }
@@ -56,6 +56,7 @@ pub(super) fn pages(root: &Path) -> Vec<String> {
     found
 }
 
+/// Returns the blocks of a page.
 pub(super) fn blocks(root: &Path, page: &str) -> Vec<Block> {
     let text = std::fs::read_to_string(root.join(page)).expect("a page");
     let mut found: Vec<Block> = Vec::new();
@@ -78,6 +79,6 @@ pub(super) fn blocks(root: &Path, page: &str) -> Vec<Block> {
             block.code.push('\n');
         }
     }
-    assert!(!is_open, "{page}: the last block has no end");
+    assert!(!is_open, "{page}: the last block is not closed");
     found
 }

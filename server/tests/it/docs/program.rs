@@ -1,4 +1,4 @@
-//! Programs of a page, in an empty project into which the packed SDK was installed.
+//! Runs the programs of a page in an empty project with the packaged SDK installed.
 
 use std::path::{Path, PathBuf};
 
@@ -9,7 +9,10 @@ use tokio::process::Command;
 
 use super::page::Block;
 use crate::handlers::endpoint::Endpoint;
-use crate::harness::{PATIENCE, Process, Worker, World, binary, demo, end_of, enqueue, run, until};
+use crate::harness::{
+    Process, TIMEOUT, TestServer, WorkerProcess, binary, demo_job, enqueue, run, wait_terminal,
+    wait_until,
+};
 use crate::languages::program::{built, python, root};
 
 #[derive(Clone, Copy)]
@@ -18,23 +21,24 @@ enum Language {
     Python,
 }
 
-/// What the programs of the pages reach.
-pub(super) struct Stage {
-    _worker: Worker,
+/// The server, worker and HTTP endpoint that the programs use.
+pub(super) struct DocsFixture {
+    _worker: WorkerProcess,
     endpoint: Endpoint,
-    world: World,
+    server: TestServer,
 }
 
-impl Stage {
+impl DocsFixture {
     pub(super) async fn start() -> Self {
-        let world = World::start().await;
+        let server = TestServer::start().await;
         let flags = ["--queues", "default,tasks", "--http-allow", "127.0.0.1"];
-        let worker = world.worker("w1", &flags).await;
-        Self { _worker: worker, endpoint: Endpoint::listen().await, world }
+        let worker = server.start_worker("w1", &flags).await;
+        Self { _worker: worker, endpoint: Endpoint::listen().await, server }
     }
 }
 
-/// What a page of another site showed, in which the block is. It brings servers of its own.
+/// Runs a block inside a web page of another origin and returns what the page showed. The script
+/// starts its own servers.
 pub(super) async fn run_in_browser(block: &Block) -> String {
     let file = tempfile::NamedTempFile::new().expect("a temporary file");
     std::fs::write(file.path(), &block.code).expect("a file");
@@ -44,10 +48,10 @@ pub(super) async fn run_in_browser(block: &Block) -> String {
     node.arg(root().join("gateway/tests/web/docs/run-block.js"));
     node.arg(&block.language).arg(file.path());
     let programs = binary("sentinel-gateway");
-    node.arg(programs.parent().expect("a folder"));
-    let ended = run(node).await;
-    assert_eq!(ended.code, 0, "{block}: {ended:?}");
-    ended.out
+    node.arg(programs.parent().expect("a directory"));
+    let output = run(node).await;
+    assert_eq!(output.code, 0, "{block}: {output:?}");
+    output.stdout
 }
 
 pub(super) struct Project {
@@ -56,7 +60,7 @@ pub(super) struct Project {
 }
 
 impl Project {
-    /// `npm pack`, and the package that it makes installed from its file.
+    /// Runs `npm pack` and installs the resulting package file.
     pub(super) async fn node() -> Self {
         built("client-sdk/node/dist/src/index.js", "node");
         let dir = tempfile::tempdir().expect("a temporary directory");
@@ -74,7 +78,7 @@ impl Project {
         Self { language: Language::Node, dir }
     }
 
-    /// The wheel, without the copy that the tests of the SDK have.
+    /// Installs the wheel separately from the copy of the SDK's own tests.
     pub(super) async fn python() -> Self {
         let wheels = built("target/python/wheels", "python");
         let dir = tempfile::tempdir().expect("a temporary directory");
@@ -84,22 +88,22 @@ impl Project {
         pip.arg("sentinel-client");
         run(pip).await.ok();
         let project = Self { language: Language::Python, dir };
-        let mut asked = project.command(Path::new("-c"));
-        asked.arg("import sentinel_client; print(sentinel_client.__file__)");
-        let file = run(asked).await.ok();
+        let mut command = project.command(Path::new("-c"));
+        command.arg("import sentinel_client; print(sentinel_client.__file__)");
+        let file = run(command).await.ok();
         assert!(file.starts_with(&project.dir.path().display().to_string()), "{file}");
         project
     }
 
-    /// What a whole program prints.
-    pub(super) async fn run(&self, stage: &Stage, block: &Block) -> String {
-        let file = self.write(&at(stage, &block.code)).await;
+    /// Runs a complete program and returns its output.
+    pub(super) async fn run(&self, fixture: &DocsFixture, block: &Block) -> String {
+        let file = self.write(&with_addresses(fixture, &block.code)).await;
         run(self.command(&file)).await.ok()
     }
 
-    /// A piece goes on until it is stopped: it prints a line when a job ends.
-    pub(super) async fn run_piece(&self, stage: &Stage, block: &Block) {
-        let around = match self.language {
+    /// Runs a fragment, which prints a line for each terminal job until it is stopped.
+    pub(super) async fn run_fragment(&self, fixture: &DocsFixture, block: &Block) {
+        let program = match self.language {
             Language::Node => format!(
                 "import {{ Client }} from \"@sentinel/client\";\n\
                  const client = new Client(\"127.0.0.1:7070\");\n{}",
@@ -112,33 +116,40 @@ impl Project {
                 block.code.lines().map(|line| format!("    {line}\n")).collect::<String>()
             ),
         };
-        let file = self.write(&at(stage, &around)).await;
+        let file = self.write(&with_addresses(fixture, &program)).await;
         let mut command = self.command(&file);
         command.env("PYTHONUNBUFFERED", "1");
-        let process = Process::start(command, &self.dir.path().join("piece.log"));
-        let client = stage.world.client();
-        until(&format!("{block} prints a job"), PATIENCE, || async {
-            let id = enqueue(&client, demo("noop", json!({}))).await;
-            end_of(&client, &id).await;
+        let process = Process::start(command, &self.dir.path().join("fragment.log"));
+        let client = fixture.server.client();
+        wait_until(&format!("{block} prints a job"), TIMEOUT, || async {
+            let id = enqueue(&client, demo_job("noop", json!({}))).await;
+            wait_terminal(&client, &id).await;
             process.log().contains(&id).then_some(())
         })
         .await;
     }
 
-    /// A worker goes on until it is stopped.
-    pub(super) async fn run_worker(&self, stage: &Stage, block: &Block, kind: &str, json: &str) {
-        let file = self.write(&at(stage, &block.code)).await;
+    /// Runs a worker, which continues until it is stopped.
+    pub(super) async fn run_worker(
+        &self,
+        fixture: &DocsFixture,
+        block: &Block,
+        kind: &str,
+        json: &str,
+    ) {
+        let file = self.write(&with_addresses(fixture, &block.code)).await;
         let log = self.dir.path().join(format!("worker-{}.log", block.number));
         let _process = Process::start(self.command(&file), &log);
-        let client = stage.world.client();
+        let client = fixture.server.client();
         let job = NewJob::new("tasks", kind).content_type("application/json");
         let job = job.payload(json.to_owned());
-        let end = end_of(&client, &enqueue(&client, job).await).await;
-        assert_eq!(end.state(), JobState::Succeeded, "{block}: {end:?}");
-        assert_eq!(String::from_utf8_lossy(&end.result), json, "{block}");
+        let job = wait_terminal(&client, &enqueue(&client, job).await).await;
+        assert_eq!(job.state(), JobState::Succeeded, "{block}: {job:?}");
+        assert_eq!(String::from_utf8_lossy(&job.result), json, "{block}");
     }
 
-    /// As a file that the language runs; TypeScript is checked against the types of the package.
+    /// Writes a program to a file. TypeScript is checked against the types of the package and
+    /// compiled.
     async fn write(&self, code: &str) -> PathBuf {
         match self.language {
             Language::Python => {
@@ -162,8 +173,8 @@ impl Project {
                 ]);
                 tsc.args(["--strict", "--types", "node", "--typeRoots"])
                     .arg(modules.join("@types"));
-                let ended = run(tsc).await;
-                assert_eq!(ended.code, 0, "{}\n{code}", ended.out);
+                let output = run(tsc).await;
+                assert_eq!(output.code, 0, "{}\n{code}", output.stdout);
                 file.with_extension("mjs")
             }
         }
@@ -179,10 +190,11 @@ impl Project {
     }
 }
 
-fn at(stage: &Stage, code: &str) -> String {
+/// Inserts the addresses of the fixture into a program.
+fn with_addresses(fixture: &DocsFixture, code: &str) -> String {
     assert!(code.contains("127.0.0.1:7070"), "{code}");
-    let code = code.replace("127.0.0.1:7070", &stage.world.server.address);
-    code.replace("ENDPOINT", &stage.endpoint.address.to_string())
+    let code = code.replace("127.0.0.1:7070", &fixture.server.address);
+    code.replace("ENDPOINT", &fixture.endpoint.address.to_string())
 }
 
 fn npm(dir: &Path, args: &[&str]) -> Command {

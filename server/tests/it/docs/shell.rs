@@ -1,6 +1,6 @@
-//! Commands of a page: each is run as it stands, in order. `ID` is the id that was printed last;
-//! the addresses are those of the server under test. What goes on until it is stopped runs beside
-//! the commands after it.
+//! Runs the shell commands of a page in order. `ID` stands for the last printed id, and addresses
+//! are replaced by those of the server under test. Commands that run until they are stopped
+//! continue in the background.
 
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
@@ -8,192 +8,196 @@ use std::path::Path;
 use tokio::process::Command;
 
 use super::page::Block;
+use crate::grpc_clients::tool;
 use crate::handlers::endpoint::Endpoint;
-use crate::harness::{Ended, PATIENCE, Process, Worker, World, binary, run, until};
-use crate::programs::tool;
+use crate::harness::{
+    CommandOutput, Process, TIMEOUT, TestServer, WorkerProcess, binary, run, wait_until,
+};
 
-/// Commands that end otherwise than with 0.
+/// Commands with an exit code other than 0.
 const CODES: &[(&str, i32)] = &[
     // A watched job that fails.
     ("demo.fail", 1),
 ];
 
-/// Where `sentinel dev` has its gateway.
+/// The address of the gateway of `sentinel dev`.
 const GATEWAY: &str = "127.0.0.1:7080";
 
 /// A watch, which ends with its job.
 const WATCH: &str = "job watch ID";
-/// What ends when it is stopped, and how its log says that it is at work.
-const ENDLESS: &[(&str, &str)] =
+/// Commands that run until they are stopped, and the text in their log when they are ready.
+const BACKGROUND: &[(&str, &str)] =
     &[("sentinel serve", "serving"), ("sentinel dev", "serving"), ("sentinel-worker", "session")];
 
-/// The servers of one page, and what its blocks left behind. Commands go to the server that
-/// they started last; before, to one that is there.
-pub(super) struct Session {
-    endless: Vec<Process>,
+/// The shell session of one page. Commands use the server that a block of the page started last, or
+/// the server of the fixture.
+pub(super) struct ShellSession {
+    background: Vec<Process>,
     watches: Vec<Process>,
     id: String,
-    /// Of its commands, for all that come after them.
+    /// The `export` commands so far, which apply to all later commands.
     exports: String,
     endpoint: Endpoint,
-    /// Its address, once a command asked for it.
+    /// The gateway and its address, after the first command that uses it.
     gateway: Option<(Process, String)>,
-    _worker: Worker,
-    world: World,
+    _worker: WorkerProcess,
+    server: TestServer,
 }
 
-impl Session {
+impl ShellSession {
     pub(super) async fn start() -> Self {
-        let world = World::start().await;
-        let worker = world.worker("w1", &[]).await;
-        let dir = world.dir.path();
-        std::fs::write(dir.join("server"), world.server.url()).expect("a file");
+        let server = TestServer::start().await;
+        let worker = server.start_worker("w1", &[]).await;
+        let dir = server.dir.path();
+        std::fs::write(dir.join("server"), server.url()).expect("a file");
         let here = dir.display();
-        let server = format!(
+        let environment = format!(
             "case \"$1\" in serve|dev) export SENTINEL_LISTEN=127.0.0.1:0 \
              SENTINEL_OPS_LISTEN=127.0.0.1:0 SENTINEL_DATA_DIR={here}/here \
              SENTINEL_LOG_FORMAT=json;; *) export SENTINEL_SERVER=`cat {here}/server`;; esac"
         );
-        script(dir, "sentinel", &format!("{server}\nexec {} \"$@\"", show("sentinel")));
-        let server = format!("export SENTINEL_SERVER=`cat {here}/server`");
-        let worker_line = format!("{server}\nexec {} \"$@\"", show("sentinel-worker"));
+        script(dir, "sentinel", &format!("{environment}\nexec {} \"$@\"", path_of("sentinel")));
+        let environment = format!("export SENTINEL_SERVER=`cat {here}/server`");
+        let worker_line = format!("{environment}\nexec {} \"$@\"", path_of("sentinel-worker"));
         script(dir, "sentinel-worker", &worker_line);
         symlink(tool("SENTINEL_TEST_GRPCURL", "grpcurl"), dir.join("bin/grpcurl")).expect("a link");
         Self {
-            endless: Vec::new(),
+            background: Vec::new(),
             watches: Vec::new(),
             id: String::new(),
             exports: String::new(),
             endpoint: Endpoint::listen().await,
             gateway: None,
             _worker: worker,
-            world,
+            server,
         }
     }
 
-    pub(super) async fn run(&mut self, block: &Block, says: &str) {
-        let mut said = String::new();
+    pub(super) async fn run(&mut self, block: &Block, expected: &str) {
+        let mut output = String::new();
         for command in commands(&block.code) {
-            let line = command.replace("127.0.0.1:7070", &self.world.server.address);
+            let line = command.replace("127.0.0.1:7070", &self.server.address);
             let line = line.replace("ENDPOINT", &self.endpoint.address.to_string());
-            let line = self.through_gateway(line).await;
+            let line = self.with_gateway(line).await;
             if line.starts_with("export ") {
                 self.exports.push_str(&format!("{line}\n"));
             } else if line.contains(WATCH) {
-                let watch = self.beside(&with_id(&line, &self.id), self.watches.len());
+                let watch = self.spawn(&with_id(&line, &self.id), self.watches.len());
                 self.watches.push(watch);
-            } else if let Some((name, says)) =
-                ENDLESS.iter().find(|(name, _)| line.starts_with(name))
+            } else if let Some((name, ready)) =
+                BACKGROUND.iter().find(|(name, _)| line.starts_with(name))
             {
-                let process = self.beside(line.trim_end_matches('&'), self.endless.len() + 100);
-                let what = format!("{block}: {line} is at work");
-                let told = until(&what, PATIENCE, || async {
-                    process.log().lines().find(|line| line.contains(says)).map(str::to_owned)
+                let process = self.spawn(line.trim_end_matches('&'), self.background.len() + 100);
+                let what = format!("{block}: {line} is ready");
+                let log_line = wait_until(&what, TIMEOUT, || async {
+                    process.log().lines().find(|line| line.contains(ready)).map(str::to_owned)
                 })
                 .await;
                 if *name == "sentinel serve" {
-                    let told: serde_json::Value = serde_json::from_str(&told).expect("JSON");
-                    let address = told["address"].as_str().expect("an address");
-                    let server = self.world.dir.path().join("server");
+                    let fields: serde_json::Value = serde_json::from_str(&log_line).expect("JSON");
+                    let address = fields["address"].as_str().expect("a valid address");
+                    let server = self.server.dir.path().join("server");
                     std::fs::write(server, format!("http://{address}")).expect("a file");
                 }
-                self.endless.push(process);
+                self.background.push(process);
             } else {
                 let line = format!("{}{}", self.exports, with_id(&line, &self.id));
-                let ended = run(shell(self.world.dir.path(), &line)).await;
-                self.expect(block, &line, &ended);
-                if let Some(id) = ended.out.split([' ', '\n', '_', '"']).find(|word| is_id(word)) {
+                let result = run(shell(self.server.dir.path(), &line)).await;
+                self.check_exit_code(block, &line, &result);
+                if let Some(id) =
+                    result.stdout.split([' ', '\n', '_', '"']).find(|word| is_id(word))
+                {
                     id.clone_into(&mut self.id);
                 }
-                said.push_str(&ended.out);
+                output.push_str(&result.stdout);
             }
         }
-        assert!(said.contains(says), "{block} does not say {says:?}: {said}");
+        assert!(output.contains(expected), "{block} does not print {expected:?}: {output}");
     }
 
-    /// Starts a gateway for the first command that names one.
-    async fn through_gateway(&mut self, line: String) -> String {
+    /// Inserts the address of a gateway, which the first such command starts.
+    async fn with_gateway(&mut self, line: String) -> String {
         if !line.contains(GATEWAY) {
             return line;
         }
         if self.gateway.is_none() {
             let mut command = Command::new(binary("sentinel-gateway"));
-            command.args(["--server", &self.world.server.url(), "--listen", "127.0.0.1:0"]);
+            command.args(["--server", &self.server.url(), "--listen", "127.0.0.1:0"]);
             command.args(["--ops-listen", "127.0.0.1:0", "--log-format", "json"]);
-            let process = Process::start(command, &self.world.dir.path().join("gateway.log"));
-            let told = until("the gateway serves", PATIENCE, || async {
+            let process = Process::start(command, &self.server.dir.path().join("gateway.log"));
+            let log_line = wait_until("the gateway serves", TIMEOUT, || async {
                 process.log().lines().find(|line| line.contains("serving")).map(str::to_owned)
             })
             .await;
-            let told: serde_json::Value = serde_json::from_str(&told).expect("JSON");
-            let address = told["address"].as_str().expect("an address").to_owned();
+            let fields: serde_json::Value = serde_json::from_str(&log_line).expect("JSON");
+            let address = fields["address"].as_str().expect("a valid address").to_owned();
             self.gateway = Some((process, address));
         }
         let address = self.gateway.as_ref().map_or("", |(_, address)| address);
         line.replace(GATEWAY, address)
     }
 
-    fn expect(&self, block: &Block, line: &str, ended: &Ended) {
+    fn check_exit_code(&self, block: &Block, line: &str, output: &CommandOutput) {
         let code = CODES.iter().find(|(part, _)| line.contains(part)).map_or(0, |(_, code)| *code);
-        assert_eq!(ended.code, code, "{block}: {line}: {ended:?}");
+        assert_eq!(output.code, code, "{block}: {line}: {output:?}");
     }
 
-    fn beside(&self, line: &str, number: usize) -> Process {
-        let dir = self.world.dir.path();
+    fn spawn(&self, line: &str, number: usize) -> Process {
+        let dir = self.server.dir.path();
         Process::start(
             shell(dir, &format!("exec {line}")),
-            &dir.join(format!("beside-{number}.log")),
+            &dir.join(format!("background-{number}.log")),
         )
     }
 
-    /// The watches have come to their ends, and what goes on goes on.
-    pub(super) async fn end(mut self) {
+    /// Asserts that the watches finish and that the background commands still run.
+    pub(super) async fn finish(mut self) {
         for watch in &mut self.watches {
-            let status = watch.end(PATIENCE).await;
-            // 1: not all of the jobs succeeded.
+            let status = watch.wait_exit(TIMEOUT).await;
+            // Exit code 1: not all jobs succeeded.
             assert!(matches!(status.code(), Some(0 | 1)), "{status}: {}", watch.log());
         }
-        for process in &mut self.endless {
-            let ended = process.ended();
-            assert!(ended.is_none(), "{ended:?}: {}", process.log());
+        for process in &mut self.background {
+            let status = process.exit_status();
+            assert!(status.is_none(), "{status:?}: {}", process.log());
         }
     }
 }
 
-/// Checks a block that can not be run here.
-pub(super) async fn read(block: &Block) {
+/// Checks the syntax of a block that cannot run here.
+pub(super) async fn parse(block: &Block) {
     let dir = tempfile::tempdir().expect("a temporary directory");
     for name in ["sentinel", "sentinel-worker", "sentinel-gateway"] {
-        script(dir.path(), name, &format!("exec {} \"$@\" --help", show(name)));
+        script(dir.path(), name, &format!("exec {} \"$@\" --help", path_of(name)));
     }
-    script(dir.path(), "cargo", &format!("shift\nexec {} \"$@\" --help", show("xtask")));
-    let mut whole = Command::new("sh");
-    whole.args(["-n", "-c", &block.code]);
-    run(whole).await.ok();
+    script(dir.path(), "cargo", &format!("shift\nexec {} \"$@\" --help", path_of("xtask")));
+    let mut syntax = Command::new("sh");
+    syntax.args(["-n", "-c", &block.code]);
+    run(syntax).await.ok();
     for line in commands(&block.code) {
-        // Its program reads the flags; the help after them keeps it from doing anything.
+        // The binary parses the flags; `--help` prevents any action.
         if ["sentinel ", "sentinel-worker ", "sentinel-gateway ", "cargo xtask "]
             .iter()
             .any(|ours| line.starts_with(ours))
         {
-            let ended = run(shell(dir.path(), &line)).await;
-            assert_eq!(ended.code, 0, "{block}: {line}: {ended:?}");
+            let output = run(shell(dir.path(), &line)).await;
+            assert_eq!(output.code, 0, "{block}: {line}: {output:?}");
         }
     }
 }
 
-/// Reads a block as the settings of a server.
+/// Checks that a block is a valid server configuration.
 pub(super) async fn settings(block: &Block) {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let file = dir.path().join("sentinel.toml");
     std::fs::write(&file, &block.code).expect("a file");
     let mut command = Command::new(binary("sentinel"));
     command.args(["serve", "--print-config", "--config"]).arg(&file);
-    let ended = run(command).await;
-    assert_eq!(ended.code, 0, "{block}: {ended:?}");
+    let output = run(command).await;
+    assert_eq!(output.code, 0, "{block}: {output:?}");
 }
 
-/// One command each: a line with those that continue it, by a backslash or within quotes.
+/// Splits a block into commands. A backslash or an open quote continues a command on the next line.
 fn commands(code: &str) -> Vec<String> {
     let mut found: Vec<String> = Vec::new();
     let mut open = String::new();
@@ -210,25 +214,27 @@ fn commands(code: &str) -> Vec<String> {
     found
 }
 
+/// Replaces the word `ID`.
 fn with_id(line: &str, id: &str) -> String {
     let words = line.split(' ').map(|word| if word == "ID" { id } else { word });
     words.collect::<Vec<_>>().join(" ").replace("/ID", &format!("/{id}"))
 }
 
-/// A job's or a key's: the form of a UUID, or 16 digits.
+/// Returns whether a word is the id of a job (a UUID) or of a key (16 hexadecimal digits).
 fn is_id(word: &str) -> bool {
     let is_part = |part: &str| part.chars().all(|digit| digit.is_ascii_hexdigit());
     let lengths: Vec<usize> = word.split('-').map(str::len).collect();
     matches!(lengths.as_slice(), [8, 4, 4, 4, 12] | [16]) && word.split('-').all(is_part)
 }
 
-fn show(name: &str) -> String {
+fn path_of(name: &str) -> String {
     binary(name).display().to_string()
 }
 
+/// Writes a shell script into the `bin` directory.
 fn script(dir: &Path, name: &str, code: &str) {
     let bin = dir.join("bin");
-    std::fs::create_dir_all(&bin).expect("a folder");
+    std::fs::create_dir_all(&bin).expect("a directory");
     let file = bin.join(name);
     std::fs::write(&file, format!("#!/bin/sh\n{code}\n")).expect("a script");
     std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o755)).expect("a mode");

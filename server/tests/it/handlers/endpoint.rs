@@ -1,4 +1,4 @@
-//! An HTTP server that tells what reached it.
+//! An HTTP server that records its requests.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -12,32 +12,33 @@ use axum::routing::any;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
-/// A request as it arrived.
+/// A received request.
 #[derive(Clone, Debug)]
-pub(crate) struct Seen {
+pub(crate) struct ReceivedRequest {
     pub(crate) method: Method,
     pub(crate) path: String,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
 }
 
-impl Seen {
-    /// One header; empty when it is missing.
+impl ReceivedRequest {
+    /// Returns a header, or an empty string when it is missing.
     pub(crate) fn header(&self, name: &str) -> &str {
         self.headers.get(name).map_or("", |value| value.to_str().expect("text"))
     }
 }
 
+/// The state that the routes share.
 #[derive(Clone, Default)]
-struct Shared {
-    seen: Arc<Mutex<Vec<Seen>>>,
+struct EndpointState {
+    requests: Arc<Mutex<Vec<ReceivedRequest>>>,
     dropped: Arc<Mutex<u32>>,
 }
 
-/// Listens until it is dropped.
+/// An HTTP listener that runs until it is dropped.
 pub(crate) struct Endpoint {
     pub(crate) address: SocketAddr,
-    shared: Shared,
+    state: EndpointState,
     serving: JoinHandle<()>,
 }
 
@@ -49,64 +50,71 @@ impl Drop for Endpoint {
 
 impl Endpoint {
     pub(crate) async fn listen() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-        let address = listener.local_addr().expect("its address");
-        let shared = Shared::default();
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("bind a free port");
+        let address = listener.local_addr().expect("a local address");
+        let state = EndpointState::default();
         let routes = Router::new()
             .route("/echo", any(echo))
             .route("/flaky", any(flaky))
             .route("/hang", any(hang))
             .route("/big/{bytes}", any(big))
             .route("/status/{code}", any(status))
-            .route("/to/{code}", any(to))
-            .with_state(shared.clone());
+            .route("/to/{code}", any(redirect))
+            .with_state(state.clone());
         let serving = tokio::spawn(async move {
             axum::serve(listener, routes).await.expect("serve");
         });
-        Self { address, shared, serving }
+        Self { address, state, serving }
     }
 
     pub(crate) fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)
     }
 
-    /// All that arrived so far.
-    pub(crate) fn seen(&self) -> Vec<Seen> {
-        self.shared.seen.lock().expect("no panic inside").clone()
+    /// Returns all requests so far.
+    pub(crate) fn requests(&self) -> Vec<ReceivedRequest> {
+        self.state.requests.lock().expect("no poisoned lock").clone()
     }
 
-    /// Requests whose senders went away before the answer.
+    /// Returns the number of requests whose connection was closed before the response.
     pub(crate) fn dropped(&self) -> u32 {
-        *self.shared.dropped.lock().expect("no panic inside")
+        *self.state.dropped.lock().expect("no poisoned lock")
     }
 }
 
-fn note(shared: &Shared, method: Method, uri: &Uri, headers: HeaderMap, body: Bytes) -> usize {
-    let mut seen = shared.seen.lock().expect("no panic inside");
-    seen.push(Seen { method, path: uri.path().to_owned(), headers, body });
-    seen.len()
+/// Records a request and returns the number of requests so far.
+fn record(
+    state: &EndpointState,
+    method: Method,
+    uri: &Uri,
+    headers: HeaderMap,
+    body: Bytes,
+) -> usize {
+    let mut requests = state.requests.lock().expect("no poisoned lock");
+    requests.push(ReceivedRequest { method, path: uri.path().to_owned(), headers, body });
+    requests.len()
 }
 
 async fn echo(
-    State(shared): State<Shared>,
+    State(state): State<EndpointState>,
     method: Method,
     uri: Uri,
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
-    note(&shared, method, &uri, headers, body.clone());
-    (StatusCode::CREATED, [("x-answer", "yes")], body).into_response()
+    record(&state, method, &uri, headers, body.clone());
+    (StatusCode::CREATED, [("x-response", "yes")], body).into_response()
 }
 
-/// Refuses the first request.
+/// Fails the first request with 503.
 async fn flaky(
-    State(shared): State<Shared>,
+    State(state): State<EndpointState>,
     method: Method,
     uri: Uri,
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
-    match note(&shared, method, &uri, headers, body) {
+    match record(&state, method, &uri, headers, body) {
         1 => {
             (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, "0")], "later").into_response()
         }
@@ -114,22 +122,22 @@ async fn flaky(
     }
 }
 
-/// Never answers.
+/// Never responds.
 async fn hang(
-    State(shared): State<Shared>,
+    State(state): State<EndpointState>,
     method: Method,
     uri: Uri,
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
-    struct Gone(Arc<Mutex<u32>>);
-    impl Drop for Gone {
+    struct DropCounter(Arc<Mutex<u32>>);
+    impl Drop for DropCounter {
         fn drop(&mut self) {
-            *self.0.lock().expect("no panic inside") += 1;
+            *self.0.lock().expect("no poisoned lock") += 1;
         }
     }
-    let _gone = Gone(shared.dropped.clone());
-    note(&shared, method, &uri, headers, body);
+    let _counter = DropCounter(state.dropped.clone());
+    record(&state, method, &uri, headers, body);
     std::future::pending().await
 }
 
@@ -138,26 +146,26 @@ async fn big(Path(bytes): Path<usize>) -> String {
 }
 
 async fn status(
-    State(shared): State<Shared>,
+    State(state): State<EndpointState>,
     Path(code): Path<u16>,
     method: Method,
     uri: Uri,
     headers: HeaderMap,
 ) -> Response {
-    note(&shared, method, &uri, headers, Bytes::new());
+    record(&state, method, &uri, headers, Bytes::new());
     (StatusCode::from_u16(code).expect("a status"), "no").into_response()
 }
 
-/// Redirects to the URL that is the query.
-async fn to(
-    State(shared): State<Shared>,
+/// Redirects to the URL in the query string.
+async fn redirect(
+    State(state): State<EndpointState>,
     Path(code): Path<u16>,
     method: Method,
     uri: Uri,
     headers: HeaderMap,
 ) -> Response {
     let location = uri.query().unwrap_or_default().to_owned();
-    note(&shared, method, &uri, headers, Bytes::new());
+    record(&state, method, &uri, headers, Bytes::new());
     let code = StatusCode::from_u16(code).expect("a status");
     (code, [(header::LOCATION, location)]).into_response()
 }

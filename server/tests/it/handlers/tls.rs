@@ -1,4 +1,4 @@
-//! `http.request` over TLS: the certificates of the machine decide.
+//! `http.request` over TLS uses the certificates that the machine trusts.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -13,14 +13,15 @@ use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 use super::{failure_of, job, result_of};
-use crate::harness::{Process, World, binary};
+use crate::harness::{Process, TestServer, binary};
 
-/// A certificate for `localhost` and the one that signed it, made with openssl for 100 years.
+/// Returns the path of a fixture: a certificate for `localhost` and its authority, made with
+/// openssl and valid for 100 years.
 fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/tls").join(name)
 }
 
-/// Answers each connection with one response; the port.
+/// Starts a TLS listener that sends one response per connection and returns its port.
 async fn listen() -> u16 {
     let chain = vec![CertificateDer::from_pem_file(fixture("leaf.pem")).expect("a certificate")];
     let key = PrivateKeyDer::from_pem_file(fixture("leaf.key")).expect("a key");
@@ -31,11 +32,11 @@ async fn listen() -> u16 {
         .with_single_cert(chain, key)
         .expect("a certificate with its key");
     let acceptor = TlsAcceptor::from(Arc::new(config));
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-    let port = listener.local_addr().expect("its address").port();
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("bind a free port");
+    let port = listener.local_addr().expect("a local address").port();
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
-            // A client that does not trust the certificate leaves here.
+            // A client that does not trust the certificate disconnects here.
             let Ok(mut stream) = acceptor.accept(stream).await else { continue };
             let mut head = [0; 4096];
             let _ = stream.read(&mut head).await;
@@ -46,27 +47,31 @@ async fn listen() -> u16 {
     port
 }
 
-/// A worker that trusts what is in this file, for a queue of its name.
-async fn trusting(world: &World, instance: &str, certificates: &Path) -> Process {
+/// Starts a worker that trusts the certificates in this file and serves a queue with its own name.
+async fn start_worker_trusting(
+    server: &TestServer,
+    instance: &str,
+    certificates: &Path,
+) -> Process {
     let mut command = tokio::process::Command::new(binary("sentinel-worker"));
     command.env("SSL_CERT_FILE", certificates);
-    command.args(["--server", &world.server.url(), "--instance", instance, "--json"]);
+    command.args(["--server", &server.url(), "--instance", instance, "--json"]);
     command.args(["--queues", instance, "--http-allow", "127.0.0.1"]);
-    let process = Process::start(command, &world.dir.path().join(format!("{instance}.log")));
-    world.joined(instance, 1).await;
+    let process = Process::start(command, &server.dir.path().join(format!("{instance}.log")));
+    server.wait_for_sessions(instance, 1).await;
     process
 }
 
 #[tokio::test]
-async fn https_goes_by_the_certificates_that_the_machine_trusts() {
-    let world = World::start().await;
-    let client = world.client();
+async fn https_accepts_only_certificates_that_the_machine_trusts() {
+    let server = TestServer::start().await;
+    let client = server.client();
     let port = listen().await;
     let own = fixture("ca.pem");
-    // Any other certificate authority will do.
+    // Any other certificate authority.
     let other = fixture("other.pem");
-    let _trusts = trusting(&world, "trusts", &own).await;
-    let _doubts = trusting(&world, "doubts", &other).await;
+    let _trusts = start_worker_trusting(&server, "trusts", &own).await;
+    let _distrusts = start_worker_trusting(&server, "distrusts", &other).await;
     let request = |queue: &str, host: &str| {
         let url = format!("https://{host}:{port}/");
         let mut spec =
@@ -75,10 +80,10 @@ async fn https_goes_by_the_certificates_that_the_machine_trusts() {
         sentinel_client::NewJob::from(spec)
     };
     assert_eq!(result_of(&client, request("trusts", "localhost")).await["body"], "secret");
-    // The certificate names no address.
-    for (queue, host) in [("trusts", "127.0.0.1"), ("doubts", "localhost")] {
-        let (error, made) = failure_of(&client, request(queue, host)).await;
-        assert_eq!((error.code.as_str(), made), ("HTTP_TLS", 2), "{}", error.message);
+    // The certificate does not include the IP address.
+    for (queue, host) in [("trusts", "127.0.0.1"), ("distrusts", "localhost")] {
+        let (error, attempts) = failure_of(&client, request(queue, host)).await;
+        assert_eq!((error.code.as_str(), attempts), ("HTTP_TLS", 2), "{}", error.message);
         assert!(error.message.contains("certificate"), "{}", error.message);
     }
 }

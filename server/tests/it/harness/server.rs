@@ -1,15 +1,15 @@
-//! A server process that keeps its ports and its directory over restarts.
+//! A server process that keeps its ports and its directory across restarts.
 
+use std::ops::{Deref, DerefMut};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
-use rustix::process::Signal;
 use tokio::process::Command;
 
-use super::{PATIENCE, Process, binary, until};
+use super::{Process, TIMEOUT, binary, wait_until};
 
-pub(crate) struct Server {
-    /// What is started next.
+/// `sentinel serve` as a child process; dereferences to [`Process`].
+pub(crate) struct ServerProcess {
+    /// The binary that the next restart runs.
     pub(crate) program: PathBuf,
     process: Process,
     dir: PathBuf,
@@ -18,13 +18,13 @@ pub(crate) struct Server {
     pub(crate) ops_address: String,
 }
 
-impl Server {
-    /// `sentinel serve` on free ports; answers calls when this returns.
+impl ServerProcess {
+    /// Starts `sentinel serve` on free ports and waits until it serves.
     pub(crate) async fn start(dir: &Path, flags: &[&str]) -> Self {
         let flags: Vec<String> = flags.iter().map(|flag| (*flag).to_owned()).collect();
         let any = "127.0.0.1:0";
-        // A former server of the directory told of another address.
-        let told = std::fs::read_to_string(dir.join("server.log")).map_or(0, |log| log.len());
+        // An earlier server of this directory has logged another address.
+        let log_offset = std::fs::read_to_string(dir.join("server.log")).map_or(0, |log| log.len());
         let program = binary("sentinel");
         let process = launch(&program, dir, [any, any], &flags);
         let mut server = Self {
@@ -35,20 +35,20 @@ impl Server {
             address: any.to_owned(),
             ops_address: any.to_owned(),
         };
-        (server.address, server.ops_address) = server.serving(told).await;
+        let serving = server.wait_serving(log_offset).await;
+        (server.address, server.ops_address) = serving.expect("the server serves");
         server
     }
 
-    /// Starts it again on the same ports and directory, after a kill or a stop.
+    /// Starts the server again with the same ports and directory, after a kill or a stop.
     pub(crate) async fn restart(&mut self) {
-        let told = self.log().len();
+        let log_offset = self.log().len();
         // Another process may hold the port for a moment.
-        let limit = tokio::time::Instant::now() + PATIENCE;
+        let limit = tokio::time::Instant::now() + TIMEOUT;
         loop {
             let addresses = [&*self.address, &*self.ops_address];
             self.process = launch(&self.program, &self.dir, addresses, &self.flags);
-            let serving = self.serving_or_gone(told).await;
-            if serving.is_some() {
+            if self.wait_serving(log_offset).await.is_some() {
                 return;
             }
             assert!(tokio::time::Instant::now() < limit, "the server does not start again");
@@ -60,59 +60,46 @@ impl Server {
     }
 
     pub(crate) fn socket_address(&self) -> std::net::SocketAddr {
-        self.address.parse().expect("the address of the server")
+        self.address.parse().expect("a socket address")
     }
 
-    pub(crate) fn log(&self) -> String {
-        self.process.log()
-    }
-
-    /// How often a session of a worker began with this server, over its restarts.
+    /// Returns how many sessions the worker has started with this server, restarts included.
     pub(crate) fn sessions_of(&self, worker: &str) -> usize {
-        let told = format!("\"worker\":\"{worker}\"");
+        let field = format!("\"worker\":\"{worker}\"");
         let log = self.log();
-        let began = log.lines().filter(|line| line.contains("a worker session began"));
-        began.filter(|line| line.contains(&told)).count()
+        let starts = log.lines().filter(|line| line.contains("a worker session began"));
+        starts.filter(|line| line.contains(&field)).count()
     }
 
-    pub(crate) async fn kill(&mut self) {
-        self.process.kill().await;
-    }
-
-    pub(crate) fn signal(&self, signal: Signal) {
-        self.process.signal(signal);
-    }
-
-    pub(crate) fn resident_bytes(&self) -> u64 {
-        self.process.resident_bytes()
-    }
-
-    pub(crate) fn ended(&mut self) -> Option<std::process::ExitStatus> {
-        self.process.ended()
-    }
-
-    pub(crate) async fn end(&mut self, limit: Duration) -> std::process::ExitStatus {
-        self.process.end(limit).await
-    }
-
-    async fn serving(&mut self, from: usize) -> (String, String) {
-        self.serving_or_gone(from).await.expect("the server serves")
-    }
-
-    /// Its two addresses, as its log tells them; none when it ended instead.
-    async fn serving_or_gone(&mut self, from: usize) -> Option<(String, String)> {
+    /// Waits until the log after `log_offset` has the two addresses; `None` when the server has
+    /// exited instead.
+    async fn wait_serving(&mut self, log_offset: usize) -> Option<(String, String)> {
         let process = std::cell::RefCell::new(&mut self.process);
-        until("the server serves", PATIENCE, || async {
+        wait_until("the server serves or exits", TIMEOUT, || async {
             let mut process = process.borrow_mut();
-            let ended = process.ended().is_some();
+            let has_exited = process.exit_status().is_some();
             let log = process.log();
-            match log[from..].lines().find_map(addresses) {
+            match log[log_offset..].lines().find_map(addresses) {
                 Some(found) => Some(Some(found)),
-                None if ended => Some(None),
+                None if has_exited => Some(None),
                 None => None,
             }
         })
         .await
+    }
+}
+
+impl Deref for ServerProcess {
+    type Target = Process;
+
+    fn deref(&self) -> &Process {
+        &self.process
+    }
+}
+
+impl DerefMut for ServerProcess {
+    fn deref_mut(&mut self) -> &mut Process {
+        &mut self.process
     }
 }
 
@@ -129,6 +116,7 @@ fn launch(
     Process::start(command, &dir.join("server.log"))
 }
 
+/// Returns the addresses of a `serving` log line.
 fn addresses(line: &str) -> Option<(String, String)> {
     let line: serde_json::Value = serde_json::from_str(line).ok()?;
     let text = |field: &str| line.get(field)?.as_str().map(str::to_owned);

@@ -1,4 +1,4 @@
-//! Whether the machine let the test run: a ticker that notes how late it is woken.
+//! Detects that the machine did not schedule the test: a ticker records how late it wakes up.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -6,41 +6,41 @@ use std::time::{Duration, Instant};
 
 use tokio::task::JoinHandle;
 
-const EVERY: Duration = Duration::from_millis(10);
+const TICK: Duration = Duration::from_millis(10);
 
-/// Ticks until it is dropped.
-pub(crate) struct Stalls {
+/// A ticker that runs until it is dropped.
+pub(crate) struct StallMonitor {
     worst_ms: Arc<AtomicU64>,
     ticking: JoinHandle<()>,
 }
 
-impl Stalls {
-    pub(crate) fn watch() -> Self {
+impl StallMonitor {
+    pub(crate) fn start() -> Self {
         let worst_ms = Arc::new(AtomicU64::new(0));
         let ticking = tokio::spawn(tick(worst_ms.clone()));
         Self { worst_ms, ticking }
     }
 
-    /// How late the latest wake-up was so far.
+    /// Returns the longest delay of a wake-up so far.
     pub(crate) fn worst(&self) -> Duration {
         Duration::from_millis(self.worst_ms.load(Ordering::Relaxed))
     }
 }
 
-impl Drop for Stalls {
+impl Drop for StallMonitor {
     fn drop(&mut self) {
         self.ticking.abort();
     }
 }
 
 async fn tick(worst_ms: Arc<AtomicU64>) {
-    let mut ticks = tokio::time::interval(EVERY);
-    let mut before = Instant::now();
+    let mut ticks = tokio::time::interval(TICK);
+    let mut previous = Instant::now();
     loop {
         ticks.tick().await;
-        let late = before.elapsed().saturating_sub(EVERY);
+        let late = previous.elapsed().saturating_sub(TICK);
         let late_ms = u64::try_from(late.as_millis()).unwrap_or(u64::MAX);
         worst_ms.fetch_max(late_ms, Ordering::Relaxed);
-        before = Instant::now();
+        previous = Instant::now();
     }
 }

@@ -1,38 +1,38 @@
-//! The one place where tests let time pass: until a condition holds, within a limit, or
-//! while a fault lasts.
+//! The only functions in which these tests let time pass: waiting for a condition within a limit,
+//! and keeping a fault in place.
 
 use std::future::Future;
 use std::time::{Duration, Instant};
 
-const EVERY: Duration = Duration::from_millis(10);
+const INTERVAL: Duration = Duration::from_millis(10);
 
-/// Probes until there is an answer; panics with `what` when the limit has passed.
-pub(crate) async fn until<T, F, A>(what: &str, limit: Duration, probe_once: F) -> T
+/// Polls until `probe` returns a value; panics with `what` after the limit.
+pub(crate) async fn wait_until<T, F, A>(what: &str, limit: Duration, probe: F) -> T
 where
     F: FnMut() -> A,
     A: Future<Output = Option<T>>,
 {
-    let answer = probe(limit, probe_once).await;
-    answer.unwrap_or_else(|| panic!("not within {limit:?}: {what}"))
+    let value = poll(limit, probe).await;
+    value.unwrap_or_else(|| panic!("timed out after {limit:?}: {what}"))
 }
 
-/// Probes until there is an answer, at least once; none when the limit has passed.
-pub(crate) async fn probe<T, F, A>(limit: Duration, mut probe_once: F) -> Option<T>
+/// Polls at least once until `probe` returns a value; returns `None` after the limit.
+pub(crate) async fn poll<T, F, A>(limit: Duration, mut probe: F) -> Option<T>
 where
     F: FnMut() -> A,
     A: Future<Output = Option<T>>,
 {
     let start = Instant::now();
     loop {
-        let answer = probe_once().await;
-        if answer.is_some() || start.elapsed() >= limit {
-            return answer;
+        let value = probe().await;
+        if value.is_some() || start.elapsed() >= limit {
+            return value;
         }
-        tokio::time::sleep(EVERY).await;
+        tokio::time::sleep(INTERVAL).await;
     }
 }
 
-/// The length of a fault: what it breaks needs this long to break, whatever the state.
-pub(crate) async fn pass(length: Duration) {
-    tokio::time::sleep(length).await;
+/// Keeps a fault in place for its duration, which no observable state ends.
+pub(crate) async fn let_fault_last(duration: Duration) {
+    tokio::time::sleep(duration).await;
 }

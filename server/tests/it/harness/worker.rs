@@ -1,4 +1,4 @@
-//! A process of the fleet.
+//! The `sentinel-worker` binary as a child process.
 
 use std::path::Path;
 
@@ -6,13 +6,13 @@ use tokio::process::Command;
 
 use super::{Process, binary};
 
-/// The process; dereferences to it.
-pub(crate) struct Worker {
+/// A worker process; dereferences to [`Process`].
+pub(crate) struct WorkerProcess {
     process: Process,
 }
 
-impl Worker {
-    /// `sentinel-worker` for the queue `default` of one server.
+impl WorkerProcess {
+    /// Starts `sentinel-worker` for the queue `default` of one server.
     pub(crate) fn start(dir: &Path, url: &str, instance: &str, flags: &[&str]) -> Self {
         let mut command = Command::new(binary("sentinel-worker"));
         command.args(["--server", url, "--instance", instance, "--json"]);
@@ -21,7 +21,7 @@ impl Worker {
     }
 }
 
-impl std::ops::Deref for Worker {
+impl std::ops::Deref for WorkerProcess {
     type Target = Process;
 
     fn deref(&self) -> &Process {
@@ -29,7 +29,7 @@ impl std::ops::Deref for Worker {
     }
 }
 
-impl std::ops::DerefMut for Worker {
+impl std::ops::DerefMut for WorkerProcess {
     fn deref_mut(&mut self) -> &mut Process {
         &mut self.process
     }

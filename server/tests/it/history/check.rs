@@ -1,79 +1,80 @@
-//! The rules. Each broken one is a violation with what it takes to look into it.
+//! The guarantees. Each violation carries what is needed to investigate it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use sentinel_client::is_terminal;
 use sentinel_client::proto::jobs::v1::{JobState, StateReason};
 
-use super::trail::{Trail, trails};
-use super::{Effect, History, Look};
+use super::versions::{VersionHistory, version_histories};
+use super::{History, ObservedJob, SideEffect};
 
-/// A broken promise.
+/// A violated guarantee.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Violation {
-    /// An acknowledged job that Get or List does not know.
+    /// Get or List does not return an acknowledged job.
     Lost { id: String },
-    /// A job that nobody works on any more and that is not final.
-    NotFinal { id: String },
-    /// Get and List tell different things, or the watches tell another end than they do.
+    /// A job is not in a terminal state at the end.
+    NotTerminal { id: String },
+    /// Get and List differ, or the last event of a watch differs from them.
     Disagreement { id: String },
-    /// More jobs than calls.
-    Surplus { jobs: usize },
-    /// One request id was answered with several jobs.
+    /// There are more jobs than calls explain.
+    UnexpectedJobs { jobs: usize },
+    /// One request id returned several jobs.
     RequestSplit { request_id: String },
-    /// A run that did not end exactly once.
-    Finals { id: String, run: u32, finals: usize },
-    /// A watch showed versions that are not 1, 2, 3 ... to the end, and declared no gap.
-    Versions { id: String, watch: usize },
-    /// A watch said that it may have missed something, and went on without a snapshot.
+    /// A run reached a terminal state zero times or more than once.
+    TerminalStates { id: String, run: u32, count: usize },
+    /// A watch without a declared gap did not show the versions 1, 2, 3 … up to the last.
+    VersionSequence { id: String, watch: usize },
+    /// A watch declared a gap and continued without a snapshot.
     GapWithoutSnapshot { watch: usize },
-    /// A watch began anew and did not say that it may have missed something.
+    /// A watch sent a second snapshot without declaring a gap.
     UndeclaredSnapshot { watch: usize },
-    /// One version that looks different each time.
-    TwoTales { id: String, version: u64 },
-    /// An acknowledged retry without its run.
+    /// One version of a job was observed with different contents.
+    ConflictingVersion { id: String, version: u64 },
+    /// The run of an acknowledged retry is missing.
     RetryLost { id: String, run: u32 },
-    /// A handler began after its cancel had been acknowledged.
+    /// A handler started after the cancel of its job had been acknowledged.
     StartAfterCancel { fence: String },
-    /// A handler began twice under one lease.
+    /// A handler started twice under one lease.
     DoubleStart { fence: String },
-    /// A handler began under a lease that was never given.
+    /// A handler started under a lease that was never granted.
     StartWithoutLease { fence: String },
-    /// Two handlers at once, and the lease of the first was not lost.
+    /// Two handlers ran at once although the lease of the first was not lost.
     Overlap { first: String, second: String },
-    /// A handler began and neither ended nor was lost.
+    /// A handler started and neither finished nor lost its lease.
     Abandoned { fence: String },
-    /// A success whose handler did not come to its end.
-    NoEnd { id: String },
-    /// A result that is not of the lease under which the job ended.
+    /// A job succeeded although its handler did not write its end.
+    SuccessWithoutEnd { id: String },
+    /// A result was written under another lease than the one under which the job finished.
     StaleResult { id: String, version: u64 },
-    /// Something was not well some time after the last fault.
-    Unwell { what: String },
+    /// A health check failed after the last fault had ended.
+    Unhealthy { what: String },
 }
 
-/// All broken promises of a history.
+/// Returns all violations of a history.
 pub(crate) fn check(history: &History) -> BTreeSet<Violation> {
     let mut found = BTreeSet::new();
-    records(history, &mut found);
-    let trails = trails(history, &mut found);
-    changes(history, &trails, &mut found);
-    effects(history, &trails, &mut found);
-    found.extend(history.ailments.iter().map(|what| Violation::Unwell { what: what.clone() }));
+    check_records(history, &mut found);
+    let versions = version_histories(history, &mut found);
+    check_changes(history, &versions, &mut found);
+    check_side_effects(history, &versions, &mut found);
+    let failures = history.health_failures.iter();
+    found.extend(failures.map(|what| Violation::Unhealthy { what: what.clone() }));
     found
 }
 
-fn records(history: &History, found: &mut BTreeSet<Violation>) {
-    let listed: BTreeMap<&str, &Look> =
-        history.listed.iter().map(|(id, look)| (id.as_str(), look)).collect();
+fn check_records(history: &History, found: &mut BTreeSet<Violation>) {
+    let listed: BTreeMap<&str, &ObservedJob> =
+        history.listed.iter().map(|(id, job)| (id.as_str(), job)).collect();
     for id in &history.acknowledged {
         let id = id.clone();
         match (history.got.get(&id), listed.get(id.as_str())) {
             (Some(got), Some(listed)) => {
                 if !is_terminal(got.state) {
-                    found.insert(Violation::NotFinal { id: id.clone() });
+                    found.insert(Violation::NotTerminal { id: id.clone() });
                 }
-                // A list carries no results.
-                let listed = Look { result: got.result.clone(), ..(*listed).clone() };
+                // A list omits results.
+                let listed = ObservedJob { result: got.result.clone(), ..(*listed).clone() };
                 if *got != listed {
                     found.insert(Violation::Disagreement { id });
                 }
@@ -83,9 +84,9 @@ fn records(history: &History, found: &mut BTreeSet<Violation>) {
             }
         }
     }
-    let surplus = history.listed.len().saturating_sub(history.acknowledged.len());
-    if surplus > history.unknown_jobs || listed.len() != history.listed.len() {
-        found.insert(Violation::Surplus { jobs: surplus });
+    let unexpected = history.listed.len().saturating_sub(history.acknowledged.len());
+    if unexpected > history.unknown_jobs || listed.len() != history.listed.len() {
+        found.insert(Violation::UnexpectedJobs { jobs: unexpected });
     }
     for (request_id, ids) in &history.requests {
         if ids.len() > 1 {
@@ -94,20 +95,24 @@ fn records(history: &History, found: &mut BTreeSet<Violation>) {
     }
 }
 
-fn changes(history: &History, trails: &BTreeMap<&str, Trail>, found: &mut BTreeSet<Violation>) {
+fn check_changes(
+    history: &History,
+    versions: &BTreeMap<&str, VersionHistory>,
+    found: &mut BTreeSet<Violation>,
+) {
     for (id, got) in &history.got {
-        let Some(trail) = trails.get(id.as_str()) else { continue };
-        // Without it the end is in a gap, or a violation already.
-        let end = trail.looks.get(&got.version);
-        let last = trail.looks.last_key_value().map_or(0, |(version, _)| *version);
-        if end.is_some_and(|end| !tells_the_same(end, got)) || last > got.version {
+        let Some(versions) = versions.get(id.as_str()) else { continue };
+        // When the last version is missing, it is in a gap or already a violation.
+        let end = versions.jobs.get(&got.version);
+        let last = versions.jobs.last_key_value().map_or(0, |(version, _)| *version);
+        if end.is_some_and(|end| !agrees(end, got)) || last > got.version {
             found.insert(Violation::Disagreement { id: id.clone() });
         }
         for run in 1..=got.run {
-            let of_run = trail.looks.values().filter(|look| look.run == run);
-            let finals = of_run.filter(|look| is_terminal(look.state)).count();
-            if finals > 1 || (finals == 0 && trail.missing == 0) {
-                found.insert(Violation::Finals { id: id.clone(), run, finals });
+            let of_run = versions.jobs.values().filter(|job| job.run == run);
+            let count = of_run.filter(|job| is_terminal(job.state)).count();
+            if count > 1 || (count == 0 && versions.missing == 0) {
+                found.insert(Violation::TerminalStates { id: id.clone(), run, count });
             }
         }
     }
@@ -118,105 +123,113 @@ fn changes(history: &History, trails: &BTreeMap<&str, Trail>, found: &mut BTreeS
     }
 }
 
-/// A look out of a snapshot carries no result.
-fn tells_the_same(shown: &Look, got: &Look) -> bool {
-    let result = if shown.result.is_empty() { &got.result } else { &shown.result };
-    *got == Look { result: result.clone(), ..shown.clone() }
+/// Compares the last observed version with the result of Get. A snapshot omits results.
+fn agrees(observed: &ObservedJob, got: &ObservedJob) -> bool {
+    let result = if observed.result.is_empty() { &got.result } else { &observed.result };
+    *got == ObservedJob { result: result.clone(), ..observed.clone() }
 }
 
-fn effects(history: &History, trails: &BTreeMap<&str, Trail>, found: &mut BTreeSet<Violation>) {
+fn check_side_effects(
+    history: &History,
+    versions: &BTreeMap<&str, VersionHistory>,
+    found: &mut BTreeSet<Violation>,
+) {
     for cancel in &history.cancels {
-        // Who got the lease before the cancel may begin late, unaware; nobody gets one after it.
-        let trail = trails.get(cancel.id.as_str());
-        let leases = trail.map_or(0, |trail| trail.leases_until(cancel.version)) as u64;
-        let later = history.effects.iter().skip(cancel.lines_before);
+        // A worker that got its lease before the cancel may start late; no lease follows a cancel.
+        let of_job = versions.get(cancel.id.as_str());
+        let leases = of_job.map_or(0, |versions| versions.leases_until(cancel.version)) as u64;
+        let later = history.side_effects.iter().skip(cancel.lines_before);
         let of_job = later.filter(|line| line.id == cancel.id && line.run == cancel.run);
         for line in of_job.filter(|line| line.is_start && line.epoch > leases) {
             found.insert(Violation::StartAfterCancel { fence: line.fence() });
         }
     }
-    let mut by_job: BTreeMap<&str, Vec<&Effect>> = BTreeMap::new();
-    for line in &history.effects {
+    let mut by_job: BTreeMap<&str, Vec<&SideEffect>> = BTreeMap::new();
+    for line in &history.side_effects {
         by_job.entry(&line.id).or_default().push(line);
     }
-    let unwatched = Trail::default();
+    let unobserved = VersionHistory::default();
     for (id, lines) in by_job {
-        lives(&lines, trails.get(id).unwrap_or(&unwatched), found);
+        check_handlers(&lines, versions.get(id).unwrap_or(&unobserved), found);
     }
-    let ended: BTreeSet<String> =
-        history.effects.iter().filter(|line| !line.is_start).map(Effect::fence).collect();
-    for (id, trail) in trails {
-        for look in trail.looks.values().filter(|look| look.state == JobState::Succeeded) {
-            success(id, look, trail, &ended, found);
+    let finished: BTreeSet<String> =
+        history.side_effects.iter().filter(|line| !line.is_start).map(SideEffect::fence).collect();
+    for (id, versions) in versions {
+        for job in versions.jobs.values().filter(|job| job.state == JobState::Succeeded) {
+            check_success(id, job, versions, &finished, found);
         }
     }
 }
 
-/// A handler answers its fence, so the result tells whose it is.
-fn success(
+/// Checks that the result, which is the handler's fence, belongs to the lease of the success.
+fn check_success(
     id: &str,
-    look: &Look,
-    trail: &Trail,
-    ended: &BTreeSet<String>,
+    job: &ObservedJob,
+    versions: &VersionHistory,
+    finished: &BTreeSet<String>,
     found: &mut BTreeSet<Violation>,
 ) {
-    if look.result.is_empty() {
+    if job.result.is_empty() {
         return;
     }
-    let lease = trail.leases_until(look.version);
-    // Each lease raises the epoch by one; where versions are missing it is known as a range.
-    let fits = |epoch: usize| epoch <= lease && epoch + trail.missing >= lease;
-    let is_of_lease = Effect::parse(&format!("{}\t\tend", look.result)).is_some_and(|end| {
-        (end.id.as_str(), end.run, end.attempt) == (id, look.run, look.attempt)
-            && fits(end.epoch as usize)
+    let lease = versions.leases_until(job.version);
+    // Each lease raises the epoch by one; missing versions leave a range of possible epochs.
+    let is_possible = |epoch: usize| epoch <= lease && epoch + versions.missing >= lease;
+    let is_of_lease = SideEffect::parse(&format!("{}\t\tend", job.result)).is_some_and(|end| {
+        (end.id.as_str(), end.run, end.attempt) == (id, job.run, job.attempt)
+            && is_possible(end.epoch as usize)
     });
     if !is_of_lease {
-        found.insert(Violation::StaleResult { id: id.to_owned(), version: look.version });
+        found.insert(Violation::StaleResult { id: id.to_owned(), version: job.version });
     }
-    if !ended.contains(&look.result) {
-        found.insert(Violation::NoEnd { id: id.to_owned() });
+    if !finished.contains(&job.result) {
+        found.insert(Violation::SuccessWithoutEnd { id: id.to_owned() });
     }
 }
 
-/// The handlers of one job, in the order in which they wrote.
-fn lives(lines: &[&Effect], trail: &Trail, found: &mut BTreeSet<Violation>) {
+/// Checks the lines of one job's handlers, in the order in which they were written.
+fn check_handlers(
+    lines: &[&SideEffect],
+    versions: &VersionHistory,
+    found: &mut BTreeSet<Violation>,
+) {
     let mut starts = BTreeSet::new();
-    let mut open: Vec<&Effect> = Vec::new();
+    let mut running: Vec<&SideEffect> = Vec::new();
     for line in lines {
         if !line.is_start {
-            open.retain(|other| other.epoch != line.epoch);
+            running.retain(|other| other.epoch != line.epoch);
             continue;
         }
         if !starts.insert(line.epoch) {
             found.insert(Violation::DoubleStart { fence: line.fence() });
         }
-        if starts.len() > trail.leases() {
+        if starts.len() > versions.leases() {
             found.insert(Violation::StartWithoutLease { fence: line.fence() });
         }
-        for other in &open {
-            if !was_taken(other, trail) {
+        for other in &running {
+            if !lost_its_lease(other, versions) {
                 let (first, second) = (other.fence(), line.fence());
                 found.insert(Violation::Overlap { first, second });
             }
         }
-        open.push(line);
+        running.push(line);
     }
-    for line in open.iter().filter(|line| !was_taken(line, trail)) {
+    for line in running.iter().filter(|line| !lost_its_lease(line, versions)) {
         found.insert(Violation::Abandoned { fence: line.fence() });
     }
 }
 
-/// Whether the lease of a handler ended other than by its success: lost with its worker,
-/// or cancelled. What nobody saw may have been that.
-fn was_taken(line: &Effect, trail: &Trail) -> bool {
-    trail.missing > 0
-        || trail.looks.values().any(|look| {
-            let of_attempt = look.run == line.run && look.attempt == line.attempt;
-            let lost = matches!(look.reason, StateReason::WorkerLost | StateReason::Poisoned);
-            // Handed back: the attempt does not count.
-            let released = look.run == line.run
-                && look.attempt + 1 == line.attempt
-                && look.reason == StateReason::Released;
-            (of_attempt && (lost || look.state == JobState::Cancelled)) || released
+/// Returns whether a handler's lease ended with its worker's loss, a cancel or a release. A missing
+/// version may have been one of these.
+fn lost_its_lease(line: &SideEffect, versions: &VersionHistory) -> bool {
+    versions.missing > 0
+        || versions.jobs.values().any(|job| {
+            let of_attempt = job.run == line.run && job.attempt == line.attempt;
+            let lost = matches!(job.reason, StateReason::WorkerLost | StateReason::Poisoned);
+            // A released attempt does not count.
+            let released = job.run == line.run
+                && job.attempt + 1 == line.attempt
+                && job.reason == StateReason::Released;
+            (of_attempt && (lost || job.state == JobState::Cancelled)) || released
         })
 }

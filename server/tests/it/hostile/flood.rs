@@ -1,4 +1,4 @@
-//! Too much of what is allowed.
+//! Valid frames and requests in excessive amounts.
 
 use std::time::{Duration, Instant};
 
@@ -8,70 +8,73 @@ use sentinel_proto::workers::v1::{
     HeldVerdict, Lease, LogBatch, ProgressItem, ProgressReport, Verdict,
 };
 
-use super::Town;
-use crate::raw::session::{Session, hello, kind, success};
-use crate::raw::{Raw, spec};
+use super::HostileFixture;
+use crate::raw::session::{RawSession, hello, kind, succeeded_report};
+use crate::raw::{RawClients, spec};
 
-/// What the server may grow by under a flood, with room for a debug build and its allocator.
-const GROWTH_MIB: u64 = 400;
+/// The limit on memory growth during a flood, with reserve for a debug build and its allocator.
+const GROWTH_LIMIT_MIB: u64 = 400;
 
 #[tokio::test]
-async fn a_flood_of_progress_and_lines_is_taken_at_the_servers_pace() {
-    let town = Town::start().await;
-    let before = town.resident_mib();
-    town.raw.enqueue(spec(|_| {})).await.expect("is taken");
-    let (mut session, _) = Session::join(&town.raw, hello(|_| {})).await.expect("welcome");
-    let lease = session.assigned().await.lease;
+async fn a_flood_of_progress_and_log_lines_is_throttled() {
+    let fixture = HostileFixture::start().await;
+    let before = fixture.resident_mib();
+    fixture.raw.enqueue(spec(|_| {})).await.expect("the server accepts it");
+    let (mut session, _) = RawSession::join(&fixture.raw, hello(|_| {})).await.expect("a session");
+    let lease = session.accept_job().await.lease;
     let item = |seq| ProgressItem {
         lease: lease.clone(),
         progress: Some(Progress { seq, message: "p".repeat(4_096), ..Progress::default() }),
     };
     for round in 0..50 {
         let items = (0..1_000).map(|n| item(round * 1_000 + n + 1)).collect();
-        session.say(Up::Progress(ProgressReport { items })).await;
+        session.send_frame(Up::Progress(ProgressReport { items })).await;
     }
     let line = |seq| LogLine { seq, text: "l".repeat(1_024), ..LogLine::default() };
-    // The acknowledgements are not read meanwhile.
+    // The session does not read the acknowledgements meanwhile.
     for round in 0..100 {
         let lines = (0..1_000).map(|n| line(round * 1_000 + n + 1)).collect();
-        session.say(Up::Log(LogBatch { lease: lease.clone(), lines })).await;
+        session.send_frame(Up::Log(LogBatch { lease: lease.clone(), lines })).await;
         if round % 25 == 0 {
-            town.works().await;
+            fixture.assert_works().await;
         }
     }
-    session.is_alive(1).await;
-    assert_eq!(session.report(vec![success(lease, Vec::new())]).await, [Verdict::Recorded]);
-    let grown = town.resident_mib().saturating_sub(before);
-    assert!(grown < GROWTH_MIB, "grown by {grown} MiB");
-    town.is_serving().await;
+    session.assert_alive(1).await;
+    assert_eq!(
+        session.report(vec![succeeded_report(lease, Vec::new())]).await,
+        [Verdict::Recorded]
+    );
+    let grown = fixture.resident_mib().saturating_sub(before);
+    assert!(grown < GROWTH_LIMIT_MIB, "the server has grown by {grown} MiB");
+    fixture.assert_serving().await;
 }
 
 #[tokio::test]
-async fn thousands_of_sessions_that_come_and_go_leave_nothing() {
-    let town = Town::start().await;
-    let before = town.resident_mib();
+async fn thousands_of_short_sessions_leak_no_memory() {
+    let fixture = HostileFixture::start().await;
+    let before = fixture.resident_mib();
     for round in 0..20 {
-        let raw = Raw::connect(&town.world).await;
-        let wide = hello(|hello| {
+        let raw = RawClients::connect(&fixture.server).await;
+        let large_hello = hello(|hello| {
             hello.kinds = (0..1_000).map(|n| kind(format!("k{n}"))).collect();
             hello.queues = (0..100).map(|n| format!("q{n}")).collect();
             hello.credit = Some(Default::default());
         });
-        let joins = (0..100).map(|_| Session::join(&raw, wide.clone()));
+        let joins = (0..100).map(|_| RawSession::join(&raw, large_hello.clone()));
         let joined = futures_util::future::join_all(joins).await;
         assert!(joined.iter().all(Result::is_ok));
         if round % 5 == 0 {
-            town.works().await;
+            fixture.assert_works().await;
         }
     }
-    let grown = town.resident_mib().saturating_sub(before);
-    assert!(grown < GROWTH_MIB, "grown by {grown} MiB");
-    town.is_serving().await;
+    let grown = fixture.resident_mib().saturating_sub(before);
+    assert!(grown < GROWTH_LIMIT_MIB, "the server has grown by {grown} MiB");
+    fixture.assert_serving().await;
 }
 
 #[tokio::test]
-async fn a_hello_that_claims_a_hundred_thousand_leases_holds_nobody_up() {
-    let town = Town::start().await;
+async fn a_hello_with_a_hundred_thousand_leases_delays_no_other_worker() {
+    let fixture = HostileFixture::start().await;
     let held: Vec<Lease> = (0..100_000_u64)
         .map(|n| Lease {
             job_id: format!("0190a5c2-0000-7000-8000-{n:012x}"),
@@ -82,39 +85,41 @@ async fn a_hello_that_claims_a_hundred_thousand_leases_holds_nobody_up() {
         })
         .collect();
     let count = held.len();
-    let greedy = hello(|hello| hello.held = held);
+    let frame = hello(|hello| hello.held = held);
     let joined = tokio::spawn({
-        let raw = town.raw.clone();
-        async move { Session::join(&raw, greedy).await.map(|(_, welcome)| welcome) }
+        let raw = fixture.raw.clone();
+        async move { RawSession::join(&raw, frame).await.map(|(_, welcome)| welcome) }
     });
     let mut slowest = Duration::ZERO;
     while !joined.is_finished() {
-        let began = Instant::now();
-        town.works().await;
-        slowest = slowest.max(began.elapsed());
+        let start = Instant::now();
+        fixture.assert_works().await;
+        slowest = slowest.max(start.elapsed());
     }
-    let welcome = joined.await.expect("the task").expect("welcome");
+    let welcome = joined.await.expect("no panic").expect("a session");
     let revoked: i32 = HeldVerdict::Revoked.into();
     assert_eq!(welcome.held, vec![revoked; count]);
-    assert!(slowest < Duration::from_secs(10), "a job took {slowest:?} meanwhile");
-    town.is_serving().await;
+    assert!(slowest < Duration::from_secs(10), "a job of the other worker took {slowest:?}");
+    fixture.assert_serving().await;
 }
 
 #[tokio::test]
-async fn sixteen_mebibytes_of_results_in_one_frame_are_judged_one_by_one() {
-    let town = Town::start().await;
+async fn sixteen_mebibytes_of_results_in_one_frame_are_recorded() {
+    let fixture = HostileFixture::start().await;
     for _ in 0..16 {
-        town.raw.enqueue(spec(|_| {})).await.expect("is taken");
+        fixture.raw.enqueue(spec(|_| {})).await.expect("the server accepts it");
     }
-    let roomy = hello(|hello| hello.credit.get_or_insert_default().jobs = 16);
-    let (mut session, _) = Session::join(&town.raw, roomy).await.expect("welcome");
+    let frame = hello(|hello| hello.credit.get_or_insert_default().jobs = 16);
+    let (mut session, _) = RawSession::join(&fixture.raw, frame).await.expect("a session");
     let mut leases = Vec::new();
     while leases.len() < 16 {
-        let (seq, items) = session.assignment().await;
-        session.say(Up::Received(sentinel_proto::workers::v1::Received { assign_seq: seq })).await;
+        let (seq, items) = session.next_assignment().await;
+        session
+            .send_frame(Up::Received(sentinel_proto::workers::v1::Received { assign_seq: seq }))
+            .await;
         leases.extend(items.into_iter().map(|item| item.lease));
     }
-    let items = leases.into_iter().map(|lease| success(lease, vec![7; 1 << 20])).collect();
+    let items = leases.into_iter().map(|lease| succeeded_report(lease, vec![7; 1 << 20])).collect();
     assert_eq!(session.report(items).await, [Verdict::Recorded; 16]);
-    town.is_serving().await;
+    fixture.assert_serving().await;
 }

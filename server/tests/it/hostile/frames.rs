@@ -1,4 +1,4 @@
-//! Frames that the session protocol does not allow, or not there.
+//! Frames that the session protocol does not allow, or not in the current state.
 
 use sentinel_proto::jobs::v1::{JobState, LogLine, Progress, ReadLogsRequest};
 use sentinel_proto::workers::v1::session_request::Frame as Up;
@@ -10,41 +10,41 @@ use sentinel_proto::workers::v1::{
 use serde_json::json;
 use tonic::{Code, Status};
 
-use super::Town;
-use crate::harness::{PATIENCE, demo, end_of, enqueue, in_state, until};
-use crate::raw::session::{Session, hello, kind, success};
-use crate::raw::{reason, refuses, spec};
+use super::HostileFixture;
+use crate::harness::{TIMEOUT, demo_job, enqueue, wait_state, wait_terminal, wait_until};
+use crate::raw::session::{RawSession, hello, kind, succeeded_report};
+use crate::raw::{assert_invalid_field, error_reason, spec};
 
-/// Ends a session with this reason and this explanation.
+/// Asserts that the session was closed with SESSION_PROTOCOL and this message.
 #[track_caller]
-fn breach(ended: Result<(), Status>, told: &str) {
-    let message = ended.as_ref().expect_err("the session is ended").message().to_owned();
-    assert_eq!(reason(ended), (Code::InvalidArgument, "SESSION_PROTOCOL".to_owned()));
-    assert!(message.contains(told), "{message:?} does not say {told:?}");
+fn assert_protocol_error(closed: Result<(), Status>, expected: &str) {
+    let message = closed.as_ref().expect_err("an error").message().to_owned();
+    assert_eq!(error_reason(closed), (Code::InvalidArgument, "SESSION_PROTOCOL".to_owned()));
+    assert!(message.contains(expected), "{message:?} does not contain {expected:?}");
 }
 
 #[tokio::test]
-async fn a_stream_that_does_not_begin_with_hello_is_ended() {
-    let town = Town::start().await;
-    let mut late = Session::open(&town.raw).await.expect("a stream");
+async fn a_stream_that_does_not_start_with_hello_is_closed() {
+    let fixture = HostileFixture::start().await;
+    let mut late = RawSession::open(&fixture.raw).await.expect("open a stream");
     for early in [
         Up::Ping(Ping { nonce: 1 }),
         Up::Credit(Credit { jobs: 1, bytes: 0 }),
         Up::Received(Received { assign_seq: 1 }),
         Up::Report(Report::default()),
     ] {
-        let mut session = Session::open(&town.raw).await.expect("a stream");
-        session.say(early).await;
-        breach(session.end().await, "the first frame is not Hello");
+        let mut session = RawSession::open(&fixture.raw).await.expect("open a stream");
+        session.send_frame(early).await;
+        assert_protocol_error(session.closed().await, "the first frame is not Hello");
     }
-    let mut nothing = Session::open(&town.raw).await.expect("a stream");
-    nothing.send(SessionRequest { frame: None }).await;
-    breach(nothing.end().await, "before Hello");
-    let mut closed = Session::open(&town.raw).await.expect("a stream");
+    let mut nothing = RawSession::open(&fixture.raw).await.expect("open a stream");
+    nothing.send_request(SessionRequest { frame: None }).await;
+    assert_protocol_error(nothing.closed().await, "before Hello");
+    let mut closed = RawSession::open(&fixture.raw).await.expect("open a stream");
     closed.half_close();
-    breach(closed.end().await, "the stream ended before Hello");
-    breach(late.end().await, "no Hello came within 5 s");
-    town.is_serving().await;
+    assert_protocol_error(closed.closed().await, "the stream closed before Hello");
+    assert_protocol_error(late.closed().await, "no Hello within 5 s");
+    fixture.assert_serving().await;
 }
 
 fn lease(change: impl FnOnce(&mut Lease)) -> Option<Lease> {
@@ -60,16 +60,16 @@ fn lease(change: impl FnOnce(&mut Lease)) -> Option<Lease> {
 }
 
 #[tokio::test]
-async fn a_frame_that_makes_no_sense_ends_its_session_and_no_other() {
-    let town = Town::start().await;
-    let many = |n: usize| vec![success(lease(|_| {}), Vec::new()); n];
+async fn an_invalid_frame_closes_only_its_own_session() {
+    let fixture = HostileFixture::start().await;
+    let many = |n: usize| vec![succeeded_report(lease(|_| {}), Vec::new()); n];
     let line = |n: usize| LogBatch { lease: lease(|_| {}), lines: vec![LogLine::default(); n] };
     let item = ProgressItem { lease: lease(|_| {}), progress: Some(Progress::default()) };
     let frames = [
-        (Some(Up::Hello(hello(|_| {}))), "Hello came twice"),
+        (Some(Up::Hello(hello(|_| {}))), "a second Hello"),
         (None, "of a newer protocol"),
         (Some(Up::Report(Report { items: many(1_001) })), "1001 reports: at most 1000"),
-        (Some(Up::Report(Report { items: vec![success(None, Vec::new())] })), "no lease"),
+        (Some(Up::Report(Report { items: vec![succeeded_report(None, Vec::new())] })), "no lease"),
         (
             Some(Up::Report(Report {
                 items: vec![ReportItem { lease: lease(|_| {}), ..ReportItem::default() }],
@@ -82,66 +82,77 @@ async fn a_frame_that_makes_no_sense_ends_its_session_and_no_other() {
         (Some(Up::Checkpoint(Checkpoint::default())), "no lease"),
         (Some(Up::CancelAck(CancelAck { leases: vec![Lease::default(); 1_001] })), "1001 leases"),
     ];
-    for (frame, told) in frames {
-        let (mut session, _) = Session::join(&town.raw, hello(|_| {})).await.expect("welcome");
-        session.send(SessionRequest { frame }).await;
-        breach(session.end().await, told);
+    for (frame, expected) in frames {
+        let (mut session, _) =
+            RawSession::join(&fixture.raw, hello(|_| {})).await.expect("a session");
+        session.send_request(SessionRequest { frame }).await;
+        assert_protocol_error(session.closed().await, expected);
     }
-    for (bad, field, told) in [
+    for (bad, field, expected) in [
         (lease(|lease| lease.job_id = "x".repeat(1 << 20)), "lease.job_id", "not a UUID"),
         (lease(|lease| lease.session = String::new()), "lease.session", "not a session id"),
     ] {
-        let (mut session, _) = Session::join(&town.raw, hello(|_| {})).await.expect("welcome");
-        session.say(Up::Report(Report { items: vec![success(bad, Vec::new())] })).await;
-        refuses(session.end().await, field, told);
+        let (mut session, _) =
+            RawSession::join(&fixture.raw, hello(|_| {})).await.expect("a session");
+        session
+            .send_frame(Up::Report(Report { items: vec![succeeded_report(bad, Vec::new())] }))
+            .await;
+        assert_invalid_field(session.closed().await, field, expected);
     }
-    // Counted before they are made: in memory they would be a hundred times as large.
-    let (mut session, _) = Session::join(&town.raw, hello(|_| {})).await.expect("welcome");
-    session.say(Up::Report(Report { items: vec![ReportItem::default(); 10_001] })).await;
-    breach(session.end().await, "10001 items");
-    let (mut session, _) = Session::join(&town.raw, hello(|_| {})).await.expect("welcome");
-    let large = success(lease(|_| {}), vec![0; 21 << 20]);
-    session.say(Up::Report(Report { items: vec![large] })).await;
-    breach(session.end().await, "message length too large");
-    town.is_serving().await;
+    // The server counts the items before it decodes them: decoded, they are a hundred times as
+    // large.
+    let (mut session, _) = RawSession::join(&fixture.raw, hello(|_| {})).await.expect("a session");
+    session.send_frame(Up::Report(Report { items: vec![ReportItem::default(); 10_001] })).await;
+    assert_protocol_error(session.closed().await, "10001 items");
+    let (mut session, _) = RawSession::join(&fixture.raw, hello(|_| {})).await.expect("a session");
+    let large = succeeded_report(lease(|_| {}), vec![0; 21 << 20]);
+    session.send_frame(Up::Report(Report { items: vec![large] })).await;
+    assert_protocol_error(session.closed().await, "message length too large");
+    fixture.assert_serving().await;
 }
 
 #[tokio::test]
-async fn frames_that_come_at_the_wrong_time_change_nothing() {
-    let town = Town::start().await;
-    let joined = Session::join(&town.raw, hello(|hello| hello.kinds = vec![kind("mine")])).await;
-    let (mut session, _) = joined.expect("welcome");
+async fn frames_in_the_wrong_state_have_no_effect() {
+    let fixture = HostileFixture::start().await;
+    let joined =
+        RawSession::join(&fixture.raw, hello(|hello| hello.kinds = vec![kind("mine")])).await;
+    let (mut session, _) = joined.expect("a session");
     for assign_seq in [0, 1, 7, u64::MAX] {
-        session.say(Up::Received(Received { assign_seq })).await;
+        session.send_frame(Up::Received(Received { assign_seq })).await;
     }
     for _ in 0..50 {
-        session.say(Up::Credit(Credit { jobs: 100_000, bytes: u64::MAX })).await;
-        session.say(Up::Credit(Credit { jobs: 0, bytes: 1 })).await;
+        session.send_frame(Up::Credit(Credit { jobs: 100_000, bytes: u64::MAX })).await;
+        session.send_frame(Up::Credit(Credit { jobs: 0, bytes: 1 })).await;
     }
     let leases = vec![lease(|_| {}).expect("a lease"); 1_000];
-    session.say(Up::CancelAck(CancelAck { leases })).await;
+    session.send_frame(Up::CancelAck(CancelAck { leases })).await;
     let progress = Some(Progress { seq: u64::MAX, done: u64::MAX, ..Progress::default() });
     let items = vec![ProgressItem { lease: lease(|_| {}), progress }];
-    session.say(Up::Progress(ProgressReport { items })).await;
-    session.is_alive(u64::MAX).await;
-    // What it said it had received does not stand for what comes later.
-    let id = town.raw.enqueue(spec(|spec| spec.kind = "mine".into())).await.expect("is taken");
-    let (seq, items) = session.assignment().await;
+    session.send_frame(Up::Progress(ProgressReport { items })).await;
+    session.assert_alive(u64::MAX).await;
+    // An early receipt does not acknowledge a later assignment.
+    let id = fixture
+        .raw
+        .enqueue(spec(|spec| spec.kind = "mine".into()))
+        .await
+        .expect("the server accepts it");
+    let (seq, items) = session.next_assignment().await;
     assert_eq!((seq, items.len()), (1, 1));
-    // Not acknowledged: taken back after 2 s, and its room is still granted.
-    let (seq, again) = session.assignment().await;
+    // Without a receipt, the server releases the job after 2 s and keeps the credit.
+    let (seq, again) = session.next_assignment().await;
     assert!(seq > 1 && again[0].lease.as_ref().is_some_and(|l| l.job_id == id && l.epoch == 2));
-    town.is_serving().await;
+    fixture.assert_serving().await;
 }
 
 #[tokio::test]
-async fn only_the_lease_itself_speaks_for_a_job() {
-    let town = Town::start().await;
-    let id = town.raw.enqueue(spec(|_| {})).await.expect("is taken");
-    let (mut owner, _) = Session::join(&town.raw, hello(|_| {})).await.expect("welcome");
-    let owned = owner.assigned().await.lease.expect("a lease");
-    let joined = Session::join(&town.raw, hello(|hello| hello.kinds = vec![kind("other")])).await;
-    let (mut thief, welcome) = joined.expect("welcome");
+async fn only_the_exact_lease_can_change_a_job() {
+    let fixture = HostileFixture::start().await;
+    let id = fixture.raw.enqueue(spec(|_| {})).await.expect("the server accepts it");
+    let (mut owner, _) = RawSession::join(&fixture.raw, hello(|_| {})).await.expect("a session");
+    let owned = owner.accept_job().await.lease.expect("a lease");
+    let joined =
+        RawSession::join(&fixture.raw, hello(|hello| hello.kinds = vec![kind("other")])).await;
+    let (mut attacker, welcome) = joined.expect("a session");
     let forged: Vec<_> = [
         Lease { session: welcome.session.clone(), ..owned.clone() },
         Lease { epoch: owned.epoch + 1, ..owned.clone() },
@@ -154,97 +165,105 @@ async fn only_the_lease_itself_speaks_for_a_job() {
     .map(Some)
     .collect();
     for forged in &forged {
-        let verdicts = thief.report(vec![success(forged.clone(), vec![6; 66])]).await;
+        let verdicts = attacker.report(vec![succeeded_report(forged.clone(), vec![6; 66])]).await;
         assert_eq!(verdicts, [Verdict::Fenced], "{forged:?}");
         let data = vec![6; 66].into();
-        thief.say(Up::Checkpoint(Checkpoint { lease: forged.clone(), data, seq: 1 })).await;
-        let verdict = thief.until(|frame| match frame {
+        attacker
+            .send_frame(Up::Checkpoint(Checkpoint { lease: forged.clone(), data, seq: 1 }))
+            .await;
+        let verdict = attacker.wait_for(|frame| match frame {
             Down::CheckpointAck(ack) => Some(ack.verdict()),
             _ => None,
         });
         assert_eq!(verdict.await, Verdict::Fenced);
         let lines = vec![LogLine { seq: 1, text: "forged".into(), ..LogLine::default() }];
-        thief.say(Up::Log(LogBatch { lease: forged.clone(), lines })).await;
+        attacker.send_frame(Up::Log(LogBatch { lease: forged.clone(), lines })).await;
         let progress = Some(Progress { seq: 9, done: 9, ..Progress::default() });
         let items = vec![ProgressItem { lease: forged.clone(), progress }];
-        thief.say(Up::Progress(ProgressReport { items })).await;
+        attacker.send_frame(Up::Progress(ProgressReport { items })).await;
     }
     let held = forged.iter().flatten().cloned().collect();
     let again = hello(|hello| (hello.session, hello.held) = (String::new(), held));
-    let (_, verdicts) = Session::join(&town.raw, again).await.expect("welcome");
+    let (_, verdicts) = RawSession::join(&fixture.raw, again).await.expect("a session");
     let revoked: i32 = HeldVerdict::Revoked.into();
     assert_eq!(verdicts.held, vec![revoked; forged.len()]);
-    thief.is_alive(1).await;
-    let job = in_state(&town.client, &id, JobState::Running).await;
+    attacker.assert_alive(1).await;
+    let job = wait_state(&fixture.client, &id, JobState::Running).await;
     assert!(job.progress.is_none() && job.checkpoint.is_empty(), "{job:?}");
     let request = ReadLogsRequest { id: id.clone(), ..ReadLogsRequest::default() };
-    let log = town.raw.jobs.clone().read_logs(request).await.expect("a log").into_inner();
+    let log = fixture.raw.jobs.clone().read_logs(request).await.expect("open a log").into_inner();
     let log: Vec<_> = tokio_stream::StreamExt::collect(log).await;
     assert!(log.is_empty(), "{log:?}");
-    let both = vec![success(Some(owned.clone()), vec![1]), success(Some(owned), vec![2])];
+    let both = vec![
+        succeeded_report(Some(owned.clone()), vec![1]),
+        succeeded_report(Some(owned), vec![2]),
+    ];
     assert_eq!(owner.report(both).await, [Verdict::Recorded, Verdict::Duplicate]);
-    assert_eq!(end_of(&town.client, &id).await.result, vec![1]);
-    town.is_serving().await;
+    assert_eq!(wait_terminal(&fixture.client, &id).await.result, vec![1]);
+    fixture.assert_serving().await;
 }
 
-/// Waits for a job that the honest worker could run too.
-async fn taken(town: &Town) -> (Session, String, Lease) {
-    let greedy = hello(|hello| {
+/// Opens a session and returns it with a job that it was assigned instead of the good worker.
+async fn take_job(fixture: &HostileFixture) -> (RawSession, String, Lease) {
+    let frame = hello(|hello| {
         hello.kinds = vec![kind("demo.noop")];
         hello.credit = Some(Credit { jobs: 1, bytes: 0 });
     });
-    let (mut session, _) = Session::join(&town.raw, greedy).await.expect("welcome");
+    let (mut session, _) = RawSession::join(&fixture.raw, frame).await.expect("a session");
     loop {
-        let id = enqueue(&town.client, demo("noop", json!({}))).await;
-        let worker = until("somebody takes the job", PATIENCE, || async {
-            let job = town.client.get(&id).await.expect("is known");
+        let id = enqueue(&fixture.client, demo_job("noop", json!({}))).await;
+        let worker = wait_until("a worker gets the job", TIMEOUT, || async {
+            let job = fixture.client.get(&id).await.expect("an existing job");
             Some(job.worker).filter(|worker| !worker.is_empty())
         });
         if worker.await == "raw" {
-            let (_, mut items) = session.assignment().await;
+            let (_, mut items) = session.next_assignment().await;
             return (session, id, items.remove(0).lease.expect("a lease"));
         }
     }
 }
 
 #[tokio::test]
-async fn no_job_is_lost_with_a_worker_that_takes_it_and_does_nothing() {
-    let town = Town::start().await;
-    // It never says that it has it.
-    let (mut mute, id, lease) = taken(&town).await;
-    let job = end_of(&town.client, &id).await;
-    assert_eq!((job.state(), job.worker.as_str(), job.attempt), (JobState::Succeeded, "honest", 1));
-    assert_eq!(mute.report(vec![success(Some(lease), vec![6])]).await, [Verdict::Fenced]);
-    // It says so and goes, half and whole.
+async fn no_job_is_lost_with_a_worker_that_accepts_it_and_does_nothing() {
+    let fixture = HostileFixture::start().await;
+    // The worker never acknowledges the assignment.
+    let (mut silent, id, lease) = take_job(&fixture).await;
+    let job = wait_terminal(&fixture.client, &id).await;
+    assert_eq!((job.state(), job.worker.as_str(), job.attempt), (JobState::Succeeded, "good", 1));
+    assert_eq!(
+        silent.report(vec![succeeded_report(Some(lease), vec![6])]).await,
+        [Verdict::Fenced]
+    );
+    // The worker acknowledges the assignment and closes half of the stream or all of it.
     for is_half in [true, false] {
-        let (mut gone, id, lease) = taken(&town).await;
-        gone.say(Up::Received(Received { assign_seq: u64::MAX })).await;
-        gone.is_alive(2).await;
+        let (mut leaving, id, lease) = take_job(&fixture).await;
+        leaving.send_frame(Up::Received(Received { assign_seq: u64::MAX })).await;
+        leaving.assert_alive(2).await;
         match is_half {
             true => {
-                gone.half_close();
-                let _ = gone.end().await;
+                leaving.half_close();
+                let _ = leaving.closed().await;
             }
-            false => drop(gone),
+            false => drop(leaving),
         }
-        let job = end_of(&town.client, &id).await;
-        assert_eq!((job.state(), job.worker.as_str()), (JobState::Succeeded, "honest"));
+        let job = wait_terminal(&fixture.client, &id).await;
+        assert_eq!((job.state(), job.worker.as_str()), (JobState::Succeeded, "good"));
         assert!(job.attempt > lease.attempt, "{job:?}");
     }
-    // It breaks the protocol while it has it.
-    let (mut rude, id, _) = taken(&town).await;
-    rude.say(Up::Hello(hello(|_| {}))).await;
-    breach(rude.end().await, "Hello came twice");
-    assert_eq!(end_of(&town.client, &id).await.worker, "honest");
-    town.is_serving().await;
+    // The worker violates the protocol while it holds the lease.
+    let (mut violator, id, _) = take_job(&fixture).await;
+    violator.send_frame(Up::Hello(hello(|_| {}))).await;
+    assert_protocol_error(violator.closed().await, "a second Hello");
+    assert_eq!(wait_terminal(&fixture.client, &id).await.worker, "good");
+    fixture.assert_serving().await;
 }
 
 #[tokio::test]
-async fn log_lines_may_come_in_any_order_and_with_any_number() {
-    let town = Town::start().await;
-    let id = town.raw.enqueue(spec(|_| {})).await.expect("is taken");
-    let (mut session, _) = Session::join(&town.raw, hello(|_| {})).await.expect("welcome");
-    let lease = session.assigned().await.lease;
+async fn log_lines_are_accepted_in_any_order_and_with_any_sequence_number() {
+    let fixture = HostileFixture::start().await;
+    let id = fixture.raw.enqueue(spec(|_| {})).await.expect("the server accepts it");
+    let (mut session, _) = RawSession::join(&fixture.raw, hello(|_| {})).await.expect("a session");
+    let lease = session.accept_job().await.lease;
     let odd = |seq: u64| LogLine {
         seq,
         time: Some(prost_types::Timestamp { seconds: i64::MAX, nanos: i32::MAX }),
@@ -254,12 +273,12 @@ async fn log_lines_may_come_in_any_order_and_with_any_number() {
     };
     for seqs in [vec![5, 3, 5, 1], vec![4], vec![u64::MAX, 0, 2], vec![1 << 63]] {
         let lines = seqs.iter().map(|seq| odd(*seq)).collect();
-        session.say(Up::Log(LogBatch { lease: lease.clone(), lines })).await;
-        session.until(|frame| matches!(frame, Down::LogAck(_)).then_some(())).await;
+        session.send_frame(Up::Log(LogBatch { lease: lease.clone(), lines })).await;
+        session.wait_for(|frame| matches!(frame, Down::LogAck(_)).then_some(())).await;
     }
-    session.is_alive(1).await;
+    session.assert_alive(1).await;
     let request = ReadLogsRequest { id: id.clone(), ..ReadLogsRequest::default() };
-    let pages = town.raw.jobs.clone().read_logs(request).await.expect("a log").into_inner();
+    let pages = fixture.raw.jobs.clone().read_logs(request).await.expect("open a log").into_inner();
     let pages: Vec<_> = tokio_stream::StreamExt::collect(pages).await;
     let lines: Vec<LogLine> =
         pages.into_iter().flat_map(|page| page.expect("a page").lines).collect();
@@ -267,8 +286,14 @@ async fn log_lines_may_come_in_any_order_and_with_any_number() {
     assert!(seqs.is_sorted_by(|a, b| a < b) && seqs.starts_with(&[0, 1, 2, 3, 4, 5]), "{seqs:?}");
     for line in &lines {
         let time = line.time.expect("a time");
-        assert!(time.to_string().starts_with("9999-12-31"), "a time that all can read: {time:?}");
+        assert!(
+            time.to_string().starts_with("9999-12-31"),
+            "a time that every client can represent: {time:?}"
+        );
     }
-    assert_eq!(session.report(vec![success(lease, Vec::new())]).await, [Verdict::Recorded]);
-    town.is_serving().await;
+    assert_eq!(
+        session.report(vec![succeeded_report(lease, Vec::new())]).await,
+        [Verdict::Recorded]
+    );
+    fixture.assert_serving().await;
 }

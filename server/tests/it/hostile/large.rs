@@ -1,4 +1,4 @@
-//! All that is within its limits fits into the messages that carry it, also together.
+//! Values at their limits fit into the messages that carry them, also many of them together.
 
 use futures_util::StreamExt;
 use prost_types::Duration;
@@ -14,42 +14,45 @@ use sentinel_proto::workers::v1::session_request::Frame as Up;
 use sentinel_proto::workers::v1::session_response::Frame as Down;
 use sentinel_proto::workers::v1::{Credit, Failed, LogBatch, ReportItem};
 
-use crate::harness::{PATIENCE, World, end_of, until};
-use crate::raw::session::{Session, hello};
-use crate::raw::{Raw, spec};
+use crate::harness::{TIMEOUT, TestServer, wait_terminal, wait_until};
+use crate::raw::session::{RawSession, hello};
+use crate::raw::{RawClients, spec};
 
 const MIB: usize = 1 << 20;
 const JOBS: usize = 40;
-/// Of a log of several attempts, with the lines of each.
+/// The number of attempts, and of log lines per attempt.
 const ATTEMPTS: u64 = 4;
 const LINES: u64 = 160;
 
-/// Jobs of the largest payload, together twice as large as a message can be.
-async fn echoes(world: &World) -> Vec<String> {
-    let client = world.client();
+/// Enqueues jobs with the largest payload. Together they are twice as large as a message may be.
+async fn enqueue_large_jobs(server: &TestServer) -> Vec<String> {
+    let client = server.client();
     let mut ids = Vec::new();
     for _ in 0..JOBS / 4 {
         let job = NewJob::new("default", "demo.echo").payload(vec![7_u8; MIB]);
         let jobs = vec![job.into_spec(); 4];
-        let made = client.enqueue_batch(jobs, BatchOptions::default()).await.expect("is taken");
-        ids.extend(made.into_iter().map(|job| job.expect("is taken").id));
+        let made = client
+            .enqueue_batch(jobs, BatchOptions::default())
+            .await
+            .expect("the server accepts it");
+        ids.extend(made.into_iter().map(|job| job.expect("the server accepts it").id));
     }
     ids
 }
 
 #[tokio::test]
 async fn many_large_jobs_are_assigned_listed_and_watched() {
-    let world = World::start().await;
-    let ids = echoes(&world).await;
-    let _worker = world.worker("w1", &["--concurrency", "64"]).await;
-    let client = world.client();
+    let server = TestServer::start().await;
+    let ids = enqueue_large_jobs(&server).await;
+    let _worker = server.start_worker("w1", &["--concurrency", "64"]).await;
+    let client = server.client();
     for id in &ids {
-        let job = end_of(&client, id).await;
+        let job = wait_terminal(&client, id).await;
         assert_eq!((job.state(), job.result.len(), job.attempt), (JobState::Succeeded, MIB, 1));
     }
-    let raw = Raw::connect(&world).await;
-    until("the ledger has the jobs", PATIENCE, || async {
-        let (found, pages) = listed(&raw).await;
+    let raw = RawClients::connect(&server).await;
+    wait_until("the ledger has the jobs", TIMEOUT, || async {
+        let (found, pages) = list_all(&raw).await;
         (found == ids.len()).then_some(()).inspect(|()| assert!(pages > 5, "{pages} pages"))
     })
     .await;
@@ -58,22 +61,22 @@ async fn many_large_jobs_are_assigned_listed_and_watched() {
         let filter = JobFilter { queues: vec!["default".into()], ..JobFilter::default() };
         for selector in [by_ids, Selector::Filter(filter)] {
             let is_by_ids = matches!(selector, Selector::Jobs(_));
-            let (found, is_truncated) = shown(&raw, selector, view).await;
-            // A snapshot from the ledger is a page: bounded in bytes too.
+            let (found, is_truncated) = snapshot(&raw, selector, view).await;
+            // A snapshot from the ledger is a page with a limit in bytes.
             assert!((found == ids.len()) != is_truncated && found > 3, "{found} {view:?}");
             assert!(!(is_by_ids && is_truncated));
         }
     }
 }
 
-/// Jobs with their results, and pages, of a list of everything.
-async fn listed(raw: &Raw) -> (usize, usize) {
+/// Lists all jobs; returns the number of jobs with a result and the number of pages.
+async fn list_all(raw: &RawClients) -> (usize, usize) {
     let (mut jobs, mut pages, mut page_token) = (0, 0, String::new());
     loop {
         let view = JobView::Full.into();
         let request = ListRequest { view, page_size: 1_000, page_token, ..ListRequest::default() };
         let page = raw.jobs.clone().list(request).await.expect("a page").into_inner();
-        // In the ledger a job may be there before its end.
+        // The ledger may have a job before its end.
         jobs += page.jobs.iter().filter(|job| job.result.len() == MIB).count();
         pages += 1;
         page_token = page.next_page_token;
@@ -83,14 +86,15 @@ async fn listed(raw: &Raw) -> (usize, usize) {
     }
 }
 
-/// Jobs of a snapshot and whether there are more, each with its payload and result where the view has them.
-async fn shown(raw: &Raw, selector: Selector, view: JobView) -> (usize, bool) {
+/// Opens a watch and checks the payloads and results in its snapshot. Returns the number of jobs
+/// and whether the snapshot is truncated.
+async fn snapshot(raw: &RawClients, selector: Selector, view: JobView) -> (usize, bool) {
     let by_ids = matches!(selector, Selector::Jobs(_));
     let request =
         WatchRequest { selector: Some(selector), view: view.into(), ..WatchRequest::default() };
-    // As the SDK: no message is over 20 MiB.
+    // The SDK's limit: no message is larger than 20 MiB.
     let jobs = raw.jobs.clone().max_decoding_message_size(20 * MIB);
-    let mut events = { jobs }.watch(request).await.expect("a watch").into_inner();
+    let mut events = { jobs }.watch(request).await.expect("open a watch").into_inner();
     let mut found = 0;
     loop {
         let event = events.next().await.expect("a part").expect("a part").event;
@@ -109,29 +113,29 @@ async fn shown(raw: &Raw, selector: Selector, view: JobView) -> (usize, bool) {
 }
 
 #[tokio::test]
-async fn a_log_of_the_longest_lines_is_read_back() {
-    let world = World::start().await;
-    let raw = Raw::connect(&world).await;
+async fn a_log_with_lines_of_the_maximum_length_is_readable() {
+    let server = TestServer::start().await;
+    let raw = RawClients::connect(&server).await;
     let retried = spec(|spec| spec.retry.get_or_insert_default().max_attempts = 9);
-    let id = raw.enqueue(retried).await.expect("is taken");
-    let (mut session, _) = Session::join(&raw, hello(|_| {})).await.expect("welcome");
+    let id = raw.enqueue(retried).await.expect("the server accepts it");
+    let (mut session, _) = RawSession::join(&raw, hello(|_| {})).await.expect("a session");
     let text = "x".repeat(64 << 10);
     let line = |seq| LogLine { seq, text: text.clone(), ..LogLine::default() };
-    // Attempts of 10 MiB each are read as one log.
+    // Several attempts of 10 MiB each are read as one log.
     for _ in 0..ATTEMPTS {
-        let lease = session.assigned().await.lease;
+        let lease = session.accept_job().await.lease;
         let lines = (1..=LINES).map(line).collect();
-        session.say(Up::Log(LogBatch { lease: lease.clone(), lines })).await;
-        session.until(|frame| matches!(frame, Down::LogAck(_)).then_some(())).await;
+        session.send_frame(Up::Log(LogBatch { lease: lease.clone(), lines })).await;
+        session.wait_for(|frame| matches!(frame, Down::LogAck(_)).then_some(())).await;
         let error = Some(JobError { retryable: true, ..JobError::default() });
         let failed = Failed { error, next_delay: Some(Duration::default()), timeout: false };
         let outcome = Some(Outcome::Failed(failed));
         session.report(vec![ReportItem { lease, started_at: None, outcome }]).await;
-        session.say(Up::Credit(Credit { jobs: 1, bytes: 0 })).await;
+        session.send_frame(Up::Credit(Credit { jobs: 1, bytes: 0 })).await;
     }
     let request = ReadLogsRequest { id, ..ReadLogsRequest::default() };
     let jobs = raw.jobs.clone().max_decoding_message_size(20 * MIB);
-    let mut pages = { jobs }.read_logs(request).await.expect("a log").into_inner();
+    let mut pages = { jobs }.read_logs(request).await.expect("open a log").into_inner();
     let mut lines = 0;
     while let Some(page) = pages.next().await {
         lines += page.expect("a page").lines.len();

@@ -1,4 +1,4 @@
-//! The audit trail: what people did and tried, and nothing of what services do.
+//! The audit log: it records the actions and refused attempts of people, and not those of services.
 
 use std::time::Duration;
 
@@ -8,31 +8,33 @@ use sentinel_client::proto::jobs::v1::JobState;
 use sentinel_domain::limits::AUDIT_REFUSALS;
 use tokio::time::timeout;
 
-use super::{Guarded, id_of};
-use crate::harness::{PATIENCE, run, sentinel, until};
+use super::{AuthServer, key_id};
+use crate::harness::{TIMEOUT, run, sentinel, wait_until};
 
 #[tokio::test]
-async fn what_people_do_is_in_the_trail() {
-    let mut guarded = Guarded::start(&[]).await;
-    let root = guarded.client(&guarded.root);
-    let viewer = guarded.key(Role::Viewer, &[]).await;
-    let operator = guarded.key(Role::Operator, &[]).await;
-    let producer = guarded.key(Role::Producer, &[]).await;
+async fn actions_of_people_are_in_the_audit_log() {
+    let mut auth = AuthServer::start(&[]).await;
+    let root = auth.client(&auth.root_key);
+    let viewer = auth.create_key(Role::Viewer, &[]).await;
+    let operator = auth.create_key(Role::Operator, &[]).await;
+    let producer = auth.create_key(Role::Producer, &[]).await;
     let enqueue = || NewJob::new("mail", "raw");
     let mut jobs = Vec::new();
     for _ in 0..2 {
-        jobs.push(guarded.client(&producer).enqueue(enqueue()).await.expect("enqueued").job.id);
+        jobs.push(auth.client(&producer).enqueue(enqueue()).await.expect("enqueue a job").job.id);
     }
-    guarded.client(&producer).cancel(&jobs[0], "").await.expect("cancelled");
-    let ann = guarded.client(&operator).with_actor("ann");
-    ann.cancel(&jobs[1], "not needed").await.expect("cancelled");
-    ann.cancel("00000000-0000-7000-8000-000000000000", "").await.expect_err("no such job");
-    guarded.client(&viewer).cancel(&jobs[1], "").await.expect_err("refused");
+    auth.client(&producer).cancel(&jobs[0], "").await.expect("cancel the job");
+    let ann = auth.client(&operator).with_actor("ann");
+    ann.cancel(&jobs[1], "not needed").await.expect("cancel the job");
+    ann.cancel("00000000-0000-7000-8000-000000000000", "")
+        .await
+        .expect_err("an error for an unknown job");
+    auth.client(&viewer).cancel(&jobs[1], "").await.expect_err("an error");
     let queue = Queue { name: "urgent".into(), ..Queue::default() };
-    ann.create_queue(queue).await.expect("created");
-    root.revoke_key(id_of(&viewer)).await.expect("revoked");
+    ann.create_queue(queue).await.expect("create a queue");
+    root.revoke_key(key_id(&viewer)).await.expect("revoke the key");
     let expected = [
-        ("root", "KeyService/RevokeKey", id_of(&viewer), "OK"),
+        ("root", "KeyService/RevokeKey", key_id(&viewer), "OK"),
         ("operator:ann", "QueueService/CreateQueue", "urgent", "OK"),
         ("viewer", "JobService/Cancel", "", "ROLE_NOT_ALLOWED"),
         (
@@ -46,7 +48,7 @@ async fn what_people_do_is_in_the_trail() {
         ("root", "KeyService/CreateKey", "operator", "OK"),
         ("root", "KeyService/CreateKey", "viewer", "OK"),
     ];
-    let entries = until("the trail is written", PATIENCE, || async {
+    let entries = wait_until("the audit log has all entries", TIMEOUT, || async {
         let entries = root.list_audit_entries(100).await.expect("entries");
         (entries.len() >= expected.len()).then_some(entries)
     })
@@ -61,12 +63,12 @@ async fn what_people_do_is_in_the_trail() {
         .collect();
     assert_eq!(found, expected);
     assert!(entries.iter().all(|one| one.peer == "127.0.0.1"), "{entries:?}");
-    assert_eq!(entries[2].key_id, id_of(&viewer));
+    assert_eq!(entries[2].key_id, key_id(&viewer));
 
-    // Page by page, and after a restart.
-    guarded.world.server.kill().await;
-    guarded.world.server.restart().await;
-    let mut raw = guarded.client(&guarded.root).raw_audit();
+    // The pages are complete, also after a restart.
+    auth.server.kill().await;
+    auth.server.restart().await;
+    let mut raw = auth.client(&auth.root_key).raw_audit();
     let mut page_token = String::new();
     let mut ids = Vec::new();
     loop {
@@ -82,43 +84,43 @@ async fn what_people_do_is_in_the_trail() {
 }
 
 #[tokio::test]
-async fn who_is_refused_in_a_loop_fills_no_trail() {
-    let guarded = Guarded::start(&[]).await;
-    let viewer = guarded.client(&guarded.key(Role::Viewer, &[]).await);
-    // A minute may end in between.
-    let (tries, most) = (500, 2 * (AUDIT_REFUSALS as usize + 1));
-    for _ in 0..tries {
-        viewer.cancel("a\u{7}b", "").await.expect_err("refused");
+async fn repeated_refusals_are_limited_in_the_audit_log() {
+    let auth = AuthServer::start(&[]).await;
+    let viewer = auth.client(&auth.create_key(Role::Viewer, &[]).await);
+    // The limit is per minute, and a minute may end in between.
+    let (attempts, max) = (500, 2 * (AUDIT_REFUSALS as usize + 1));
+    for _ in 0..attempts {
+        viewer.cancel("a\u{7}b", "").await.expect_err("an error");
     }
-    let operator = guarded.client(&guarded.key(Role::Operator, &[]).await);
+    let operator = auth.client(&auth.create_key(Role::Operator, &[]).await);
     let long = "x".repeat(100_000);
-    operator.cancel(&long, "").await.expect_err("no id");
-    let root = guarded.client(&guarded.root);
-    let entries = until("the last try is in the trail", PATIENCE, || async {
+    operator.cancel(&long, "").await.expect_err("an error for an invalid id");
+    let root = auth.client(&auth.root_key);
+    let entries = wait_until("the last attempt is in the audit log", TIMEOUT, || async {
         let entries = root.list_audit_entries(1_000).await.expect("entries");
         entries.iter().any(|one| one.target.starts_with("xxx")).then_some(entries)
     })
     .await;
     let refused = |outcome: &str| entries.iter().filter(|one| one.outcome == outcome).count();
-    let noted = refused("ROLE_NOT_ALLOWED");
-    assert!(noted >= AUDIT_REFUSALS as usize && noted <= most, "{noted}");
+    let recorded = refused("ROLE_NOT_ALLOWED");
+    assert!(recorded >= AUDIT_REFUSALS as usize && recorded <= max, "{recorded}");
     assert!((1..=2).contains(&refused("NOT_ALL_NOTED")), "{}", refused("NOT_ALL_NOTED"));
-    assert!(entries.iter().all(|one| one.target.len() <= 256), "texts are cut");
+    assert!(entries.iter().all(|one| one.target.len() <= 256), "targets are truncated");
 }
 
 #[tokio::test]
-async fn the_command_line_manages_keys_and_reads_the_trail() {
-    let guarded = Guarded::start(&[]).await;
-    let url = guarded.world.server.url();
-    let file = guarded.world.dir.path().join("root.key");
-    std::fs::write(&file, format!("{}\n", guarded.root)).expect("written");
+async fn the_cli_manages_keys_and_reads_the_audit_log() {
+    let auth = AuthServer::start(&[]).await;
+    let url = auth.server.url();
+    let file = auth.server.dir.path().join("root.key");
+    std::fs::write(&file, format!("{}\n", auth.root_key)).expect("write a file");
     let at = format!("@{}", file.display());
     let with = |args: &[&str]| {
         let mut all: Vec<String> = args.iter().map(|arg| (*arg).to_owned()).collect();
         all.extend(["--server", &url, "--credential", &at, "--json"].map(str::to_owned));
         all
     };
-    let made = sentinel(with(&[
+    let created = sentinel(with(&[
         "key",
         "create",
         "--name",
@@ -131,24 +133,24 @@ async fn the_command_line_manages_keys_and_reads_the_trail() {
         "1h",
     ]))
     .await;
-    let made = made.json().remove(0);
+    let created = created.json().remove(0);
     let (id, key) =
-        (made["id"].as_str().expect("an id"), made["credential"].as_str().expect("a key"));
+        (created["id"].as_str().expect("an id"), created["credential"].as_str().expect("a key"));
     let listed = sentinel(with(&["key", "list"])).await.json();
     assert_eq!(listed.len(), 2, "{listed:?}");
     let shop = listed.iter().find(|one| one["id"] == id).expect("the key");
-    assert_eq!((&shop["name"], &shop["role"]), (&"shop".into(), &"producer".into()));
+    assert_eq!((&shop["name"], &shop["role"]), (&"shop".into(), &"ROLE_PRODUCER".into()));
     let mut command = tokio::process::Command::new(crate::harness::binary("sentinel"));
     command.args(["job", "enqueue", "raw", "--queue", "other", "--server", &url]);
     command.args(["--credential", key]);
     let refused = run(command).await;
     assert_eq!(refused.code, 5, "{refused:?}");
     assert!(
-        refused.err.contains("QUEUE_NOT_ALLOWED") || refused.err.contains("does not reach"),
+        refused.stderr.contains("QUEUE_NOT_ALLOWED") || refused.stderr.contains("does not reach"),
         "{refused:?}"
     );
     sentinel(with(&["key", "revoke", id])).await.ok();
-    let entries = until("the trail is written", PATIENCE, || async {
+    let entries = wait_until("the audit log has all entries", TIMEOUT, || async {
         let entries = sentinel(with(&["audit", "list"])).await.json();
         (entries.len() >= 2).then_some(entries)
     })
@@ -156,19 +158,20 @@ async fn the_command_line_manages_keys_and_reads_the_trail() {
     assert_eq!(entries[0]["target"], id);
     let missing = sentinel(["key", "list", "--server", &url]).await;
     assert_eq!(missing.code, 5, "{missing:?}");
-    assert!(missing.err.contains("sentinel key create --role admin"), "{missing:?}");
+    assert!(missing.stderr.contains("sentinel key create --name root --role admin"), "{missing:?}");
 }
 
 #[tokio::test]
-async fn what_was_done_for_a_caller_who_left_is_in_the_trail() {
-    let guarded = Guarded::start(&["--ack", "ledger"]).await;
-    let root = guarded.client(&guarded.root);
-    let operator = guarded.client(&guarded.key(Role::Operator, &[]).await);
-    let (mut jobs, mut left) = (Vec::new(), 0);
-    for patience_ms in 0..30 {
-        let id = root.enqueue(NewJob::new("mail", "raw")).await.expect("enqueued").job.id;
+async fn changes_for_disconnected_callers_are_in_the_audit_log() {
+    let auth = AuthServer::start(&["--ack", "ledger"]).await;
+    let root = auth.client(&auth.root_key);
+    let operator = auth.client(&auth.create_key(Role::Operator, &[]).await);
+    let (mut jobs, mut disconnected) = (Vec::new(), 0);
+    for timeout_ms in 0..30 {
+        let id = root.enqueue(NewJob::new("mail", "raw")).await.expect("enqueue a job").job.id;
         let cancel = operator.cancel(&id, "");
-        left += u32::from(timeout(Duration::from_millis(patience_ms), cancel).await.is_err());
+        disconnected +=
+            u32::from(timeout(Duration::from_millis(timeout_ms), cancel).await.is_err());
         jobs.push(id);
     }
     let mut cancelled = Vec::new();
@@ -177,12 +180,12 @@ async fn what_was_done_for_a_caller_who_left_is_in_the_trail() {
             cancelled.push(id);
         }
     }
-    println!("{left} callers left, {} jobs are cancelled", cancelled.len());
-    until("all that was done is in the trail", PATIENCE, || async {
+    println!("{disconnected} callers disconnected, {} jobs are cancelled", cancelled.len());
+    wait_until("every cancel is in the audit log", TIMEOUT, || async {
         let entries = root.list_audit_entries(1_000).await.expect("entries");
-        let noted =
+        let is_recorded =
             |id: &String| entries.iter().any(|one| one.target == *id && one.outcome == "OK");
-        cancelled.iter().all(noted).then_some(())
+        cancelled.iter().all(is_recorded).then_some(())
     })
     .await;
 }

@@ -1,36 +1,36 @@
-//! Workers and callers of each language show their key, and are refused without one.
+//! Workers and clients of each language send their key, and are refused without one.
 
 use sentinel_client::NewJob;
 use sentinel_client::proto::admin::v1::Role;
 use sentinel_client::proto::jobs::v1::JobState;
 
-use super::Guarded;
-use crate::harness::{PATIENCE, Process, until};
+use super::AuthServer;
+use crate::harness::{Process, TIMEOUT, wait_until};
 use crate::languages::program::Language;
 
-/// A watch of everything by an application of this language.
-fn watch(guarded: &Guarded, language: Language, key: Option<&str>) -> Process {
+/// Starts an application of this language that watches all jobs.
+fn start_watch(auth: &AuthServer, language: Language, key: Option<&str>) -> Process {
     let mut command = language.program("producer");
     if let Some(key) = key {
         command.env("TEST_CREDENTIAL", key);
     }
-    command.args([&*guarded.world.server.url(), "watch", ""]);
+    command.args([&*auth.server.url(), "watch", ""]);
     let name = format!("{}-{}.log", language.name(), key.is_some());
-    Process::start(command, &guarded.world.dir.path().join(name))
+    Process::start(command, &auth.server.dir.path().join(name))
 }
 
 #[tokio::test]
-async fn workers_of_each_language_show_their_key() {
-    let guarded = Guarded::start(&[]).await;
-    let root = guarded.client(&guarded.root);
-    let key = guarded.key(Role::Worker, &["default"]).await;
+async fn workers_of_each_language_send_their_key() {
+    let auth = AuthServer::start(&[]).await;
+    let root = auth.client(&auth.root_key);
+    let key = auth.create_key(Role::Worker, &["default"]).await;
     for language in Language::ALL {
         let flags = ["--credential", &key];
-        let _worker = language.worker_with(&guarded.world, language.name(), &flags).await;
+        let _worker = language.start_worker_with(&auth.server, language.name(), &flags).await;
         let job = NewJob::new("default", "echo").payload("\"hello\"");
-        let id = root.enqueue(job).await.expect("enqueued").job.id;
-        until("the job succeeds", PATIENCE, || async {
-            let job = root.get(&id).await.expect("the job");
+        let id = root.enqueue(job).await.expect("enqueue a job").job.id;
+        wait_until("the job succeeds", TIMEOUT, || async {
+            let job = root.get(&id).await.expect("an existing job");
             (job.state() == JobState::Succeeded).then_some(())
         })
         .await;
@@ -38,17 +38,17 @@ async fn workers_of_each_language_show_their_key() {
 }
 
 #[tokio::test]
-async fn callers_of_each_language_show_their_key() {
-    let guarded = Guarded::start(&[]).await;
-    let key = guarded.key(Role::Viewer, &[]).await;
+async fn clients_of_each_language_send_their_key() {
+    let auth = AuthServer::start(&[]).await;
+    let key = auth.create_key(Role::Viewer, &[]).await;
     for language in [Language::Node, Language::Python] {
-        let watch_with = watch(&guarded, language, Some(&key));
-        until("the watch has begun", PATIENCE, || async {
-            watch_with.log().contains("snapshot").then_some(())
+        let with_key = start_watch(&auth, language, Some(&key));
+        wait_until("the watch starts", TIMEOUT, || async {
+            with_key.log().contains("snapshot").then_some(())
         })
         .await;
-        let mut without = watch(&guarded, language, None);
-        assert!(!without.end(PATIENCE).await.success(), "{}", without.log());
-        assert!(without.log().contains("needs a key"), "{}", without.log());
+        let mut without_key = start_watch(&auth, language, None);
+        assert!(!without_key.wait_exit(TIMEOUT).await.success(), "{}", without_key.log());
+        assert!(without_key.log().contains("needs a key"), "{}", without_key.log());
     }
 }

@@ -1,13 +1,13 @@
-//! Every call with every role, and with every credential that is none.
+//! Every call with every role and with every kind of invalid credential.
 
 use std::path::Path;
 
 use sentinel_client::proto::admin::v1::Role;
 use tonic::Code;
 
-use super::call::{call, connect, paths, told};
-use super::{Guarded, id_of, offline_key};
-use crate::harness::{PATIENCE, World, until};
+use super::raw_call::{call, code_and_reason, connect, paths};
+use super::{AuthServer, create_key_offline, key_id};
+use crate::harness::{TIMEOUT, TestServer, wait_until};
 
 const ROLES: [(char, Role); 5] = [
     ('v', Role::Viewer),
@@ -17,8 +17,8 @@ const ROLES: [(char, Role); 5] = [
     ('a', Role::Admin),
 ];
 
-/// Who may make a call: said here once more, by other means than the table of the server.
-fn allowed(path: &str) -> &'static str {
+/// Returns the roles that may make a call, defined independently of the server's table.
+fn allowed_roles(path: &str) -> &'static str {
     let (service, method) = path.rsplit_once('/').expect("a path");
     match (service.rsplit_once('.').expect("a package").1, method) {
         ("JobService", "Enqueue" | "EnqueueBatch") => "pa",
@@ -37,26 +37,28 @@ fn allowed(path: &str) -> &'static str {
         ("KeyService", "CreateKey" | "ListKeys" | "RevokeKey") => "a",
         ("AuditService", "ListAuditEntries") => "oa",
         ("Health" | "ServerReflection", _) => "vopwa",
-        _ => panic!("say here who may call {path}"),
+        _ => panic!("add the roles that may call {path}"),
     }
 }
 
-fn is_open(path: &str) -> bool {
+/// Returns whether a call needs no key.
+fn is_public(path: &str) -> bool {
     path.contains("grpc.health")
 }
 
 #[tokio::test]
-async fn every_call_is_for_the_roles_of_the_table() {
-    let guarded = Guarded::start(&[]).await;
-    let channel = connect(&guarded.world).await;
+async fn every_call_is_allowed_only_for_its_roles() {
+    let auth = AuthServer::start(&[]).await;
+    let channel = connect(&auth.server).await;
     for (letter, role) in ROLES {
-        let bearer = format!("Bearer {}", guarded.key(role, &[]).await);
+        let bearer = format!("Bearer {}", auth.create_key(role, &[]).await);
         for path in paths() {
-            let (code, reason) = told(&call(&channel, &path, Vec::new(), Some(&bearer)).await);
+            let (code, reason) =
+                code_and_reason(&call(&channel, &path, Vec::new(), Some(&bearer)).await);
             let is_refused = reason == "ROLE_NOT_ALLOWED";
             assert_eq!(
                 is_refused,
-                !allowed(&path).contains(letter),
+                !allowed_roles(&path).contains(letter),
                 "{role:?} {path} {code:?} {reason}"
             );
             assert_eq!(is_refused, code == Code::PermissionDenied, "{role:?} {path} {reason}");
@@ -66,20 +68,20 @@ async fn every_call_is_for_the_roles_of_the_table() {
 }
 
 #[tokio::test]
-async fn no_call_takes_a_credential_that_is_none() {
-    let guarded = Guarded::start(&[]).await;
-    let channel = connect(&guarded.world).await;
-    let good = guarded.key(Role::Admin, &[]).await;
-    let revoked = guarded.key(Role::Admin, &[]).await;
-    guarded.client(&guarded.root).revoke_key(id_of(&revoked)).await.expect("revoked");
-    let data = guarded.world.dir.path().join("data");
+async fn every_call_refuses_invalid_credentials() {
+    let auth = AuthServer::start(&[]).await;
+    let channel = connect(&auth.server).await;
+    let good = auth.create_key(Role::Admin, &[]).await;
+    let revoked = auth.create_key(Role::Admin, &[]).await;
+    auth.client(&auth.root_key).revoke_key(key_id(&revoked)).await.expect("revoke the key");
+    let data = auth.server.dir.path().join("data");
     let flags = ["--name", "x", "--role", "admin", "--expires", "1ms"];
-    let expired = offline_key(&data, &flags).await;
-    until("the server knows the key that has expired", PATIENCE, || async {
+    let expired = create_key_offline(&data, &flags).await;
+    wait_until("the server has loaded the expired key", TIMEOUT, || async {
         let bearer = format!("Bearer {expired}");
         let path = "/sentinel.jobs.v1.JobService/List";
         let found = call(&channel, path, Vec::new(), Some(&bearer)).await;
-        (told(&found).1 == "CREDENTIAL_EXPIRED").then_some(())
+        (code_and_reason(&found).1 == "CREDENTIAL_EXPIRED").then_some(())
     })
     .await;
     let swapped = |at: usize| {
@@ -97,14 +99,15 @@ async fn no_call_takes_a_credential_that_is_none() {
         (Some(format!("Bearer {}", good.to_uppercase())), "CREDENTIAL_INVALID"),
         (Some(format!("Bearer {}", swapped(4))), "CREDENTIAL_INVALID"),
         (Some(format!("Bearer {}", swapped(good.len() - 1))), "CREDENTIAL_INVALID"),
-        (Some(format!("Bearer snt_{}_{}", id_of(&revoked), "0".repeat(64))), "CREDENTIAL_INVALID"),
+        (Some(format!("Bearer snt_{}_{}", key_id(&revoked), "0".repeat(64))), "CREDENTIAL_INVALID"),
         (Some(format!("Bearer {revoked}")), "CREDENTIAL_REVOKED"),
         (Some(format!("Bearer {expired}")), "CREDENTIAL_EXPIRED"),
     ];
     for path in paths() {
         for (header, expected) in &bad {
-            let found = told(&call(&channel, &path, Vec::new(), header.as_deref()).await);
-            match is_open(&path) {
+            let found =
+                code_and_reason(&call(&channel, &path, Vec::new(), header.as_deref()).await);
+            match is_public(&path) {
                 true => assert_ne!(found.0, Code::Unauthenticated, "{path} {header:?}"),
                 false => {
                     assert_eq!(
@@ -118,26 +121,29 @@ async fn no_call_takes_a_credential_that_is_none() {
     }
     let bearer = format!("Bearer {good}");
     let unknown = call(&channel, "/sentinel.jobs.v1.JobService/Nothing", Vec::new(), Some(&bearer));
-    assert_eq!(told(&unknown.await).0, Code::Unimplemented);
-    let secrets = [&guarded.root, &good, &revoked, &expired];
-    no_secret_in(&guarded.world.server.log(), &secrets);
-    no_secret_under(&data, &secrets);
+    assert_eq!(code_and_reason(&unknown.await).0, Code::Unimplemented);
+    let secrets = [&auth.root_key, &good, &revoked, &expired];
+    assert_no_secret_in(&auth.server.log(), &secrets);
+    assert_no_secret_under(&data, &secrets);
 }
 
-fn no_secret_in(text: &str, keys: &[&String]) {
+fn assert_no_secret_in(text: &str, keys: &[&String]) {
     assert!(!text.is_empty());
     for key in keys {
         let secret = key.rsplit('_').next().expect("a secret");
-        assert!(!text.contains(secret) && !text.contains(&secret[..32]), "a secret is told");
+        assert!(
+            !text.contains(secret) && !text.contains(&secret[..32]),
+            "the text contains a secret"
+        );
     }
 }
 
-/// Nor in any file of the server, as text or as bytes.
-fn no_secret_under(dir: &Path, keys: &[&String]) {
+/// Asserts that no file under a directory contains a secret, as text or as bytes.
+fn assert_no_secret_under(dir: &Path, keys: &[&String]) {
     for entry in std::fs::read_dir(dir).expect("a directory") {
         let path = entry.expect("an entry").path();
         if path.is_dir() {
-            no_secret_under(&path, keys);
+            assert_no_secret_under(&path, keys);
             continue;
         }
         let bytes = std::fs::read(&path).expect("a file");
@@ -157,15 +163,15 @@ fn no_secret_under(dir: &Path, keys: &[&String]) {
 }
 
 #[tokio::test]
-async fn an_open_server_takes_calls_without_a_key_but_manages_none() {
-    let world = World::start().await;
-    let channel = connect(&world).await;
+async fn a_server_without_credentials_allows_all_calls_except_key_management() {
+    let server = TestServer::start().await;
+    let channel = connect(&server).await;
     for path in paths() {
-        let found = told(&call(&channel, &path, Vec::new(), None).await);
+        let found = code_and_reason(&call(&channel, &path, Vec::new(), None).await);
         let needs_key = path.contains("KeyService") || path.contains("AuditService");
         assert_eq!(found.1 == "CREDENTIAL_MISSING", needs_key, "{path} {found:?}");
-        // A key that is sent is checked all the same.
-        let found = told(&call(&channel, &path, Vec::new(), Some("Bearer snt_")).await);
-        assert_eq!(found.1 == "CREDENTIAL_INVALID", !is_open(&path), "{path} {found:?}");
+        // A key that is sent is checked anyway.
+        let found = code_and_reason(&call(&channel, &path, Vec::new(), Some("Bearer snt_")).await);
+        assert_eq!(found.1 == "CREDENTIAL_INVALID", !is_public(&path), "{path} {found:?}");
     }
 }

@@ -13,11 +13,12 @@ use sentinel_proto::jobs::v1::{
 };
 use tonic::{Code, Status};
 
-use super::{NAME_RANGE, not_names, text};
-use crate::harness::{PATIENCE, until};
-use crate::raw::{Raw, reason, refuses, spec};
+use super::{NAME_RANGE, invalid_names, text};
+use crate::harness::{TIMEOUT, wait_until};
+use crate::raw::{RawClients, assert_invalid_field, error_reason, spec};
 
-pub(super) async fn prove(raw: &Raw, limit: &Limit) -> bool {
+/// Tests a limit; returns false when the limit is not tested here.
+pub(super) async fn check(raw: &RawClients, limit: &Limit) -> bool {
     let max = limit.value;
     match limit.name {
         "FILTER_NAMES" => {
@@ -33,7 +34,7 @@ pub(super) async fn prove(raw: &Raw, limit: &Limit) -> bool {
                 async move { jobs.counts(request).await }
             };
             assert!(counted(5 * max).await.is_ok());
-            refuses(counted(5 * max + 1).await, "queues", "at most 100");
+            assert_invalid_field(counted(5 * max + 1).await, "queues", "at most 100");
         }
         "FILTER_LABELS" => {
             let labels = |n: u64| (0..n).map(|at| (format!("k{at}"), text(1))).collect();
@@ -52,9 +53,13 @@ pub(super) async fn prove(raw: &Raw, limit: &Limit) -> bool {
             };
             let names = |n: u64| (0..n).map(|at| format!("n{at}")).collect::<Vec<_>>();
             assert!(summed(names(max)).await.is_ok());
-            refuses(summed(names(max + 1)).await, "summary.queues", &format!("at most {max}"));
-            for name in not_names() {
-                refuses(summed(vec![name]).await, "summary.queues", NAME_RANGE);
+            assert_invalid_field(
+                summed(names(max + 1)).await,
+                "summary.queues",
+                &format!("at most {max}"),
+            );
+            for name in invalid_names() {
+                assert_invalid_field(summed(vec![name]).await, "summary.queues", NAME_RANGE);
             }
         }
         "WATCH_SNAPSHOT_JOBS" => watch_snapshot(raw, max).await,
@@ -62,7 +67,7 @@ pub(super) async fn prove(raw: &Raw, limit: &Limit) -> bool {
             let filter = many(raw, "bulk", max + 1).await;
             let cancel = BulkAction::Cancel.into();
             let request = BulkRequest { action: cancel, filter, ..BulkRequest::default() };
-            let step = raw.jobs.clone().bulk(request).await.expect("a step").into_inner();
+            let step = raw.jobs.clone().bulk(request).await.expect("a bulk step").into_inner();
             assert_eq!(step.counts.iter().map(|one| one.count).sum::<u64>(), max);
             assert!(!step.next_page_token.is_empty());
         }
@@ -72,13 +77,13 @@ pub(super) async fn prove(raw: &Raw, limit: &Limit) -> bool {
             let page = listed(raw, ListRequest { filter, ..ListRequest::default() }).await;
             assert_eq!(page.expect("a page").0 as u64, max);
         }
-        _ => return of_queue(raw, limit).await,
+        _ => return check_queue_limit(raw, limit).await,
     }
     true
 }
 
-/// Those of what a queue is declared with.
-async fn of_queue(raw: &Raw, limit: &Limit) -> bool {
+/// Tests limits of the settings of queues.
+async fn check_queue_limit(raw: &RawClients, limit: &Limit) -> bool {
     let max = limit.value;
     match limit.name {
         "DESCRIPTION_BYTES" => {
@@ -100,7 +105,11 @@ async fn of_queue(raw: &Raw, limit: &Limit) -> bool {
         }
         "PRIORITY_BOOST_MS" => {
             let queue = create(raw, Queue { name: "with-defaults".into(), ..Queue::default() });
-            let boost = queue.await.expect("is taken").priority_boost.expect("filled in");
+            let boost = queue
+                .await
+                .expect("the server accepts it")
+                .priority_boost
+                .expect("a default of the server");
             assert_eq!(boost.seconds as u64 * 1_000, max);
         }
         "INDEX_PATHS" => {
@@ -118,27 +127,27 @@ async fn of_queue(raw: &Raw, limit: &Limit) -> bool {
             for (at, len) in [1, max - 1, max].into_iter().enumerate() {
                 let mut queue = Queue { name: format!("path{at}"), ..Queue::default() };
                 set(&mut queue, len);
-                create(raw, queue).await.expect("is taken");
+                create(raw, queue).await.expect("the server accepts it");
             }
             let mut queue = Queue { name: "path".into(), ..Queue::default() };
             set(&mut queue, max + 1);
-            refuses(create(raw, queue).await, field, &range);
+            assert_invalid_field(create(raw, queue).await, field, &range);
         }
-        "CLASSES_PER_QUEUE" => classes(raw, max).await,
+        "KINDS_PER_QUEUE" => classes(raw, max).await,
         "QUEUES_MAX" => queues_max(max).await,
         _ => return false,
     }
     true
 }
 
-async fn create(raw: &Raw, queue: Queue) -> Result<Queue, Status> {
+async fn create(raw: &RawClients, queue: Queue) -> Result<Queue, Status> {
     let request = CreateQueueRequest { queue: Some(queue), actor: String::new() };
-    let answer = raw.queues.clone().create_queue(request).await?.into_inner();
-    Ok(answer.queue.expect("an answer has its queue"))
+    let response = raw.queues.clone().create_queue(request).await?.into_inner();
+    Ok(response.queue.expect("a queue"))
 }
 
 async fn queue_edge<T: Copy + std::fmt::Debug>(
-    raw: &Raw,
+    raw: &RawClients,
     (field, range): (&str, &str),
     set: impl Fn(&mut Queue, T),
     good: &[T],
@@ -150,29 +159,33 @@ async fn queue_edge<T: Copy + std::fmt::Debug>(
         queue
     };
     for (at, value) in good.iter().enumerate() {
-        create(raw, queue(at, *value)).await.expect("is taken");
+        create(raw, queue(at, *value)).await.expect("the server accepts it");
     }
     for value in bad {
-        refuses(create(raw, queue(99, *value)).await, field, range);
+        assert_invalid_field(create(raw, queue(99, *value)).await, field, range);
     }
 }
 
-async fn queue_names(raw: &Raw) {
-    for name in not_names() {
+async fn queue_names(raw: &RawClients) {
+    for name in invalid_names() {
         let queue = Queue { name, ..Queue::default() };
-        refuses(create(raw, queue).await, "queue.name", NAME_RANGE);
+        assert_invalid_field(create(raw, queue).await, "queue.name", NAME_RANGE);
     }
     let nothing = CreateQueueRequest { queue: None, actor: String::new() };
-    refuses(raw.queues.clone().create_queue(nothing).await, "queue", "not set");
+    assert_invalid_field(raw.queues.clone().create_queue(nothing).await, "queue", "not set");
     let actor = CreateQueueRequest { queue: Some(Queue::default()), actor: text(257) };
-    refuses(raw.queues.clone().create_queue(actor).await, "actor", "at most 256 bytes");
+    assert_invalid_field(
+        raw.queues.clone().create_queue(actor).await,
+        "actor",
+        "at most 256 bytes",
+    );
     let order = Queue { name: text(3), order: 99, ..Queue::default() };
-    refuses(create(raw, order).await, "queue.order", "99");
+    assert_invalid_field(create(raw, order).await, "queue.order", "99");
 }
 
-/// Both for a list and for a watch.
+/// Tests the limit of a filter for List and for Watch.
 async fn filter_edge(
-    raw: &Raw,
+    raw: &RawClients,
     (field, range): (&str, &str),
     filter: impl Fn(u64) -> JobFilter,
     max: u64,
@@ -185,28 +198,28 @@ async fn filter_edge(
         if count <= max {
             assert!(page.is_ok() && watch.is_ok(), "{field} {count}: {page:?} {watch:?}");
         } else {
-            refuses(page, field, range);
-            refuses(watch, field, range);
+            assert_invalid_field(page, field, range);
+            assert_invalid_field(watch, field, range);
         }
     }
 }
 
-/// The first event of a watch.
-async fn watched(raw: &Raw, selector: Selector) -> Result<Event, Status> {
+/// Opens a watch and returns its first event.
+async fn watched(raw: &RawClients, selector: Selector) -> Result<Event, Status> {
     let request = WatchRequest { selector: Some(selector), ..WatchRequest::default() };
     let mut events = raw.jobs.clone().watch(request).await?.into_inner();
-    let first = tokio::time::timeout(PATIENCE, events.next()).await.expect("a first event");
-    Ok(first.expect("a watch begins with an event")?.event.expect("an event"))
+    let first = tokio::time::timeout(TIMEOUT, events.next()).await.expect("a first event");
+    Ok(first.expect("a first event")?.event.expect("an event"))
 }
 
-/// How many jobs a page has, and where the next one begins.
-async fn listed(raw: &Raw, request: ListRequest) -> Result<(usize, String), Status> {
+/// Returns the number of jobs of a page and the token of the next page.
+async fn listed(raw: &RawClients, request: ListRequest) -> Result<(usize, String), Status> {
     let page = raw.jobs.clone().list(request).await?.into_inner();
     Ok((page.jobs.len(), page.next_page_token))
 }
 
 async fn batch(
-    raw: &Raw,
+    raw: &RawClients,
     specs: Vec<JobSpec>,
     atomic: bool,
 ) -> Result<Vec<EnqueueBatchResult>, Status> {
@@ -218,33 +231,33 @@ fn is_taken(result: &EnqueueBatchResult) -> bool {
     matches!(result.outcome, Some(enqueue_batch_result::Outcome::Job(_)))
 }
 
-async fn batch_jobs(raw: &Raw, max: u64) {
+async fn batch_jobs(raw: &RawClients, max: u64) {
     for atomic in [true, false] {
         for count in [1, max - 1, max] {
             let results = batch(raw, vec![spec(|_| {}); count as usize], atomic).await;
-            let results = results.expect("is taken");
+            let results = results.expect("the server accepts it");
             assert!(results.len() as u64 == count && results.iter().all(is_taken));
         }
         for count in [0, max + 1, 9_999] {
-            let answer = batch(raw, vec![spec(|_| {}); count as usize], atomic).await;
-            refuses(answer, "specs", &format!("1..={max}"));
+            let response = batch(raw, vec![spec(|_| {}); count as usize], atomic).await;
+            assert_invalid_field(response, "specs", &format!("1..={max}"));
         }
     }
-    let id = raw.enqueue(spec(|_| {})).await.expect("is taken");
+    let id = raw.enqueue(spec(|_| {})).await.expect("the server accepts it");
     let found = |count: u64| {
         let request = BatchGetRequest { ids: vec![id.clone(); count as usize], view: 0 };
         let mut jobs = raw.jobs.clone();
-        async move { jobs.batch_get(request).await.map(|answer| answer.into_inner().results.len()) }
+        async move { jobs.batch_get(request).await.map(|response| response.into_inner().results.len()) }
     };
     for count in [1, max - 1, max] {
-        assert_eq!(found(count).await.expect("answers") as u64, count);
+        assert_eq!(found(count).await.expect("a response") as u64, count);
     }
     for count in [0, max + 1, 9_999] {
-        refuses(found(count).await, "ids", &format!("1..={max}"));
+        assert_invalid_field(found(count).await, "ids", &format!("1..={max}"));
     }
-    // All that is wrong, as far as it fits into the headers of an answer.
+    // The error has as many violations as fit into the headers of a response.
     let wrong = vec![spec(|spec| spec.priority = 10); max as usize];
-    let status = batch(raw, wrong, true).await.expect_err("a refusal");
+    let status = batch(raw, wrong, true).await.expect_err("an error");
     assert_eq!(status.code(), Code::InvalidArgument, "{status:?}");
     let details = tonic_types::StatusExt::get_details_bad_request(&status);
     let found = details.expect("a BadRequest").field_violations;
@@ -252,7 +265,7 @@ async fn batch_jobs(raw: &Raw, max: u64) {
     assert!(found.len() > 10 && status.message().contains(" more"), "{status:?}");
 }
 
-async fn batch_bytes(raw: &Raw, max: u64) {
+async fn batch_bytes(raw: &RawClients, max: u64) {
     let parts = max / PAYLOAD_BYTES;
     let of = |last: u64| {
         let part = |len: u64| spec(|spec| spec.payload = vec![1; len as usize].into());
@@ -261,43 +274,45 @@ async fn batch_bytes(raw: &Raw, max: u64) {
         specs
     };
     for last in [PAYLOAD_BYTES - 1, PAYLOAD_BYTES] {
-        assert!(batch(raw, of(last), true).await.expect("is taken").iter().all(is_taken));
+        assert!(
+            batch(raw, of(last), true).await.expect("the server accepts it").iter().all(is_taken)
+        );
     }
     let mut over = of(PAYLOAD_BYTES);
     over.push(spec(|spec| spec.payload = vec![1].into()));
     let range = format!("at most {BATCH_BYTES} in all");
     for atomic in [true, false] {
-        refuses(batch(raw, over.clone(), atomic).await, "specs", &range);
+        assert_invalid_field(batch(raw, over.clone(), atomic).await, "specs", &range);
     }
 }
 
-async fn watch_jobs(raw: &Raw, max: u64) {
-    let id = raw.enqueue(spec(|_| {})).await.expect("is taken");
+async fn watch_jobs(raw: &RawClients, max: u64) {
+    let id = raw.enqueue(spec(|_| {})).await.expect("the server accepts it");
     let range = format!("1..={max}");
     for count in [1, max - 1, max, 0, max + 1, 50_000] {
         let ids = vec![id.clone(); count as usize];
         let watch = watched(raw, Selector::Jobs(JobIds { ids })).await;
         match count {
             1.. if count <= max => assert!(watch.is_ok(), "{count}: {watch:?}"),
-            _ => refuses(watch, "jobs.ids", &range),
+            _ => assert_invalid_field(watch, "jobs.ids", &range),
         }
     }
     let nothing = raw.jobs.clone().watch(WatchRequest::default()).await;
-    refuses(nothing.map(|_| ()), "selector", "jobs or filter");
+    assert_invalid_field(nothing.map(|_| ()), "selector", "jobs or filter");
     let garbage = watched(raw, Selector::Jobs(JobIds { ids: vec![text(1 << 20)] })).await;
-    refuses(garbage, "jobs.ids", "UUID");
+    assert_invalid_field(garbage, "jobs.ids", "UUID");
 }
 
-/// So many jobs in a queue of their own, recorded in the ledger.
-async fn many(raw: &Raw, queue: &str, count: u64) -> Option<JobFilter> {
+/// Enqueues this many jobs into a new queue and waits until the ledger has them.
+async fn many(raw: &RawClients, queue: &str, count: u64) -> Option<JobFilter> {
     let mut left = count as usize;
     while left > 0 {
         let now = left.min(1_000);
         let of_queue = spec(|spec| spec.queue = queue.to_owned());
-        batch(raw, vec![of_queue; now], true).await.expect("is taken");
+        batch(raw, vec![of_queue; now], true).await.expect("the server accepts it");
         left -= now;
     }
-    until("the ledger has the jobs", PATIENCE, || async {
+    wait_until("the ledger has the jobs", TIMEOUT, || async {
         let request = CountsRequest { queues: vec![queue.to_owned()] };
         let counts = raw.jobs.clone().counts(request).await.expect("counts").into_inner();
         let counted = counts.queues.iter().flat_map(|queue| &queue.states).map(|state| state.count);
@@ -307,12 +322,12 @@ async fn many(raw: &Raw, queue: &str, count: u64) -> Option<JobFilter> {
     Some(JobFilter { queues: vec![queue.to_owned()], ..JobFilter::default() })
 }
 
-async fn watch_snapshot(raw: &Raw, max: u64) {
+async fn watch_snapshot(raw: &RawClients, max: u64) {
     for (queue, count) in [("snapshot", max), ("snapshot-more", max + 1)] {
         let filter = many(raw, queue, count).await.expect("a filter");
         let selector = Some(Selector::Filter(filter));
         let request = WatchRequest { selector, ..WatchRequest::default() };
-        let mut events = raw.jobs.clone().watch(request).await.expect("a watch").into_inner();
+        let mut events = raw.jobs.clone().watch(request).await.expect("open a watch").into_inner();
         let mut jobs = 0;
         let is_truncated = loop {
             let event = events.next().await.expect("a part").expect("a part").event;
@@ -326,7 +341,7 @@ async fn watch_snapshot(raw: &Raw, max: u64) {
     }
 }
 
-async fn page_max(raw: &Raw, max: u64) {
+async fn page_max(raw: &RawClients, max: u64) {
     let filter = many(raw, "full-pages", max + 1).await;
     let sized = |page_size: i32| ListRequest {
         filter: filter.clone(),
@@ -340,35 +355,35 @@ async fn page_max(raw: &Raw, max: u64) {
     }
     let range = format!("0..={max}");
     for size in [-1, max + 1, i32::MIN, i32::MAX] {
-        refuses(listed(raw, sized(size)).await, "page_size", &range);
+        assert_invalid_field(listed(raw, sized(size)).await, "page_size", &range);
         let queues = ListQueuesRequest { page_size: size, page_token: String::new() };
-        refuses(raw.queues.clone().list_queues(queues).await, "page_size", &range);
+        assert_invalid_field(raw.queues.clone().list_queues(queues).await, "page_size", &range);
     }
     let cancel = CancelRequest { reason: text(257), id: text(1), ..CancelRequest::default() };
-    refuses(raw.jobs.clone().cancel(cancel).await, "id", "UUID");
+    assert_invalid_field(raw.jobs.clone().cancel(cancel).await, "id", "UUID");
 }
 
-async fn classes(raw: &Raw, max: u64) {
+async fn classes(raw: &RawClients, max: u64) {
     let of = |n: u64| spec(|spec| (spec.queue, spec.kind) = ("classes".into(), format!("kind{n}")));
-    batch(raw, (0..max).map(of).collect(), true).await.expect("is taken");
+    batch(raw, (0..max).map(of).collect(), true).await.expect("the server accepts it");
     assert!(raw.enqueue(of(max - 1)).await.is_ok());
     let too_many = (Code::ResourceExhausted, "TOO_MANY_KINDS".to_owned());
-    assert_eq!(reason(raw.enqueue(of(max)).await), too_many);
-    assert_eq!(reason(batch(raw, vec![of(0), of(max)], true).await), too_many);
+    assert_eq!(error_reason(raw.enqueue(of(max)).await), too_many);
+    assert_eq!(error_reason(batch(raw, vec![of(0), of(max)], true).await), too_many);
     let loose = batch(raw, vec![of(0), of(max), of(1), of(max + 1)], false).await;
-    let taken: Vec<bool> = loose.expect("answers").iter().map(is_taken).collect();
-    assert_eq!(taken, [true, false, true, false], "only kinds without a place");
+    let taken: Vec<bool> = loose.expect("a response").iter().map(is_taken).collect();
+    assert_eq!(taken, [true, false, true, false], "only new kinds beyond the limit are refused");
 }
 
 async fn queues_max(max: u64) {
-    let world = crate::harness::World::start().await;
-    let raw = &Raw::connect(&world).await;
+    let server = crate::harness::TestServer::start().await;
+    let raw = &RawClients::connect(&server).await;
     let named = |n: u64| create(raw, Queue { name: format!("q{n}"), ..Queue::default() });
     let made = futures_util::stream::iter((0..max).map(named)).buffer_unordered(64);
-    made.for_each(|made| async move { drop(made.expect("is taken")) }).await;
+    made.for_each(|made| async move { drop(made.expect("the server accepts it")) }).await;
     let too_many = (Code::ResourceExhausted, "TOO_MANY_QUEUES".to_owned());
-    assert_eq!(reason(named(max).await), too_many);
+    assert_eq!(error_reason(named(max).await), too_many);
     let unknown = spec(|spec| spec.queue = "one-more".into());
-    assert_eq!(reason(raw.enqueue(unknown).await), too_many);
-    assert!(named(0).await.is_ok(), "one that exists");
+    assert_eq!(error_reason(raw.enqueue(unknown).await), too_many);
+    assert!(named(0).await.is_ok(), "an existing queue is accepted");
 }

@@ -1,14 +1,15 @@
-//! Limits of what a caller says about a job.
+//! Limits of the fields of a job spec.
 
 use prost_types::{Duration, Timestamp};
 use sentinel_domain::limits::{self as l, Limit};
 use sentinel_proto::jobs::v1::{CancelRequest, EnqueueRequest, GetRequest, Job};
 use sentinel_proto::jobs::v1::{JobSpec, JobView, RetryPolicy, Unique, UniqueMode};
 
-use super::{NAME_RANGE, not_names, text};
-use crate::raw::{Raw, refuses, spec};
+use super::{NAME_RANGE, invalid_names, text};
+use crate::raw::{RawClients, assert_invalid_field, spec};
 
-pub(super) async fn prove(raw: &Raw, limit: &Limit) -> bool {
+/// Tests a limit; returns false when the limit is not tested here.
+pub(super) async fn check(raw: &RawClients, limit: &Limit) -> bool {
     let max = limit.value;
     match limit.name {
         "PAYLOAD_BYTES" => {
@@ -46,63 +47,67 @@ pub(super) async fn prove(raw: &Raw, limit: &Limit) -> bool {
         }
         "RETRY_BASE_MAX_MS" => {
             let set = |spec: &mut JobSpec, v| spec.retry.get_or_insert_default().base = Some(v);
-            span("retry.base", (1, max), raw, set).await;
+            check_duration("retry.base", (1, max), raw, set).await;
         }
         "RETRY_CAP_MAX_MS" => {
             let base = Some(Duration { seconds: 0, nanos: 7_000_000 });
             let set = |spec: &mut JobSpec, v| {
                 spec.retry = Some(RetryPolicy { base, cap: Some(v), ..RetryPolicy::default() });
             };
-            span("retry.cap", (7, max), raw, set).await;
+            check_duration("retry.cap", (7, max), raw, set).await;
         }
         "DELAY_MAX_MS" => {
-            span("delay", (0, max), raw, |spec, v| spec.delay = Some(v)).await;
-            times(raw).await;
+            check_duration("delay", (0, max), raw, |spec, v| spec.delay = Some(v)).await;
+            check_times(raw).await;
         }
         "RUN_TIMEOUT_MAX_MS" => {
-            span("run_timeout", (1, max), raw, |spec, v| spec.run_timeout = Some(v)).await;
+            check_duration("run_timeout", (1, max), raw, |spec, v| spec.run_timeout = Some(v))
+                .await;
         }
         "CANCEL_GRACE_MAX_MS" => {
-            span("cancel_grace", (0, max), raw, |spec, v| spec.cancel_grace = Some(v)).await;
+            check_duration("cancel_grace", (0, max), raw, |spec, v| spec.cancel_grace = Some(v))
+                .await;
         }
         "UNIQUE_TTL_MIN_MS" | "UNIQUE_TTL_MAX_MS" => {
             let range = (l::UNIQUE_TTL_MIN_MS, l::UNIQUE_TTL_MAX_MS);
             let set = |spec: &mut JobSpec, v| {
                 spec.unique = Some(Unique { ttl: Some(v), key: text(1), ..Unique::default() });
             };
-            span("unique.ttl", range, raw, set).await;
+            check_duration("unique.ttl", range, raw, set).await;
         }
         _ => return defaults(raw, limit).await,
     }
     true
 }
 
-/// What a job has when its caller says nothing.
-async fn defaults(raw: &Raw, limit: &Limit) -> bool {
+/// Tests the default values of a job.
+async fn defaults(raw: &RawClients, limit: &Limit) -> bool {
     let ms = |span: Option<Duration>| {
-        let span = span.expect("the server fills it in");
+        let span = span.expect("a default of the server");
         span.seconds as u64 * 1_000 + span.nanos as u64 / 1_000_000
     };
-    let said = stored(raw, spec(|_| {})).await.spec.expect("a job has its spec");
-    let retry = said.retry.expect("the server fills it in");
+    let spec = stored(raw, spec(|_| {})).await.spec.expect("a spec");
+    let retry = spec.retry.expect("a default of the server");
     let found = match limit.name {
         "ATTEMPTS_DEFAULT" => u64::from(retry.max_attempts),
         "RETRY_BASE_MS" => ms(retry.base),
         "RETRY_CAP_MS" => ms(retry.cap),
-        "CANCEL_GRACE_MS" => ms(said.cancel_grace),
+        "CANCEL_GRACE_MS" => ms(spec.cancel_grace),
         _ => return false,
     };
     assert_eq!(found, limit.value, "{}", limit.name);
     true
 }
 
-async fn stored(raw: &Raw, spec: JobSpec) -> Job {
-    let id = raw.enqueue(spec).await.expect("is taken");
+/// Enqueues a job and returns it.
+async fn stored(raw: &RawClients, spec: JobSpec) -> Job {
+    let id = raw.enqueue(spec).await.expect("the server accepts it");
     let request = GetRequest { id, view: JobView::Full.into() };
-    let answer = raw.jobs.clone().get(request).await.expect("is known").into_inner();
-    answer.job.expect("an answer has its job")
+    let response = raw.jobs.clone().get(request).await.expect("an existing job").into_inner();
+    response.job.expect("a job")
 }
 
+/// A field of a job spec and the range in its errors.
 struct Edge<'a> {
     field: &'a str,
     range: &'a str,
@@ -111,27 +116,27 @@ struct Edge<'a> {
 impl Edge<'_> {
     async fn check<T: Clone>(
         &self,
-        raw: &Raw,
+        raw: &RawClients,
         set: impl Fn(&mut JobSpec, T),
         good: &[T],
         bad: &[T],
     ) {
         for value in good {
-            let answer = raw.enqueue(spec(|spec| set(spec, value.clone()))).await;
-            assert!(answer.is_ok(), "{}: {answer:?}", self.field);
+            let response = raw.enqueue(spec(|spec| set(spec, value.clone()))).await;
+            assert!(response.is_ok(), "{}: {response:?}", self.field);
         }
         for value in bad {
-            let answer = raw.enqueue(spec(|spec| set(spec, value.clone()))).await;
-            refuses(answer, &format!("spec.{}", self.field), self.range);
+            let response = raw.enqueue(spec(|spec| set(spec, value.clone()))).await;
+            assert_invalid_field(response, &format!("spec.{}", self.field), self.range);
         }
     }
 }
 
-/// A duration from below its range to beyond it, and those that are no duration.
-async fn span(
+/// Tests a duration field below, within and above its range, and with invalid durations.
+async fn check_duration(
     field: &str,
     (min, max): (u64, u64),
-    raw: &Raw,
+    raw: &RawClients,
     set: impl Fn(&mut JobSpec, Duration),
 ) {
     let ms = |ms: i64| Duration { seconds: ms / 1_000, nanos: (ms % 1_000 * 1_000_000) as i32 };
@@ -146,19 +151,20 @@ async fn span(
     ];
     let range = format!("{min}..={max} ms");
     Edge { field, range: &range }.check(raw, &set, &good, &bad).await;
-    let sound = max as i64 / 2_000;
-    let none = [
-        Duration { seconds: sound, nanos: 1_000_000_000 },
-        Duration { seconds: sound, nanos: i32::MAX },
-        Duration { seconds: sound + 1, nanos: -1 },
+    let valid = max as i64 / 2_000;
+    let invalid = [
+        Duration { seconds: valid, nanos: 1_000_000_000 },
+        Duration { seconds: valid, nanos: i32::MAX },
+        Duration { seconds: valid + 1, nanos: -1 },
         Duration { seconds: -1, nanos: 1 },
         Duration { seconds: 0, nanos: i32::MIN },
     ];
-    Edge { field, range: "nanos" }.check(raw, &set, &[], &none).await;
+    Edge { field, range: "nanos" }.check(raw, &set, &[], &invalid).await;
 }
 
-async fn times(raw: &Raw) {
-    // By the server's clock.
+/// Tests points in time.
+async fn check_times(raw: &RawClients) {
+    // The time of the server's clock.
     let now = stored(raw, spec(|_| {})).await.created_at.expect("a time").seconds;
     let at = |seconds| Timestamp { seconds, nanos: 0 };
     let day = 86_400;
@@ -174,30 +180,34 @@ async fn times(raw: &Raw) {
     let edge = Edge { field: "start_deadline", range: "after now" };
     edge.check(raw, deadline, &[at(now + day), last], &[at(now - day), first, at(0)]).await;
     Edge { field: "start_deadline", range: years }.check(raw, deadline, &[], &beyond).await;
-    let none = [-1, 1_000_000_000, i32::MAX, i32::MIN];
-    let none = none.map(|nanos| Timestamp { seconds: now, nanos });
-    Edge { field: "run_at", range: "nanos" }.check(raw, run_at, &[], &none).await;
-    Edge { field: "start_deadline", range: "nanos" }.check(raw, deadline, &[], &none).await;
+    let invalid = [-1, 1_000_000_000, i32::MAX, i32::MIN];
+    let invalid = invalid.map(|nanos| Timestamp { seconds: now, nanos });
+    Edge { field: "run_at", range: "nanos" }.check(raw, run_at, &[], &invalid).await;
+    Edge { field: "start_deadline", range: "nanos" }.check(raw, deadline, &[], &invalid).await;
     let both = |spec: &mut JobSpec, at| {
         (spec.run_at, spec.delay) = (Some(at), Some(Duration::default()));
     };
     Edge { field: "delay", range: "one of them" }.check(raw, both, &[], &[at(now)]).await;
 }
 
-async fn names(raw: &Raw, max: u64) {
+async fn names(raw: &RawClients, max: u64) {
     let good = [text(1), text(max - 1), text(max), "aZ09._-".into()];
     let queue = Edge { field: "queue", range: NAME_RANGE };
-    queue.check(raw, |spec, v| spec.queue = v, &good, &not_names()).await;
+    queue.check(raw, |spec, v| spec.queue = v, &good, &invalid_names()).await;
     let kind = Edge { field: "kind", range: NAME_RANGE };
-    kind.check(raw, |spec, v| spec.kind = v, &good, &not_names()).await;
-    for name in not_names() {
+    kind.check(raw, |spec, v| spec.kind = v, &good, &invalid_names()).await;
+    for name in invalid_names() {
         let shown: String = name.chars().take(32).collect();
         let spec = spec(|spec| spec.labels = [(name, String::new())].into());
-        refuses(raw.enqueue(spec).await, &format!("spec.labels[{shown:?}]"), NAME_RANGE);
+        assert_invalid_field(
+            raw.enqueue(spec).await,
+            &format!("spec.labels[{shown:?}]"),
+            NAME_RANGE,
+        );
     }
 }
 
-async fn keys(raw: &Raw, max: u64) {
+async fn keys(raw: &RawClients, max: u64) {
     let range = format!("at most {max} bytes");
     let (good, bad) = ([1, max - 1, max], [max + 1, 1 << 20]);
     let unique = |spec: &mut JobSpec, len| {
@@ -218,9 +228,10 @@ async fn keys(raw: &Raw, max: u64) {
     edge.check(raw, label, &[0, max], &bad).await;
     for (len, is_good) in [(0, true), (max, true), (max + 1, false), (1 << 20, false)] {
         let request = || EnqueueRequest { spec: Some(spec(|_| {})), ..EnqueueRequest::default() };
-        let actor = raw.ask(EnqueueRequest { actor: text(len), ..request() }).await;
-        let request_id = raw.ask(EnqueueRequest { request_id: text(len), ..request() }).await;
-        let id = raw.enqueue(spec(|_| {})).await.expect("is taken");
+        let actor = raw.enqueue_request(EnqueueRequest { actor: text(len), ..request() }).await;
+        let request_id =
+            raw.enqueue_request(EnqueueRequest { request_id: text(len), ..request() }).await;
+        let id = raw.enqueue(spec(|_| {})).await.expect("the server accepts it");
         let with = CancelRequest { id, ..CancelRequest::default() };
         let cancel = async |request| raw.jobs.clone().cancel(request).await.map(|_| ());
         let reason = cancel(CancelRequest { reason: text(len), ..with.clone() }).await;
@@ -229,48 +240,49 @@ async fn keys(raw: &Raw, max: u64) {
             assert!(reason.is_ok() && cancel_id.is_ok(), "{reason:?} {cancel_id:?}");
             assert!(actor.is_ok() && request_id.is_ok(), "{actor:?} {request_id:?}");
         } else {
-            refuses(reason, "reason", &range[..range.len() - 6]);
-            refuses(cancel_id, "request_id", &range);
-            refuses(actor, "actor", &range);
-            refuses(request_id, "request_id", &range);
+            assert_invalid_field(reason, "reason", &range[..range.len() - 6]);
+            assert_invalid_field(cancel_id, "request_id", &range);
+            assert_invalid_field(actor, "actor", &range);
+            assert_invalid_field(request_id, "request_id", &range);
         }
     }
 }
 
-async fn dependencies(raw: &Raw, max: u64) {
+async fn dependencies(raw: &RawClients, max: u64) {
     let mut parents = Vec::new();
     for _ in 0..=max {
-        parents.push(raw.enqueue(spec(|_| {})).await.expect("is taken"));
+        parents.push(raw.enqueue(spec(|_| {})).await.expect("the server accepts it"));
     }
     let set = |spec: &mut JobSpec, n: u64| spec.depends_on = parents[..n as usize].to_vec();
     let edge = Edge { field: "depends_on", range: &format!("at most {max}") };
     edge.check(raw, set, &[0, 1, max - 1, max], &[max + 1]).await;
     let id = |spec: &mut JobSpec, id: &str| spec.depends_on = vec![id.to_owned()];
-    let nobody = "0190a5c2-0000-7000-8000-000000000000";
+    let missing = "0190a5c2-0000-7000-8000-000000000000";
     let edge = Edge { field: "depends_on[0]", range: "UUID" };
     edge.check(raw, id, &[], &["", "x", "0190a5c2-0000-7000-8000-00000000000g"]).await;
-    let unknown = raw.enqueue(spec(|spec| id(spec, nobody))).await;
-    assert!(unknown.is_err(), "a job waits for nobody");
+    let unknown = raw.enqueue(spec(|spec| id(spec, missing))).await;
+    assert!(unknown.is_err(), "a dependency on a missing job must fail");
 }
 
-/// The largest payload that a server can be set to goes in and comes out again.
+/// A payload of the largest configurable size can be enqueued, read and assigned.
 async fn payload_max(max: u64) {
-    use crate::harness::{World, sentinel};
-    use crate::raw::session::{Session, hello, success};
+    use crate::harness::{TestServer, sentinel};
+    use crate::raw::session::{RawSession, hello, succeeded_report};
     let too_much = format!("{}", max + 1);
-    let ended = sentinel(["serve", "--payload-max-bytes", &too_much]).await;
-    assert!(ended.code != 0 && ended.err.contains("payload"), "{ended:?}");
+    let output = sentinel(["serve", "--payload-max-bytes", &too_much]).await;
+    assert!(output.code != 0 && output.stderr.contains("payload"), "{output:?}");
     let limit = max.to_string();
-    let world = World::with(&["--auto-create-queues", "--payload-max-bytes", &limit]).await;
-    let raw = Raw::connect(&world).await;
+    let server =
+        TestServer::with_flags(&["--auto-create-queues", "--payload-max-bytes", &limit]).await;
+    let raw = RawClients::connect(&server).await;
     let large = |len: u64| spec(|spec| spec.payload = vec![b'p'; len as usize].into());
     let range = format!("at most {max} bytes");
-    refuses(raw.enqueue(large(max + 1)).await, "spec.payload", &range);
+    assert_invalid_field(raw.enqueue(large(max + 1)).await, "spec.payload", &range);
     let job = stored(&raw, large(max)).await;
     assert_eq!(job.spec.expect("a spec").payload.len() as u64, max);
-    let (mut session, _) = Session::join(&raw, hello(|_| {})).await.expect("is welcomed");
-    let assignment = session.assigned().await;
+    let (mut session, _) = RawSession::join(&raw, hello(|_| {})).await.expect("a session");
+    let assignment = session.accept_job().await;
     assert_eq!(assignment.payload.len() as u64, max);
-    let verdicts = session.report(vec![success(assignment.lease, vec![1; 1 << 20])]).await;
+    let verdicts = session.report(vec![succeeded_report(assignment.lease, vec![1; 1 << 20])]).await;
     assert_eq!(verdicts, [sentinel_proto::workers::v1::Verdict::Recorded]);
 }

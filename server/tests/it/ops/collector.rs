@@ -1,4 +1,4 @@
-//! An OTLP/gRPC receiver that keeps the spans it is sent.
+//! An OTLP/gRPC receiver that stores the spans that it receives.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -16,7 +16,7 @@ use tokio::task::JoinHandle;
 use tokio_stream::wrappers::TcpListenerStream;
 use tonic::{Request, Response, Status};
 
-/// A span, ids in hexadecimal.
+/// A span with hexadecimal ids.
 #[derive(Clone, Debug)]
 pub(crate) struct Span {
     pub(crate) name: String,
@@ -24,9 +24,9 @@ pub(crate) struct Span {
     pub(crate) trace: String,
     pub(crate) id: String,
     pub(crate) parent: String,
-    /// Trace and span of each link.
+    /// The trace id and the span id of each link.
     pub(crate) links: Vec<(String, String)>,
-    /// Those that are text.
+    /// String and integer attributes.
     pub(crate) attributes: BTreeMap<String, String>,
 }
 
@@ -72,12 +72,12 @@ impl TraceService for Receiver {
         let resources = request.into_inner().resource_spans.into_iter();
         let scopes = resources.flat_map(|resource| resource.scope_spans);
         let spans = scopes.flat_map(|scope| scope.spans).map(Span::from);
-        self.0.lock().expect("the spans").extend(spans);
+        self.0.lock().expect("no poisoned lock").extend(spans);
         Ok(Response::new(ExportTraceServiceResponse::default()))
     }
 }
 
-/// Listens until it is dropped.
+/// A listener that runs until it is dropped.
 pub(crate) struct Collector {
     pub(crate) url: String,
     spans: Spans,
@@ -86,8 +86,8 @@ pub(crate) struct Collector {
 
 impl Collector {
     pub(crate) async fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-        let url = format!("http://{}", listener.local_addr().expect("its address"));
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("bind a free port");
+        let url = format!("http://{}", listener.local_addr().expect("a local address"));
         let spans = Spans::default();
         let service = TraceServiceServer::new(Receiver(spans.clone()));
         let serving = tokio::spawn(async move {
@@ -98,7 +98,7 @@ impl Collector {
     }
 
     pub(crate) fn spans(&self) -> Vec<Span> {
-        self.spans.lock().expect("the spans").clone()
+        self.spans.lock().expect("no poisoned lock").clone()
     }
 }
 

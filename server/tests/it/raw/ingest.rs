@@ -1,7 +1,7 @@
-//! A producer that sends whatever frames it is told to.
+//! A producer that can send any frame.
 
 use sentinel_proto::jobs::v1::ingest_request::Frame;
-use sentinel_proto::jobs::v1::ingest_response::Frame as Told;
+use sentinel_proto::jobs::v1::ingest_response::Frame as Response;
 use sentinel_proto::jobs::v1::{
     IngestCommitted, IngestItem, IngestRequest, IngestResponse, IngestStart, IngestStarted, JobSpec,
 };
@@ -9,38 +9,38 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Status, Streaming};
 
-use super::Raw;
-use crate::harness::PATIENCE;
+use super::RawClients;
+use crate::harness::TIMEOUT;
 
-/// Frames on the way of which the server has not read anything.
+/// The capacity of the channel of unsent frames.
 const FRAMES: usize = 4_096;
 
-pub(crate) struct Producer {
-    /// None: it said that there is no more.
+pub(crate) struct RawProducer {
+    /// `None` after the sending half was closed.
     frames: Option<mpsc::Sender<IngestRequest>>,
-    answers: Streaming<IngestResponse>,
+    responses: Streaming<IngestResponse>,
 }
 
-impl Producer {
-    /// A stream without any frame.
-    pub(crate) async fn open(raw: &Raw) -> Self {
+impl RawProducer {
+    /// Opens a stream without sending a frame.
+    pub(crate) async fn open(raw: &RawClients) -> Self {
         let (frames, sent) = mpsc::channel(FRAMES);
-        let answers = raw.ingest.clone().ingest(ReceiverStream::new(sent)).await;
-        let answers = answers.expect("errors come in the stream").into_inner();
-        Self { frames: Some(frames), answers }
+        let responses = raw.ingest.clone().ingest(ReceiverStream::new(sent)).await;
+        let responses = responses.expect("the stream opens").into_inner();
+        Self { frames: Some(frames), responses }
     }
 
-    /// A stream that has begun.
-    pub(crate) async fn start(raw: &Raw, id: &str) -> (Self, IngestStarted) {
+    /// Opens a stream, sends Start and waits for Started.
+    pub(crate) async fn start(raw: &RawClients, id: &str) -> (Self, IngestStarted) {
         let mut producer = Self::open(raw).await;
         producer.send(start(id)).await;
         let started = producer.started().await;
         (producer, started)
     }
 
-    /// False: the stream has ended; what it ended with is in the answers.
+    /// Sends a frame; returns false when the stream has closed. The next read then returns why.
     pub(crate) async fn send(&self, frame: impl Into<Option<Frame>>) -> bool {
-        let frames = self.frames.as_ref().expect("not finished");
+        let frames = self.frames.as_ref().expect("an open sending half");
         frames.send(IngestRequest { frame: frame.into() }).await.is_ok()
     }
 
@@ -48,43 +48,43 @@ impl Producer {
         self.frames = None;
     }
 
-    pub(crate) async fn answer(&mut self) -> Result<Option<Told>, Status> {
-        let answer = tokio::time::timeout(PATIENCE, self.answers.message()).await;
-        let answer = answer.unwrap_or_else(|_| panic!("no answer within {PATIENCE:?}"))?;
-        Ok(answer.map(|answer| answer.frame.expect("an answer says something")))
+    pub(crate) async fn next(&mut self) -> Result<Option<Response>, Status> {
+        let response = tokio::time::timeout(TIMEOUT, self.responses.message()).await;
+        let response = response.unwrap_or_else(|_| panic!("no response within {TIMEOUT:?}"))?;
+        Ok(response.map(|response| response.frame.expect("a frame")))
     }
 
     pub(crate) async fn started(&mut self) -> IngestStarted {
-        match self.answer().await {
-            Ok(Some(Told::Started(started))) => started,
-            other => panic!("not Started: {other:?}"),
+        match self.next().await {
+            Ok(Some(Response::Started(started))) => started,
+            other => panic!("expected Started, got {other:?}"),
         }
     }
 
-    /// Reads until everything up to an offset is committed; all that was told on the way.
+    /// Reads until everything up to `offset` is committed and returns the frames read.
     pub(crate) async fn committed(&mut self, offset: u64) -> Vec<IngestCommitted> {
-        let mut told = Vec::new();
+        let mut frames = Vec::new();
         loop {
-            match self.answer().await {
-                Ok(Some(Told::Committed(committed))) => {
+            match self.next().await {
+                Ok(Some(Response::Committed(committed))) => {
                     let reached = committed.committed_offset;
-                    told.push(committed);
+                    frames.push(committed);
                     if reached >= offset {
-                        return told;
+                        return frames;
                     }
                 }
-                other => panic!("{offset} is not committed: {other:?}, before it {told:?}"),
+                other => panic!("{offset} is not committed: {other:?} after {frames:?}"),
             }
         }
     }
 
-    /// What the stream ends with, and the last offset that it told as committed.
-    pub(crate) async fn end(&mut self) -> (u64, Result<(), Status>) {
+    /// Reads until the stream closes; returns the last committed offset and the status.
+    pub(crate) async fn closed(&mut self) -> (u64, Result<(), Status>) {
         let mut reached = 0;
         loop {
-            match self.answer().await {
-                Ok(Some(Told::Committed(committed))) => reached = committed.committed_offset,
-                Ok(Some(Told::Started(started))) => reached = started.committed_offset,
+            match self.next().await {
+                Ok(Some(Response::Committed(committed))) => reached = committed.committed_offset,
+                Ok(Some(Response::Started(started))) => reached = started.committed_offset,
                 Ok(None) => return (reached, Ok(())),
                 Err(status) => return (reached, Err(status)),
             }

@@ -1,4 +1,4 @@
-//! A worker that sends any frame at any time.
+//! A worker session that can send any frame at any time.
 
 use std::time::Duration;
 
@@ -14,16 +14,16 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Status, Streaming};
 
-use super::Raw;
-use crate::harness::PATIENCE;
+use super::RawClients;
+use crate::harness::TIMEOUT;
 
-/// One stream.
-pub(crate) struct Session {
+/// A session stream without the checks of the SDK.
+pub(crate) struct RawSession {
     to_server: Option<mpsc::Sender<SessionRequest>>,
     from_server: Streaming<SessionResponse>,
 }
 
-/// What a Hello says when nothing is wrong with it: room for one job of kind `raw`.
+/// Returns a valid Hello with credit for one job of kind `raw`, after `change`.
 pub(crate) fn hello(change: impl FnOnce(&mut Hello)) -> Hello {
     let mut hello = Hello {
         instance: "raw".into(),
@@ -40,62 +40,64 @@ pub(crate) fn kind(name: impl Into<String>) -> Kind {
     Kind { name: name.into(), ..Kind::default() }
 }
 
-/// A report of success under a lease.
-pub(crate) fn success(lease: Option<Lease>, result: Vec<u8>) -> ReportItem {
+/// Returns a report of success under a lease.
+pub(crate) fn succeeded_report(lease: Option<Lease>, result: Vec<u8>) -> ReportItem {
     let outcome = Some(Outcome::Succeeded(Succeeded { result: result.into() }));
     ReportItem { lease, started_at: None, outcome }
 }
 
-/// A report of failure under a lease.
-pub(crate) fn failure(lease: Option<Lease>, error: JobError) -> ReportItem {
+/// Returns a report of failure under a lease.
+pub(crate) fn failed_report(lease: Option<Lease>, error: JobError) -> ReportItem {
     let failed = Failed { error: Some(error), ..Failed::default() };
     ReportItem { lease, started_at: None, outcome: Some(Outcome::Failed(failed)) }
 }
 
-impl Session {
-    /// Opens a stream and says nothing.
-    pub(crate) async fn open(raw: &Raw) -> Result<Self, Status> {
+impl RawSession {
+    /// Opens a stream without sending a frame.
+    pub(crate) async fn open(raw: &RawClients) -> Result<Self, Status> {
         let (to_server, frames) = mpsc::channel(16);
         let opened = raw.workers.clone().session(ReceiverStream::new(frames)).await?;
         Ok(Self { to_server: Some(to_server), from_server: opened.into_inner() })
     }
 
-    /// Opens a stream with a Hello.
-    pub(crate) async fn join(raw: &Raw, hello: Hello) -> Result<(Self, Welcome), Status> {
+    /// Opens a stream, sends Hello and waits for Welcome.
+    pub(crate) async fn join(raw: &RawClients, hello: Hello) -> Result<(Self, Welcome), Status> {
         let mut session = Self::open(raw).await?;
-        session.say(Up::Hello(hello)).await;
+        session.send_frame(Up::Hello(hello)).await;
         match session.next().await? {
             Some(Down::Welcome(welcome)) => Ok((session, welcome)),
             other => panic!("expected Welcome, got {other:?}"),
         }
     }
 
-    /// Sends a frame; a stream that has ended shows itself in the next answer.
-    pub(crate) async fn say(&self, frame: Up) {
-        self.send(SessionRequest { frame: Some(frame) }).await;
+    /// Sends a frame. When the stream has closed, the next read returns why.
+    pub(crate) async fn send_frame(&self, frame: Up) {
+        self.send_request(SessionRequest { frame: Some(frame) }).await;
     }
 
-    /// As [`Session::say`], also for what is no frame of this version.
-    pub(crate) async fn send(&self, frame: SessionRequest) {
+    /// Like [`RawSession::send_frame`], also for a message without a known frame.
+    pub(crate) async fn send_request(&self, frame: SessionRequest) {
         if let Some(to_server) = &self.to_server {
-            let sent = tokio::time::timeout(PATIENCE, to_server.send(frame)).await;
-            let _ = sent.expect("the server reads");
+            let sent = tokio::time::timeout(TIMEOUT, to_server.send(frame)).await;
+            let _ = sent.expect("the server reads in time");
         }
     }
 
-    /// Says no more, and goes on listening.
+    /// Closes the sending half and keeps the receiving half open.
     pub(crate) fn half_close(&mut self) {
         self.to_server = None;
     }
 
-    /// The next frame; none at a clean end.
+    /// Returns the next frame, or `None` when the server closes the stream without an error.
     pub(crate) async fn next(&mut self) -> Result<Option<Down>, Status> {
-        let frame = tokio::time::timeout(PATIENCE, self.from_server.message()).await;
-        Ok(frame.expect("a frame or an end")?.and_then(|response| response.frame))
+        let frame = tokio::time::timeout(TIMEOUT, self.from_server.message()).await;
+        Ok(frame
+            .expect("a frame or the end of the stream in time")?
+            .and_then(|response| response.frame))
     }
 
-    /// The first frame that `pick` takes; what comes before is skipped.
-    pub(crate) async fn until<T>(&mut self, pick: impl Fn(Down) -> Option<T>) -> T {
+    /// Skips frames until `pick` accepts one.
+    pub(crate) async fn wait_for<T>(&mut self, pick: impl Fn(Down) -> Option<T>) -> T {
         loop {
             match self.next().await {
                 Ok(Some(frame)) => {
@@ -103,41 +105,41 @@ impl Session {
                         return found;
                     }
                 }
-                other => panic!("the stream ended before the frame: {other:?}"),
+                other => panic!("the stream closed before the expected frame: {other:?}"),
             }
         }
     }
 
-    /// How the stream ends, whatever comes before.
-    pub(crate) async fn end(&mut self) -> Result<(), Status> {
+    /// Reads until the stream closes and returns its status.
+    pub(crate) async fn closed(&mut self) -> Result<(), Status> {
         while self.next().await?.is_some() {}
         Ok(())
     }
 
-    /// A job to run, acknowledged.
-    pub(crate) async fn assigned(&mut self) -> Assignment {
-        let (seq, mut items) = self.assignment().await;
+    /// Waits for one assignment and acknowledges its receipt.
+    pub(crate) async fn accept_job(&mut self) -> Assignment {
+        let (seq, mut items) = self.next_assignment().await;
         assert_eq!(items.len(), 1);
-        self.say(Up::Received(Received { assign_seq: seq })).await;
+        self.send_frame(Up::Received(Received { assign_seq: seq })).await;
         items.remove(0)
     }
 
-    /// The next assignment, not acknowledged.
-    pub(crate) async fn assignment(&mut self) -> (u64, Vec<Assignment>) {
-        self.until(|frame| match frame {
+    /// Waits for assignments without acknowledging them.
+    pub(crate) async fn next_assignment(&mut self) -> (u64, Vec<Assignment>) {
+        self.wait_for(|frame| match frame {
             Down::Assign(assign) => Some((assign.assign_seq, assign.items)),
             _ => None,
         })
         .await
     }
 
-    /// Reports and answers the verdicts.
+    /// Sends a report and returns the verdicts.
     pub(crate) async fn report(&mut self, items: Vec<ReportItem>) -> Vec<Verdict> {
         let count = items.len();
-        self.say(Up::Report(Report { items })).await;
+        self.send_frame(Up::Report(Report { items })).await;
         let mut verdicts = Vec::new();
         while verdicts.len() < count {
-            let more = self.until(|frame| match frame {
+            let more = self.wait_for(|frame| match frame {
                 Down::ReportAck(ack) => Some(ack.items),
                 _ => None,
             });
@@ -146,14 +148,14 @@ impl Session {
         verdicts
     }
 
-    /// Nothing ended the stream: a ping is answered.
-    pub(crate) async fn is_alive(&mut self, nonce: u64) {
-        self.say(Up::Ping(sentinel_proto::workers::v1::Ping { nonce })).await;
-        let pong = self.until(|frame| match frame {
+    /// Asserts that the server answers a ping on this stream.
+    pub(crate) async fn assert_alive(&mut self, nonce: u64) {
+        self.send_frame(Up::Ping(sentinel_proto::workers::v1::Ping { nonce })).await;
+        let pong = self.wait_for(|frame| match frame {
             Down::Pong(pong) => Some(pong.nonce),
             _ => None,
         });
-        let nonces = tokio::time::timeout(Duration::from_secs(10), pong).await;
-        assert_eq!(nonces.expect("a Pong"), nonce);
+        let received = tokio::time::timeout(Duration::from_secs(10), pong).await;
+        assert_eq!(received.expect("a Pong in time"), nonce);
     }
 }

@@ -1,36 +1,36 @@
-//! A worker in the process of the test: its handlers and the test share a clock and memory.
+//! A worker in the test process, so that its handlers and the test share memory and a clock.
 
 use sentinel_client::Error;
 use sentinel_client::worker::{Worker, WorkerBuilder};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-use super::PATIENCE;
+use super::TIMEOUT;
 
-/// Runs until it is stopped; dropped, it is gone as after a crash.
-pub(crate) struct LocalWorker {
+/// A worker task. Dropping it ends the worker like a crash, without a drain.
+pub(crate) struct InProcessWorker {
     stop: oneshot::Sender<()>,
     running: JoinHandle<Result<(), Error>>,
 }
 
-impl LocalWorker {
+impl InProcessWorker {
     pub(crate) fn start(builder: WorkerBuilder) -> Self {
-        let worker = builder.build().expect("a worker");
+        let worker = builder.build().expect("build a worker");
         let (stop, stopped) = oneshot::channel::<()>();
-        // A sender that is gone asks for the end, too.
+        // Dropping the sender also requests the shutdown.
         let running = tokio::spawn(worker.run(async { _ = stopped.await }));
         Self { stop, running }
     }
 
-    /// A worker of the queue `default` through any address of the server.
+    /// Returns the builder of a worker for the queue `default`.
     pub(crate) fn builder(address: impl std::fmt::Display, instance: &str) -> WorkerBuilder {
         Worker::builder(format!("http://{address}")).queue("default").instance(instance)
     }
 
-    /// Drains.
+    /// Drains the worker and waits for its end.
     pub(crate) async fn stop(self) {
         drop(self.stop);
-        let ended = tokio::time::timeout(PATIENCE, self.running).await.expect("the drain ends");
-        ended.expect("the worker does not panic").expect("the server took the worker");
+        let result = tokio::time::timeout(TIMEOUT, self.running).await.expect("drain in time");
+        result.expect("no panic in the worker").expect("the server accepts the worker");
     }
 }

@@ -1,4 +1,4 @@
-//! Any call of the contract by its path, with one message as bytes and any credential.
+//! Calls any method by its path, with one message as bytes and any credential.
 
 use prost::Message;
 use prost::bytes::{Buf, BufMut};
@@ -8,9 +8,9 @@ use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Request, Status};
 use tonic_types::StatusExt;
 
-use crate::harness::{PATIENCE, World};
+use crate::harness::{TIMEOUT, TestServer};
 
-/// The paths of all calls that a server answers.
+/// Returns the paths of all methods of the server.
 pub(super) fn paths() -> Vec<String> {
     let sets = [
         sentinel_proto::FILE_DESCRIPTOR_SET,
@@ -34,12 +34,12 @@ pub(super) fn paths() -> Vec<String> {
     paths
 }
 
-pub(super) async fn connect(world: &World) -> Channel {
-    let endpoint = Endpoint::from_shared(world.server.url()).expect("an address");
+pub(super) async fn connect(server: &TestServer) -> Channel {
+    let endpoint = Endpoint::from_shared(server.url()).expect("a valid address");
     endpoint.connect().await.expect("connect")
 }
 
-/// Sends one message and answers the first one that comes back.
+/// Sends one message and returns the first response message.
 pub(super) async fn call(
     channel: &Channel,
     path: &str,
@@ -47,20 +47,20 @@ pub(super) async fn call(
     authorization: Option<&str>,
 ) -> Result<Vec<u8>, Status> {
     let mut request = Request::new(tokio_stream::once(message));
-    request.set_timeout(PATIENCE);
+    request.set_timeout(TIMEOUT);
     if let Some(text) = authorization {
         request.metadata_mut().insert("authorization", text.parse().expect("a header"));
     }
     let mut grpc = tonic::client::Grpc::new(channel.clone());
     grpc.ready().await.map_err(|error| Status::unknown(error.to_string()))?;
     let path = path.parse().expect("a path");
-    let mut answers = grpc.streaming(request, path, Bare).await?.into_inner();
-    Ok(answers.message().await?.unwrap_or_default())
+    let mut responses = grpc.streaming(request, path, BytesCodec).await?.into_inner();
+    Ok(responses.message().await?.unwrap_or_default())
 }
 
-/// The code of an answer, and its reason where it has one.
-pub(super) fn told<T>(answer: &Result<T, Status>) -> (Code, String) {
-    match answer {
+/// Returns the code of a result, and the reason of an error.
+pub(super) fn code_and_reason<T>(result: &Result<T, Status>) -> (Code, String) {
+    match result {
         Ok(_) => (Code::Ok, String::new()),
         Err(status) => {
             let reason = status.get_details_error_info().map(|info| info.reason);
@@ -69,25 +69,25 @@ pub(super) fn told<T>(answer: &Result<T, Status>) -> (Code, String) {
     }
 }
 
-/// Messages as bytes.
-struct Bare;
+/// A codec that passes messages as bytes.
+struct BytesCodec;
 
-impl Codec for Bare {
+impl Codec for BytesCodec {
     type Encode = Vec<u8>;
     type Decode = Vec<u8>;
-    type Encoder = Bare;
-    type Decoder = Bare;
+    type Encoder = BytesCodec;
+    type Decoder = BytesCodec;
 
-    fn encoder(&mut self) -> Bare {
-        Bare
+    fn encoder(&mut self) -> BytesCodec {
+        BytesCodec
     }
 
-    fn decoder(&mut self) -> Bare {
-        Bare
+    fn decoder(&mut self) -> BytesCodec {
+        BytesCodec
     }
 }
 
-impl Encoder for Bare {
+impl Encoder for BytesCodec {
     type Item = Vec<u8>;
     type Error = Status;
 
@@ -97,7 +97,7 @@ impl Encoder for Bare {
     }
 }
 
-impl Decoder for Bare {
+impl Decoder for BytesCodec {
     type Item = Vec<u8>;
     type Error = Status;
 

@@ -1,20 +1,20 @@
-//! A balancer of TCP connections: each goes to the next server that takes it.
+//! A TCP load balancer: each connection goes to the next server that accepts it.
 
 use std::net::SocketAddr;
 
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{JoinHandle, JoinSet};
 
-/// Until it is dropped.
-pub(super) struct Balancer {
+/// A listener that runs until it is dropped.
+pub(super) struct LoadBalancer {
     address: SocketAddr,
     accepting: JoinHandle<()>,
 }
 
-impl Balancer {
+impl LoadBalancer {
     pub(super) async fn start(servers: Vec<SocketAddr>) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
-        let address = listener.local_addr().expect("it has an address");
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("bind a free port");
+        let address = listener.local_addr().expect("a local address");
         Self { address, accepting: tokio::spawn(accept(listener, servers)) }
     }
 
@@ -23,7 +23,7 @@ impl Balancer {
     }
 }
 
-impl Drop for Balancer {
+impl Drop for LoadBalancer {
     fn drop(&mut self) {
         self.accepting.abort();
     }
@@ -35,14 +35,14 @@ async fn accept(listener: TcpListener, mut servers: Vec<SocketAddr>) {
         tokio::select! {
             Ok((client, _)) = listener.accept() => {
                 servers.rotate_left(1);
-                connections.spawn(pass(client, servers.clone()));
+                connections.spawn(forward(client, servers.clone()));
             }
             Some(_) = connections.join_next() => {}
         }
     }
 }
 
-async fn pass(mut client: TcpStream, servers: Vec<SocketAddr>) {
+async fn forward(mut client: TcpStream, servers: Vec<SocketAddr>) {
     for server in servers {
         if let Ok(mut server) = TcpStream::connect(server).await {
             let _ = tokio::io::copy_bidirectional(&mut client, &mut server).await;

@@ -1,10 +1,10 @@
-//! Jobs that are found by what is in their payloads.
+//! Index paths: jobs are found by values in their payloads.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 use futures_util::StreamExt;
-use sentinel_client::{Client, NewJob, Watch, WatchEvent};
+use sentinel_client::{Client, NewJob, WatchEvent, WatchOptions};
 use sentinel_proto::jobs::v1::enqueue_batch_result::Outcome;
 use sentinel_proto::jobs::v1::{
     BulkAction, BulkRequest, EnqueueBatchRequest, EnqueueBatchResult, GetRequest, Job, JobFilter,
@@ -12,19 +12,19 @@ use sentinel_proto::jobs::v1::{
 };
 use serde_json::{Value, json};
 
-use crate::harness::{PATIENCE, World, enqueue, sentinel, until};
-use crate::raw::{Raw, refuses, spec};
+use crate::harness::{TIMEOUT, TestServer, enqueue, sentinel, wait_until};
+use crate::raw::{RawClients, assert_invalid_field, spec};
 
-/// Some more than a page, a step of a scan and a batch hold.
+/// More jobs than a page, a scan step or a batch has.
 const JOBS: usize = 11_000;
 
-async fn queue(world: &World, args: &[&str]) -> Value {
-    let url = world.server.url();
+async fn queue(server: &TestServer, args: &[&str]) -> Value {
+    let url = server.url();
     let all = ["queue"].iter().chain(args).copied().chain(["--json", "--server", &url]);
     sentinel(all).await.json().remove(0)
 }
 
-/// What the nth job says; some say nothing under a path, or nothing that can be indexed.
+/// Returns the payload of the nth job. Some payloads have no value or no indexable value at a path.
 fn payload(nth: usize) -> Value {
     let mut payload = json!({
         "noise": { "customer_id": 7, "list": [1, 2, { "customer_id": 7 }] },
@@ -41,7 +41,7 @@ fn payload(nth: usize) -> Value {
     payload
 }
 
-/// As the contract says it, by other means than the server.
+/// Returns whether a payload matches, implemented independently of the server.
 fn matches(payload: &Value, labels: &[(&str, &str)]) -> bool {
     labels.iter().all(|(path, wanted)| {
         let found = payload.pointer(&format!("/{}", path.replace('.', "/")));
@@ -59,12 +59,12 @@ fn filter(labels: &[(&str, &str)]) -> JobFilter {
     JobFilter { queues: vec!["orders".into()], labels, ..JobFilter::default() }
 }
 
-async fn listed(raw: &Raw, filter: &JobFilter) -> BTreeSet<String> {
+async fn listed(raw: &RawClients, filter: &JobFilter) -> BTreeSet<String> {
     let (mut found, mut page_token) = (BTreeSet::new(), String::new());
     loop {
         let filter = Some(filter.clone());
         let request = ListRequest { filter, page_size: 400, page_token, ..ListRequest::default() };
-        let page = raw.jobs.clone().list(request).await.expect("answers").into_inner();
+        let page = raw.jobs.clone().list(request).await.expect("a response").into_inner();
         let before = found.len();
         let count = page.jobs.len();
         found.extend(page.jobs.into_iter().map(|job| job.id));
@@ -76,14 +76,14 @@ async fn listed(raw: &Raw, filter: &JobFilter) -> BTreeSet<String> {
     }
 }
 
-async fn enqueued(raw: &Raw, specs: Vec<JobSpec>) -> Vec<String> {
+async fn enqueued(raw: &RawClients, specs: Vec<JobSpec>) -> Vec<String> {
     let request = EnqueueBatchRequest { specs, ..EnqueueBatchRequest::default() };
-    let answer = raw.jobs.clone().enqueue_batch(request).await.expect("answers").into_inner();
+    let response = raw.jobs.clone().enqueue_batch(request).await.expect("a response").into_inner();
     let id = |result: EnqueueBatchResult| match result.outcome {
         Some(Outcome::Job(job)) => job.id,
         refused => panic!("{refused:?}"),
     };
-    answer.results.into_iter().map(id).collect()
+    response.results.into_iter().map(id).collect()
 }
 
 fn order(payload: &Value) -> JobSpec {
@@ -93,45 +93,45 @@ fn order(payload: &Value) -> JobSpec {
     })
 }
 
-async fn job(raw: &Raw, id: &str) -> Job {
+async fn job(raw: &RawClients, id: &str) -> Job {
     let request = GetRequest { id: id.to_owned(), ..GetRequest::default() };
-    raw.jobs.clone().get(request).await.expect("answers").into_inner().job.expect("a job")
+    raw.jobs.clone().get(request).await.expect("a response").into_inner().job.expect("a job")
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn jobs_are_found_by_what_is_in_their_payloads() {
-    let world = World::start().await;
-    let raw = Raw::connect(&world).await;
+async fn jobs_are_found_by_values_in_their_payloads() {
+    let server = TestServer::start().await;
+    let raw = RawClients::connect(&server).await;
     let paths = ["--index-path", "customer_id", "--index-path", "order.country"];
-    let created = queue(&world, &[&["create", "orders"][..], &paths].concat()).await;
+    let created = queue(&server, &[&["create", "orders"][..], &paths].concat()).await;
     assert_eq!(created["queue"]["indexPaths"], json!(["customer_id", "order.country"]));
     let payloads: Vec<Value> = (0..JOBS).map(payload).collect();
     let mut ids = Vec::with_capacity(JOBS);
     for some in payloads.chunks(1_000) {
         ids.extend(enqueued(&raw, some.iter().map(order).collect()).await);
     }
-    until("the ledger has them all", PATIENCE, || async {
+    wait_until("the ledger has all jobs", TIMEOUT, || async {
         (listed(&raw, &filter(&[])).await.len() == JOBS).then_some(())
     })
     .await;
-    let asked: [&[(&str, &str)]; 6] = [
+    let filters: [&[(&str, &str)]; 6] = [
         &[("customer_id", "3")],
         &[("order.country", "fr")],
         &[("customer_id", "3"), ("order.country", "fr")],
         &[("customer_id", "9")],
         &[("order.country", "none")],
-        // Not declared, so not found.
+        // Not a declared index path.
         &[("order.express", "true")],
     ];
-    for (nth, labels) in asked.into_iter().enumerate() {
-        let wanted = |payload: &Value| nth < 5 && matches(payload, labels);
+    for (nth, labels) in filters.into_iter().enumerate() {
+        let is_match = |payload: &Value| nth < 5 && matches(payload, labels);
         let expected: BTreeSet<String> = ids
             .iter()
             .zip(&payloads)
-            .filter(|(_, p)| wanted(p))
+            .filter(|(_, p)| is_match(p))
             .map(|(id, _)| id.clone())
             .collect();
-        assert_eq!(expected.is_empty(), nth >= 3, "the question has a point: {labels:?}");
+        assert_eq!(expected.is_empty(), nth >= 3, "the filter must match as expected: {labels:?}");
         assert_eq!(listed(&raw, &filter(labels)).await, expected, "{labels:?}");
         let request = BulkRequest {
             action: BulkAction::Cancel.into(),
@@ -139,18 +139,19 @@ async fn jobs_are_found_by_what_is_in_their_payloads() {
             dry_run: true,
             ..BulkRequest::default()
         };
-        let preview = raw.jobs.clone().bulk(request).await.expect("answers").into_inner();
+        let preview = raw.jobs.clone().bulk(request).await.expect("a response").into_inner();
         assert_eq!(preview.matched, expected.len() as u64, "{labels:?}");
     }
-    others_are_taken(&world, &raw).await;
+    check_index_labels(&server, &raw).await;
 }
 
-/// What can not be indexed is no reason to refuse a job; labels of callers stay theirs.
-async fn others_are_taken(world: &World, raw: &Raw) {
+/// Checks the labels of single jobs: values that cannot be indexed do not fail a call, and labels
+/// of callers are kept.
+async fn check_index_labels(server: &TestServer, raw: &RawClients) {
     let labels_of = async |change: &dyn Fn(&mut JobSpec)| {
         let mut spec = order(&json!({ "customer_id": "c7", "order": { "country": "de" } }));
         change(&mut spec);
-        let id = raw.enqueue(spec).await.expect("is taken");
+        let id = raw.enqueue(spec).await.expect("the server accepts it");
         job(raw, &id).await.spec.expect("a spec").labels.into_iter().collect::<Vec<_>>()
     };
     let pair = |key: &str, value: &str| (key.to_owned(), value.to_owned());
@@ -160,26 +161,30 @@ async fn others_are_taken(world: &World, raw: &Raw) {
     assert_eq!(labels_of(&|spec| spec.content_type = "text/plain".into()).await, []);
     assert_eq!(labels_of(&|spec| spec.payload = b"{\"customer_id\":1".to_vec().into()).await, []);
     assert_eq!(labels_of(&|spec| spec.queue = "default".into()).await, []);
-    // As many labels as a caller may have, and those of the payload beside them.
+    // The maximum number of labels of a caller, in addition to those of the payload.
     let sixteen = |spec: &mut JobSpec| {
         spec.labels = (0..16).map(|n| (format!("l{n}"), "v".to_owned())).collect();
     };
     assert_eq!(labels_of(&sixteen).await.len(), 18);
     for queue in ["orders", "default"] {
-        let mut taken = spec(|spec| spec.queue = queue.into());
-        taken.labels = [("payload.x".to_owned(), "v".to_owned())].into();
-        refuses(raw.enqueue(taken).await, "spec.labels[\"payload.x\"]", "index_paths");
+        let mut reserved = spec(|spec| spec.queue = queue.into());
+        reserved.labels = [("payload.x".to_owned(), "v".to_owned())].into();
+        assert_invalid_field(
+            raw.enqueue(reserved).await,
+            "spec.labels[\"payload.x\"]",
+            "index_paths",
+        );
     }
-    // From now on only.
-    let changed = queue(world, &["update", "orders", "--index-path", "order.express"]).await;
+    // A change applies to later jobs only.
+    let changed = queue(server, &["update", "orders", "--index-path", "order.express"]).await;
     assert_eq!(changed["indexPaths"], json!(["order.express"]));
     assert_eq!(labels_of(&|_| {}).await, []);
     let express = json!({ "order": { "express": true } }).to_string();
     let labels = labels_of(&|spec| spec.payload = express.clone().into()).await;
     assert_eq!(labels, [pair("payload.order.express", "true")]);
-    let none = queue(world, &["update", "orders", "--no-index-paths"]).await;
+    let none = queue(server, &["update", "orders", "--no-index-paths"]).await;
     assert!(none.get("indexPaths").is_none(), "{none}");
-    let named = queue(world, &["update", "orders", "--description", "x"]).await;
+    let named = queue(server, &["update", "orders", "--description", "x"]).await;
     assert_eq!(named["description"], "x");
 }
 
@@ -196,20 +201,20 @@ async fn updated(
         update_mask: Some(prost_types::FieldMask { paths }),
         ..UpdateRequest::default()
     };
-    let job = client.update(request).await.expect("updated");
+    let job = client.update(request).await.expect("update the job");
     job.spec.expect("a spec").labels.into_iter().collect()
 }
 
 #[tokio::test]
-async fn an_update_renews_the_labels_of_the_payload_and_no_others() {
-    let mut world = World::start().await;
-    let client = world.client();
-    queue(&world, &["create", "orders", "--index-path", "customer_id"]).await;
+async fn an_update_of_a_payload_updates_only_its_index_labels() {
+    let mut server = TestServer::start().await;
+    let client = server.client();
+    queue(&server, &["create", "orders", "--index-path", "customer_id"]).await;
     let orders = |customer: &str| {
         let labels = [("payload.customer_id".to_owned(), customer.to_owned())].into();
         JobFilter { labels, ..JobFilter::default() }
     };
-    let mut events = client.watch(Watch::filter(orders("9")));
+    let mut events = client.watch(WatchOptions::filter(orders("9")));
     assert!(matches!(events.next().await, Some(Ok(WatchEvent::Snapshot(_)))));
     let job = NewJob::new("orders", "mail").delay(Duration::from_secs(3_600));
     let job = job.payload(br#"{"customer_id": 1, "order_id": 5}"#.to_vec()).label("shop", "a");
@@ -232,33 +237,33 @@ async fn an_update_renews_the_labels_of_the_payload_and_no_others() {
     let labels = updated(&client, &id, second, &["content_type"]).await;
     assert_eq!(labels, [pair("payload.customer_id", "2"), pair("shop", "b")]);
 
-    // Other paths concern what is said from then on, also where no new job is taken.
-    queue(&world, &["update", "orders", "--index-path", "order_id"]).await;
-    sentinel(["queue", "drain", "orders", "--server", &world.server.url()]).await.ok();
+    // Changed paths apply to later updates, also in a draining queue.
+    queue(&server, &["update", "orders", "--index-path", "order_id"]).await;
+    sentinel(["queue", "drain", "orders", "--server", &server.url()]).await.ok();
     let raised = JobSpec { priority: 7, ..other };
     let labels = updated(&client, &id, raised, &["priority", "labels"]).await;
     assert_eq!(labels, [pair("payload.customer_id", "2"), pair("shop", "b")]);
     let third = payload(r#"{"customer_id": 3, "order_id": 7}"#);
     let labels = updated(&client, &id, third, &["payload"]).await;
     assert_eq!(labels, [pair("payload.order_id", "7"), pair("shop", "b")]);
-    queue(&world, &["update", "orders", "--index-path", "customer_id"]).await;
+    queue(&server, &["update", "orders", "--index-path", "customer_id"]).await;
     let last = payload(r#"{"customer_id": 9}"#);
     let labels = updated(&client, &id, last, &["payload"]).await;
     assert_eq!(labels, [pair("payload.customer_id", "9"), pair("shop", "b")]);
-    let seen = tokio::time::timeout(PATIENCE, events.next()).await.expect("an event in time");
-    match seen {
+    let event = tokio::time::timeout(TIMEOUT, events.next()).await.expect("an event in time");
+    match event {
         Some(Ok(WatchEvent::Change(change))) => assert_eq!(change.job.expect("a job").id, id),
-        other => panic!("the watch finds it by its new payload: {other:?}"),
+        other => panic!("the watch must match the new payload: {other:?}"),
     }
 
-    world.server.kill().await;
-    world.server.restart().await;
-    let raw = Raw::connect(&world).await;
-    until("the list knows the last payload", PATIENCE, || async {
+    server.kill().await;
+    server.restart().await;
+    let raw = RawClients::connect(&server).await;
+    wait_until("the list matches the last payload", TIMEOUT, || async {
         (listed(&raw, &orders("9")).await == [id.clone()].into()).then_some(())
     })
     .await;
-    for gone in ["1", "2", "3"] {
-        assert_eq!(listed(&raw, &orders(gone)).await, BTreeSet::new(), "{gone}");
+    for former in ["1", "2", "3"] {
+        assert_eq!(listed(&raw, &orders(former)).await, BTreeSet::new(), "{former}");
     }
 }
