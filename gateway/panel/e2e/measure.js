@@ -1,21 +1,21 @@
-// What a person would feel of a page: how soon it answers, how evenly it moves, what it keeps.
+// Measures the responsiveness and the memory of a page.
 
-/** Must be called before the page is opened. */
+/** Starts recording. Must be called before the page is opened. */
 export async function observe(page) {
   await page.addInitScript(() => {
-    const felt = { interactions: [], longTasksMs: [], frameGapsMs: [] };
-    window.felt = felt;
+    const measured = { interactions: [], longTasksMs: [], frameGapsMs: [] };
+    window.measured = measured;
     new PerformanceObserver((list) => {
       for (const { name, duration, interactionId } of list.getEntries()) {
-        if (interactionId) felt.interactions.push({ name, durationMs: duration });
+        if (interactionId) measured.interactions.push({ name, durationMs: duration });
       }
     }).observe({ type: "event", durationThreshold: 16, buffered: true });
     new PerformanceObserver((list) => {
-      for (const { duration } of list.getEntries()) felt.longTasksMs.push(duration);
+      for (const { duration } of list.getEntries()) measured.longTasksMs.push(duration);
     }).observe({ type: "longtask", buffered: true });
     let last;
     const tick = (now) => {
-      if (last !== undefined) felt.frameGapsMs.push(now - last);
+      if (last !== undefined) measured.frameGapsMs.push(now - last);
       last = now;
       requestAnimationFrame(tick);
     };
@@ -23,10 +23,10 @@ export async function observe(page) {
   });
 }
 
-/** What was felt since the last look. */
-export async function felt(page) {
+/** Returns the measurements since the last call. */
+export async function takeMeasurements(page) {
   return page.evaluate(() => {
-    const { interactions, longTasksMs, frameGapsMs } = window.felt;
+    const { interactions, longTasksMs, frameGapsMs } = window.measured;
     const taken = {
       interactions: [...interactions],
       longTasksMs: [...longTasksMs],
@@ -37,16 +37,16 @@ export async function felt(page) {
   });
 }
 
-/** The value that this share of the numbers is not above. */
-export function quantile(numbers, share) {
+export function quantile(numbers, fraction) {
   const sorted = [...numbers].sort((a, b) => a - b);
-  return sorted.length ? sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] : 0;
+  if (sorted.length === 0) return 0;
+  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * fraction))];
 }
 
-/** Bytes of JavaScript that are in use after all that is not was collected. */
+/** Returns the size of the JavaScript heap after a garbage collection. */
 export async function heapBytes(page) {
   const session = await page.context().newCDPSession(page);
-  // What was released by the first may itself have held something.
+  // Several rounds, because objects with finalizers are freed only by a later collection.
   for (let round = 0; round < 3; round += 1) await session.send("HeapProfiler.collectGarbage");
   const { usedSize } = await session.send("Runtime.getHeapUsage");
   await session.detach();

@@ -1,9 +1,10 @@
-// What a person does in the panel, by the roles and names that a screen reader says.
+// Steps that the tests share. Elements are found by role and name, as a screen reader announces
+// them.
 import { until } from "../../tests/web/harness/wait.js";
 
-/** The names of the panel in English. */
+/** Names of elements in English. */
 export const NAMES = {
-  key: /^key$/i,
+  key: /^api key$/i,
   signIn: /^sign in$/i,
   signOut: /^sign out$/i,
   newJob: /^new job$/i,
@@ -20,12 +21,12 @@ export async function signIn(page, key) {
   await page.getByRole("button", { name: NAMES.signIn }).click();
 }
 
-/** By the navigation, without a load of the page. */
+/** Opens a screen by the navigation, without loading the page again. */
 export async function goTo(page, name) {
   await page.getByRole("navigation").getByRole("link", { name }).first().click();
 }
 
-/** Fills the form of a new job in and sends it. */
+/** Enqueues a job with the form. */
 export async function enqueueByForm(page, { queue, kind, payload }) {
   await goTo(page, NAMES.newJob);
   await page.getByLabel(NAMES.queue).fill(queue);
@@ -34,30 +35,32 @@ export async function enqueueByForm(page, { queue, kind, payload }) {
   await page.getByRole("button", { name: NAMES.enqueue }).click();
 }
 
-/** How far a bar is, 0 to 1; undefined where it does not know. */
-export async function position(bar) {
+/** Returns the position of a progress bar from 0 to 1, or undefined when it is indeterminate. */
+async function position(bar) {
   const now = Number(await bar.getAttribute("aria-valuenow"));
   const max = Number((await bar.getAttribute("aria-valuemax")) ?? 100);
   if (await bar.getAttribute("aria-valuenow")) return now / max;
-  return bar.evaluate((bar) => (bar.position >= 0 ? bar.position : undefined));
+  return bar.evaluate(({ position }) => (position >= 0 ? position : undefined));
 }
 
-/** Waits until a bar was seen at several positions, each beyond the one before. */
-export async function moves(bar, times = 3) {
-  const seen = [];
-  await until(`the bar moves ${times} times`, async () => {
+/** Waits until a progress bar has had several increasing positions, and returns them. */
+export async function increasingPositions(bar, count = 3) {
+  const positions = [];
+  await until(`the bar moves ${count} times`, async () => {
     const now = await position(bar);
-    if (now !== undefined && now > (seen.at(-1) ?? -1)) seen.push(now);
-    return seen.length >= times;
+    if (now !== undefined && now > (positions.at(-1) ?? -1)) positions.push(now);
+    return positions.length >= count;
   });
-  return seen;
+  return positions;
 }
 
-/** Marks the page, so that a reload is seen. */
+/** Marks the page. A reload removes the mark. */
 export async function mark(page) {
-  await page.evaluate(() => (window.isTheSamePage = true));
+  await page.evaluate(() => {
+    window.isMarked = true;
+  });
 }
 
 export async function isMarked(page) {
-  return page.evaluate(() => window.isTheSamePage === true);
+  return page.evaluate(() => window.isMarked === true);
 }

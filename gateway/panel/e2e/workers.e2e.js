@@ -1,17 +1,17 @@
-// The fleet, as workers come and go.
+// Tests of the list of workers.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { scene } from "./scene.js";
+import { startFixture } from "./fixture.js";
 import { isMarked, mark } from "./steps.js";
 
-const here = await scene();
+const fixture = await startFixture();
 
-test("a worker that comes is listed, and one that goes is not, without a reload", async () => {
-  const page = await here.open("/workers");
+test("the list shows connecting and disconnecting workers without a reload", async () => {
+  const page = await fixture.open("/workers");
   const row = (instance) => page.getByRole("row").filter({ hasText: instance });
   await row("web").waitFor();
   await mark(page);
-  const other = await here.world.startWorker(["--instance", "other", "--queues", "mail"]);
+  const other = await fixture.env.startWorker(["--instance", "other", "--queues", "mail"]);
   await row("other").filter({ hasText: "mail" }).waitFor();
   await page.getByRole("link", { name: "Workers 2" }).waitFor();
   await other.stop();
@@ -20,13 +20,13 @@ test("a worker that comes is listed, and one that goes is not, without a reload"
   assert.ok(await isMarked(page));
 });
 
-test("home says that there is no worker, until there is one", async () => {
-  const page = await here.open();
+test("the jobs screen shows a notice while no worker is connected", async () => {
+  const page = await fixture.open();
   const notice = page.getByText("No worker is connected.");
   await page.getByRole("link", { name: "Workers 1" }).waitFor();
   assert.equal(await notice.count(), 0);
-  await here.worker.stop();
+  await fixture.worker.stop();
   await notice.waitFor();
-  await here.world.startWorker();
+  await fixture.env.startWorker();
   await notice.waitFor({ state: "detached" });
 });

@@ -9,7 +9,7 @@ use crate::npm::WEB_TESTS;
 use crate::{panel, tools, workspace};
 
 /// Matched against `--only`, like the names of the other soak tests.
-const NAME: &str = "panel::soak_memory_stays_what_it_was";
+const NAME: &str = "panel::soak_memory_does_not_grow";
 
 pub(super) fn is_wanted(only: Option<&str>) -> bool {
     only.is_none_or(|only| NAME.contains(only))

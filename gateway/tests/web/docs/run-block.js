@@ -1,17 +1,17 @@
-// Runs a block of a page in Chromium, as part of a shop's own page of another origin, and prints
-// what its progress bar showed: `node run-block.js html|js FILE PROGRAMS`. In the block, GATEWAY is
-// the address of the gateway; the programs are those of that folder.
+// Runs a code block of the documentation in Chromium, on a page of another origin, and prints the
+// positions of its progress bar: `node run-block.js html|js FILE PROGRAMS`. FILE is the block, in
+// which GATEWAY stands for the URL of the gateway. PROGRAMS is the directory of the programs.
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { createServer } from "node:http";
 import { extname, join, normalize } from "node:path";
 import { openPage, startBrowser } from "../harness/browser.js";
 import { demo, JobService, webClient } from "../harness/contract.js";
+import { TestEnvironment } from "../harness/environment.js";
 import { ROOT } from "../harness/process.js";
 import { until } from "../harness/wait.js";
-import { World } from "../harness/world.js";
 
-/** Folders of packages by the names that a bundler would find them by. */
+/** Directories of packages by their name. */
 const PACKAGES = {
   "@bufbuild/protobuf": "gateway/tests/web/node_modules/@bufbuild/protobuf",
   "@connectrpc/connect": "gateway/tests/web/node_modules/@connectrpc/connect",
@@ -19,20 +19,20 @@ const PACKAGES = {
   "@sentinel/client": "client-sdk/node",
 };
 
-/** What a bundler does, as a map for the browser. */
+/** Returns an import map, which replaces a bundler. */
 function importMap() {
   const imports = {};
-  for (const [name, folder] of Object.entries(PACKAGES)) {
-    const { exports } = JSON.parse(readFileSync(join(ROOT, folder, "package.json")));
+  for (const [name, directory] of Object.entries(PACKAGES)) {
+    const { exports } = JSON.parse(readFileSync(join(ROOT, directory, "package.json")));
     for (const [path, target] of Object.entries(exports)) {
       const file = normalize(target.import ?? target.default ?? target);
-      imports[join(name, path)] = `/${join(folder, file)}`;
+      imports[join(name, path)] = `/${join(directory, file)}`;
     }
   }
   return JSON.stringify({ imports });
 }
 
-/** As a page of the shop: the block, and around a script what it needs. */
+/** Returns a page with the block. A js block also needs a progress bar. */
 function shopPage(language, block) {
   const code =
     language === "html" ? block : `<progress></progress><script type="module">${block}</script>`;
@@ -40,8 +40,8 @@ function shopPage(language, block) {
 <script type="importmap">${importMap()}</script>${code}`;
 }
 
-async function serve(answer) {
-  const server = createServer(answer);
+async function serve(handler) {
+  const server = createServer(handler);
   await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
   return server;
 }
@@ -55,32 +55,32 @@ const shop = await serve((request, response) => {
   response.setHeader("content-type", isScript ? "text/javascript" : "text/html; charset=utf-8");
   response.end(isScript ? readFileSync(join(ROOT, normalize(pathname))) : page);
 });
-// Not by its number: the gateway is of another site, not only of another origin.
+// By name, because the gateway is at 127.0.0.1: the page is then of another site.
 const origin = `http://localhost:${shop.address().port}`;
-const world = await World.start({ gateway: ["--allow-origin", origin] });
+const env = await TestEnvironment.start({ gateway: ["--allow-origin", origin] });
 const browser = await startBrowser();
 try {
-  page = shopPage(language, readFileSync(file, "utf8").replaceAll("GATEWAY", world.url));
-  await world.startWorker();
-  const jobs = webClient(JobService, world.url);
+  page = shopPage(language, readFileSync(file, "utf8").replaceAll("GATEWAY", env.url));
+  await env.startWorker();
+  const jobs = webClient(JobService, env.url);
   const spec = demo("progress", { steps: 40, step_ms: 50 }, { delay: { seconds: 3600n } });
   const { job } = await jobs.enqueue({ spec });
   const tab = await openPage(browser, `${origin}/?job=${job.id}`);
   const bar = tab.getByRole("progressbar");
-  const shown = () => bar.evaluate((bar) => bar.position);
-  await world.watchers(1);
+  const position = () => bar.evaluate((bar) => bar.position);
+  await env.watchers(1);
   await jobs.runNow({ id: job.id });
-  const between = await until("the bar moves", async () => {
+  const firstPosition = await until("the bar moves", async () => {
     assert.deepEqual(tab.problems, []);
-    const position = await shown();
-    return position > 0 && position < 1 && position;
+    const now = await position();
+    return now > 0 && now < 1 && now;
   });
-  await until("the bar is full", async () => (await shown()) === 1);
+  await until("the bar is full", async () => (await position()) === 1);
   await tab.close();
-  await world.watchers(0);
-  console.log(`the bar moved by ${between} to 1`);
+  await env.watchers(0);
+  console.log(`the bar moved from ${firstPosition} to 1`);
 } finally {
   await browser.close();
-  await world.stop();
+  await env.stop();
   shop.close();
 }

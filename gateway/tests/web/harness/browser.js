@@ -1,7 +1,7 @@
-// Chromium of the machine, driven from here.
+// Starts Chromium and opens pages in it.
 import { mkdirSync } from "node:fs";
 import { chromium } from "playwright-core";
-import { PATIENCE_MS } from "./wait.js";
+import { TIMEOUT_MS } from "./wait.js";
 
 const FLAGS = [
   "--headless",
@@ -19,12 +19,12 @@ export async function startBrowser() {
 }
 
 /**
- * A fresh page that starts at `url`. What it logs as an error, throws or is refused by its own
- * policy is kept in `page.problems`.
+ * Opens a page in a new browser context. Errors that the page logs or throws, including violations
+ * of its content security policy, are collected in `page.problems`.
  */
 export async function openPage(browser, url, options = {}) {
   const context = await browser.newContext({ locale: "en-GB", ...options });
-  context.setDefaultTimeout(PATIENCE_MS);
+  context.setDefaultTimeout(TIMEOUT_MS);
   const page = await context.newPage();
   page.problems = [];
   page.on("pageerror", (error) => page.problems.push(String(error)));
@@ -35,6 +35,7 @@ export async function openPage(browser, url, options = {}) {
   return page;
 }
 
+/** Creates a directory and returns its path. */
 export function folder(path) {
   mkdirSync(path, { recursive: true });
   return path;

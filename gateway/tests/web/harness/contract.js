@@ -1,5 +1,4 @@
-// The contract as the server publishes it, without generated code: a new call or field is there
-// at once.
+// Clients built from the descriptors of the API, without generated code.
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { create, createFileRegistry, fromBinary, toBinary } from "@bufbuild/protobuf";
@@ -24,7 +23,7 @@ export const KindService = registry.getService("sentinel.jobs.v1.KindService");
 export const QueueService = registry.getService("sentinel.admin.v1.QueueService");
 export const KeyService = registry.getService("sentinel.admin.v1.KeyService");
 
-/** google.rpc.ErrorInfo, which every error carries; as much of it as is read here. */
+/** google.rpc.ErrorInfo, which every error has, with the fields that the tests read. */
 export const ErrorInfo = createFileRegistry(
   create(FileDescriptorProtoSchema, {
     name: "google/rpc/error_details.proto",
@@ -44,34 +43,34 @@ function field(name, number) {
   return { name, jsonName: name, number, type: Type.STRING, label: Label.OPTIONAL };
 }
 
-/** The reason that clients branch on. */
+/** Returns the reason of an error. */
 export function reasonOf(error) {
   return error.findDetails?.(ErrorInfo)[0]?.reason;
 }
 
-/** The numbers of an enum by the names without their prefix. */
-function numbers(name, prefix) {
+/** Returns the numbers of an enum by name, without the prefix of the names. */
+function enumNumbers(name, prefix) {
   const values = registry.getEnum(`sentinel.jobs.v1.${name}`).values;
   return Object.fromEntries(values.map((value) => [value.name.slice(prefix.length), value.number]));
 }
 
-export const State = numbers("JobState", "JOB_STATE_");
-export const DependencyFailurePolicy = numbers(
+export const State = enumNumbers("JobState", "JOB_STATE_");
+export const DependencyFailurePolicy = enumNumbers(
   "DependencyFailurePolicy",
   "DEPENDENCY_FAILURE_POLICY_",
 );
 
-/** A client as a page has it; `headers` are sent with each call. */
+/** Returns a gRPC-Web client. `headers` are sent with every call. */
 export function webClient(service, baseUrl, { headers = {}, ...options } = {}) {
-  const bring = (next) => (request) => {
+  const addHeaders = (next) => (request) => {
     for (const [name, value] of Object.entries(headers)) request.header.set(name, value);
     return next(request);
   };
-  const transport = createGrpcWebTransport({ baseUrl, interceptors: [bring], ...options });
+  const transport = createGrpcWebTransport({ baseUrl, interceptors: [addHeaders], ...options });
   return createClient(service, transport);
 }
 
-/** A job of `demo.<kind>`. */
+/** Returns the spec of a job of the kind `demo.<kind>`. */
 export function demo(kind, payload = {}, more = {}) {
   const bytes = new TextEncoder().encode(JSON.stringify(payload));
   return {
@@ -83,7 +82,7 @@ export function demo(kind, payload = {}, more = {}) {
   };
 }
 
-/** One message of gRPC-Web as it is on the wire. */
+/** Encodes a message as a gRPC-Web frame. */
 export function frame(schema, init) {
   const message = toBinary(schema, create(schema, init));
   const framed = Buffer.alloc(5 + message.length);
@@ -92,7 +91,7 @@ export function frame(schema, init) {
   return framed;
 }
 
-/** The messages and the trailers of a body of gRPC-Web. */
+/** Decodes the messages and the trailers in a gRPC-Web body. */
 export function unframe(schema, body) {
   const messages = [];
   let trailers = {};

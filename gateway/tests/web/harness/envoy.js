@@ -1,15 +1,16 @@
-// Configurations of Envoy as an installation would have it before Sentinel.
+// Envoy configurations as in a typical deployment in front of Sentinel.
 
-/** Shorter than two of the server's keepalives (10 s), so that one that gets lost is seen. */
+/** Shorter than two keepalive intervals of the server (10 s each), so that a lost keepalive fails
+ * the test. */
 export const IDLE_S = 15;
 
-/** Envoy speaks gRPC-Web itself and gRPC to the server: no gateway. */
-export function grpcWebBefore(server) {
+/** Envoy translates gRPC-Web to gRPC for the server, without a gateway. */
+export function grpcWebProxy(server) {
   return (port) => proxy(port, server, { filters: ["grpc_web"], isHttp2: true });
 }
 
-/** A plain HTTP proxy before the gateway. */
-export function plainBefore(gateway) {
+/** A plain HTTP proxy in front of the gateway. */
+export function httpProxy(gateway) {
   return (port) => proxy(port, gateway, { filters: [], isHttp2: false });
 }
 
@@ -24,7 +25,7 @@ function proxy(port, upstream, { filters, isHttp2 }) {
         {
           name: "all",
           domains: ["*"],
-          // Streams have no end; their idle time is what is bounded.
+          // No limit on the duration of a stream; stream_idle_timeout limits its idle time.
           routes: [{ match: { prefix: "/" }, route: { cluster: "upstream", timeout: "0s" } }],
         },
       ],

@@ -1,4 +1,4 @@
-// One child process: what it says goes into a file, and it never outlives the test.
+// A child process. Its output goes to a file, and it is killed when the test exits.
 import { spawn } from "node:child_process";
 import { closeSync, existsSync, openSync, readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
@@ -6,10 +6,12 @@ import { until, within } from "./wait.js";
 
 export const ROOT = resolve(import.meta.dirname, "../../../..");
 
-const alive = new Set();
-process.on("exit", () => alive.forEach((child) => child.kill("SIGKILL")));
+const running = new Set();
+process.on("exit", () => {
+  for (const child of running) child.kill("SIGKILL");
+});
 
-/** The path of a program of this workspace. */
+/** Returns the path of a program of this workspace. */
 export function program(name) {
   const path = join(process.env.SENTINEL_TEST_PROGRAMS ?? join(ROOT, "target/debug"), name);
   if (!existsSync(path)) {
@@ -20,7 +22,8 @@ export function program(name) {
   return path;
 }
 
-/** An environment without what would change the programs under test. */
+/** Returns the environment variables without those of Sentinel, which would change the programs
+ * under test. */
 function environment(more) {
   const kept = Object.entries(process.env).filter(([name]) => !name.startsWith("SENTINEL_"));
   return { ...Object.fromEntries(kept), ...more };
@@ -30,31 +33,31 @@ export class Process {
   constructor(command, args, log, env = {}) {
     this.log = log;
     const file = openSync(log, "a");
-    this.from = existsSync(log) ? readFileSync(log).length : 0;
+    this.startOffset = existsSync(log) ? readFileSync(log).length : 0;
     this.child = spawn(command, args, { stdio: ["ignore", file, file], env: environment(env) });
     closeSync(file);
-    alive.add(this.child);
-    this.ended = new Promise((resolve) => {
+    running.add(this.child);
+    this.exited = new Promise((resolve) => {
       this.child.once("exit", (code, signal) => {
-        alive.delete(this.child);
+        running.delete(this.child);
         resolve(code ?? signal);
       });
       this.child.once("error", resolve);
     });
   }
 
-  /** What it said since it was started. */
-  said() {
-    return readFileSync(this.log).subarray(this.from).toString();
+  /** Returns the output since the process was started. */
+  output() {
+    return readFileSync(this.log).subarray(this.startOffset).toString();
   }
 
-  /** The first line that matches, once it was said. */
+  /** Waits for output that matches a pattern, and returns the match. */
   async line(pattern) {
     return until(`${pattern} in ${this.log}`, () => {
-      const match = this.said().match(pattern);
+      const match = this.output().match(pattern);
       if (!match && this.child.exitCode !== null) {
         throw new Error(
-          `${this.child.spawnfile} ended with ${this.child.exitCode}: ${this.said()}`,
+          `${this.child.spawnfile} exited with ${this.child.exitCode}: ${this.output()}`,
         );
       }
       return match;
@@ -63,7 +66,7 @@ export class Process {
 
   async stop(signal = "SIGTERM") {
     this.child.kill(signal);
-    return within(`${this.child.spawnfile} ends by ${signal}`, this.ended);
+    return within(`${this.child.spawnfile} exits after ${signal}`, this.exited);
   }
 
   async kill() {

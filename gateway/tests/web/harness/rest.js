@@ -1,29 +1,33 @@
-// REST as a caller without any library has it: fetch, and events read from a body.
+// A REST client on top of fetch, with parsers for server-sent events and JSON lines.
 import { until } from "./wait.js";
 
-/** One request; the answer with its JSON. */
+/** Sends a request and returns the response with its body, parsed when it is JSON. */
 export async function call(url, method, path, body, headers = {}) {
   const text = body === undefined || typeof body === "string" ? body : JSON.stringify(body);
   const type = text === undefined ? {} : { "content-type": "application/json" };
-  const answer = await fetch(url + path, { method, body: text, headers: { ...type, ...headers } });
-  const said = await answer.text();
-  const isJson = answer.headers.get("content-type")?.startsWith("application/json");
+  const response = await fetch(url + path, {
+    method,
+    body: text,
+    headers: { ...type, ...headers },
+  });
+  const responseText = await response.text();
+  const isJson = response.headers.get("content-type")?.startsWith("application/json");
   return {
-    status: answer.status,
-    headers: answer.headers,
-    text: said,
-    json: isJson && said ? JSON.parse(said) : undefined,
+    status: response.status,
+    headers: response.headers,
+    text: responseText,
+    json: isJson && responseText ? JSON.parse(responseText) : undefined,
   };
 }
 
-/** The events of a stream as they come, until it ends or breaks. */
+/** Yields the events of a stream until it ends or fails. */
 export async function* events(url, path, lastEventId) {
   const headers = { accept: "text/event-stream" };
   if (lastEventId) headers["last-event-id"] = lastEventId;
-  const answer = await fetch(url + path, { headers });
-  if (answer.status !== 200) throw new Error(`${answer.status}: ${await answer.text()}`);
+  const response = await fetch(url + path, { headers });
+  if (response.status !== 200) throw new Error(`${response.status}: ${await response.text()}`);
   let text = "";
-  for await (const part of answer.body.pipeThrough(new TextDecoderStream())) {
+  for await (const part of response.body.pipeThrough(new TextDecoderStream())) {
     text += part;
     const blocks = text.split("\n\n");
     text = blocks.pop();
@@ -35,20 +39,20 @@ export async function* events(url, path, lastEventId) {
   }
 }
 
-/** The lines of a stream as they come. */
+/** Yields the lines of a stream. */
 export async function* lines(url, path, init = {}) {
-  const answer = await fetch(url + path, init);
-  if (answer.status !== 200) throw new Error(`${answer.status}: ${await answer.text()}`);
+  const response = await fetch(url + path, init);
+  if (response.status !== 200) throw new Error(`${response.status}: ${await response.text()}`);
   let text = "";
-  for await (const part of answer.body.pipeThrough(new TextDecoderStream())) {
+  for await (const part of response.body.pipeThrough(new TextDecoderStream())) {
     text += part;
-    const whole = text.split("\n");
-    text = whole.pop();
-    for (const line of whole) yield JSON.parse(line);
+    const complete = text.split("\n");
+    text = complete.pop();
+    for (const line of complete) yield JSON.parse(line);
   }
 }
 
-/** A job once it is in a state. */
+/** Waits until a job is in a state, and returns the job. */
 export async function inState(url, id, state) {
   return until(`job ${id} is ${state}`, async () => {
     const { json } = await call(url, "GET", `/v1/jobs/${id}`);

@@ -1,36 +1,40 @@
-// Waits on conditions, never for a time to pass.
+// Waits for conditions instead of fixed times.
 
-/** Longer than anything takes on a loaded machine, shorter than the patience of a runner. */
-export const PATIENCE_MS = 30_000;
+/** Long enough for a loaded machine, and shorter than the timeout of the test runner. */
+export const TIMEOUT_MS = 30_000;
 
-/** Between two looks at a condition that nobody tells of. */
-const LOOK_MS = 20;
+/** The interval between two polls of a condition. */
+const POLL_MS = 20;
 
-/** Looks until `probe` gives something; fails with what it was that did not come. */
-export async function until(what, probe, patienceMs = PATIENCE_MS) {
-  const deadline = Date.now() + patienceMs;
-  let problem;
+/** Polls `probe` until it returns a truthy value, and returns that value. `what` describes the
+ * condition for the error. */
+export async function until(what, probe, timeoutMs = TIMEOUT_MS) {
+  const deadline = Date.now() + timeoutMs;
+  let lastError;
   while (Date.now() < deadline) {
     try {
-      const seen = await probe();
-      if (seen) return seen;
-      problem = undefined;
+      const value = await probe();
+      if (value) return value;
+      lastError = undefined;
     } catch (error) {
-      problem = error;
+      lastError = error;
     }
-    await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
+    await new Promise((resolve) => setTimeout(resolve, POLL_MS));
   }
-  throw new Error(`not within ${patienceMs} ms: ${what}`, { cause: problem });
+  throw new Error(`timed out after ${timeoutMs} ms: ${what}`, { cause: lastError });
 }
 
-/** What a promise gives, or a failure that names it. */
-export async function within(what, promise, patienceMs = PATIENCE_MS) {
+/** Returns the value of a promise, or fails after a timeout with an error that describes it. */
+export async function within(what, promise, timeoutMs = TIMEOUT_MS) {
   let timer;
-  const late = new Promise((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`not within ${patienceMs} ms: ${what}`)), patienceMs);
+  const timeout = new Promise((_, reject) => {
+    timer = setTimeout(
+      () => reject(new Error(`timed out after ${timeoutMs} ms: ${what}`)),
+      timeoutMs,
+    );
   });
   try {
-    return await Promise.race([promise, late]);
+    return await Promise.race([promise, timeout]);
   } finally {
     clearTimeout(timer);
   }

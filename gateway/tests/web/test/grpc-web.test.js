@@ -1,26 +1,26 @@
-// Calls through the gateway as a page makes them.
+// Tests of gRPC-Web calls through the gateway.
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
 import { Code, createClient } from "@connectrpc/connect";
 import { createGrpcWebTransport } from "@connectrpc/connect-node";
 import { demo, JobService, reasonOf, unframe, webClient } from "../harness/contract.js";
-import { World } from "../harness/world.js";
-import { core } from "./core.js";
+import { TestEnvironment } from "../harness/environment.js";
+import { conformance } from "./conformance.js";
 
-const world = await World.start({ gateway: ["--body-max-bytes", "4096"] });
-after(() => world.stop());
-await world.startWorker();
-const jobs = webClient(JobService, world.url);
+const env = await TestEnvironment.start({ gateway: ["--body-max-bytes", "4096"] });
+after(() => env.stop());
+await env.startWorker();
+const jobs = webClient(JobService, env.url);
 
-core("gateway", world, world.url);
+conformance("gateway", env, env.url);
 
-test("the client of Node speaks to it as well", async () => {
-  const transport = createGrpcWebTransport({ baseUrl: world.url, httpVersion: "1.1" });
+test("the Node transport works as well", async () => {
+  const transport = createGrpcWebTransport({ baseUrl: env.url, httpVersion: "1.1" });
   const { job } = await createClient(JobService, transport).enqueue({ spec: demo("noop") });
   assert.match(job.id, /\w/);
 });
 
-test("a body beyond the bound is refused with the bound", async () => {
+test("a body over the limit is refused with the limit", async () => {
   const spec = demo("noop", { text: "x".repeat(5000) });
   await assert.rejects(jobs.enqueue({ spec }), (error) => {
     assert.equal(error.code, Code.ResourceExhausted);
@@ -30,18 +30,18 @@ test("a body beyond the bound is refused with the bound", async () => {
   });
 });
 
-test("a call that there is not is said so", async () => {
-  const answer = await fetch(`${world.url}/${JobService.typeName}/Nothing`, {
+test("an unknown method is unimplemented", async () => {
+  const response = await fetch(`${env.url}/${JobService.typeName}/Nothing`, {
     method: "POST",
     headers: { "content-type": "application/grpc-web+proto" },
     body: Buffer.alloc(5),
   });
   const { trailers } = unframe(
     JobService.method.counts.output,
-    Buffer.from(await answer.arrayBuffer()),
+    Buffer.from(await response.arrayBuffer()),
   );
   assert.equal(
-    answer.headers.get("grpc-status") ?? trailers["grpc-status"],
+    response.headers.get("grpc-status") ?? trailers["grpc-status"],
     String(Code.Unimplemented),
   );
 });

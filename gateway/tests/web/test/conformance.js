@@ -1,4 +1,4 @@
-// What every way to the server must do: through the gateway alone, and with a proxy before it.
+// Tests that hold for every path to the server: through the gateway alone, and behind a proxy.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Code, ConnectError } from "@connectrpc/connect";
@@ -13,40 +13,40 @@ import {
 } from "../harness/contract.js";
 import { within } from "../harness/wait.js";
 
-/** A job that waits until it is told to run. */
-const later = () => demo("noop", {}, { delay: { seconds: 3600n } });
+/** Returns the spec of a job that does not start on its own. */
+const delayedJob = () => demo("noop", {}, { delay: { seconds: 3600n } });
 
-/** Declares the tests of one way into the world. */
-export function core(way, world, url) {
+/** Declares the tests for one URL of the environment. */
+export function conformance(path, env, url) {
   const jobs = webClient(JobService, url);
 
-  test(`${way}: a unary call answers`, async () => {
+  test(`${path}: a unary call returns a response`, async () => {
     const { job } = await jobs.enqueue({ spec: demo("echo", { a: 1 }) });
     assert.match(job.id, /\w/);
     const read = await jobs.get({ id: job.id });
     assert.equal(new TextDecoder().decode(read.job.spec.payload), '{"a":1}');
   });
 
-  test(`${way}: events of a stream come while it is open, in the order they happened`, async () => {
-    const { job } = await jobs.enqueue({ spec: later() });
+  test(`${path}: events arrive in order while the stream is open`, async () => {
+    const { job } = await jobs.enqueue({ spec: delayedJob() });
     const events = jobs.watch({ selector: { case: "jobs", value: { ids: [job.id] } } });
     const seen = [];
-    // What is asked for next is done only after an event was seen: were events held back until
-    // the stream ends, none of this would happen.
-    const next = { SCHEDULED: () => jobs.runNow({ id: job.id }) };
+    // The job runs only after its first event has arrived. If a proxy buffered events until the
+    // end of the stream, the test would time out.
+    const onState = { SCHEDULED: () => jobs.runNow({ id: job.id }) };
     await within(
-      "the job ends in view",
+      "the job succeeds on the stream",
       (async () => {
         for await (const { event, cursor } of events) {
-          const shown =
+          const changed =
             event.case === "snapshot" ? event.value.jobs : [event.value.job].filter(Boolean);
-          for (const { state } of shown) {
+          for (const { state } of changed) {
             const name = Object.keys(State).find((name) => State[name] === state);
             seen.push(name);
             assert.notEqual(cursor, "");
             if (name === "SUCCEEDED") return;
-            await next[name]?.();
-            delete next[name];
+            await onState[name]?.();
+            delete onState[name];
           }
         }
       })(),
@@ -55,8 +55,8 @@ export function core(way, world, url) {
     assert.equal(seen.at(-1), "SUCCEEDED");
   });
 
-  test(`${way}: a stream goes on from a cursor with what was missed`, async () => {
-    const { job } = await jobs.enqueue({ spec: later() });
+  test(`${path}: a stream resumes from a cursor with the missed changes`, async () => {
+    const { job } = await jobs.enqueue({ spec: delayedJob() });
     const selector = { case: "jobs", value: { ids: [job.id] } };
     let cursor = "";
     for await (const event of jobs.watch({ selector })) {
@@ -73,24 +73,24 @@ export function core(way, world, url) {
     assert.equal(changes.at(-1), State.CANCELLED);
   });
 
-  test(`${way}: trailers are the last frame, in lower case and without a message behind them`, async () => {
-    const answer = await fetch(`${url}/${JobService.typeName}/Counts`, {
+  test(`${path}: lower-case trailers are the last frame of a response`, async () => {
+    const response = await fetch(`${url}/${JobService.typeName}/Counts`, {
       method: "POST",
       headers: { "content-type": "application/grpc-web+proto", "x-grpc-web": "1" },
       body: frame(JobService.method.counts.input, {}),
     });
-    assert.equal(answer.status, 200);
-    assert.match(answer.headers.get("content-type"), /^application\/grpc-web/);
+    assert.equal(response.status, 200);
+    assert.match(response.headers.get("content-type"), /^application\/grpc-web/);
     const { messages, trailers } = unframe(
       JobService.method.counts.output,
-      Buffer.from(await answer.arrayBuffer()),
+      Buffer.from(await response.arrayBuffer()),
     );
     assert.equal(messages.length, 1);
     assert.equal(trailers["grpc-status"], "0");
   });
 
-  test(`${way}: grpc-web-text carries the same in base64`, async () => {
-    const answer = await fetch(`${url}/${JobService.typeName}/Counts`, {
+  test(`${path}: grpc-web-text returns the same frames in base64`, async () => {
+    const response = await fetch(`${url}/${JobService.typeName}/Counts`, {
       method: "POST",
       headers: {
         "content-type": "application/grpc-web-text",
@@ -99,16 +99,16 @@ export function core(way, world, url) {
       },
       body: frame(JobService.method.counts.input, {}).toString("base64"),
     });
-    assert.match(answer.headers.get("content-type"), /^application\/grpc-web-text/);
-    const text = await answer.text();
-    // Each part is base64 with its own padding.
+    assert.match(response.headers.get("content-type"), /^application\/grpc-web-text/);
+    const text = await response.text();
+    // The body consists of base64 chunks, each with its own padding.
     const parts = text.match(/[A-Za-z0-9+/]+={0,2}/g).map((part) => Buffer.from(part, "base64"));
     const { messages, trailers } = unframe(JobService.method.counts.output, Buffer.concat(parts));
     assert.equal(messages.length, 1);
     assert.equal(trailers["grpc-status"], "0");
   });
 
-  test(`${way}: an error brings its reason`, async () => {
+  test(`${path}: an error has its reason`, async () => {
     await assert.rejects(jobs.get({ id: "0198c0de-0000-7000-8000-000000000000" }), (error) => {
       assert.equal(error.code, Code.NotFound);
       assert.equal(reasonOf(error), "JOB_NOT_FOUND");
@@ -122,18 +122,18 @@ export function core(way, world, url) {
     });
   });
 
-  test(`${way}: an error comes at the start of a stream, too`, async () => {
-    const events = jobs.watch({ cursor: "no cursor", selector: { case: "filter", value: {} } });
+  test(`${path}: a stream can fail before its first event`, async () => {
+    const events = jobs.watch({ cursor: "invalid", selector: { case: "filter", value: {} } });
     await assert.rejects(
       (async () => {
-        for await (const _ of events) assert.fail("an event for a wrong cursor");
+        for await (const _ of events) assert.fail("an event for an invalid cursor");
       })(),
       (error) => error instanceof ConnectError && error.code === Code.InvalidArgument,
     );
   });
 
-  test(`${way}: a deadline ends a stream`, async () => {
-    const { job } = await jobs.enqueue({ spec: later() });
+  test(`${path}: a deadline closes a stream`, async () => {
+    const { job } = await jobs.enqueue({ spec: delayedJob() });
     const selector = { case: "jobs", value: { ids: [job.id] } };
     let snapshots = 0;
     await assert.rejects(
@@ -144,23 +144,23 @@ export function core(way, world, url) {
       })(),
       (error) => error.code === Code.DeadlineExceeded,
     );
-    await world.watchers(0);
+    await env.watchers(0);
     assert.ok(snapshots <= 1);
   });
 
-  test(`${way}: who stops reading is no watcher of the server any more`, async () => {
+  test(`${path}: an aborted stream is closed on the server`, async () => {
     const abort = new AbortController();
     const events = jobs.watch(
       { selector: { case: "filter", value: {} } },
       { signal: abort.signal },
     );
     const reading = (async () => {
-      for await (const _ of events) await world.watchers(1).then(() => abort.abort());
+      for await (const _ of events) await env.watchers(1).then(() => abort.abort());
     })();
     await assert.rejects(
-      within("the aborted stream ends", reading),
+      within("the aborted stream closes", reading),
       (error) => error.code === Code.Canceled,
     );
-    await world.watchers(0);
+    await env.watchers(0);
   });
 }

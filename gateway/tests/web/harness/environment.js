@@ -1,5 +1,5 @@
-// An installation on this machine: server, workers, gateway and Envoy as processes on free ports
-// and in one temporary folder.
+// A test environment on this machine: server, workers, gateway and Envoy as processes on free
+// ports, with one temporary directory.
 import { execFile } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
@@ -10,74 +10,84 @@ import { Process, program } from "./process.js";
 import { until } from "./wait.js";
 
 const LOOPBACK = "127.0.0.1";
-const ANY = `${LOOPBACK}:0`;
+const FREE_PORT = `${LOOPBACK}:0`;
 
-export class World {
+export class TestEnvironment {
   #dir = mkdtempSync(join(tmpdir(), "sentinel-web-"));
-  #stops = [];
+  #cleanups = [];
 
   constructor() {
-    // Also where a test file ends before it stops its world.
+    // Covers a test file that exits before it calls stop().
     process.on("exit", () => rmSync(this.#dir, { recursive: true, force: true }));
   }
 
-  /** A server and a gateway before it. */
+  /** Starts a server, and a gateway in front of it. */
   static async start({ server = [], gateway = [] } = {}) {
-    const world = new World();
-    await world.startServer(["--auto-create-queues", "--color", "never", ...server]);
-    await world.startGateway(gateway);
-    return world;
+    const env = new TestEnvironment();
+    await env.startServer(["--auto-create-queues", "--color", "never", ...server]);
+    await env.startGateway(gateway);
+    return env;
   }
 
   path(name) {
     return join(this.#dir, name);
   }
 
-  /** The last one started is stopped first. */
-  onEnd(stop) {
-    this.#stops.push(stop);
+  /** Adds a function that stop() calls. The functions run in reverse order. */
+  onStop(cleanup) {
+    this.#cleanups.push(cleanup);
   }
 
   async startServer(flags = this.serverFlags) {
     this.serverFlags = flags;
     const own = ["serve", "--data-dir", this.path("data"), "--log-format", "json"];
-    const ports = ["--listen", this.address ?? ANY, "--ops-listen", this.serverOps ?? ANY];
+    const ports = [
+      "--listen",
+      this.address ?? FREE_PORT,
+      "--ops-listen",
+      this.serverOps ?? FREE_PORT,
+    ];
     this.server = new Process(
       program("sentinel"),
       [...own, ...ports, ...flags],
       this.path("server.log"),
     );
-    this.onEnd(() => this.server.kill());
+    this.onStop(() => this.server.kill());
     [this.address, this.serverOps] = await serving(this.server);
   }
 
-  /** A gateway; after a restart at the same address. */
+  /** Starts the gateway. After a restart it has the same address. */
   async startGateway(flags = this.gatewayFlags) {
     this.gatewayFlags = flags;
-    const ports = ["--listen", this.gatewayAddress ?? ANY, "--ops-listen", this.gatewayOps ?? ANY];
+    const ports = [
+      "--listen",
+      this.gatewayAddress ?? FREE_PORT,
+      "--ops-listen",
+      this.gatewayOps ?? FREE_PORT,
+    ];
     const own = ["--server", `http://${this.address}`, "--log-format", "json"];
     const args = [...own, ...ports, ...flags];
     this.gateway = new Process(program("sentinel-gateway"), args, this.path("gateway.log"));
-    this.onEnd(() => this.gateway.kill());
+    this.onStop(() => this.gateway.kill());
     [this.gatewayAddress, this.gatewayOps] = await serving(this.gateway);
   }
 
-  /** Where browsers go. */
+  /** The URL of the gateway. */
   get url() {
     return `http://${this.gatewayAddress}`;
   }
 
-  /** A worker for the queue `default` that is called `web`, once its session has begun. */
+  /** Starts a worker named `web` for the queue `default`, and waits until it is connected. */
   async startWorker(flags = [], env = {}) {
-    const name = flags.includes("--instance") ? [] : ["--instance", "web"];
-    const args = ["--server", `http://${this.address}`, "--json", ...name, ...flags];
+    const instance = flags.includes("--instance") ? [] : ["--instance", "web"];
+    const args = ["--server", `http://${this.address}`, "--json", ...instance, ...flags];
     const worker = new Process(program("sentinel-worker"), args, this.path("worker.log"), env);
-    this.onEnd(() => worker.kill());
+    this.onStop(() => worker.kill());
     await this.server.line(/a worker session began/);
     return worker;
   }
 
-  /** What the command line prints. */
+  /** Runs a command of sentinel and returns its standard output. */
   async cli(args, env = {}) {
     const run = promisify(execFile);
     const { stdout } = await run(program("sentinel"), args, {
@@ -86,29 +96,29 @@ export class World {
     return stdout;
   }
 
-  /** A key made beside the data, which the server knows soon after. */
+  /** Creates an API key directly in the ledger. The server accepts it a little later. */
   async key(name, role, more = []) {
     const args = ["key", "create", "--name", name, "--role", role, "--data-dir", this.path("data")];
-    const said = await this.cli([...args, "--json", ...more]);
-    return JSON.parse(said);
+    const output = await this.cli([...args, "--json", ...more]);
+    return JSON.parse(output);
   }
 
-  /** The value of a figure; 0 where it is not there. */
-  async figure(ops, name) {
+  /** Returns the value of a metric, or 0 when it does not exist. */
+  async metric(ops, name) {
     const text = await (await fetch(`http://${ops}/metrics`)).text();
     const line = text.split("\n").find((line) => line.startsWith(name) && !line.startsWith("#"));
     return line ? Number(line.split(" ").at(-1)) : 0;
   }
 
-  /** Waits until the server has that many watchers. */
+  /** Waits until the server has a number of open watch streams. */
   async watchers(count) {
-    return until(`the server has ${count} watchers`, async () => {
-      const open = await this.figure(this.serverOps, "sentinel_watch_streams");
+    return until(`the server has ${count} watch streams`, async () => {
+      const open = await this.metric(this.serverOps, "sentinel_watch_streams");
       return open === count;
     });
   }
 
-  /** Envoy with a configuration that is given the port to listen on. */
+  /** Starts Envoy. `configure` returns the configuration for the port to listen on. Returns the URL. */
   async startEnvoy(configure) {
     const port = await freePort();
     const file = this.path(`envoy-${port}.json`);
@@ -124,10 +134,10 @@ export class World {
       "warning",
     ];
     const running = new Process(envoy, args, this.path(`envoy-${port}.log`));
-    this.onEnd(() => running.kill());
+    this.onStop(() => running.kill());
     const url = `http://${LOOPBACK}:${port}`;
     await until("Envoy answers", async () => {
-      if (running.child.exitCode !== null) throw new Error(running.said());
+      if (running.child.exitCode !== null) throw new Error(running.output());
       await fetch(url);
       return true;
     });
@@ -135,18 +145,18 @@ export class World {
   }
 
   async stop() {
-    for (const stop of this.#stops.reverse()) await stop();
+    for (const cleanup of this.#cleanups.reverse()) await cleanup();
   }
 }
 
-/** Where a process says that it serves. */
+/** Returns the addresses that a process logs when it is ready. */
 async function serving(process) {
   const [line] = await process.line(/^\{.*"serving".*\}$/m);
   const { address, ops_address } = JSON.parse(line);
   return [address, ops_address];
 }
 
-/** A port that was free a moment ago, for a program that can not choose one itself. */
+/** Returns a port that is currently free, for programs that cannot listen on port 0. */
 export async function freePort() {
   const server = createServer();
   await new Promise((resolve) => server.listen(0, LOOPBACK, resolve));
