@@ -63,6 +63,7 @@ async fn set_price(
     // job/run/attempt/epoch: the epoch increases with each lease of the job.
     let token = job.fencing_token();
     println!("started {token}");
+    job.progress(0, 1, "preparing the price");
     tokio::time::sleep(Duration::from_millis(price.takes_ms)).await;
     let epoch: u64 = token.rsplit('/').next().and_then(|text| text.parse().ok()).unwrap_or(0);
     // The checkpoint of an earlier attempt shows that the price is already set.
