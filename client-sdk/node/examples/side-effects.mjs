@@ -34,7 +34,7 @@ async function set(job, price, epoch) {
 
 async function setPrice(job) {
   const price = job.json();
-  console.log(`begins ${job.fence}`);
+  console.log(`started ${job.fence}`);
   job.progress(0, 1, "preparing the price");
   await pause(price.takes_ms);
   // job/run/attempt/epoch: the epoch rises with each lease of the job.

@@ -29,7 +29,7 @@ def set(job: str, price: dict[str, Any], epoch: int) -> bool:
 
 async def set_price(job: Job) -> str:
     price = job.json()
-    print(f"begins {job.fence}", flush=True)
+    print(f"started {job.fence}", flush=True)
     job.progress(0, 1, "preparing the price")
     await asyncio.sleep(price["takes_ms"] / 1000)
     # job/run/attempt/epoch: the epoch rises with each lease of the job.
