@@ -7,6 +7,7 @@ mod actor;
 mod attempt_data;
 mod cancels;
 mod closing;
+mod context;
 mod frame;
 mod opening;
 mod outbound_queue;
@@ -14,14 +15,15 @@ mod poison_isolation;
 mod reloads;
 mod reports;
 mod service;
+mod suspects;
 mod timers;
 mod worker_info;
 
 pub use crate::dispatch::HeldLease;
+pub(crate) use context::SessionContext;
 pub use frame::{
     FromWorker, HeldLeaseVerdict, Hello, LogLine, ReportItem, ReportVerdict, StreamEnd, ToWorker,
     Welcome, WorkerDetails, failure,
 };
 pub use outbound_queue::{OutboundFrames, OutboundQueue, outbound_queue};
-pub(crate) use service::SessionContext;
 pub use service::Sessions;

@@ -9,12 +9,13 @@ mod journal_counter;
 mod selection;
 mod state;
 mod stream;
+mod summary_loop;
 mod terminal_counts;
 
-pub(crate) use computation::SummaryLoop;
 pub use computation::{QueueSummary, Summary};
 pub use histogram::Percentiles;
 pub use journal_counter::QueueActivity;
 pub use selection::SummarySelection;
 pub(crate) use state::SummaryState;
 pub use stream::{Summaries, SummaryStream};
+pub(crate) use summary_loop::SummaryLoop;

@@ -49,6 +49,7 @@ impl Projector {
         let mut caught_up_at = self.clock.now();
         // Peers may go on committing: the head at the time of closing is far enough.
         let mut last = None;
+        let linger = Duration::from_millis(self.settings.project_linger_ms);
         loop {
             if closing.is_cancelled() {
                 last.get_or_insert(*head.borrow());
@@ -97,7 +98,7 @@ impl Projector {
                 () = tokio::time::sleep(Duration::from_secs(1)) => continue,
             }
             tokio::select! {
-                () = tokio::time::sleep(Duration::from_millis(self.settings.project_linger_ms)) => {}
+                () = tokio::time::sleep(linger) => {}
                 () = closing.cancelled() => {}
             }
         }

@@ -9,11 +9,19 @@ use sentinel_domain::{
 };
 use sentinel_store::{Mutation, Precondition, Store, Transaction, codec};
 
-use super::{Enqueued, JobReader};
+use super::JobReader;
 use crate::{Clock, EngineError};
 
 /// The most jobs of one read.
 const READ_MAX: usize = 500;
+
+/// The job of an enqueue.
+#[derive(Clone, Debug)]
+pub struct Enqueued {
+    pub job: Arc<Job>,
+    /// The job existed before.
+    pub deduplicated: bool,
+}
 
 /// A job that is about to be created.
 pub(crate) struct Draft {

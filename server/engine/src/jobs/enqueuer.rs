@@ -3,10 +3,10 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use sentinel_domain::{Ack, Job, JobId, Name, NewJob, Spec, UniqueKey};
+use sentinel_domain::{Ack, JobId, Name, NewJob, Spec, UniqueKey};
 use sentinel_store::{Conflict, Transaction, TransactionResult};
 
-use super::draft::{Draft, DraftResolver};
+use super::draft::{Draft, DraftResolver, Enqueued};
 use super::{JobReader, Submitter};
 use crate::commit::{
     Committer, DECISION_ATTEMPTS, Durability, Idempotency, IdempotencyKey, ProducerState,
@@ -15,14 +15,6 @@ use crate::commit::{
 use crate::error::ItemError;
 use crate::queues::{Queues, add_labels};
 use crate::{Clock, EngineError, Observer, Rng, Settings};
-
-/// The job of an enqueue.
-#[derive(Clone, Debug)]
-pub struct Enqueued {
-    pub job: Arc<Job>,
-    /// The job existed before.
-    pub deduplicated: bool,
-}
 
 /// The result of one item of a batch.
 pub type BatchItemResult = Result<Enqueued, ItemError>;

@@ -13,10 +13,10 @@ use sentinel_store::WorkerInfo;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use super::context::SessionContext;
 use super::frame::{FromWorker, ReportVerdict, StreamEnd, ToWorker};
 use super::outbound_queue::OutboundQueue;
 use super::poison_isolation::PoisonIsolation;
-use super::service::SessionContext;
 use crate::cluster::until_unreachable;
 use crate::dispatch::{HeldLease, Outbox, Pending, Registration};
 use crate::runtime::sleep_until_some;

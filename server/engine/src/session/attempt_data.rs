@@ -8,8 +8,8 @@ use sentinel_domain::{Command, Job, decide};
 use sentinel_ledger::{LogRow, OutputPosition};
 
 use super::actor::{Completion, Session};
+use super::context::SessionContext;
 use super::frame::{LogLine, ReportVerdict};
-use super::service::SessionContext;
 use crate::dispatch::HeldLease;
 use crate::history::AppendResult;
 use crate::jobs::DecisionOutcome;

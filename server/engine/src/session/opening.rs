@@ -11,10 +11,10 @@ use sentinel_domain::{FieldViolation, Job, JobId, Millis, SessionId, check_name}
 use sentinel_store::{Mutation, SessionRow, StoreError, Transaction};
 
 use super::actor::{RunningJob, Session};
+use super::context::SessionContext;
 use super::frame::{HeldLeaseVerdict, Hello, ToWorker, Welcome};
 use super::outbound_queue::OutboundQueue;
 use super::poison_isolation::PoisonIsolation;
-use super::service::SessionContext;
 use crate::EngineError;
 use crate::dispatch::{HeldLease, SessionCapacity};
 

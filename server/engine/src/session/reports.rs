@@ -7,8 +7,8 @@ use sentinel_domain::{Ack, Command, CommandError, Decision, Job, Millis, Progres
 use sentinel_store::{Conflict, TransactionResult};
 
 use super::actor::{Completion, Session, SettledReport};
+use super::context::SessionContext;
 use super::frame::{ReportItem, ReportVerdict};
-use super::service::SessionContext;
 use crate::Rng;
 use crate::commit::{DECISION_ATTEMPTS, update_transaction};
 

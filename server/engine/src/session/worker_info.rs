@@ -6,8 +6,8 @@ use sentinel_domain::{Millis, Name, SessionId};
 use sentinel_store::{AnnouncedKind, Mutation, Transaction, WorkerInfo, content_hash};
 
 use super::actor::{Completion, Session};
+use super::context::SessionContext;
 use super::frame::Hello;
-use super::service::SessionContext;
 use crate::EngineError;
 use crate::workers::decode_worker_info;
 

@@ -252,7 +252,7 @@ impl KindLoop {
                 _ = write.tick() => unwritten.write(&self.kinds.ledger).await,
                 _ = touch.tick() => {
                     if let Err(error) = self.kinds.touch_live().await {
-                        tracing::debug!(%error, "live kinds could not be recorded as seen, retrying");
+                        tracing::debug!(%error, "live kinds could not be recorded, retrying");
                     }
                 }
             }
