@@ -1,7 +1,7 @@
 // Tests of the search, and of actions on selected and on all matching jobs.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { demo, State } from "../../tests/web/harness/contract.js";
+import { demo, State } from "../../tests/web/harness/api.js";
 import { until } from "../../tests/web/harness/wait.js";
 import { enqueue, enqueueMany, startFixture } from "./fixture.js";
 import { goTo } from "./steps.js";

@@ -1,13 +1,7 @@
 // A server with a worker and a gateway, and Chromium to open the panel in.
 import { after } from "node:test";
+import { demo, JobService, QueueService, State, webClient } from "../../tests/web/harness/api.js";
 import { openPage, startBrowser } from "../../tests/web/harness/browser.js";
-import {
-  demo,
-  JobService,
-  QueueService,
-  State,
-  webClient,
-} from "../../tests/web/harness/contract.js";
 import { TestEnvironment } from "../../tests/web/harness/environment.js";
 import { until } from "../../tests/web/harness/wait.js";
 

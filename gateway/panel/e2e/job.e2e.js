@@ -1,7 +1,7 @@
 // Tests of the job screen: the dependency graph, and jobs that do not exist.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { DependencyFailurePolicy } from "../../tests/web/harness/contract.js";
+import { DependencyFailurePolicy } from "../../tests/web/harness/api.js";
 import { enqueue, inState, startFixture } from "./fixture.js";
 import { isMarked, mark } from "./steps.js";
 

@@ -1,7 +1,7 @@
 // Tests of signing in and out, enqueueing a job, and actions on jobs.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { JobService, KeyService, webClient } from "../../tests/web/harness/contract.js";
+import { JobService, KeyService, webClient } from "../../tests/web/harness/api.js";
 import { until } from "../../tests/web/harness/wait.js";
 import { enqueue, inState, startFixture } from "./fixture.js";
 import { enqueueByForm, increasingPositions, isMarked, mark, NAMES, signIn } from "./steps.js";

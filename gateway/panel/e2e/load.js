@@ -1,5 +1,5 @@
 // Generates job events at a constant rate.
-import { demo } from "../../tests/web/harness/contract.js";
+import { demo } from "../../tests/web/harness/api.js";
 
 /** The number of events of one demo.noop job: enqueued, started, finished. */
 const EVENTS_PER_JOB = 3;

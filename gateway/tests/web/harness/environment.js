@@ -136,7 +136,7 @@ export class TestEnvironment {
     const running = new Process(envoy, args, this.path(`envoy-${port}.log`));
     this.onStop(() => running.kill());
     const url = `http://${LOOPBACK}:${port}`;
-    await until("Envoy answers", async () => {
+    await until("Envoy responds", async () => {
       if (running.child.exitCode !== null) throw new Error(running.output());
       await fetch(url);
       return true;

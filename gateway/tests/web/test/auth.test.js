@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
 import { Code } from "@connectrpc/connect";
-import { demo, JobService, KeyService, reasonOf, webClient } from "../harness/contract.js";
+import { demo, JobService, KeyService, reasonOf, webClient } from "../harness/api.js";
 import { TestEnvironment } from "../harness/environment.js";
 import { until, within } from "../harness/wait.js";
 

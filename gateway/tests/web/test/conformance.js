@@ -2,15 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Code, ConnectError } from "@connectrpc/connect";
-import {
-  demo,
-  frame,
-  JobService,
-  reasonOf,
-  State,
-  unframe,
-  webClient,
-} from "../harness/contract.js";
+import { demo, frame, JobService, reasonOf, State, unframe, webClient } from "../harness/api.js";
 import { within } from "../harness/wait.js";
 
 /** Returns the spec of a job that does not start on its own. */

@@ -1,7 +1,7 @@
 // Tests of `sentinel dev`: server, worker and gateway in one process.
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
-import { demo, JobService, State, webClient } from "../harness/contract.js";
+import { demo, JobService, State, webClient } from "../harness/api.js";
 import { TestEnvironment } from "../harness/environment.js";
 import { Process, program } from "../harness/process.js";
 import { within } from "../harness/wait.js";

@@ -1,7 +1,7 @@
 // Tests behind a real Envoy: as HTTP proxy of the gateway, and as gRPC-Web proxy of the server.
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
-import { demo, JobService, State, webClient } from "../harness/contract.js";
+import { demo, JobService, State, webClient } from "../harness/api.js";
 import { TestEnvironment } from "../harness/environment.js";
 import { grpcWebProxy, httpProxy, IDLE_S } from "../harness/envoy.js";
 import { within } from "../harness/wait.js";

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { after, test } from "node:test";
 import { Code, createClient } from "@connectrpc/connect";
 import { createGrpcWebTransport } from "@connectrpc/connect-node";
-import { demo, JobService, reasonOf, unframe, webClient } from "../harness/contract.js";
+import { demo, JobService, reasonOf, unframe, webClient } from "../harness/api.js";
 import { TestEnvironment } from "../harness/environment.js";
 import { conformance } from "./conformance.js";
 
