@@ -15,7 +15,7 @@ pub enum EngineError {
     #[error("no queue is named {0:?}: create it first, or check the spelling")]
     QueueNotFound(Name),
     /// The scopes of the caller do not include the queue. It may exist or not.
-    #[error("the caller has no access to the queue {0:?}")]
+    #[error("the API key does not reach queue {0:?}")]
     QueueNotAllowed(Name),
     #[error("no kind is named {0:?}: no worker declared it recently")]
     KindNotFound(Name),

@@ -35,7 +35,7 @@ pub(crate) fn check_new_job(scopes: &Scopes, path: &str, new: &NewJob) -> Result
     }
     if new.unique_key.is_some() && new.unique_scope != Some(UniqueScope::Queue) {
         // The job that holds the key may be in any queue. It would be returned or replaced.
-        let text = "must be UNIQUE_SCOPE_QUEUE: the key of the caller does not reach all queues";
+        let text = "must be UNIQUE_SCOPE_QUEUE, because the API key does not reach all queues";
         return Err(EngineError::invalid(format!("{path}.unique.scope"), text));
     }
     Ok(())
