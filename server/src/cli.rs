@@ -91,7 +91,7 @@ enum Command {
     /// Create, list and revoke API keys.
     #[command(after_help = format!("{}\n\n{EXIT_CODES}", key::EXAMPLES))]
     Key(key::KeyArgs),
-    /// List the audit log: who called which administrative method, from where and with what result.
+    /// List the audit log: who changed what, when and from where.
     #[command(after_help = format!("{}\n\n{EXIT_CODES}", audit::EXAMPLES))]
     Audit(audit::AuditArgs),
     /// Back up a data directory. The server may keep running.

@@ -173,7 +173,7 @@ async fn migrate_is_idempotent_and_does_not_print_the_password() {
         sentinel(args.into_iter().chain(more.iter().copied())).await
     };
     let planned = migrate(&["--dry-run"]).await.ok();
-    assert!(planned.contains("would go from format 0"), "{planned}");
+    assert!(planned.contains("would be upgraded from format 0"), "{planned}");
     assert!(!planned.contains("hush"), "{planned}");
     let done = &migrate(&["--json"]).await.json()[0];
     assert_eq!((&done["from"], &done["steps"]), (&json!(0), &json!([1, 2, 3, 4, 5, 6])), "{done}");

@@ -220,7 +220,7 @@ async fn a_backup_of_each_format_is_restored() {
         let paths = [fixture.to_str().expect("UTF-8"), data.to_str().expect("UTF-8")];
         let output = sentinel(["restore", paths[0], "--data-dir", paths[1]]).await;
         assert_eq!(output.code, 0, "{}", output.stderr);
-        assert!(output.stdout.contains("1 running jobs were taken back"), "{}", output.stdout);
+        assert!(output.stdout.contains("1 running jobs were revoked"), "{}", output.stdout);
         let server = TestServer::in_dir(dir, &["--auto-create-queues"]).await;
         for job in expected(format) {
             let found = get_job(&server, job["id"].as_str().expect("an id")).await;

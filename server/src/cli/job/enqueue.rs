@@ -147,7 +147,8 @@ enum Mode {
     Reject,
     /// Replace a holder that is not running and take over its start time.
     ReplacePending,
-    /// Replace a holder that is not running, with the start time of the new job.
+    /// Replace a holder that is not running, with the start time of the new job. Needs --delay or
+    /// --run-at.
     Debounce,
 }
 
