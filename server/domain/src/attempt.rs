@@ -1,8 +1,8 @@
-//! What an attempt leaves in the history when it ends without success.
+//! The record of an attempt that did not succeed.
 
 use crate::{JobError, Millis, Name};
 
-/// One row of the history of attempts.
+/// The end of an attempt that did not succeed, as the history keeps it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AttemptEnd {
     pub run: u32,
@@ -15,7 +15,7 @@ pub struct AttemptEnd {
     pub error: Option<Box<JobError>>,
 }
 
-/// How an attempt ended, success apart.
+/// The outcome of an attempt that did not succeed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AttemptOutcome {
     Failed,
@@ -25,6 +25,6 @@ pub enum AttemptOutcome {
     Released,
     NotReceived,
     Cancelled,
-    /// The lease was taken after the grace of a cancel.
+    /// The lease was revoked when the grace period of a cancel had passed.
     Revoked,
 }

@@ -1,4 +1,4 @@
-//! What can be asked of a job, and how it is refused.
+//! The commands of a job, and the errors of commands that are refused.
 
 use std::sync::Arc;
 
@@ -6,67 +6,67 @@ use bytes::Bytes;
 
 use crate::{Entropy, JobError, JobId, LeaseId, Millis, Name, SessionId, Spec, State};
 
-/// What can be asked of a job. Those with a lease come from the worker that holds it.
+/// A command to a job. Commands with a lease come from the worker that holds it.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Command {
-    /// Its time has come.
+    /// Move a SCHEDULED job that is due to READY.
     Promote,
-    /// Its start deadline has passed.
+    /// Expire a job whose start deadline has passed.
     Expire,
-    /// Hand it to a worker.
+    /// Start an attempt under a new lease of this session.
     Start { session: SessionId, worker: Name },
-    /// The assignment never arrived.
+    /// The worker never received the assignment.
     NotReceived { lease: LeaseId },
-    /// The handler is done.
+    /// The handler succeeded.
     Succeed { lease: LeaseId, started_at: Option<Millis>, result: Bytes },
     /// The handler failed.
     Fail { lease: LeaseId, started_at: Option<Millis>, failure: Failure },
-    /// The handler wants to be run again later.
+    /// The handler asks to run again later. The attempt does not count.
     Snooze { lease: LeaseId, started_at: Option<Millis>, delay_ms: u64 },
-    /// The worker hands it back without running it.
+    /// The worker returns the job without running it. The attempt does not count.
     Release { lease: LeaseId },
     /// The handler stopped because of a cancel.
     Stop { lease: LeaseId, started_at: Option<Millis>, entropy: Entropy },
-    /// State for the next attempt.
+    /// Store the state of the handler for the next attempt.
     Checkpoint { lease: LeaseId, data: Bytes },
-    /// A caller wants it ended.
+    /// Cancel the job. A running handler is asked to stop.
     Cancel { reason: Box<str>, actor: Box<str> },
-    /// The grace of a cancel is over.
+    /// Revoke the lease when the grace period of a cancel has passed.
     Revoke,
     /// The worker of this session is lost.
     MarkLost { session: SessionId },
-    /// The worker let run_timeout and its slack pass.
+    /// The worker did not report within the run_timeout and its slack.
     TimeOut { entropy: Entropy },
-    /// A job that it waits for is final.
+    /// A dependency reached a terminal state.
     Unblock { parent: JobId, outcome: State },
-    /// A job under the same unique key takes its place.
+    /// Cancel the job because another job with its unique key replaces it.
     Replace,
-    /// A caller wants it run once more.
+    /// Start another run of a terminal job.
     Retry,
-    /// A caller wants it started ahead of its time.
+    /// Make a SCHEDULED job READY before it is due.
     RunNow,
-    /// A caller wants other values in its spec: this is the whole new one.
+    /// Replace the spec of a job that has not started.
     Update { spec: Arc<Spec> },
-    /// A caller wants it gone.
+    /// Delete the job.
     Delete,
 }
 
-/// How a handler failed.
+/// The failure of an attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
     pub error: JobError,
-    /// Overrides the pause of the retry policy.
+    /// Overrides the backoff of the retry policy.
     pub next_delay_ms: Option<u64>,
     pub timed_out: bool,
     pub entropy: Entropy,
 }
 
-/// Why a command changes nothing.
+/// Why a command was refused. A refused command changes nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CommandError {
     #[error("the lease is not the current one")]
     Fenced,
-    #[error("the report of this lease was recorded before")]
+    #[error("a report of this lease is already recorded")]
     Duplicate,
     #[error("the job is already in a terminal state")]
     AlreadyTerminal,
@@ -74,19 +74,19 @@ pub enum CommandError {
     NotTerminal,
     #[error("a cancel was already requested")]
     CancelAlreadyRequested,
-    #[error("its time has not come")]
+    #[error("the deadline has not passed")]
     NotDue,
-    #[error("the job does not wait for that one")]
+    #[error("the job does not wait for this dependency")]
     NotWaitingFor,
-    #[error("the job is not in a state for this")]
+    #[error("the command is not allowed in the current state")]
     WrongState,
     #[error("the checkpoint is too large")]
     CheckpointTooLarge,
     #[error("the job is not scheduled")]
     NotScheduled,
-    #[error("the job has started")]
+    #[error("the job has already started")]
     AlreadyStarted,
-    #[error("the job runs")]
+    #[error("the job is running")]
     StillRunning,
     #[error("the job was deleted")]
     Deleted,

@@ -1,10 +1,11 @@
-//! When somebody must look at a job though nobody asked, and what to do then.
+//! The deadlines of a job, and the commands that they trigger.
 
 use crate::limits::RUN_TIMEOUT_SLACK_MS;
 use crate::{Command, Entropy, Job, Millis, State};
 
-/// The next time at which [`deadline_command`] has something to do. Stores keep an index of it.
-/// The due time of a SCHEDULED job is not an alarm: stores promote by their own index.
+/// Returns the earliest time at which [`deadline_command`] returns a command. Stores index it.
+///
+/// The due time of a SCHEDULED job is no deadline, because stores promote due jobs themselves.
 pub fn next_deadline(job: &Job) -> Option<Millis> {
     match job.status.state {
         State::Scheduled | State::Blocked | State::Ready => start_deadline(job),
@@ -13,7 +14,7 @@ pub fn next_deadline(job: &Job) -> Option<Millis> {
     }
 }
 
-/// What to do about a job whose alarm went off.
+/// Returns the command for a job whose deadline has passed, if it has.
 pub fn deadline_command(job: &Job, now: Millis, entropy: Entropy) -> Option<Command> {
     let is_due = |at: Option<Millis>| at.is_some_and(|at| at <= now);
     match job.status.state {
@@ -26,13 +27,14 @@ pub fn deadline_command(job: &Job, now: Millis, entropy: Entropy) -> Option<Comm
     }
 }
 
-/// A deadline is for the first start: a job that ran once is no longer late, also when that
-/// attempt was snoozed and does not count. An attempt that was handed back is no start.
+/// Returns the start deadline of a job that has not started.
+///
+/// A snoozed attempt is a start, although it does not count. A returned attempt is not.
 pub(crate) fn start_deadline(job: &Job) -> Option<Millis> {
     if has_started(job) { None } else { job.spec.start_deadline }
 }
 
-/// A handler had it, in this run or one before.
+/// Returns whether a handler has run, in this run or an earlier one.
 pub(crate) fn has_started(job: &Job) -> bool {
     let status = &job.status;
     status.run > 1 || status.attempt > 0 || status.was_snoozed

@@ -1,5 +1,4 @@
-//! Every rule of a job's life. A decision is the job after the command; applying it, and
-//! the effects of it, are other people's work.
+//! The state machine of a job. A decision is the job after a command; the caller commits it.
 
 mod finish;
 mod wait;
@@ -9,29 +8,38 @@ use bytes::Bytes;
 use crate::deadline::{revoke_at, start_deadline, timeout_at};
 use crate::limits::CHECKPOINT_BYTES;
 use crate::{
-    AttemptEnd, AttemptOutcome, Cancel, Command, Job, Lease, LeaseId, Millis, Name, Reason, CommandError,
-    SessionId, State, Status,
+    AttemptEnd, AttemptOutcome, Cancel, Command, CommandError, Job, Lease, LeaseId, Millis, Name,
+    Reason, SessionId, State, Status,
 };
 
-/// The job after a command that was accepted.
+/// The result of an accepted command.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Decision {
+    /// The job after the command.
     pub job: Job,
-    /// There when the command ended an attempt without success.
+    /// Present if the command ended an attempt without success.
     pub attempt_end: Option<AttemptEnd>,
 }
 
-/// Judges one command. `now` never runs backwards between two calls for one job.
+/// Applies a command to a job and returns the new job.
+///
+/// `now` must not decrease from one command of a job to the next.
+///
+/// # Errors
+///
+/// Returns why the command is refused. The job does not change then.
 pub fn decide(job: &Job, command: &Command, now: Millis) -> Result<Decision, CommandError> {
     match command {
-        Command::Promote => promote(job, now).map(plain).ok_or(match job.status.state {
-            State::Scheduled => CommandError::NotDue,
-            _ => CommandError::WrongState,
-        }),
-        Command::Expire => wait::expire(job, now),
-        Command::Start { session, worker } => {
-            start(job, *session, worker, now).map(plain).ok_or(CommandError::WrongState)
+        Command::Promote => {
+            promote(job, now).map(without_attempt_end).ok_or(match job.status.state {
+                State::Scheduled => CommandError::NotDue,
+                _ => CommandError::WrongState,
+            })
         }
+        Command::Expire => wait::expire(job, now),
+        Command::Start { session, worker } => start(job, *session, worker, now)
+            .map(without_attempt_end)
+            .ok_or(CommandError::WrongState),
         Command::Unblock { parent, outcome } => wait::unblock(job, *parent, *outcome, now),
         Command::Replace => wait::replace(job, now),
         Command::Retry => retry(job, now),
@@ -41,41 +49,47 @@ pub fn decide(job: &Job, command: &Command, now: Millis) -> Result<Decision, Com
         Command::Cancel { reason, actor } => cancel(job, reason, actor, now),
         Command::Revoke => revoke(job, now),
         Command::TimeOut { entropy } => time_out(job, *entropy, now),
-        Command::MarkLost { session } => lose(job, *session, now),
+        Command::MarkLost { session } => mark_lost(job, *session, now),
         Command::Checkpoint { lease, data } => checkpoint(job, lease, data, now),
         Command::NotReceived { lease } => {
-            let lease = held(job, lease)?;
-            Ok(finish::hand_back(job, &lease, AttemptOutcome::NotReceived, now))
+            let lease = current_lease(job, lease)?;
+            Ok(finish::return_to_queue(job, &lease, AttemptOutcome::NotReceived, now))
         }
         Command::Release { lease } => {
-            let lease = held(job, lease)?;
-            Ok(recorded(finish::hand_back(job, &lease, AttemptOutcome::Released, now), &lease))
+            let lease = current_lease(job, lease)?;
+            Ok(with_recorded_lease(
+                finish::return_to_queue(job, &lease, AttemptOutcome::Released, now),
+                &lease,
+            ))
         }
         Command::Succeed { lease, started_at, result } => {
-            let lease = held(job, lease)?;
-            Ok(recorded(finish::succeed(job, &lease, *started_at, result, now), &lease))
+            let lease = current_lease(job, lease)?;
+            Ok(with_recorded_lease(finish::succeed(job, &lease, *started_at, result, now), &lease))
         }
         Command::Fail { lease, started_at, failure } => {
-            let lease = held(job, lease)?;
-            Ok(recorded(finish::fail(job, &lease, *started_at, failure, now), &lease))
+            let lease = current_lease(job, lease)?;
+            Ok(with_recorded_lease(finish::fail(job, &lease, *started_at, failure, now), &lease))
         }
         Command::Snooze { lease, started_at, delay_ms } => {
-            let lease = held(job, lease)?;
-            Ok(recorded(finish::snooze(job, &lease, *started_at, *delay_ms, now), &lease))
+            let lease = current_lease(job, lease)?;
+            Ok(with_recorded_lease(
+                finish::snooze(job, &lease, *started_at, *delay_ms, now),
+                &lease,
+            ))
         }
         Command::Stop { lease, started_at, entropy } => {
-            let lease = held(job, lease)?;
-            Ok(recorded(finish::stop(job, &lease, *started_at, *entropy, now), &lease))
+            let lease = current_lease(job, lease)?;
+            Ok(with_recorded_lease(finish::stop(job, &lease, *started_at, *entropy, now), &lease))
         }
     }
 }
 
-fn plain(job: Job) -> Decision {
+fn without_attempt_end(job: Job) -> Decision {
     Decision { job, attempt_end: None }
 }
 
-/// The status after one more change.
-fn changed(job: &Job, now: Millis) -> Status {
+/// Returns the status with the next version and no reason.
+fn next_status(job: &Job, now: Millis) -> Status {
     let mut status = job.status.clone();
     status.version += 1;
     status.updated_at = now;
@@ -83,43 +97,48 @@ fn changed(job: &Job, now: Millis) -> Status {
     status
 }
 
-fn with(job: &Job, status: Status) -> Job {
+fn with_status(job: &Job, status: Status) -> Job {
     Job { id: job.id, spec: job.spec.clone(), status }
 }
 
-/// The live lease, if it is the one that the frame carries.
-fn held(job: &Job, lease: &LeaseId) -> Result<Lease, CommandError> {
+/// Returns the current lease if `lease` identifies it.
+fn current_lease(job: &Job, lease: &LeaseId) -> Result<Lease, CommandError> {
     match job.status.lease {
         Some(live) if live.id == *lease => Ok(live),
-        _ if job.status.recorded_lease == Some((lease.epoch, lease.session)) => Err(CommandError::Duplicate),
+        _ if job.status.recorded_lease == Some((lease.epoch, lease.session)) => {
+            Err(CommandError::Duplicate)
+        }
         _ => Err(CommandError::Fenced),
     }
 }
 
-/// Remembers whose report this was, so that a repeat is told from a stale one.
-fn recorded(mut decision: Decision, lease: &Lease) -> Decision {
+/// Records the lease of a report, to distinguish a repeated report from a stale one.
+fn with_recorded_lease(mut decision: Decision, lease: &Lease) -> Decision {
     decision.job.status.recorded_lease = Some((lease.id.epoch, lease.id.session));
     decision
 }
 
-/// SCHEDULED to READY once its time has come; what stores do by themselves.
+/// Moves a due job from SCHEDULED to READY. Stores call this without a command.
+///
+/// Returns `None` if the job is not SCHEDULED or not due.
 pub fn promote(job: &Job, now: Millis) -> Option<Job> {
     if job.status.state != State::Scheduled || job.status.ready_at > now {
         return None;
     }
-    let mut status = changed(job, now);
+    let mut status = next_status(job, now);
     status.state = State::Ready;
     status.reason = job.status.reason;
-    Some(with(job, status))
+    Some(with_status(job, status))
 }
 
-/// READY to RUNNING under a new lease; what stores do when a worker claims. None when the
-/// job is not ready or its start deadline has passed.
+/// Moves a job from READY to RUNNING under a new lease. Stores call this for each claimed job.
+///
+/// Returns `None` if the job is not READY or its start deadline has passed.
 pub fn start(job: &Job, session: SessionId, worker: &Name, now: Millis) -> Option<Job> {
     if job.status.state != State::Ready || start_deadline(job).is_some_and(|at| at <= now) {
         return None;
     }
-    let mut status = changed(job, now);
+    let mut status = next_status(job, now);
     status.state = State::Running;
     status.attempt += 1;
     status.epoch += 1;
@@ -128,7 +147,7 @@ pub fn start(job: &Job, session: SessionId, worker: &Name, now: Millis) -> Optio
     status.worker = Some(worker.clone());
     let (run, attempt, epoch) = (status.run, status.attempt, status.epoch);
     status.lease = Some(Lease { id: LeaseId { run, attempt, epoch, session }, granted_at: now });
-    Some(with(job, status))
+    Some(with_status(job, status))
 }
 
 fn cancel(job: &Job, reason: &str, actor: &str, now: Millis) -> Result<Decision, CommandError> {
@@ -138,12 +157,12 @@ fn cancel(job: &Job, reason: &str, actor: &str, now: Millis) -> Result<Decision,
     if job.status.cancel.is_some() {
         return Err(CommandError::CancelAlreadyRequested);
     }
-    let mut status = changed(job, now);
+    let mut status = next_status(job, now);
     status.cancel = Some(Box::new(Cancel { at: now, reason: reason.into(), actor: actor.into() }));
     if job.status.state != State::Running {
-        finish::end(&mut status, State::Cancelled, Reason::CancelledByCaller, now);
+        finish::finish(&mut status, State::Cancelled, Reason::CancelledByCaller, now);
     }
-    Ok(plain(with(job, status)))
+    Ok(without_attempt_end(with_status(job, status)))
 }
 
 fn revoke(job: &Job, now: Millis) -> Result<Decision, CommandError> {
@@ -153,10 +172,10 @@ fn revoke(job: &Job, now: Millis) -> Result<Decision, CommandError> {
     if at > now {
         return Err(CommandError::NotDue);
     }
-    let end = finish::ended(job, &lease, AttemptOutcome::Revoked, now);
-    let mut status = changed(job, now);
-    finish::end(&mut status, State::Cancelled, Reason::CancelledByCaller, now);
-    Ok(Decision { job: with(job, status), attempt_end: Some(end) })
+    let attempt_end = finish::attempt_end(job, &lease, AttemptOutcome::Revoked, now);
+    let mut status = next_status(job, now);
+    finish::finish(&mut status, State::Cancelled, Reason::CancelledByCaller, now);
+    Ok(Decision { job: with_status(job, status), attempt_end: Some(attempt_end) })
 }
 
 fn time_out(job: &Job, entropy: u32, now: Millis) -> Result<Decision, CommandError> {
@@ -166,45 +185,50 @@ fn time_out(job: &Job, entropy: u32, now: Millis) -> Result<Decision, CommandErr
     if at > now {
         return Err(CommandError::NotDue);
     }
-    let failure = finish::silent_timeout(entropy);
+    let failure = finish::unreported_timeout(entropy);
     Ok(finish::fail(job, &lease, None, &failure, now))
 }
 
-fn lose(job: &Job, session: SessionId, now: Millis) -> Result<Decision, CommandError> {
+fn mark_lost(job: &Job, session: SessionId, now: Millis) -> Result<Decision, CommandError> {
     match job.status.lease {
-        Some(lease) if lease.id.session == session => Ok(finish::lose(job, &lease, now)),
+        Some(lease) if lease.id.session == session => Ok(finish::mark_lost(job, &lease, now)),
         _ => Err(CommandError::Fenced),
     }
 }
 
-fn checkpoint(job: &Job, lease: &LeaseId, data: &Bytes, now: Millis) -> Result<Decision, CommandError> {
-    // A report ends its lease: a checkpoint behind it is stale, not a repeat.
-    held(job, lease).map_err(|_| CommandError::Fenced)?;
+fn checkpoint(
+    job: &Job,
+    lease: &LeaseId,
+    data: &Bytes,
+    now: Millis,
+) -> Result<Decision, CommandError> {
+    // A report ends its lease, so a later checkpoint under it is stale and not a duplicate.
+    current_lease(job, lease).map_err(|_| CommandError::Fenced)?;
     if data.len() as u64 > CHECKPOINT_BYTES {
         return Err(CommandError::CheckpointTooLarge);
     }
-    let mut status = changed(job, now);
+    let mut status = next_status(job, now);
     status.reason = job.status.reason;
     status.checkpoint = Some(data.clone());
-    Ok(plain(with(job, status)))
+    Ok(without_attempt_end(with_status(job, status)))
 }
 
-/// What is left of a deleted job is final, so that whoever waits for it waits no longer, and
-/// ended now, so that it stays as long as any end does.
+/// Turns the job into a tombstone. It is terminal, which unblocks its dependents. It finishes now,
+/// so it is kept as long as any other finished job.
 fn delete(job: &Job, now: Millis) -> Result<Decision, CommandError> {
     if job.is_deleted() {
         return Err(CommandError::Deleted);
     }
-    let is = job.status.state;
-    if !is.can_be_deleted() {
+    let current = job.status.state;
+    if !current.can_be_deleted() {
         return Err(CommandError::StillRunning);
     }
-    let state = if is.is_terminal() { is } else { State::Cancelled };
-    let mut status = changed(job, now);
-    finish::end(&mut status, state, Reason::Deleted, now);
+    let state = if current.is_terminal() { current } else { State::Cancelled };
+    let mut status = next_status(job, now);
+    finish::finish(&mut status, state, Reason::Deleted, now);
     status.result = None;
     status.checkpoint = None;
-    Ok(plain(with(job, status)))
+    Ok(without_attempt_end(with_status(job, status)))
 }
 
 fn retry(job: &Job, now: Millis) -> Result<Decision, CommandError> {
@@ -214,7 +238,7 @@ fn retry(job: &Job, now: Millis) -> Result<Decision, CommandError> {
     if !job.status.state.can_be_retried() {
         return Err(CommandError::NotTerminal);
     }
-    let mut status = changed(job, now);
+    let mut status = next_status(job, now);
     status.state = State::Ready;
     status.run += 1;
     status.attempt = 0;
@@ -231,7 +255,7 @@ fn retry(job: &Job, now: Millis) -> Result<Decision, CommandError> {
     if job.status.state == State::Succeeded {
         status.checkpoint = None;
     }
-    Ok(plain(with(job, status)))
+    Ok(without_attempt_end(with_status(job, status)))
 }
 
 #[cfg(test)]

@@ -1,49 +1,52 @@
-//! Which jobs a list or a watch is about. The ledger says the same in SQL, and its tests
-//! compare the two.
+//! The job filter of lists, watches and bulk actions. The ledger implements it in SQL, and its
+//! tests compare both implementations.
 
 use crate::limits::{FILTER_LABELS, FILTER_NAMES};
-use crate::{Job, Label, Millis, Name, Scopes, Spec, State, FieldViolation};
+use crate::{FieldViolation, Job, Label, Millis, Name, Scopes, Spec, State};
 
-/// All parts must hold; an empty part holds for every job.
+/// A filter of jobs. Every field must match; an empty field matches every job.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Filter {
-    /// Any of these.
+    /// The job has any of these.
     pub queues: Vec<Name>,
-    /// Any of these.
+    /// The job has any of these.
     pub kinds: Vec<Name>,
-    /// Any of these.
+    /// The job has any of these.
     pub states: Vec<State>,
-    /// All of these.
+    /// The job has all of these.
     pub labels: Vec<Label>,
-    /// Enqueued at or after.
+    /// The job was enqueued at this time or later.
     pub created_after: Option<Millis>,
-    /// Enqueued before.
+    /// The job was enqueued before this time.
     pub created_before: Option<Millis>,
-    /// In the queues that the one who asks may see.
+    /// The queues that the caller may see.
     pub within: Scopes,
 }
 
 impl Filter {
-    /// Everything wrong with it, as the field `path` of a request.
+    /// Returns all violations. `path` is the field of the request that contains the filter.
     pub fn violations(&self, path: &str) -> Vec<FieldViolation> {
-        let bounds = [
+        let limits = [
             ("queues", self.queues.len(), FILTER_NAMES),
             ("kinds", self.kinds.len(), FILTER_NAMES),
             ("labels", self.labels.len(), FILTER_LABELS),
         ];
-        let over = bounds.into_iter().filter(|(_, count, max)| *count as u64 > *max);
+        let over = limits.into_iter().filter(|(_, count, max)| *count as u64 > *max);
         over.map(|(field, count, max)| {
-            FieldViolation::new(format!("{path}.{field}"), format!("{count} is too many: at most {max}"))
+            FieldViolation::new(
+                format!("{path}.{field}"),
+                format!("{count} is too many: at most {max}"),
+            )
         })
         .collect()
     }
 
-    /// Whether a job is one of them.
+    /// Returns whether a job matches.
     pub fn matches(&self, job: &Job) -> bool {
         self.matches_spec(&job.spec, job.status.state)
     }
 
-    /// Whether a job of this spec is one of them while it is in this state.
+    /// Returns whether a job with this spec matches in the given state.
     pub fn matches_spec(&self, spec: &Spec, state: State) -> bool {
         (self.queues.is_empty() || self.queues.contains(&spec.queue))
             && self.within.contains(&spec.queue)

@@ -1,4 +1,4 @@
-//! Identities. A job id says when the job was enqueued and where it lives.
+//! The ids of jobs, sessions and workers.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,8 +7,8 @@ use uuid::Uuid;
 
 use crate::Millis;
 
-/// 128 bits that sort as a number. Two halves, because a u128 is aligned to 16 bytes and
-/// would pad every index entry and lease that holds one.
+/// A 128-bit number as two halves. A `u128` is aligned to 16 bytes, which would pad every index
+/// entry and lease that contains one.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 struct Bits {
     high: u64,
@@ -25,16 +25,17 @@ impl Bits {
     }
 }
 
-/// The highest shard number: the 12 bits that UUID version 7 leaves beside the time.
+/// The highest shard number. A UUID of version 7 has 12 bits for it.
 pub const MAX_SHARD: u16 = 0x0fff;
 
-/// A UUID of version 7 whose 12-bit `rand_a` field is the shard of the job, so that a
-/// reader knows where to look. Sorts by time of enqueue.
+/// The id of a job: a UUID of version 7 whose 12-bit `rand_a` field is the shard of the job.
+///
+/// Ids sort by the time of the enqueue.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct JobId(Bits);
 
 impl JobId {
-    /// `random` fills the 62 bits after the variant; `shard` above [`MAX_SHARD`] is cut.
+    /// Returns a new id. The upper 62 bits of `random` are used, and the lower 12 bits of `shard`.
     pub fn new(at: Millis, shard: u16, random: u64) -> Self {
         let time = (at.max(0) as u128 & 0xffff_ffff_ffff) << 80;
         let version = 0x7_u128 << 76;
@@ -43,22 +44,22 @@ impl JobId {
         Self::from_u128(time | version | shard | variant | u128::from(random >> 2))
     }
 
-    /// From the 128 bits that a store kept.
+    /// Returns the id with these bits.
     pub const fn from_u128(bits: u128) -> Self {
         Self(Bits::new(bits))
     }
 
-    /// The 128 bits to keep.
+    /// Returns the bits of the id.
     pub const fn as_u128(self) -> u128 {
         self.0.get()
     }
 
-    /// When the job was enqueued, by the clock of the server that made the id.
+    /// Returns the time of the enqueue, by the clock of the server that created the id.
     pub const fn created_at(self) -> Millis {
         (self.0.get() >> 80) as Millis
     }
 
-    /// Where the job lives.
+    /// Returns the shard of the job.
     pub const fn shard(self) -> u16 {
         self.0.high as u16 & MAX_SHARD
     }
@@ -84,29 +85,29 @@ impl FromStr for JobId {
     }
 }
 
-/// The nonce of a worker session: 128 random bits, so that no other worker can guess it.
+/// The id of a worker session: 128 random bits, so that no other worker can guess it.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SessionId(Bits);
 
 impl SessionId {
-    /// From random bits, or from bits that a store kept.
+    /// Returns the id with these bits.
     pub const fn from_u128(bits: u128) -> Self {
         Self(Bits::new(bits))
     }
 
-    /// The 128 bits to keep.
+    /// Returns the bits of the id.
     pub const fn as_u128(self) -> u128 {
         self.0.get()
     }
 }
 
-/// A worker session as people name it. It follows from the session's nonce and does not lead
-/// back to it, so it may be shown.
+/// The public id of a worker session. It is a one-way function of the [`SessionId`], so it may be
+/// shown.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct WorkerId(Bits);
 
 impl WorkerId {
-    /// From the bits that stand for a session.
+    /// Returns the id with these bits.
     pub const fn from_u128(bits: u128) -> Self {
         Self(Bits::new(bits))
     }

@@ -1,14 +1,13 @@
-//! Who asks: roles, the queues that a key reaches, and the key as it is kept. What a role may
-//! call is decided at the edge, where the calls are; nothing here knows them.
+//! API keys: their roles, scopes and audit entries. The server decides which RPCs a role may call.
 
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
 use crate::limits::{KEY_QUEUES, NAME_BYTES};
-use crate::{Millis, Name, FieldViolation, check_name};
+use crate::{FieldViolation, Millis, Name, check_name};
 
-/// What the holder of a key may do.
+/// The role of an API key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Role {
     Viewer,
@@ -19,11 +18,11 @@ pub enum Role {
 }
 
 impl Role {
-    /// In the order of the documents.
+    /// All roles, in the order of the documentation.
     pub const ALL: [Role; 5] =
         [Role::Viewer, Role::Operator, Role::Producer, Role::Worker, Role::Admin];
 
-    /// As people write it.
+    /// Returns the name of the role.
     pub const fn as_str(self) -> &'static str {
         match self {
             Role::Viewer => "viewer",
@@ -34,8 +33,8 @@ impl Role {
         }
     }
 
-    /// People and what acts for them, as opposed to services and workers: what these change is
-    /// in the audit trail.
+    /// Returns whether changes by this role are in the audit log. It has those of people and their
+    /// tools, not those of services and workers.
     pub const fn is_audited(self) -> bool {
         matches!(self, Role::Viewer | Role::Operator | Role::Admin)
     }
@@ -47,9 +46,9 @@ impl fmt::Display for Role {
     }
 }
 
-/// A word that is no role.
+/// The error of a string that is not a role.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is no role: viewer, operator, producer, worker or admin")]
+#[error("{0:?} is not a role: use viewer, operator, producer, worker or admin")]
 pub struct ParseRoleError(String);
 
 impl FromStr for Role {
@@ -61,36 +60,38 @@ impl FromStr for Role {
     }
 }
 
-/// The queues that a key reaches: names, or prefixes that end in a star.
+/// The queues that a key may access: names, or prefixes that end in `*`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Scopes(Option<Arc<[Name]>>);
 
 impl Scopes {
-    /// Every queue.
+    /// Access to every queue.
     pub const ALL: Scopes = Scopes(None);
 
-    /// Of these; none means all.
+    /// Returns the scopes with these patterns. Without patterns, every queue is in scope.
     pub fn new(patterns: impl IntoIterator<Item = Name>) -> Self {
         let patterns: Arc<[Name]> = patterns.into_iter().collect();
         Self((!patterns.is_empty()).then_some(patterns))
     }
 
-    /// Reaches every queue, those that do not exist yet included.
+    /// Returns whether every queue is in scope, including future ones.
     pub const fn is_all(&self) -> bool {
         self.0.is_none()
     }
 
-    /// Whether a queue is within.
+    /// Returns whether a queue is in scope.
     pub fn contains(&self, queue: &str) -> bool {
-        self.0.as_ref().is_none_or(|patterns| patterns.iter().any(|one| covers(one, queue)))
+        self.0
+            .as_ref()
+            .is_none_or(|patterns| patterns.iter().any(|one| pattern_matches(one, queue)))
     }
 
-    /// As they were given; none for all.
+    /// Returns the patterns. Empty if every queue is in scope.
     pub fn patterns(&self) -> &[Name] {
         self.0.as_deref().unwrap_or_default()
     }
 
-    /// Everything wrong with them, as the field `path`.
+    /// Returns all violations. `path` is the field of the request that contains the scopes.
     pub fn violations(&self, path: &str) -> Vec<FieldViolation> {
         let mut found = Vec::new();
         let patterns = self.patterns();
@@ -99,7 +100,7 @@ impl Scopes {
             found.push(FieldViolation::new(path, text));
         }
         for pattern in patterns {
-            // A lone star would be a second way to say all.
+            // A lone `*` is refused: an empty list already means every queue.
             let name = pattern.strip_suffix('*').unwrap_or(pattern);
             check_name(&mut found, path, name);
         }
@@ -107,14 +108,14 @@ impl Scopes {
     }
 }
 
-fn covers(pattern: &str, queue: &str) -> bool {
+fn pattern_matches(pattern: &str, queue: &str) -> bool {
     match pattern.strip_suffix('*') {
         Some(prefix) => queue.starts_with(prefix),
         None => pattern == queue,
     }
 }
 
-/// The public half of a key's text: finds the key, opens nothing.
+/// The public id of an API key. It identifies the key and grants no access.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct KeyId(pub u64);
 
@@ -124,9 +125,9 @@ impl fmt::Display for KeyId {
     }
 }
 
-/// A text that is not 16 hexadecimal digits.
+/// The error of a string that is not 16 hexadecimal digits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("not the id of a key: 16 hexadecimal digits")]
+#[error("not a key id: it must have 16 lowercase hexadecimal digits")]
 pub struct ParseKeyIdError;
 
 impl FromStr for KeyId {
@@ -141,11 +142,10 @@ impl FromStr for KeyId {
     }
 }
 
-/// A key as it is kept.
+/// A stored API key.
 ///
-/// Of the secret there is only its SHA-256. A slow hash makes guessing costly where people
-/// choose what is guessed; this secret is 256 random bits, which nobody guesses at any speed,
-/// and it is checked with every call.
+/// Only the SHA-256 of the secret is stored. A slow hash would protect a secret chosen by a person.
+/// This secret has 256 random bits, and it is checked on every call.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ApiKey {
     pub id: KeyId,
@@ -157,11 +157,11 @@ pub struct ApiKey {
     pub created_by: String,
     pub expires_at: Option<Millis>,
     pub revoked_at: Option<Millis>,
-    /// About: it is written once a minute.
+    /// Approximate: it is written once a minute.
     pub last_used_at: Option<Millis>,
 }
 
-/// Without the hash: keys are shown in logs by mistake sooner or later.
+/// Omits the hash, in case a key is logged by mistake.
 impl fmt::Debug for ApiKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { id, name, role, scopes, expires_at, revoked_at, .. } = self;
@@ -177,18 +177,18 @@ impl fmt::Debug for ApiKey {
 }
 
 impl ApiKey {
-    /// Everything wrong with a key that is to be made.
+    /// Returns all violations of a new key.
     pub fn violations(&self) -> Vec<FieldViolation> {
         let mut found = Vec::new();
         check_name(&mut found, "name", &self.name);
         found.extend(self.scopes.violations("queues"));
         if self.expires_at.is_some_and(|at| at <= self.created_at) {
-            found.push(FieldViolation::new("expires_at", "lies in the past"));
+            found.push(FieldViolation::new("expires_at", "is in the past"));
         }
         found
     }
 
-    /// Whether it is over at `now`, by itself or by somebody.
+    /// Returns why the key is rejected at `now`, or `None` if it is valid.
     pub fn rejection_at(&self, now: Millis) -> Option<KeyRejection> {
         match (self.revoked_at, self.expires_at) {
             (Some(_), _) => Some(KeyRejection::Revoked),
@@ -198,17 +198,17 @@ impl ApiKey {
     }
 }
 
-/// Why a key is not taken any more.
+/// Why an API key is rejected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KeyRejection {
     Revoked,
     Expired,
 }
 
-/// One thing that a person did or tried.
+/// An entry of the audit log: an action or an attempted action.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AuditEntry {
-    /// Rises with time, unique: an id as jobs have it.
+    /// A unique id that rises with time. It has the format of a job id.
     pub id: crate::JobId,
     pub actor: String,
     pub key: Option<KeyId>,
@@ -216,11 +216,11 @@ pub struct AuditEntry {
     pub target: String,
     pub peer: String,
     pub request_id: String,
-    /// `OK`, or the reason of the error.
+    /// `OK`, or the reason code of the error.
     pub outcome: String,
 }
 
-/// The actor of a command: the key's name, and after a colon whom the caller says it acts for.
+/// Returns the actor of a command: the name of the key, and after a colon the claimed user.
 pub fn actor(name: &str, claimed: &str) -> String {
     if claimed.is_empty() || claimed == name {
         return name.to_owned();

@@ -1,31 +1,31 @@
-//! What is true of every job at all times. Serves debug assertions, the conformance suite
-//! and checks of histories; each has a name so that a report says which one broke.
+//! The invariants of a job. The conformance suite, the property tests and the history checker
+//! verify them. Each has a name for error reports.
 
 use crate::limits::{CHECKPOINT_BYTES, CRASHES_MAX, RESULT_BYTES};
 use crate::{Job, Reason, State};
 
-/// A named rule about one job.
+/// A named invariant of a single job.
 pub struct Invariant {
     pub name: &'static str,
     pub holds: fn(&Job) -> bool,
 }
 
-/// All rules about one job.
+/// All invariants of a single job.
 pub const ALL: &[Invariant] = &[
     Invariant {
         name: "lease-iff-running",
         holds: |j| j.status.lease.is_some() == (j.status.state == State::Running),
     },
     Invariant {
-        name: "finished-iff-final",
+        name: "finished-iff-terminal",
         holds: |j| j.status.finished_at.is_some() == j.status.state.is_terminal(),
     },
     Invariant {
-        name: "waits-for-jobs-iff-blocked",
+        name: "dependencies-iff-blocked",
         holds: |j| j.status.waiting_for.is_empty() == (j.status.state != State::Blocked),
     },
     Invariant {
-        name: "attempts-within-budget",
+        name: "attempts-within-limit",
         holds: |j| j.status.attempt <= j.spec.retry.max_attempts,
     },
     Invariant {
@@ -35,10 +35,11 @@ pub const ALL: &[Invariant] = &[
         },
     },
     Invariant {
-        name: "lease-is-the-newest",
+        name: "lease-is-current",
         holds: |j| {
             j.status.lease.is_none_or(|l| {
-                (l.id.run, l.id.attempt, l.id.epoch) == (j.status.run, j.status.attempt, j.status.epoch)
+                (l.id.run, l.id.attempt, l.id.epoch)
+                    == (j.status.run, j.status.attempt, j.status.epoch)
             })
         },
     },
@@ -54,23 +55,26 @@ pub const ALL: &[Invariant] = &[
         holds: |j| j.status.result.is_none() || j.status.state == State::Succeeded,
     },
     Invariant {
-        name: "version-and-run-from-one",
+        name: "version-and-run-start-at-one",
         holds: |j| j.status.version >= 1 && j.status.run >= 1,
     },
     Invariant {
-        name: "recorded-epoch-was-given",
+        name: "recorded-epoch-was-granted",
         holds: |j| j.status.recorded_lease.is_none_or(|(epoch, _)| epoch <= j.status.epoch),
     },
     Invariant {
-        name: "recorded-lease-is-over",
+        name: "recorded-lease-has-ended",
         holds: |j| match (j.status.lease, j.status.recorded_lease) {
             (Some(lease), Some((epoch, _))) => epoch < lease.id.epoch,
             _ => true,
         },
     },
-    Invariant { name: "reason-fits-state", holds: |j| fits(j.status.state, j.status.reason) },
     Invariant {
-        name: "running-has-begun",
+        name: "reason-matches-state",
+        holds: |j| reason_matches(j.status.state, j.status.reason),
+    },
+    Invariant {
+        name: "running-has-started",
         holds: |j| {
             let s = &j.status;
             s.state != State::Running
@@ -94,7 +98,7 @@ pub const ALL: &[Invariant] = &[
         holds: |j| j.status.state != State::Failed || j.status.error.is_some(),
     },
     Invariant {
-        name: "cancelled-by-caller-says-by-whom",
+        name: "cancelled-by-caller-has-cancel",
         holds: |j| j.status.reason != Reason::CancelledByCaller || j.status.cancel.is_some(),
     },
     Invariant {
@@ -110,8 +114,8 @@ pub const ALL: &[Invariant] = &[
     },
 ];
 
-/// Which reasons a state can have.
-fn fits(state: State, reason: Reason) -> bool {
+/// Returns whether a state can have a reason.
+fn reason_matches(state: State, reason: Reason) -> bool {
     use Reason as R;
     match state {
         _ if reason == R::Deleted => state.is_terminal(),
@@ -134,21 +138,21 @@ fn fits(state: State, reason: Reason) -> bool {
     }
 }
 
-/// The names of those that do not hold.
+/// Returns the names of the violated invariants of a job.
 pub fn violated(job: &Job) -> Vec<&'static str> {
     ALL.iter().filter(|i| !(i.holds)(job)).map(|i| i.name).collect()
 }
 
-/// READY to RUNNING with the next attempt and the next epoch.
-fn starts(before: &Job, after: &Job) -> bool {
+/// Returns whether a transition starts the next attempt under the next epoch.
+fn is_start(before: &Job, after: &Job) -> bool {
     let (b, a) = (&before.status, &after.status);
     b.state == State::Ready
         && a.state == State::Running
         && (a.run, a.attempt, a.epoch) == (b.run, b.attempt + 1, b.epoch + 1)
 }
 
-/// The same spec, or a new revision of one whose job waits for its first start.
-fn may_follow(before: &Job, after: &Job) -> bool {
+/// Returns whether the spec is unchanged, or is a new revision of a job that has not started.
+fn is_spec_transition(before: &Job, after: &Job) -> bool {
     let (b, a) = (&before.status, &after.status);
     let (old, new) = (&before.spec, &after.spec);
     let is_revised = a.revision == b.revision + 1
@@ -161,26 +165,26 @@ fn may_follow(before: &Job, after: &Job) -> bool {
     is_revised || (a.revision == b.revision && old == new)
 }
 
-/// What is true of every step from one record of a job to the next.
+/// Returns the names of the invariants that a transition between two versions of a job violates.
 pub fn violated_transition(before: &Job, after: &Job) -> Vec<&'static str> {
     let (b, a) = (&before.status, &after.status);
     let started = a.epoch > b.epoch;
     let deleted =
         a.is_deleted() && a.state.is_terminal() && (a.state == b.state || !b.state.is_terminal());
     let rules: [(&'static str, bool); 12] = [
-        ("same-job", before.id == after.id && may_follow(before, after)),
+        ("same-job", before.id == after.id && is_spec_transition(before, after)),
         ("version-dense", a.version == b.version + 1),
-        ("epoch-never-falls", a.epoch >= b.epoch),
+        ("epoch-never-decreases", a.epoch >= b.epoch),
         ("lease-never-reused", a.lease.is_none() || a.lease == b.lease || a.epoch > b.epoch),
-        ("final-only-left-by-retry", !b.state.is_terminal() || a.run == b.run + 1 || deleted),
-        ("nothing-after-deletion", !b.is_deleted()),
-        ("time-never-falls", a.updated_at >= b.updated_at),
-        ("run-changes-only-from-final", a.run == b.run || b.state.is_terminal()),
-        ("retry-starts-over", a.run == b.run || (a.state == State::Ready && a.attempt == 0)),
-        ("epoch-rises-by-one-at-start", !started || starts(before, after)),
+        ("terminal-left-only-by-retry", !b.state.is_terminal() || a.run == b.run + 1 || deleted),
+        ("no-change-after-deletion", !b.is_deleted()),
+        ("time-never-decreases", a.updated_at >= b.updated_at),
+        ("run-changes-only-from-terminal", a.run == b.run || b.state.is_terminal()),
+        ("retry-resets-attempts", a.run == b.run || (a.state == State::Ready && a.attempt == 0)),
+        ("start-raises-epoch-by-one", !started || is_start(before, after)),
         ("no-attempt-after-cancel", !started || b.cancel.is_none()),
         (
-            "crash-counts-one",
+            "crashes-rise-by-one",
             a.run != b.run || a.crashes == b.crashes || a.crashes == b.crashes + 1,
         ),
     ];

@@ -1,16 +1,13 @@
-//! A job as stores keep it: a spec that hardly ever changes and a small status.
+//! A job: a spec that rarely changes, and a small status.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 
 use crate::limits::CRASHES_MAX;
-use crate::{JobId, Name, SessionId, Spec};
+use crate::{JobId, Millis, Name, SessionId, Spec};
 
-/// Milliseconds since the Unix epoch.
-pub type Millis = i64;
-
-/// Where a job stands in its life.
+/// The state of a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum State {
     Scheduled,
@@ -24,7 +21,7 @@ pub enum State {
 }
 
 impl State {
-    /// All of them, for tables and tests.
+    /// All states.
     pub const ALL: [Self; 8] = [
         Self::Scheduled,
         Self::Blocked,
@@ -36,33 +33,33 @@ impl State {
         Self::Expired,
     ];
 
-    /// Nothing but a retry moves a job out of a final state.
+    /// Returns whether the state is terminal. Only a retry leaves a terminal state.
     pub const fn is_terminal(self) -> bool {
         matches!(self, Self::Succeeded | Self::Failed | Self::Cancelled | Self::Expired)
     }
 
-    /// A cancel may end it, or ask its handler to.
+    /// Returns whether a job in this state can be cancelled.
     pub const fn can_be_cancelled(self) -> bool {
         !self.is_terminal()
     }
 
-    /// A retry may begin another run.
+    /// Returns whether a job in this state can be retried.
     pub const fn can_be_retried(self) -> bool {
         self.is_terminal()
     }
 
-    /// No handler works on it.
+    /// Returns whether a job in this state can be deleted.
     pub const fn can_be_deleted(self) -> bool {
         !matches!(self, Self::Running)
     }
 
-    /// Waits to be started.
+    /// Returns whether a job in this state waits to be started.
     pub const fn is_waiting(self) -> bool {
         matches!(self, Self::Scheduled | Self::Blocked | Self::Ready)
     }
 }
 
-/// Why a job is in its state, where the state alone does not say it.
+/// Why a job is in its state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Reason {
     None,
@@ -77,11 +74,11 @@ pub enum Reason {
     StartDeadline,
     Snoozed,
     Released,
-    /// Not a job any more: what says so to those who wait for it or watch it.
+    /// The job was deleted. The tombstone informs its dependents and watchers.
     Deleted,
 }
 
-/// A job. Stores and readers share it; a change makes a new one.
+/// A version of a job. Stores and readers share it, and a change creates a new one.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Job {
     pub id: JobId,
@@ -90,59 +87,60 @@ pub struct Job {
 }
 
 impl Job {
-    /// Only the word that it is gone is left.
+    /// Returns whether the job is the tombstone of a deleted job.
     pub fn is_deleted(&self) -> bool {
         self.status.is_deleted()
     }
 
-    /// One more attempt that takes its worker down, and it is given up.
+    /// Returns whether the job fails as POISONED if its worker is lost once more.
     pub fn is_poison_suspect(&self) -> bool {
         u64::from(self.status.crashes) + 1 >= CRASHES_MAX
     }
 }
 
-/// What changes during the life of a job.
+/// The mutable part of a job.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Status {
     pub state: State,
     pub reason: Reason,
-    /// Counts changes from 1, dense.
+    /// Starts at 1 and rises by one with every change.
     pub version: u64,
     pub run: u32,
-    /// Attempts of this run begun so far.
+    /// The number of attempts of this run that count.
     pub attempt: u32,
-    /// Attempts of this run that took their worker down.
+    /// The number of attempts of this run whose worker was lost.
     pub crashes: u32,
-    /// Rises with every lease of the job's whole life.
+    /// The epoch of the last lease. It rises by one with every lease, across all runs.
     pub epoch: u64,
-    /// An attempt of this run was snoozed: it began and does not count.
+    /// Whether an attempt of this run was snoozed. It started, although it does not count.
     pub was_snoozed: bool,
-    /// How often the spec was changed: tells copies of it apart.
+    /// The number of updates of the spec.
     pub revision: u32,
-    /// When it may start. Means something in SCHEDULED, READY and BLOCKED.
+    /// When the job may start. Meaningful in SCHEDULED, READY and BLOCKED.
     pub ready_at: Millis,
     pub updated_at: Millis,
     pub started_at: Option<Millis>,
     pub finished_at: Option<Millis>,
-    /// There iff RUNNING.
+    /// Present if and only if the job is RUNNING.
     pub lease: Option<Lease>,
     pub cancel: Option<Box<Cancel>>,
     pub error: Option<Box<JobError>>,
     pub result: Option<Bytes>,
     pub checkpoint: Option<Bytes>,
     pub progress: Option<Box<Progress>>,
-    /// Jobs it still waits for. Not empty iff BLOCKED.
+    /// The dependencies that are not terminal. Not empty if and only if the job is BLOCKED.
     pub waiting_for: Box<[JobId]>,
-    /// Instance of the worker that ran the last attempt.
+    /// The instance name of the worker that ran the last attempt.
     pub worker: Option<Name>,
-    /// The last lease whose report is the record: tells a report that came twice from a stale one.
+    /// Epoch and session of the last lease whose report was recorded. It distinguishes a repeated
+    /// report from a stale one.
     pub recorded_lease: Option<(u64, SessionId)>,
-    /// Stored fields that only a newer version knows: they go along unread.
+    /// Encoded fields of a newer version. They are preserved.
     pub unknown_fields: Option<Box<[u8]>>,
 }
 
 impl Status {
-    /// As [`Job::is_deleted`].
+    /// Returns whether the status is that of a deleted job.
     pub fn is_deleted(&self) -> bool {
         self.reason == Reason::Deleted
     }
@@ -165,7 +163,7 @@ pub struct Lease {
     pub granted_at: Millis,
 }
 
-/// A cancel that was accepted.
+/// An accepted cancel request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cancel {
     pub at: Millis,
@@ -173,7 +171,7 @@ pub struct Cancel {
     pub actor: Box<str>,
 }
 
-/// What a failed attempt left behind.
+/// The error of a failed attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct JobError {
     pub message: Box<str>,
@@ -181,7 +179,7 @@ pub struct JobError {
     pub retryable: bool,
 }
 
-/// How far a handler has come.
+/// A progress report of a handler.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Progress {
     pub seq: u64,

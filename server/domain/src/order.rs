@@ -2,10 +2,12 @@
 
 use crate::{Millis, Queue, QueueOrder, limits::PRIORITY_MAX};
 
-/// Apart further than any two times in milliseconds, so that strict levels never mix.
+/// The distance between two priority levels in strict order. It exceeds the difference of any two
+/// times in milliseconds, so the levels never overlap.
 const STRICT_STEP: i64 = 1 << 45;
 
-/// The lowest score starts first; ties break by id, which is by age.
+/// Returns the score of a ready job. The lowest score starts first; equal scores start by id, which
+/// is by age.
 pub fn ready_score(queue: &Queue, priority: u8, ready_at: Millis) -> i64 {
     match queue.order {
         QueueOrder::Aging => {

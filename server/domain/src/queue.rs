@@ -1,32 +1,32 @@
-//! A queue as declared.
+//! A queue and its settings.
 
 use crate::limits::{
     DESCRIPTION_BYTES, INDEX_PATH_BYTES, INDEX_PATHS, PRIORITY_BOOST_MAX_MS, PRIORITY_BOOST_MS,
 };
-use crate::{Millis, Name, FieldViolation};
+use crate::{FieldViolation, Millis, Name};
 
-/// In which order ready jobs start.
+/// The order in which ready jobs start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum QueueOrder {
-    /// By ready time, each priority level worth `priority_boost_ms` of waiting.
+    /// By ready time. Each priority level is worth `priority_boost_ms` of waiting.
     Aging,
     /// By priority, then by ready time.
     Strict,
 }
 
-/// What a queue does with its jobs.
+/// Whether a queue accepts and starts jobs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum QueueMode {
-    /// Takes jobs and lets them start.
+    /// Accepts and starts jobs.
     #[default]
     Open,
-    /// Takes jobs; none starts. Those that run go on.
+    /// Accepts jobs and starts none. Running jobs continue.
     Paused,
-    /// Takes no new jobs; those that are there start.
+    /// Accepts no jobs and starts the existing ones.
     Draining,
 }
 
-/// A queue as declared.
+/// A declared queue.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Queue {
     pub name: Name,
@@ -35,12 +35,12 @@ pub struct Queue {
     pub description: Box<str>,
     pub mode: QueueMode,
     pub created_at: Millis,
-    /// Members of a JSON payload whose values become labels: their names, joined by dots.
+    /// Paths of payload members whose values become labels: member names, joined by dots.
     pub index_paths: Box<[Box<str>]>,
 }
 
 impl Queue {
-    /// A queue with every default, as auto-create makes it.
+    /// Returns a queue with default settings, as it is created automatically.
     pub fn with_defaults(name: Name, now: Millis) -> Self {
         Self {
             name,
@@ -53,10 +53,10 @@ impl Queue {
         }
     }
 
-    /// Everything wrong with it.
+    /// Returns all violations.
     pub fn violations(&self) -> Vec<FieldViolation> {
         let mut found = Vec::new();
-        crate::admit::check_name(&mut found, "queue.name", &self.name);
+        crate::new_job::check_name(&mut found, "queue.name", &self.name);
         if !(1..=PRIORITY_BOOST_MAX_MS).contains(&self.priority_boost_ms) {
             found.push(FieldViolation::new(
                 "queue.priority_boost",
@@ -66,7 +66,7 @@ impl Queue {
                 ),
             ));
         }
-        crate::admit::check_len(
+        crate::new_job::check_len(
             &mut found,
             "queue.description",
             self.description.len(),
@@ -92,15 +92,15 @@ impl Queue {
                 let text = format!("{length} bytes is too long: at most {INDEX_PATH_BYTES} bytes");
                 found.push(FieldViolation::new(field, text));
             } else if !path.split('.').all(is_name) {
-                let text = "is not a path: names of [A-Za-z0-9_-] with dots between";
+                let text = "is not a path: it must be names of [A-Za-z0-9_-], separated by dots";
                 found.push(FieldViolation::new(field, text));
             } else if self.index_paths[..at].contains(path) {
-                found.push(FieldViolation::new(field, "is there twice"));
+                found.push(FieldViolation::new(field, "is a duplicate"));
             }
         }
     }
 
-    /// Declared the same way; when it was declared, and what it does now, does not matter.
+    /// Returns whether both queues have the same settings. Mode and creation time are ignored.
     pub fn same_settings(&self, other: &Self) -> bool {
         (&self.name, self.order, self.priority_boost_ms, &self.description, &self.index_paths)
             == (

@@ -1,13 +1,16 @@
-//! What becomes of jobs when an older state is restored. The time since is lost, and workers
-//! may still hold leases from it: none of them must count for anything.
+//! Recovery of jobs when a backup is restored.
+//!
+//! Changes since the backup are lost, but workers may still hold leases from that time. All of
+//! these leases must be invalid.
 
 use std::sync::Arc;
 
 use crate::{Command, Job, JobId, Millis, OnLost, Reason, Spec, State, initial_state};
 
-/// What to do about a job that was running when the backup was taken. The attempt may have done
-/// its work since, so a job that must not run twice ends; another one goes back to its queue,
-/// and the attempt is not counted: its worker did not fail.
+/// Returns the command for a job that was running when the backup was taken.
+///
+/// The attempt may have completed since then. A job that must not run twice is marked lost. Any
+/// other job returns to its queue, and the attempt does not count, because its worker did not fail.
 pub fn restore_command(job: &Job) -> Option<Command> {
     let lease = job.status.lease?;
     Some(match job.spec.on_lost {
@@ -16,9 +19,10 @@ pub fn restore_command(job: &Job) -> Option<Command> {
     })
 }
 
-/// The job with its lease number raised to `floor`, the time of the restore in milliseconds,
-/// which no counting from below has reached: the lost time may have given out the next numbers.
-/// None where that changes nothing: it runs, or it came after the restore.
+/// Returns the job with its lease epoch raised to `floor`, the time of the restore in milliseconds.
+///
+/// The next epochs may have been granted since the backup. No counter has reached the floor.
+/// Returns `None` if the job needs no change: it is running, or was enqueued after the restore.
 pub fn raise_epoch(job: &Job, floor: u64) -> Option<Job> {
     let status = &job.status;
     let is_newer = job.id.created_at() >= floor.cast_signed();
@@ -30,8 +34,8 @@ pub fn raise_epoch(job: &Job, floor: u64) -> Option<Job> {
     Some(raised)
 }
 
-/// What a job that waits for one that nobody knows is to see of it: it was deleted, and the word
-/// of that was lost in a crash.
+/// Returns a tombstone for a dependency that does not exist. It was deleted, and its tombstone was
+/// lost in a crash.
 pub fn missing_parent_tombstone(id: JobId, child: &Job, now: Millis) -> Job {
     let spec = Spec { depends_on: Box::default(), unique: None, ..Spec::clone(&child.spec) };
     let mut job = initial_state(id, Arc::new(spec), &[], now);

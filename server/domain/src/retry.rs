@@ -1,26 +1,26 @@
-//! The pause between two attempts.
+//! The retry policy and its backoff.
 
 use crate::limits::{ATTEMPTS_DEFAULT, RETRY_BASE_MS, RETRY_CAP_MS};
 
-/// A random number that the caller threw; the domain has none of its own.
+/// A random number from the caller. The domain has no source of randomness.
 pub type Entropy = u32;
 
-/// How the pause grows.
+/// How the delay between attempts grows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Backoff {
     Fixed,
     Exponential,
 }
 
-/// How the pause is randomised.
+/// How the delay is randomised.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Jitter {
     None,
-    /// Uniform between 0 and the pause.
+    /// Uniform between 0 and the computed delay.
     Full,
 }
 
-/// What happens after a failed attempt.
+/// The retry policy of a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RetryPolicy {
     pub max_attempts: u32,
@@ -43,9 +43,9 @@ impl Default for RetryPolicy {
 }
 
 impl RetryPolicy {
-    /// The pause after the `attempt`-th attempt failed (from 1), in milliseconds.
+    /// Returns the delay in milliseconds after a failed attempt. The first attempt is 1.
     pub fn backoff_ms(&self, attempt: u32, entropy: Entropy) -> u64 {
-        let pause = match self.backoff {
+        let delay = match self.backoff {
             Backoff::Fixed => self.base_ms,
             Backoff::Exponential => {
                 let doublings = attempt.saturating_sub(1).min(63);
@@ -54,9 +54,9 @@ impl RetryPolicy {
         }
         .min(self.cap_ms);
         match self.jitter {
-            Jitter::None => pause,
+            Jitter::None => delay,
             Jitter::Full => {
-                let share = ((u128::from(pause) + 1) * u128::from(entropy)) >> 32;
+                let share = ((u128::from(delay) + 1) * u128::from(entropy)) >> 32;
                 share as u64
             }
         }

@@ -1,5 +1,4 @@
-//! What a caller said about a job. Only [`crate::SpecUpdate`] makes another one of it, before the
-//! job has started.
+//! The specification of a job. Only a [`crate::SpecUpdate`] changes it, before the job has started.
 
 use std::sync::Arc;
 
@@ -7,27 +6,27 @@ use bytes::Bytes;
 
 use crate::{JobId, Millis, RetryPolicy};
 
-/// A queue, kind or worker name. Shared: a million jobs of one kind hold one string.
+/// The name of a queue, kind or worker. Equal names share one allocation.
 pub type Name = Arc<str>;
 
-/// A label for search and watch.
+/// A label, for filters.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Label {
     pub key: Name,
     pub value: Name,
 }
 
-/// What the keys of labels begin with that were copied from payloads. No caller may use it.
+/// The prefix of label keys that are copied from payloads. It is reserved.
 pub const INDEXED_LABEL_PREFIX: &str = "payload.";
 
 impl Label {
-    /// It was copied from the payload by an index path of the queue.
+    /// Returns whether the label was copied from the payload by an index path of the queue.
     pub fn is_indexed(&self) -> bool {
         self.key.starts_with(INDEXED_LABEL_PREFIX)
     }
 }
 
-/// All that a caller said, with defaults filled in and checked by [`crate::NewJob::into_spec`].
+/// The validated specification of a job. [`crate::NewJob::into_spec`] creates it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Spec {
     pub queue: Name,
@@ -36,8 +35,8 @@ pub struct Spec {
     pub content_type: Name,
     pub priority: u8,
     pub created_at: Millis,
-    /// Not before `created_at` as admitted: nobody jumps the queue by a time in the past. A job
-    /// that replaces another one inherits its due time, and with it its place.
+    /// When the job may start first. A new job gets at least `created_at`, so a time in the past
+    /// does not advance it in the queue. A job that replaces another one inherits its due time.
     pub run_at: Millis,
     pub start_deadline: Option<Millis>,
     pub run_timeout_ms: Option<u64>,
@@ -51,42 +50,42 @@ pub struct Spec {
     pub traceparent: Option<Box<str>>,
     pub cancel_grace_ms: u64,
     pub actor: Option<Box<str>>,
-    /// None: as the server is set at the time of a change.
+    /// `None`: the server's default at the time of each change.
     pub ack: Option<Ack>,
-    /// Stored fields that only a newer version knows: they go along unread.
+    /// Encoded fields of a newer version. They are preserved.
     pub unknown_fields: Option<Box<[u8]>>,
 }
 
-/// How safe a change of a job must be before it is acknowledged, in rising order.
+/// The durability level that a change must reach before it is acknowledged, in rising order.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Ack {
-    /// The hot store has it.
+    /// The store has committed the change.
     #[default]
     Store,
-    /// Replicas of the hot store have it.
+    /// Replicas of the store have the change.
     Replicated,
-    /// The ledger has it.
+    /// The ledger has the change.
     Ledger,
 }
 
-/// Keeps a second job for the same work away.
+/// The unique key of a job.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unique {
     pub key: Box<str>,
     pub scope: UniqueScope,
     pub mode: UniqueMode,
-    /// None: until the holder is final.
+    /// `None`: the key is held until the job is terminal.
     pub ttl_ms: Option<u64>,
 }
 
-/// Among which jobs a key is unique.
+/// The jobs among which a key is unique.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum UniqueScope {
     Kind,
     Queue,
 }
 
-/// What an enqueue does when another job holds the key.
+/// What an enqueue does if another job holds the key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum UniqueMode {
     ReturnExisting,
@@ -96,19 +95,19 @@ pub enum UniqueMode {
 }
 
 impl UniqueMode {
-    /// All of them, for tables and tests.
+    /// All modes.
     pub const ALL: [Self; 4] =
         [Self::ReturnExisting, Self::Reject, Self::ReplacePending, Self::Debounce];
 }
 
-/// What happens to a job when one it depends on ends other than succeeded.
+/// What happens to a job if one of its dependencies does not succeed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DependencyFailure {
     Cancel,
     Run,
 }
 
-/// What happens when the worker that runs the job is lost.
+/// What happens to a job if its worker is lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OnLost {
     Retry,

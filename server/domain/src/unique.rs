@@ -1,18 +1,18 @@
-//! Unique keys: who holds one, and what an enqueue does when another job does.
+//! Unique keys: their holders, and the resolution of conflicts.
 
 use crate::{Job, Millis, Reason, Spec, State, Unique, UniqueMode, UniqueScope};
 
-/// A key with its scope, as stores index it.
+/// A unique key with its scope.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct UniqueKey(Box<[u8]>);
 
 impl UniqueKey {
-    /// As kept by a store.
+    /// Returns the encoded key.
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
     }
 
-    /// From what a store kept.
+    /// Returns the key with this encoding.
     pub fn from_bytes(bytes: &[u8]) -> Self {
         Self(bytes.into())
     }
@@ -24,7 +24,7 @@ impl std::fmt::Debug for UniqueKey {
     }
 }
 
-/// Names hold no NUL, so parts never run into each other.
+/// Joins the parts of a key by NUL, which names do not contain.
 fn scoped(spec: &Spec, unique: &Unique) -> UniqueKey {
     let kind = match unique.scope {
         UniqueScope::Kind => spec.kind.as_bytes(),
@@ -33,15 +33,16 @@ fn scoped(spec: &Spec, unique: &Unique) -> UniqueKey {
     UniqueKey([spec.queue.as_bytes(), kind, unique.key.as_bytes()].join(&0).into())
 }
 
-/// The key that a job asks for, if any.
+/// Returns the unique key of a spec, if it has one.
 pub fn unique_key(spec: &Spec) -> Option<UniqueKey> {
     spec.unique.as_deref().map(|unique| scoped(spec, unique))
 }
 
-/// The key that a job holds, and until when; no end means until it is final.
+/// Returns the key that a job holds, and when it expires. Without an expiry, the job holds it until
+/// it is terminal.
 ///
-/// A retry makes a final or replaced job a holder again, so whoever commits a retry must
-/// guard that the key is free or held by that job.
+/// A retry makes a terminal or replaced job a holder again. Its transaction must require that the
+/// key is free or held by the job.
 pub fn held_key(job: &Job) -> Option<(UniqueKey, Option<Millis>)> {
     let unique = job.spec.unique.as_deref()?;
     if matches!(job.status.reason, Reason::Replaced | Reason::Deleted) {
@@ -57,18 +58,18 @@ pub fn held_key(job: &Job) -> Option<(UniqueKey, Option<Millis>)> {
     }
 }
 
-/// What an enqueue does about the holder of its key.
+/// The resolution of a conflict between a new job and the holder of its key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum UniqueConflictAction {
-    /// The holder is the answer.
+    /// The enqueue returns the holder.
     ReturnExisting,
-    /// The enqueue is refused.
+    /// The enqueue fails.
     Reject,
-    /// The holder is replaced; the new job inherits this due time, or keeps its own.
+    /// The new job replaces the holder. It inherits the due time `due`, if there is one.
     Replace { due: Option<Millis> },
 }
 
-/// The table of mode and holder's state that is part of the contract.
+/// Resolves a conflict by the mode of the new job and the state of the holder.
 pub fn on_unique_conflict(mode: UniqueMode, holder: &Job) -> UniqueConflictAction {
     let state = holder.status.state;
     match mode {
@@ -77,8 +78,12 @@ pub fn on_unique_conflict(mode: UniqueMode, holder: &Job) -> UniqueConflictActio
         UniqueMode::ReplacePending | UniqueMode::Debounce if !state.is_waiting() => {
             UniqueConflictAction::ReturnExisting
         }
-        UniqueMode::ReplacePending if state == State::Blocked => UniqueConflictAction::Replace { due: None },
-        UniqueMode::ReplacePending => UniqueConflictAction::Replace { due: Some(holder.status.ready_at) },
+        UniqueMode::ReplacePending if state == State::Blocked => {
+            UniqueConflictAction::Replace { due: None }
+        }
+        UniqueMode::ReplacePending => {
+            UniqueConflictAction::Replace { due: Some(holder.status.ready_at) }
+        }
         UniqueMode::Debounce => UniqueConflictAction::Replace { due: None },
     }
 }

@@ -1,29 +1,33 @@
-//! New values for the spec of a job that has not started.
+//! Updates of the spec of a job that has not started.
 
 use bytes::Bytes;
 
-use crate::{Millis, NewJob, Spec, FieldViolation};
+use crate::{FieldViolation, Millis, NewJob, Spec};
 
-/// What a caller wants changed; none stays as it is. Unchecked, as [`NewJob`].
+/// The unvalidated changes of a spec. Unset fields keep their values.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct SpecUpdate {
     pub payload: Option<Bytes>,
-    /// Empty: the default.
+    /// An empty content type resets it to the default.
     pub content_type: Option<String>,
     pub priority: Option<u32>,
-    /// A time in the past, or none, means now.
+    /// `Some(None)` or a time in the past means now.
     pub run_at: Option<Option<Millis>>,
-    /// All labels from now on, beside those that were copied from the payload.
+    /// Replaces all labels except those copied from the payload.
     pub labels: Option<Vec<(String, String)>>,
 }
 
 impl SpecUpdate {
-    /// Nothing is to be changed.
+    /// Returns whether no field is set.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }
 
-    /// The spec with the new values, checked as at an enqueue, or all that is wrong with them.
+    /// Returns the updated spec. The new values are validated as at an enqueue.
+    ///
+    /// # Errors
+    ///
+    /// Returns every violation.
     pub fn apply(
         &self,
         spec: &Spec,
@@ -39,7 +43,7 @@ impl SpecUpdate {
             content_type: self.content_type.clone().unwrap_or_default(),
             priority: self.priority.unwrap_or_default(),
             run_at,
-            // It says what is wrong with a new time, and nothing about one that stays.
+            // The start deadline is checked only against a new time.
             start_deadline: run_at.and(spec.start_deadline),
             labels: self.labels.clone().unwrap_or_default(),
             ..NewJob::default()

@@ -1,18 +1,18 @@
-//! What is wrong with a field of a request.
+//! A violation of a field of a request.
 
 use std::fmt;
 
-/// One field at fault, with the rule that it broke and the range that is allowed.
+/// An invalid field, with its value and the allowed range.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FieldViolation {
-    /// Path as in the contract, such as `spec.retry.max_attempts`.
+    /// The path of the field, such as `spec.retry.max_attempts`.
     pub field: String,
-    /// What is wrong and what is allowed.
+    /// What is wrong, and what is allowed.
     pub description: String,
 }
 
 impl FieldViolation {
-    /// A field and what is allowed there.
+    /// Returns the violation of a field.
     pub fn new(field: impl Into<String>, description: impl Into<String>) -> Self {
         Self { field: field.into(), description: description.into() }
     }

@@ -1,4 +1,4 @@
-//! The one write of the port: a call carries all that waited, and is one group commit.
+//! Commit requests: the only way to change a store.
 
 use std::sync::Arc;
 
@@ -7,41 +7,41 @@ use sentinel_domain::{
     AttemptEnd, Job, JobId, Millis, Name, Progress, Queue, SessionId, UniqueKey,
 };
 
-use crate::Position;
+use crate::{IdempotencyRecord, Position};
 
-/// A server process, as the owner of sessions. Random per start.
+/// The id of a server process, random per start. A server owns sessions and numbers its commits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ServerId(pub u64);
 
-/// One group commit.
+/// A group commit: transactions, a promotion and claims, in this order.
 ///
-/// In this order: the groups, each seeing those before it; promotion of due jobs; the
-/// claims, so that one commit leads from an enqueue to its assignment.
+/// Each transaction sees the changes of those before it. Claims come last, so one commit can
+/// enqueue a job and assign it.
 ///
-/// A writer numbers its calls from 1 and has one in flight. A store answers a repeat of
-/// the last number with the outcome that it had, so a lost reply is asked for again.
+/// A writer numbers its requests from 1 and has one in flight. A store answers a repeat of the last
+/// number with the same result, so a request with a lost response can be repeated.
 #[derive(Clone, Debug)]
 pub struct CommitRequest {
     pub writer: ServerId,
     pub number: u64,
     pub now: Millis,
     pub transactions: Vec<Transaction>,
-    /// How many due jobs to promote at the most.
+    /// The maximum number of due jobs to promote.
     pub promote_limit: usize,
     pub claims: Vec<Claim>,
 }
 
-/// Changes that happen together or not at all.
+/// Mutations that are applied atomically.
 #[derive(Clone, Debug, Default)]
 pub struct Transaction {
-    /// Answers a repeat of the same request instead of changing anything.
+    /// The idempotency key and response. A repeat is replayed and applies nothing.
     pub idempotency: Option<IdempotencyRecord>,
-    /// All must hold before the first change.
+    /// All must hold before the first mutation.
     pub preconditions: Vec<Precondition>,
     pub mutations: Vec<Mutation>,
 }
 
-/// What must be true for a group to be applied.
+/// A condition for the application of a transaction.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Precondition {
     JobVersion {
@@ -51,7 +51,7 @@ pub enum Precondition {
     JobAbsent {
         id: JobId,
     },
-    /// No job holds it at the time of the call.
+    /// No job holds the key at the time of the commit.
     KeyFree {
         key: UniqueKey,
     },
@@ -63,40 +63,40 @@ pub enum Precondition {
         session: SessionId,
         owner: ServerId,
     },
-    /// The row is exactly this one: nobody adopted the session or let it live longer.
+    /// The row has exactly this value: no server has adopted or extended the session.
     SessionRow(SessionRow),
     QueueAbsent {
         name: Name,
     },
-    /// The queue is exactly this one.
+    /// The queue has exactly this value.
     QueueIs(Queue),
-    /// This was answered under the id and is not forgotten: these bytes, or nothing.
+    /// The record of the id has this response, or is absent or expired if it is `None`.
     IdempotencyRecord {
         id: Box<str>,
         response: Option<Bytes>,
     },
 }
 
-/// What a group does. Every index follows from the job itself.
+/// A change of a transaction. The store derives all indexes from the job.
 #[derive(Clone, Debug)]
 pub enum Mutation {
-    /// A new job with its encoded spec.
+    /// Creates a job with its encoded spec.
     Create {
         job: Arc<Job>,
         spec: Bytes,
     },
-    /// A job with another spec, encoded. It is there: the group guards its version.
+    /// Replaces a job and its encoded spec. The transaction requires the job's version.
     ReplaceSpec {
         job: Arc<Job>,
         spec: Bytes,
     },
-    /// The job after a decision; `end` goes into the history.
+    /// Replaces a job after a decision. `attempt_end` goes to the history.
     Update {
         job: Arc<Job>,
         attempt_end: Option<AttemptEnd>,
     },
-    /// Progress to keep, while the lease of this epoch lives and nothing of its `seq` or a
-    /// later one is kept. Otherwise nothing happens. Not a change of version.
+    /// Stores progress without a new version of the job. It is ignored unless the lease has this
+    /// epoch and the `seq` is higher than the stored one.
     Progress {
         id: JobId,
         epoch: u64,
@@ -104,28 +104,27 @@ pub enum Mutation {
     },
     PutQueue(Queue),
     PutSession(SessionRow),
-    /// With the session's card, and the note that it was drained.
+    /// Drops the row of a session, with its worker info and its drain mark.
     DropSession(SessionId),
-    /// What its worker says of itself, an encoded [`crate::WorkerInfo`]. Kept while the
-    /// session has a row.
+    /// Stores the encoded [`crate::WorkerInfo`] of a session. Ignored if the session has no row.
     PutWorkerInfo {
         session: SessionId,
         worker_info: Bytes,
     },
-    /// No claim of the session gets a job from now on. Kept while it has a row.
+    /// Drains a session: its claims get no jobs from now on. Ignored if the session has no row.
     DrainSession(SessionId),
-    /// In place of what is remembered under its id.
+    /// Stores a record in place of the current one with its id.
     PutIdempotencyRecord(IdempotencyRecord),
 }
 
 impl Mutation {
-    /// It brings a spec: a store that is full refuses it, where reports and ends still pass.
+    /// Returns whether the mutation stores a spec. A full store refuses it, but accepts reports.
     pub fn needs_space(&self) -> bool {
         matches!(self, Self::Create { .. } | Self::ReplaceSpec { .. })
     }
 }
 
-/// A worker session that some server owns.
+/// A worker session and the server that owns it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SessionRow {
     pub id: SessionId,
@@ -133,90 +132,75 @@ pub struct SessionRow {
     pub expires_at: Millis,
 }
 
-/// What is remembered of a request under its id.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct IdempotencyRecord {
-    pub id: Box<str>,
-    /// Of the request's content, by [`content_hash`].
-    pub content_hash: u64,
-    pub response: Bytes,
-    pub expires_at: Millis,
-}
-
-/// How the ids begin under which it is remembered where producers stand: the ledger keeps those too,
-/// with the jobs up to there. No request_id begins so.
-pub const PRODUCER_OFFSET_PREFIX: &str = "ingest/";
-
-impl IdempotencyRecord {
-    /// It says where a producer stands.
-    pub fn is_producer_offset(&self) -> bool {
-        self.id.starts_with(PRODUCER_OFFSET_PREFIX)
-    }
-}
-
-/// A hash that stays the same across versions and machines, since it is stored.
-pub fn content_hash(bytes: &[u8]) -> u64 {
-    xxhash_rust::xxh3::xxh3_64(bytes)
-}
-
-/// A worker session that asks for jobs. It gets none unless its row is live and owned by
-/// the writer of the call: a server whose session was adopted elsewhere has no stream left
-/// to assign on.
+/// A request of a session for jobs.
+///
+/// It gets none unless the row of the session is live and owned by the writer of the commit. A
+/// server that lost the session to another one has no stream to assign jobs on.
 #[derive(Clone, Debug)]
 pub struct Claim {
     pub session: SessionId,
-    /// Instance name, kept with the job.
+    /// The instance name of the worker, stored with the job.
     pub worker: Name,
     pub queues: Arc<[Name]>,
     /// Sorted.
     pub kinds: Arc<[Name]>,
     pub max_jobs: usize,
-    /// Payload bytes; at most one job over. 0: no job.
+    /// The limit on payload bytes. The last job may exceed it. 0 claims no job.
     pub max_bytes: u64,
 }
 
-/// What became of a call.
+/// The result of a commit.
 #[derive(Clone, Debug)]
 pub struct CommitResult {
-    /// The journal after the call.
+    /// The head of the journal after the commit.
     pub position: Position,
-    /// One per group, in order.
+    /// One per transaction, in order.
     pub results: Vec<TransactionResult>,
-    /// One per claim, in order: jobs now RUNNING under a new lease.
+    /// The jobs of each claim, in order. They are RUNNING under new leases.
     pub claimed: Vec<Vec<Arc<Job>>>,
-    /// Queue and kind of jobs that became READY and were not claimed in this call.
+    /// Queue and kind of jobs that became READY and were not claimed in this commit.
     pub ready: Vec<(Name, Name)>,
-    /// When a promotion or [`crate::Store::due_work`] has something to do next.
+    /// When a job must be promoted or [`crate::Store::due_work`] is next not empty.
     pub next_due_at: Option<Millis>,
 }
 
-/// What became of a group.
+/// The result of a transaction.
 #[derive(Clone, Debug, PartialEq)]
 pub enum TransactionResult {
     Committed,
-    /// Nothing was changed.
+    /// A precondition failed and nothing changed.
     Conflict(Conflict),
-    /// The request was answered before: this is the answer.
+    /// The idempotency key is known: this is the stored response.
     Replayed(Bytes),
-    /// The request_id was used for another content.
+    /// The idempotency key was used for a request with other content.
     IdempotencyKeyReused,
 }
 
-/// The first guard that did not hold, with what is there instead.
+/// The first failed precondition, with the current value.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Conflict {
-    /// The job as it is, or none.
-    Job { id: JobId, current: Option<Arc<Job>> },
-    /// Who holds the key, if anybody.
-    Key { key: UniqueKey, holder: Option<JobId> },
-    /// Who owns the session, if anybody.
-    Session { session: SessionId, owner: Option<ServerId> },
-    /// The queue as it is, or none.
+    Job {
+        id: JobId,
+        current: Option<Arc<Job>>,
+    },
+    Key {
+        key: UniqueKey,
+        holder: Option<JobId>,
+    },
+    Session {
+        session: SessionId,
+        owner: Option<ServerId>,
+    },
     Queue(Option<Queue>),
-    /// What is remembered under the id, if anything.
-    IdempotencyRecord { id: Box<str>, response: Option<Bytes> },
-    /// A queue has jobs of too many kinds waiting: the group's other kinds have a place, in
-    /// the order of its changes, and these have none. Only [`Mutation::Create`] meets it: a job
-    /// that comes back from an attempt always has a place.
-    TooManyKinds { queue: Name, kinds: Vec<Name> },
+    IdempotencyRecord {
+        id: Box<str>,
+        response: Option<Bytes>,
+    },
+    /// The transaction would exceed the number of kinds of a queue. `kinds` are those that exceed
+    /// it, in the order of the mutations. Only [`Mutation::Create`] is limited: a job can always
+    /// return to its queue after an attempt.
+    TooManyKinds {
+        queue: Name,
+        kinds: Vec<Name>,
+    },
 }

@@ -1,25 +1,24 @@
-//! Why a store could not answer. The type says what the caller may do about it.
+//! The errors of a store. Each variant determines what the caller may do.
 
-/// Why a store could not answer.
+/// Why a store did not complete a request.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum StoreError {
-    /// Whether the call was applied is not known: repeat it under the same number.
+    /// The commit may or may not be applied. Repeat it under the same number.
     #[error("the store did not answer: {0}")]
     OutcomeUnknown(String),
-    /// Nothing was applied by this try; the same may work later. After an [`Self::OutcomeUnknown`]
-    /// it says nothing about the tries before: go on under the same number.
+    /// This attempt applied nothing; a later one may succeed. It says nothing about earlier
+    /// attempts with [`Self::OutcomeUnknown`], so repeat the request under the same number.
     #[error("the store is not available: {0}")]
     Unavailable(String),
-    /// Nothing was applied, by tries before neither; there is no room for new jobs. A call without
-    /// [`crate::Mutation::Create`] may still pass: repeat the rest of this one as such.
+    /// No attempt has applied anything, and the store has no space for new specs. Requests without
+    /// such mutations may still succeed; see [`crate::Mutation::needs_space`].
     #[error("the store is full: {0}")]
     Full(String),
-    /// The store is empty, behind, or another one than was seen: what it lost may have been
-    /// acknowledged. Whether this call was applied before that is not known. It stays so until
-    /// somebody makes the store anew.
+    /// The store is empty, older than expected, or another one. Acknowledged changes may be lost,
+    /// and the outcome of this request is unknown. An operator must rebuild the store.
     #[error("{0}")]
     RolledBack(String),
-    /// What the store holds can not be read. Somebody must look.
+    /// The stored data can not be read. An operator must intervene.
     #[error("the store is damaged: {0}")]
     Damaged(String),
     /// The store is shutting down.

@@ -1,4 +1,4 @@
-//! The journal: every change in the order of commit, for the ledger and for watchers.
+//! The journal: all changes in the order of their commits, for the projector and for watchers.
 
 use std::fmt;
 use std::str::FromStr;
@@ -9,8 +9,10 @@ use sentinel_domain::{AttemptEnd, JobId, Millis, Queue, Spec, Status};
 
 use crate::IdempotencyRecord;
 
-/// A place in the journal. Sequence numbers are dense within an epoch; a store that was
-/// rebuilt or emptied has another epoch. The default is before the first entry of any epoch.
+/// A position in the journal.
+///
+/// Sequence numbers are dense within an epoch. A store that was rebuilt or emptied has another
+/// epoch. The default position is before the first entry of any epoch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Position {
     pub epoch: u64,
@@ -23,9 +25,9 @@ impl fmt::Display for Position {
     }
 }
 
-/// A text that is not a position.
+/// The error of a string that is not a position.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is not a journal position: <epoch>-<seq>")]
+#[error("{0:?} is not a journal position: use the form <epoch>-<seq>")]
 pub struct ParsePositionError(pub String);
 
 impl FromStr for Position {
@@ -40,10 +42,11 @@ impl FromStr for Position {
     }
 }
 
-/// One group commit that changed something durable.
+/// The journal entry of one commit with durable changes.
 #[derive(Clone, Debug, PartialEq)]
 pub struct JournalEntry {
     pub position: Position,
+    /// The time of the commit.
     pub at: Millis,
     pub jobs: Vec<JobEvent>,
     pub queues: Vec<Queue>,
@@ -55,22 +58,23 @@ pub struct JournalEntry {
 pub struct JobEvent {
     pub id: JobId,
     pub status: Status,
-    /// There when the job is new, and where the store has it at hand.
+    /// Present if the job is new, or if the store has the spec in memory.
     pub spec: Option<Arc<Spec>>,
-    /// The encoded spec of a job that is new, that has another spec, that a retry brought back from its end, or that is
-    /// deleted. The ledger may know the job: it hands only live ones to a store that starts. And
-    /// of a deleted one nobody else may know any more who was told of it.
+    /// The encoded spec if the job is new, has a new spec, was retried or was deleted.
+    ///
+    /// A reopened store gets only live jobs from the ledger, so a retried job brings its spec. A
+    /// deleted job may be unknown to every other reader of the journal.
     pub encoded_spec: Option<Bytes>,
-    /// How an attempt ended, when this change ended one without success.
+    /// Present if the change ended an attempt without success.
     pub attempt_end: Option<AttemptEnd>,
 }
 
-/// What follows a position.
+/// The result of [`crate::Store::read_journal`].
 #[derive(Clone, Debug)]
 pub enum JournalPage {
-    /// In order; empty at the head.
+    /// The next entries, in order. Empty at the head.
     Entries(Vec<Arc<JournalEntry>>),
-    /// The entries right after the position are gone.
+    /// The next entries were trimmed.
     Trimmed,
     /// The position is of another epoch, or after the head.
     OtherEpoch,

@@ -1,8 +1,8 @@
-//! The port to the hot truth: queues, leases and recent finals, wherever they live.
+//! The contract of a store: the state of live and recently terminal jobs, with a journal of all
+//! commits. A backend is one implementation.
 //!
-//! A home of the port applies what it is given, all or nothing, in order, durably. It
-//! makes one choice of its own: which ready job a claim gets. Every rule about jobs is in
-//! `sentinel-domain`.
+//! A store applies transactions durably, atomically and in order. Its only decision is which ready
+//! job a claim gets. All rules of a job are in `sentinel-domain`.
 
 pub mod codec;
 mod commit;
@@ -11,24 +11,25 @@ pub mod conformance;
 mod error;
 #[cfg(feature = "conformance")]
 pub mod fault;
+mod idempotency;
 mod journal;
 #[cfg(feature = "conformance")]
 pub mod oracle;
 mod peer_events;
 mod store;
 mod worker_info;
-/// The stored record as messages; see `proto/sentinel/store/v1/store.proto`.
+/// The messages of stored records; see `proto/sentinel/store/v1/store.proto`.
 pub mod stored {
     include!("gen/sentinel.store.v1.rs");
 }
 
 pub use commit::{
-    Claim, CommitRequest, CommitResult, Conflict, IdempotencyRecord, Mutation,
-    PRODUCER_OFFSET_PREFIX, Precondition, ServerId, SessionRow, Transaction, TransactionResult,
-    content_hash,
+    Claim, CommitRequest, CommitResult, Conflict, Mutation, Precondition, ServerId, SessionRow,
+    Transaction, TransactionResult,
 };
 pub use error::StoreError;
-pub use journal::{JobEvent, JournalEntry, JournalPage, Position};
+pub use idempotency::{IdempotencyRecord, PRODUCER_OFFSET_PREFIX, content_hash};
+pub use journal::{JobEvent, JournalEntry, JournalPage, ParsePositionError, Position};
 pub use peer_events::PeerEvents;
 pub use store::{Depth, DueWork, Store, StoreFuture, TrimRequest, TrimResult, Unblocked};
 pub use worker_info::{AnnouncedKind, SessionInfo, WorkerInfo};

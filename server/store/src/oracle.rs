@@ -363,7 +363,9 @@ impl StoreState {
         let is_lost = |id: &SessionId| self.sessions.get(id).is_none_or(|r| r.expires_at <= now);
         let lease_of = |job: &Arc<Job>| job.status.lease.map(|lease| lease.id.session);
         let mut found = DueWork::default();
-        found.lost.extend(self.all_jobs().filter(|j| lease_of(j).is_some_and(|s| is_lost(&s))).cloned());
+        found
+            .lost
+            .extend(self.all_jobs().filter(|j| lease_of(j).is_some_and(|s| is_lost(&s))).cloned());
         let has_jobs = |id: &SessionId| self.all_jobs().any(|job| lease_of(job) == Some(*id));
         let gone = self.sessions.values().filter(|row| is_lost(&row.id) && !has_jobs(&row.id));
         found.expired_sessions.extend(gone.take(limit));
@@ -374,9 +376,9 @@ impl StoreState {
                 found.unblocked.extend(outcome.map(unblocked));
             }
         }
-        found
-            .past_deadline
-            .extend(self.all_jobs().filter(|j| next_deadline(j).is_some_and(|a| a <= now)).cloned());
+        found.past_deadline.extend(
+            self.all_jobs().filter(|j| next_deadline(j).is_some_and(|a| a <= now)).cloned(),
+        );
         found.lost.truncate(limit);
         found.unblocked.truncate(limit - found.lost.len());
         found.past_deadline.truncate(limit - found.lost.len() - found.unblocked.len());
@@ -384,7 +386,8 @@ impl StoreState {
     }
 
     fn trim(&mut self, trim: &TrimRequest) -> TrimResult {
-        let is_awaited = |id: &JobId| self.all_jobs().any(|job| job.status.waiting_for.contains(id));
+        let is_awaited =
+            |id: &JobId| self.all_jobs().any(|job| job.status.waiting_for.contains(id));
         let gone: BTreeSet<_> = self
             .jobs
             .values()

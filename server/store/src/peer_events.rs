@@ -1,28 +1,27 @@
-//! What the commits of other servers mean for one server.
+//! Notifications about the commits of other servers.
 
 use sentinel_domain::{JobId, Name, SessionId};
 
-/// What other servers did that this one must react to. Only a hint where to look: the truth
-/// is what a read answers then.
+/// What other servers of the cluster changed that concerns this one. These are hints: the current
+/// state must be read from the store.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PeerEvents {
-    /// Queue and kind of jobs that became READY and were not claimed by the call that made
-    /// them so.
+    /// Queue and kind of jobs that became READY and were not claimed in the same commit.
     pub ready: Vec<(Name, Name)>,
     /// Jobs that were RUNNING under sessions of this server and changed.
     pub jobs: Vec<(SessionId, JobId)>,
-    /// Sessions that were this server's until another one put or dropped their rows.
+    /// Sessions of this server that another server adopted or dropped.
     pub sessions: Vec<SessionId>,
-    /// Queues were declared, or changed.
+    /// Whether a queue was declared or changed.
     pub queues_changed: bool,
-    /// Some news may have been lost: any of the above may have happened.
+    /// Whether events may be lost. Any of the above may have happened then.
     pub is_incomplete: bool,
-    /// How many servers hear news, this one included; 0 where that is not known yet.
+    /// The number of servers that receive events, including this one. 0 if it is not known yet.
     pub server_count: usize,
 }
 
 impl PeerEvents {
-    /// Nothing happened.
+    /// Returns whether there are no events.
     pub fn is_empty(&self) -> bool {
         self.ready.is_empty()
             && self.jobs.is_empty()

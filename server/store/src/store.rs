@@ -1,4 +1,4 @@
-//! What a home of the hot truth must do. `conformance` says precisely what that means.
+//! The contract that every store backend implements. The `conformance` suite verifies it.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -13,86 +13,97 @@ use crate::{
     SessionRow, StoreError,
 };
 
-/// The answer of a store. Boxed once per call, not per job, so that a fault layer can wrap any store.
+/// The future of a request to a store. It is boxed once per request, so that stores can be wrapped.
 pub type StoreFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
 
-/// The hot truth.
+/// The state of live and recently terminal jobs, queues and worker sessions, with a journal.
 pub trait Store: Send + Sync + 'static {
-    /// Applies a call. What it answers is durable. A reader sees all of a call or nothing.
-    fn commit(&self, call: CommitRequest) -> StoreFuture<'_, CommitResult>;
+    /// Applies a commit request. The returned result is durable. A reader sees either all changes
+    /// of a request or none.
+    fn commit(&self, request: CommitRequest) -> StoreFuture<'_, CommitResult>;
 
-    /// The jobs as last committed, in the order asked; none where the job is not hot. What is
-    /// left of a deleted one is answered until it is evicted as any final job is.
+    /// Returns the last committed version of each job, in the order of `ids`. A job that is not
+    /// stored is `None`. The tombstone of a deleted job is returned until it is evicted.
     fn read(&self, ids: Vec<JobId>) -> StoreFuture<'_, Vec<Option<Arc<Job>>>>;
 
-    /// Who holds each key at `now`.
+    /// Returns the job that holds each unique key at `now`.
     fn holders(&self, keys: Vec<UniqueKey>, now: Millis) -> StoreFuture<'_, Vec<Option<JobId>>>;
 
-    /// Every declared queue.
+    /// Returns every declared queue.
     fn queues(&self) -> StoreFuture<'_, Vec<Queue>>;
 
-    /// How many hot jobs are in each state, per queue.
+    /// Returns the number of stored jobs per queue and state.
     fn depths(&self) -> StoreFuture<'_, Vec<Depth>>;
 
-    /// Since when the READY job of each queue that is ready longest has been, in the order asked;
-    /// none where none is READY. Looks at a bounded number of jobs and kinds: where a queue has
-    /// so many of several priorities that the oldest is not found, the answer is too late.
+    /// Returns when the oldest READY job of each queue became ready, in the order of `queues`. A
+    /// queue without READY jobs is `None`.
+    ///
+    /// The search examines a limited number of jobs. In a queue with very many jobs of several
+    /// priorities it may miss the oldest one and return a later time.
     fn oldest_ready(&self, queues: Vec<Name>) -> StoreFuture<'_, Vec<Option<Millis>>>;
 
-    /// The RUNNING jobs of a session.
+    /// Returns the RUNNING jobs of a session.
     fn session_jobs(&self, session: SessionId) -> StoreFuture<'_, Vec<Arc<Job>>>;
 
-    /// The row of every session, in no order. Rows that have expired are there until they are
-    /// dropped.
+    /// Returns all session rows, in any order. Expired rows are included until they are dropped.
     fn sessions(&self) -> StoreFuture<'_, Vec<SessionRow>>;
 
-    /// What is known of sessions, in the order asked; none where there is no row.
+    /// Returns the sessions with the descriptions of their workers, in the order of `sessions`. A
+    /// session without a row is `None`.
     fn session_infos(&self, sessions: Vec<SessionId>) -> StoreFuture<'_, Vec<Option<SessionInfo>>>;
 
-    /// Lets no session expire before `until`: after an outage of servers nobody knows
-    /// whether workers were silent or not heard.
+    /// Extends all sessions to expire at `until` or later. After an outage of servers, a session
+    /// may have expired although its worker sent heartbeats.
     fn extend_sessions(&self, until: Millis) -> StoreFuture<'_, ()>;
 
-    /// What a sweeper must decide about, at most `limit` jobs and `limit` expired sessions.
-    /// Unknown sessions and their jobs are lost whatever `now` is. Reading changes nothing:
-    /// what is still due is answered again.
+    /// Returns the due work at `now`: at most `limit` jobs and `limit` expired sessions.
+    ///
+    /// Jobs of a missing session are lost at any time. Reading changes nothing, so work is returned
+    /// again until it is done.
     fn due_work(&self, now: Millis, limit: usize) -> StoreFuture<'_, DueWork>;
 
-    /// The journal after a position, at most `limit` entries (at least one if there is one).
+    /// Returns the journal entries after a position: at most `limit`, and at least one if there is
+    /// one.
     fn read_journal(&self, after: Position, limit: usize) -> StoreFuture<'_, JournalPage>;
 
-    /// Waits until enough replicas have the journal up to a position, within a time of the home's
-    /// own; false: they have not. A repeat waits again. A home without replicas has nothing to
-    /// wait for.
+    /// Waits until enough replicas have the journal up to a position. Returns false after a timeout
+    /// of the backend; a repeated call waits again. Without replicas it returns true at once.
     fn wait_replicated(&self, _up_to: Position) -> StoreFuture<'_, bool> {
         Box::pin(std::future::ready(Ok(true)))
     }
 
-    /// Moves with every entry, and is never behind what this store answered to a read, nor to a
-    /// commit that is [`Self::replicated`]. All stores of one installation share one epoch.
+    /// Returns the head of the journal, which changes with every entry.
+    ///
+    /// It is never behind the result of a read, nor behind a replicated commit. All stores of one
+    /// cluster have the same epoch.
     fn head(&self) -> watch::Receiver<Position>;
 
-    /// Forgets a bounded amount of what is no longer needed hot.
-    fn trim(&self, trim: TrimRequest) -> StoreFuture<'_, TrimResult>;
+    /// Evicts terminal jobs and drops journal entries that are no longer needed, a limited number
+    /// per call.
+    fn trim(&self, request: TrimRequest) -> StoreFuture<'_, TrimResult>;
 
-    /// Waits until other servers did something that `server` must react to. One reader at a
-    /// time; what was answered is not told again, what comes between two calls is kept. A
-    /// store of one server never answers.
+    /// Waits for changes by other servers that concern `server`. There may be one reader at a time.
+    ///
+    /// Each event is returned once, and events between two calls are kept. A store of a single
+    /// server never completes the future.
     fn peer_events(&self, server: ServerId) -> StoreFuture<'_, PeerEvents> {
         let _ = server;
         Box::pin(std::future::pending())
     }
 
-    /// Takes or keeps the lead for a while: at most one server has it at a time, as far as
-    /// the store keeps what it acknowledges, so whoever acts on it is fenced by other means.
-    /// A time of zero gives it up. In a store of one server, that one has it.
-    fn acquire_leader_lease(&self, server: ServerId, lasts: Duration) -> StoreFuture<'_, bool> {
-        let _ = (server, lasts);
+    /// Acquires or renews the leader lease for the given duration, and returns whether `server`
+    /// holds it. A duration of zero releases it.
+    ///
+    /// At most one server holds the lease at a time, unless the store loses acknowledged changes.
+    /// The leader's writes must therefore be fenced by other means. A single server always holds
+    /// it.
+    fn acquire_leader_lease(&self, server: ServerId, duration: Duration) -> StoreFuture<'_, bool> {
+        let _ = (server, duration);
         Box::pin(async { Ok(true) })
     }
 }
 
-/// How many jobs of a queue are in a state.
+/// The number of jobs of a queue in a state.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Depth {
     pub queue: Name,
@@ -100,20 +111,20 @@ pub struct Depth {
     pub count: u64,
 }
 
-/// Jobs that need a decision though nobody asked.
+/// Jobs and sessions that the sweeper must act on.
 #[derive(Clone, Debug, Default)]
 pub struct DueWork {
-    /// Their [`sentinel_domain::next_deadline`] has come.
+    /// Jobs whose [`sentinel_domain::next_deadline`] has passed.
     pub past_deadline: Vec<Arc<Job>>,
-    /// RUNNING under a session that expired or is unknown.
+    /// RUNNING jobs whose session has expired or does not exist.
     pub lost: Vec<Arc<Job>>,
-    /// Expired sessions without a job: to be dropped, unless another server adopts them first.
+    /// Expired sessions without jobs. They must be dropped, unless another server adopts them.
     pub expired_sessions: Vec<SessionRow>,
-    /// BLOCKED on a job that is final.
+    /// BLOCKED jobs with a terminal dependency.
     pub unblocked: Vec<Unblocked>,
 }
 
-/// A BLOCKED job and a job that it need no longer wait for.
+/// A BLOCKED job and one of its dependencies that is terminal.
 #[derive(Clone, Debug)]
 pub struct Unblocked {
     pub job: Arc<Job>,
@@ -121,23 +132,24 @@ pub struct Unblocked {
     pub outcome: State,
 }
 
-/// What may be forgotten.
+/// What may be evicted from the store and dropped from the journal.
 #[derive(Clone, Copy, Debug)]
 pub struct TrimRequest {
-    /// The ledger has everything up to here.
+    /// The ledger has all changes up to here.
     pub projected: Position,
-    /// Finals that ended before may be evicted, once projected.
+    /// Projected jobs that finished before this time may be evicted.
     pub terminal_before: Millis,
-    /// Journal entries from before may be dropped, once projected.
+    /// Projected journal entries before this time may be dropped.
     pub journal_before: Millis,
-    /// How many finals to evict at the most.
+    /// The maximum number of jobs to evict.
     pub limit: usize,
 }
 
-/// What was forgotten.
+/// The result of a [`TrimRequest`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct TrimResult {
+    /// The number of evicted jobs.
     pub evicted: usize,
-    /// The limit was reached: call again.
+    /// Whether the limit was reached. Call again then.
     pub more: bool,
 }

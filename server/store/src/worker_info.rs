@@ -1,5 +1,4 @@
-//! What stands beside the row of a session: who the worker is, for people and for the counts of
-//! kinds, and whether it is to get no more jobs.
+//! The description of a worker, stored with its session.
 
 use bytes::Bytes;
 use prost::Message;
@@ -8,40 +7,41 @@ use sentinel_domain::{Label, Millis, Name};
 use crate::codec::{CodecError, NamePool};
 use crate::{SessionRow, stored as s};
 
-/// A session with what is known of its worker.
+/// A session with the description of its worker.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SessionInfo {
     pub row: SessionRow,
-    /// An encoded [`WorkerInfo`]; empty where nothing was announced.
+    /// An encoded [`WorkerInfo`]. Empty if the worker has sent none.
     pub worker_info: Bytes,
-    /// No claim of it gets a job.
+    /// Whether the session is drained: its claims get no jobs.
     pub is_drained: bool,
-    /// Jobs that are RUNNING under it.
+    /// The number of RUNNING jobs of the session.
     pub running: u64,
 }
 
-/// What a worker said of itself when its stream began.
+/// The self-description of a worker at the start of its session.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct WorkerInfo {
     pub instance: Box<str>,
     pub build: Box<str>,
-    /// Name of the server that it said so to.
+    /// The name of the server that the worker connected to.
     pub server: Box<str>,
-    /// When the session began.
+    /// The start of the session.
     pub since: Millis,
     pub queues: Vec<Name>,
-    /// By name.
+    /// Sorted by name.
     pub kinds: Vec<AnnouncedKind>,
     pub labels: Vec<Label>,
     pub capabilities: Vec<Box<str>>,
-    /// Jobs that it had room for, those included that it held.
+    /// The number of jobs that the worker accepts, including those that it was running.
     pub slots: u32,
-    /// It asked for no more jobs by itself.
+    /// Whether the worker drains itself: it wants no more jobs.
     pub is_draining: bool,
 }
 
-/// A kind with a hash of its schema, 0 where it declares none: a thousand schemas of 16 KiB
-/// do not belong beside a session.
+/// A kind that a worker runs, with a hash of its schema. The hash is 0 without a schema.
+///
+/// The schemas themselves are not stored with the session: they may have 16 KiB each.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AnnouncedKind {
     pub name: Name,
@@ -49,7 +49,7 @@ pub struct AnnouncedKind {
 }
 
 impl WorkerInfo {
-    /// As a store keeps it.
+    /// Encodes the description.
     pub fn encode(&self) -> Bytes {
         s::WorkerInfo {
             instance: self.instance.to_string(),
@@ -75,7 +75,7 @@ impl WorkerInfo {
         .into()
     }
 
-    /// From what a store kept.
+    /// Decodes a stored description.
     pub fn decode(bytes: Bytes, names: &mut NamePool) -> Result<Self, CodecError> {
         let stored = s::WorkerInfo::decode(bytes)?;
         let kinds = stored.kinds.into_iter();

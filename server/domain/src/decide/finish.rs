@@ -1,8 +1,8 @@
-//! Ends of attempts: what becomes of the job and what the history keeps.
+//! The commands that end an attempt.
 
 use bytes::Bytes;
 
-use super::{changed, plain, with};
+use super::{next_status, with_status, without_attempt_end};
 use crate::command::Failure;
 use crate::limits::{CRASHES_MAX, DELAY_MAX_MS, RESULT_BYTES, RETRY_CAP_MAX_MS};
 use crate::{
@@ -10,8 +10,8 @@ use crate::{
     Status,
 };
 
-/// Makes the status final.
-pub(super) fn end(status: &mut Status, state: State, reason: Reason, now: Millis) {
+/// Moves a status to a terminal state.
+pub(super) fn finish(status: &mut Status, state: State, reason: Reason, now: Millis) {
     status.state = state;
     status.reason = reason;
     status.lease = None;
@@ -19,8 +19,13 @@ pub(super) fn end(status: &mut Status, state: State, reason: Reason, now: Millis
     status.waiting_for = Box::default();
 }
 
-/// The row of the history.
-pub(super) fn ended(job: &Job, lease: &Lease, outcome: AttemptOutcome, now: Millis) -> AttemptEnd {
+/// Returns the record of the attempt for the history.
+pub(super) fn attempt_end(
+    job: &Job,
+    lease: &Lease,
+    outcome: AttemptOutcome,
+    now: Millis,
+) -> AttemptEnd {
     AttemptEnd {
         run: lease.id.run,
         attempt: lease.id.attempt,
@@ -33,8 +38,9 @@ pub(super) fn ended(job: &Job, lease: &Lease, outcome: AttemptOutcome, now: Mill
     }
 }
 
-/// A worker's clock may be off: an attempt starts neither before its lease nor after now.
-fn started(lease: &Lease, started_at: Option<Millis>, now: Millis) -> Millis {
+/// Returns the start of an attempt. The worker's clock may be wrong, so the time that it reports is
+/// clamped to the range from the grant of the lease to `now`.
+fn start_time(lease: &Lease, started_at: Option<Millis>, now: Millis) -> Millis {
     started_at.unwrap_or(lease.granted_at).clamp(lease.granted_at.min(now), now)
 }
 
@@ -48,23 +54,23 @@ pub(super) fn succeed(
     if result.len() as u64 > RESULT_BYTES {
         return fail(job, lease, started_at, &result_too_large(result.len()), now);
     }
-    let mut status = changed(job, now);
-    end(&mut status, State::Succeeded, Reason::None, now);
-    status.started_at = Some(started(lease, started_at, now));
+    let mut status = next_status(job, now);
+    finish(&mut status, State::Succeeded, Reason::None, now);
+    status.started_at = Some(start_time(lease, started_at, now));
     status.result = Some(result.clone());
     status.error = None;
-    plain(with(job, status))
+    without_attempt_end(with_status(job, status))
 }
 
 fn result_too_large(len: usize) -> Failure {
-    let message = format!("the result has {len} bytes: at most {RESULT_BYTES} bytes are kept");
+    let message = format!("the result has {len} bytes: at most {RESULT_BYTES} bytes are allowed");
     let error =
         JobError { message: message.into(), code: "RESULT_TOO_LARGE".into(), retryable: false };
     Failure { error, next_delay_ms: None, timed_out: false, entropy: 0 }
 }
 
-/// What a worker that says nothing about a run_timeout is taken to have said.
-pub(super) fn silent_timeout(entropy: u32) -> Failure {
+/// Returns the failure of an attempt whose worker did not report its run_timeout.
+pub(super) fn unreported_timeout(entropy: u32) -> Failure {
     let error = JobError {
         message: "run_timeout passed and the worker did not report".into(),
         code: "TIMEOUT".into(),
@@ -81,35 +87,35 @@ pub(super) fn fail(
     now: Millis,
 ) -> Decision {
     let outcome = if failure.timed_out { AttemptOutcome::TimedOut } else { AttemptOutcome::Failed };
-    let started_at = started(lease, started_at, now);
+    let started_at = start_time(lease, started_at, now);
     let error = Some(Box::new(failure.error.clone()));
-    let end_of_attempt = AttemptEnd {
+    let record = AttemptEnd {
         started_at: Some(started_at),
         error: error.clone(),
-        ..ended(job, lease, outcome, now)
+        ..attempt_end(job, lease, outcome, now)
     };
-    let mut status = changed(job, now);
+    let mut status = next_status(job, now);
     status.started_at = Some(started_at);
     status.error = error;
     let cause = if failure.timed_out { Reason::Timeout } else { Reason::HandlerError };
     if job.status.cancel.is_some() {
-        end(&mut status, State::Cancelled, Reason::CancelledByCaller, now);
+        finish(&mut status, State::Cancelled, Reason::CancelledByCaller, now);
     } else if !failure.error.retryable {
-        end(&mut status, State::Failed, Reason::NotRetryable, now);
+        finish(&mut status, State::Failed, Reason::NotRetryable, now);
     } else if status.attempt >= job.spec.retry.max_attempts {
-        end(&mut status, State::Failed, cause, now);
+        finish(&mut status, State::Failed, cause, now);
     } else {
         let backoff_ms = match failure.next_delay_ms {
             Some(delay_ms) => delay_ms.min(RETRY_CAP_MAX_MS),
             None => job.spec.retry.backoff_ms(status.attempt, failure.entropy),
         };
-        wait(&mut status, cause, backoff_ms, now);
+        reschedule(&mut status, cause, backoff_ms, now);
     }
-    Decision { job: with(job, status), attempt_end: Some(end_of_attempt) }
+    Decision { job: with_status(job, status), attempt_end: Some(record) }
 }
 
-/// Back to waiting: SCHEDULED for the pause, or READY at once.
-fn wait(status: &mut Status, reason: Reason, backoff_ms: u64, now: Millis) {
+/// Moves a status to SCHEDULED until the backoff has passed, or to READY without a backoff.
+fn reschedule(status: &mut Status, reason: Reason, backoff_ms: u64, now: Millis) {
     status.state = if backoff_ms == 0 { State::Ready } else { State::Scheduled };
     status.reason = reason;
     status.lease = None;
@@ -123,39 +129,40 @@ pub(super) fn snooze(
     delay_ms: u64,
     now: Millis,
 ) -> Decision {
-    let mut end_of_attempt = ended(job, lease, AttemptOutcome::Snoozed, now);
-    end_of_attempt.started_at = Some(started(lease, started_at, now));
-    let mut status = changed(job, now);
+    let mut record = attempt_end(job, lease, AttemptOutcome::Snoozed, now);
+    record.started_at = Some(start_time(lease, started_at, now));
+    let mut status = next_status(job, now);
     if job.status.cancel.is_some() {
-        end(&mut status, State::Cancelled, Reason::CancelledByCaller, now);
+        finish(&mut status, State::Cancelled, Reason::CancelledByCaller, now);
     } else {
         status.attempt -= 1;
         status.was_snoozed = true;
-        wait(&mut status, Reason::Snoozed, delay_ms.min(DELAY_MAX_MS), now);
+        reschedule(&mut status, Reason::Snoozed, delay_ms.min(DELAY_MAX_MS), now);
     }
-    Decision { job: with(job, status), attempt_end: Some(end_of_attempt) }
+    Decision { job: with_status(job, status), attempt_end: Some(record) }
 }
 
-/// The job was not run: the attempt does not count and its place in the queue stays.
-pub(super) fn hand_back(
+/// Returns the job of an attempt that did not run to its queue. The attempt does not count, and the
+/// job keeps its place.
+pub(super) fn return_to_queue(
     job: &Job,
     lease: &Lease,
     outcome: AttemptOutcome,
     now: Millis,
 ) -> Decision {
-    let end_of_attempt = AttemptEnd { started_at: None, ..ended(job, lease, outcome, now) };
-    let mut status = changed(job, now);
+    let record = AttemptEnd { started_at: None, ..attempt_end(job, lease, outcome, now) };
+    let mut status = next_status(job, now);
     status.started_at = None;
     status.worker = None;
     if job.status.cancel.is_some() {
-        end(&mut status, State::Cancelled, Reason::CancelledByCaller, now);
+        finish(&mut status, State::Cancelled, Reason::CancelledByCaller, now);
     } else {
         status.attempt -= 1;
         status.state = State::Ready;
         status.reason = Reason::Released;
         status.lease = None;
     }
-    Decision { job: with(job, status), attempt_end: Some(end_of_attempt) }
+    Decision { job: with_status(job, status), attempt_end: Some(record) }
 }
 
 pub(super) fn stop(
@@ -167,40 +174,41 @@ pub(super) fn stop(
 ) -> Decision {
     if job.status.cancel.is_none() {
         let error = JobError {
-            message: "the handler stopped for a cancel that nobody had asked for".into(),
+            message: "the handler stopped because of a cancel, but no cancel was requested".into(),
             code: "CANCELLED_UNASKED".into(),
             retryable: true,
         };
         let failure = Failure { error, next_delay_ms: None, timed_out: false, entropy };
         return fail(job, lease, started_at, &failure, now);
     }
-    let mut end_of_attempt = ended(job, lease, AttemptOutcome::Cancelled, now);
-    end_of_attempt.started_at = Some(started(lease, started_at, now));
-    let mut status = changed(job, now);
-    end(&mut status, State::Cancelled, Reason::CancelledByCaller, now);
-    Decision { job: with(job, status), attempt_end: Some(end_of_attempt) }
+    let mut record = attempt_end(job, lease, AttemptOutcome::Cancelled, now);
+    record.started_at = Some(start_time(lease, started_at, now));
+    let mut status = next_status(job, now);
+    finish(&mut status, State::Cancelled, Reason::CancelledByCaller, now);
+    Decision { job: with_status(job, status), attempt_end: Some(record) }
 }
 
-/// The worker is lost. The attempt counts, and so does the crash, since the job may be why.
-pub(super) fn lose(job: &Job, lease: &Lease, now: Millis) -> Decision {
+/// Ends the attempt of a lost worker. It counts as an attempt and as a crash, because the job may
+/// be the cause.
+pub(super) fn mark_lost(job: &Job, lease: &Lease, now: Millis) -> Decision {
     let error = Some(Box::new(JobError {
         message: "the worker was lost".into(),
         code: "WORKER_LOST".into(),
         retryable: true,
     }));
-    let end_of_attempt =
-        AttemptEnd { error: error.clone(), ..ended(job, lease, AttemptOutcome::Lost, now) };
-    let mut status = changed(job, now);
+    let record =
+        AttemptEnd { error: error.clone(), ..attempt_end(job, lease, AttemptOutcome::Lost, now) };
+    let mut status = next_status(job, now);
     status.crashes += 1;
     status.error = error;
     if job.status.cancel.is_some() {
-        end(&mut status, State::Cancelled, Reason::CancelledByCaller, now);
+        finish(&mut status, State::Cancelled, Reason::CancelledByCaller, now);
     } else if u64::from(status.crashes) >= CRASHES_MAX {
-        end(&mut status, State::Failed, Reason::Poisoned, now);
+        finish(&mut status, State::Failed, Reason::Poisoned, now);
     } else if job.spec.on_lost == OnLost::Fail || status.attempt >= job.spec.retry.max_attempts {
-        end(&mut status, State::Failed, Reason::WorkerLost, now);
+        finish(&mut status, State::Failed, Reason::WorkerLost, now);
     } else {
-        wait(&mut status, Reason::WorkerLost, 0, now);
+        reschedule(&mut status, Reason::WorkerLost, 0, now);
     }
-    Decision { job: with(job, status), attempt_end: Some(end_of_attempt) }
+    Decision { job: with_status(job, status), attempt_end: Some(record) }
 }

@@ -103,7 +103,10 @@ fn what_a_handler_leaves_is_bounded() {
 
     let keep = |len: u64| Command::Checkpoint { lease, data: vec![0; len as usize].into() };
     assert!(decide(&job, &keep(CHECKPOINT_BYTES), 20).is_ok());
-    assert_eq!(decide(&job, &keep(CHECKPOINT_BYTES + 1), 20), Err(CommandError::CheckpointTooLarge));
+    assert_eq!(
+        decide(&job, &keep(CHECKPOINT_BYTES + 1), 20),
+        Err(CommandError::CheckpointTooLarge)
+    );
 }
 
 #[test]

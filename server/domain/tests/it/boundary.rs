@@ -4,7 +4,7 @@
 use proptest::prelude::*;
 use sentinel_domain::limits as l;
 use sentinel_domain::{
-    JobId, Millis, NewJob, Queue, RetryPolicy, Spec, UniqueMode, FieldViolation, initial_state,
+    FieldViolation, JobId, Millis, NewJob, Queue, RetryPolicy, Spec, UniqueMode, initial_state,
     ready_score,
 };
 

@@ -1,6 +1,6 @@
 //! Alarms ring at their time, not before, and what they ask for is accepted.
 
-use sentinel_domain::{Command, Job, Millis, State, decide, next_deadline, deadline_command};
+use sentinel_domain::{Command, Job, Millis, State, deadline_command, decide, next_deadline};
 
 use crate::fixture::{ALICE, PARENTS, T0, cancel, enqueue, new_job, start, step};
 use crate::machine::situations;

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use sentinel_domain::{
-    Command, Job, JobId, LeaseId, Millis, NewJob, SpecUpdate, OnLost, CommandError, SessionId, State,
-    decide, limits,
+    Command, CommandError, Job, JobId, LeaseId, Millis, NewJob, OnLost, SessionId, SpecUpdate,
+    State, decide, limits,
 };
 
 use crate::fixture::{

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use sentinel_domain::{Command, Decision, CommandError, State, UniqueMode, invariant};
+use sentinel_domain::{Command, CommandError, Decision, State, UniqueMode, invariant};
 
 use crate::document::{filled, must_say};
 use crate::machine::{Cell, NOW, cells, questions, situations, spelled};
@@ -113,7 +113,11 @@ fn what_is_asked_keeps_every_invariant() {
         if let Ok(decision) = &cell.answer {
             let name = format!("{} / {}", cell.situation, cell.question);
             assert_eq!(invariant::violated(&decision.job), [""; 0], "{name}");
-            assert_eq!(invariant::violated_transition(&cell.before, &decision.job), [""; 0], "{name}");
+            assert_eq!(
+                invariant::violated_transition(&cell.before, &decision.job),
+                [""; 0],
+                "{name}"
+            );
         }
     }
 }

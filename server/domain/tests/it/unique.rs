@@ -1,8 +1,8 @@
 //! Who holds a unique key, and what an enqueue under it does.
 
 use sentinel_domain::{
-    Command, Job, JobId, UniqueConflictAction, NewJob, Reason, State, UniqueKey, UniqueMode, UniqueScope,
-    held_key, initial_state, on_unique_conflict, unique_key,
+    Command, Job, JobId, NewJob, Reason, State, UniqueConflictAction, UniqueKey, UniqueMode,
+    UniqueScope, held_key, initial_state, on_unique_conflict, unique_key,
 };
 
 use crate::fixture::{
@@ -59,7 +59,8 @@ pub(crate) fn table() -> Vec<(String, Vec<&'static str>)> {
     let until = T0 + 60_000;
     let mut rows = Vec::new();
     for ((name, free), (_, timed)) in holders(None).into_iter().zip(holders(Some(60_000))) {
-        let answers = |job: &Job| UniqueMode::ALL.map(|mode| said(on_unique_conflict(mode, job))).to_vec();
+        let answers =
+            |job: &Job| UniqueMode::ALL.map(|mode| said(on_unique_conflict(mode, job))).to_vec();
         let row = match (held_key(&free), held_key(&timed)) {
             (Some((_, None)), Some((_, Some(at)))) if at == until => {
                 (name.to_owned(), answers(&free))
@@ -114,7 +115,9 @@ fn only_a_waiting_holder_is_replaced() {
 #[test]
 fn a_job_that_replaces_another_one_takes_its_place() {
     let holder = keyed(|_| ());
-    let UniqueConflictAction::Replace { due: Some(due) } = on_unique_conflict(UniqueMode::ReplacePending, &holder) else {
+    let UniqueConflictAction::Replace { due: Some(due) } =
+        on_unique_conflict(UniqueMode::ReplacePending, &holder)
+    else {
         panic!("a ready holder gives its due time")
     };
     let later = T0 + 60_000;

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngSeed, TestRunner};
 use sentinel_domain::{
-    Command, Decision, Failure, Job, LeaseId, Millis, NewJob, OnLost, CommandError, State,
-    decide, invariant, limits,
+    Command, CommandError, Decision, Failure, Job, LeaseId, Millis, NewJob, OnLost, State, decide,
+    invariant, limits,
 };
 
 use crate::fixture::{ALICE, BOB, PARENTS, T0, cancel, enqueue, failure, new_job};

@@ -1,4 +1,4 @@
-//! What is written is what is read, and nothing that is read can do harm.
+//! Round trips of stored records, and decoding of invalid bytes.
 
 use proptest::collection::vec;
 use proptest::option::of;
@@ -132,8 +132,8 @@ prop_compose! {
         (waiting_for, worker) in (vec(job_id(), 0..3), of(name())),
     ) -> Status {
         Status {
-            state, reason, version, run, attempt, crashes, epoch, was_snoozed, revision, ready_at, updated_at,
-            started_at, finished_at, error, result, checkpoint, worker,
+            state, reason, version, run, attempt, crashes, epoch, was_snoozed, revision, ready_at,
+            updated_at, started_at, finished_at, error, result, checkpoint, worker,
             lease: lease.map(|(session, granted_at)| {
                 Lease { id: LeaseId { run, attempt, epoch, session }, granted_at }
             }),
@@ -149,7 +149,7 @@ prop_compose! {
 }
 
 prop_compose! {
-    fn end()(
+    fn attempt_end()(
         (run, attempt, epoch) in any::<(u32, u32, u64)>(),
         outcome in prop::sample::select(OUTCOMES.to_vec()),
         (started_at, ended_at) in (of(any::<i64>()), any::<i64>()),
@@ -177,18 +177,18 @@ prop_compose! {
 
 prop_compose! {
     fn event()(
-        id in job_id(), status in status(), spec in of(spec()), end in of(end()),
+        id in job_id(), status in status(), spec in of(spec()), attempt_end in of(attempt_end()),
     ) -> JobEvent {
-        let new = spec.as_ref().map(encode_spec);
-        JobEvent { id, status, spec: spec.map(Arc::new), encoded_spec: new, attempt_end: end }
+        let encoded_spec = spec.as_ref().map(encode_spec);
+        JobEvent { id, status, spec: spec.map(Arc::new), encoded_spec, attempt_end }
     }
 }
 
 prop_compose! {
-    fn request()(
-        id in text(), content_hash in any::<u64>(), answer in blob(), until in any::<i64>(),
+    fn idempotency_record()(
+        id in text(), content_hash in any::<u64>(), response in blob(), expires_at in any::<i64>(),
     ) -> IdempotencyRecord {
-        IdempotencyRecord { id, content_hash, response: answer, expires_at: until }
+        IdempotencyRecord { id, content_hash, response, expires_at }
     }
 }
 
@@ -197,57 +197,62 @@ prop_compose! {
         at in any::<i64>(),
         jobs in vec(event(), 0..4),
         queues in vec(queue(), 0..2),
-        requests in vec(request(), 0..2),
+        idempotency_records in vec(idempotency_record(), 0..2),
     ) -> JournalEntry {
-        JournalEntry { position: Position { epoch: 1, seq: 2 }, at, jobs, queues, idempotency_records: requests }
+        let position = Position { epoch: 1, seq: 2 };
+        JournalEntry { position, at, jobs, queues, idempotency_records }
     }
 }
 
-/// Fields 98 and 99, of bytes and of a number.
+/// The unknown fields 98 (bytes) and 99 (a number).
 const NEWER: [u8; 8] = [0x92, 0x06, 2, 7, 7, 0x98, 0x06, 5];
 
 proptest! {
     #[test]
-    fn fields_of_a_newer_version_go_along(spec in spec(), status in status(), worker in name()) {
-        let newer = |bytes: &[u8]| Bytes::from([bytes, &NEWER[..]].concat());
-        let read = decode_status(newer(&encode_status(&status)), &mut NamePool::default());
-        let mut read = read.expect("a status");
-        prop_assert_eq!(read.unknown_fields.as_deref(), Some(&NEWER[..]));
-        // Changed by a version that does not know them.
-        read.worker = Some(worker);
-        prop_assert!(encode_status(&read).ends_with(&NEWER));
-        prop_assert_eq!(decode_status(encode_status(&read).into(), &mut NamePool::default()), Ok(read));
-        let read = decode_spec(newer(&encode_spec(&spec)), &mut NamePool::default()).expect("a spec");
-        prop_assert_eq!(encode_spec(&read), newer(&encode_spec(&spec)));
+    fn fields_of_a_newer_version_are_preserved(
+        spec in spec(), status in status(), worker in name(),
+    ) {
+        let names = &mut NamePool::default();
+        let with_newer_fields = |bytes: &[u8]| Bytes::from([bytes, &NEWER[..]].concat());
+        let stored = with_newer_fields(&encode_status(&status));
+        let mut decoded = decode_status(stored, names).expect("a valid status");
+        prop_assert_eq!(decoded.unknown_fields.as_deref(), Some(&NEWER[..]));
+        // A change by this version keeps the fields.
+        decoded.worker = Some(worker);
+        prop_assert!(encode_status(&decoded).ends_with(&NEWER));
+        prop_assert_eq!(decode_status(encode_status(&decoded).into(), names), Ok(decoded));
+        let stored = with_newer_fields(&encode_spec(&spec));
+        let decoded = decode_spec(stored.clone(), names).expect("a valid spec");
+        prop_assert_eq!(encode_spec(&decoded), stored);
     }
 
     #[test]
-    fn a_spec_comes_back(spec in spec()) {
-        let back = decode_spec(encode_spec(&spec), &mut NamePool::default());
-        prop_assert_eq!(back, Ok(spec));
+    fn a_spec_survives_a_round_trip(spec in spec()) {
+        let decoded = decode_spec(encode_spec(&spec), &mut NamePool::default());
+        prop_assert_eq!(decoded, Ok(spec));
     }
 
     #[test]
-    fn a_status_comes_back(status in status()) {
-        let back = decode_status(encode_status(&status).into(), &mut NamePool::default());
-        prop_assert_eq!(back, Ok(status));
+    fn a_status_survives_a_round_trip(status in status()) {
+        let decoded = decode_status(encode_status(&status).into(), &mut NamePool::default());
+        prop_assert_eq!(decoded, Ok(status));
     }
 
     #[test]
-    fn an_entry_comes_back(entry in entry()) {
+    fn an_entry_survives_a_round_trip(entry in entry()) {
         let bytes = encode_entry(&entry).into();
-        let back = decode_entry(entry.position, bytes, &mut NamePool::default());
-        prop_assert_eq!(back, Ok(entry));
+        let decoded = decode_entry(entry.position, bytes, &mut NamePool::default());
+        prop_assert_eq!(decoded, Ok(entry));
     }
 
     #[test]
-    fn a_queue_comes_back(queue in queue()) {
-        let back = decode_queue(encode_queue(&queue).into(), &mut NamePool::default());
-        prop_assert_eq!(back, Ok(queue));
+    fn a_queue_survives_a_round_trip(queue in queue()) {
+        let decoded = decode_queue(encode_queue(&queue).into(), &mut NamePool::default());
+        prop_assert_eq!(decoded, Ok(queue));
     }
 
     #[test]
-    fn any_bytes_are_an_answer_or_an_error(bytes in vec(any::<u8>(), 0..200)) {
+    fn decoding_any_bytes_does_not_panic(bytes in vec(any::<u8>(), 0..200)) {
         let (bytes, names) = (Bytes::from(bytes), &mut NamePool::default());
         let _ = decode_spec(bytes.clone(), names);
         let _ = decode_status(bytes.clone(), names);
@@ -256,7 +261,7 @@ proptest! {
     }
 
     #[test]
-    fn a_damaged_entry_is_an_answer_or_an_error(
+    fn decoding_a_corrupt_entry_does_not_panic(
         entry in entry(), at in any::<prop::sample::Index>(), bit in 0..8_u8,
     ) {
         let mut bytes = encode_entry(&entry);
@@ -269,11 +274,11 @@ proptest! {
 }
 
 #[test]
-fn a_number_of_a_newer_version_is_named() {
+fn an_unknown_code_is_reported_with_its_field() {
     let newer = s::Status { state: 200, ..s::Status::default() };
     let error = decode_status(newer.encode_to_vec().into(), &mut NamePool::default());
     assert_eq!(error, Err(CodecError::UnknownCode { what: "state", code: 200 }));
-    let text = error.expect_err("was just compared").to_string();
+    let text = error.expect_err("compared above").to_string();
     assert!(text.contains("newer version"), "{text}");
     assert!(matches!(
         code::to_reason(99),
@@ -284,14 +289,14 @@ fn a_number_of_a_newer_version_is_named() {
 }
 
 #[test]
-fn equal_names_are_one_string() {
+fn equal_names_share_one_allocation() {
     let mut names = NamePool::default();
     assert!(Arc::ptr_eq(&names.intern("queue"), &names.intern("queue")));
 }
 
-/// What is above is taken for a newer version's: a field that was added here would be kept twice.
+/// A new field above these numbers would be stored twice: as itself and as an unknown field.
 #[test]
-fn the_highest_fields_are_those_of_the_messages() {
+fn the_highest_known_fields_match_the_messages() {
     let text = include_str!("../../proto/sentinel/store/v1/store.proto");
     let highest = |message: &str| {
         let begin = text.find(&format!("message {message} {{")).expect("the message");

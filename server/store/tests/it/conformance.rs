@@ -1,4 +1,4 @@
-//! The oracle is a store too, so it must pass what it is compared with.
+//! The oracle must pass the conformance suite, as any other store.
 
 use std::sync::Arc;
 
@@ -6,6 +6,6 @@ use sentinel_store::conformance::{Harness, run_suite};
 use sentinel_store::oracle::Oracle;
 
 #[tokio::test]
-async fn the_oracle_conforms() {
+async fn the_oracle_passes_the_conformance_suite() {
     run_suite(async || Harness::new(Arc::new(Oracle::default()))).await;
 }

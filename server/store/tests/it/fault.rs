@@ -1,12 +1,12 @@
-//! The layer of faults is a store as well: behind it a writer that repeats its number sees
-//! what it would see without it. And each fault is what its name says.
+//! Tests of the fault layer: each fault has its effect, and a writer that repeats its requests gets
+//! the same results as without faults.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use sentinel_domain::{Job, Millis};
-use sentinel_store::conformance::{Harness, fixture, seed_from_env, run_property_test};
-use sentinel_store::fault::{Fault, FaultyStore, FaultRates};
+use sentinel_store::conformance::{Harness, fixture, run_property_test, seed_from_env};
+use sentinel_store::fault::{Fault, FaultRates, FaultyStore};
 use sentinel_store::oracle::Oracle;
 use sentinel_store::{CommitRequest, CommitResult, Conflict, Store, StoreError, TransactionResult};
 use tokio::time::{Instant, timeout};
@@ -17,21 +17,23 @@ fn store() -> FaultyStore {
     FaultyStore::new(Arc::new(Oracle::default()))
 }
 
-/// A job, and the call that creates it.
-fn initial_state(writer: &mut fixture::Writer) -> (Arc<Job>, CommitRequest) {
+/// Returns a job and the request that creates it.
+fn create(writer: &mut fixture::Writer) -> (Arc<Job>, CommitRequest) {
     let job = fixture::job("q", "k", T0, 1);
-    let call = writer.request(T0).transaction(fixture::create(&job)).build();
-    (job, call)
+    let request = writer.request(T0).transaction(fixture::create(&job)).build();
+    (job, request)
 }
 
-async fn is_there(store: &FaultyStore, job: &Job) -> bool {
-    store.read(vec![job.id]).await.expect("answers")[0].is_some()
+async fn is_stored(store: &FaultyStore, job: &Job) -> bool {
+    store.read(vec![job.id]).await.expect("the store answers")[0].is_some()
 }
 
 #[tokio::test]
-async fn a_walk_through_lost_calls_agrees_with_the_oracle() {
+async fn lost_requests_and_responses_do_not_change_the_results() {
     let lossy = store();
-    lossy.commits.seeded(1, FaultRates { lost_response: 300, lost_request: 200, ..FaultRates::default() });
+    lossy
+        .commits
+        .seeded(1, FaultRates { lost_response: 300, lost_request: 200, ..FaultRates::default() });
     let lossy = Arc::new(lossy);
     let report = run_property_test(&mut Harness::new(lossy.clone()), seed_from_env(), 1_500).await;
     report.assert_coverage();
@@ -39,35 +41,35 @@ async fn a_walk_through_lost_calls_agrees_with_the_oracle() {
 }
 
 #[tokio::test]
-async fn a_lost_reply_is_applied_and_a_lost_call_is_not() {
+async fn a_lost_response_is_applied_and_a_lost_request_is_not() {
     for (fault, applied) in [(Fault::LostResponse, true), (Fault::LostRequest, false)] {
         let (store, mut writer) = (store(), fixture::Writer::new(1));
-        let (job, call) = initial_state(&mut writer);
+        let (job, request) = create(&mut writer);
         store.commits.once(&[fault]);
-        let lost = store.commit(call.clone()).await;
+        let lost = store.commit(request.clone()).await;
         assert!(matches!(lost, Err(StoreError::OutcomeUnknown(_))), "{lost:?}");
-        assert_eq!(is_there(&store, &job).await, applied);
-        let told = store.commit(call).await.expect("answers");
-        assert_eq!(told.results, [TransactionResult::Committed], "told once, {fault:?} or not");
+        assert_eq!(is_stored(&store, &job).await, applied);
+        let result = store.commit(request).await.expect("the store answers");
+        assert_eq!(result.results, [TransactionResult::Committed], "{fault:?}");
     }
 }
 
 #[tokio::test]
-async fn a_store_that_is_away_comes_back() {
+async fn an_unavailable_or_full_store_recovers() {
     let (store, mut writer) = (store(), fixture::Writer::new(1));
-    let (job, call) = initial_state(&mut writer);
+    let (job, request) = create(&mut writer);
     store.commits.once(&[Fault::Unavailable, Fault::Full]);
-    let answers = [store.commit(call.clone()).await, store.commit(call.clone()).await];
+    let answers = [store.commit(request.clone()).await, store.commit(request.clone()).await];
     assert!(matches!(answers[0], Err(StoreError::Unavailable(_))), "{answers:?}");
     assert!(matches!(answers[1], Err(StoreError::Full(_))), "{answers:?}");
-    assert!(!is_there(&store, &job).await);
+    assert!(!is_stored(&store, &job).await);
     store.commits.always(Some(Fault::Full));
     let without = writer.request(T0).build();
-    store.commit(without).await.expect("a full store takes what makes no job");
+    store.commit(without).await.expect("a full store accepts requests without new specs");
     store.commits.always(None);
-    let last = CommitRequest { number: 9, ..call };
-    store.commit(last).await.expect("it came back");
-    assert!(is_there(&store, &job).await);
+    let last = CommitRequest { number: 9, ..request };
+    store.commit(last).await.expect("the store has recovered");
+    assert!(is_stored(&store, &job).await);
 }
 
 #[tokio::test]
@@ -82,15 +84,15 @@ async fn reads_fail_and_recover() {
 }
 
 #[tokio::test]
-async fn a_competitor_is_always_first() {
+async fn a_concurrent_update_causes_a_conflict() {
     let (store, mut writer) = (store(), fixture::Writer::new(1));
-    let (job, call) = initial_state(&mut writer);
-    store.commit(call).await.expect("answers");
+    let (job, request) = create(&mut writer);
+    store.commit(request).await.expect("the store answers");
     let cancel = sentinel_domain::Command::Cancel { reason: "".into(), actor: "".into() };
-    let decision = sentinel_domain::decide(&job, &cancel, T0).expect("it waits");
-    let call = writer.request(T0).transaction(fixture::update(&job, decision)).build();
+    let decision = sentinel_domain::decide(&job, &cancel, T0).expect("the job is waiting");
+    let request = writer.request(T0).transaction(fixture::update(&job, decision)).build();
     store.commits.once(&[Fault::ConcurrentUpdate]);
-    let CommitResult { results, .. } = store.commit(call).await.expect("answers");
+    let CommitResult { results, .. } = store.commit(request).await.expect("the store answers");
     let TransactionResult::Conflict(Conflict::Job { current: Some(current), .. }) = &results[0]
     else {
         panic!("{results:?}");
@@ -100,40 +102,43 @@ async fn a_competitor_is_always_first() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_slow_store_takes_its_time() {
+async fn slow_requests_and_responses_are_delayed() {
     let (store, mut writer) = (store(), fixture::Writer::new(1));
     let wait = Duration::from_secs(30);
     for fault in [Fault::SlowRequest(wait), Fault::SlowResponse(wait)] {
         let began = Instant::now();
         store.commits.once(&[fault]);
         store.reads.once(&[fault]);
-        store.commit(writer.request(T0).transaction(Default::default()).build()).await.expect("answers");
-        store.queues().await.expect("answers");
+        store
+            .commit(writer.request(T0).transaction(Default::default()).build())
+            .await
+            .expect("the store answers");
+        store.queues().await.expect("the store answers");
         assert_eq!(began.elapsed(), 2 * wait);
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn nobody_answers_a_caller_that_is_dead() {
+async fn a_disconnected_caller_gets_no_response() {
     let store = Arc::new(store());
-    let (job, call) = initial_state(&mut fixture::Writer::new(1));
+    let (job, request) = create(&mut fixture::Writer::new(1));
     store.commits.once(&[Fault::SlowRequest(Duration::from_secs(1))]);
-    let on_its_way = store.commit(call);
+    let pending = store.commit(request);
     store.disconnect();
-    assert!(timeout(Duration::from_secs(9), on_its_way).await.is_err());
+    assert!(timeout(Duration::from_secs(9), pending).await.is_err());
     assert!(timeout(Duration::from_secs(9), store.queues()).await.is_err());
-    // What had not arrived never does: another caller of the same store sees nothing of it.
+    // The pending request never arrives at the store.
     let survivor = FaultyStore::new(store.inner());
-    assert!(!is_there(&survivor, &job).await);
+    assert!(!is_stored(&survivor, &job).await);
 }
 
 #[tokio::test]
-async fn the_same_seed_throws_the_same_faults() {
-    let odds = FaultRates { lost_request: 400, unavailable: 400, ..FaultRates::default() };
+async fn a_seed_reproduces_its_faults() {
+    let rates = FaultRates { lost_request: 400, unavailable: 400, ..FaultRates::default() };
     let mut runs = Vec::new();
     for seed in [5, 5, 6] {
         let (store, mut writer) = (store(), fixture::Writer::new(1));
-        store.commits.seeded(seed, odds);
+        store.commits.seeded(seed, rates);
         let mut answers = Vec::new();
         for _ in 0..64 {
             answers.push(store.commit(writer.request(T0).build()).await.err());

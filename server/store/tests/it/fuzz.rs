@@ -1,22 +1,22 @@
-//! Stored records of any bytes: refused, or read to something that is written and read again
-//! as the same. A length that lies is not believed.
+//! Fuzz tests of the codec: any bytes are refused, or decode to a value that survives a round trip.
+//! A wrong length does not cause a large allocation.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 use sentinel_domain::{
-    AttemptEnd, AttemptOutcome, Cancel, JobError, JobId, Lease, LeaseId, NewJob, Progress, Queue, SessionId,
-    Spec, State, Status, initial_state,
+    AttemptEnd, AttemptOutcome, Cancel, JobError, JobId, Lease, LeaseId, NewJob, Progress, Queue,
+    SessionId, Spec, State, Status, initial_state,
 };
 use sentinel_fuzz::{Target, within};
 use sentinel_store::codec::{self, CodecError, NamePool};
-use sentinel_store::{JournalEntry, IdempotencyRecord, JobEvent, Position};
+use sentinel_store::{IdempotencyRecord, JobEvent, JournalEntry, Position};
 
 const DIR: &str = env!("CARGO_MANIFEST_DIR");
 
-/// A record in memory is at most so many times as large as in bytes: an empty change of a job
-/// is 2 bytes, and some hundred as a struct, in a vector that doubles.
-const TIMES: usize = 2_048;
+/// The maximum ratio of memory to encoded bytes. An empty job change has 2 bytes, and hundreds as a
+/// struct in a vector that doubles.
+const MEMORY_RATIO: usize = 2_048;
 
 fn spec() -> Spec {
     let new = NewJob {
@@ -32,14 +32,15 @@ fn spec() -> Spec {
         traceparent: "00-1-2-01".into(),
         ..NewJob::default()
     };
-    new.into_spec("spec", "me", 1_000, 10).expect("a sound job")
+    new.into_spec("spec", "me", 1_000, 10).expect("a valid job")
 }
 
 fn status() -> Status {
     let mut status = initial_state(JobId::from_u128(1), Arc::new(spec()), &[], 1_000).status;
     let session = SessionId::from_u128(9);
     status.state = State::Running;
-    status.lease = Some(Lease { id: LeaseId { run: 1, attempt: 0, epoch: 0, session }, granted_at: 3 });
+    status.lease =
+        Some(Lease { id: LeaseId { run: 1, attempt: 0, epoch: 0, session }, granted_at: 3 });
     status.cancel = Some(Box::new(Cancel { at: 4, reason: "r".into(), actor: "a".into() }));
     status.progress =
         Some(Box::new(Progress { seq: 1, done: 2, total: 3, message: "half".into() }));
@@ -88,15 +89,15 @@ fn entry() -> JournalEntry {
     }
 }
 
-/// Decodes within bounds; a second trip through bytes changes nothing.
-fn round<T: PartialEq + std::fmt::Debug>(
+/// Decodes within a memory limit, and checks that a round trip changes nothing.
+fn check_round_trip<T: PartialEq + std::fmt::Debug>(
     bytes: &[u8],
     decode: impl Fn(Bytes, &mut NamePool) -> Result<T, CodecError>,
     encode: impl Fn(&T) -> Vec<u8>,
 ) -> usize {
     let input = Bytes::copy_from_slice(bytes);
-    let budget = 16_384 + TIMES * bytes.len();
-    let read = within(budget, || decode(input, &mut NamePool::default()));
+    let memory_limit = 16_384 + MEMORY_RATIO * bytes.len();
+    let read = within(memory_limit, || decode(input, &mut NamePool::default()));
     let read = match read {
         Ok(read) => read,
         Err(CodecError::Malformed(_)) => return 0,
@@ -104,28 +105,30 @@ fn round<T: PartialEq + std::fmt::Debug>(
     };
     let written = encode(&read);
     let again = decode(written.into(), &mut NamePool::default());
-    assert_eq!(again.as_ref(), Ok(&read), "what was read is not what was written");
+    assert_eq!(again.as_ref(), Ok(&read), "the round trip changed the value");
     2
 }
 
 const SPEC: Target = Target {
     manifest_dir: DIR,
     name: "stored_spec",
-    check: |bytes| round(bytes, codec::decode_spec, |spec| codec::encode_spec(spec).to_vec()),
+    check: |bytes| {
+        check_round_trip(bytes, codec::decode_spec, |spec| codec::encode_spec(spec).to_vec())
+    },
     seeds: || vec![("full", codec::encode_spec(&spec()).to_vec()), ("empty", Vec::new())],
 };
 
 const STATUS: Target = Target {
     manifest_dir: DIR,
     name: "stored_status",
-    check: |bytes| round(bytes, codec::decode_status, codec::encode_status),
+    check: |bytes| check_round_trip(bytes, codec::decode_status, codec::encode_status),
     seeds: || vec![("full", codec::encode_status(&status())), ("empty", Vec::new())],
 };
 
 const QUEUE: Target = Target {
     manifest_dir: DIR,
     name: "stored_queue",
-    check: |bytes| round(bytes, codec::decode_queue, codec::encode_queue),
+    check: |bytes| check_round_trip(bytes, codec::decode_queue, codec::encode_queue),
     seeds: || {
         let queue = Queue::with_defaults("mail".into(), 1);
         vec![("defaults", codec::encode_queue(&queue))]
@@ -137,14 +140,18 @@ const ENTRY: Target = Target {
     name: "stored_entry",
     check: |bytes| {
         let at = Position { epoch: 1, seq: 1 };
-        round(bytes, |bytes, names| codec::decode_entry(at, bytes, names), codec::encode_entry)
+        check_round_trip(
+            bytes,
+            |bytes, names| codec::decode_entry(at, bytes, names),
+            codec::encode_entry,
+        )
     },
     seeds: || {
-        let lies = vec![0x12, 0xff, 0xff, 0xff, 0xff, 0x0f, 0x00];
+        let wrong_length = vec![0x12, 0xff, 0xff, 0xff, 0xff, 0x0f, 0x00];
         let many = [0x12, 0x00].repeat(512);
         vec![
             ("full", codec::encode_entry(&entry())),
-            ("a-length-that-lies", lies),
+            ("wrong-length", wrong_length),
             ("empty-jobs", many),
         ]
     },
@@ -161,7 +168,7 @@ const POSITION: Target = Target {
     },
     seeds: || {
         let texts = ["7-42", "0-0", "18446744073709551615-18446744073709551615", "-", "1-2-3"];
-        let names = ["sound", "zero", "largest", "no-numbers", "three-numbers"];
+        let names = ["valid", "zero", "largest", "no-numbers", "three-numbers"];
         names.into_iter().zip(texts.map(|text| text.as_bytes().to_vec())).collect()
     },
 };

@@ -1,5 +1,4 @@
-//! The port by its own means: the naive store, the layer of faults, and a small world in which
-//! everything that can happen happens.
+//! Tests of the oracle, the fault layer and the codec, and the exhaustive model check.
 
 mod conformance;
 mod fault;

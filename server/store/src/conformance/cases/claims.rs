@@ -1,4 +1,4 @@
-//! Which jobs a claim gets.
+//! The selection of jobs for claims.
 
 use sentinel_domain::{Queue, QueueMode, QueueOrder, State, limits::PRIORITY_BOOST_MS};
 
@@ -27,7 +27,11 @@ pub(super) async fn a_priority_level_equals_its_boost_in_waiting_time(mut case: 
     let jobs = [&late, &old, &urgent];
     case.must_apply(T0 + 2 * boost, jobs.into_iter().map(fixture::create).collect()).await;
     let order = case.claim(T0 + 2 * boost, &["q"], &["k"], 9).await;
-    assert_eq!(order, [urgent.id, old.id, late.id], "a level is worth so much waiting");
+    assert_eq!(
+        order,
+        [urgent.id, old.id, late.id],
+        "a priority level is worth its boost in waiting time"
+    );
 }
 
 pub(super) async fn strict_order_ignores_age_across_priorities(mut case: Case) {
@@ -44,7 +48,7 @@ pub(super) async fn strict_order_ignores_age_across_priorities(mut case: Case) {
     let row = fixture::put_session(fixture::session(1), 1, T0 + 2 * year);
     case.must_apply(T0, vec![row]).await;
     let order = case.claim(T0 + year, &["q"], &["k"], 9).await;
-    assert_eq!(order, [jobs[2].id, jobs[1].id, jobs[0].id], "age never beats priority");
+    assert_eq!(order, [jobs[2].id, jobs[1].id, jobs[0].id], "priority precedes age");
 }
 
 pub(super) async fn a_paused_queue_starts_no_jobs(mut case: Case) {
@@ -77,17 +81,22 @@ pub(super) async fn a_claim_merges_all_queues_and_kinds(mut case: Case) {
         .map(|job| job.id)
         .collect();
     let first = case.claim(T0 + 99, &["a", "b"], &["x", "y"], 7).await;
-    assert_eq!(first, mine[..7], "the lowest of all classes");
+    assert_eq!(first, mine[..7], "the oldest jobs of all queues and kinds");
     assert_eq!(case.claim(T0 + 99, &["a", "b"], &["x", "y"], 99).await, mine[7..]);
 }
 
 pub(super) async fn jobs_of_other_kinds_stay_ready(mut case: Case) {
     case.put_session(1).await;
-    let (strange, known) = (fixture::job("q", "strange", T0, 1), fixture::job("q", "known", T0, 2));
-    case.must_apply(T0, vec![fixture::create(&strange), fixture::create(&known)]).await;
-    assert_eq!(case.claim(T0, &["q"], &["known"], 9).await, [known.id], "not blocked by it");
-    let there = case.read(strange.id).await.expect("is not thrown away");
-    assert_eq!(there.status.state, State::Ready);
+    let (other_kind, known) =
+        (fixture::job("q", "strange", T0, 1), fixture::job("q", "known", T0, 2));
+    case.must_apply(T0, vec![fixture::create(&other_kind), fixture::create(&known)]).await;
+    assert_eq!(
+        case.claim(T0, &["q"], &["known"], 9).await,
+        [known.id],
+        "a job of another kind does not block the queue"
+    );
+    let current = case.read(other_kind.id).await.expect("the job is stored");
+    assert_eq!(current.status.state, State::Ready);
 }
 
 pub(super) async fn a_claim_exceeds_its_bytes_by_at_most_one_job(mut case: Case) {
@@ -109,13 +118,13 @@ pub(super) async fn a_claim_exceeds_its_bytes_by_at_most_one_job(mut case: Case)
 
 pub(super) async fn jobs_past_their_start_deadline_are_skipped(mut case: Case) {
     case.put_session(1).await;
-    let hurry = |new: &mut sentinel_domain::NewJob| new.start_deadline = Some(T0 + 10);
-    let late = fixture::job_from_spec(fixture::spec("q", "k", T0, hurry), T0, 1);
+    let with_deadline = |new: &mut sentinel_domain::NewJob| new.start_deadline = Some(T0 + 10);
+    let late = fixture::job_from_spec(fixture::spec("q", "k", T0, with_deadline), T0, 1);
     let other = fixture::job("q", "k", T0, 2);
     case.must_apply(T0, vec![fixture::create(&late), fixture::create(&other)]).await;
     assert_eq!(case.claim(T0 + 10, &["q"], &["k"], 1).await, [other.id]);
-    let there = case.read(late.id).await.expect("is left to the sweeper");
-    assert_eq!(there.status.state, State::Ready);
+    let current = case.read(late.id).await.expect("the sweeper expires the job later");
+    assert_eq!(current.status.state, State::Ready);
 }
 
 pub(super) async fn one_commit_enqueues_and_assigns(mut case: Case) {
@@ -128,11 +137,11 @@ pub(super) async fn one_commit_enqueues_and_assigns(mut case: Case) {
         .transaction(fixture::create(&spare))
         .transaction(fixture::put_session(fixture::session(1), 1, T0 + 1_000))
         .claim(fixture::claim(fixture::session(1), &["q"], &["k"], 9));
-    let outcome = case.commit(request.build()).await;
-    let running = &outcome.claimed[0][0];
+    let result = case.commit(request.build()).await;
+    let running = &result.claimed[0][0];
     let lease = running.status.lease.expect("the job is running");
     assert_eq!((lease.id.run, lease.id.attempt, lease.id.epoch, lease.granted_at), (1, 1, 1, T0));
     assert_eq!((running.id, lease.id.session), (job.id, fixture::session(1)));
     assert_eq!(case.read(job.id).await.as_ref(), Some(running));
-    assert_eq!(outcome.ready, [("q".into(), "other".into())], "what nobody took");
+    assert_eq!(result.ready, [("q".into(), "other".into())], "only unclaimed jobs are reported");
 }

@@ -1,4 +1,4 @@
-//! Jobs that wait for others.
+//! Jobs with dependencies.
 
 use std::sync::Arc;
 
@@ -9,9 +9,9 @@ use crate::TrimRequest;
 use crate::conformance::fixture;
 
 fn child(parents: &[&Arc<Job>]) -> Arc<Job> {
-    let set =
+    let edit =
         |new: &mut NewJob| new.depends_on = parents.iter().map(|p| p.id.to_string()).collect();
-    let spec = fixture::spec("q", "child", T0, set);
+    let spec = fixture::spec("q", "child", T0, edit);
     let states: Vec<_> =
         parents.iter().map(|p| Dependency { id: p.id, state: p.status.state }).collect();
     Arc::new(initial_state(JobId::new(T0, 0, 99 << 2), Arc::new(spec), &states, T0))
@@ -23,8 +23,8 @@ pub(super) async fn children_are_reported_until_they_are_unblocked(mut case: Cas
     let child = child(&[&a, &b]);
     case.must_apply(T0, [&a, &b, &child].into_iter().map(fixture::create).collect()).await;
     assert_eq!(case.claim(T0, &["q"], &["k"], 1).await, [a.id]);
-    let quiet = case.store.due_work(T0, 9).await.expect("the store answers");
-    assert!(quiet.unblocked.is_empty());
+    let work = case.store.due_work(T0, 9).await.expect("the store answers");
+    assert!(work.unblocked.is_empty());
     case.execute(a.id, succeed, T0).await;
     for _ in 0..2 {
         let found = case.store.due_work(T0, 9).await.expect("the store answers").unblocked;
@@ -34,12 +34,12 @@ pub(super) async fn children_are_reported_until_they_are_unblocked(mut case: Cas
     }
     let unblock = |parent, outcome| move |_: &Job| Command::Unblock { parent, outcome };
     case.execute(child.id, unblock(a.id, State::Succeeded), T0).await;
-    let quiet = case.store.due_work(T0, 9).await.expect("the store answers");
-    assert!(quiet.unblocked.is_empty(), "it waits for the other one");
+    let work = case.store.due_work(T0, 9).await.expect("the store answers");
+    assert!(work.unblocked.is_empty(), "the other dependency is not terminal");
     case.execute(b.id, cancel, T0).await;
     case.execute(child.id, unblock(b.id, State::Cancelled), T0).await;
-    let there = case.read(child.id).await.expect("the job is stored");
-    assert_eq!(there.status.state, State::Cancelled);
+    let current = case.read(child.id).await.expect("the job is stored");
+    assert_eq!(current.status.state, State::Cancelled);
     assert!(case.store.due_work(T0, 9).await.expect("the store answers").unblocked.is_empty());
 }
 

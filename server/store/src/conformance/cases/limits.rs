@@ -1,4 +1,4 @@
-//! Bounds that a store keeps.
+//! Limits that the store enforces.
 
 use sentinel_domain::limits::KINDS_PER_QUEUE;
 
@@ -25,8 +25,8 @@ pub(super) async fn a_queue_has_a_limited_number_of_kinds(mut case: Case) {
     several.preconditions.clear();
     assert_eq!(case.apply(T0, vec![several]).await, [refused(&[kind, next])]);
     let known = fixture::create(&fixture::job("q", "kind-0", T0, 9_999));
-    let elsewhere = fixture::create(&fixture::job("other", "kind-new", T0, 9_998));
-    case.must_apply(T0, vec![known, elsewhere]).await;
+    let other_queue = fixture::create(&fixture::job("other", "kind-new", T0, 9_998));
+    case.must_apply(T0, vec![known, other_queue]).await;
     case.execute(job(7).id, cancel, T0).await;
     case.must_apply(T0, vec![one_more]).await;
 }
@@ -34,10 +34,10 @@ pub(super) async fn a_queue_has_a_limited_number_of_kinds(mut case: Case) {
 pub(super) async fn a_freed_kind_can_be_used_in_the_same_commit(mut case: Case) {
     let job = |n: u64| fixture::job("q", &format!("kind-{n}"), T0, n);
     case.must_apply(T0, (0..KINDS_PER_QUEUE).map(|n| fixture::create(&job(n))).collect()).await;
-    let leaves = case.transaction(job(7).id, cancel, T0).await;
+    let cancel_one = case.transaction(job(7).id, cancel, T0).await;
     let [one, two] = [1, 2].map(|n| fixture::create(&job(KINDS_PER_QUEUE + n)));
     let kinds = vec![format!("kind-{}", KINDS_PER_QUEUE + 2).as_str().into()];
     let refused = TransactionResult::Conflict(Conflict::TooManyKinds { queue: "q".into(), kinds });
-    let results = case.apply(T0, vec![leaves, one, two]).await;
+    let results = case.apply(T0, vec![cancel_one, one, two]).await;
     assert_eq!(results, [TransactionResult::Committed, TransactionResult::Committed, refused]);
 }

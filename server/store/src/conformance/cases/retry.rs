@@ -1,4 +1,4 @@
-//! Replies that were lost.
+//! Repeated commit requests.
 
 use super::{Case, T0};
 use crate::CommitRequest;
@@ -16,8 +16,8 @@ pub(super) async fn a_repeated_request_gets_the_same_result(mut case: Case) {
     let again = case.commit(CommitRequest { now: T0 + 5, ..request }).await;
     assert_eq!((&first.results, &first.claimed), (&again.results, &again.claimed));
     assert_eq!((first.position, &first.ready), (again.position, &again.ready));
-    assert_eq!(*case.store.head().borrow(), first.position, "nothing was written twice");
-    assert_eq!(case.claim(T0, &["q"], &["k"], 9).await, [jobs[2].id], "nothing was taken twice");
+    assert_eq!(*case.store.head().borrow(), first.position, "the commit is applied once");
+    assert_eq!(case.claim(T0, &["q"], &["k"], 9).await, [jobs[2].id], "the claim is applied once");
 }
 
 pub(super) async fn an_older_request_number_is_refused(mut case: Case) {

@@ -11,13 +11,16 @@ pub(super) async fn a_session_that_was_adopted_fences_its_former_owner(mut case:
     let job = fixture::job("q", "k", T0, 1);
     case.put_session(1).await;
     case.must_apply(T0, vec![fixture::put_session(session, 2, T0 + 9_000)]).await;
-    let mut group = fixture::create(&job);
-    group.preconditions.push(Precondition::SessionOwner { session, owner: ServerId(1) });
-    let results = case.apply(T0, vec![group]).await;
-    assert!(matches!(results[..], [TransactionResult::Conflict(_)]), "it was adopted: {results:?}");
-    let mut group = fixture::create(&job);
-    group.preconditions.push(Precondition::SessionOwner { session, owner: ServerId(2) });
-    case.must_apply(T0, vec![group]).await;
+    let mut transaction = fixture::create(&job);
+    transaction.preconditions.push(Precondition::SessionOwner { session, owner: ServerId(1) });
+    let results = case.apply(T0, vec![transaction]).await;
+    assert!(
+        matches!(results[..], [TransactionResult::Conflict(_)]),
+        "the session has another owner: {results:?}"
+    );
+    let mut transaction = fixture::create(&job);
+    transaction.preconditions.push(Precondition::SessionOwner { session, owner: ServerId(2) });
+    case.must_apply(T0, vec![transaction]).await;
 }
 
 pub(super) async fn a_session_with_another_expiry_is_a_conflict(mut case: Case) {
@@ -33,12 +36,16 @@ pub(super) async fn a_session_with_another_expiry_is_a_conflict(mut case: Case) 
         let owner = Some(ServerId(1));
         assert_eq!(results, [TransactionResult::Conflict(Conflict::Session { session, owner })]);
     }
-    assert_eq!(case.claim(T0, &["q"], &["k"], 1).await, [job.id], "the session is there");
+    assert_eq!(case.claim(T0, &["q"], &["k"], 1).await, [job.id], "the session was not dropped");
     let (preconditions, mutations) =
         (vec![Precondition::SessionRow(row(1, T0 + 10))], vec![Mutation::DropSession(session)]);
     case.must_apply(T0, vec![Transaction { preconditions, mutations, idempotency: None }]).await;
     let lost = case.store.due_work(T0, 9).await.expect("the store answers").lost;
-    assert_eq!(lost.iter().map(|job| job.id).collect::<Vec<_>>(), [job.id], "it is gone");
+    assert_eq!(
+        lost.iter().map(|job| job.id).collect::<Vec<_>>(),
+        [job.id],
+        "the session was dropped"
+    );
 }
 
 pub(super) async fn missing_and_expired_sessions_claim_nothing(mut case: Case) {
@@ -61,11 +68,11 @@ pub(super) async fn only_the_owner_claims(mut case: Case) {
     case.must_apply(T0, vec![fixture::create(&job)]).await;
     let mut other = fixture::Writer::new(2);
     let claim = || fixture::claim(session, &["q"], &["k"], 1);
-    let stranger = case.commit(other.request(T0).claim(claim()).build()).await;
-    assert_eq!(stranger.claimed, [[]], "another server never had it");
+    let other_server = case.commit(other.request(T0).claim(claim()).build()).await;
+    assert_eq!(other_server.claimed, [[]], "the other server does not own the session");
     let adopted = other.request(T0).transaction(fixture::put_session(session, 2, T0 + 9_000));
     case.commit(adopted.build()).await;
-    assert_eq!(case.claim(T0, &["q"], &["k"], 1).await, [], "the server that had it lost it");
+    assert_eq!(case.claim(T0, &["q"], &["k"], 1).await, [], "the former owner gets no job");
     let owner = case.commit(other.request(T0).claim(claim()).build()).await;
     assert_eq!(owner.claimed[0].iter().map(|job| job.id).collect::<Vec<_>>(), [job.id]);
 }
@@ -82,6 +89,9 @@ pub(super) async fn extending_sessions_never_shortens_them(mut case: Case) {
     let lost = |at| case.store.due_work(at, 9);
     assert!(lost(T0 + 999).await.expect("the store answers").lost.is_empty());
     case.store.extend_sessions(T0 + 500).await.expect("the store answers");
-    assert!(lost(T0 + 999).await.expect("the store answers").lost.is_empty(), "never made shorter");
+    assert!(
+        lost(T0 + 999).await.expect("the store answers").lost.is_empty(),
+        "an extension never shortens a session"
+    );
     assert_eq!(lost(T0 + 1_000).await.expect("the store answers").lost.len(), 1);
 }

@@ -1,4 +1,4 @@
-//! Guards and groups.
+//! Transactions and their preconditions.
 
 use sentinel_domain::{Progress, Queue, QueueMode};
 
@@ -19,16 +19,16 @@ pub(super) async fn a_failed_precondition_discards_the_transaction(mut case: Cas
 
 pub(super) async fn a_transaction_sees_the_ones_before_it(mut case: Case) {
     let job = fixture::job("q", "k", T0, 1);
-    let after = sentinel_domain::decide(&job, &cancel(&job), T0).expect("it waits");
+    let after = sentinel_domain::decide(&job, &cancel(&job), T0).expect("the job is waiting");
     let transactions =
         vec![fixture::create(&job), fixture::update(&job, after), fixture::create(&job)];
     let results = case.apply(T0, transactions).await;
     assert_eq!(results[..2], [TransactionResult::Committed, TransactionResult::Committed]);
-    let there = case.read(job.id).await;
-    assert_eq!(there.as_ref().map(|job| job.status.version), Some(2));
+    let current = case.read(job.id).await;
+    assert_eq!(current.as_ref().map(|job| job.status.version), Some(2));
     assert_eq!(
         results[2],
-        TransactionResult::Conflict(Conflict::Job { id: job.id, current: there })
+        TransactionResult::Conflict(Conflict::Job { id: job.id, current: current })
     );
 }
 
@@ -42,7 +42,7 @@ pub(super) async fn a_queue_changes_only_from_the_expected_value(mut case: Case)
         ..Transaction::default()
     };
     let conflict =
-        |there: Option<&Queue>| TransactionResult::Conflict(Conflict::Queue(there.cloned()));
+        |current: Option<&Queue>| TransactionResult::Conflict(Conflict::Queue(current.cloned()));
     assert_eq!(case.apply(T0, vec![from(&open, &paused)]).await, [conflict(None)]);
     case.must_apply(T0, vec![fixture::put_queue(open.clone())]).await;
     let transactions = [from(&open, &paused), from(&open, &boosted), from(&paused, &boosted)];
@@ -56,13 +56,13 @@ pub(super) async fn a_conflict_contains_the_current_value(mut case: Case) {
     let queue = Queue::with_defaults("q".into(), T0);
     case.must_apply(T0, vec![fixture::put_queue(queue.clone())]).await;
     case.put_session(1).await;
-    let guard = |guard| Transaction { preconditions: vec![guard], ..Transaction::default() };
-    let stranger = crate::ServerId(9);
+    let with = |with| Transaction { preconditions: vec![with], ..Transaction::default() };
+    let other_server = crate::ServerId(9);
     let transactions = vec![
-        guard(Precondition::QueueAbsent { name: "q".into() }),
-        guard(Precondition::QueueAbsent { name: "other".into() }),
-        guard(Precondition::SessionOwner { session: fixture::session(1), owner: stranger }),
-        guard(Precondition::SessionOwner { session: fixture::session(2), owner: stranger }),
+        with(Precondition::QueueAbsent { name: "q".into() }),
+        with(Precondition::QueueAbsent { name: "other".into() }),
+        with(Precondition::SessionOwner { session: fixture::session(1), owner: other_server }),
+        with(Precondition::SessionOwner { session: fixture::session(2), owner: other_server }),
     ];
     let session = |number, owner| Conflict::Session { session: fixture::session(number), owner };
     let expected = [
@@ -80,19 +80,19 @@ pub(super) async fn progress_is_kept_only_under_its_lease(mut case: Case) {
     case.must_apply(T0, vec![fixture::create(&job)]).await;
     case.claim(T0, &["q"], &["k"], 1).await;
     let mut done = 0;
-    let mut say = |seq, epoch| {
+    let mut report = |seq, epoch| {
         done += 1;
         let progress = Progress { seq, done, total: 10, message: "".into() };
         let mutations = vec![Mutation::Progress { id: job.id, epoch, progress }];
         Transaction { mutations, ..Transaction::default() }
     };
-    case.must_apply(T0, vec![say(2, 1), say(1, 1), say(3, 2), say(2, 1)]).await;
+    case.must_apply(T0, vec![report(2, 1), report(1, 1), report(3, 2), report(2, 1)]).await;
     let kept = case.read(job.id).await.expect("the job is stored");
     let progress = kept.status.progress.as_ref().map(|p| (p.seq, p.done));
-    assert_eq!(progress, Some((2, 1)), "newer, of the live lease");
-    assert_eq!(kept.status.version, 2, "no change of version");
+    assert_eq!(progress, Some((2, 1)), "the highest seq under the current lease");
+    assert_eq!(kept.status.version, 2, "progress does not change the version");
     case.execute(job.id, succeed, T0).await;
-    case.must_apply(T0, vec![say(5, 1)]).await;
+    case.must_apply(T0, vec![report(5, 1)]).await;
     let kept = case.read(job.id).await.expect("the job is stored");
-    assert_eq!(kept.status.progress.as_ref().map(|p| p.seq), Some(2), "the lease is over");
+    assert_eq!(kept.status.progress.as_ref().map(|p| p.seq), Some(2), "the lease has ended");
 }

@@ -1,4 +1,4 @@
-//! What may be forgotten.
+//! Eviction of terminal jobs.
 
 use sentinel_domain::{Command, Job, State};
 
@@ -36,11 +36,11 @@ pub(super) async fn eviction_stops_at_the_limit(mut case: Case) {
     let projected = *case.store.head().borrow();
     let trim = TrimRequest { projected, terminal_before: T0 + 99, journal_before: 0, limit: 3 };
     assert_eq!(case.store.trim(trim).await, Ok(TrimResult { evicted: 3, more: true }));
-    assert!(case.read(jobs[3].id).await.is_some(), "the first to end goes first");
+    assert!(case.read(jobs[3].id).await.is_some(), "the job that finished first is evicted first");
     assert_eq!(case.store.trim(trim).await, Ok(TrimResult { evicted: 2, more: false }));
 }
 
-/// A ledger hands live jobs only to a restart; this one was final at its checkpoint.
+/// The ledger supplies only live jobs, and the job was terminal at its checkpoint.
 pub(super) async fn a_retried_job_survives_a_reopen(mut case: Case) {
     if !case.harness.can_reopen() {
         return;
@@ -54,7 +54,7 @@ pub(super) async fn a_retried_job_survives_a_reopen(mut case: Case) {
     let restart = ReopenState { now: T0 + 2, checkpoint, ..ReopenState::default() };
     case.harness.reopen(restart).await;
     case.store = case.harness.store();
-    let back = case.read(job.id).await.expect("it was retried");
+    let back = case.read(job.id).await.expect("the retried job is stored");
     assert_eq!((back.status.state, back.status.run), (State::Ready, 2));
     assert_eq!(back.spec, job.spec);
 }

@@ -1,4 +1,4 @@
-//! New values for jobs that have not started.
+//! Updates of jobs that have not started.
 
 use std::sync::Arc;
 
@@ -9,10 +9,10 @@ use super::{Case, T0, cancel};
 use crate::conformance::{ReopenState, fixture};
 use crate::{JournalPage, codec};
 
-fn with(values: SpecUpdate, now: Millis) -> impl FnOnce(&Job) -> Command {
+fn with(update: SpecUpdate, now: Millis) -> impl FnOnce(&Job) -> Command {
     move |job| {
-        let spec = values.apply(&job.spec, "spec", now, PAYLOAD_MAX_BYTES);
-        Command::Update { spec: Arc::new(spec.expect("a case says what is allowed")) }
+        let spec = update.apply(&job.spec, "spec", now, PAYLOAD_MAX_BYTES);
+        Command::Update { spec: Arc::new(spec.expect("the update is valid")) }
     }
 }
 
@@ -35,7 +35,7 @@ pub(super) async fn updated_jobs_are_reordered(mut case: Case) {
     let now = SpecUpdate { run_at: Some(None), ..SpecUpdate::default() };
     case.execute(late, with(now, T0 + 1), T0 + 1).await;
     assert_eq!(case.claim(T0 + 1, &["q"], &["k"], 9).await, [late]);
-    assert_eq!(case.claim(T0 + 99, &["q"], &["k"], 9).await, [], "each once");
+    assert_eq!(case.claim(T0 + 99, &["q"], &["k"], 9).await, [], "each job is claimed once");
 }
 
 fn other_payload() -> SpecUpdate {
@@ -54,12 +54,12 @@ pub(super) async fn a_claim_returns_the_updated_payload(mut case: Case) {
     case.execute(job.id, with(other_payload(), T0), T0).await;
     let read = case.read(job.id).await.expect("the job is stored");
     assert_eq!((&*read.spec.payload, read.spec.labels.len()), (&b"other"[..], 1));
-    let tail = case.store.read_journal(from, 9).await.expect("the store answers");
-    let JournalPage::Entries(entries) = tail else { panic!("{tail:?}") };
+    let page = case.store.read_journal(from, 9).await.expect("the store answers");
+    let JournalPage::Entries(entries) = page else { panic!("{page:?}") };
     assert_eq!(
         entries[0].jobs[0].encoded_spec,
         Some(codec::encode_spec(&read.spec)),
-        "the journal has it"
+        "the journal has the new spec"
     );
     let claim = fixture::claim(fixture::session(1), &["q"], &["k"], 9);
     let request = case.writer.request(T0).claim(claim).build();

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use sentinel_domain::{
     Command, Dependency, Failure, Job, JobError, JobId, LeaseId, Millis, NewJob, Progress, Queue,
-    QueueMode, QueueOrder, SessionId, Spec, SpecUpdate, UniqueKey, UniqueMode, deadline_command, decide,
-    held_key, initial_state, limits::PAYLOAD_MAX_BYTES, unique_key,
+    QueueMode, QueueOrder, SessionId, Spec, SpecUpdate, UniqueKey, UniqueMode, deadline_command,
+    decide, held_key, initial_state, limits::PAYLOAD_MAX_BYTES, unique_key,
 };
 
 use super::PropertyTest;

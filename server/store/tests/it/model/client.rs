@@ -1,42 +1,50 @@
-//! What callers do.
+//! The steps of callers.
 
 use sentinel_domain::Command;
 use sentinel_store::Precondition;
 use sentinel_store::conformance::fixture;
 
-use super::world::{Asked, Submission, T0, TICK, Who, World};
+use super::state::{ModelState, RequestState, Submission, Submitter, T0, TICK};
 
-impl World {
-    pub(crate) fn enqueue(&mut self, which: usize) {
-        self.clients[which].enqueue = Asked::Open;
-        let parents: Vec<_> = match which {
+impl ModelState {
+    pub(crate) fn enqueue(&mut self, index: usize) {
+        self.clients[index].enqueue = RequestState::Pending;
+        let parents: Vec<_> = match index {
             1 if self.is_chain => self.read(self.ids[0]).into_iter().collect(),
             _ => Vec::new(),
         };
-        let job = self.new_job(which, &parents);
-        let mut group = fixture::create(&job);
+        let job = self.new_job(index, &parents);
+        let mut transaction = fixture::create(&job);
         let live = parents.iter().filter(|parent| !parent.status.state.is_terminal());
-        group.preconditions.extend(live.map(|parent| {
+        transaction.preconditions.extend(live.map(|parent| {
             let (id, version) = (parent.id, parent.status.version);
             Precondition::JobVersion { id, version }
         }));
-        let request = format!("request-{which}");
-        let group = fixture::with_idempotency(group, &request, b"the same", T0 + 1_000 * TICK);
-        self.submit(Submission { who: Who::Enqueue, decided: None, group, after: Some(job) });
+        let request = format!("request-{index}");
+        let transaction =
+            fixture::with_idempotency(transaction, &request, b"content", T0 + 1_000 * TICK);
+        self.submit(Submission {
+            submitter: Submitter::Enqueue,
+            decided: None,
+            transaction,
+            after: Some(job),
+        });
     }
 
-    pub(crate) fn cancel(&mut self, which: usize) {
-        self.left.cancels -= 1;
-        let Some(job) = self.read(self.ids[which]) else { return };
+    pub(crate) fn cancel(&mut self, index: usize) {
+        self.remaining.cancels -= 1;
+        let Some(job) = self.read(self.ids[index]) else { return };
         let command = Command::Cancel { reason: "".into(), actor: "".into() };
-        let is_taken = self.submit_decided(Who::Cancel, &job, command);
-        self.clients[which].cancel = if is_taken { Asked::Open } else { Asked::Answered };
+        let is_accepted = self.decide_and_submit(Submitter::Cancel, &job, command);
+        self.clients[index].cancel =
+            if is_accepted { RequestState::Pending } else { RequestState::Answered };
     }
 
-    pub(crate) fn retry(&mut self, which: usize) {
-        self.left.retries -= 1;
-        let Some(job) = self.read(self.ids[which]) else { return };
-        let is_taken = self.submit_decided(Who::Retry, &job, Command::Retry);
-        self.clients[which].retry = if is_taken { Asked::Open } else { Asked::Answered };
+    pub(crate) fn retry(&mut self, index: usize) {
+        self.remaining.retries -= 1;
+        let Some(job) = self.read(self.ids[index]) else { return };
+        let is_accepted = self.decide_and_submit(Submitter::Retry, &job, Command::Retry);
+        self.clients[index].retry =
+            if is_accepted { RequestState::Pending } else { RequestState::Answered };
     }
 }

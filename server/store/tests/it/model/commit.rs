@@ -1,5 +1,5 @@
-//! One call in flight: what waits goes out under one number, and what became of it is told. The
-//! server decides on the copies that it has; after a conflict it decides on what is there.
+//! The commits of the server. One request is in flight at a time, with all waiting submissions. The
+//! server decides on its copies of jobs; after a conflict it decides on the current version.
 
 use std::sync::Arc;
 
@@ -10,65 +10,69 @@ use sentinel_store::{
     TransactionResult,
 };
 
-use super::ask::now;
-use super::step::Fate;
-use super::world::{Asked, Held, JOBS, Plant, Server, Submission, WORKERS, Who, World};
+use super::poll::poll_now;
+use super::state::{
+    HeldLease, InjectedBug, JOBS, ModelState, RequestState, Server, Submission, Submitter, WORKERS,
+};
+use super::step::CommitOutcome;
 
-impl World {
-    pub(crate) fn commit(&mut self, fate: Fate) {
-        if fate != Fate::Told {
-            self.left.faults -= 1;
+impl ModelState {
+    pub(crate) fn commit(&mut self, outcome: CommitOutcome) {
+        if outcome != CommitOutcome::Acknowledged {
+            self.remaining.faults -= 1;
         }
-        self.commit_now(fate, true);
+        self.commit_now(outcome, true);
     }
 
-    pub(crate) fn commit_now(&mut self, fate: Fate, claims: bool) {
+    pub(crate) fn commit_now(&mut self, outcome: CommitOutcome, claims: bool) {
         let Some(mut server) = self.server.take() else { return };
-        let repeats = server.unsettled.is_some();
-        let (mut call, submissions) = match server.unsettled.take() {
-            Some(unsettled) => unsettled,
-            None => self.next_call(&mut server, claims),
+        let repeats = server.in_flight.is_some();
+        let (mut request, submissions) = match server.in_flight.take() {
+            Some(in_flight) => in_flight,
+            None => self.next_request(&mut server, claims),
         };
-        if self.plant == Some(Plant::NewNumber) && call.number < server.number {
-            call.number = server.number;
+        if self.bug == Some(InjectedBug::NewRequestNumber) && request.number < server.number {
+            request.number = server.number;
         }
-        let (is_sent, is_told) = (fate != Fate::CallLost, fate == Fate::Told);
+        let (is_sent, is_acknowledged) =
+            (outcome != CommitOutcome::RequestLost, outcome == CommitOutcome::Acknowledged);
         let outcome = is_sent.then(|| {
-            let outcome = now(self.store.commit(call.clone()));
-            self.note_rows(&call, &outcome);
+            let outcome = poll_now(self.store.commit(request.clone()));
+            self.note_rows(&request, &outcome);
             outcome
         });
-        match outcome.filter(|_| is_told) {
+        match outcome.filter(|_| is_acknowledged) {
             None => {
-                if self.plant == Some(Plant::NewNumber) {
+                if self.bug == Some(InjectedBug::NewRequestNumber) {
                     server.number += 1;
                 }
                 self.is_applied = is_sent || (repeats && self.is_applied);
-                server.unsettled = Some((call, submissions));
+                server.in_flight = Some((request, submissions));
                 self.server = Some(server);
             }
             Some(outcome) => {
                 self.server = Some(server);
-                self.landed(&call, submissions, outcome);
+                self.complete(&request, submissions, outcome);
             }
         }
     }
 
-    pub(crate) fn next_call(
+    pub(crate) fn next_request(
         &self,
         server: &mut Server,
         claims: bool,
     ) -> (CommitRequest, Vec<Submission>) {
         server.number += 1;
         let submissions = std::mem::take(&mut server.waiting);
-        let mut transactions: Vec<Transaction> = submissions.iter().map(|s| s.group.clone()).collect();
-        if self.plant == Some(Plant::NoGuards) {
-            transactions.iter_mut().for_each(|group| group.preconditions.clear());
+        let mut transactions: Vec<Transaction> =
+            submissions.iter().map(|s| s.transaction.clone()).collect();
+        if self.bug == Some(InjectedBug::NoPreconditions) {
+            transactions.iter_mut().for_each(|transaction| transaction.preconditions.clear());
         }
-        let with_room = (0..WORKERS).filter(|place| claims && self.has_room(server, *place));
-        let session = |place: usize| self.workers[place].session;
+        let with_room = (0..WORKERS).filter(|slot| claims && self.has_room(server, *slot));
+        let session = |slot: usize| self.workers[slot].session;
         let claims = with_room.filter_map(session).map(|s| fixture::claim(s, &["q"], &["k"], 1));
-        let call = CommitRequest {
+        let request = CommitRequest {
             writer: ServerId(self.servers),
             number: server.number,
             now: self.now,
@@ -76,12 +80,13 @@ impl World {
             promote_limit: JOBS,
             claims: claims.collect(),
         };
-        (call, submissions)
+        (request, submissions)
     }
 
-    pub(crate) fn note_rows(&mut self, call: &CommitRequest, outcome: &CommitResult) {
-        for (group, verdict) in call.transactions.iter().zip(&outcome.results) {
-            for change in group.mutations.iter().filter(|_| *verdict == TransactionResult::Committed)
+    pub(crate) fn note_rows(&mut self, request: &CommitRequest, outcome: &CommitResult) {
+        for (transaction, result) in request.transactions.iter().zip(&outcome.results) {
+            for change in
+                transaction.mutations.iter().filter(|_| *result == TransactionResult::Committed)
             {
                 match change {
                     Mutation::PutSession(row) => drop(self.rows.insert(row.id, row.expires_at)),
@@ -92,50 +97,54 @@ impl World {
         }
     }
 
-    pub(crate) fn landed(
+    pub(crate) fn complete(
         &mut self,
-        call: &CommitRequest,
+        request: &CommitRequest,
         submissions: Vec<Submission>,
         outcome: CommitResult,
     ) {
         let CommitResult { results, claimed, .. } = outcome;
-        for (claim, jobs) in call.claims.iter().zip(claimed) {
-            // Handed out first: what was decided about them in this call comes behind.
-            jobs.into_iter().for_each(|job| self.hand_out(claim.session, job));
+        for (claim, jobs) in request.claims.iter().zip(claimed) {
+            // Assignments come before the results of the same commit.
+            jobs.into_iter().for_each(|job| self.assign(claim.session, job));
         }
-        for (submission, verdict) in submissions.into_iter().zip(results) {
-            self.told(submission, verdict);
+        for (submission, result) in submissions.into_iter().zip(results) {
+            self.on_result(submission, result);
         }
     }
 
-    pub(crate) fn hand_out(&mut self, session: SessionId, job: Arc<Job>) {
-        let place = self.place(session).filter(|place| self.workers[*place].is_connected);
-        match (place, job.status.lease) {
-            (Some(place), _) => {
-                self.workers[place].incoming.push(job.clone());
+    pub(crate) fn assign(&mut self, session: SessionId, job: Arc<Job>) {
+        let slot = self.slot(session).filter(|slot| self.workers[*slot].is_connected);
+        match (slot, job.status.lease) {
+            (Some(slot), _) => {
+                self.workers[slot].incoming.push(job.clone());
                 if let Some(server) = &mut self.server {
-                    server.copies[place].push(job);
+                    server.copies[slot].push(job);
                 }
             }
-            // In nobody's hands: the sweeper gives it back.
+            // No worker receives the job, so the server returns it to its queue.
             (None, Some(lease)) => {
-                self.submit_decided(Who::Sweep, &job, Command::NotReceived { lease: lease.id });
+                self.decide_and_submit(
+                    Submitter::Sweep,
+                    &job,
+                    Command::NotReceived { lease: lease.id },
+                );
             }
             (None, None) => {}
         }
     }
 
-    pub(crate) fn told(&mut self, submission: Submission, verdict: TransactionResult) {
-        match verdict {
+    pub(crate) fn on_result(&mut self, submission: Submission, result: TransactionResult) {
+        match result {
             TransactionResult::Committed => self.committed(&submission),
             TransactionResult::Replayed(_) => {
                 if let Some(job) = &submission.after {
-                    let which = self.which(job.id);
-                    self.clients[which].enqueue = Asked::Answered;
+                    let index = self.index(job.id);
+                    self.clients[index].enqueue = RequestState::Answered;
                 }
             }
             TransactionResult::Conflict(Conflict::Job { current: Some(current), .. }) => {
-                self.again(&submission, &current);
+                self.retry_submission(&submission, &current);
             }
             TransactionResult::Conflict(_) | TransactionResult::IdempotencyKeyReused => {}
         }
@@ -143,101 +152,104 @@ impl World {
 
     pub(crate) fn committed(&mut self, submission: &Submission) {
         let before = submission.decided.as_ref().map(|(job, _)| job);
-        let held = before.and_then(|job| Held::of(job));
-        match (submission.who, &submission.after) {
-            (Who::Enqueue, Some(job)) => {
-                let which = self.which(job.id);
-                self.clients[which].enqueue = Asked::Answered;
+        let held = before.and_then(|job| HeldLease::of(job));
+        match (submission.submitter, &submission.after) {
+            (Submitter::Enqueue, Some(job)) => {
+                let index = self.index(job.id);
+                self.clients[index].enqueue = RequestState::Answered;
             }
-            (Who::Cancel, Some(job)) => self.cancel_told(job),
-            (Who::Retry, Some(job)) => {
-                let which = self.which(job.id);
-                self.clients[which].retry = Asked::Answered;
+            (Submitter::Cancel, Some(job)) => self.on_cancel_committed(job),
+            (Submitter::Retry, Some(job)) => {
+                let index = self.index(job.id);
+                self.clients[index].retry = RequestState::Answered;
             }
-            (Who::Report { worker }, Some(job)) => {
+            (Submitter::Report { worker }, Some(job)) => {
                 let Some(held) = held else { return };
-                self.lease_ended(held);
+                self.on_lease_ended(held);
                 if self.workers[worker].session == Some(held.lease.session) {
-                    let life = self.life(job.id);
-                    life.told_twice |= !life.told.insert(held.lease.epoch);
+                    let history = self.history(job.id);
+                    history.recorded_twice |= !history.recorded.insert(held.lease.epoch);
                 }
             }
-            (Who::Row { worker, joins: true }, _) => self.joined(worker),
-            (Who::Sweep | Who::HandBack { .. }, _) => {
-                held.into_iter().for_each(|held| self.lease_ended(held));
+            (Submitter::Row { worker, joins: true }, _) => self.on_joined(worker),
+            (Submitter::Sweep | Submitter::ReturnToQueue { .. }, _) => {
+                held.into_iter().for_each(|held| self.on_lease_ended(held));
             }
             _ => {}
         }
     }
 
-    /// The server forgets its copy; the worker hears of it if there is a stream.
-    pub(crate) fn lease_ended(&mut self, held: Held) {
-        let Some(place) = self.place(held.lease.session) else { return };
+    /// Removes the server's copy of a job, and notifies the worker if it has a stream.
+    pub(crate) fn on_lease_ended(&mut self, held: HeldLease) {
+        let Some(slot) = self.slot(held.lease.session) else { return };
         if let Some(server) = &mut self.server {
-            server.copies[place].retain(|copy| Held::of(copy) != Some(held));
+            server.copies[slot].retain(|copy| HeldLease::of(copy) != Some(held));
         }
-        if self.workers[place].is_connected {
-            if self.plant != Some(Plant::BeginsLate) {
-                self.workers[place].incoming.retain(|job| Held::of(job) != Some(held));
+        if self.workers[slot].is_connected {
+            if self.bug != Some(InjectedBug::StartsAfterTimeout) {
+                self.workers[slot].incoming.retain(|job| HeldLease::of(job) != Some(held));
             }
-            self.let_go(place, held);
+            self.drop_handler(slot, held);
         }
     }
 
-    pub(crate) fn cancel_told(&mut self, job: &Arc<Job>) {
-        let which = self.which(job.id);
-        self.clients[which].cancel = Asked::Answered;
-        let Some(held) = Held::of(job) else {
+    pub(crate) fn on_cancel_committed(&mut self, job: &Arc<Job>) {
+        let index = self.index(job.id);
+        self.clients[index].cancel = RequestState::Answered;
+        let Some(held) = HeldLease::of(job) else {
             let run = job.status.run;
-            self.life(job.id).cancelled_runs.insert(run);
+            self.history(job.id).cancelled_runs.insert(run);
             return;
         };
-        let Some(place) = self.place(held.lease.session) else { return };
-        let is_it = |copy: &&mut Arc<Job>| Held::of(copy) == Some(held);
+        let Some(slot) = self.slot(held.lease.session) else { return };
+        let is_it = |copy: &&mut Arc<Job>| HeldLease::of(copy) == Some(held);
         if let Some(server) = &mut self.server {
-            server.copies[place].iter_mut().filter(is_it).for_each(|copy| *copy = job.clone());
+            server.copies[slot].iter_mut().filter(is_it).for_each(|copy| *copy = job.clone());
         }
-        let worker = &mut self.workers[place];
+        let worker = &mut self.workers[slot];
         if worker.is_connected {
             worker.incoming.iter_mut().filter(is_it).for_each(|copy| *copy = job.clone());
-            let hands = worker.hands.iter_mut().filter(|hand| hand.held == held);
-            hands.for_each(|hand| hand.is_cancelled = true);
+            let handlers = worker.handlers.iter_mut().filter(|handler| handler.held == held);
+            handlers.for_each(|handler| handler.is_cancelled = true);
         }
     }
 
-    /// The job changed: who asked asks again, the sweeper looks again.
-    pub(crate) fn again(&mut self, submission: &Submission, current: &Arc<Job>) {
-        match (submission.who, &submission.decided) {
-            // The parent changed: the caller is served on what it is now.
-            (Who::Enqueue, _) => {
+    /// Decides again on the current version after a conflict.
+    pub(crate) fn retry_submission(&mut self, submission: &Submission, current: &Arc<Job>) {
+        match (submission.submitter, &submission.decided) {
+            // The parent has changed. Enqueue again with its current version.
+            (Submitter::Enqueue, _) => {
                 let job = submission.after.as_ref().map(|job| job.id);
                 if let Some(id) = job {
-                    self.enqueue(self.which(id));
+                    self.enqueue(self.index(id));
                 }
             }
-            (Who::Cancel, Some((_, command))) => {
-                let is_taken = self.submit_decided(Who::Cancel, current, command.clone());
-                let answered = if is_taken { Asked::Open } else { Asked::Answered };
-                let which = self.which(current.id);
-                self.clients[which].cancel = answered;
+            (Submitter::Cancel, Some((_, command))) => {
+                let is_accepted =
+                    self.decide_and_submit(Submitter::Cancel, current, command.clone());
+                let answered =
+                    if is_accepted { RequestState::Pending } else { RequestState::Answered };
+                let index = self.index(current.id);
+                self.clients[index].cancel = answered;
             }
-            (Who::Retry, Some(_)) => {
-                let which = self.which(current.id);
-                self.clients[which].retry = Asked::Answered;
+            (Submitter::Retry, Some(_)) => {
+                let index = self.index(current.id);
+                self.clients[index].retry = RequestState::Answered;
             }
-            (Who::Report { worker }, Some((before, command))) => {
-                let is_taken = self.submit_decided(submission.who, current, command.clone());
-                if let (false, Some(held)) = (is_taken, Held::of(before)) {
-                    self.lease_ended(held);
-                    self.let_go(worker, held);
+            (Submitter::Report { worker }, Some((before, command))) => {
+                let is_accepted =
+                    self.decide_and_submit(submission.submitter, current, command.clone());
+                if let (false, Some(held)) = (is_accepted, HeldLease::of(before)) {
+                    self.on_lease_ended(held);
+                    self.drop_handler(worker, held);
                 }
             }
-            // An orphan is in nobody's hands: nobody else finds it.
+            // No other step returns this job to its queue.
             (
-                Who::HandBack { .. } | Who::Sweep,
+                Submitter::ReturnToQueue { .. } | Submitter::Sweep,
                 Some((before, command @ Command::NotReceived { .. })),
-            ) if Held::of(current) == Held::of(before) => {
-                self.submit_decided(submission.who, current, command.clone());
+            ) if HeldLease::of(current) == HeldLease::of(before) => {
+                self.decide_and_submit(submission.submitter, current, command.clone());
             }
             _ => {}
         }

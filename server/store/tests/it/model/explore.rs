@@ -1,127 +1,132 @@
-//! Takes every step from every state, each state once, and asks the rules after each.
+//! The exhaustive exploration: every step from every state, with all properties checked after each.
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use sentinel_domain::{Job, State};
 
-use super::print::print;
+use super::fingerprint::fingerprint;
 use super::rules::{Violation, check};
-use super::step::{End, Fate, Step};
-use super::world::{Asked, JOBS, WORKERS, World};
+use super::state::{JOBS, ModelState, RequestState, WORKERS};
+use super::step::{CommitOutcome, End, Step};
 
-/// What was found.
+/// The result of an exploration.
 #[derive(Debug, Default)]
-pub(crate) struct Found {
+pub(crate) struct Exploration {
     pub(crate) states: usize,
     pub(crate) steps: usize,
-    /// How often each thing happened.
+    /// How often each event happened.
     pub(crate) reached: BTreeMap<&'static str, usize>,
-    /// The first broken rule, and the way there.
-    pub(crate) broken: Option<(Violation, Vec<Step>)>,
+    /// The first violation, with the steps that lead to it.
+    pub(crate) violation: Option<(Violation, Vec<Step>)>,
 }
 
-/// A state with the way there; ways share their beginnings.
+/// A state with the steps that lead to it. Paths share their prefixes.
 struct At {
-    world: World,
-    way: Option<Arc<Way>>,
+    state: ModelState,
+    path: Option<Arc<Path>>,
 }
 
-struct Way {
+struct Path {
     step: Step,
-    before: Option<Arc<Way>>,
+    before: Option<Arc<Path>>,
 }
 
-fn steps_of(mut way: Option<&Arc<Way>>) -> Vec<Step> {
+fn steps_of(mut path: Option<&Arc<Path>>) -> Vec<Step> {
     let mut steps = Vec::new();
-    while let Some(at) = way {
+    while let Some(at) = path {
         steps.push(at.step);
-        way = at.before.as_ref();
+        path = at.before.as_ref();
     }
     steps.reverse();
     steps
 }
 
-/// Explores until nothing is new or a rule is broken.
-pub(crate) fn explore(start: World) -> Found {
-    let mut found = Found::default();
-    let mut seen = HashSet::from([print(&start)]);
-    let mut ends: HashSet<u64> = HashSet::new();
-    let mut open = vec![At { world: start, way: None }];
-    while let Some(At { world, way }) = open.pop() {
+/// Explores all states from `start`, up to the first violation.
+pub(crate) fn explore(start: ModelState) -> Exploration {
+    let mut found = Exploration::default();
+    let mut seen = HashSet::from([fingerprint(&start)]);
+    let mut finishing: HashSet<u64> = HashSet::new();
+    let mut open = vec![At { state: start, path: None }];
+    while let Some(At { state, path }) = open.pop() {
         found.states += 1;
-        if !settles(&world, &mut ends) {
-            found.broken = Some((Violation::Stuck, steps_of(way.as_ref())));
+        if !all_jobs_finish(&state, &mut finishing) {
+            found.violation = Some((Violation::Stuck, steps_of(path.as_ref())));
             return found;
         }
-        for step in world.steps() {
+        for step in state.steps() {
             found.steps += 1;
-            let mut next = world.after(step);
+            let mut next = state.after(step);
             let mut violations = Vec::new();
             check(&mut next, &mut violations);
-            note(&world, step, &next, &mut found.reached);
-            let way = Some(Arc::new(Way { step, before: way.clone() }));
+            note(&state, step, &next, &mut found.reached);
+            let path = Some(Arc::new(Path { step, before: path.clone() }));
             if let Some(first) = violations.into_iter().next() {
-                found.broken = Some((first, steps_of(way.as_ref())));
+                found.violation = Some((first, steps_of(path.as_ref())));
                 return found;
             }
-            if seen.insert(print(&next)) {
-                open.push(At { world: next, way });
+            if seen.insert(fingerprint(&next)) {
+                open.push(At { state: next, path });
             }
         }
     }
     found
 }
 
-/// Longer than any life of two jobs without faults.
-const PATIENCE: usize = 120;
+/// More steps than any run of two jobs without faults needs.
+const MAX_FAIR_STEPS: usize = 120;
 
-/// Without further faults and with everybody doing what is to be done, every job that was asked
-/// for ends. What is known to end is not walked twice.
-fn settles(world: &World, ends: &mut HashSet<u64>) -> bool {
-    let mut way = Vec::new();
-    let mut world = world.clone();
-    for _ in 0..PATIENCE {
-        let print = print(&world);
-        if ends.contains(&print) {
+/// Returns whether all jobs finish without further faults, if every enabled step is taken
+/// (liveness). States that are known to finish are not explored again.
+fn all_jobs_finish(state: &ModelState, finishing: &mut HashSet<u64>) -> bool {
+    let mut path = Vec::new();
+    let mut state = state.clone();
+    for _ in 0..MAX_FAIR_STEPS {
+        let fingerprint = fingerprint(&state);
+        if finishing.contains(&fingerprint) {
             break;
         }
-        way.push(print);
-        let Some(step) = next_fair(&world) else { break };
-        world = world.after(step);
-        check(&mut world, &mut Vec::new());
-        if way.len() == PATIENCE {
+        path.push(fingerprint);
+        let Some(step) = next_fault_free_step(&state) else { break };
+        state = state.after(step);
+        check(&mut state, &mut Vec::new());
+        if path.len() == MAX_FAIR_STEPS {
             return false;
         }
     }
-    ends.extend(way);
+    finishing.extend(path);
     true
 }
 
-fn is_over(world: &World) -> bool {
+fn is_over(state: &ModelState) -> bool {
     let is_terminal = |job: &Arc<Job>| job.status.state.is_terminal();
-    (0..JOBS).all(|which| match world.clients[which].enqueue {
-        Asked::Never => true,
-        Asked::Open => false,
-        Asked::Answered => world.job(world.ids[which]).is_some_and(is_terminal),
+    (0..JOBS).all(|index| match state.clients[index].enqueue {
+        RequestState::NotSent => true,
+        RequestState::Pending => false,
+        RequestState::Answered => state.job(state.ids[index]).is_some_and(is_terminal),
     })
 }
 
-/// What a world without faults does next; time passes when nobody has anything to do.
-fn next_fair(world: &World) -> Option<Step> {
-    let steps = world.steps();
+/// Returns the next step without faults. Time passes if no other step is enabled.
+fn next_fault_free_step(state: &ModelState) -> Option<Step> {
+    let steps = state.steps();
     let is_wanted = |step: &&Step| match **step {
-        Step::Enqueue(which) => world.clients[which].enqueue == Asked::Open,
-        Step::ServerStarts | Step::Join(_) | Step::Commit(Fate::Told) => true,
+        Step::Enqueue(index) => state.clients[index].enqueue == RequestState::Pending,
+        Step::ServerStarts | Step::Join(_) | Step::Commit(CommitOutcome::Acknowledged) => true,
         Step::Deliver(_) | Step::End(_, _, End::Success) | Step::Report(..) | Step::Sweep => true,
         _ => false,
     };
     let first = steps.iter().find(is_wanted).copied();
-    first.or_else(|| (!is_over(world)).then_some(Step::Tick))
+    first.or_else(|| (!is_over(state)).then_some(Step::Tick))
 }
 
-/// What a step was good for, so that a world that has become small is noticed.
-fn note(before: &World, step: Step, after: &World, reached: &mut BTreeMap<&'static str, usize>) {
+/// Records the events of a step, so that a loss of coverage is noticed.
+fn note(
+    before: &ModelState,
+    step: Step,
+    after: &ModelState,
+    reached: &mut BTreeMap<&'static str, usize>,
+) {
     let mut reach = |what| *reached.entry(what).or_default() += 1;
     for id in before.ids {
         let (old, new) = (before.job(id), after.job(id));
@@ -130,7 +135,7 @@ fn note(before: &World, step: Step, after: &World, reached: &mut BTreeMap<&'stat
             (State::Running, State::Succeeded) => reach("succeeded"),
             (State::Running, State::Failed) => reach("failed"),
             (State::Running, State::Cancelled) => reach("cancelled while running"),
-            (State::Running, State::Ready | State::Scheduled) => reach("came back"),
+            (State::Running, State::Ready | State::Scheduled) => reach("returned to the queue"),
             (State::Blocked, State::Ready) => reach("unblocked"),
             (old, State::Cancelled) if old.is_waiting() => reach("cancelled while waiting"),
             (old, State::Ready) if old.is_terminal() => reach("retried"),
@@ -140,17 +145,19 @@ fn note(before: &World, step: Step, after: &World, reached: &mut BTreeMap<&'stat
             reach("lease lost");
         }
     }
-    let handlers = |world: &World| world.notes.jobs.values().any(|life| life.open.len() > 1);
+    let handlers =
+        |state: &ModelState| state.observed.jobs.values().any(|history| history.open.len() > 1);
     if !handlers(before) && handlers(after) {
-        reach("two handlers at once");
+        reach("two concurrent handlers");
     }
-    let repeats = before.server.as_ref().is_some_and(|server| server.unsettled.is_some());
-    if repeats && matches!(step, Step::Commit(Fate::Told)) {
-        reach("repeated call");
+    let repeats = before.server.as_ref().is_some_and(|server| server.in_flight.is_some());
+    if repeats && matches!(step, Step::Commit(CommitOutcome::Acknowledged)) {
+        reach("repeated request");
     }
-    let reports = |world: &World| (0..WORKERS).map(|w| world.workers[w].hands.len()).sum::<usize>();
+    let reports =
+        |state: &ModelState| (0..WORKERS).map(|w| state.workers[w].handlers.len()).sum::<usize>();
     if matches!(step, Step::Join(_)) && reports(before) > 0 {
-        reach("came back with leases");
+        reach("rejoined with leases");
     }
     if matches!(step, Step::ServerStarts) {
         reach("server restarted");

@@ -1,88 +1,89 @@
-//! The rules, asked after every step: of the record itself, and of the record beside what
-//! workers did and callers were told.
+//! The checked properties: invariants of the journal, and its consistency with what workers did and
+//! callers received.
 
 use std::sync::Arc;
 
 use sentinel_domain::{AttemptOutcome, Job, invariant};
 use sentinel_store::{JobEvent, JournalPage, Store};
 
-use super::ask::now;
-use super::world::{Life, World};
+use super::poll::poll_now;
+use super::state::{JobHistory, ModelState};
 
-/// A broken rule.
+/// A violated property.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Violation {
-    /// A record, or a step between two, that the domain forbids.
-    Broken(&'static str),
-    /// A second final record of a run.
-    SecondFinal,
-    /// One request, two jobs.
-    SecondBirth,
-    /// A handler began after its cancel had been answered CANCELLED.
+    /// A version of a job, or a transition, violates an invariant of the domain.
+    Invariant(&'static str),
+    /// A run reached a terminal state twice.
+    SecondTerminalState,
+    /// One request created two jobs.
+    SecondJob,
+    /// A handler started after its cancel was acknowledged as CANCELLED.
     StartAfterCancel,
-    /// Two handlers at once, and the lease of the first was not lost on record.
+    /// Two handlers ran concurrently, and the lease of the first one was not recorded as lost.
     Overlap,
-    /// A report was RECORDED twice.
+    /// A report was acknowledged as RECORDED twice.
     RecordedTwice,
-    /// However long one waits, a job does not end.
+    /// A job does not finish, however long it waits.
     Stuck,
 }
 
-/// Reads what the last step wrote and what it made workers do.
-pub(crate) fn check(world: &mut World, found: &mut Vec<Violation>) {
-    let JournalPage::Entries(entries) = now(world.store.read_journal(world.notes.read_to, usize::MAX))
+/// Checks the journal entries and the handlers of the last step.
+pub(crate) fn check(state: &mut ModelState, found: &mut Vec<Violation>) {
+    let JournalPage::Entries(entries) =
+        poll_now(state.store.read_journal(state.observed.read_to, usize::MAX))
     else {
-        panic!("the oracle forgets nothing");
+        panic!("the oracle trims nothing");
     };
     for entry in entries {
-        world.notes.read_to = entry.position;
+        state.observed.read_to = entry.position;
         for event in &entry.jobs {
-            record(world.life(event.id), event, found);
+            record(state.history(event.id), event, found);
         }
     }
-    for life in world.notes.jobs.values() {
-        handlers(life, found);
+    for history in state.observed.jobs.values() {
+        handlers(history, found);
     }
 }
 
-fn record(life: &mut Life, event: &JobEvent, found: &mut Vec<Violation>) {
-    let spec = event.spec.clone().expect("the oracle has it at hand");
+fn record(history: &mut JobHistory, event: &JobEvent, found: &mut Vec<Violation>) {
+    let spec = event.spec.clone().expect("the oracle keeps every spec");
     let job = Arc::new(Job { id: event.id, spec, status: event.status.clone() });
-    found.extend(invariant::violated(&job).into_iter().map(Violation::Broken));
-    match &life.last {
+    found.extend(invariant::violated(&job).into_iter().map(Violation::Invariant));
+    match &history.last {
         Some(before) if job.status.version == 1 => {
-            found.push(Violation::SecondBirth);
+            found.push(Violation::SecondJob);
             debug_assert_eq!(before.id, job.id);
         }
         Some(before) => {
-            let broken = invariant::violated_transition(before, &job);
-            found.extend(broken.into_iter().map(Violation::Broken));
+            let violation = invariant::violated_transition(before, &job);
+            found.extend(violation.into_iter().map(Violation::Invariant));
         }
         None => {}
     }
-    if job.status.state.is_terminal() && !life.ended_runs.insert(job.status.run) {
-        found.push(Violation::SecondFinal);
+    if job.status.state.is_terminal() && !history.terminal_runs.insert(job.status.run) {
+        found.push(Violation::SecondTerminalState);
     }
     if let Some(end) = &event.attempt_end {
         use AttemptOutcome::{Lost, NotReceived, Revoked, TimedOut};
         if matches!(end.outcome, Lost | NotReceived | Revoked | TimedOut) {
-            life.lost.insert(end.epoch);
+            history.lost.insert(end.epoch);
         }
     }
-    life.last = Some(job);
+    history.last = Some(job);
 }
 
-fn handlers(life: &Life, found: &mut Vec<Violation>) {
-    for (at, (_, first)) in life.open.iter().enumerate() {
-        let later = life.open[at + 1..].iter().map(|(_, epoch)| epoch);
-        if later.into_iter().any(|second| !life.lost.contains(first.min(second))) {
+fn handlers(history: &JobHistory, found: &mut Vec<Violation>) {
+    for (at, (_, first)) in history.open.iter().enumerate() {
+        let later = history.open[at + 1..].iter().map(|(_, epoch)| epoch);
+        if later.into_iter().any(|second| !history.lost.contains(first.min(second))) {
             found.push(Violation::Overlap);
         }
     }
-    if life.began_late {
+    if history.started_after_cancel {
         found.push(Violation::StartAfterCancel);
     }
-    if life.told_twice {
+    if history.recorded_twice {
         found.push(Violation::RecordedTwice);
     }
 }

@@ -1,18 +1,20 @@
-//! What the server does by itself: hands in what was decided, sweeps, dies and starts.
+//! The steps of the server: submissions, sweeps, crashes and starts.
 
 use std::sync::Arc;
 
-use sentinel_domain::{Command, Job, JobId, decide, deadline_command};
+use sentinel_domain::{Command, Job, JobId, deadline_command, decide};
 use sentinel_store::conformance::fixture;
 use sentinel_store::{Mutation, Precondition, ServerId, Store, Transaction};
 
-use super::ask::now;
-use super::step::Fate;
-use super::world::{Asked, Plant, Server, Submission, TICK, WORKERS, Who, World};
+use super::poll::poll_now;
+use super::state::{
+    InjectedBug, ModelState, RequestState, Server, Submission, Submitter, TICK, WORKERS,
+};
+use super::step::CommitOutcome;
 
-impl World {
+impl ModelState {
     pub(crate) fn read(&self, id: JobId) -> Option<Arc<Job>> {
-        now(self.store.read(vec![id])).remove(0)
+        poll_now(self.store.read(vec![id])).remove(0)
     }
 
     pub(crate) fn submit(&mut self, submission: Submission) {
@@ -21,35 +23,45 @@ impl World {
         }
     }
 
-    /// Decides and hands in; false when it is refused.
-    pub(crate) fn submit_decided(&mut self, who: Who, job: &Arc<Job>, command: Command) -> bool {
+    /// Decides and submits. Returns false if the command is refused.
+    pub(crate) fn decide_and_submit(
+        &mut self,
+        submitter: Submitter,
+        job: &Arc<Job>,
+        command: Command,
+    ) -> bool {
         let Ok(decision) = decide(job, &command, self.now) else { return false };
-        let mut group = fixture::update(job, decision.clone());
-        if let (Who::HandBack { .. }, Some(lease)) = (who, job.status.lease) {
+        let mut transaction = fixture::update(job, decision.clone());
+        if let (Submitter::ReturnToQueue { .. }, Some(lease)) = (submitter, job.status.lease) {
             let (session, owner) = (lease.id.session, ServerId(self.servers));
-            group.preconditions.push(Precondition::SessionOwner { session, owner });
+            transaction.preconditions.push(Precondition::SessionOwner { session, owner });
         }
         let after = Some(Arc::new(decision.job));
-        self.submit(Submission { who, decided: Some((job.clone(), command)), group, after });
+        self.submit(Submission {
+            submitter,
+            decided: Some((job.clone(), command)),
+            transaction,
+            after,
+        });
         true
     }
 
     pub(crate) fn due_work(&self) -> Vec<Submission> {
-        let mut world = self.clone();
-        world.sweep();
-        let found = world.server.map(|server| server.waiting).unwrap_or_default();
+        let mut state = self.clone();
+        state.sweep();
+        let found = state.server.map(|server| server.waiting).unwrap_or_default();
         let known = self.server.as_ref().map_or(0, |server| server.waiting.len());
         let is_new = |s: &Submission| !self.is_waiting(|other| is_same_sweep(other, s));
         found.into_iter().skip(known).filter(is_new).collect()
     }
 
-    pub(crate) fn has_something_to_sweep(&self) -> bool {
-        self.plant != Some(Plant::NoSweep) && !self.due_work().is_empty()
+    pub(crate) fn can_sweep(&self) -> bool {
+        self.bug != Some(InjectedBug::NoSweeper) && !self.due_work().is_empty()
     }
 
-    /// What a sweeper finds and decides, all at once.
+    /// Submits commands for all due work.
     pub(crate) fn sweep(&mut self) {
-        let found = now(self.store.due_work(self.now, 100));
+        let found = poll_now(self.store.due_work(self.now, 100));
         let mut work = Vec::new();
         for job in found.lost {
             let session = job.status.lease.map(|lease| lease.id.session);
@@ -64,61 +76,62 @@ impl World {
             work.push((found.job, Command::Unblock { parent, outcome }));
         }
         for (job, command) in work {
-            self.submit_decided(Who::Sweep, &job, command);
+            self.decide_and_submit(Submitter::Sweep, &job, command);
         }
         for row in found.expired_sessions {
-            // Who comes back is present before it touches its row.
-            if self.place(row.id).is_none_or(|place| !self.is_present(place)) {
-                let preconditions = vec![Precondition::SessionOwner { session: row.id, owner: row.owner }];
-                let group = Transaction {
+            // A worker that rejoins is present before it puts its row.
+            if self.slot(row.id).is_none_or(|slot| !self.is_present(slot)) {
+                let preconditions =
+                    vec![Precondition::SessionOwner { session: row.id, owner: row.owner }];
+                let transaction = Transaction {
                     idempotency: None,
                     preconditions,
                     mutations: vec![Mutation::DropSession(row.id)],
                 };
-                let who = Who::Sweep;
-                self.submit(Submission { who, decided: None, group, after: None });
+                let submitter = Submitter::Sweep;
+                self.submit(Submission { submitter, decided: None, transaction, after: None });
             }
         }
     }
 
-    pub(crate) fn server_dies(&mut self) {
-        self.left.faults -= 1;
+    pub(crate) fn crash_server(&mut self) {
+        self.remaining.faults -= 1;
         self.server = None;
         for worker in &mut self.workers {
             worker.incoming.clear();
             worker.is_connected = false;
         }
-        // Who was not answered does not know. A cancel or a retry is not insisted on here.
+        // Callers do not repeat cancels and retries that were not answered.
         for client in &mut self.clients {
             for asked in [&mut client.cancel, &mut client.retry] {
-                if *asked == Asked::Open {
-                    *asked = Asked::Answered;
+                if *asked == RequestState::Pending {
+                    *asked = RequestState::Answered;
                 }
             }
         }
     }
 
-    /// No session ends for the time that there was no server to hear it.
-    pub(crate) fn server_starts(&mut self) {
+    /// Starts a server. Sessions do not expire for the time without a server.
+    pub(crate) fn start_server(&mut self) {
         self.servers += 1;
         self.server = Some(Server::default());
         let until = self.now + TICK;
-        now(self.store.extend_sessions(until));
+        poll_now(self.store.extend_sessions(until));
         self.rows.values_mut().for_each(|at| *at = (*at).max(until));
     }
 
-    /// Time passes. Sessions with a stream are renewed meanwhile.
+    /// Advances the clock. Sessions with a stream are extended.
     pub(crate) fn tick(&mut self) {
-        self.left.ticks = self.left.ticks.saturating_sub(1);
+        self.remaining.ticks = self.remaining.ticks.saturating_sub(1);
         self.now += TICK;
         let Some(server) = &mut self.server else { return };
         let waiting = std::mem::take(&mut server.waiting);
-        for place in 0..WORKERS {
-            if self.workers[place].is_connected {
-                self.put_row(place, false);
+        for slot in 0..WORKERS {
+            if self.workers[slot].is_connected {
+                self.put_row(slot, false);
             }
         }
-        self.commit_now(Fate::Told, false);
+        self.commit_now(CommitOutcome::Acknowledged, false);
         if let Some(server) = &mut self.server {
             server.waiting = waiting;
         }
@@ -127,9 +140,9 @@ impl World {
 
 fn is_same_sweep(one: &Submission, other: &Submission) -> bool {
     let job = |s: &Submission| s.after.as_ref().map(|job| job.id);
-    let row = |s: &Submission| match s.group.mutations.first() {
+    let row = |s: &Submission| match s.transaction.mutations.first() {
         Some(Mutation::DropSession(id)) => Some(*id),
         _ => None,
     };
-    one.who == Who::Sweep && job(one) == job(other) && row(one) == row(other)
+    one.submitter == Submitter::Sweep && job(one) == job(other) && row(one) == row(other)
 }

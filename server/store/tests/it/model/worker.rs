@@ -1,4 +1,4 @@
-//! What workers do, and what the server does about their streams.
+//! The steps of workers, and the server's handling of their streams.
 
 use std::sync::Arc;
 
@@ -6,33 +6,37 @@ use sentinel_domain::{Command, Failure, Job, JobError};
 use sentinel_store::conformance::fixture;
 use sentinel_store::{Mutation, Precondition, ServerId, SessionRow, Store, Transaction};
 
-use super::ask::now;
+use super::poll::poll_now;
+use super::state::{
+    HeldLease, InjectedBug, ModelState, RunningHandler, Submission, Submitter, TICK, WORKERS,
+    Worker,
+};
 use super::step::End;
-use super::world::{Hand, Held, Plant, Submission, TICK, WORKERS, Who, Worker, World};
 
-impl World {
-    pub(crate) fn deliver(&mut self, place: usize) {
-        let worker = &mut self.workers[place];
+impl ModelState {
+    pub(crate) fn deliver(&mut self, slot: usize) {
+        let worker = &mut self.workers[slot];
         for job in std::mem::take(&mut worker.incoming) {
-            let Some(held) = Held::of(&job) else { continue };
+            let Some(held) = HeldLease::of(&job) else { continue };
             let is_cancelled = job.status.cancel.is_some();
-            worker.hands.push(Hand { held, is_cancelled, report: None });
-            let life = self.notes.jobs.entry(job.id).or_default();
-            life.began_late |= life.cancelled_runs.contains(&held.lease.run);
-            life.open.push((place, held.lease.epoch));
+            worker.handlers.push(RunningHandler { held, is_cancelled, report: None });
+            let history = self.observed.jobs.entry(job.id).or_default();
+            history.started_after_cancel |= history.cancelled_runs.contains(&held.lease.run);
+            history.open.push((slot, held.lease.epoch));
         }
     }
 
-    pub(crate) fn end(&mut self, place: usize, at: usize, end: End) {
+    pub(crate) fn end(&mut self, slot: usize, at: usize, end: End) {
         if !matches!(end, End::Success | End::Stop) {
-            self.left.turns = self.left.turns.saturating_sub(1);
+            self.remaining.other_outcomes = self.remaining.other_outcomes.saturating_sub(1);
         }
-        let hand = &mut self.workers[place].hands[at];
-        let (Held { id, lease }, started_at) = (hand.held, None);
-        hand.report = Some(match end {
+        let handler = &mut self.workers[slot].handlers[at];
+        let (HeldLease { id, lease }, started_at) = (handler.held, None);
+        handler.report = Some(match end {
             End::Success => Command::Succeed { lease, started_at, result: "done".into() },
             End::Failure => {
-                let error = JobError { message: "no".into(), code: "NO".into(), retryable: true };
+                let error =
+                    JobError { message: "failed".into(), code: "FAILED".into(), retryable: true };
                 let failure = Failure { error, next_delay_ms: None, timed_out: false, entropy: 0 };
                 Command::Fail { lease, started_at, failure }
             }
@@ -40,127 +44,135 @@ impl World {
             End::Release => Command::Release { lease },
             End::Stop => Command::Stop { lease, started_at, entropy: 0 },
         });
-        self.life(id).open.retain(|open| *open != (place, lease.epoch));
+        self.history(id).open.retain(|open| *open != (slot, lease.epoch));
     }
 
-    /// Decided on the copy that the server has, or on what the store has.
-    pub(crate) fn report(&mut self, place: usize, at: usize) {
-        let hand = self.workers[place].hands[at].clone();
-        let Some(command) = hand.report else { return };
-        let copies = self.server.as_ref().map(|server| &server.copies[place]);
-        let copy = copies.into_iter().flatten().find(|job| Held::of(job) == Some(hand.held));
-        let job = copy.cloned().or_else(|| self.read(hand.held.id));
-        let is_taken = job
-            .is_some_and(|job| self.submit_decided(Who::Report { worker: place }, &job, command));
-        if !is_taken {
-            self.let_go(place, hand.held);
+    /// Submits a report, decided on the server's copy of the job or on the stored version.
+    pub(crate) fn report(&mut self, slot: usize, at: usize) {
+        let handler = self.workers[slot].handlers[at].clone();
+        let Some(command) = handler.report else { return };
+        let copies = self.server.as_ref().map(|server| &server.copies[slot]);
+        let copy =
+            copies.into_iter().flatten().find(|job| HeldLease::of(job) == Some(handler.held));
+        let job = copy.cloned().or_else(|| self.read(handler.held.id));
+        let is_accepted = job.is_some_and(|job| {
+            self.decide_and_submit(Submitter::Report { worker: slot }, &job, command)
+        });
+        if !is_accepted {
+            self.drop_handler(slot, handler.held);
         }
     }
 
-    /// The worker is told that a lease is over.
-    pub(crate) fn let_go(&mut self, place: usize, held: Held) {
-        let worker = &mut self.workers[place];
-        let mut gone = Vec::new();
-        worker.hands.retain(|hand| {
-            let stays = hand.held != held;
-            if !stays && hand.report.is_none() {
-                gone.push((place, held.lease.epoch));
+    /// Notifies a worker that its lease has ended.
+    pub(crate) fn drop_handler(&mut self, slot: usize, held: HeldLease) {
+        let worker = &mut self.workers[slot];
+        let mut stopped = Vec::new();
+        worker.handlers.retain(|handler| {
+            let stays = handler.held != held;
+            if !stays && handler.report.is_none() {
+                stopped.push((slot, held.lease.epoch));
             }
             stays
         });
-        for handler in gone {
-            self.life(held.id).open.retain(|open| *open != handler);
+        for handler in stopped {
+            self.history(held.id).open.retain(|open| *open != handler);
         }
     }
 
-    pub(crate) fn take_back(&mut self, place: usize) {
-        self.left.faults -= 1;
-        let late = match self.plant {
-            Some(Plant::BeginsLate) => self.workers[place].incoming.clone(),
-            _ => std::mem::take(&mut self.workers[place].incoming),
+    pub(crate) fn time_out_receipt(&mut self, slot: usize) {
+        self.remaining.faults -= 1;
+        let late = match self.bug {
+            Some(InjectedBug::StartsAfterTimeout) => self.workers[slot].incoming.clone(),
+            _ => std::mem::take(&mut self.workers[slot].incoming),
         };
         for job in late {
             let Some(lease) = job.status.lease else { continue };
-            let who = Who::HandBack { worker: place };
-            self.submit_decided(who, &job, Command::NotReceived { lease: lease.id });
+            let submitter = Submitter::ReturnToQueue { worker: slot };
+            self.decide_and_submit(submitter, &job, Command::NotReceived { lease: lease.id });
         }
     }
 
-    pub(crate) fn put_row(&mut self, place: usize, joins: bool) {
-        let Some(id) = self.workers[place].session else { return };
+    pub(crate) fn put_row(&mut self, slot: usize, joins: bool) {
+        let Some(id) = self.workers[slot].session else { return };
         let (owner, expires_at) = (ServerId(self.servers), self.now + TICK);
         let row = SessionRow { id, owner, expires_at };
         let session = id;
         let preconditions =
             if joins { Vec::new() } else { vec![Precondition::SessionOwner { session, owner }] };
-        let group = Transaction { idempotency: None, preconditions, mutations: vec![Mutation::PutSession(row)] };
-        let who = Who::Row { worker: place, joins };
-        self.submit(Submission { who, decided: None, group, after: None });
+        let transaction = Transaction {
+            idempotency: None,
+            preconditions,
+            mutations: vec![Mutation::PutSession(row)],
+        };
+        let submitter = Submitter::Row { worker: slot, joins };
+        self.submit(Submission { submitter, decided: None, transaction, after: None });
     }
 
-    pub(crate) fn join(&mut self, place: usize) {
-        let worker = &mut self.workers[place];
+    pub(crate) fn join(&mut self, slot: usize) {
+        let worker = &mut self.workers[slot];
         if worker.session.is_none() {
-            worker.lives += 1;
-            let session = worker.lives * WORKERS as u128 + place as u128;
+            worker.processes += 1;
+            let session = worker.processes * WORKERS as u128 + slot as u128;
             worker.session = Some(fixture::session(session));
         }
-        self.put_row(place, true);
+        self.put_row(slot, true);
     }
 
-    /// The row is the server's: it judges what the worker holds by what the store lists.
-    pub(crate) fn joined(&mut self, place: usize) {
-        let Some(session) = self.workers[place].session else { return };
-        let mut listed = now(self.store.session_jobs(session));
-        let hands: Vec<Held> = self.workers[place].hands.iter().map(|hand| hand.held).collect();
+    /// Completes a join: the server owns the row and compares the worker's leases with the stored
+    /// jobs.
+    pub(crate) fn on_joined(&mut self, slot: usize) {
+        let Some(session) = self.workers[slot].session else { return };
+        let mut listed = poll_now(self.store.session_jobs(session));
+        let handlers: Vec<HeldLease> =
+            self.workers[slot].handlers.iter().map(|handler| handler.held).collect();
         let mut kept = Vec::new();
-        for held in hands {
-            match listed.iter().position(|job| Held::of(job) == Some(held)) {
+        for held in handlers {
+            match listed.iter().position(|job| HeldLease::of(job) == Some(held)) {
                 Some(at) => kept.push(listed.remove(at)),
-                None => self.let_go(place, held),
+                None => self.drop_handler(slot, held),
             }
         }
-        for hand in &mut self.workers[place].hands {
-            let asks = |job: &Arc<Job>| job.id == hand.held.id && job.status.cancel.is_some();
-            hand.is_cancelled |= kept.iter().any(asks);
+        for handler in &mut self.workers[slot].handlers {
+            let asks = |job: &Arc<Job>| job.id == handler.held.id && job.status.cancel.is_some();
+            handler.is_cancelled |= kept.iter().any(asks);
         }
         for job in listed {
             if let Some(lease) = job.status.lease {
-                let who = Who::HandBack { worker: place };
-                self.submit_decided(who, &job, Command::NotReceived { lease: lease.id });
+                let submitter = Submitter::ReturnToQueue { worker: slot };
+                self.decide_and_submit(submitter, &job, Command::NotReceived { lease: lease.id });
             }
         }
-        self.workers[place].is_connected = true;
-        if self.plant == Some(Plant::BeginsTwice) {
-            self.workers[place].incoming.extend(kept.iter().cloned());
+        self.workers[slot].is_connected = true;
+        if self.bug == Some(InjectedBug::StartsTwice) {
+            self.workers[slot].incoming.extend(kept.iter().cloned());
         }
         if let Some(server) = &mut self.server {
-            server.copies[place] = kept;
+            server.copies[slot] = kept;
         }
     }
 
-    /// The server sees the end of a stream. What was sent stays leased.
-    pub(crate) fn stream_ends(&mut self, place: usize) {
-        let worker = &mut self.workers[place];
+    /// Closes a stream. Jobs that were sent stay leased.
+    pub(crate) fn close_stream(&mut self, slot: usize) {
+        let worker = &mut self.workers[slot];
         worker.incoming.clear();
         if std::mem::take(&mut worker.is_connected) && self.server.is_some() {
-            self.put_row(place, false);
+            self.put_row(slot, false);
         }
         if let Some(server) = &mut self.server {
-            server.copies[place].clear();
-            // Who has gone joins no more.
-            let joins = Who::Row { worker: place, joins: true };
-            server.waiting.retain(|s| s.who != joins);
+            server.copies[slot].clear();
+            // A worker without a stream does not complete its join.
+            let joins = Submitter::Row { worker: slot, joins: true };
+            server.waiting.retain(|s| s.submitter != joins);
         }
     }
 
-    pub(crate) fn crash(&mut self, place: usize) {
-        self.left.faults -= 1;
-        self.stream_ends(place);
-        let lives = self.workers[place].lives;
-        self.workers[place] = Worker { lives, ..Worker::default() };
-        for life in self.notes.jobs.values_mut() {
-            life.open.retain(|(at, _)| *at != place);
+    pub(crate) fn crash(&mut self, slot: usize) {
+        self.remaining.faults -= 1;
+        self.close_stream(slot);
+        let processes = self.workers[slot].processes;
+        self.workers[slot] = Worker { processes, ..Worker::default() };
+        for history in self.observed.jobs.values_mut() {
+            history.open.retain(|(at, _)| *at != slot);
         }
     }
 }

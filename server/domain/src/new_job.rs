@@ -1,4 +1,4 @@
-//! From what a caller said to a job: checks, defaults, and the state it is born in.
+//! Validates a new job, fills in its defaults and determines its initial state.
 
 use std::sync::Arc;
 
@@ -7,11 +7,11 @@ use bytes::Bytes;
 use crate::limits as l;
 use crate::spec::{Ack, DependencyFailure, Label, OnLost, Spec, Unique, UniqueMode, UniqueScope};
 use crate::{
-    Backoff, INDEXED_LABEL_PREFIX, Jitter, Job, JobId, Millis, Reason, RetryPolicy, State, Status,
-    FieldViolation,
+    Backoff, FieldViolation, INDEXED_LABEL_PREFIX, Jitter, Job, JobId, Millis, Reason, RetryPolicy,
+    State, Status,
 };
 
-/// What a caller said, as it came: nothing checked, nothing filled in.
+/// The unvalidated input of an enqueue. Unset fields get defaults from [`NewJob::into_spec`].
 #[derive(Clone, Debug, Default)]
 pub struct NewJob {
     pub queue: String,
@@ -41,13 +41,13 @@ pub struct NewJob {
     pub ack: Option<Ack>,
 }
 
-/// Collects violations under a path such as `spec` or `specs[3]`.
-struct Check<'a> {
+/// Collects the violations of a job at a path such as `spec` or `specs[3]`.
+struct Validator<'a> {
     path: &'a str,
     found: Vec<FieldViolation>,
 }
 
-impl Check<'_> {
+impl Validator<'_> {
     fn fail(&mut self, field: &str, description: String) {
         self.found.push(FieldViolation::new(format!("{}.{field}", self.path), description));
     }
@@ -63,7 +63,7 @@ impl Check<'_> {
         }
     }
 
-    /// A time that every reader of a Timestamp can read back.
+    /// Checks that a time fits into a `google.protobuf.Timestamp`.
     fn time(&mut self, field: &str, at: Option<Millis>) {
         let (min, max) = l::TIME_RANGE_MS;
         if at.is_some_and(|at| !(min..=max).contains(&at)) {
@@ -71,7 +71,7 @@ impl Check<'_> {
         }
     }
 
-    /// A value in a range, or none where there is none.
+    /// Checks an optional duration in milliseconds and returns it if it is in range.
     fn range(&mut self, field: &str, value: Option<i64>, (min, max): (u64, u64)) -> Option<u64> {
         let value = value?;
         match u64::try_from(value) {
@@ -84,7 +84,7 @@ impl Check<'_> {
     }
 }
 
-/// A queue, kind or label key: 1 to 128 characters of `[A-Za-z0-9._-]`.
+/// Checks the name of a queue or kind, or the key of a label: 1 to 128 of `[A-Za-z0-9._-]`.
 pub fn check_name(found: &mut Vec<FieldViolation>, field: &str, name: &str) {
     let is_allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
     if name.is_empty() {
@@ -105,13 +105,20 @@ pub fn check_name(found: &mut Vec<FieldViolation>, field: &str, name: &str) {
 
 pub(crate) fn check_len(found: &mut Vec<FieldViolation>, field: &str, len: usize, max: u64) {
     if len as u64 > max {
-        found.push(FieldViolation::new(field, format!("{len} bytes is too long: at most {max} bytes")));
+        found.push(FieldViolation::new(
+            field,
+            format!("{len} bytes is too long: at most {max} bytes"),
+        ));
     }
 }
 
 impl NewJob {
-    /// Checks everything and fills in the defaults, or says all that is wrong. `path` is
-    /// where the job stands in the request; `payload_max_bytes` is the server's setting.
+    /// Validates the input and fills in the defaults. `path` is the field of the request that
+    /// contains the job; `payload_max_bytes` is the server's setting.
+    ///
+    /// # Errors
+    ///
+    /// Returns every violation, not only the first.
     pub fn into_spec(
         self,
         path: &str,
@@ -119,7 +126,7 @@ impl NewJob {
         now: Millis,
         payload_max_bytes: u64,
     ) -> Result<Spec, Vec<FieldViolation>> {
-        let mut check = Check { path, found: Vec::new() };
+        let mut check = Validator { path, found: Vec::new() };
         check.name("queue", &self.queue);
         check.name("kind", &self.kind);
         check.len("payload", self.payload.len(), payload_max_bytes);
@@ -131,12 +138,12 @@ impl NewJob {
                 format!("{} is out of range: 0..={}", self.priority, l::PRIORITY_MAX),
             );
         }
-        let run_at = self.due(&mut check, now);
+        let run_at = self.run_at(&mut check, now);
         if let Some(deadline) = self.start_deadline
             && deadline <= run_at.max(now)
         {
             let at = if run_at > now { "run_at" } else { "now" };
-            check.fail("start_deadline", format!("must lie after {at}"));
+            check.fail("start_deadline", format!("must be after {at}"));
         }
         check.time("start_deadline", self.start_deadline);
         let run_timeout_ms =
@@ -177,9 +184,9 @@ impl NewJob {
         })
     }
 
-    fn due(&self, check: &mut Check<'_>, now: Millis) -> Millis {
+    fn run_at(&self, check: &mut Validator<'_>, now: Millis) -> Millis {
         if self.run_at.is_some() && self.delay_ms.is_some() {
-            check.fail("delay", "run_at is set too: set one of them".into());
+            check.fail("delay", "run_at is also set: set only one of them".into());
         }
         let delay = check.range("delay", self.delay_ms, (0, l::DELAY_MAX_MS));
         if let Some(delay) = delay {
@@ -187,14 +194,14 @@ impl NewJob {
         }
         let run_at = self.run_at.unwrap_or(now);
         if run_at.saturating_sub(now) > l::DELAY_MAX_MS.cast_signed() {
-            check.fail("run_at", "is too far ahead: at most 366 days".into());
+            check.fail("run_at", "is too far in the future: at most 366 days".into());
         } else {
             check.time("run_at", self.run_at);
         }
         run_at
     }
 
-    fn retry(&self, check: &mut Check<'_>) -> RetryPolicy {
+    fn retry(&self, check: &mut Validator<'_>) -> RetryPolicy {
         let default = RetryPolicy::default();
         if u64::from(self.max_attempts) > l::ATTEMPTS_MAX {
             let got = self.max_attempts;
@@ -205,9 +212,9 @@ impl NewJob {
         }
         let base = check.range("retry.base", self.retry_base_ms, (1, l::RETRY_BASE_MAX_MS));
         let base_ms = base.unwrap_or(default.base_ms);
-        // A base that is at fault bounds nothing: its own violation says what is wrong.
-        let faulty = self.retry_base_ms.is_some() && base.is_none();
-        let cap_min_ms = if faulty { 1 } else { base_ms };
+        // An invalid base has its own violation and sets no minimum for the cap.
+        let is_base_invalid = self.retry_base_ms.is_some() && base.is_none();
+        let cap_min_ms = if is_base_invalid { 1 } else { base_ms };
         let cap = check.range("retry.cap", self.retry_cap_ms, (cap_min_ms, l::RETRY_CAP_MAX_MS));
         RetryPolicy {
             max_attempts: if self.max_attempts == 0 {
@@ -222,7 +229,7 @@ impl NewJob {
         }
     }
 
-    fn labels(&self, check: &mut Check<'_>) -> Box<[Label]> {
+    fn labels(&self, check: &mut Validator<'_>) -> Box<[Label]> {
         let count = self.labels.len();
         if count as u64 > l::LABELS {
             check.fail("labels", format!("{count} labels is too many: at most {}", l::LABELS));
@@ -234,7 +241,8 @@ impl NewJob {
             check.name(&field, key);
             check.len(&field, value.len(), l::KEY_BYTES);
             if key.starts_with(INDEXED_LABEL_PREFIX) {
-                let text = "labels payload.* are those of the queue's index_paths";
+                let text =
+                    "keys with the prefix payload. are reserved for the index_paths of the queue";
                 check.fail(&field, text.into());
             }
             labels.push(Label { key: key.as_str().into(), value: value.as_str().into() });
@@ -243,7 +251,7 @@ impl NewJob {
         labels.into()
     }
 
-    fn depends_on(&self, check: &mut Check<'_>) -> Box<[JobId]> {
+    fn depends_on(&self, check: &mut Validator<'_>) -> Box<[JobId]> {
         let count = self.depends_on.len();
         if count as u64 > l::DEPENDENCIES {
             check.fail(
@@ -264,7 +272,7 @@ impl NewJob {
         ids.into()
     }
 
-    fn unique(&self, check: &mut Check<'_>) -> Option<Box<Unique>> {
+    fn unique(&self, check: &mut Validator<'_>) -> Option<Box<Unique>> {
         let key = self.unique_key.as_deref()?;
         if key.is_empty() {
             check.fail("unique.key", "is empty: 1 to 256 bytes".into());
@@ -281,26 +289,27 @@ impl NewJob {
     }
 }
 
-/// Cut, so that a key of any length makes an answer that fits into the headers of a call.
+/// Returns the field path of a label. A long key is truncated, because the violation is sent in
+/// response headers.
 fn label_field(key: &str) -> String {
     let shown: String = key.chars().take(32).collect();
     format!("labels[{shown:?}]")
 }
 
-/// A job that another one depends on, as it was when the other one was enqueued.
+/// A dependency of a new job, with its state at the time of the enqueue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Dependency {
     pub id: JobId,
     pub state: State,
 }
 
-/// The job in the state that it is born in. `dependencies` has every id of `depends_on`.
+/// Returns a new job in its initial state. `dependencies` must contain every id of `depends_on`.
 pub fn initial_state(id: JobId, spec: Arc<Spec>, dependencies: &[Dependency], now: Millis) -> Job {
     let waiting_for: Box<[JobId]> =
         dependencies.iter().filter(|d| !d.state.is_terminal()).map(|d| d.id).collect();
-    let spoiled = spec.on_dependency_failure == DependencyFailure::Cancel
+    let has_failed_dependency = spec.on_dependency_failure == DependencyFailure::Cancel
         && dependencies.iter().any(|d| d.state.is_terminal() && d.state != State::Succeeded);
-    let (state, reason) = if spoiled {
+    let (state, reason) = if has_failed_dependency {
         (State::Cancelled, Reason::DependencyFailed)
     } else if !waiting_for.is_empty() {
         (State::Blocked, Reason::None)
@@ -329,7 +338,7 @@ pub fn initial_state(id: JobId, spec: Arc<Spec>, dependencies: &[Dependency], no
         result: None,
         checkpoint: None,
         progress: None,
-        waiting_for: if spoiled { Box::default() } else { waiting_for },
+        waiting_for: if has_failed_dependency { Box::default() } else { waiting_for },
         worker: None,
         recorded_lease: None,
         unknown_fields: None,
