@@ -1,26 +1,27 @@
-// Makes src/gen out of the contract, of what it imports, and of the error details that its
-// statuses carry.
+// Generates src/gen from the proto files of this repository, their imports and the error details of gRPC.
 import { execFileSync } from "node:child_process";
 import { cpSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
-const here = dirname(fileURLToPath(import.meta.url));
-const IMPORTED = ["google/api/annotations.proto", "google/api/http.proto", "google/rpc/error_details.proto"];
+const packageDir = dirname(fileURLToPath(import.meta.url));
+const IMPORTS = ["google/api/annotations.proto", "google/api/http.proto", "google/rpc/error_details.proto"];
 
-// buf generates what it finds in one folder, and finds imports there alone.
-const together = mkdtempSync(join(tmpdir(), "sentinel-proto-"));
+// buf resolves imports only within its input directory, so all files are copied into one.
+const input = mkdtempSync(join(tmpdir(), "sentinel-proto-"));
 try {
-  cpSync(join(here, "../../proto/sentinel"), join(together, "sentinel"), { recursive: true });
-  for (const file of IMPORTED)
-    cpSync(join(here, "node_modules/google-proto-files", file), join(together, file));
-  rmSync(join(here, "src/gen"), { recursive: true, force: true });
-  execFileSync(join(here, "node_modules/.bin/buf"), ["generate", together], {
-    cwd: here,
+  cpSync(join(packageDir, "../../proto/sentinel"), join(input, "sentinel"), { recursive: true });
+  for (const file of IMPORTS) {
+    cpSync(join(packageDir, "node_modules/google-proto-files", file), join(input, file));
+  }
+  rmSync(join(packageDir, "src/gen"), { recursive: true, force: true });
+  const bin = join(packageDir, "node_modules/.bin");
+  execFileSync(join(bin, "buf"), ["generate", input], {
+    cwd: packageDir,
     stdio: "inherit",
-    env: { ...process.env, PATH: `${join(here, "node_modules/.bin")}:${process.env.PATH}` },
+    env: { ...process.env, PATH: `${bin}:${process.env.PATH}` },
   });
 } finally {
-  rmSync(together, { recursive: true, force: true });
+  rmSync(input, { recursive: true, force: true });
 }

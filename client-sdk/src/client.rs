@@ -70,7 +70,7 @@ impl Client {
         endpoint: impl AsRef<str>,
         options: &ConnectOptions,
     ) -> Result<Self, Error> {
-        let channel = endpoint::parse(endpoint.as_ref(), options)?.connect_lazy();
+        let channel = endpoint::parse(endpoint.as_ref(), options.tls())?.connect_lazy();
         Ok(Self::new(options.authenticate(channel)))
     }
 

@@ -145,7 +145,8 @@ impl ConnectOptions {
     /// # Errors
     /// [`Error::Transport`] when no server is reachable at `endpoint`.
     pub async fn connect(&self, endpoint: impl AsRef<str>) -> Result<AuthenticatedChannel, Error> {
-        Ok(self.authenticate(crate::endpoint::parse(endpoint.as_ref(), self)?.connect().await?))
+        Ok(self
+            .authenticate(crate::endpoint::parse(endpoint.as_ref(), self.tls())?.connect().await?))
     }
 
     /// A channel that connects on first use and reconnects when the connection is lost. It adds no
@@ -154,7 +155,7 @@ impl ConnectOptions {
     /// # Errors
     /// [`Error::InvalidEndpoint`] when `endpoint` is not a valid address.
     pub fn lazy_channel(&self, endpoint: impl AsRef<str>) -> Result<Channel, Error> {
-        Ok(crate::endpoint::parse(endpoint.as_ref(), self)?.connect_lazy())
+        Ok(crate::endpoint::parse(endpoint.as_ref(), self.tls())?.connect_lazy())
     }
 
     pub(crate) fn tls(&self) -> ClientTlsConfig {

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use tonic::transport::Endpoint;
+use tonic::transport::{ClientTlsConfig, Endpoint};
 
-use crate::{ConnectOptions, Error};
+use crate::Error;
 
 /// The message size limit in both directions. Covers the largest batch (4 MiB) and the largest
 /// payload that a server can allow (16 MiB), with their envelopes.
@@ -20,8 +20,9 @@ const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(3);
 const STREAM_WINDOW_BYTES: u32 = 4 * 1024 * 1024;
 const CONNECTION_WINDOW_BYTES: u32 = 8 * 1024 * 1024;
 
-/// Parses `http://host:port`, `https://host:port` or `host:port`, which means `http://`.
-pub(crate) fn parse(text: &str, options: &ConnectOptions) -> Result<Endpoint, Error> {
+/// Parses `http://host:port`, `https://host:port` or `host:port`, which means `http://`. `tls` is used
+/// for `https://` only.
+pub(crate) fn parse(text: &str, tls: ClientTlsConfig) -> Result<Endpoint, Error> {
     let invalid = |reason: &str| Error::InvalidEndpoint {
         endpoint: text.to_owned(),
         reason: reason.to_owned(),
@@ -44,8 +45,8 @@ pub(crate) fn parse(text: &str, options: &ConnectOptions) -> Result<Endpoint, Er
     }
     let mut endpoint = endpoint;
     if endpoint.uri().scheme_str() == Some("https") {
-        let tls = endpoint.tls_config(options.tls());
-        endpoint = tls.map_err(|error| invalid(&format!("TLS: {error}")))?;
+        let configured = endpoint.tls_config(tls);
+        endpoint = configured.map_err(|error| invalid(&format!("TLS: {error}")))?;
     }
     endpoint
         .connect_timeout(CONNECT_TIMEOUT)

@@ -1,35 +1,37 @@
-//! What every worker runtime must do, whatever language it is written in: named scenarios, each
-//! played by a peer that speaks the wire contract and misbehaves on cue, against a worker process
-//! that has the agreed handlers. A broken rule panics with what was expected.
+//! Conformance tests of worker runtimes, in any language. Each scenario runs a worker program against a
+//! scripted server that sends valid, late, repeated and invalid frames. A violation of the session
+//! protocol panics with the expected behaviour.
 //!
-//! The worker program takes `--endpoint URL` (repeated), `--concurrency N` (default 8),
-//! `--drain-timeout-ms N` (default 30,000) and `--instance NAME` (default `conformance`). It serves
-//! the queue `default` as build `1.2.3` with the label `zone=a`, drains on SIGTERM and exits with 0,
-//! or with another code when its first Hello is refused. Its handlers take JSON:
+//! The worker program accepts `--endpoint URL` (repeatable), `--concurrency N` (default 8),
+//! `--drain-timeout-ms N` (default 30,000), `--instance NAME` (default `conformance`) and
+//! `--credential KEY`. It serves the queue `default` as build `1.2.3` with the label `zone=a`, drains
+//! on SIGTERM and exits with 0, or exits with another code when its first Hello is rejected. Its
+//! handlers take JSON payloads:
 //!
-//! | kind | does |
+//! | kind | behaviour |
 //! |---|---|
-//! | `echo` | answers its payload |
+//! | `echo` | returns its payload |
 //! | `fail` | fails with `message`, `code`, `retryable`, and `next_delay_ms` if given |
-//! | `throw` | raises an error of its language with the text `plain` |
-//! | `big` | answers 1 MiB and one byte |
-//! | `wait` | stops when told to, and says that it was cancelled |
-//! | `sleep` | waits `ms`, answers `slept`; stopped before, it fails with `stopped`, retryable |
-//! | `deaf` | waits `ms` whatever it is told, answers `deaf` |
-//! | `spin` | keeps its processor busy for `ms` without a break, answers `spun` |
-//! | `progress` | reports 1..`n` of `n` in a row with the message `<i>`, answers `told` |
-//! | `checkpoint` | stores `data`; answers `<what the attempt before left>/<stored or fenced>` |
-//! | `output` | hands out the texts `parts`, one after the other; answers `stored`, or why not: `fenced`, `too_large`, `not_taken`, `unsupported` |
-//! | `log` | logs `lines` at the level WARN, answers `logged` |
-//! | `snooze` | asks to be run again after `ms` |
-//! | `release` | hands the job back |
-//! | `demo.effect` | as that of the demo worker: appends to `file`, waits `ms`, answers its fence |
+//! | `throw` | raises an error of its language with the message `plain` |
+//! | `large_result` | returns 1 MiB and one byte |
+//! | `wait_for_cancel` | waits until it should stop, returns the outcome "cancelled" |
+//! | `sleep` | waits `ms`, returns `slept`; when it should stop earlier, fails with `stopped`, retryable |
+//! | `ignore_cancel` | waits `ms`, even when it should stop earlier, returns `finished` |
+//! | `busy_loop` | uses the CPU for `ms` without yielding, returns `finished` |
+//! | `progress` | reports 1..`n` of `n` in a loop with the message `<i>`, returns `reported` |
+//! | `checkpoint` | stores `data`; returns `<last checkpoint>/<stored or fenced>` |
+//! | `output` | writes each of `parts` as output; returns `stored` or the error: `fenced`, `too_large`, `rejected`, `unsupported` |
+//! | `log` | logs `lines` at the level WARN, returns `logged` |
+//! | `snooze` | snoozes the job for `ms` |
+//! | `release` | releases the job |
+//! | `demo.effect` | as in the demo worker: appends to `file`, waits `ms`, returns its fencing token |
 
-#![expect(clippy::unwrap_used, reason = "a failed expectation is the verdict")]
+#![expect(clippy::unwrap_used, reason = "a failed unwrap fails the scenario")]
 
-mod peer;
-mod runtime;
+mod fixtures;
 mod scenario;
+mod scripted_server;
+mod worker_program;
 
-pub use runtime::Runtime;
 pub use scenario::{SCENARIOS, Scenario};
+pub use worker_program::WorkerProgram;

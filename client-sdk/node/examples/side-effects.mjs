@@ -1,17 +1,20 @@
 /**
- * A side effect that an attempt which was declared lost must not repeat: the store keeps the newest
- * fence of each job and refuses older ones. `node side-effects.mjs SERVER STORE INSTANCE` is a worker
- * for jobs of the kind `example.set_price`.
+ * A guarded side effect: the database stores the newest fencing token of each job and refuses writes with an older
+ * one, so an attempt that lost its lease can not overwrite the result of a newer one.
+ * `node side-effects.mjs SERVER STORE INSTANCE` runs a worker for jobs of the kind `example.set_price`.
  */
 import { mkdirSync, readFileSync, rmdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { setTimeout as pause } from "node:timers/promises";
+import { setTimeout as sleep } from "node:timers/promises";
 import { HandlerError, Worker } from "@sentinel/client";
 
 const [server, store, instance] = process.argv.slice(2);
 
-/** `UPDATE prices SET cents = ?, epoch = ? WHERE job = ? AND epoch <= ?`, in a folder with a file for each job. */
-async function set(job, price, epoch) {
+/**
+ * `UPDATE prices SET cents = ?, epoch = ? WHERE job = ? AND epoch <= ?`, in a directory with one file (row) per job.
+ * Returns false when the row has a newer epoch.
+ */
+async function updatePrice(job, price, epoch) {
   const [row, lock] = [join(store, job), join(store, `${job}.lock`)];
   for (;;) {
     try {
@@ -19,12 +22,12 @@ async function set(job, price, epoch) {
       break;
     } catch (error) {
       if (error.code !== "EEXIST") throw error;
-      await pause(10);
+      await sleep(10);
     }
   }
   try {
-    const known = Number(readFileSync(row, { encoding: "utf8", flag: "a+" }).split(" ")[0]);
-    if (known > epoch) return false;
+    const newest = Number(readFileSync(row, { encoding: "utf8", flag: "a+" }).split(" ")[0]);
+    if (newest > epoch) return false;
     writeFileSync(row, `${epoch} ${price.item} ${price.cents}`);
     return true;
   } finally {
@@ -33,19 +36,18 @@ async function set(job, price, epoch) {
 }
 
 async function setPrice(job) {
-  const price = job.json();
-  console.log(`started ${job.fence}`);
-  job.progress(0, 1, "preparing the price");
-  await pause(price.takes_ms);
-  // job/run/attempt/epoch: the epoch rises with each lease of the job.
-  const epoch = Number(job.fence.split("/").at(-1));
-  // What was done before a break is not done again.
+  const price = job.payloadJson();
+  console.log(`started ${job.fencingToken}`);
+  await sleep(price.takes_ms);
+  // job/run/attempt/epoch: the epoch increases with each lease of the job.
+  const epoch = Number(job.fencingToken.split("/").at(-1));
+  // The checkpoint of an earlier attempt shows that the price is already set.
   if (job.lastCheckpoint.length === 0) {
-    if (!(await set(job.id, price, epoch))) {
-      console.log(`refused ${job.fence}`);
-      throw new HandlerError("a newer attempt was here", { retryable: false });
+    if (!(await updatePrice(job.jobId, price, epoch))) {
+      console.log(`refused ${job.fencingToken}`);
+      throw new HandlerError("a newer attempt has set the price", { retryable: false });
     }
-    console.log(`set ${job.fence}`);
+    console.log(`set ${job.fencingToken}`);
     await job.checkpoint("set");
   }
   return `${price.item} costs ${price.cents}`;

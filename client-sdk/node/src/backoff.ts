@@ -1,21 +1,21 @@
-/** Pauses between tries, with full jitter, so that clients that failed together do not return together. */
+/** Exponential backoff with full jitter, so that clients that failed together do not retry together. */
 
 export interface Backoff {
   readonly baseMs: number;
   readonly capMs: number;
 }
 
-/** The pause before try `failures + 1`; `unit` is uniform in 0..1. */
-export function pauseMs(backoff: Backoff, failures: number, unit: number): number {
-  return Math.min(backoff.baseMs * 2 ** Math.min(failures, 20), backoff.capMs) * unit;
+/** The delay after `failures + 1` failures in a row. `jitter` is uniform in 0..1. */
+export function backoffDelayMs(backoff: Backoff, failures: number, jitter: number): number {
+  return Math.min(backoff.baseMs * 2 ** Math.min(failures, 20), backoff.capMs) * jitter;
 }
 
-/** As `pauseMs`, but the first redial after a healthy connection is immediate. */
-export function redialMs(backoff: Backoff, failures: number, unit: number): number {
-  return failures === 0 ? 0 : pauseMs(backoff, failures - 1, unit);
+/** As `backoffDelayMs`, but the first reconnect after a healthy connection is immediate. */
+export function reconnectDelayMs(backoff: Backoff, failures: number, jitter: number): number {
+  return failures === 0 ? 0 : backoffDelayMs(backoff, failures - 1, jitter);
 }
 
-/** Ends early, without an error, when the signal is aborted. */
+/** Resolves after `ms`, or early and without an error when the signal is aborted. */
 export function sleep(ms: number, signal?: AbortSignal): Promise<void> {
   if (signal?.aborted) return Promise.resolve();
   return new Promise((resolve) => {

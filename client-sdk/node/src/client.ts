@@ -1,11 +1,11 @@
-/** The verbs of JobService, and the one place that decides which calls may be repeated. */
+/** The client of JobService. This module decides which calls are retried. */
 import { randomUUID } from "node:crypto";
 import type { MessageInitShape } from "@bufbuild/protobuf";
-import { type CallOptions as WireOptions, createClient, type Client as WireClient, Code } from "@connectrpc/connect";
+import { Code, createClient, type Client as RpcClient, type CallOptions as RpcOptions } from "@connectrpc/connect";
 import { createGrpcTransport, Http2SessionManager } from "@connectrpc/connect-node";
 import { sleep } from "./backoff.js";
-import { MAX_MESSAGE_BYTES, parseEndpoints, type Tls, withCredential } from "./endpoint.js";
-import { ApiError, fromWire, ProtocolError } from "./errors.js";
+import { credentialInterceptors, MAX_MESSAGE_BYTES, parseEndpoints, type TlsConfig } from "./endpoint.js";
+import { ApiError, ProtocolError } from "./errors.js";
 import { type Job, JobView, type LogLine } from "./gen/sentinel/jobs/v1/job_pb.js";
 import {
   type Attempt,
@@ -22,98 +22,103 @@ import {
   type ReadOutputResponse,
   type UpdateRequestSchema,
 } from "./gen/sentinel/jobs/v1/job_service_pb.js";
-import { isFinal } from "./job.js";
-import { type NewJob, specOf } from "./new-job.js";
-import { Budget, Tries } from "./tries.js";
-import { Watch, type WatchOptions } from "./watch.js";
+import { fromGrpcError } from "./grpc-error.js";
+import { isTerminal } from "./job.js";
+import { type NewJob, toJobSpec } from "./new-job.js";
+import { CallRetry, RetryThrottle } from "./retry.js";
+import { type WatchOptions, WatchStream } from "./watch.js";
 
 const DEFAULT_TIMEOUT_MS = 30_000;
 const DEFAULT_DEADLINE_MS = 60_000;
-/** Of one BatchGet. */
+/** The limit of ids per BatchGet. */
 const MAX_IDS = 1_000;
-/** A half-open connection is found out in 8 s. */
+/** With these values a half-open connection is detected within 8 s. */
 const KEEPALIVE_INTERVAL_MS = 5_000;
 const KEEPALIVE_TIMEOUT_MS = 3_000;
 const WINDOW_BYTES = 4 * 1024 * 1024;
 
 export interface ClientOptions {
-  /** Sent as `authorization: Bearer <credential>`. */
+  /** The API key, sent as `authorization: Bearer <credential>`. */
   readonly credential?: string;
-  /** For `https://`. */
-  readonly tls?: Tls;
-  /** Who asks, for the audit trail, where a call says nothing else. At most 256 bytes. */
+  /** The certificates of `https://` connections. */
+  readonly tls?: TlsConfig;
+  /** The actor that the audit log shows for calls that name none. At most 256 bytes. */
   readonly actor?: string;
-  /** The longest that one try of a call may take. Default 30,000. */
+  /** The limit of one RPC attempt of a call. Default 30,000. */
   readonly timeoutMs?: number;
-  /** The longest that a call may take with all its tries. Default 60,000. */
+  /** The limit of a call including its retries. Default 60,000. */
   readonly deadlineMs?: number;
 }
 
 export interface CallOptions {
-  /** Gives up. The call may have had its effect. */
+  /** Aborts the call. It may have been executed. */
   readonly signal?: AbortSignal;
   /**
-   * Makes repeats of this call safe across processes. Without one the client makes its own, which
-   * covers only its own tries. 1..256 bytes.
+   * The idempotency key, which makes it safe to repeat this call from another process. By default the
+   * client generates one, which covers only its own retries. 1..256 bytes.
    */
   readonly requestId?: string;
+  /** The actor for the audit log. Default: that of the client. */
   readonly actor?: string;
 }
 
-/** What an enqueue answered. */
-export interface Enqueued {
-  /** The new job, or the holder of its unique key. Without payload. */
+/** The result of an enqueue. */
+export interface EnqueueResult {
+  /** The new job, or the job that holds the unique key. Without payload. */
   readonly job: Job;
-  /** The job existed before. */
+  /** Whether the job existed before. */
   readonly deduplicated: boolean;
 }
 
-/** What became of one item of a batch: a job, or why there is none. */
-export type BatchItem =
+/** The result of one job of a batch: the enqueued job or an error. */
+export type BatchItemResult =
   | { readonly job: EnqueuedJob; readonly error?: undefined }
   | { readonly job?: undefined; readonly error: ItemError };
 
-/** What a cancel did. */
-export interface CancelReply {
+/** The result of a cancel. */
+export interface CancelResult {
+  /** Whether the job was cancelled, is being cancelled or was already terminal. */
   readonly outcome: CancelOutcome;
-  /** After the cancel, without payload. */
+  /** The job after the cancel, without payload. */
   readonly job: Job;
 }
 
 /**
- * A client of one server or balancer. The connection is opened by the first call and again when it
- * breaks.
+ * A client of one server or load balancer. It connects on its first call and reconnects automatically.
  *
- * Calls that got no answer are repeated, at most 4 tries in all, where the server said UNAVAILABLE
- * or could not be reached: reads always; enqueue and retry under a request id, so that a repeat
- * changes nothing twice; cancel, because it is idempotent. When many tries fail, calls get one try
- * until enough of them are answered again.
+ * Calls without a response, or with UNAVAILABLE, are retried with exponential backoff and jitter, at
+ * most 3 times. This is safe: reads and cancels are idempotent, enqueue and retry send an idempotency
+ * key. While many calls fail, the client stops retrying until enough of them get a response again.
  */
 export class Client {
-  /** The generated client, without retries. */
-  readonly raw: WireClient<typeof JobService>;
+  /** The generated client. It does not retry. */
+  readonly raw: RpcClient<typeof JobService>;
   readonly #options: ClientOptions;
   readonly #connection: Http2SessionManager;
-  readonly #budget = new Budget();
+  readonly #throttle = new RetryThrottle();
 
   /** `endpoint` is `https://host:port`, `http://host:port` or `host:port`. */
   constructor(endpoint: string, options: ClientOptions = {}) {
     const [baseUrl = ""] = parseEndpoints([endpoint], options.tls);
     this.#options = options;
-    const pings = { pingIntervalMs: KEEPALIVE_INTERVAL_MS, pingTimeoutMs: KEEPALIVE_TIMEOUT_MS, pingIdleConnection: true };
+    const keepalive = {
+      pingIntervalMs: KEEPALIVE_INTERVAL_MS,
+      pingTimeoutMs: KEEPALIVE_TIMEOUT_MS,
+      pingIdleConnection: true,
+    };
     const settings = { initialWindowSize: WINDOW_BYTES };
-    this.#connection = new Http2SessionManager(baseUrl, pings, { settings, ...options.tls });
+    this.#connection = new Http2SessionManager(baseUrl, keepalive, { settings, ...options.tls });
     const transport = createGrpcTransport({
       baseUrl,
       sessionManager: this.#connection,
       readMaxBytes: MAX_MESSAGE_BYTES,
       writeMaxBytes: MAX_MESSAGE_BYTES,
-      interceptors: withCredential(options.credential),
+      interceptors: credentialInterceptors(options.credential),
     });
     this.raw = createClient(JobService, transport);
   }
 
-  /** Ends the connection under whatever still runs on it; the process may end then. */
+  /** Closes the connection and fails pending calls, so that the process can exit. */
   close(): void {
     this.#connection.abort();
   }
@@ -122,49 +127,60 @@ export class Client {
     this.close();
   }
 
-  /** Stores one job. It is durable when this resolves. */
-  async enqueue(job: NewJob, options: CallOptions = {}): Promise<Enqueued> {
-    const request = { spec: specOf(job), requestId: options.requestId ?? randomUUID(), actor: this.#actor(options) };
+  /** Enqueues one job, which is durable when this resolves. */
+  async enqueue(job: NewJob, options: CallOptions = {}): Promise<EnqueueResult> {
+    const request = { spec: toJobSpec(job), requestId: options.requestId ?? randomUUID(), actor: this.#actor(options) };
     const headers = job.traceparent === undefined ? {} : { headers: { traceparent: job.traceparent } };
-    const response = await this.#repeat(options, (wire) => this.raw.enqueue(request, { ...wire, ...headers }));
-    return { job: known(response.job, "EnqueueResponse.job"), deduplicated: response.deduplicated };
+    const response = await this.#callWithRetry(options, (rpcOptions) =>
+      this.raw.enqueue(request, { ...rpcOptions, ...headers }),
+    );
+    return { job: required(response.job, "EnqueueResponse.job"), deduplicated: response.deduplicated };
   }
 
-  /** Stores 1..1000 jobs of 4 MiB in all in one commit. One result per item, in order. */
-  async enqueueBatch(jobs: readonly NewJob[], options: CallOptions & { readonly atomic?: boolean } = {}): Promise<BatchItem[]> {
+  /**
+   * Enqueues 1..1000 jobs of at most 4 MiB in total in one transaction. Returns one result per job, in
+   * order. With `atomic`, one invalid job rejects the whole batch.
+   */
+  async enqueueBatch(
+    jobs: readonly NewJob[],
+    options: CallOptions & { readonly atomic?: boolean } = {},
+  ): Promise<BatchItemResult[]> {
     const request = {
-      specs: jobs.map(specOf),
+      specs: jobs.map(toJobSpec),
       atomic: options.atomic ?? false,
       requestId: options.requestId ?? randomUUID(),
       actor: this.#actor(options),
     };
-    const { results } = await this.#repeat(options, (wire) => this.raw.enqueueBatch(request, wire));
-    if (results.length !== jobs.length) throw new ProtocolError("EnqueueBatchResponse of another length");
-    return results.map(({ outcome }): BatchItem => {
+    const { results } = await this.#callWithRetry(options, (rpcOptions) => this.raw.enqueueBatch(request, rpcOptions));
+    if (results.length !== jobs.length) throw new ProtocolError("EnqueueBatchResponse.results has the wrong length");
+    return results.map(({ outcome }): BatchItemResult => {
       if (outcome.case === "job") return { job: outcome.value };
       if (outcome.case === "error") return { error: outcome.value };
       throw new ProtocolError("EnqueueBatchResult without outcome");
     });
   }
 
-  /** One job, with payload and result. */
+  /** Gets one job with payload and result. */
   async get(id: string, options: CallOptions & { readonly view?: JobView } = {}): Promise<Job> {
     const request = { id, view: options.view ?? JobView.FULL };
-    return known((await this.#repeat(options, (wire) => this.raw.get(request, wire))).job, "GetResponse.job");
+    return required(
+      (await this.#callWithRetry(options, (rpcOptions) => this.raw.get(request, rpcOptions))).job,
+      "GetResponse.job",
+    );
   }
 
-  /** Many jobs in the order of the ids, none where no server knows one. Asks as often as it takes. */
+  /** Gets many jobs in the order of the ids, `undefined` for an unknown id. Splits the ids into calls of at most 1000. */
   async batchGet(
     ids: readonly string[],
     options: CallOptions & { readonly view?: JobView } = {},
   ): Promise<(Job | undefined)[]> {
     const found: (Job | undefined)[] = [];
     while (found.length < ids.length) {
-      const step = ids.slice(found.length, found.length + MAX_IDS);
-      const request = { ids: step, view: options.view ?? JobView.FULL };
-      const { results } = await this.#repeat(options, (wire) => this.raw.batchGet(request, wire));
-      const isWhole = results.length > 0 && results.length <= step.length;
-      if (!isWhole) throw new ProtocolError("BatchGetResponse of another length");
+      const chunk = ids.slice(found.length, found.length + MAX_IDS);
+      const request = { ids: chunk, view: options.view ?? JobView.FULL };
+      const { results } = await this.#callWithRetry(options, (rpcOptions) => this.raw.batchGet(request, rpcOptions));
+      const isValid = results.length > 0 && results.length <= chunk.length;
+      if (!isValid) throw new ProtocolError("BatchGetResponse.results has the wrong length");
       for (const { outcome } of results) {
         if (outcome.case === undefined) throw new ProtocolError("BatchGetResult without outcome");
         found.push(outcome.case === "job" ? outcome.value : undefined);
@@ -173,12 +189,12 @@ export class Client {
     return found;
   }
 
-  /** How many jobs are in each state. Without queues: of all. At most 100 queues. */
+  /** Counts jobs by state, per queue. At most 100 queues; an empty list counts all queues. */
   counts(queues: readonly string[] = [], options: CallOptions = {}): Promise<CountsResponse> {
-    return this.#repeat(options, (wire) => this.raw.counts({ queues: [...queues] }, wire));
+    return this.#callWithRetry(options, (rpcOptions) => this.raw.counts({ queues: [...queues] }, rpcOptions));
   }
 
-  /** The attempts of a job, newest first, read page by page. */
+  /** Lists the attempts of a job, newest first. Pages are fetched as the iterator is read. */
   async *listAttempts(
     id: string,
     options: CallOptions & { readonly pageSize?: number } = {},
@@ -186,19 +202,19 @@ export class Client {
     let pageToken = "";
     do {
       const request = { id, pageSize: options.pageSize ?? 0, pageToken };
-      const page = await this.#repeat(options, (wire) => this.raw.listAttempts(request, wire));
+      const page = await this.#callWithRetry(options, (rpcOptions) => this.raw.listAttempts(request, rpcOptions));
       yield* page.attempts;
       pageToken = page.nextPageToken;
     } while (pageToken !== "");
   }
 
-  /** One page of jobs, newest first. */
+  /** Gets one page of jobs, newest first. */
   listPage(request: MessageInitShape<typeof ListRequestSchema>, options: CallOptions = {}): Promise<ListResponse> {
-    return this.#repeat(options, (wire) => this.raw.list(request, wire));
+    return this.#callWithRetry(options, (rpcOptions) => this.raw.list(request, rpcOptions));
   }
 
-  /** All jobs that match, newest first, read page by page. */
-  async *list(
+  /** Lists all jobs that match `filter`, newest first. Pages are fetched as the iterator is read. */
+  async *listAll(
     filter: NonNullable<MessageInitShape<typeof ListRequestSchema>["filter"]> = {},
     options: CallOptions & { readonly pageSize?: number; readonly view?: JobView } = {},
   ): AsyncGenerator<Job, void, undefined> {
@@ -211,50 +227,64 @@ export class Client {
     } while (pageToken !== "");
   }
 
-  /** Ends a waiting job at once; asks the handler of a running one to stop. */
-  async cancel(id: string, options: CallOptions & { readonly reason?: string } = {}): Promise<CancelReply> {
-    const request = { id, reason: options.reason ?? "", requestId: options.requestId ?? "", actor: this.#actor(options) };
-    const { outcome, job } = await this.#repeat(options, (wire) => this.raw.cancel(request, wire));
-    return { outcome, job: known(job, "CancelResponse.job") };
+  /** Cancels a job: a job that does not run is cancelled at once, the handler of a running one is asked to stop. */
+  async cancel(id: string, options: CallOptions & { readonly reason?: string } = {}): Promise<CancelResult> {
+    const request = {
+      id,
+      reason: options.reason ?? "",
+      requestId: options.requestId ?? "",
+      actor: this.#actor(options),
+    };
+    const { outcome, job } = await this.#callWithRetry(options, (rpcOptions) => this.raw.cancel(request, rpcOptions));
+    return { outcome, job: required(job, "CancelResponse.job") };
   }
 
-  /** Runs a final job once more: same id, run + 1, a new budget of attempts. */
+  /** Starts a new run of a terminal job: same id, run + 1, all attempts available again. */
   async retry(id: string, options: CallOptions = {}): Promise<Job> {
     const request = { id, requestId: options.requestId ?? randomUUID(), actor: this.#actor(options) };
-    return known((await this.#repeat(options, (wire) => this.raw.retry(request, wire))).job, "RetryResponse.job");
+    return required(
+      (await this.#callWithRetry(options, (rpcOptions) => this.raw.retry(request, rpcOptions))).job,
+      "RetryResponse.job",
+    );
   }
 
-  /** Makes a SCHEDULED job ready to start now. */
+  /** Makes a SCHEDULED job READY now. */
   async runNow(id: string, options: CallOptions = {}): Promise<Job> {
     const request = { id, requestId: options.requestId ?? randomUUID(), actor: this.#actor(options) };
-    return known((await this.#repeat(options, (wire) => this.raw.runNow(request, wire))).job, "RunNowResponse.job");
+    return required(
+      (await this.#callWithRetry(options, (rpcOptions) => this.raw.runNow(request, rpcOptions))).job,
+      "RunNowResponse.job",
+    );
   }
 
-  /** Changes the values that `updateMask` names of a job that has not started. */
+  /** Changes a job before its first start: the fields of `spec` named in `updateMask`. */
   async update(request: MessageInitShape<typeof UpdateRequestSchema>, options: CallOptions = {}): Promise<Job> {
     const requestId = request.requestId || (options.requestId ?? randomUUID());
-    const asked = { ...request, requestId, actor: request.actor || this.#actor(options) };
-    return known((await this.#repeat(options, (wire) => this.raw.update(asked, wire))).job, "UpdateResponse.job");
+    const complete = { ...request, requestId, actor: request.actor || this.#actor(options) };
+    return required(
+      (await this.#callWithRetry(options, (rpcOptions) => this.raw.update(complete, rpcOptions))).job,
+      "UpdateResponse.job",
+    );
   }
 
-  /** Removes a job that does not run, with all that belongs to it. */
+  /** Deletes a job that does not run, with its attempts, logs and output. */
   async delete(id: string, options: CallOptions = {}): Promise<void> {
     const request = { id, requestId: options.requestId ?? randomUUID(), actor: this.#actor(options) };
-    await this.#repeat(options, (wire) => this.raw.delete(request, wire));
+    await this.#callWithRetry(options, (rpcOptions) => this.raw.delete(request, rpcOptions));
   }
 
   /**
-   * One step through the jobs of a filter; `nextPageToken` of the answer says whether and where to
-   * go on. Safe to repeat.
+   * Applies an action to one page of the jobs that match a filter. Repeat with the `nextPageToken` of
+   * the response until it is empty. Idempotent.
    */
   bulk(request: MessageInitShape<typeof BulkRequestSchema>, options: CallOptions = {}): Promise<BulkResponse> {
-    const asked = { ...request, actor: request.actor || this.#actor(options) };
-    return this.#repeat(options, (wire) => this.raw.bulk(asked, wire));
+    const complete = { ...request, actor: request.actor || this.#actor(options) };
+    return this.#callWithRetry(options, (rpcOptions) => this.raw.bulk(complete, rpcOptions));
   }
 
   /**
-   * The bytes that an attempt handed out, in pieces of at most 64 KiB; `run` and `attempt` 0: the
-   * newest. It ends with the connection: `offset` goes on where it ended.
+   * Reads the output of an attempt in chunks of at most 64 KiB. `run` and `attempt` 0 select the newest.
+   * The iterator fails when the connection is lost; continue with `offset`.
    */
   async *readOutput(
     request: MessageInitShape<typeof ReadOutputRequestSchema>,
@@ -264,11 +294,11 @@ export class Client {
       yield* this.raw.readOutput(request, signalOf(options));
     } catch (error) {
       options.signal?.throwIfAborted();
-      throw fromWire(error);
+      throw fromGrpcError(error);
     }
   }
 
-  /** What the handlers of a job logged, oldest first. */
+  /** Reads the log lines of a job's handlers, oldest first. `attempt` 0 selects all attempts. */
   async *readLogs(
     id: string,
     options: CallOptions & { readonly attempt?: number; readonly follow?: boolean } = {},
@@ -278,22 +308,22 @@ export class Client {
       for await (const { lines } of this.raw.readLogs(request, signalOf(options))) yield* lines;
     } catch (error) {
       options.signal?.throwIfAborted();
-      throw fromWire(error);
+      throw fromGrpcError(error);
     }
   }
 
   /**
-   * Follows jobs: a snapshot first, then every state change. Breaks are bridged: it resumes after
-   * the last event; what could not be resumed shows as a `gap`, followed by a new snapshot.
+   * Watches jobs: a snapshot first, then every state change. The stream reconnects automatically and
+   * resumes after the last event. When it can not resume, it returns a `gap` followed by a new snapshot.
    */
-  watch(options: WatchOptions): Watch {
-    return new Watch(this.raw, options);
+  watch(options: WatchOptions): WatchStream {
+    return new WatchStream(this.raw, options);
   }
 
   /**
-   * Waits until the job is final; answers it with its result, whatever the end.
+   * Waits until a job is terminal and returns it with its result.
    *
-   * @throws ApiError JOB_NOT_FOUND when no server knows the id.
+   * @throws ApiError with reason JOB_NOT_FOUND when no job has this id.
    */
   async waitForResult(id: string, options: { readonly signal?: AbortSignal } = {}): Promise<Job> {
     const watch = this.watch({ jobs: [id], view: JobView.FULL, ...options });
@@ -302,11 +332,11 @@ export class Client {
         throw new ApiError(`job ${id} does not exist`, Code.NotFound, "JOB_NOT_FOUND", {}, [], undefined);
       }
       const jobs = event.case === "snapshot" ? event.value.jobs : event.case === "change" ? [event.value.job] : [];
-      const final = jobs.find((job) => job?.id === id && isFinal(job.state));
-      if (final !== undefined) return final;
+      const finished = jobs.find((job) => job?.id === id && isTerminal(job.state));
+      if (finished !== undefined) return finished;
     }
     options.signal?.throwIfAborted();
-    // The end came between two reads of ours: the record itself has the answer.
+    // The job finished while the watch was reconnecting, so that no event showed it.
     return this.get(id);
   }
 
@@ -314,22 +344,22 @@ export class Client {
     return options.actor ?? this.#options.actor ?? "";
   }
 
-  /** Calls until there is an answer or the tries are used up. Only for calls that may be repeated. */
-  async #repeat<T>(options: CallOptions, call: (wire: WireOptions) => Promise<T>): Promise<T> {
+  /** Makes a call and retries it as `CallRetry` allows. Only for idempotent calls. */
+  async #callWithRetry<T>(options: CallOptions, call: (rpcOptions: RpcOptions) => Promise<T>): Promise<T> {
     const { timeoutMs = DEFAULT_TIMEOUT_MS, deadlineMs = DEFAULT_DEADLINE_MS } = this.#options;
-    const tries = new Tries(this.#budget, performance.now() + deadlineMs);
+    const retry = new CallRetry(this.#throttle, performance.now() + deadlineMs);
     for (;;) {
       try {
-        const wire = { timeoutMs: Math.min(timeoutMs, Math.ceil(tries.leftMs(performance.now()))) };
-        const answer = await call({ ...wire, ...signalOf(options) });
-        tries.answered();
-        return answer;
+        const remainingMs = Math.ceil(retry.remainingMs(performance.now()));
+        const response = await call({ timeoutMs: Math.min(timeoutMs, remainingMs), ...signalOf(options) });
+        retry.succeeded();
+        return response;
       } catch (cause) {
         options.signal?.throwIfAborted();
-        const error = fromWire(cause);
-        const pause = tries.failed(error, performance.now(), Math.random());
-        if (pause === undefined) throw error;
-        await sleep(pause, options.signal);
+        const error = fromGrpcError(cause);
+        const delayMs = retry.nextDelayMs(error, performance.now(), Math.random());
+        if (delayMs === undefined) throw error;
+        await sleep(delayMs, options.signal);
       }
     }
   }
@@ -339,8 +369,7 @@ function signalOf(options: { readonly signal?: AbortSignal }): { signal?: AbortS
   return options.signal === undefined ? {} : { signal: options.signal };
 }
 
-function known<T>(value: T | undefined, what: string): T {
-  if (value === undefined) throw new ProtocolError(`the server sent no ${what}`);
+function required<T>(value: T | undefined, field: string): T {
+  if (value === undefined) throw new ProtocolError(`the server sent no ${field}`);
   return value;
 }
-

@@ -1,41 +1,48 @@
-/** From what a person types to a URL, and what every call carries. */
+/** Server addresses and what every call carries. */
 import type { Interceptor } from "@connectrpc/connect";
 import { InvalidArgumentError } from "./errors.js";
 
 /**
- * Messages up to this size pass in both directions: the largest batch (4 MiB) and the largest
- * payload that a server may allow (16 MiB) with room for their envelopes.
+ * The message size limit in both directions. Covers the largest batch (4 MiB) and the largest payload
+ * that a server can allow (16 MiB), with their envelopes.
  */
 export const MAX_MESSAGE_BYTES = 20 * 1024 * 1024;
 
-/** Whom to trust over `https://`, and who this program is. Each in PEM. */
-export interface Tls {
-  /** Who signed the certificate of the server. Default: those that Node.js trusts. */
+/** The certificates of `https://` connections, in PEM. */
+export interface TlsConfig {
+  /** The CA certificate for checking servers. Default: the certificate authorities of Node.js. */
   readonly ca?: string;
-  /** A certificate for a server that lets in only who has one. Needs `key`. */
+  /** The client certificate for mutual TLS. Requires `key`. */
   readonly cert?: string;
+  /** The private key of the client certificate. */
   readonly key?: string;
 }
 
-/** The servers' URLs, when they fit what is said of TLS. */
-export function parseEndpoints(texts: readonly string[], tls: Tls | undefined): string[] {
+/**
+ * The URLs of the servers.
+ *
+ * @throws InvalidArgumentError when an address or the combination with `tls` is not valid.
+ */
+export function parseEndpoints(texts: readonly string[], tls: TlsConfig | undefined): string[] {
   if ((tls?.cert === undefined) !== (tls?.key === undefined)) {
-    throw new InvalidArgumentError("tls: cert and key belong together");
+    throw new InvalidArgumentError("invalid tls: set both cert and key, or neither");
   }
   const urls = texts.map(parseEndpoint);
   const plain = tls === undefined ? undefined : urls.find((url) => !url.startsWith("https:"));
-  if (plain !== undefined) throw new InvalidArgumentError(`tls is said, but ${plain} is in the clear; expected https://`);
+  if (plain !== undefined) {
+    throw new InvalidArgumentError(`invalid endpoint ${plain}: tls is set, but the scheme is not https://`);
+  }
   return urls;
 }
 
-/** Accepts `http://host:port`, `https://host:port` and `host:port`, which is in the clear. */
+/** Parses `http://host:port`, `https://host:port` or `host:port`, which means `http://`. */
 export function parseEndpoint(text: string): string {
   const trimmed = text.trim();
-  const invalid = (why: string) => new InvalidArgumentError(`invalid endpoint ${JSON.stringify(text)}: ${why}`);
-  if (trimmed === "") throw invalid("it is empty; expected http://host:port");
+  const invalid = (reason: string) => new InvalidArgumentError(`invalid endpoint ${JSON.stringify(text)}: ${reason}`);
+  if (trimmed === "") throw invalid("the address is empty; expected http://host:port");
   const scheme = /^([a-z][a-z0-9+.-]*):\/\//i.exec(trimmed)?.[1];
   if (scheme !== undefined && scheme !== "http" && scheme !== "https") {
-    throw invalid(`scheme ${scheme} is not known; expected http:// or https://`);
+    throw invalid(`unknown scheme ${scheme}; expected http:// or https://`);
   }
   let url: URL;
   try {
@@ -46,8 +53,8 @@ export function parseEndpoint(text: string): string {
   return url.origin;
 }
 
-/** Shows the credential with each call. */
-export function withCredential(credential: string | undefined): Interceptor[] {
+/** Interceptors that add the credential to each call. */
+export function credentialInterceptors(credential: string | undefined): Interceptor[] {
   if (credential === undefined) return [];
   return [
     (next) => (request) => {

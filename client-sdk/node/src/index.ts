@@ -1,19 +1,26 @@
-/** Client and worker runtime of the Sentinel job orchestrator. */
+/** The Node.js SDK of the Sentinel job orchestrator: a client and a worker runtime. */
 export { Code } from "@connectrpc/connect";
-export { Client, type ClientOptions, type CallOptions, type Enqueued, type BatchItem, type CancelReply } from "./client.js";
-export type { Tls } from "./endpoint.js";
-export type { NewJob, RetryPolicyOptions, UniqueOptions } from "./new-job.js";
-export { type WatchEvent, type WatchOptions, Watch } from "./watch.js";
+export {
+  type BatchItemResult,
+  type CallOptions,
+  type CancelResult,
+  Client,
+  type ClientOptions,
+  type EnqueueResult,
+} from "./client.js";
+export type { TlsConfig } from "./endpoint.js";
 export {
   ApiError,
+  CallTimeoutError,
+  type ErrorReason,
+  type FieldViolation,
   InvalidArgumentError,
   ProtocolError,
   SentinelError,
-  TimeoutError,
   TransportError,
-  type FieldViolation,
-  type Reason,
 } from "./errors.js";
-export { isFinal, resultJson, resultText } from "./job.js";
+export { isTerminal, resultJson, resultText } from "./job.js";
+export type { NewJob, RetryPolicy, Unique } from "./new-job.js";
+export { CancelOutcome, type Job, JobState, JobView, StateReason } from "./proto.js";
+export { type WatchEvent, type WatchOptions, WatchStream } from "./watch.js";
 export * from "./worker.js";
-export { CancelOutcome, JobState, JobView, StateReason, type Job as JobRecord } from "./proto.js";

@@ -1,8 +1,8 @@
-/** What a job's record says. */
+/** The state and the result of a job. */
 import { type Job, JobState } from "./gen/sentinel/jobs/v1/job_pb.js";
 
-/** Nothing but a retry moves a job out of these. */
-export function isFinal(state: JobState): boolean {
+/** Whether `state` is terminal: the job has finished and only a retry changes its state. */
+export function isTerminal(state: JobState): boolean {
   switch (state) {
     case JobState.SUCCEEDED:
     case JobState.FAILED:
@@ -14,12 +14,12 @@ export function isFinal(state: JobState): boolean {
   }
 }
 
-/** What the handler returned, as text. */
+/** The result of a job as text. */
 export function resultText(job: Job): string {
   return new TextDecoder().decode(job.result);
 }
 
-/** What the handler returned, as JSON; nothing reads as `null`. The type is the caller's claim. */
+/** The result of a job, parsed as JSON. An empty result is `null`. `T` is not checked. */
 export function resultJson<T = unknown>(job: Job): T {
   return JSON.parse(resultText(job) || "null") as T;
 }

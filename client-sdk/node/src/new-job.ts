@@ -1,78 +1,82 @@
-/** What to enqueue, in the words of this language. */
+/** The job to enqueue and its conversion into a JobSpec. */
 import { create } from "@bufbuild/protobuf";
+import { toBytes } from "./bytes.js";
 import {
   AckLevel,
   BackoffKind,
   DependencyFailurePolicy,
+  Jitter,
   type JobSpec,
   JobSpecSchema,
-  Jitter,
   LostPolicy,
   UniqueMode,
   UniqueScope,
 } from "./gen/sentinel/jobs/v1/job_pb.js";
 import { wireDuration, wireTimestamp } from "./time.js";
-import { toBytes } from "./worker/outcome.js";
 
-export interface RetryPolicyOptions {
-  /** Attempts in all, the first included. Default 3, range 1..1000. */
+/** How failed attempts are retried. */
+export interface RetryPolicy {
+  /** The limit of attempts per run, the first one included. Default 3, range 1..1000. */
   readonly maxAttempts?: number;
-  /** How the pause grows. Default exponential. */
+  /** How the delay grows. Default exponential. */
   readonly backoff?: "fixed" | "exponential";
-  /** The first pause. Default 1 s, range 1 ms..24 h. */
+  /** The first delay. Default 1 s, range 1 ms..24 h. */
   readonly baseMs?: number;
-  /** The longest pause. Default 10 min, range base..30 d. */
+  /** The longest delay. Default 10 min, range base..30 d. */
   readonly capMs?: number;
-  /** Default full. */
+  /** Whether delays are random, between 0 and the computed one. Default full. */
   readonly jitter?: "none" | "full";
 }
 
-export interface UniqueOptions {
-  /** 1..256 bytes. */
+/** A unique key, which prevents duplicate jobs. */
+export interface Unique {
+  /** The key. 1..256 bytes. */
   readonly key: string;
-  /** Among jobs of the same kind in the queue, or all of the queue. Default kind. */
+  /** Whether the key is unique among the jobs of the same kind in the queue, or of the whole queue. Default kind. */
   readonly scope?: "kind" | "queue";
-  /** What an enqueue does when another job holds the key. Default return_existing. */
+  /** What an enqueue does while another job holds the key. Default return_existing. */
   readonly mode?: "return_existing" | "reject" | "replace_pending" | "debounce";
-  /** Not set: until the holder is final. Range 1 s..30 d. */
+  /** How long a job holds the key. Default: until it is terminal. Range 1 s..30 d. */
   readonly ttlMs?: number;
 }
 
-/** A job to be. */
+/** A job to enqueue. */
 export interface NewJob {
-  /** Which handler runs it. 1..128 characters of [A-Za-z0-9._-]. */
+  /** The kind, which selects the handler. 1..128 characters of [A-Za-z0-9._-]. */
   readonly kind: string;
-  /** Default `default`. */
+  /** The queue. Default `default`. */
   readonly queue?: string;
-  /** The handler's input: bytes as they are, all else as JSON. At most 1 MiB. */
+  /** The handler's input: bytes are sent unchanged, anything else as JSON. At most 1 MiB. */
   readonly payload?: unknown;
-  /** Default application/json, for bytes application/octet-stream. */
+  /** The media type of the payload. Default application/json, for bytes application/octet-stream. */
   readonly contentType?: string;
-  /** 9 is the most urgent. Default 0. */
+  /** The priority, 0..9; jobs with a higher one start first. Default 0. */
   readonly priority?: number;
-  /** When it may start. Excludes `delayMs`. */
+  /** The earliest start time. At most 366 days ahead. Excludes `delayMs`. */
   readonly runAt?: Date;
-  /** As `runAt`, counted from the enqueue. */
+  /** The delay of the start after the enqueue. Excludes `runAt`. */
   readonly delayMs?: number;
-  /** A job not started by then is EXPIRED. */
+  /** The latest start time. A job that has not started by then becomes EXPIRED. */
   readonly startDeadline?: Date;
-  /** The longest that one attempt may run. */
+  /** The limit of one attempt's duration. 1 ms..30 d. */
   readonly runTimeoutMs?: number;
-  readonly retry?: RetryPolicyOptions;
-  /** At most 16. */
+  /** How failed attempts are retried. */
+  readonly retry?: RetryPolicy;
+  /** Labels, which lists and watches can filter by. At most 16. */
   readonly labels?: Readonly<Record<string, string>>;
-  readonly unique?: UniqueOptions;
-  /** Ids of jobs that must be final first. At most 100. */
+  /** A unique key, which prevents duplicate jobs. */
+  readonly unique?: Unique;
+  /** Ids of jobs that must be terminal before this job starts. At most 100. */
   readonly dependsOn?: readonly string[];
-  /** What happens when one of them does not succeed. Default cancel. */
+  /** What happens when a dependency does not succeed. Default cancel. */
   readonly onDependencyFailure?: "cancel" | "run";
-  /** What happens when the worker that runs it is lost. Default retry. */
+  /** What happens when the worker that runs the job is lost. Default retry. */
   readonly onLost?: "retry" | "fail";
-  /** W3C traceparent of the caller. */
+  /** The W3C traceparent of the caller. It is stored with the job and sent as call metadata. */
   readonly traceparent?: string;
-  /** How long a running handler may go on after a cancel. Default 30 s. */
+  /** How long a running handler may continue after a cancel. 0..1 h. Default 30 s. */
   readonly cancelGraceMs?: number;
-  /** How safe a change must be before it is acknowledged. Default: as the server is set. */
+  /** The durability level that a change must reach before it is acknowledged. Default: the server's setting. */
   readonly ack?: "store" | "replicated" | "ledger";
 }
 
@@ -86,14 +90,17 @@ const MODE = {
   debounce: UniqueMode.DEBOUNCE,
 } as const;
 
-const span = <K extends string>(key: K, field: string, ms: number | undefined) =>
+const ACK = { store: AckLevel.STORE, replicated: AckLevel.REPLICATED, ledger: AckLevel.LEDGER } as const;
+
+const durationField = <K extends string>(key: K, field: string, ms: number | undefined) =>
   (ms === undefined ? {} : { [key]: wireDuration(field, ms) }) as Partial<Record<K, ReturnType<typeof wireDuration>>>;
-const moment = <K extends string>(key: K, date: Date | undefined) =>
+const timestampField = <K extends string>(key: K, date: Date | undefined) =>
   (date === undefined ? {} : { [key]: wireTimestamp(key, date.getTime()) }) as Partial<
     Record<K, ReturnType<typeof wireTimestamp>>
   >;
 
-export function specOf(job: NewJob): JobSpec {
+/** @throws InvalidArgumentError that names a time outside the range of the wire. */
+export function toJobSpec(job: NewJob): JobSpec {
   const isBytes = job.payload instanceof Uint8Array;
   const { retry, unique } = job;
   return create(JobSpecSchema, {
@@ -105,11 +112,11 @@ export function specOf(job: NewJob): JobSpec {
     labels: { ...job.labels },
     dependsOn: [...(job.dependsOn ?? [])],
     traceparent: job.traceparent ?? "",
-    ...moment("runAt", job.runAt),
-    ...span("delay", "delayMs", job.delayMs),
-    ...moment("startDeadline", job.startDeadline),
-    ...span("runTimeout", "runTimeoutMs", job.runTimeoutMs),
-    ...span("cancelGrace", "cancelGraceMs", job.cancelGraceMs),
+    ...timestampField("runAt", job.runAt),
+    ...durationField("delay", "delayMs", job.delayMs),
+    ...timestampField("startDeadline", job.startDeadline),
+    ...durationField("runTimeout", "runTimeoutMs", job.runTimeoutMs),
+    ...durationField("cancelGrace", "cancelGraceMs", job.cancelGraceMs),
     ...(job.onLost && { onLost: job.onLost === "fail" ? LostPolicy.FAIL : LostPolicy.RETRY }),
     ...(job.onDependencyFailure && { onDependencyFailure: dependencyPolicy(job.onDependencyFailure) }),
     ...(job.ack && { ack: ACK[job.ack] }),
@@ -118,8 +125,8 @@ export function specOf(job: NewJob): JobSpec {
         maxAttempts: retry.maxAttempts ?? 0,
         backoff: retry.backoff ? BACKOFF[retry.backoff] : BackoffKind.UNSPECIFIED,
         jitter: retry.jitter ? JITTER[retry.jitter] : Jitter.UNSPECIFIED,
-        ...span("base", "retry.baseMs", retry.baseMs),
-        ...span("cap", "retry.capMs", retry.capMs),
+        ...durationField("base", "retry.baseMs", retry.baseMs),
+        ...durationField("cap", "retry.capMs", retry.capMs),
       },
     }),
     ...(unique && {
@@ -127,13 +134,11 @@ export function specOf(job: NewJob): JobSpec {
         key: unique.key,
         scope: SCOPE[unique.scope ?? "kind"],
         mode: MODE[unique.mode ?? "return_existing"],
-        ...span("ttl", "unique.ttlMs", unique.ttlMs),
+        ...durationField("ttl", "unique.ttlMs", unique.ttlMs),
       },
     }),
   });
 }
-
-const ACK = { store: AckLevel.STORE, replicated: AckLevel.REPLICATED, ledger: AckLevel.LEDGER } as const;
 
 function dependencyPolicy(policy: "cancel" | "run"): DependencyFailurePolicy {
   return policy === "run" ? DependencyFailurePolicy.RUN : DependencyFailurePolicy.CANCEL;

@@ -1,3 +1,3 @@
-/** The wire contract: every message and enum of the JobService, and the descriptors of the services. */
+/** The wire contract of JobService: messages, enums and service descriptors. */
 export * from "./gen/sentinel/jobs/v1/job_pb.js";
 export * from "./gen/sentinel/jobs/v1/job_service_pb.js";

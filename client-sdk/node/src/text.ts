@@ -1,13 +1,13 @@
-/** Text within the byte limits of the wire. */
+/** Splits text at the byte limits of the protocol. */
 
-/** Cuts at a character, never inside one. */
-export function cut(text: string, maxBytes: number): string {
-  return split(text, maxBytes)[0];
+/** Truncates at a character boundary. */
+export function truncate(text: string, maxBytes: number): string {
+  return splitAt(text, maxBytes)[0];
 }
 
-/** The longest head of at most so many bytes, and the rest. */
-export function split(text: string, maxBytes: number): [string, string] {
-  // No character of UTF-16 takes more than three bytes.
+/** The longest prefix of at most `maxBytes` bytes in UTF-8, and the rest. */
+export function splitAt(text: string, maxBytes: number): [string, string] {
+  // A UTF-16 code unit takes at most three bytes in UTF-8.
   if (text.length * 3 <= maxBytes) return [text, ""];
   let [bytes, end] = [0, 0];
   for (const character of text) {

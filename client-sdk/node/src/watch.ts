@@ -1,87 +1,88 @@
 /**
- * A watch that outlives its connection: it resumes after the last cursor, on whatever server
- * answers, and ends only when the server says that nothing more will come or that it never will.
+ * Watches that reconnect: after a lost connection they resume from the last cursor, on any server. They
+ * close only when all watched jobs are terminal or on a permanent error.
  */
 import type { MessageInitShape } from "@bufbuild/protobuf";
-import type { Client as WireClient } from "@connectrpc/connect";
-import { pauseMs, sleep } from "./backoff.js";
-import { endsStreams, fromWire, type SentinelError, TransportError } from "./errors.js";
+import type { Client as RpcClient } from "@connectrpc/connect";
+import { backoffDelayMs, sleep } from "./backoff.js";
+import { closesStreams, TransportError } from "./errors.js";
+import { fromGrpcError } from "./grpc-error.js";
+import { isTerminal } from "./job.js";
 import type { JobFilterSchema, JobService, JobView, WatchRequestSchema, WatchResponse } from "./proto.js";
-import { isFinal } from "./job.js";
 
-const REDIAL = { baseMs: 50, capMs: 5_000 };
-/** Servers send a keepalive each 10 s; three missing ones are a dead connection. */
-const IDLE_BOUND_MS = 30_000;
+const RECONNECT = { baseMs: 50, capMs: 5_000 };
+/** Servers send a keepalive every 10 s; after three missing ones the connection is dead. */
+const IDLE_TIMEOUT_MS = 30_000;
 
 type Event = WatchResponse["event"];
 
-/** One thing that a watch saw: `snapshot`, `change`, `progress`, `log` or `gap`. Keepalives are not shown. */
+/** An event of a watch: `snapshot`, `change`, `progress`, `log` or `gap`. Keepalives are not returned. */
 export type WatchEvent = Exclude<Event, { case: undefined } | { case: "keepalive" }>;
 
+/** The selection and the options of a watch. */
 export interface WatchOptions {
-  /** These jobs, 1..100 ids. The watch ends when all of them are final. */
+  /** Watches jobs by id, 1..100 ids. The stream closes when all of them are terminal. */
   readonly jobs?: readonly string[];
-  /** Every job that matches, also those enqueued later. It does not end by itself. */
+  /** Watches all jobs that match, including those enqueued later. The stream does not close by itself. */
   readonly filter?: MessageInitShape<typeof JobFilterSchema>;
-  /** Resumes after this cursor of an earlier watch of the same selection. */
+  /** Resumes after the cursor of an earlier watch with the same selection. */
   readonly cursor?: string;
-  /** Also log lines, best effort. */
+  /** Whether to include log lines, best effort. Default no. */
   readonly logs?: boolean;
-  /** What the jobs in events carry. Default basic. */
+  /** Which fields the jobs in events have. Default basic. */
   readonly view?: JobView;
-  /** Ends the watch, without an error. */
+  /** Closes the stream without an error when aborted. */
   readonly signal?: AbortSignal;
-  /** @internal No frame for this long: the connection counts as dead. */
-  readonly idleBoundMs?: number;
+  /** @internal After this long without any frame the stream reconnects. */
+  readonly idleTimeoutMs?: number;
 }
 
-/** The events of a watch. Read once; leaving the loop ends it. */
-export class Watch implements AsyncIterable<WatchEvent> {
-  readonly #jobs: WireClient<typeof JobService>;
+/** The event stream of a watch. It can be iterated once; leaving the loop closes it. */
+export class WatchStream implements AsyncIterable<WatchEvent> {
+  readonly #jobs: RpcClient<typeof JobService>;
   readonly #options: WatchOptions;
-  /** Of a watch by ids: which of them still run. */
-  readonly #open: Map<string, boolean> | undefined;
+  /** Whether each job of a watch by ids is open (not terminal). */
+  readonly #isOpen: Map<string, boolean> | undefined;
   #cursor: string;
   #failures = 0;
 
   /** @internal */
-  constructor(jobs: WireClient<typeof JobService>, options: WatchOptions) {
+  constructor(jobs: RpcClient<typeof JobService>, options: WatchOptions) {
     this.#jobs = jobs;
     this.#options = options;
     this.#cursor = options.cursor ?? "";
-    this.#open = options.jobs && new Map(options.jobs.map((id) => [id, true]));
+    this.#isOpen = options.jobs && new Map(options.jobs.map((id) => [id, true]));
   }
 
-  /** Where to resume after the last event that was read. Empty before the first. */
+  /** The cursor after the last event that was read, for `WatchOptions.cursor`. Empty before the first event. */
   get cursor(): string {
     return this.#cursor;
   }
 
   /**
    * @throws ApiError on INVALID_ARGUMENT, NOT_FOUND, UNAUTHENTICATED, PERMISSION_DENIED and
-   * UNIMPLEMENTED; everything else is retried.
+   * UNIMPLEMENTED. All other errors are retried.
    */
   async *[Symbol.asyncIterator](): AsyncGenerator<WatchEvent, void, undefined> {
     const { signal } = this.#options;
     while (!signal?.aborted) {
       try {
-        yield* this.#once();
-        if (this.#allFinal()) return;
-        // Only the server may say that a watch is over, and only a watch by ids is ever over; a
-        // proxy that closes the stream looks the same.
+        yield* this.#readStream();
+        // A proxy may close the stream early, so that alone does not finish the watch.
+        if (this.#allTerminal()) return;
       } catch (cause) {
         if (signal?.aborted) return;
-        const error: SentinelError = fromWire(cause);
-        if (endsStreams(error)) throw error;
+        const error = fromGrpcError(cause);
+        if (closesStreams(error)) throw error;
       }
-      await sleep(pauseMs(REDIAL, this.#failures, Math.random()), signal);
+      await sleep(backoffDelayMs(RECONNECT, this.#failures, Math.random()), signal);
       this.#failures += 1;
     }
   }
 
-  /** The events of one stream. */
-  async *#once(): AsyncGenerator<WatchEvent, void, undefined> {
-    const { signal, idleBoundMs = IDLE_BOUND_MS } = this.#options;
+  /** The events of one gRPC stream. */
+  async *#readStream(): AsyncGenerator<WatchEvent, void, undefined> {
+    const { signal, idleTimeoutMs = IDLE_TIMEOUT_MS } = this.#options;
     const stop = new AbortController();
     const abort = () => stop.abort();
     signal?.addEventListener("abort", abort, { once: true });
@@ -92,17 +93,15 @@ export class Watch implements AsyncIterable<WatchEvent> {
         const timer = setTimeout(() => {
           isIdle = true;
           stop.abort();
-        }, idleBoundMs);
+        }, idleTimeoutMs);
         const next = await frames.next().finally(() => clearTimeout(timer));
         if (next.done) return;
-        const event = this.#take(next.value);
-        if (event !== undefined) {
-          // Moved before the event is shown: what was read is not shown again.
-          yield event;
-        }
+        // Moves the cursor before the event is returned, so that the event is not returned twice.
+        const event = this.#apply(next.value);
+        if (event !== undefined) yield event;
       }
     } catch (error) {
-      throw isIdle ? new TransportError("no frame within the idle bound", { cause: error }) : error;
+      throw isIdle ? new TransportError("no frame within the idle timeout", { cause: error }) : error;
     } finally {
       stop.abort();
       signal?.removeEventListener("abort", abort);
@@ -117,30 +116,31 @@ export class Watch implements AsyncIterable<WatchEvent> {
     return { selector, cursor: this.#cursor, includeLogs: logs ?? false, view: view ?? 0 };
   }
 
-  #take(frame: WatchResponse): WatchEvent | undefined {
+  /** Applies a frame; returns its event unless it is a keepalive. */
+  #apply(frame: WatchResponse): WatchEvent | undefined {
     this.#failures = 0;
     if (frame.cursor !== "") this.#cursor = frame.cursor;
     const { event } = frame;
     if (event.case === undefined || event.case === "keepalive") return undefined;
-    this.#see(event);
+    this.#updateOpenJobs(event);
     return event;
   }
 
-  #see(event: WatchEvent): void {
+  #updateOpenJobs(event: WatchEvent): void {
     if (event.case === "snapshot") {
-      for (const job of event.value.jobs) this.#set(job.id, !isFinal(job.state));
-      for (const id of event.value.unknownIds) this.#set(id, false);
+      for (const job of event.value.jobs) this.#setOpen(job.id, !isTerminal(job.state));
+      for (const id of event.value.unknownIds) this.#setOpen(id, false);
     } else if (event.case === "change" && event.value.job !== undefined) {
-      // A retry of a final job opens it again.
-      this.#set(event.value.job.id, !isFinal(event.value.job.state));
+      // A retry reopens a terminal job.
+      this.#setOpen(event.value.job.id, !isTerminal(event.value.job.state));
     }
   }
 
-  #set(id: string, isOpen: boolean): void {
-    if (this.#open?.has(id)) this.#open.set(id, isOpen);
+  #setOpen(id: string, isOpen: boolean): void {
+    if (this.#isOpen?.has(id)) this.#isOpen.set(id, isOpen);
   }
 
-  #allFinal(): boolean {
-    return this.#open !== undefined && [...this.#open.values()].every((isOpen) => !isOpen);
+  #allTerminal(): boolean {
+    return this.#isOpen !== undefined && [...this.#isOpen.values()].every((isOpen) => !isOpen);
   }
 }

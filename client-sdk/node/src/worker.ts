@@ -1,136 +1,154 @@
-/** The worker runtime: handlers by kind, run for the jobs that a server assigns. */
+/** The worker runtime: runs handlers for the jobs that a server assigns. */
 import { hostname } from "node:os";
 import { Worker as Thread } from "node:worker_threads";
 import type { Code } from "@connectrpc/connect";
-import { parseEndpoints, type Tls } from "./endpoint.js";
+import { parseEndpoints, type TlsConfig } from "./endpoint.js";
 import { ApiError, InvalidArgumentError, SentinelError } from "./errors.js";
-import { cut } from "./text.js";
-import { Job } from "./worker/context.js";
-import type { FromSession, SessionFailure, Setup, Start, ToSession } from "./worker/messages.js";
-import { failed, succeeded } from "./worker/outcome.js";
+import { truncate } from "./text.js";
+import { JobContext } from "./worker/job-context.js";
+import { outcomeOfError, outcomeOfResult } from "./worker/outcome.js";
+import type {
+  FromSession,
+  HandlerOutcome,
+  LogEventLevel,
+  SessionConfig,
+  SessionFailure,
+  StartAttempt,
+  ToSession,
+} from "./worker/thread-messages.js";
 
-export { CheckpointError, Job, OutputError } from "./worker/context.js";
+export { CheckpointError, JobContext, OutputError } from "./worker/job-context.js";
 export { HandlerError, type HandlerErrorOptions, Outcome } from "./worker/outcome.js";
 
 const MAX_NAME_BYTES = 128;
 
 /**
- * Runs one attempt. What it returns is the result: bytes and text as they are, nothing as nothing,
- * all else as JSON, at most 1 MiB; or an `Outcome`. What it throws is a failure, retryable unless it
- * is a `HandlerError` that says otherwise.
+ * Runs one attempt. The returned value is the result: bytes and text unchanged, `undefined` as empty,
+ * anything else as JSON, at most 1 MiB. An `Outcome` snoozes, releases or cancels the job instead. A
+ * thrown error is a failure, which is retryable unless it is a `HandlerError` with `retryable: false`.
  */
-export type Handler = (job: Job) => unknown;
+export type Handler = (job: JobContext) => unknown;
 
-/** A handler with a description for people, at most 1024 bytes. */
+/** A handler with a description of its kind, at most 1024 bytes. */
 export interface DescribedHandler {
-  readonly run: Handler;
+  readonly handler: Handler;
   readonly description: string;
 }
 
-type OnEvent = (text: string, isWarning: boolean) => void;
+type OnLog = (level: LogEventLevel, message: string) => void;
 
 export interface WorkerOptions {
-  /** `https://host:port`, `http://host:port` or `host:port`; several are servers of one installation, tried in turn. */
+  /**
+   * The servers of one cluster: `https://host:port`, `http://host:port` or `host:port`. When one is not
+   * reachable, the next one is used.
+   */
   readonly endpoint: string | readonly string[];
-  /** Queues to take jobs from. 1..100. Default `default`. */
+  /** The queues to take jobs from. 1..100. Default `default`. */
   readonly queues?: readonly string[];
-  /** By kind. 1..1000. */
+  /** The handlers by kind. 1..1000. */
   readonly handlers: Readonly<Record<string, Handler | DescribedHandler>>;
-  /** Jobs that run at the same time. Default 64, range 1..100,000. */
+  /** The limit of jobs that run at the same time. Default 64, range 1..100,000. */
   readonly concurrency?: number;
-  /** Payload bytes of the running jobs, a soft bound: one job at most goes beyond. Default 64 MiB. 0: no bound. */
-  readonly payloadBudgetBytes?: number;
-  /** For jobs that require labels. At most 16. */
+  /**
+   * The limit of the total payload bytes of running jobs. A soft limit: the last job may exceed it.
+   * Default 64 MiB; 0 means unlimited.
+   */
+  readonly maxRunningPayloadBytes?: number;
+  /** The labels of this worker. At most 16. */
   readonly labels?: Readonly<Record<string, string>>;
-  /** Name of this process for people. 1..128 bytes. Default `<host>-<pid>`. */
+  /** The name of this process. 1..128 bytes. Default `<host>-<pid>`. */
   readonly instance?: string;
-  /** Version of the program. At most 128 bytes. */
-  readonly build?: string;
-  /** How long running jobs may go on after the shutdown was asked for. Default 30,000. */
+  /** The version of the program. At most 128 bytes. */
+  readonly buildVersion?: string;
+  /** How long running jobs may continue after a shutdown was requested. Default 30,000. */
   readonly drainTimeoutMs?: number;
-  /** Sent as `authorization: Bearer <credential>`. */
+  /** The API key, sent as `authorization: Bearer <credential>`. It needs the role WORKER. */
   readonly credential?: string;
-  /** For `https://`. */
-  readonly tls?: Tls;
-  /** Told when sessions open and break. Default: warnings go to `console.warn`. */
-  readonly onEvent?: OnEvent;
+  /** The certificates of `https://` connections. */
+  readonly tls?: TlsConfig;
+  /** Receives log messages about the session. Default: warnings are written to `console.warn`. */
+  readonly onLog?: OnLog;
 }
 
 export interface RunOptions {
-  /** Begins the drain when aborted. */
+  /** Requests a shutdown when aborted. */
   readonly signal?: AbortSignal;
-  /** Signals of the process that begin the drain. Default SIGTERM and SIGINT; a second one ends it as usual. */
-  readonly drainOn?: readonly NodeJS.Signals[];
+  /**
+   * The process signals that request a shutdown. Default SIGTERM and SIGINT. A second signal has its
+   * default effect.
+   */
+  readonly shutdownSignals?: readonly NodeJS.Signals[];
 }
 
-/** A fleet member. The session runs on a thread of its own, handlers on the caller's. */
+/** A worker. Its session runs on a separate thread, its handlers on the caller's. */
 export class Worker {
-  readonly #setup: Setup;
+  readonly #config: SessionConfig;
   readonly #handlers = new Map<string, Handler>();
-  readonly #onEvent: OnEvent;
+  readonly #onLog: OnLog;
   #run: Run | undefined;
 
-  /** @throws InvalidArgumentError */
+  /** @throws InvalidArgumentError when an option is not valid. */
   constructor(options: WorkerOptions) {
     for (const [kind, handler] of Object.entries(options.handlers)) {
-      this.#handlers.set(kind, typeof handler === "function" ? handler : handler.run);
+      this.#handlers.set(kind, typeof handler === "function" ? handler : handler.handler);
     }
-    this.#setup = setupOf(options);
-    this.#onEvent = options.onEvent ?? ((text, isWarning) => isWarning && console.warn(`sentinel: ${text}`));
+    this.#config = toSessionConfig(options);
+    this.#onLog = options.onLog ?? ((level, message) => level === "warn" && console.warn(`sentinel: ${message}`));
   }
 
   /**
-   * Runs jobs until it is told to stop and the drain is over: no new jobs are taken, running ones
-   * get `drainTimeoutMs`, the rest is handed back. A server that can not be reached is dialled for
-   * ever.
+   * Runs jobs until a shutdown is requested, then drains: takes no new jobs, gives running ones
+   * `drainTimeoutMs` to finish, and releases the rest. The worker reconnects without a limit.
    *
-   * @throws ApiError when a server refuses the first Hello, such as an unknown queue.
+   * @throws ApiError when a server rejects the first Hello, for example because a queue does not exist.
    */
   async run(options: RunOptions = {}): Promise<void> {
-    if (this.#run !== undefined) throw new SentinelError("the worker runs already");
-    const run = new Run(this.#setup, this.#handlers, this.#onEvent);
+    if (this.#run !== undefined) throw new SentinelError("the worker is already running");
+    const run = new Run(this.#config, this.#handlers, this.#onLog);
     this.#run = run;
     const drain = () => run.drain();
-    const signals = options.drainOn ?? ["SIGTERM", "SIGINT"];
-    // Once: who sends a second one means it.
+    const signals = options.shutdownSignals ?? ["SIGTERM", "SIGINT"];
     for (const signal of signals) process.once(signal, drain);
     if (options.signal?.aborted) drain();
     else options.signal?.addEventListener("abort", drain, { once: true });
     try {
-      await run.over();
+      await run.finished();
     } finally {
       for (const signal of signals) process.off(signal, drain);
       options.signal?.removeEventListener("abort", drain);
       this.#run = undefined;
-      await run.end();
+      await run.close();
     }
   }
 }
 
-/** A run has jobs and a thread of its own: a handler may outlive it, and numbers begin anew with each. */
+/**
+ * One call of `Worker.run`, with its own session thread and attempts. A handler can outlive it; its
+ * messages do not reach the next run, where attempt ids start again.
+ */
 class Run {
-  readonly #jobs = new Map<number, Job>();
+  readonly #jobs = new Map<number, JobContext>();
   readonly #thread: Thread;
   #outbox: ToSession[] = [];
 
   constructor(
-    private readonly setup: Setup,
+    private readonly config: SessionConfig,
     private readonly handlers: ReadonlyMap<string, Handler>,
-    private readonly onEvent: OnEvent,
+    private readonly onLog: OnLog,
   ) {
-    this.#thread = new Thread(new URL("./worker/session-thread.js", import.meta.url), { workerData: setup });
+    this.#thread = new Thread(new URL("./worker/session-thread.js", import.meta.url), { workerData: config });
   }
 
-  /** Until the session has ended. */
-  over(): Promise<void> {
+  /** Resolves when the session has closed. */
+  finished(): Promise<void> {
     return new Promise((resolve, reject) => {
       this.#thread.on("message", (message: FromSession) => {
-        if (message.type !== "over") this.#receive(message);
+        if (message.type !== "closed") this.#receive(message);
         else if (message.error === undefined) resolve();
-        else reject(revive(message.error));
+        else reject(toError(message.error));
       });
       this.#thread.on("error", reject);
-      this.#thread.on("exit", () => reject(new SentinelError("the session's thread ended")));
+      this.#thread.on("exit", () => reject(new SentinelError("the session thread exited unexpectedly")));
     });
   }
 
@@ -138,51 +156,52 @@ class Run {
     this.#send({ type: "drain" }, true);
   }
 
-  async end(): Promise<void> {
+  async close(): Promise<void> {
     for (const job of this.#jobs.values()) job.cancel();
     this.#jobs.clear();
     await this.#thread.terminate();
   }
 
-  #receive(message: Exclude<FromSession, { type: "over" }>): void {
+  #receive(message: Exclude<FromSession, { type: "closed" }>): void {
     switch (message.type) {
       case "start":
-        for (const start of message.starts) void this.#handle(start);
+        for (const attempt of message.attempts) void this.#runHandler(attempt);
         return;
       case "cancel":
-        return this.#jobs.get(message.no)?.cancel();
+        return this.#jobs.get(message.localId)?.cancel();
       case "abandon":
-        // It can not be stopped from outside; it runs on, and nobody listens.
-        this.#jobs.get(message.no)?.cancel();
-        this.#jobs.delete(message.no);
+        // A running handler can not be stopped; its result is ignored.
+        this.#jobs.get(message.localId)?.cancel();
+        this.#jobs.delete(message.localId);
         return;
-      case "tookLines":
-        return this.#jobs.get(message.no)?.tookLines();
-      case "checkpointed":
-        return this.#jobs.get(message.no)?.checkpointed(message.seq, message.answer);
-      case "handed":
-        return this.#jobs.get(message.no)?.handed(message.offset, message.answer);
-      case "event":
-        return this.onEvent(message.text, message.isWarning);
+      case "linesAccepted":
+        return this.#jobs.get(message.localId)?.linesAccepted();
+      case "checkpointResult":
+        return this.#jobs.get(message.localId)?.checkpointResult(message.seq, message.result);
+      case "outputResult":
+        return this.#jobs.get(message.localId)?.outputResult(message.offset, message.result);
+      case "log":
+        return this.onLog(message.level, message.message);
     }
   }
 
-  async #handle(start: Start): Promise<void> {
-    const job = new Job(start, this.setup.instance, (message, atOnce) => this.#send(message, atOnce));
-    this.#jobs.set(start.no, job);
+  async #runHandler(attempt: StartAttempt): Promise<void> {
+    const { localId, kind } = attempt;
+    const job = new JobContext(attempt, this.config.instance, (message, isUrgent) => this.#send(message, isUrgent));
+    this.#jobs.set(localId, job);
     const startedAtMs = Date.now();
-    const handler = this.handlers.get(start.kind);
-    const ended = handler === undefined ? noHandler(start.kind) : await settle(handler, job);
-    job.end();
-    if (this.#jobs.get(start.no) !== job) return;
-    this.#jobs.delete(start.no);
-    this.#send({ type: "finished", no: start.no, startedAtMs, ended });
+    const handler = this.handlers.get(kind);
+    const outcome = handler === undefined ? noHandler(kind) : await runToOutcome(handler, job);
+    job.finish();
+    if (this.#jobs.get(localId) !== job) return;
+    this.#jobs.delete(localId);
+    this.#send({ type: "finished", localId, startedAtMs, outcome });
   }
 
-  /** What is said in one turn crosses to the session's thread together; after its end it is lost. */
-  #send(message: ToSession, atOnce = false): void {
+  /** Batches the messages of one turn of the event loop. An urgent message is sent at once. */
+  #send(message: ToSession, isUrgent = false): void {
     this.#outbox.push(message);
-    if (atOnce) this.#flush();
+    if (isUrgent) this.#flush();
     else if (this.#outbox.length === 1) queueMicrotask(() => this.#flush());
   }
 
@@ -192,26 +211,26 @@ class Run {
   }
 }
 
-async function settle(handler: Handler, job: Job) {
+async function runToOutcome(handler: Handler, job: JobContext): Promise<HandlerOutcome> {
   try {
-    return succeeded(await handler(job));
+    return outcomeOfResult(await handler(job));
   } catch (error) {
-    return failed(error);
+    return outcomeOfError(error);
   }
 }
 
-/** A server assigns only declared kinds; if one does not, another worker may know better. */
-function noHandler(kind: string) {
+/** A server assigns only declared kinds. If it does not, another worker may have the handler. */
+function noHandler(kind: string): HandlerOutcome {
   const message = `this worker has no handler for kind ${JSON.stringify(kind)}`;
-  return { type: "fail" as const, message, code: "NO_HANDLER", retryable: true, nextDelayMs: undefined };
+  return { type: "fail", message, code: "NO_HANDLER", retryable: true, nextDelayMs: undefined };
 }
 
-function revive(failure: SessionFailure): SentinelError {
+function toError(failure: SessionFailure): SentinelError {
   if (failure.code === undefined) return new SentinelError(failure.message);
   return new ApiError(failure.message, failure.code as Code, failure.reason, {}, [], undefined);
 }
 
-function setupOf(options: WorkerOptions): Setup {
+function toSessionConfig(options: WorkerOptions): SessionConfig {
   const endpoints = typeof options.endpoint === "string" ? [options.endpoint] : options.endpoint;
   const queues = [...new Set(options.queues ?? ["default"])];
   const kinds = Object.entries(options.handlers).map(([name, handler]) => ({
@@ -219,37 +238,37 @@ function setupOf(options: WorkerOptions): Setup {
     description: typeof handler === "function" ? "" : handler.description,
   }));
   const pid = `-${process.pid}`;
-  const setup: Setup = {
+  const config: SessionConfig = {
     endpoints: parseEndpoints(endpoints, options.tls),
     credential: options.credential,
     tls: options.tls,
-    instance: options.instance ?? cut(hostname() || "worker", MAX_NAME_BYTES - pid.length) + pid,
-    build: options.build ?? "",
+    instance: options.instance ?? truncate(hostname() || "worker", MAX_NAME_BYTES - pid.length) + pid,
+    buildVersion: options.buildVersion ?? "",
     queues,
     kinds,
     labels: options.labels ?? {},
     slots: options.concurrency ?? 64,
-    payloadBytes: options.payloadBudgetBytes ?? 64 * 1024 * 1024,
+    maxPayloadBytes: options.maxRunningPayloadBytes ?? 64 * 1024 * 1024,
     drainTimeoutMs: options.drainTimeoutMs ?? 30_000,
   };
-  inRange("endpoint", endpoints.length, 1, 100, "servers");
-  inRange("instance", Buffer.byteLength(setup.instance), 1, MAX_NAME_BYTES, "bytes");
-  inRange("build", Buffer.byteLength(setup.build), 0, MAX_NAME_BYTES, "bytes");
-  inRange("queues", queues.length, 1, 100, "queues");
-  inRange("handlers", kinds.length, 1, 1000, "handlers");
-  inRange("labels", Object.keys(setup.labels).length, 0, 16, "labels");
-  inRange("concurrency", setup.slots, 1, 100_000, "jobs");
-  inRange("payloadBudgetBytes", setup.payloadBytes, 0, Number.MAX_SAFE_INTEGER, "bytes");
-  inRange("drainTimeoutMs", setup.drainTimeoutMs, 0, 2 ** 31, "ms");
+  checkRange("endpoint", endpoints.length, 1, 100, "servers");
+  checkRange("instance", Buffer.byteLength(config.instance), 1, MAX_NAME_BYTES, "bytes");
+  checkRange("buildVersion", Buffer.byteLength(config.buildVersion), 0, MAX_NAME_BYTES, "bytes");
+  checkRange("queues", queues.length, 1, 100, "queues");
+  checkRange("handlers", kinds.length, 1, 1000, "handlers");
+  checkRange("labels", Object.keys(config.labels).length, 0, 16, "labels");
+  checkRange("concurrency", config.slots, 1, 100_000, "jobs");
+  checkRange("maxRunningPayloadBytes", config.maxPayloadBytes, 0, Number.MAX_SAFE_INTEGER, "bytes");
+  checkRange("drainTimeoutMs", config.drainTimeoutMs, 0, 2 ** 31, "ms");
   for (const { name, description } of kinds) {
     checkName(name);
-    inRange(`description of ${name}`, Buffer.byteLength(description), 0, 1024, "bytes");
+    checkRange(`description of ${name}`, Buffer.byteLength(description), 0, 1024, "bytes");
   }
   for (const queue of queues) checkName(queue);
-  return setup;
+  return config;
 }
 
-function inRange(field: string, value: number, min: number, max: number, unit: string): void {
+function checkRange(field: string, value: number, min: number, max: number, unit: string): void {
   if (Number.isInteger(value) && value >= min && value <= max) return;
   throw new InvalidArgumentError(`invalid ${field}: ${value} ${unit}; allowed are ${min}..${max}`);
 }

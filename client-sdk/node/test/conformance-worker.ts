@@ -1,8 +1,16 @@
-/** The runtime with the agreed handlers, for the conformance tests. */
+/** The Node worker with the handlers of the conformance tests. */
 import { open } from "node:fs/promises";
 import { setTimeout as pause } from "node:timers/promises";
 import { parseArgs } from "node:util";
-import { CheckpointError, type Handler, HandlerError, type Job, Outcome, OutputError, Worker } from "../src/worker.js";
+import {
+  CheckpointError,
+  type Handler,
+  HandlerError,
+  type JobContext,
+  Outcome,
+  OutputError,
+  Worker,
+} from "../src/worker.js";
 import { tlsOptions } from "./tls.js";
 
 const { values } = parseArgs({
@@ -15,90 +23,90 @@ const { values } = parseArgs({
   },
 });
 
-const ms = (job: Job) => job.json<{ ms: number }>().ms;
+const delayMs = (job: JobContext) => job.payloadJson<{ ms: number }>().ms;
 
-/** As that of the demo worker: a side effect that can be counted afterwards. */
+/** As in the demo worker: appends to a file, so that tests can count the side effects. */
 const effect: Handler = async (job) => {
-  const { file, ms = 0 } = job.json<{ file: string; ms?: number }>();
-  const mark = async (what: string) => {
+  const { file, ms = 0 } = job.payloadJson<{ file: string; ms?: number }>();
+  const append = async (event: string) => {
     const handle = await open(file, "a");
     try {
-      await handle.write(`${job.fence}\t${job.instance}\t${what}\n`);
+      await handle.write(`${job.fencingToken}\t${job.instance}\t${event}\n`);
       await handle.sync();
     } finally {
       await handle.close();
     }
   };
-  await mark("start");
+  await append("start");
   try {
     await pause(ms, undefined, { signal: job.signal });
   } catch {
     return Outcome.cancelled();
   }
-  await mark("end");
-  return job.fence;
+  await append("end");
+  return job.fencingToken;
 };
 
 const handlers: Record<string, Handler> = {
   echo: (job) => job.payload,
   fail: (job) => {
     type Failure = { message: string; code: string; retryable: boolean; next_delay_ms?: number };
-    const { message, code, retryable, next_delay_ms } = job.json<Failure>();
+    const { message, code, retryable, next_delay_ms } = job.payloadJson<Failure>();
     const delay = next_delay_ms === undefined ? {} : { nextDelayMs: next_delay_ms };
     throw new HandlerError(message, { code, retryable, ...delay });
   },
   throw: () => {
     throw new TypeError("plain");
   },
-  big: () => new Uint8Array(1024 * 1024 + 1),
-  wait: async (job) => {
+  large_result: () => new Uint8Array(1024 * 1024 + 1),
+  wait_for_cancel: async (job) => {
     if (!job.signal.aborted) await new Promise((resolve) => job.signal.addEventListener("abort", resolve));
     return Outcome.cancelled();
   },
   sleep: async (job) => {
-    await pause(ms(job), undefined, { signal: job.signal }).catch((cause: unknown) => {
+    await pause(delayMs(job), undefined, { signal: job.signal }).catch((cause: unknown) => {
       throw new Error("stopped", { cause });
     });
     return "slept";
   },
-  deaf: async (job) => {
-    await pause(ms(job), undefined, { ref: false });
-    return "deaf";
+  ignore_cancel: async (job) => {
+    await pause(delayMs(job), undefined, { ref: false });
+    return "finished";
   },
-  spin: (job) => {
-    const until = performance.now() + ms(job);
+  busy_loop: (job) => {
+    const until = performance.now() + delayMs(job);
     while (performance.now() < until);
-    return "spun";
+    return "finished";
   },
   progress: (job) => {
-    const { n } = job.json<{ n: number }>();
+    const { n } = job.payloadJson<{ n: number }>();
     for (let done = 1; done <= n; done += 1) job.progress(done, n, String(done));
-    return "told";
+    return "reported";
   },
   checkpoint: async (job) => {
-    const before = new TextDecoder().decode(job.lastCheckpoint);
+    const last = new TextDecoder().decode(job.lastCheckpoint);
     try {
-      await job.checkpoint(job.json<{ data: string }>().data);
-      return `${before}/stored`;
+      await job.checkpoint(job.payloadJson<{ data: string }>().data);
+      return `${last}/stored`;
     } catch (error) {
-      if (error instanceof CheckpointError) return `${before}/${error.why}`;
+      if (error instanceof CheckpointError) return `${last}/${error.reason}`;
       throw error;
     }
   },
   output: async (job) => {
     try {
-      for (const part of job.json<{ parts: string[] }>().parts) await job.output(part);
+      for (const part of job.payloadJson<{ parts: string[] }>().parts) await job.writeOutput(part);
       return "stored";
     } catch (error) {
-      if (error instanceof OutputError) return error.why;
+      if (error instanceof OutputError) return error.reason;
       throw error;
     }
   },
   log: (job) => {
-    for (const line of job.json<{ lines: string[] }>().lines) job.log("warn", line);
+    for (const line of job.payloadJson<{ lines: string[] }>().lines) job.log("warn", line);
     return "logged";
   },
-  snooze: (job) => Outcome.snooze(ms(job)),
+  snooze: (job) => Outcome.snooze(delayMs(job)),
   release: () => Outcome.release(),
   "demo.effect": effect,
 };
@@ -110,7 +118,7 @@ const worker = new Worker({
   concurrency: Number(values.concurrency),
   drainTimeoutMs: Number(values["drain-timeout-ms"]),
   instance: values.instance,
-  build: "1.2.3",
+  buildVersion: "1.2.3",
   labels: { zone: "a" },
   ...(values.credential === undefined ? {} : { credential: values.credential }),
   ...tlsOptions,

@@ -1,53 +1,56 @@
-/** What a handler does wrongly at its end is the failure of its attempt, and of nothing else. */
+/** An invalid outcome of a handler fails its own attempt only. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { toBinary } from "@bufbuild/protobuf";
 import { ReportItemSchema } from "../src/gen/sentinel/workers/v1/worker_service_pb.js";
-import type { Held } from "../src/worker/held.js";
-import { failed, HandlerError, Outcome, succeeded } from "../src/worker/outcome.js";
+import type { HeldAttempt } from "../src/worker/held-attempt.js";
+import { HandlerError, Outcome, outcomeOfError, outcomeOfResult } from "../src/worker/outcome.js";
 import { reportItem } from "../src/worker/report.js";
 
-const held = { lease: undefined, startedAtMs: undefined } as unknown as Held;
+const held = { lease: undefined, startedAtMs: undefined } as unknown as HeldAttempt;
 
-test("a wrong delay is told and can be reported", () => {
+test("an invalid delay is reported as BAD_OUTCOME", () => {
   for (const delay of [Number.NaN, Number.POSITIVE_INFINITY, -1, 1e300]) {
-    for (const ended of [succeeded(Outcome.snooze(delay)), failed(new HandlerError("later", { nextDelayMs: delay }))]) {
-      assert.ok(ended.type === "fail" && ended.code === "BAD_OUTCOME" && !ended.retryable);
-      assert.match(ended.message, /elayMs of .* is .*; allowed are 0\.\.\d+/);
-      assert.ok(toBinary(ReportItemSchema, reportItem(held, ended, false)).length > 0);
+    const handlerError = new HandlerError("later", { nextDelayMs: delay });
+    for (const outcome of [outcomeOfResult(Outcome.snooze(delay)), outcomeOfError(handlerError)]) {
+      assert.ok(outcome.type === "fail" && outcome.code === "BAD_OUTCOME" && !outcome.retryable);
+      assert.match(outcome.message, /elayMs of .* is .*; allowed are 0\.\.\d+/);
+      assert.ok(toBinary(ReportItemSchema, reportItem(held, outcome, false)).length > 0);
     }
   }
-  const text = succeeded(Outcome.snooze("5" as unknown as number));
-  assert.ok(text.type === "fail" && text.message === "delayMs of Outcome.snooze is of type string; allowed are 0..31622400000 ms");
-  assert.equal(succeeded(Outcome.snooze(0)).type, "snooze");
-  const pause = failed(new HandlerError("later", { nextDelayMs: 5 }));
-  assert.ok(pause.type === "fail" && pause.retryable && pause.nextDelayMs === 5);
+  const text = outcomeOfResult(Outcome.snooze("5" as unknown as number));
+  const message = "delayMs of Outcome.snooze is of type string; allowed are 0..31622400000 ms";
+  assert.ok(text.type === "fail" && text.message === message);
+  assert.equal(outcomeOfResult(Outcome.snooze(0)).type, "snooze");
+  const valid = outcomeOfError(new HandlerError("later", { nextDelayMs: 5 }));
+  assert.ok(valid.type === "fail" && valid.retryable && valid.nextDelayMs === 5);
 });
 
-test("a code that is no text becomes one", () => {
-  const ended = failed(new HandlerError("no", { code: 503 as unknown as string }));
-  assert.ok(ended.type === "fail" && ended.code === "503");
-  assert.ok(toBinary(ReportItemSchema, reportItem(held, ended, false)).length > 0);
+test("a code that is not a string is converted to one", () => {
+  const outcome = outcomeOfError(new HandlerError("no", { code: 503 as unknown as string }));
+  assert.ok(outcome.type === "fail" && outcome.code === "503");
+  assert.ok(toBinary(ReportItemSchema, reportItem(held, outcome, false)).length > 0);
 });
 
-test("what has no text is told", () => {
-  const unnamed = new Error("no");
-  Object.assign(unnamed, { message: Symbol("no") });
-  for (const thrown of [Object.create(null), unnamed, new HandlerError("no", { code: Object.create(null) as string })]) {
-    const ended = failed(thrown);
-    assert.ok(ended.type === "fail" && ended.code === "BAD_OUTCOME" && !ended.retryable);
+test("a thrown value without a text is reported as BAD_OUTCOME", () => {
+  const symbolMessage = new Error("no");
+  Object.assign(symbolMessage, { message: Symbol("no") });
+  const objectCode = new HandlerError("no", { code: Object.create(null) as string });
+  for (const thrown of [Object.create(null), symbolMessage, objectCode]) {
+    const outcome = outcomeOfError(thrown);
+    assert.ok(outcome.type === "fail" && outcome.code === "BAD_OUTCOME" && !outcome.retryable);
   }
 });
 
-test("an end that the wire does not hold is reported as such", () => {
-  const fail = { type: "fail", message: "no", code: "", retryable: true, nextDelayMs: undefined } as const;
-  const wrong = [
-    { ...fail, nextDelayMs: Number.NaN },
-    { ...fail, code: 503 as unknown as string },
+test("an outcome that the protocol can not express is reported as BAD_OUTCOME", () => {
+  const failure = { type: "fail", message: "no", code: "", retryable: true, nextDelayMs: undefined } as const;
+  const invalid = [
+    { ...failure, nextDelayMs: Number.NaN },
+    { ...failure, code: 503 as unknown as string },
     { type: "snooze", delayMs: 1e300 } as const,
   ];
-  for (const ended of wrong) {
-    const item = reportItem(held, ended, false);
+  for (const outcome of invalid) {
+    const item = reportItem(held, outcome, false);
     assert.ok(item.outcome.case === "failed" && item.outcome.value.error?.code === "BAD_OUTCOME");
     assert.ok(toBinary(ReportItemSchema, item).length > 0);
   }

@@ -1,11 +1,11 @@
-/** What a test program is told of TLS: files in PEM, by its environment. */
+/** TLS options of the test programs, from PEM files that environment variables name. */
 import { readFileSync } from "node:fs";
-import type { Tls } from "../src/index.js";
+import type { TlsConfig } from "../src/index.js";
 
 const { TEST_CA, TEST_CERT, TEST_KEY } = process.env;
 
 /** Options for a client or a worker. */
-export const tlsOptions: { tls?: Tls } =
+export const tlsOptions: { tls?: TlsConfig } =
   TEST_CA === undefined
     ? {}
     : {

@@ -1,4 +1,4 @@
-/** The worker against a scripted server: what one handler does must not reach the jobs of others. */
+/** The worker against a scripted server: the faults of one handler do not affect other jobs. */
 import assert from "node:assert/strict";
 import { getEventListeners, once } from "node:events";
 import { createServer, type Http2Server, type ServerHttp2Session } from "node:http2";
@@ -17,19 +17,19 @@ import {
   WorkerService,
 } from "../src/gen/sentinel/workers/v1/worker_service_pb.js";
 import { TransportError } from "../src/index.js";
-import { type Handler, HandlerError, Job, Outcome, Worker } from "../src/worker.js";
 import { Connection } from "../src/worker/connection.js";
-import type { Start, ToSession } from "../src/worker/messages.js";
+import type { StartAttempt, ToSession } from "../src/worker/thread-messages.js";
+import { type Handler, HandlerError, JobContext, Outcome, Worker } from "../src/worker.js";
 
 let server: Http2Server;
 let endpoint: string;
 const sessions = new Set<ServerHttp2Session>();
-/** What the next session assigns, a job of each kind. */
+/** The kinds of the jobs that the next session assigns. */
 let kinds: string[] = [];
-/** All that the present session said. */
-let heard: SessionRequest["frame"][] = [];
+/** The frames that the current session has sent. */
+let received: SessionRequest["frame"][] = [];
 
-type Answer = NonNullable<MessageInitShape<typeof SessionResponseSchema>["frame"]>;
+type ResponseFrame = NonNullable<MessageInitShape<typeof SessionResponseSchema>["frame"]>;
 
 before(async () => {
   const routes = (router: ConnectRouter) => router.service(WorkerService, { session: serve });
@@ -46,14 +46,14 @@ after(() => {
 });
 
 async function* serve(requests: AsyncIterable<SessionRequest>): AsyncGenerator<SessionResponse> {
-  heard = [];
+  received = [];
   for await (const { frame } of requests) {
-    heard.push(frame);
-    for (const answer of answers(frame)) yield create(SessionResponseSchema, { frame: answer });
+    received.push(frame);
+    for (const response of responses(frame)) yield create(SessionResponseSchema, { frame: response });
   }
 }
 
-function answers(frame: SessionRequest["frame"]): Answer[] {
+function responses(frame: SessionRequest["frame"]): ResponseFrame[] {
   switch (frame.case) {
     case "hello": {
       const items = kinds.map((kind) => ({
@@ -80,106 +80,116 @@ function answers(frame: SessionRequest["frame"]): Answer[] {
 }
 
 function reports(): ReportItem[] {
-  return heard.flatMap((frame) => (frame.case === "report" ? frame.value.items : []));
+  return received.flatMap((frame) => (frame.case === "report" ? frame.value.items : []));
 }
 
-function workerOf(handlers: Record<string, Handler>): Worker {
+function createWorker(handlers: Record<string, Handler>): Worker {
   return new Worker({ endpoint, handlers, drainTimeoutMs: 0 });
 }
 
-test("a wrong end of one attempt is told, and its neighbour's is as it was", async () => {
-  const wrong: Record<string, Handler> = {
+test("an invalid outcome fails its own attempt only", async () => {
+  const invalid: Record<string, Handler> = {
     snooze: () => Outcome.snooze(Number.NaN),
     delay: () => {
       throw new HandlerError("later", { nextDelayMs: Number.POSITIVE_INFINITY });
     },
-    big: () => Outcome.snooze(5n as unknown as number),
-    bare: () => {
+    bigint: () => Outcome.snooze(5n as unknown as number),
+    object: () => {
       throw Object.create(null);
     },
   };
-  kinds = [...Object.keys(wrong), "good"];
+  kinds = [...Object.keys(invalid), "good"];
   const stop = new AbortController();
   const good: Handler = async () => {
     while (reports().length < 4) await pause(5);
     stop.abort();
     return "good";
   };
-  await workerOf({ ...wrong, good }).run({ signal: stop.signal });
+  await createWorker({ ...invalid, good }).run({ signal: stop.signal });
   const codes = new Map(
     reports().map(({ lease, outcome }) => [
       lease?.jobId,
       outcome.case === "failed" ? outcome.value.error?.code : outcome.case,
     ]),
   );
-  const bad = "BAD_OUTCOME";
-  assert.deepEqual(Object.fromEntries(codes), { snooze: bad, delay: bad, big: bad, bare: bad, good: "succeeded" });
+  const code = "BAD_OUTCOME";
+  const expected = { snooze: code, delay: code, bigint: code, object: code, good: "succeeded" };
+  assert.deepEqual(Object.fromEntries(codes), expected);
 });
 
-test("a handler that outlives its run says nothing in the next", async () => {
-  const [isOld, isNew, oldGate, newGate] = [gate<Job>(), gate<Job>(), gate<string>(), gate<string>()];
-  const worker = workerOf({
+test("a handler that outlives its run sends nothing in the next run", async () => {
+  const [oldStarted, newStarted] = [deferred<JobContext>(), deferred<JobContext>()];
+  const [oldResult, newResult] = [deferred<string>(), deferred<string>()];
+  const worker = createWorker({
     old: (job) => {
-      isOld.open(job);
-      return oldGate.opened;
+      oldStarted.resolve(job);
+      return oldResult.promise;
     },
     new: (job) => {
-      isNew.open(job);
-      return newGate.opened;
+      newStarted.resolve(job);
+      return newResult.promise;
     },
   });
   kinds = ["old"];
   const first = new AbortController();
   const firstRun = worker.run({ signal: first.signal });
-  const old = await isOld.opened;
+  const old = await oldStarted.promise;
   first.abort();
   await firstRun;
-  assert.deepEqual(reports().map(({ outcome }) => outcome.case), ["released"]);
+  assert.deepEqual(
+    reports().map(({ outcome }) => outcome.case),
+    ["released"],
+  );
 
   kinds = ["new"];
   const second = new AbortController();
   const secondRun = worker.run({ signal: second.signal });
-  const job = await isNew.opened;
+  const job = await newStarted.promise;
   old.progress(1, 1, "old");
   old.log("info", "old");
   old.checkpoint("old").catch(() => {});
-  old.output("old").catch(() => {});
-  oldGate.open("old");
-  // What the old one says goes before what the new one says.
+  old.writeOutput("old").catch(() => {});
+  oldResult.resolve("old");
+  // Gives messages of the old handler time to arrive before those of the new one.
   await pause(50);
   job.log("info", "new");
-  newGate.open("new");
+  newResult.resolve("new");
   while (reports().length === 0) await pause(5);
   second.abort();
   await secondRun;
-  const results = reports().map(({ outcome }) => outcome.case === "succeeded" && new TextDecoder().decode(outcome.value.result));
+  const results = reports().map(
+    ({ outcome }) => outcome.case === "succeeded" && new TextDecoder().decode(outcome.value.result),
+  );
   assert.deepEqual(results, ["new"]);
-  const writes = heard.filter((frame) => ["progress", "log", "checkpoint", "output"].includes(frame.case ?? ""));
-  assert.deepEqual(writes.map((frame) => frame.case), ["log"]);
+  const writes = received.filter((frame) => ["progress", "log", "checkpoint", "output"].includes(frame.case ?? ""));
+  assert.deepEqual(
+    writes.map((frame) => frame.case),
+    ["log"],
+  );
 });
 
-test("a count beyond 64 bits is cut to them", () => {
+test("a progress count outside uint64 is clamped", () => {
   const sent: ToSession[] = [];
-  const job = new Job({ no: 1 } as Start, "test", (message) => sent.push(message));
+  const job = new JobContext({ localId: 1 } as StartAttempt, "test", (message) => sent.push(message));
   job.progress(1e300, -5n, "far");
-  const [told] = sent;
-  assert.ok(told?.type === "progress");
-  assert.deepEqual([told.progress.done, told.progress.total], [2n ** 64n - 1n, 0n]);
+  const [message] = sent;
+  assert.ok(message?.type === "progress");
+  assert.deepEqual([message.progress.done, message.progress.total], [2n ** 64n - 1n, 0n]);
 });
 
-test("dials that fail leave no listener", async () => {
+test("failed connections leave no abort listener", async () => {
   const { signal } = new AbortController();
-  for (let dials = 0; dials < 12; dials += 1) {
+  for (let n = 0; n < 12; n += 1) {
     await assert.rejects(Connection.open("http://127.0.0.1:1", undefined, signal), TransportError);
     assert.equal(getEventListeners(signal, "abort").length, 0);
   }
 });
 
-/** A promise, and what fulfils it. */
-function gate<T>(): { opened: Promise<T>; open: (value: T) => void } {
-  let open: (value: T) => void = () => {};
-  const opened = new Promise<T>((resolve) => {
-    open = resolve;
+/** A promise with its resolve function. */
+function deferred<T>(): { promise: Promise<T>; resolve: (value: T) => void } {
+  let resolve: (value: T) => void = () => {};
+  const promise = new Promise<T>((resolvePromise) => {
+    resolve = resolvePromise;
   });
-  return { opened, open };
+  return { promise, resolve };
 }

@@ -2,40 +2,20 @@
 //! server, the connection or the producer fails.
 
 mod grpc_stream;
+mod state;
 mod window;
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Instant;
 
-use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 
 use crate::proto::jobs::v1::{AckLevel, IngestRefused, IngestStart, JobSpec};
 use crate::retry::CallRetry;
 use crate::{Client, Error, NewJob};
 
+use state::IngestState;
 use window::Window;
-
-/// The state that an [`IngestStream`] shares with its background task.
-#[derive(Debug)]
-struct IngestState {
-    window: Mutex<Window>,
-    /// Wakes the background task: the window has new items, or is complete.
-    items_ready: Notify,
-    /// Wakes waiting callers: items were committed, or the stream has closed.
-    changed: watch::Sender<()>,
-}
-
-impl IngestState {
-    fn window(&self) -> MutexGuard<'_, Window> {
-        self.window.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn close(&self, result: Result<(), Error>) {
-        self.window().closed = Some(result);
-        self.changed.send_replace(());
-    }
-}
 
 /// The result of a finished [`IngestStream`].
 #[derive(Clone, Debug, PartialEq)]
@@ -112,11 +92,7 @@ impl Client {
             tokio::time::sleep(delay).await;
         };
         retry.succeeded();
-        let state = Arc::new(IngestState {
-            window: Mutex::new(Window::new(started)),
-            items_ready: Notify::new(),
-            changed: watch::Sender::new(()),
-        });
+        let state = Arc::new(IngestState::new(Window::new(started)));
         let task = grpc_stream::run(self.clone(), start, state.clone(), stream);
         Ok(IngestStream { state, task: tokio::spawn(task) })
     }

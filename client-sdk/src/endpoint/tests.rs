@@ -4,9 +4,9 @@ use super::*;
 
 #[test]
 fn the_default_scheme_is_http() {
-    let endpoint = parse("localhost:7070", &ConnectOptions::default()).expect("parses");
+    let endpoint = parse("localhost:7070", ClientTlsConfig::new()).expect("parses");
     assert_eq!(endpoint.uri().to_string(), "http://localhost:7070/");
-    assert!(parse("http://10.0.0.1:7070", &ConnectOptions::default()).is_ok());
+    assert!(parse("http://10.0.0.1:7070", ClientTlsConfig::new()).is_ok());
 }
 
 #[test]
@@ -14,7 +14,7 @@ fn an_invalid_address_is_refused_with_a_reason() {
     for (text, expected) in
         [("", "empty"), ("redis://host:1", "scheme"), ("http://", ""), ("a b", "")]
     {
-        match parse(text, &ConnectOptions::default()) {
+        match parse(text, ClientTlsConfig::new()) {
             Err(Error::InvalidEndpoint { endpoint, reason }) => {
                 assert_eq!(endpoint, text);
                 assert!(reason.contains(expected), "{text:?}: {reason}");

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::{WatchEvent, is_terminal, watch_request};
+use crate::is_terminal;
+use crate::proto::jobs::v1::{watch_request, watch_response::Event as WatchEvent};
 
 /// Whether each job of a watch by ids is open (not terminal). A watch by filter has no fixed set of
 /// jobs and never finishes.

@@ -172,7 +172,7 @@ impl WorkerBuilder {
     /// [`Error::InvalidEndpoint`] or [`Error::InvalidArgument`], which names the field.
     pub fn build(self) -> Result<Worker, Error> {
         let endpoints =
-            self.endpoints.iter().map(|text| endpoint::parse(text, &self.connect_options));
+            self.endpoints.iter().map(|text| endpoint::parse(text, self.connect_options.tls()));
         let endpoints = endpoints.collect::<Result<Vec<_>, _>>()?;
         let instance = self.instance.unwrap_or_else(default_instance);
         in_range("instance", instance.len(), 1, MAX_NAME_BYTES, "bytes")?;

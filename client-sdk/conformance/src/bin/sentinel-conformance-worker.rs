@@ -1,4 +1,4 @@
-//! The Rust runtime with the agreed handlers.
+//! The Rust worker with the handlers of the conformance tests.
 
 use std::fs::OpenOptions;
 use std::io::Write;
@@ -27,7 +27,7 @@ struct Args {
 }
 
 #[derive(Deserialize)]
-struct Fail {
+struct FailPayload {
     message: String,
     code: String,
     retryable: bool,
@@ -35,45 +35,45 @@ struct Fail {
 }
 
 #[derive(Deserialize)]
-struct Pause {
+struct DelayPayload {
     ms: u64,
 }
 
-impl Pause {
-    fn of(job: &JobContext) -> Result<Duration, HandlerError> {
+impl DelayPayload {
+    fn delay_of(job: &JobContext) -> Result<Duration, HandlerError> {
         Ok(Duration::from_millis(job.payload_json::<Self>()?.ms))
     }
 }
 
 #[derive(Deserialize)]
-struct Steps {
+struct ProgressPayload {
     n: u64,
 }
 
 #[derive(Deserialize)]
-struct Data {
+struct CheckpointPayload {
     data: String,
 }
 
 #[derive(Deserialize)]
-struct Lines {
+struct LogPayload {
     lines: Vec<String>,
 }
 
 #[derive(Deserialize)]
-struct Parts {
+struct OutputPayload {
     parts: Vec<String>,
 }
 
 #[derive(Deserialize)]
-struct Effect {
+struct EffectPayload {
     file: String,
     #[serde(default)]
     ms: u64,
 }
 
 async fn fail(job: JobContext) -> Result<(), HandlerError> {
-    let Fail { message, code, retryable, next_delay_ms } = job.payload_json()?;
+    let FailPayload { message, code, retryable, next_delay_ms } = job.payload_json()?;
     let error = if retryable {
         HandlerError::retryable(message)
     } else {
@@ -81,57 +81,57 @@ async fn fail(job: JobContext) -> Result<(), HandlerError> {
     };
     let error = error.with_code(code);
     Err(match next_delay_ms {
-        Some(pause) => error.with_next_delay(Duration::from_millis(pause)),
+        Some(delay) => error.with_next_delay(Duration::from_millis(delay)),
         None => error,
     })
 }
 
 async fn sleep(job: JobContext) -> Result<&'static str, HandlerError> {
     tokio::select! {
-        () = tokio::time::sleep(Pause::of(&job)?) => Ok("slept"),
+        () = tokio::time::sleep(DelayPayload::delay_of(&job)?) => Ok("slept"),
         () = job.cancelled() => Err(HandlerError::retryable("stopped")),
     }
 }
 
-async fn deaf(job: JobContext) -> Result<&'static str, HandlerError> {
-    tokio::time::sleep(Pause::of(&job)?).await;
-    Ok("deaf")
+async fn ignore_cancel(job: JobContext) -> Result<&'static str, HandlerError> {
+    tokio::time::sleep(DelayPayload::delay_of(&job)?).await;
+    Ok("finished")
 }
 
-async fn spin(job: JobContext) -> Result<&'static str, HandlerError> {
-    let (begun, length) = (Instant::now(), Pause::of(&job)?);
-    while begun.elapsed() < length {
+async fn busy_loop(job: JobContext) -> Result<&'static str, HandlerError> {
+    let (start, duration) = (Instant::now(), DelayPayload::delay_of(&job)?);
+    while start.elapsed() < duration {
         std::hint::spin_loop();
     }
-    Ok("spun")
+    Ok("finished")
 }
 
 async fn progress(job: JobContext) -> Result<&'static str, HandlerError> {
-    let Steps { n } = job.payload_json()?;
+    let ProgressPayload { n } = job.payload_json()?;
     for done in 1..=n {
         job.progress(done, n, done.to_string());
     }
-    Ok("told")
+    Ok("reported")
 }
 
 async fn checkpoint(job: JobContext) -> Result<String, HandlerError> {
-    let Data { data } = job.payload_json()?;
-    let before = String::from_utf8_lossy(job.last_checkpoint()).into_owned();
+    let CheckpointPayload { data } = job.payload_json()?;
+    let last = String::from_utf8_lossy(job.last_checkpoint()).into_owned();
     match job.checkpoint(data).await {
-        Ok(()) => Ok(format!("{before}/stored")),
-        Err(CheckpointError::Fenced) => Ok(format!("{before}/fenced")),
+        Ok(()) => Ok(format!("{last}/stored")),
+        Err(CheckpointError::Fenced) => Ok(format!("{last}/fenced")),
         Err(error) => Err(error.into()),
     }
 }
 
 async fn output(job: JobContext) -> Result<&'static str, HandlerError> {
-    let Parts { parts } = job.payload_json()?;
+    let OutputPayload { parts } = job.payload_json()?;
     for part in parts {
         match job.write_output(part).await {
             Ok(()) => {}
             Err(OutputError::Fenced) => return Ok("fenced"),
             Err(OutputError::TooLarge { .. }) => return Ok("too_large"),
-            Err(OutputError::Rejected { .. }) => return Ok("not_taken"),
+            Err(OutputError::Rejected { .. }) => return Ok("rejected"),
             Err(OutputError::Unsupported) => return Ok("unsupported"),
             Err(error) => return Err(error.into()),
         }
@@ -140,7 +140,7 @@ async fn output(job: JobContext) -> Result<&'static str, HandlerError> {
 }
 
 async fn log(job: JobContext) -> Result<&'static str, HandlerError> {
-    let Lines { lines } = job.payload_json()?;
+    let LogPayload { lines } = job.payload_json()?;
     for line in lines {
         job.log(LogLevel::Warn, line);
     }
@@ -148,19 +148,19 @@ async fn log(job: JobContext) -> Result<&'static str, HandlerError> {
 }
 
 async fn effect(job: JobContext) -> Result<Outcome, HandlerError> {
-    let Effect { file, ms } = job.payload_json()?;
-    let mark = |what: &str| {
-        let line = format!("{}\t{}\t{what}\n", job.fencing_token(), job.instance());
+    let EffectPayload { file, ms } = job.payload_json()?;
+    let append = |event: &str| {
+        let line = format!("{}\t{}\t{event}\n", job.fencing_token(), job.instance());
         let mut file = OpenOptions::new().append(true).create(true).open(&file)?;
         file.write_all(line.as_bytes())?;
         file.sync_all()
     };
-    mark("start")?;
+    append("start")?;
     tokio::select! {
         () = tokio::time::sleep(Duration::from_millis(ms)) => {}
         () = job.cancelled() => return Ok(Outcome::Cancelled),
     }
-    mark("end")?;
+    append("end")?;
     Ok(job.fencing_token().into())
 }
 
@@ -184,30 +184,30 @@ async fn main() -> Result<(), Error> {
         .handler("echo", async |job: JobContext| Outcome::Succeed(job.payload().clone()))
         .handler("fail", fail)
         .handler("throw", async |_: JobContext| -> Outcome { panic!("plain") })
-        .handler("big", async |_: JobContext| vec![0; 1024 * 1024 + 1])
-        .handler("wait", async |job: JobContext| {
+        .handler("large_result", async |_: JobContext| vec![0; 1024 * 1024 + 1])
+        .handler("wait_for_cancel", async |job: JobContext| {
             job.cancelled().await;
             Outcome::Cancelled
         })
         .handler("sleep", sleep)
-        .handler("deaf", deaf)
-        .handler("spin", spin)
+        .handler("ignore_cancel", ignore_cancel)
+        .handler("busy_loop", busy_loop)
         .handler("progress", progress)
         .handler("checkpoint", checkpoint)
         .handler("output", output)
         .handler("log", log)
         .handler("snooze", async |job: JobContext| -> Result<Outcome, HandlerError> {
-            Ok(Outcome::Snooze(Pause::of(&job)?))
+            Ok(Outcome::Snooze(DelayPayload::delay_of(&job)?))
         })
         .handler("release", async |_: JobContext| Outcome::Release)
         .handler("demo.effect", effect)
         .build()?;
-    let mut term = signal(SignalKind::terminate()).map_err(|error| Error::Transport {
+    let mut sigterm = signal(SignalKind::terminate()).map_err(|error| Error::Transport {
         message: format!("can not listen for signals: {error}"),
     })?;
     worker
         .run(async move {
-            term.recv().await;
+            sigterm.recv().await;
         })
         .await
 }

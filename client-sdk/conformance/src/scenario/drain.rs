@@ -1,64 +1,64 @@
-//! Leaving in good order, on SIGTERM.
+//! Graceful shutdown on SIGTERM.
 
-use sentinel_proto::workers::v1::session_request::Frame as Up;
-use sentinel_proto::workers::v1::session_response::Frame as Down;
+use sentinel_proto::workers::v1::session_request::Frame as RequestFrame;
+use sentinel_proto::workers::v1::session_response::Frame as ResponseFrame;
 use sentinel_proto::workers::v1::{DrainAck, HeldVerdict, Verdict, report_item::Outcome};
 use serde_json::json;
 
-use super::{job, job_id, lease, result};
-use crate::Runtime;
-use crate::peer::{Peer, Stream};
+use crate::WorkerProgram;
+use crate::fixtures::{job, job_id, lease, result};
+use crate::scripted_server::{ScriptedServer, SessionStream};
 
-async fn drain_frame(stream: &mut Stream) {
-    stream.until(|frame| matches!(frame, Up::Drain(_)).then_some(())).await;
+async fn drain_frame(stream: &mut SessionStream) {
+    stream.next_matching(|frame| matches!(frame, RequestFrame::Drain(_)).then_some(())).await;
 }
 
-async fn bye(stream: &mut Stream) {
+async fn bye(stream: &mut SessionStream) {
     stream
-        .until(|frame| match frame {
-            Up::Bye(_) => Some(()),
-            Up::Credit(credit) => panic!("room granted while leaving: {credit:?}"),
+        .next_matching(|frame| match frame {
+            RequestFrame::Bye(_) => Some(()),
+            RequestFrame::Credit(credit) => panic!("credit granted during a drain: {credit:?}"),
             _ => None,
         })
         .await;
-    assert!(stream.next().await.is_none(), "Bye is the last frame");
+    assert!(stream.next().await.is_none(), "Bye must be the last frame");
 }
 
-/// Running jobs come to their end; those assigned meanwhile are handed back.
-pub(super) async fn drain(runtime: Runtime) {
-    let mut peer = Peer::listen().await;
-    let worker = runtime.start(&peer, &[]);
-    let (mut stream, _) = peer.greet().await;
-    stream.assign(vec![job("running", "deaf", json!({"ms": 1500}))]).await;
+/// Running jobs finish; jobs that are assigned during the drain are released.
+pub(super) async fn drain(program: WorkerProgram) {
+    let mut server = ScriptedServer::start().await;
+    let worker = program.start(&server, &[]);
+    let (mut stream, _) = server.accept_session().await;
+    stream.assign(vec![job("running", "ignore_cancel", json!({"ms": 1500}))]).await;
     stream.received().await;
-    worker.leave();
+    worker.request_shutdown();
     drain_frame(&mut stream).await;
-    // Assigned before the server saw the Drain.
+    // Assigned before the server received Drain.
     stream.assign(vec![job("late", "echo", json!(1))]).await;
-    stream.send(Down::DrainAck(DrainAck { last_assign_seq: 2 })).await;
-    assert_eq!(stream.received().await, 2, "the last assignment is acknowledged");
+    stream.send(ResponseFrame::DrainAck(DrainAck { last_assign_seq: 2 })).await;
+    assert_eq!(stream.received().await, 2, "the last assignment must be acknowledged");
     let item = stream.report_item().await;
     assert_eq!(job_id(&item), "late");
     assert!(matches!(item.outcome, Some(Outcome::Released(_))), "{item:?}");
     stream.ack(&lease("late"), Verdict::Recorded).await;
-    assert_eq!(result(&stream.report_item().await), "deaf");
+    assert_eq!(result(&stream.report_item().await), "finished");
     stream.ack(&lease("running"), Verdict::Recorded).await;
     bye(&mut stream).await;
     drop(stream);
-    worker.left().await;
+    worker.assert_clean_exit().await;
 }
 
-/// When the patience is over, handlers are stopped and what is left is handed back.
-pub(super) async fn drain_timeout(runtime: Runtime) {
-    let mut peer = Peer::listen().await;
-    let worker = runtime.start(&peer, &["--drain-timeout-ms", "100"]);
-    let (mut stream, _) = peer.greet().await;
-    let deaf = job("deaf", "deaf", json!({"ms": 600_000}));
-    stream.assign(vec![deaf, job("stops", "sleep", json!({"ms": 600_000}))]).await;
+/// After the drain timeout, handlers are cancelled and their jobs are released.
+pub(super) async fn drain_timeout(program: WorkerProgram) {
+    let mut server = ScriptedServer::start().await;
+    let worker = program.start(&server, &["--drain-timeout-ms", "100"]);
+    let (mut stream, _) = server.accept_session().await;
+    let ignores = job("ignores", "ignore_cancel", json!({"ms": 600_000}));
+    stream.assign(vec![ignores, job("stops", "sleep", json!({"ms": 600_000}))]).await;
     stream.received().await;
-    worker.leave();
+    worker.request_shutdown();
     drain_frame(&mut stream).await;
-    stream.send(Down::DrainAck(DrainAck { last_assign_seq: 1 })).await;
+    stream.send(ResponseFrame::DrainAck(DrainAck { last_assign_seq: 1 })).await;
     let mut released = vec![];
     while released.len() < 2 {
         for item in stream.report().await.items {
@@ -68,29 +68,29 @@ pub(super) async fn drain_timeout(runtime: Runtime) {
         }
     }
     released.sort_unstable();
-    assert_eq!(released, ["deaf", "stops"]);
+    assert_eq!(released, ["ignores", "stops"]);
     bye(&mut stream).await;
     drop(stream);
-    worker.left().await;
+    worker.assert_clean_exit().await;
 }
 
-/// A report that is not settled brings the worker back for its verdict, without room for more.
-pub(super) async fn drain_outlives_its_stream(runtime: Runtime) {
-    let mut peer = Peer::listen().await;
-    let worker = runtime.start(&peer, &[]);
-    let (mut stream, _) = peer.greet().await;
+/// A draining worker with an unsettled report reconnects, without granting credit.
+pub(super) async fn drain_reconnect(program: WorkerProgram) {
+    let mut server = ScriptedServer::start().await;
+    let worker = program.start(&server, &[]);
+    let (mut stream, _) = server.accept_session().await;
     stream.assign(vec![job("j1", "echo", json!(1))]).await;
     stream.report_item().await;
-    worker.leave();
+    worker.request_shutdown();
     drain_frame(&mut stream).await;
-    stream.cut().await;
-    let (mut stream, hello) = peer.hello().await;
+    stream.disconnect().await;
+    let (mut stream, hello) = server.accept_hello().await;
     assert_eq!(hello.held, [lease("j1")]);
-    assert_eq!(hello.credit.unwrap_or_default().jobs, 0, "a worker that leaves has no room");
+    assert_eq!(hello.credit.unwrap_or_default().jobs, 0, "a draining worker must grant no credit");
     stream.welcome("s1", &[HeldVerdict::AlreadyRecorded]).await;
     drain_frame(&mut stream).await;
-    stream.send(Down::DrainAck(DrainAck { last_assign_seq: 0 })).await;
+    stream.send(ResponseFrame::DrainAck(DrainAck { last_assign_seq: 0 })).await;
     bye(&mut stream).await;
     drop(stream);
-    worker.left().await;
+    worker.assert_clean_exit().await;
 }

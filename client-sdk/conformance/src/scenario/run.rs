@@ -1,39 +1,39 @@
-//! Jobs from assignment to report, and the room for them.
+//! Jobs from assignment to report, and credit.
 
-use sentinel_proto::workers::v1::session_request::Frame as Up;
-use sentinel_proto::workers::v1::session_response::Frame as Down;
+use sentinel_proto::workers::v1::session_request::Frame as RequestFrame;
+use sentinel_proto::workers::v1::session_response::Frame as ResponseFrame;
 use sentinel_proto::workers::v1::{Assign, Verdict, report_item::Outcome};
 use serde_json::json;
 
-use super::{failure, job, job_id, lease, ms, result};
-use crate::Runtime;
-use crate::peer::{PING, Peer};
+use crate::WorkerProgram;
+use crate::fixtures::{failure, job, job_id, lease, ms, result};
+use crate::scripted_server::{PING_INTERVAL, ScriptedServer};
 
-pub(super) async fn run_job(runtime: Runtime) {
-    let mut peer = Peer::listen().await;
-    let _worker = runtime.start(&peer, &[]);
-    let (mut stream, _) = peer.greet().await;
+pub(super) async fn run_job(program: WorkerProgram) {
+    let mut server = ScriptedServer::start().await;
+    let _worker = program.start(&server, &[]);
+    let (mut stream, _) = server.accept_session().await;
     stream.assign(vec![job("j1", "echo", json!({"a": "ü"}))]).await;
     assert_eq!(stream.received().await, 1);
     let item = stream.report_item().await;
     assert_eq!(item.lease, Some(lease("j1")));
-    assert!(item.started_at.is_some(), "a report carries started_at");
+    assert!(item.started_at.is_some(), "a report must have started_at");
     assert_eq!(result(&item), r#"{"a":"ü"}"#);
     stream.ack(&lease("j1"), Verdict::Recorded).await;
-    // Bytes that are no JSON pass as they are.
+    // Bytes that are not JSON are passed unchanged.
     let mut raw = job("j2", "echo", json!(null));
     raw.payload = bytes::Bytes::from_static(&[0, 255, 128]);
     stream.assign(vec![raw]).await;
     match stream.report_item().await.outcome {
-        Some(Outcome::Succeeded(done)) => assert_eq!(done.result.as_ref(), [0, 255, 128]),
+        Some(Outcome::Succeeded(succeeded)) => assert_eq!(succeeded.result.as_ref(), [0, 255, 128]),
         other => panic!("{other:?}"),
     }
 }
 
-pub(super) async fn outcomes(runtime: Runtime) {
-    let mut peer = Peer::listen().await;
-    let _worker = runtime.start(&peer, &[]);
-    let (mut stream, _) = peer.greet().await;
+pub(super) async fn snooze_and_release(program: WorkerProgram) {
+    let mut server = ScriptedServer::start().await;
+    let _worker = program.start(&server, &[]);
+    let (mut stream, _) = server.accept_session().await;
     stream.assign(vec![job("snooze", "snooze", json!({"ms": 1500}))]).await;
     match stream.report_item().await.outcome {
         Some(Outcome::Snoozed(snoozed)) => {
@@ -47,60 +47,64 @@ pub(super) async fn outcomes(runtime: Runtime) {
     assert!(matches!(outcome, Some(Outcome::Released(_))), "{outcome:?}");
 }
 
-pub(super) async fn errors(runtime: Runtime) {
-    let mut peer = Peer::listen().await;
-    let _worker = runtime.start(&peer, &[]);
-    let (mut stream, _) = peer.greet().await;
-    let again = json!({"message": "no", "code": "E1", "retryable": true, "next_delay_ms": 250});
-    stream.assign(vec![job("again", "fail", again)]).await;
+pub(super) async fn handler_errors(program: WorkerProgram) {
+    let mut server = ScriptedServer::start().await;
+    let _worker = program.start(&server, &[]);
+    let (mut stream, _) = server.accept_session().await;
+    let retryable = json!({"message": "no", "code": "E1", "retryable": true, "next_delay_ms": 250});
+    stream.assign(vec![job("retryable", "fail", retryable)]).await;
     let (failed, error) = failure(&stream.report_item().await);
     assert_eq!((error.message.as_str(), error.code.as_str(), error.retryable), ("no", "E1", true));
     assert_eq!(failed.next_delay.map(|delay| delay.nanos), Some(250_000_000));
     assert!(!failed.timeout);
-    let never = json!({"message": "€".repeat(8_000), "code": "E2", "retryable": false});
-    stream.assign(vec![job("never", "fail", never)]).await;
+    let permanent = json!({"message": "€".repeat(8_000), "code": "E2", "retryable": false});
+    stream.assign(vec![job("permanent", "fail", permanent)]).await;
     let (failed, error) = failure(&stream.report_item().await);
     assert_eq!((error.code.as_str(), error.retryable), ("E2", false));
     assert_eq!(failed.next_delay, None);
-    assert_eq!(error.message, "€".repeat(16 * 1024 / 3), "cut at a character, at 16 KiB");
+    assert_eq!(
+        error.message,
+        "€".repeat(16 * 1024 / 3),
+        "expected truncation at a character, to 16 KiB"
+    );
     stream.assign(vec![job("throw", "throw", json!(null))]).await;
     let (_, error) = failure(&stream.report_item().await);
-    assert!(error.retryable, "an error that nobody marked may pass: {error:?}");
+    assert!(error.retryable, "an ordinary error must be retryable: {error:?}");
     assert!(error.message.contains("plain"), "{error:?}");
-    stream.assign(vec![job("big", "big", json!(null))]).await;
+    stream.assign(vec![job("large_result", "large_result", json!(null))]).await;
     let (_, error) = failure(&stream.report_item().await);
     assert_eq!((error.code.as_str(), error.retryable), ("RESULT_TOO_LARGE", false));
-    stream.assign(vec![job("alien", "not.declared", json!(null))]).await;
+    stream.assign(vec![job("undeclared", "not.declared", json!(null))]).await;
     let (_, error) = failure(&stream.report_item().await);
     assert_eq!((error.code.as_str(), error.retryable), ("NO_HANDLER", true));
-    // An input that the handler can not read is not worth another attempt.
-    let mut unreadable = job("unreadable", "fail", json!(null));
-    unreadable.payload = bytes::Bytes::from_static(b"{");
-    stream.assign(vec![unreadable]).await;
+    // A payload that does not deserialize fails without a retry.
+    let mut invalid = job("invalid", "fail", json!(null));
+    invalid.payload = bytes::Bytes::from_static(b"{");
+    stream.assign(vec![invalid]).await;
     let (_, error) = failure(&stream.report_item().await);
     assert_eq!((error.code.as_str(), error.retryable), ("BAD_PAYLOAD", false));
 }
 
-/// Room is neither lost nor made, and no job waits for room that is there.
-pub(super) async fn credits(runtime: Runtime) {
+/// Credit is conserved: no slot is lost or granted twice, and each free slot is granted.
+pub(super) async fn credit(program: WorkerProgram) {
     const JOBS: u32 = 1000;
     const SLOTS: u32 = 20;
-    let mut peer = Peer::listen().await;
-    let _worker = runtime.start(&peer, &["--concurrency", "20"]);
-    let (mut stream, hello) = peer.greet().await;
-    let mut room = hello.credit.unwrap_or_default().jobs;
+    let mut server = ScriptedServer::start().await;
+    let _worker = program.start(&server, &["--concurrency", "20"]);
+    let (mut stream, hello) = server.accept_session().await;
+    let mut credit = hello.credit.unwrap_or_default().jobs;
     let (mut assigned, mut reported) = (0, 0);
-    while reported < JOBS || room < SLOTS {
-        let batch = room.min(1 + assigned % 7).min(JOBS - assigned);
+    while reported < JOBS || credit < SLOTS {
+        let batch = credit.min(1 + assigned % 7).min(JOBS - assigned);
         if batch > 0 {
             let ids = (assigned..assigned + batch).map(|n| format!("j{n}"));
             stream.assign(ids.map(|id| job(&id, "echo", json!(1))).collect()).await;
-            room -= batch;
+            credit -= batch;
             assigned += batch;
         }
-        match stream.next().await.expect("the worker ended the stream") {
-            Up::Credit(credit) => room += credit.jobs,
-            Up::Report(report) => {
+        match stream.next().await.expect("the worker closed the stream") {
+            RequestFrame::Credit(granted) => credit += granted.jobs,
+            RequestFrame::Report(report) => {
                 assert!(report.items.len() <= 1000, "at most 1000 items in a report");
                 for item in &report.items {
                     assert_eq!(result(item), "1");
@@ -110,51 +114,51 @@ pub(super) async fn credits(runtime: Runtime) {
             }
             _ => {}
         }
-        assert!(room <= SLOTS, "{room} slots granted of {SLOTS}");
+        assert!(credit <= SLOTS, "{credit} slots granted of {SLOTS}");
     }
-    assert_eq!((assigned, reported, room), (JOBS, JOBS, SLOTS));
+    assert_eq!((assigned, reported, credit), (JOBS, JOBS, SLOTS));
 }
 
-/// A server that assigns more than it was granted does not make a worker run more.
-pub(super) async fn over_granted(runtime: Runtime) {
-    let mut peer = Peer::listen().await;
-    let _worker = runtime.start(&peer, &["--concurrency", "1"]);
-    let (mut stream, _) = peer.greet().await;
-    let first = job("first", "wait", json!(null));
+/// Jobs beyond the granted credit are released.
+pub(super) async fn assign_exceeds_credit(program: WorkerProgram) {
+    let mut server = ScriptedServer::start().await;
+    let _worker = program.start(&server, &["--concurrency", "1"]);
+    let (mut stream, _) = server.accept_session().await;
+    let first = job("first", "wait_for_cancel", json!(null));
     stream.assign(vec![first, job("second", "echo", json!(null))]).await;
     let item = stream.report_item().await;
     assert_eq!(job_id(&item), "second");
     assert!(matches!(item.outcome, Some(Outcome::Released(_))), "{item:?}");
 }
 
-pub(super) async fn repeated_assignments(runtime: Runtime) {
-    let mut peer = Peer::listen().await;
-    let _worker = runtime.start(&peer, &[]);
-    let (mut stream, _) = peer.greet().await;
-    let slow = || job("slow", "deaf", json!({"ms": 400}));
+pub(super) async fn duplicate_assign(program: WorkerProgram) {
+    let mut server = ScriptedServer::start().await;
+    let _worker = program.start(&server, &[]);
+    let (mut stream, _) = server.accept_session().await;
+    let slow = || job("slow", "ignore_cancel", json!({"ms": 400}));
     stream.assign(vec![slow()]).await;
     assert_eq!(stream.received().await, 1);
-    // The same frame, then the same lease under a new number.
-    stream.send(Down::Assign(Assign { assign_seq: 1, items: vec![slow()] })).await;
-    assert_eq!(stream.received().await, 1, "a repeat is acknowledged again");
+    // The same frame, then the same lease in a new frame.
+    stream.send(ResponseFrame::Assign(Assign { assign_seq: 1, items: vec![slow()] })).await;
+    assert_eq!(stream.received().await, 1, "a repeated frame must be acknowledged again");
     stream.assign(vec![slow(), job("other", "echo", json!(null))]).await;
     assert_eq!(job_id(&stream.report_item().await), "other");
     assert_eq!(job_id(&stream.report_item().await), "slow");
     stream.ack(&lease("slow"), Verdict::Recorded).await;
-    // A second run of it would be reported by the time that this one is.
-    stream.assign(vec![job("last", "deaf", json!({"ms": 400}))]).await;
+    // A second execution of `slow` would be reported before this one.
+    stream.assign(vec![job("last", "ignore_cancel", json!({"ms": 400}))]).await;
     assert_eq!(job_id(&stream.report_item().await), "last");
 }
 
-/// A handler that never yields does not cost the session its pings.
-pub(super) async fn burnt_processor(runtime: Runtime) {
-    let mut peer = Peer::listen().await;
-    let _worker = runtime.start(&peer, &[]);
-    let (mut stream, _) = peer.greet().await;
-    stream.assign(vec![job("j1", "spin", json!({"ms": 1000}))]).await;
+/// A handler that never yields does not delay pings.
+pub(super) async fn cpu_bound_handler(program: WorkerProgram) {
+    let mut server = ScriptedServer::start().await;
+    let _worker = program.start(&server, &[]);
+    let (mut stream, _) = server.accept_session().await;
+    stream.assign(vec![job("j1", "busy_loop", json!({"ms": 1000}))]).await;
     stream.received().await;
     let before = stream.pings;
-    assert_eq!(result(&stream.report_item().await), "spun");
+    assert_eq!(result(&stream.report_item().await), "finished");
     let pings = stream.pings - before;
-    assert!(pings >= 5, "{pings} pings in {:?} at one each {PING:?}", ms(1000));
+    assert!(pings >= 5, "{pings} pings in {:?} at an interval of {PING_INTERVAL:?}", ms(1000));
 }

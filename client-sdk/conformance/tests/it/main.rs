@@ -1,43 +1,46 @@
-//! Every scenario, played to every runtime that this repository has.
+//! Runs every scenario against every worker runtime of this repository.
 
 macro_rules! tests {
     ($($name:ident),* $(,)?) => {
         $(#[test]
         fn $name() {
-            crate::play(stringify!($name), &runtime());
+            crate::run(stringify!($name), &program());
         })*
     };
 }
 
 mod rust {
-    //! The runtime of `client-sdk`.
+    //! The runtime in `client-sdk`.
 
-    fn runtime() -> sentinel_conformance::Runtime {
-        let none: [&str; 0] = [];
-        sentinel_conformance::Runtime::new(env!("CARGO_BIN_EXE_sentinel-conformance-worker"), none)
+    fn program() -> sentinel_conformance::WorkerProgram {
+        let no_args: [&str; 0] = [];
+        sentinel_conformance::WorkerProgram::new(
+            env!("CARGO_BIN_EXE_sentinel-conformance-worker"),
+            no_args,
+        )
     }
 
     sentinel_conformance::for_each_scenario!(tests);
 }
 
 mod node {
-    //! The runtime of `client-sdk/node`.
+    //! The runtime in `client-sdk/node`.
 
-    fn runtime() -> sentinel_conformance::Runtime {
+    fn program() -> sentinel_conformance::WorkerProgram {
         let worker = crate::built("client-sdk/node/dist/test/conformance-worker.js", "node");
-        sentinel_conformance::Runtime::new("node", [worker])
+        sentinel_conformance::WorkerProgram::new("node", [worker])
     }
 
     sentinel_conformance::for_each_scenario!(tests);
 }
 
 mod python {
-    //! The runtime of `client-sdk/python`.
+    //! The runtime in `client-sdk/python`.
 
-    fn runtime() -> sentinel_conformance::Runtime {
+    fn program() -> sentinel_conformance::WorkerProgram {
         let python = crate::built("target/python/venv/bin/python", "python");
         let worker = crate::root().join("client-sdk/python/tests/conformance_worker.py");
-        sentinel_conformance::Runtime::new(python, [worker])
+        sentinel_conformance::WorkerProgram::new(python, [worker])
     }
 
     sentinel_conformance::for_each_scenario!(tests);
@@ -45,14 +48,14 @@ mod python {
 
 use std::path::{Path, PathBuf};
 
-use sentinel_conformance::{Runtime, SCENARIOS};
+use sentinel_conformance::{SCENARIOS, WorkerProgram};
 
-/// The workspace.
+/// The root of the workspace.
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
-/// What a step of `cargo xtask test` builds.
+/// The path of a file that a step of `cargo xtask test` builds.
 fn built(path: &str, step: &str) -> PathBuf {
     let path = root().join(path);
     let missing = format!("{} is missing: run cargo xtask test --only {step}", path.display());
@@ -60,9 +63,9 @@ fn built(path: &str, step: &str) -> PathBuf {
     path
 }
 
-fn play(name: &str, runtime: &Runtime) {
+fn run(name: &str, program: &WorkerProgram) {
     let scenario = SCENARIOS.iter().find(|scenario| scenario.name == name);
-    let scenario = scenario.expect("a name out of the table");
+    let scenario = scenario.expect("an existing scenario");
     let tokio = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
-    tokio.expect("a runtime").block_on(scenario.play(runtime));
+    tokio.expect("a tokio runtime").block_on(scenario.run(program));
 }

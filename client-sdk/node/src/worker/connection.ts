@@ -1,16 +1,17 @@
 /**
- * One HTTP/2 connection for one session. Not the pool of connect-node: a redial must be a new
- * connection, its windows must hold a batch of assignments, and it ends with its stream.
+ * The HTTP/2 connection of one session stream. The connection pool of connect-node is not used: each
+ * reconnect needs a new connection, larger flow control windows, and a connection that closes with its
+ * stream.
  */
 import * as http2 from "node:http2";
 import type { GrpcTransportOptions } from "@connectrpc/connect-node";
-import type { Tls } from "../endpoint.js";
+import type { TlsConfig } from "../endpoint.js";
 import { TransportError } from "../errors.js";
-import { TUNING } from "./tuning.js";
+import { TIMINGS } from "./constants.js";
 
 type SessionManager = NonNullable<GrpcTransportOptions["sessionManager"]>;
 
-/** The HTTP/2 default of 64 KiB would cost a round trip for each. */
+/** Holds a full batch of assignments. The HTTP/2 default of 64 KiB would need a round trip for each 64 KiB. */
 const STREAM_WINDOW_BYTES = 4 * 1024 * 1024;
 const CONNECTION_WINDOW_BYTES = 8 * 1024 * 1024;
 
@@ -20,20 +21,24 @@ export class Connection implements SessionManager {
     private readonly session: http2.ClientHttp2Session,
   ) {}
 
-  static open(url: string, tls: Tls | undefined, signal: AbortSignal): Promise<Connection> {
+  /** @throws TransportError when the connection fails or is aborted by the signal. */
+  static open(url: string, tls: TlsConfig | undefined, signal: AbortSignal): Promise<Connection> {
     return new Promise((resolve, reject) => {
       const settings = { initialWindowSize: STREAM_WINDOW_BYTES, enablePush: false };
       const session = http2.connect(url, { settings, ...tls });
-      const fail = (why: string) => {
+      const fail = (reason: string) => {
         clearTimeout(timer);
         signal.removeEventListener("abort", abort);
         session.destroy();
-        reject(new TransportError(`can not reach ${url}: ${why}`));
+        reject(new TransportError(`can not reach ${url}: ${reason}`));
       };
       const abort = () => fail("stopped");
-      const timer = setTimeout(() => fail("no connection in time"), TUNING.connectTimeoutMs);
+      const timer = setTimeout(
+        () => fail(`no connection within ${TIMINGS.connectTimeoutMs} ms`),
+        TIMINGS.connectTimeoutMs,
+      );
       signal.addEventListener("abort", abort, { once: true });
-      // Also after the connection is open: what breaks it is seen by its stream.
+      // The listener stays after the connection is open. The stream reports later errors.
       session.on("error", (error: Error) => fail(error.message));
       session.once("connect", () => {
         clearTimeout(timer);
@@ -57,7 +62,7 @@ export class Connection implements SessionManager {
 
   notifyResponseByteRead(): void {}
 
-  /** Ends it under whatever still runs on it. */
+  /** Closes the connection and aborts its streams. */
   destroy(): void {
     this.session.destroy();
   }

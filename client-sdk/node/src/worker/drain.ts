@@ -1,82 +1,81 @@
 /**
- * Leaving in good order: no new jobs, then the running ones get their time, then what is left is
- * handed back, then the last acknowledgements, then Bye.
+ * Graceful shutdown: take no new jobs, give running ones time to finish, release the rest, wait for the
+ * last acknowledgements, send Bye.
  */
-import { TUNING } from "./tuning.js";
+import { TIMINGS } from "./constants.js";
 
-/** What a drain needs to know of the session, and has done by it. */
-interface Session {
-  /** The server will assign nothing more, and everything assigned has arrived. */
-  hasArrived(): boolean;
-  /** Handlers that run under a live lease. */
-  unreported(): number;
-  unacked(): number;
+/** What a drain reads and requests from the session state. */
+interface DrainingSession {
+  /** Whether the server assigns nothing more and all assignments were received. */
+  allReceived(): boolean;
+  /** The number of running handlers with a lease and without a report. */
+  runningWithoutReport(): number;
+  unsettledReports(): number;
   cancelRunning(): void;
-  /** Hands back what still runs. */
-  releaseRest(): void;
+  /** Releases the jobs that still run. */
+  releaseRunning(): void;
 }
 
-type Step = "no" | "waiting" | "releasing" | "lastAcks" | "done";
+type Phase = "notStarted" | "waitingForHandlers" | "releasing" | "awaitingAcks" | "complete";
 
 export class Drain {
-  #step: Step = "no";
+  #phase: Phase = "notStarted";
   #untilMs: number | undefined;
 
-  constructor(private readonly session: Session) {}
+  constructor(private readonly session: DrainingSession) {}
 
-  get hasBegun(): boolean {
-    return this.#step !== "no";
+  get hasStarted(): boolean {
+    return this.#phase !== "notStarted";
   }
 
   get isReleasing(): boolean {
-    return this.#step === "releasing" || this.#step === "lastAcks";
+    return this.#phase === "releasing" || this.#phase === "awaitingAcks";
   }
 
-  /** Nothing is left to wait for. */
-  get isDone(): boolean {
-    return this.#step === "done";
+  get isComplete(): boolean {
+    return this.#phase === "complete";
   }
 
-  /** When the present step ends at the latest. */
+  /** When the current phase ends at the latest. */
   get untilMs(): number | undefined {
     return this.#untilMs;
   }
 
   begin(nowMs: number, untilMs: number): void {
-    if (this.hasBegun) return;
-    this.#enter("waiting", untilMs);
+    if (this.hasStarted) return;
+    this.#enter("waitingForHandlers", untilMs);
     this.advance(nowMs);
   }
 
   advance(nowMs: number): void {
     const { session } = this;
     const isOver = this.#untilMs !== undefined && nowMs >= this.#untilMs;
-    switch (this.#step) {
-      case "no":
-      case "done":
+    switch (this.#phase) {
+      case "notStarted":
+      case "complete":
         return;
-      case "waiting":
-        if (session.hasArrived() && session.unreported() === 0 && session.unacked() === 0) {
-          return this.#enter("done", undefined);
+      case "waitingForHandlers":
+        if (session.allReceived() && session.runningWithoutReport() === 0 && session.unsettledReports() === 0) {
+          return this.#enter("complete", undefined);
         }
         if (!isOver) return;
-        // Entered first: a handler that stops at once is handed back, not failed.
-        this.#enter("releasing", nowMs + TUNING.releaseGraceMs);
+        // Entered before the cancel, so that a handler that stops at once is released, not failed.
+        this.#enter("releasing", nowMs + TIMINGS.releaseGraceMs);
         session.cancelRunning();
         return this.advance(nowMs);
       case "releasing":
-        if (session.unreported() > 0 && !isOver) return;
-        this.#enter("lastAcks", nowMs + TUNING.lastAcksTimeoutMs);
-        session.releaseRest();
+        if (session.runningWithoutReport() > 0 && !isOver) return;
+        this.#enter("awaitingAcks", nowMs + TIMINGS.finalAckTimeoutMs);
+        session.releaseRunning();
         return this.advance(nowMs);
-      case "lastAcks":
-        if (session.unacked() === 0 || isOver) this.#enter("done", undefined);
+      case "awaitingAcks":
+        if (session.unsettledReports() === 0 || isOver) this.#enter("complete", undefined);
         return;
     }
   }
 
-  #enter(step: Step, untilMs: number | undefined): void {
-    this.#step = step;
+  #enter(phase: Phase, untilMs: number | undefined): void {
+    this.#phase = phase;
     this.#untilMs = untilMs;
   }
 }

@@ -1,46 +1,47 @@
-/** How a handler ends: what it returns, or throws, becomes the report about its attempt. */
-import type { Ended } from "./messages.js";
+/** The outcome of a handler: what it returns or throws. */
+import { toBytes } from "../bytes.js";
+import type { HandlerOutcome } from "./thread-messages.js";
 
-/** An end other than success or failure. Handlers return it. */
+/** An outcome other than success or failure. Handlers return it. */
 export class Outcome {
   private constructor(
     /** @internal */
-    readonly ended: Ended,
+    readonly outcome: HandlerOutcome,
   ) {}
 
-  /** Run it again after this long (0..366 d); the attempt does not count. */
+  /** The job runs again after this delay (0..366 d). The attempt does not count. */
   static snooze(delayMs: number): Outcome {
     return new Outcome({ type: "snooze", delayMs });
   }
 
-  /** Hand it to another worker; the attempt does not count. */
+  /** The job goes back to its queue for another worker. The attempt does not count. */
   static release(): Outcome {
     return new Outcome({ type: "release" });
   }
 
-  /** Stopped because of a cancel. */
+  /** The handler stopped because the job was cancelled. */
   static cancelled(): Outcome {
     return new Outcome({ type: "cancelled" });
   }
 }
 
 export interface HandlerErrorOptions extends ErrorOptions {
-  /** The handler's own class of error, to group by. Cut at 128 bytes. */
+  /** An error code of the handler's choice, for grouping. Truncated to 128 bytes. */
   readonly code?: string;
   /** Whether another attempt may succeed. Default true. */
   readonly retryable?: boolean;
-  /** Overrides the pause of the retry policy. 0..30 d. */
+  /** Overrides the delay of the retry policy. 0..30 d. */
   readonly nextDelayMs?: number;
 }
 
-/** A failure of which the handler knows more than its text. Other errors are retryable. */
+/** A failure with a code, a delay or `retryable: false`. Other errors are retryable failures. */
 export class HandlerError extends Error {
   override name = "HandlerError";
   readonly code: string;
   readonly retryable: boolean;
   readonly nextDelayMs: number | undefined;
 
-  /** `message` is for people; it is cut at 16 KiB. */
+  /** `message` is truncated to 16 KiB. */
   constructor(message: string, options: HandlerErrorOptions = {}) {
     super(message, options);
     this.code = options.code ?? "";
@@ -50,65 +51,66 @@ export class HandlerError extends Error {
 }
 
 const DAY_MS = 24 * 60 * 60 * 1000;
+const MAX_CAUSES = 10;
 
-/** Bytes and text as they are, nothing as nothing, all else as JSON. */
-export function succeeded(value: unknown): Ended {
+/** The outcome of a handler that returned `value`. */
+export function outcomeOfResult(value: unknown): HandlerOutcome {
   if (value instanceof Outcome) {
-    const { ended } = value;
-    return ended.type === "snooze" ? withDelay(ended, "delayMs of Outcome.snooze", ended.delayMs, 366) : ended;
+    const { outcome } = value;
+    if (outcome.type !== "snooze") return outcome;
+    return checkDelay(outcome, "delayMs of Outcome.snooze", outcome.delayMs, 366);
   }
   return { type: "succeed", result: toBytes(value) };
 }
 
-export function toBytes(value: unknown): Uint8Array {
-  if (value === undefined) return new Uint8Array();
-  // A copy: a Buffer is mostly a view of a pool that others use.
-  if (value instanceof Uint8Array) return new Uint8Array(value);
-  return new TextEncoder().encode(typeof value === "string" ? value : JSON.stringify(value));
-}
-
-export function failed(cause: unknown): Ended {
+/** The outcome of a handler that threw `cause`. */
+export function outcomeOfError(cause: unknown): HandlerOutcome {
   try {
     return failure(cause);
   } catch {
-    // Such as an object without a prototype, or a message that is a symbol.
-    return badOutcome("what the handler threw has no text");
+    // For example an object without a prototype, or a message that is a symbol.
+    return invalidOutcome("the handler threw a value that can not be converted to text");
   }
 }
 
-function failure(cause: unknown): Ended {
+function failure(cause: unknown): HandlerOutcome {
   if (cause instanceof HandlerError) {
     const { message, code, retryable, nextDelayMs } = cause;
-    // A caller without types may have given anything.
-    const told = { message: chain(cause) || message, code: String(code), retryable: Boolean(retryable), nextDelayMs };
-    const ended: Ended = { type: "fail", ...told };
-    return nextDelayMs === undefined ? ended : withDelay(ended, "nextDelayMs of HandlerError", nextDelayMs, 30);
+    // Callers in plain JavaScript may have passed values of any type.
+    const outcome: HandlerOutcome = {
+      type: "fail",
+      message: messageWithCauses(cause) || message,
+      code: String(code),
+      retryable: Boolean(retryable),
+      nextDelayMs,
+    };
+    return nextDelayMs === undefined ? outcome : checkDelay(outcome, "nextDelayMs of HandlerError", nextDelayMs, 30);
   }
-  const message = cause instanceof Error ? chain(cause) : String(cause);
+  const message = cause instanceof Error ? messageWithCauses(cause) : String(cause);
   return { type: "fail", message, code: "", retryable: true, nextDelayMs: undefined };
 }
 
-/** A wrong delay is the handler's mistake: it ends this attempt, and would be the same in the next. */
-function withDelay(ended: Ended, field: string, delayMs: number, maxDays: number): Ended {
+/** Replaces an outcome with an invalid delay by a failure without a retry, which would fail the same way. */
+function checkDelay(outcome: HandlerOutcome, field: string, delayMs: number, maxDays: number): HandlerOutcome {
   const isNumber = typeof delayMs === "number";
-  if (isNumber && delayMs >= 0 && delayMs <= maxDays * DAY_MS) return ended;
-  const told = ended.type === "fail" ? `; it failed with: ${ended.message}` : "";
+  if (isNumber && delayMs >= 0 && delayMs <= maxDays * DAY_MS) return outcome;
+  const handlerError = outcome.type === "fail" ? `; the error of the handler was: ${outcome.message}` : "";
   const given = isNumber ? String(delayMs) : `of type ${typeof delayMs}`;
-  return badOutcome(`${field} is ${given}; allowed are 0..${maxDays * DAY_MS} ms${told}`);
+  return invalidOutcome(`${field} is ${given}; allowed are 0..${maxDays * DAY_MS} ms${handlerError}`);
 }
 
-function badOutcome(message: string): Ended {
+function invalidOutcome(message: string): HandlerOutcome {
   return { type: "fail", message, code: "BAD_OUTCOME", retryable: false, nextDelayMs: undefined };
 }
 
-/** The error and what caused it. */
-function chain(error: Error): string {
-  const told = [error.message || error.name];
+/** The message of the error and of its causes. */
+function messageWithCauses(error: Error): string {
+  const messages = [error.message || error.name];
   let cause = error.cause;
-  // A cause may, by mistake, be its own.
-  while (cause instanceof Error && told.length < 10) {
-    told.push(cause.message || cause.name);
+  // The number is limited because causes can be cyclic.
+  while (cause instanceof Error && messages.length < MAX_CAUSES) {
+    messages.push(cause.message || cause.name);
     cause = cause.cause;
   }
-  return told.join(": ");
+  return messages.join(": ");
 }

@@ -1,55 +1,60 @@
-/** How a handler's end goes into a report, within the limits of the wire. */
+/** Converts the outcome of a handler into a report, within the limits of the protocol. */
 import { create } from "@bufbuild/protobuf";
-import { CancelledSchema, ReleasedSchema, type ReportItem, ReportItemSchema } from "../gen/sentinel/workers/v1/worker_service_pb.js";
-import { cut } from "../text.js";
+import {
+  CancelledSchema,
+  ReleasedSchema,
+  type ReportItem,
+  ReportItemSchema,
+} from "../gen/sentinel/workers/v1/worker_service_pb.js";
+import { truncate } from "../text.js";
 import { wireDuration, wireTimestamp } from "../time.js";
-import type { Held } from "./held.js";
-import type { Ended } from "./messages.js";
-import { MAX_RESULT_BYTES } from "./tuning.js";
+import { MAX_RESULT_BYTES } from "./constants.js";
+import type { HeldAttempt } from "./held-attempt.js";
+import type { HandlerOutcome } from "./thread-messages.js";
 
 const MAX_MESSAGE_BYTES = 16 * 1024;
 const MAX_CODE_BYTES = 128;
 
 /**
- * Under a cancel only a success still counts as the handler's own end. While a drain hands jobs
- * back, a handler that stopped because it was told to is handed back, not failed.
+ * The outcome to report. For a cancelled job only a success is reported as such. While a drain releases
+ * jobs, a handler that stopped because of it is released, not failed.
  */
-export function toReport(ended: Ended, isCancelled: boolean, isReleasing: boolean): Ended {
-  if (ended.type === "succeed") return ended;
+export function reportedOutcome(outcome: HandlerOutcome, isCancelled: boolean, isReleasing: boolean): HandlerOutcome {
+  if (outcome.type === "succeed") return outcome;
   if (isCancelled) return { type: "cancelled" };
-  // Nobody asked for a cancel: the handler stopped by itself and another may run it.
-  if (isReleasing || ended.type === "cancelled") return { type: "release" };
-  return ended;
+  // Without a requested cancel, the handler stopped on its own, so another worker may run the job.
+  if (isReleasing || outcome.type === "cancelled") return { type: "release" };
+  return outcome;
 }
 
-export function timedOut(runTimeoutMs: number): Ended {
+export function timedOut(runTimeoutMs: number): HandlerOutcome {
   const message = `the attempt ran longer than its run_timeout of ${runTimeoutMs} ms`;
   return { type: "fail", message, code: "TIMEOUT", retryable: true, nextDelayMs: undefined };
 }
 
 /**
- * What the wire does not hold ends its own attempt here; thrown from here it would end the session,
- * and all other attempts with it.
+ * Creates the report of an attempt. An outcome that the protocol can not express fails this attempt; an
+ * exception here would end the session and all other attempts.
  */
-export function reportItem(held: Held, ended: Ended, isTimeout: boolean): ReportItem {
+export function reportItem(held: HeldAttempt, outcome: HandlerOutcome, isTimeout: boolean): ReportItem {
   const { lease, startedAtMs } = held;
   try {
     const startedAt = startedAtMs === undefined ? {} : { startedAt: wireTimestamp("startedAt", startedAtMs) };
-    return create(ReportItemSchema, { lease, ...startedAt, outcome: outcome(ended, isTimeout) });
+    return create(ReportItemSchema, { lease, ...startedAt, outcome: wireOutcome(outcome, isTimeout) });
   } catch (error) {
-    return create(ReportItemSchema, { lease, outcome: failed(unreportable(error), false) });
+    return create(ReportItemSchema, { lease, outcome: wireFailure(notReportable(error), false) });
   }
 }
 
-function outcome(ended: Ended, timeout: boolean) {
-  switch (ended.type) {
+function wireOutcome(outcome: HandlerOutcome, isTimeout: boolean) {
+  switch (outcome.type) {
     case "succeed":
-      if (ended.result.length > MAX_RESULT_BYTES) return failed(tooLarge(ended.result.length), false);
-      return { case: "succeeded" as const, value: { result: ended.result } };
+      if (outcome.result.length > MAX_RESULT_BYTES) return wireFailure(tooLarge(outcome.result.length), false);
+      return { case: "succeeded" as const, value: { result: outcome.result } };
     case "fail":
-      return failed(ended, timeout);
+      return wireFailure(outcome, isTimeout);
     case "snooze":
-      return { case: "snoozed" as const, value: { delay: wireDuration("delayMs", ended.delayMs) } };
+      return { case: "snoozed" as const, value: { delay: wireDuration("delayMs", outcome.delayMs) } };
     case "release":
       return { case: "released" as const, value: create(ReleasedSchema) };
     case "cancelled":
@@ -57,21 +62,21 @@ function outcome(ended: Ended, timeout: boolean) {
   }
 }
 
-type Failure = Extract<Ended, { type: "fail" }>;
+type Failure = Extract<HandlerOutcome, { type: "fail" }>;
 
 function tooLarge(bytes: number): Failure {
   const message = `the result has ${bytes} bytes; at most ${MAX_RESULT_BYTES} are allowed`;
   return { type: "fail", message, code: "RESULT_TOO_LARGE", retryable: false, nextDelayMs: undefined };
 }
 
-function unreportable(error: unknown): Failure {
-  const message = `the end of the handler can not be reported: ${String(error)}`;
+function notReportable(error: unknown): Failure {
+  const message = `the outcome of the handler can not be reported: ${String(error)}`;
   return { type: "fail", message, code: "BAD_OUTCOME", retryable: false, nextDelayMs: undefined };
 }
 
-function failed(failure: Failure, timeout: boolean) {
+function wireFailure(failure: Failure, timeout: boolean) {
   const { message, code, retryable, nextDelayMs } = failure;
-  const error = { message: cut(message, MAX_MESSAGE_BYTES), code: cut(code, MAX_CODE_BYTES), retryable };
+  const error = { message: truncate(message, MAX_MESSAGE_BYTES), code: truncate(code, MAX_CODE_BYTES), retryable };
   const delay = nextDelayMs === undefined ? {} : { nextDelay: wireDuration("nextDelayMs", nextDelayMs) };
   return { case: "failed" as const, value: { error, timeout, ...delay } };
 }

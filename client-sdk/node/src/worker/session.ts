@@ -1,49 +1,51 @@
 /**
- * The session's IO: dials, moves frames between the stream and the state, moves to another server
- * when asked. It decides nothing that the state could decide.
+ * The I/O of a session: connects, transfers frames between the stream and the session state, and switches
+ * to another server on GoAway. All decisions are in `SessionState`.
  */
-import { redialMs, pauseMs, sleep } from "../backoff.js";
-import { endsStreams, fromWire, type SentinelError, TransportError } from "../errors.js";
+import { backoffDelayMs, reconnectDelayMs, sleep } from "../backoff.js";
+import { closesStreams, type SentinelError, TransportError } from "../errors.js";
 import type { SessionRequest, SessionResponse } from "../gen/sentinel/workers/v1/worker_service_pb.js";
+import { fromGrpcError } from "../grpc-error.js";
 import { Connection } from "./connection.js";
-import type { FromSession, Setup, ToSession } from "./messages.js";
-import { SessionState } from "./state.js";
-import { TUNING } from "./tuning.js";
-import { Wire } from "./wire.js";
+import { TIMINGS } from "./constants.js";
+import { SessionState } from "./session-state.js";
+import { SessionStream } from "./session-stream.js";
+import type { FromSession, SessionConfig, StartAttempt, ToSession } from "./thread-messages.js";
 
-/** Monotonic: the wall clock may jump. */
+/** Monotonic time, since the wall clock may jump. */
 const now = () => performance.now();
 
 export class Session {
   readonly #state: SessionState;
   readonly #stop = new AbortController();
-  /** Aborted when there is nothing left to stay for while no stream is open. */
-  readonly #quit = new AbortController();
-  #wire: Wire | undefined;
-  #endWire: ((error: SentinelError | undefined) => void) | undefined;
+  /** Aborted when the worker should exit while no stream is open. */
+  readonly #exit = new AbortController();
+  #stream: SessionStream | undefined;
+  #endStream: ((error: SentinelError | undefined) => void) | undefined;
   #timer: NodeJS.Timeout | undefined;
+  /** Streams that failed or were short-lived, in a row. */
   #failures = 0;
   #nextEndpoint = 0;
-  #isMoving = false;
-  #starts: Extract<FromSession, { type: "start" }>["starts"][number][] = [];
+  #isSwitching = false;
+  #attemptsToStart: StartAttempt[] = [];
 
   constructor(
-    private readonly setup: Setup,
-    private readonly tell: (message: FromSession, transfer?: ArrayBuffer[]) => void,
+    private readonly config: SessionConfig,
+    private readonly send: (message: FromSession, transfer?: ArrayBuffer[]) => void,
   ) {
     this.#state = new SessionState(
-      setup,
+      config,
       {
-        start: (no, item, lease) => {
-          this.#starts.push({
-            no,
+        start: (localId, item, lease) => {
+          this.#attemptsToStart.push({
+            localId,
             jobId: lease.jobId,
             run: lease.run,
             attempt: lease.attempt,
             epoch: lease.epoch,
             kind: item.kind,
             queue: item.queue,
-            // Copies: the originals are views of the whole frame.
+            // Copied, because the original arrays are views of the whole frame.
             payload: item.payload.slice(),
             contentType: item.contentType,
             checkpoint: item.checkpoint.slice(),
@@ -52,238 +54,241 @@ export class Session {
             labels: { ...item.labels },
           });
         },
-        cancel: (no) => tell({ type: "cancel", no }),
-        abandon: (no) => tell({ type: "abandon", no }),
-        tookLines: (no) => tell({ type: "tookLines", no }),
-        checkpointed: (no, seq, answer) => tell({ type: "checkpointed", no, seq, answer }),
-        handed: (no, offset, answer) => tell({ type: "handed", no, offset, answer }),
+        cancel: (localId) => send({ type: "cancel", localId }),
+        abandon: (localId) => send({ type: "abandon", localId }),
+        linesAccepted: (localId) => send({ type: "linesAccepted", localId }),
+        checkpointResult: (localId, seq, result) => send({ type: "checkpointResult", localId, seq, result }),
+        outputResult: (localId, offset, result) => send({ type: "outputResult", localId, offset, result }),
       },
       now(),
     );
   }
 
-  /** What handlers and the caller say. */
+  /** Handles messages of the caller's thread. */
   receive(messages: readonly ToSession[]): void {
     for (const message of messages) {
       switch (message.type) {
         case "finished":
-          this.#state.finished(now(), message.no, message.startedAtMs, message.ended);
+          this.#state.handlerFinished(now(), message.localId, message.startedAtMs, message.outcome);
           break;
         case "progress":
-          this.#state.progressed(message.no, message.progress);
+          this.#state.progress(message.localId, message.progress);
           break;
         case "log":
-          this.#state.logged(message.no, message.lines);
+          this.#state.log(message.localId, message.entries);
           break;
         case "checkpoint":
-          this.#state.checkpoint(message.no, message.seq, message.data);
+          this.#state.checkpoint(message.localId, message.seq, message.data);
           break;
         case "output":
-          this.#state.output(message.no, message.offset, message.data);
+          this.#state.output(message.localId, message.offset, message.data);
           break;
         case "drain":
-          this.#state.drain.begin(now(), now() + this.setup.drainTimeoutMs);
+          this.#state.drain.begin(now(), now() + this.config.drainTimeoutMs);
           break;
         case "stop":
           this.#stop.abort();
-          this.#quit.abort();
+          this.#exit.abort();
           break;
       }
     }
-    this.#changed();
+    this.#stateChanged();
   }
 
-  /** Until drained or stopped. Fails when a server refuses the first Hello. */
+  /** Runs until the drain is complete or the worker is stopped. Throws when a server rejects the first Hello. */
   async run(): Promise<void> {
     try {
-      while (!this.#quit.signal.aborted) {
-        const error = await this.#once();
+      while (!this.#exit.signal.aborted) {
+        const error = await this.#runStream();
         if (error === undefined) return;
-        if (endsStreams(error) && !this.#state.wasWelcomed) throw error;
+        if (closesStreams(error) && !this.#state.wasWelcomed) throw error;
       }
     } finally {
       clearTimeout(this.#timer);
     }
   }
 
-  /** One stream from its dial to its end; the error says why there must be another one. */
-  async #once(): Promise<SentinelError | undefined> {
-    await sleep(redialMs(TUNING.redial, this.#failures, Math.random()), this.#quit.signal);
-    if (this.#quit.signal.aborted) return undefined;
+  /** Connects and serves one stream. Returns the error after which to reconnect, or `undefined` to exit. */
+  async #runStream(): Promise<SentinelError | undefined> {
+    await sleep(reconnectDelayMs(TIMINGS.reconnect, this.#failures, Math.random()), this.#exit.signal);
+    if (this.#exit.signal.aborted) return undefined;
     let openedAtMs: number | undefined;
     try {
-      const wire = await this.#open(await Connection.open(this.#endpoint(), this.setup.tls, this.#quit.signal));
+      const connection = await Connection.open(this.#endpoint(), this.config.tls, this.#exit.signal);
+      const stream = await this.#open(connection);
       openedAtMs = now();
-      const end = await this.#serve(wire);
-      if (end === undefined) return undefined;
-      throw end;
+      const error = await this.#serve(stream);
+      if (error === undefined) return undefined;
+      throw error;
     } catch (cause) {
-      const error = fromWire(cause);
-      this.#wire?.cut();
-      this.#wire = undefined;
-      this.#isMoving = false;
+      const error = fromGrpcError(cause);
+      this.#stream?.close();
+      this.#stream = undefined;
+      this.#isSwitching = false;
       this.#state.disconnected(now());
       if (this.#stop.signal.aborted) return undefined;
-      this.#lost(error, openedAtMs);
-      this.#changed();
+      this.#recordFailure(error, openedAtMs);
+      this.#stateChanged();
       return error;
     }
   }
 
-  /** A server that welcomes and then dies, again and again, is not dialled in a loop. */
-  #lost(error: SentinelError, openedAtMs: number | undefined): void {
-    if (openedAtMs !== undefined && now() - openedAtMs >= TUNING.healthyAfterMs) {
+  /** A short-lived stream counts as a failure, so that the reconnects back off. */
+  #recordFailure(error: SentinelError, openedAtMs: number | undefined): void {
+    if (openedAtMs !== undefined && now() - openedAtMs >= TIMINGS.healthyAfterMs) {
       this.#failures = 0;
     } else {
       this.#failures += 1;
       this.#nextEndpoint += 1;
     }
-    // A server that is away for a day must not fill a disk: repeats get rarer.
-    const isTold = (this.#failures & (this.#failures - 1)) === 0 || this.#failures % 64 === 0;
-    const what = openedAtMs === undefined ? "can not open a session" : "the session lost its stream";
-    if (isTold) this.tell({ type: "event", text: `${what}: ${error.message}`, isWarning: true });
+    // Logged at a decreasing rate, so that a long outage does not fill the disk.
+    const isLogged = (this.#failures & (this.#failures - 1)) === 0 || this.#failures % 64 === 0;
+    const event = openedAtMs === undefined ? "can not open a session" : "session stream lost, reconnecting";
+    if (isLogged) this.send({ type: "log", level: "warn", message: `${event}: ${error.message}` });
   }
 
   #endpoint(): string {
-    const { endpoints } = this.setup;
+    const { endpoints } = this.config;
     return endpoints[this.#nextEndpoint % endpoints.length]!;
   }
 
-  /** Greets on a new connection, which is the session's from its Welcome on. */
-  async #open(connection: Connection): Promise<Wire> {
-    const next = (): SessionRequest | undefined => (this.#wire === wire ? this.#state.nextFrame(now()) : undefined);
-    const wire: Wire = new Wire(connection, this.setup.credential, this.#state.hello(now()), next);
-    const abort = () => wire.cut();
+  /** Sends Hello on a new connection. Its stream becomes the current one when Welcome arrives. */
+  async #open(connection: Connection): Promise<SessionStream> {
+    const nextFrame = (): SessionRequest | undefined =>
+      this.#stream === stream ? this.#state.nextFrame(now()) : undefined;
+    const hello = this.#state.hello(now());
+    const stream: SessionStream = new SessionStream(connection, this.config.credential, hello, nextFrame);
+    const abort = () => stream.close();
     this.#stop.signal.addEventListener("abort", abort, { once: true });
     try {
-      const welcome = await wire.welcome();
+      const welcome = await stream.welcome();
       this.#state.welcome(now(), welcome);
-      this.#wire = wire;
-      this.tell({ type: "event", text: `the session is open at ${welcome.server}`, isWarning: false });
-      return wire;
+      this.#stream = stream;
+      this.send({ type: "log", level: "info", message: `session opened: ${welcome.server}` });
+      return stream;
     } catch (error) {
-      wire.cut();
+      stream.close();
       throw error;
     } finally {
       this.#stop.signal.removeEventListener("abort", abort);
     }
   }
 
-  /** Until the stream is lost, or all is said. */
-  async #serve(wire: Wire): Promise<SentinelError | undefined> {
+  /** Returns the error of a lost stream, or `undefined` after the drain is complete. */
+  async #serve(stream: SessionStream): Promise<SentinelError | undefined> {
     const ended = new Promise<SentinelError | undefined>((resolve) => {
-      this.#endWire = resolve;
+      this.#endStream = resolve;
     });
-    void this.#read(wire);
-    this.#changed();
+    void this.#readFrames(stream);
+    this.#stateChanged();
     const error = await ended;
-    if (error === undefined) await this.#wire?.bye("drained");
+    if (error === undefined) await this.#stream?.bye("drained");
     return error;
   }
 
-  async #read(wire: Wire): Promise<void> {
+  async #readFrames(stream: SessionStream): Promise<void> {
     try {
       for (;;) {
-        const frame = await wire.read();
-        if (frame === undefined) throw new TransportError("the server ended the stream");
-        this.#frame(wire, frame);
+        const frame = await stream.read();
+        if (frame === undefined) throw new TransportError("the server closed the stream");
+        this.#handleFrame(stream, frame);
       }
     } catch (error) {
-      // Of a stream that was left, nobody wants to know.
-      if (this.#wire === wire) this.#endWire?.(fromWire(error));
+      // The error of a stream that was replaced is irrelevant.
+      if (this.#stream === stream) this.#endStream?.(fromGrpcError(error));
     }
   }
 
-  #frame(wire: Wire, response: SessionResponse): void {
-    if (this.#wire === wire) {
+  #handleFrame(stream: SessionStream, response: SessionResponse): void {
+    if (this.#stream === stream) {
       this.#state.frame(now(), response);
-      this.#flushStarts();
+      this.#startAttempts();
     } else if (response.frame.case === "reportAck") {
-      // The stream is being left. What it still assigns was not in the Hello and goes back to
-      // its queue unreceived; verdicts count.
+      // The stream is being replaced. Only its verdicts are applied: jobs that it still assigns are not
+      // listed in Hello and go back to their queue.
       this.#state.reportAck(now(), response.frame.value);
     } else if (response.frame.case === "revoked") {
       this.#state.revoked(now(), response.frame.value);
     }
-    this.#changed();
+    this.#stateChanged();
   }
 
-  #flushStarts(): void {
-    if (this.#starts.length === 0) return;
-    const starts = this.#starts;
-    this.#starts = [];
-    const buffers = starts.flatMap((start) => [start.payload.buffer, start.checkpoint.buffer]);
-    this.tell({ type: "start", starts }, buffers as ArrayBuffer[]);
+  #startAttempts(): void {
+    if (this.#attemptsToStart.length === 0) return;
+    const attempts = this.#attemptsToStart;
+    this.#attemptsToStart = [];
+    const buffers = attempts.flatMap((attempt) => [attempt.payload.buffer, attempt.checkpoint.buffer]);
+    this.send({ type: "start", attempts }, buffers as ArrayBuffer[]);
   }
 
-  /** Something happened: do what is due, end what is over, say what can be said. */
-  #changed(): void {
+  /** Handles due timers, ends a dead or drained stream, and sends due frames. */
+  #stateChanged(): void {
     const nowMs = now();
     this.#state.advance(nowMs);
-    if (this.#wire === undefined) {
-      if (this.#state.drain.isDone) this.#quit.abort();
+    if (this.#stream === undefined) {
+      if (this.#state.drain.isComplete) this.#exit.abort();
     } else if (this.#stop.signal.aborted) {
-      this.#endWire?.(new TransportError("stopped"));
-    } else if (this.#state.drain.isDone && !this.#isMoving) {
-      this.#endWire?.(undefined);
+      this.#endStream?.(new TransportError("stopped"));
+    } else if (this.#state.drain.isComplete && !this.#isSwitching) {
+      this.#endStream?.(undefined);
     } else {
-      const dead = this.#state.whyDead(nowMs);
-      if (dead !== undefined) this.#endWire?.(new TransportError(dead));
+      const deadReason = this.#state.deadReason(nowMs);
+      if (deadReason !== undefined) this.#endStream?.(new TransportError(deadReason));
       const withinMs = this.#state.takeGoAway();
-      if (withinMs !== undefined && !this.#isMoving) void this.#move(this.#wire, withinMs);
-      this.#wire.wake();
+      if (withinMs !== undefined && !this.#isSwitching) void this.#switchServer(this.#stream, withinMs);
+      this.#stream.wake();
     }
-    this.#arm(nowMs);
+    this.#setTimer(nowMs);
   }
 
-  #arm(nowMs: number): void {
+  #setTimer(nowMs: number): void {
     clearTimeout(this.#timer);
     const wakeMs = this.#state.nextWakeMs();
     if (wakeMs === Infinity) return;
-    // Rounded up: a timer that fires early would fire again and again.
-    const pause = Math.min(Math.max(1, Math.ceil(wakeMs - nowMs)), 60_000);
-    this.#timer = setTimeout(() => this.#changed(), pause);
+    // Rounded up: a timer that fires too early would be set again and again.
+    const delayMs = Math.min(Math.max(1, Math.ceil(wakeMs - nowMs)), 60_000);
+    this.#timer = setTimeout(() => this.#stateChanged(), delayMs);
   }
 
-  /** Opens the session on another server at a random moment within the given time, then leaves the old one. */
-  async #move(old: Wire, withinMs: number): Promise<void> {
-    this.#isMoving = true;
-    const isOver = () => this.#wire !== old || this.#stop.signal.aborted;
-    this.tell({ type: "event", text: "the server will leave; moving to another one", isWarning: false });
+  /** Opens the session on another server after a random delay within `withinMs`, then closes the old stream. */
+  async #switchServer(old: SessionStream, withinMs: number): Promise<void> {
+    this.#isSwitching = true;
+    const isObsolete = () => this.#stream !== old || this.#stop.signal.aborted;
+    this.send({ type: "log", level: "info", message: "server is shutting down, moving to another one" });
     await sleep((withinMs * Math.random()) / 2, this.#stop.signal);
     let connection: Connection | undefined;
-    for (let failures = 0; connection === undefined && !isOver(); failures += 1) {
+    for (let failures = 0; connection === undefined && !isObsolete(); failures += 1) {
       this.#nextEndpoint += 1;
       try {
-        connection = await Connection.open(this.#endpoint(), this.setup.tls, this.#stop.signal);
+        connection = await Connection.open(this.#endpoint(), this.config.tls, this.#stop.signal);
       } catch {
-        await sleep(pauseMs(TUNING.redial, failures, Math.random()), this.#stop.signal);
+        await sleep(backoffDelayMs(TIMINGS.reconnect, failures, Math.random()), this.#stop.signal);
       }
     }
-    if (connection === undefined || isOver()) {
+    if (connection === undefined || isObsolete()) {
       connection?.destroy();
-      this.#isMoving = this.#wire !== old && this.#isMoving;
+      this.#isSwitching = this.#stream !== old && this.#isSwitching;
       return;
     }
     try {
-      // From the Hello on, the old stream only brings verdicts.
-      const moved = await this.#leave(old, connection);
-      this.#isMoving = false;
-      void this.#read(moved);
+      const stream = await this.#replaceStream(old, connection);
+      this.#isSwitching = false;
+      void this.#readFrames(stream);
       void old.bye("moved");
-      this.#changed();
+      this.#stateChanged();
     } catch (error) {
-      old.cut();
-      this.#endWire?.(fromWire(error));
+      old.close();
+      this.#endStream?.(fromGrpcError(error));
     }
   }
 
-  async #leave(old: Wire, connection: Connection): Promise<Wire> {
-    this.#wire = undefined;
+  /** Once Hello is sent on the new connection, only verdicts of the old stream are applied. */
+  async #replaceStream(old: SessionStream, connection: Connection): Promise<SessionStream> {
+    this.#stream = undefined;
     try {
       return await this.#open(connection);
     } catch (error) {
-      this.#wire ??= old;
+      this.#stream ??= old;
       throw error;
     }
   }

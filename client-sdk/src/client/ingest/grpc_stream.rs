@@ -9,7 +9,7 @@ use tokio::time::timeout;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Streaming;
 
-use super::IngestState;
+use super::state::IngestState;
 use crate::backoff::Backoff;
 use crate::proto::jobs::v1::ingest_request::Frame as RequestFrame;
 use crate::proto::jobs::v1::ingest_response::Frame as ResponseFrame;
@@ -110,14 +110,6 @@ pub(super) async fn run(
         tracing::debug!(%error, ?delay, "ingest stream lost, reconnecting");
         failures = failures.saturating_add(1);
         tokio::time::sleep(delay).await;
-    }
-}
-
-impl IngestState {
-    fn resume(&self, started: IngestStarted) -> Result<(), Error> {
-        self.window().resume(started)?;
-        self.changed.send_replace(());
-        Ok(())
     }
 }
 

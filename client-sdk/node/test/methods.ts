@@ -1,32 +1,32 @@
-/** Every verb of the client against the server at an address, for the tests of the server. */
+/** Calls every method of the client on the server at the given address. The server tests run it. */
 import assert from "node:assert/strict";
 import { ApiError, Client, JobState } from "../src/index.js";
 import { AttemptOutcome, BulkAction, BulkOutcome, CancelOutcome } from "../src/proto.js";
 import { tlsOptions } from "./tls.js";
 
-const client = new Client(process.argv[2] ?? "", { actor: "verbs", ...tlsOptions });
+const client = new Client(process.argv[2] ?? "", { actor: "methods", ...tlsOptions });
 const queue = "node";
-const later = { kind: "demo.noop", queue, delayMs: 3_600_000 };
+const delayed = { kind: "demo.noop", queue, delayMs: 3_600_000 };
 
-/** The ledger is a moment behind. */
-async function until<T>(ask: () => Promise<T>, holds: (answer: T) => boolean): Promise<T> {
+/** Repeats a call until its result satisfies a condition: the ledger is updated with a delay. */
+async function until<T>(call: () => Promise<T>, condition: (result: T) => boolean): Promise<T> {
   for (;;) {
-    const answer = await ask();
-    if (holds(answer)) return answer;
+    const result = await call();
+    if (condition(result)) return result;
   }
 }
 
-const { job } = await client.enqueue(later);
+const { job } = await client.enqueue(delayed);
 assert.equal(job.state, JobState.SCHEDULED);
 assert.equal((await client.get(job.id)).id, job.id);
 const unknown = "0190a5c2-0000-7000-8000-000000000000";
 const found = await client.batchGet([unknown, job.id]);
 assert.deepEqual([found[0], found[1]?.id], [undefined, job.id]);
 
-const changed = { id: job.id, spec: { priority: 7 }, updateMask: { paths: ["priority"] } };
-assert.equal((await client.update(changed)).spec?.priority, 7);
+const update = { id: job.id, spec: { priority: 7 }, updateMask: { paths: ["priority"] } };
+assert.equal((await client.update(update)).spec?.priority, 7);
 
-// Run ahead of its time, to its end, and once more.
+// Runs the delayed job now, then retries it.
 assert.equal((await client.runNow(job.id)).id, job.id);
 assert.equal((await client.waitForResult(job.id)).state, JobState.SUCCEEDED);
 assert.equal((await client.cancel(job.id)).outcome, CancelOutcome.ALREADY_TERMINAL);
@@ -40,22 +40,25 @@ const attempts = async () => {
 const [newest] = await until(attempts, (all) => all.length >= 1);
 assert.deepEqual([newest?.run, newest?.outcome], [2, AttemptOutcome.SUCCEEDED]);
 
-const { job: talking } = await client.enqueue({ kind: "demo.progress", queue, payload: { steps: 2, step_ms: 1 } });
-await client.waitForResult(talking.id);
+const { job: logging } = await client.enqueue({ kind: "demo.progress", queue, payload: { steps: 2, step_ms: 1 } });
+await client.waitForResult(logging.id);
 const lines = async () => {
   const all = [];
-  for await (const line of client.readLogs(talking.id)) all.push(line.text);
+  for await (const line of client.readLogs(logging.id)) all.push(line.text);
   return all;
 };
 assert.equal((await until(lines, (all) => all.length >= 2))[0], "step 1 of 2");
 
-// All of a filter.
-const items = await client.enqueueBatch([later, later, { ...later, kind: "" }]);
-assert.deepEqual(items.map((item) => item.error === undefined), [true, true, false]);
+// Jobs selected by a filter.
+const items = await client.enqueueBatch([delayed, delayed, { ...delayed, kind: "" }]);
+assert.deepEqual(
+  items.map((item) => item.error === undefined),
+  [true, true, false],
+);
 const filter = { queues: [queue], states: [JobState.SCHEDULED] };
 const listed = async () => {
   const ids = [];
-  for await (const one of client.list(filter, { pageSize: 1 })) ids.push(one.id);
+  for await (const one of client.listAll(filter, { pageSize: 1 })) ids.push(one.id);
   return ids;
 };
 assert.equal((await until(listed, (ids) => ids.length >= 2)).length, 2);
@@ -64,14 +67,16 @@ const scheduled = counts.queues[0]?.states.find(({ state }) => state === JobStat
 assert.equal(scheduled?.count, 2n);
 const action = BulkAction.CANCEL;
 assert.equal((await client.bulk({ action, filter, dryRun: true })).matched, 2n);
-const { counts: done } = await client.bulk({ action, filter });
-assert.deepEqual(done.map(({ outcome, count }) => [outcome, count]), [[BulkOutcome.CANCELLED, 2n]]);
+const { counts: bulkCounts } = await client.bulk({ action, filter });
+assert.deepEqual(
+  bulkCounts.map(({ outcome, count }) => [outcome, count]),
+  [[BulkOutcome.CANCELLED, 2n]],
+);
 
 await client.delete(job.id);
 await assert.rejects(client.get(job.id), (error) => error instanceof ApiError && error.reason === "JOB_NOT_FOUND");
-const output = client.readOutput({ id: talking.id });
-const pieces = [];
-for await (const piece of output) pieces.push(piece);
-assert.deepEqual(pieces, []);
+const chunks = [];
+for await (const chunk of client.readOutput({ id: logging.id })) chunks.push(chunk);
+assert.deepEqual(chunks, []);
 client.close();
-console.log("all verbs");
+console.log("all methods");

@@ -1,5 +1,5 @@
-//! The worker under test: a process of its own, so that it can be of any language, told to leave
-//! by a signal and judged by its exit code.
+//! The worker program under test. It runs as a separate process, so that it can be written in any
+//! language. It is shut down by SIGTERM and judged by its frames and its exit code.
 
 use std::ffi::OsString;
 use std::process::{ExitStatus, Stdio};
@@ -10,17 +10,17 @@ use tokio::process::{Child, Command};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
-use crate::peer::{PATIENCE, Peer};
+use crate::scripted_server::{ScriptedServer, TIMEOUT};
 
-/// How a worker program is started.
+/// The command that starts a worker program.
 #[derive(Clone, Debug)]
-pub struct Runtime {
+pub struct WorkerProgram {
     program: OsString,
     args: Vec<OsString>,
 }
 
-impl Runtime {
-    /// A program with the arguments that come before the agreed ones.
+impl WorkerProgram {
+    /// A program with the arguments that precede those of the conformance tests.
     pub fn new(
         program: impl Into<OsString>,
         args: impl IntoIterator<Item = impl Into<OsString>>,
@@ -28,12 +28,12 @@ impl Runtime {
         Self { program: program.into(), args: args.into_iter().map(Into::into).collect() }
     }
 
-    /// A worker of this peer.
-    pub(crate) fn start(&self, peer: &Peer, flags: &[&str]) -> Worker {
-        self.start_at(&[peer.url()], flags)
+    /// Starts a worker of this server.
+    pub(crate) fn start(&self, server: &ScriptedServer, flags: &[&str]) -> RunningWorker {
+        self.start_at(&[server.url()], flags)
     }
 
-    pub(crate) fn start_at(&self, endpoints: &[String], flags: &[&str]) -> Worker {
+    pub(crate) fn start_at(&self, endpoints: &[String], flags: &[&str]) -> RunningWorker {
         let mut command = Command::new(&self.program);
         command.args(&self.args);
         for endpoint in endpoints {
@@ -49,44 +49,44 @@ impl Runtime {
         tokio::spawn(async move {
             let mut stderr = BufReader::new(stderr).lines();
             while let Ok(Some(line)) = stderr.next_line().await {
-                // Shown with the output of a scenario that fails.
+                // The test harness shows the output of failed scenarios.
                 eprintln!("worker: {line}");
-                // What a worker says beyond that is of no interest.
+                // Further lines are dropped when the channel is full.
                 let _ = lines_tx.try_send(line);
             }
         });
-        Worker { child, lines }
+        RunningWorker { child, lines }
     }
 }
 
-/// A running worker program; killed when it is dropped.
-pub(crate) struct Worker {
+/// A running worker program, which is killed when this value is dropped.
+pub(crate) struct RunningWorker {
     child: Child,
     lines: mpsc::Receiver<String>,
 }
 
-impl Worker {
-    /// Asks it to leave in good order.
-    pub(crate) fn leave(&self) {
-        let id = self.child.id().expect("the worker is gone already");
+impl RunningWorker {
+    /// Sends SIGTERM, which requests a graceful shutdown.
+    pub(crate) fn request_shutdown(&self) {
+        let id = self.child.id().expect("the worker has already exited");
         let pid = Pid::from_raw(i32::try_from(id).unwrap()).unwrap();
         kill_process(pid, Signal::TERM).unwrap();
     }
 
-    /// Waits for its end.
-    pub(crate) async fn end(&mut self) -> ExitStatus {
-        let ended = timeout(PATIENCE, self.child.wait()).await;
-        ended.expect("the worker program did not end").unwrap()
+    /// Waits for the process to exit.
+    pub(crate) async fn wait_for_exit(&mut self) -> ExitStatus {
+        let status = timeout(TIMEOUT, self.child.wait()).await;
+        status.expect("the worker program did not exit").unwrap()
     }
 
-    /// It has left with success.
-    pub(crate) async fn left(mut self) {
-        let status = self.end().await;
-        assert!(status.success(), "a worker that was drained exits with 0, not with {status}");
+    /// Waits for the process to exit and asserts that it exited with 0.
+    pub(crate) async fn assert_clean_exit(mut self) {
+        let status = self.wait_for_exit().await;
+        assert!(status.success(), "a drained worker must exit with 0, not with {status}");
     }
 
-    /// All that it wrote to its error output, once it has ended.
-    pub(crate) async fn told(mut self) -> String {
+    /// Everything that the process wrote to stderr. Waits for it to exit.
+    pub(crate) async fn stderr(mut self) -> String {
         let mut text = String::new();
         while let Some(line) = self.lines.recv().await {
             text.push_str(&line);

@@ -1,5 +1,5 @@
-//! A WorkerService in the hands of a scenario, which reads and writes its frames. What it sends is
-//! bytes, so that it can say what no version of the contract knows yet.
+//! A scripted WorkerService: a scenario reads and writes the frames of each session stream. Responses
+//! are sent as raw bytes, so that a scenario can send fields that no protocol version defines.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use bytes::{BufMut, Bytes};
 use prost::Message;
-use sentinel_proto::workers::v1::session_request::Frame as Up;
-use sentinel_proto::workers::v1::session_response::Frame as Down;
+use sentinel_proto::workers::v1::session_request::Frame as RequestFrame;
+use sentinel_proto::workers::v1::session_response::Frame as ResponseFrame;
 use sentinel_proto::workers::v1::{
     Assign, Assignment, HeldVerdict, Hello, Lease, Pong, Report, ReportAck, ReportItem,
     ReportVerdict, SessionRequest, SessionResponse, Verdict, Welcome,
@@ -25,14 +25,14 @@ use tonic::codegen::{Body, Service, StdError, http};
 use tonic::{Request, Response, Status, Streaming};
 use tonic_prost::ProstDecoder;
 
-/// No expectation takes longer on a loaded machine.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
-/// Frames and messages of this size pass, as with a server.
+/// The limit of each wait, long enough for a loaded machine.
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(30);
+/// The message size limit of a server.
 const MAX_MESSAGE_BYTES: usize = 20 * 1024 * 1024;
-/// How often the peer asks for pings.
-pub(crate) const PING: Duration = Duration::from_millis(50);
+/// The ping interval that Welcome requests.
+pub(crate) const PING_INTERVAL: Duration = Duration::from_millis(50);
 
-type Answer = ReceiverStream<Result<Bytes, Status>>;
+type ResponseStream = ReceiverStream<Result<Bytes, Status>>;
 
 #[derive(Default)]
 struct RawCodec;
@@ -66,7 +66,7 @@ impl Encoder for RawEncoder {
 
 #[derive(Clone)]
 struct Sessions {
-    streams: mpsc::Sender<Stream>,
+    streams: mpsc::Sender<SessionStream>,
 }
 
 impl tonic::server::NamedService for Sessions {
@@ -75,8 +75,8 @@ impl tonic::server::NamedService for Sessions {
 
 impl tonic::server::StreamingService<SessionRequest> for Sessions {
     type Response = Bytes;
-    type ResponseStream = Answer;
-    type Future = Pin<Box<dyn Future<Output = Result<Response<Answer>, Status>> + Send>>;
+    type ResponseStream = ResponseStream;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<ResponseStream>, Status>> + Send>>;
 
     fn call(&mut self, request: Request<Streaming<SessionRequest>>) -> Self::Future {
         let streams = self.streams.clone();
@@ -84,7 +84,7 @@ impl tonic::server::StreamingService<SessionRequest> for Sessions {
             let (to_worker, frames) = mpsc::channel(256);
             let authorization = request.metadata().get("authorization");
             let authorization = authorization.and_then(|value| value.to_str().ok());
-            let stream = Stream {
+            let stream = SessionStream {
                 authorization: authorization.map(str::to_owned),
                 from_worker: request.into_inner(),
                 to_worker,
@@ -92,8 +92,8 @@ impl tonic::server::StreamingService<SessionRequest> for Sessions {
                 pings: 0,
                 assign_seq: 0,
             };
-            let over = || Status::unavailable("the scenario is over");
-            streams.send(stream).await.map_err(|_| over())?;
+            let stopped = |_| Status::unavailable("the scenario is over");
+            streams.send(stream).await.map_err(stopped)?;
             Ok(Response::new(ReceiverStream::new(frames)))
         })
     }
@@ -115,33 +115,32 @@ where
     fn call(&mut self, request: http::Request<B>) -> Self::Future {
         let method = self.clone();
         Box::pin(async move {
-            let most = Some(MAX_MESSAGE_BYTES);
+            let max_bytes = Some(MAX_MESSAGE_BYTES);
             let grpc = tonic::server::Grpc::new(RawCodec);
-            let mut grpc = grpc.apply_max_message_size_config(most, most);
+            let mut grpc = grpc.apply_max_message_size_config(max_bytes, max_bytes);
             Ok(grpc.streaming(method, request).await)
         })
     }
 }
 
-/// A listening peer.
-pub(crate) struct Peer {
+pub(crate) struct ScriptedServer {
     address: SocketAddr,
-    streams: mpsc::Receiver<Stream>,
-    server: JoinHandle<()>,
+    streams: mpsc::Receiver<SessionStream>,
+    task: JoinHandle<()>,
 }
 
-impl Drop for Peer {
+impl Drop for ScriptedServer {
     fn drop(&mut self) {
-        self.server.abort();
+        self.task.abort();
     }
 }
 
-impl Peer {
-    pub(crate) async fn listen() -> Self {
+impl ScriptedServer {
+    pub(crate) async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (streams_tx, streams) = mpsc::channel(16);
-        let server = tokio::spawn(async move {
+        let task = tokio::spawn(async move {
             tonic::transport::Server::builder()
                 .tcp_nodelay(true)
                 .add_service(Sessions { streams: streams_tx })
@@ -149,7 +148,7 @@ impl Peer {
                 .await
                 .unwrap();
         });
-        Self { address, streams, server }
+        Self { address, streams, task }
     }
 
     pub(crate) fn url(&self) -> String {
@@ -157,48 +156,49 @@ impl Peer {
     }
 
     /// The next stream that the worker opens.
-    pub(crate) async fn accept(&mut self) -> Stream {
-        let stream = timeout(PATIENCE, self.streams.recv()).await;
+    pub(crate) async fn accept(&mut self) -> SessionStream {
+        let stream = timeout(TIMEOUT, self.streams.recv()).await;
         stream.expect("the worker opened no stream").unwrap()
     }
 
     /// The next stream and its Hello.
-    pub(crate) async fn hello(&mut self) -> (Stream, Hello) {
+    pub(crate) async fn accept_hello(&mut self) -> (SessionStream, Hello) {
         let mut stream = self.accept().await;
         let hello = stream.hello().await;
         (stream, hello)
     }
 
-    /// The next stream, greeted as the session `s1`.
-    pub(crate) async fn greet(&mut self) -> (Stream, Hello) {
-        let (stream, hello) = self.hello().await;
+    /// The next stream, after Hello and Welcome with the session id `s1`.
+    pub(crate) async fn accept_session(&mut self) -> (SessionStream, Hello) {
+        let (stream, hello) = self.accept_hello().await;
         stream.welcome("s1", &[]).await;
         (stream, hello)
     }
 }
 
-/// One stream, in the hands of a scenario.
-pub(crate) struct Stream {
-    /// The header of that name.
+/// The server side of a session stream.
+pub(crate) struct SessionStream {
+    /// The value of the authorization header.
     pub(crate) authorization: Option<String>,
     from_worker: Streaming<SessionRequest>,
     to_worker: mpsc::Sender<Result<Bytes, Status>>,
     pub(crate) answers_pings: bool,
-    /// How many came so far.
+    /// The number of pings received.
     pub(crate) pings: u32,
     pub(crate) assign_seq: u64,
 }
 
-impl Stream {
-    /// The next frame that is not a Ping; `None` at the end of the stream.
-    pub(crate) async fn next(&mut self) -> Option<Up> {
+impl SessionStream {
+    /// The next frame except Ping; `None` when the stream has closed.
+    pub(crate) async fn next(&mut self) -> Option<RequestFrame> {
         loop {
-            let frame = timeout(PATIENCE, self.from_worker.message()).await;
-            match frame.expect("the worker sent nothing").ok()??.frame {
-                Some(Up::Ping(ping)) => {
+            let frame = timeout(TIMEOUT, self.from_worker.message()).await;
+            match frame.expect("the worker sent no frame").ok()??.frame {
+                Some(RequestFrame::Ping(ping)) => {
                     self.pings += 1;
                     if self.answers_pings {
-                        self.send(Down::Pong(Pong { nonce: ping.nonce, cancels: vec![] })).await;
+                        self.send(ResponseFrame::Pong(Pong { nonce: ping.nonce, cancels: vec![] }))
+                            .await;
                     }
                 }
                 frame => return frame,
@@ -206,10 +206,13 @@ impl Stream {
         }
     }
 
-    /// The next frame that `pick` takes; others in between are skipped.
-    pub(crate) async fn until<T>(&mut self, mut pick: impl FnMut(Up) -> Option<T>) -> T {
+    /// The next frame for which `pick` returns a value; skips others.
+    pub(crate) async fn next_matching<T>(
+        &mut self,
+        mut pick: impl FnMut(RequestFrame) -> Option<T>,
+    ) -> T {
         loop {
-            let frame = self.next().await.expect("the worker ended the stream");
+            let frame = self.next().await.expect("the worker closed the stream");
             if let Some(picked) = pick(frame) {
                 return picked;
             }
@@ -218,67 +221,67 @@ impl Stream {
 
     pub(crate) async fn hello(&mut self) -> Hello {
         match self.next().await {
-            Some(Up::Hello(hello)) => hello,
-            other => panic!("the first frame is Hello; this came: {other:?}"),
+            Some(RequestFrame::Hello(hello)) => hello,
+            other => panic!("expected Hello as the first frame, got {other:?}"),
         }
     }
 
     pub(crate) async fn report(&mut self) -> Report {
-        self.until(|frame| match frame {
-            Up::Report(report) => Some(report),
+        self.next_matching(|frame| match frame {
+            RequestFrame::Report(report) => Some(report),
             _ => None,
         })
         .await
     }
 
-    /// A report about one attempt.
+    /// The next report, which must be about a single attempt.
     pub(crate) async fn report_item(&mut self) -> ReportItem {
         let mut report = self.report().await;
-        assert_eq!(report.items.len(), 1, "one attempt has ended: {report:?}");
+        assert_eq!(report.items.len(), 1, "expected a single attempt: {report:?}");
         report.items.remove(0)
     }
 
     pub(crate) async fn received(&mut self) -> u64 {
-        self.until(|frame| match frame {
-            Up::Received(received) => Some(received.assign_seq),
+        self.next_matching(|frame| match frame {
+            RequestFrame::Received(received) => Some(received.assign_seq),
             _ => None,
         })
         .await
     }
 
-    pub(crate) async fn send(&self, frame: Down) {
+    pub(crate) async fn send(&self, frame: ResponseFrame) {
         let frame = SessionResponse { frame: Some(frame) };
         self.send_bytes(frame.encode_to_vec()).await;
     }
 
-    /// A message of any content.
+    /// Sends a message with any content.
     pub(crate) async fn send_bytes(&self, message: Vec<u8>) {
-        // A worker that has gone is seen by the scenario in what it reads.
+        // When the worker has disconnected, the next read reports it.
         let _ = self.to_worker.send(Ok(message.into())).await;
     }
 
     pub(crate) async fn welcome(&self, session: &str, held: &[HeldVerdict]) {
-        self.send(Down::Welcome(welcome(session, held))).await;
+        self.send(ResponseFrame::Welcome(welcome(session, held))).await;
     }
 
     pub(crate) async fn assign(&mut self, items: Vec<Assignment>) {
         self.assign_seq += 1;
         let assign_seq = self.assign_seq;
-        self.send(Down::Assign(Assign { assign_seq, items })).await;
+        self.send(ResponseFrame::Assign(Assign { assign_seq, items })).await;
     }
 
     pub(crate) async fn ack(&self, lease: &Lease, verdict: Verdict) {
         let item = ReportVerdict { lease: Some(lease.clone()), verdict: verdict.into() };
-        self.send(Down::ReportAck(ReportAck { items: vec![item] })).await;
+        self.send(ResponseFrame::ReportAck(ReportAck { items: vec![item] })).await;
     }
 
-    /// Cuts the stream with an error, as a dying server does.
-    pub(crate) async fn cut(self) {
-        self.refuse(tonic::Code::Unavailable, "cut by the scenario").await;
+    /// Closes the stream with UNAVAILABLE, as a crashed server does.
+    pub(crate) async fn disconnect(self) {
+        self.close_with(tonic::Code::Unavailable, "disconnected by the scenario").await;
     }
 
-    /// Ends the stream with a status.
-    pub(crate) async fn refuse(self, code: tonic::Code, message: &str) {
+    /// Closes the stream with a status.
+    pub(crate) async fn close_with(self, code: tonic::Code, message: &str) {
         let _ = self.to_worker.send(Err(Status::new(code, message))).await;
     }
 }
@@ -286,14 +289,14 @@ impl Stream {
 pub(crate) fn welcome(session: &str, held: &[HeldVerdict]) -> Welcome {
     Welcome {
         session: session.to_owned(),
-        ping: Some(wire(PING)),
-        ttl: Some(wire(Duration::from_secs(15))),
+        ping: Some(wire_duration(PING_INTERVAL)),
+        ttl: Some(wire_duration(Duration::from_secs(15))),
         held: held.iter().map(|verdict| i32::from(*verdict)).collect(),
         capabilities: vec!["output".to_owned()],
-        server: "peer".to_owned(),
+        server: "scripted".to_owned(),
     }
 }
 
-pub(crate) fn wire(span: Duration) -> prost_types::Duration {
-    prost_types::Duration::try_from(span).unwrap()
+pub(crate) fn wire_duration(duration: Duration) -> prost_types::Duration {
+    prost_types::Duration::try_from(duration).unwrap()
 }
