@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 
 /// Directories with generated or installed files.
-const SKIPPED: [&str; 6] = ["target", "node_modules", ".git", ".sentinel", "dist", "__pycache__"];
+const SKIPPED: [&str; 7] =
+    ["target", "node_modules", ".git", ".sentinel", "dist", "build", "__pycache__"];
 
 /// The root of the checkout. Compiled in, so every subcommand works from any folder.
 pub(crate) fn root() -> PathBuf {
