@@ -1,74 +1,78 @@
-//! Where the Redis is, as one URL says it.
+//! The URL of Redis.
 //!
-//! | URL | what it is |
+//! | URL | topology |
 //! |---|---|
 //! | `redis://[user:password@]host[:port][/db]`, `valkey://…`, `redis+unix:///path` | one server |
-//! | `redis+cluster://[user:password@]host[:port][,host[:port]…]` | a Cluster, by some of its nodes |
-//! | `redis+sentinel://[user:password@]host[:port][,host[:port]…]/name` | the primary that Redis Sentinels know by this name |
+//! | `redis+cluster://[user:password@]host[:port][,host[:port]…]` | a Cluster, by some nodes |
+//! | `redis+sentinel://[user:password@]host[:port][,host[:port]…]/name` | a primary, by its name in Sentinels |
 //!
-//! `rediss://` and `valkeys://` are refused: this build has no TLS.
+//! `rediss://` and `valkeys://` are refused, because this build does not support TLS.
 
 use redis::{ConnectionInfo, IntoConnectionInfo, RedisConnectionInfo};
 
 use crate::error::OpenError;
 
-/// Where the Redis is.
+/// A parsed URL.
 #[derive(Clone, Debug)]
 pub(crate) enum Address {
     One(ConnectionInfo),
     Cluster(Vec<ConnectionInfo>),
     Sentinel {
-        /// The Sentinels themselves, which are asked without a password.
+        /// The addresses of the Sentinels. The connections to them use no password.
         sentinels: Vec<ConnectionInfo>,
         name: String,
-        /// How to log in to the server that they name.
+        /// The login for the primary.
         login: RedisConnectionInfo,
     },
 }
 
-/// The ports that are meant where none is said.
+/// The default ports.
 const SENTINEL_PORT: u16 = 26_379;
 const PORT: u16 = 6_379;
 
 impl Address {
-    /// From a URL.
+    /// Parses a URL.
     pub(crate) fn parse(url: &str) -> Result<Self, OpenError> {
-        let wrong = |why: &str| OpenError::InvalidUrl { url: hidden(url), why: why.into() };
+        let invalid = |reason: &str| OpenError::InvalidUrl {
+            url: without_password(url),
+            reason: reason.into(),
+        };
         let (scheme, rest) =
-            url.split_once("://").ok_or_else(|| wrong("it has no scheme, such as redis://"))?;
+            url.split_once("://").ok_or_else(|| invalid("it has no scheme such as redis://"))?;
         match scheme {
             "redis" | "valkey" | "redis+unix" | "valkey+unix" | "unix" => {
                 let info = url.into_connection_info();
-                info.map(Self::One).map_err(|error| wrong(&error.to_string()))
+                info.map(Self::One).map_err(|error| invalid(&error.to_string()))
             }
             "redis+cluster" | "valkey+cluster" => {
                 let (login, hosts) = split_login(rest);
                 let nodes = nodes(login, hosts.trim_end_matches('/'), PORT);
-                nodes.map(Self::Cluster).map_err(|why| wrong(&why))
+                nodes.map(Self::Cluster).map_err(|reason| invalid(&reason))
             }
             "redis+sentinel" | "valkey+sentinel" => {
                 let (login, rest) = split_login(rest);
                 let (hosts, name) = rest.split_once('/').unwrap_or((rest, ""));
                 if name.is_empty() {
-                    return Err(wrong("it does not say the name of the primary behind the hosts"));
+                    return Err(invalid("the name of the primary after the hosts is missing"));
                 }
-                let server = nodes(login, "localhost", PORT).map_err(|why| wrong(&why))?;
-                let sentinels = nodes("", hosts, SENTINEL_PORT).map_err(|why| wrong(&why))?;
+                let server = nodes(login, "localhost", PORT).map_err(|reason| invalid(&reason))?;
+                let sentinels =
+                    nodes("", hosts, SENTINEL_PORT).map_err(|reason| invalid(&reason))?;
                 let login = server[0].redis_settings().clone();
                 Ok(Self::Sentinel { sentinels, name: name.to_owned(), login })
             }
             "rediss" | "valkeys" => {
-                Err(wrong("this build has no TLS: use redis:// over a network that you trust"))
+                Err(invalid("this build has no TLS: use redis:// over a trusted network"))
             }
-            _ => {
-                Err(wrong("the scheme is none of redis, redis+unix, redis+cluster, redis+sentinel"))
-            }
+            _ => Err(invalid(
+                "the scheme must be redis, redis+unix, redis+cluster, or redis+sentinel",
+            )),
         }
     }
 }
 
-/// A URL for messages, without its password.
-fn hidden(url: &str) -> String {
+/// Hides the login of a URL in messages.
+fn without_password(url: &str) -> String {
     match (url.find("://"), url.rfind('@')) {
         (Some(scheme), Some(at)) if at > scheme => {
             format!("{}***{}", &url[..scheme + 3], &url[at..])
@@ -77,7 +81,7 @@ fn hidden(url: &str) -> String {
     }
 }
 
-/// `user:password@` and what follows.
+/// Splits off `user:password@`.
 fn split_login(rest: &str) -> (&str, &str) {
     match rest.rfind('@') {
         Some(at) => rest.split_at(at + 1),

@@ -1,63 +1,64 @@
-//! What an error of Redis means to a caller of the port.
+//! Errors of opening a store, and classification of Redis errors.
 
 use redis::{ErrorKind, RedisError, ServerErrorKind};
 use sentinel_store::{Position, StoreError};
 
-/// Why a store was not opened.
+/// The error of [`crate::RedisStore::open`].
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    #[error("{url:?} is no address of a Redis: {why}")]
-    InvalidUrl { url: String, why: String },
+    #[error("{url:?} is not a valid Redis URL: {reason}")]
+    InvalidUrl { url: String, reason: String },
     #[error("Redis is not reachable: {0}")]
     Unreachable(String),
     #[error("Redis {0} is too old: 7.0 or newer is needed, for sharded channels and script flags")]
     UnsupportedVersion(String),
     #[error(
-        "maxmemory-policy is {0:?}: set it to noeviction, since any other one makes Redis forget \
-         jobs when memory is short"
+        "maxmemory-policy is {0:?}: set it to noeviction, because any other policy makes Redis \
+         delete jobs when memory is short"
     )]
     EvictionEnabled(String),
-    #[error("the store was written in format {0}, by a newer version; this one reads format 1")]
+    #[error(
+        "the store has format {0}, which a newer version wrote; this version supports format 1"
+    )]
     NewerFormat(String),
     #[error(
-        "STORE_ROLLED_BACK: Redis is at {at}, but the ledger has everything up to {seen}: Redis lost \
-         what it acknowledged. Stop here and run `sentinel rebuild`, which makes the store in Redis \
-         anew from the ledger"
+        "STORE_ROLLED_BACK: Redis is at {at}, but the ledger is at {expected}: Redis lost \
+         acknowledged changes. Run `sentinel rebuild`, which recreates the store from the ledger"
     )]
-    RolledBack { at: String, seen: Position },
+    RolledBack { at: String, expected: Position },
     #[error(
-        "a rebuild of the store in Redis began and has not ended: wait for it, or run `sentinel \
-         rebuild` again"
+        "a rebuild of the store in Redis has not finished: wait for it, or run `sentinel rebuild` \
+         again"
     )]
     RebuildUnfinished,
-    #[error("the store answered what nobody asked for: {0}")]
+    #[error("unexpected reply of the store: {0}")]
     UnexpectedReply(String),
 }
 
-/// Nothing of the kind was asked for.
-pub(crate) fn damaged(what: impl std::fmt::Display) -> StoreError {
-    StoreError::Damaged(what.to_string())
+/// Returns the error for data that cannot be decoded.
+pub(crate) fn damaged(message: impl std::fmt::Display) -> StoreError {
+    StoreError::Damaged(message.to_string())
 }
 
-/// What an error says about a write that was sent.
+/// The failure of a write that was sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Fate {
-    /// Redis refused it before it ran.
-    Refused,
-    /// No room.
+pub(crate) enum WriteFailure {
+    /// Redis rejected it before running it.
+    Rejected,
+    /// Memory is short.
     Full,
     /// It may have run.
     Unknown,
-    /// A script failed in the middle.
-    Damaged,
-    /// The store is not what this server has seen.
+    /// The script failed while running.
+    ScriptFailed,
+    /// The store is behind the position that this server has observed.
     RolledBack,
-    /// The number is older than the last one of its writer.
-    Old,
+    /// The call number is older than the last one of its writer.
+    StaleNumber,
 }
 
-/// Codes of answers from before anything is done.
-const REFUSALS: &[&str] = &[
+/// Error codes of writes that were rejected before they ran.
+const REJECTION_CODES: &[&str] = &[
     "READONLY",
     "LOADING",
     "MASTERDOWN",
@@ -77,28 +78,28 @@ const REFUSALS: &[&str] = &[
     "AHEAD",
 ];
 
-/// The fate of a write that was sent and answered so.
-pub(crate) fn fate(error: &RedisError) -> Fate {
+/// Classifies the error reply to a write.
+pub(crate) fn write_failure(error: &RedisError) -> WriteFailure {
     match error.code() {
-        Some("OLDCALL") => Fate::Old,
-        Some("ROLLEDBACK") => Fate::RolledBack,
-        Some("OOM") => Fate::Full,
-        Some(code) if REFUSALS.contains(&code) => Fate::Refused,
-        // Any other answer comes from within a script.
-        Some(_) => Fate::Damaged,
+        Some("OLDCALL") => WriteFailure::StaleNumber,
+        Some("ROLLEDBACK") => WriteFailure::RolledBack,
+        Some("OOM") => WriteFailure::Full,
+        Some(code) if REJECTION_CODES.contains(&code) => WriteFailure::Rejected,
+        // Any other code comes from within a script.
+        Some(_) => WriteFailure::ScriptFailed,
         None if matches!(
             error.kind(),
             ErrorKind::InvalidClientConfig | ErrorKind::AuthenticationFailed
         ) =>
         {
-            Fate::Refused
+            WriteFailure::Rejected
         }
-        None => Fate::Unknown,
+        None => WriteFailure::Unknown,
     }
 }
 
-/// The other end is not, or no longer, the one that takes writes: look for it anew.
-pub(crate) fn is_misplaced(error: &RedisError) -> bool {
+/// Returns whether the connection does not lead to the primary any more.
+pub(crate) fn should_reconnect(error: &RedisError) -> bool {
     error.code().is_none()
         || matches!(
             error.kind(),
@@ -112,7 +113,7 @@ pub(crate) fn is_misplaced(error: &RedisError) -> bool {
         )
 }
 
-/// What a failed read is told as: reading again is always right.
-pub(crate) fn unread(error: impl std::fmt::Display) -> StoreError {
+/// Converts the error of a read. A read can always be retried.
+pub(crate) fn read_error(error: impl std::fmt::Display) -> StoreError {
     StoreError::Unavailable(error.to_string())
 }

@@ -1,4 +1,4 @@
-//! What a look at a Redis finds, for those who run it. Changes nothing.
+//! Inspection of a Redis server for diagnostics. It changes nothing.
 
 use std::time::{Duration, Instant};
 
@@ -7,93 +7,96 @@ use sentinel_domain::Millis;
 use sentinel_store::Position;
 
 use crate::address::Address;
+use crate::connection::{Connection, Connector, Timeouts};
 use crate::error::OpenError;
 use crate::keys::Keys;
-use crate::link::{Connector, Link, Patience};
-use crate::open::info;
+use crate::open::info_field;
 use crate::options::OpenOptions;
 
-/// Commands of which the round trip is the median.
+/// The number of commands for the median round trip.
 const PINGS: usize = 15;
 
-/// What was found.
+/// The state of a Redis server or Cluster.
 #[derive(Clone, Debug)]
 pub struct Inspection {
-    /// One, or every node of a Cluster.
+    /// The server, or every node of a Cluster.
     pub nodes: Vec<RedisNode>,
-    /// Of a single command, the median of 15.
+    /// The median round trip of a command.
     pub round_trip: Duration,
-    /// Its clock minus the one that was given.
+    /// The difference between its clock and the local one.
     pub clock_ahead_ms: Millis,
-    /// How far the journal is; none where no server has begun the store.
+    /// The position of the journal; `None` if there is no store.
     pub position: Option<Position>,
 }
 
 /// One Redis process.
 #[derive(Clone, Debug, Default)]
 pub struct RedisNode {
-    /// As it calls itself; empty where there is only one.
+    /// The address of a Cluster node; empty for a single server.
     pub name: String,
-    /// Of Redis, or of the Redis that Valkey is like.
+    /// The version of Redis, or the one that Valkey is compatible with.
     pub version: String,
-    /// Whether it takes writes.
+    /// Whether it accepts writes.
     pub is_primary: bool,
-    /// Replicas that are connected to it.
+    /// The number of connected replicas.
     pub replicas: u64,
-    /// What it forgets when memory is short; `noeviction` is nothing.
+    /// The eviction policy. `noeviction` never deletes keys.
     pub eviction_policy: String,
-    /// Bytes in use.
+    /// The memory in use.
     pub used_bytes: u64,
-    /// Bytes that it may use; 0 is without a limit.
+    /// The memory limit; 0 for none.
     pub max_bytes: u64,
-    /// When it syncs its append-only file: `always`, `everysec`, `no`; none where it keeps
-    /// no such file, or does not tell.
+    /// When it syncs its append-only file: `always`, `everysec`, `no`. `None` if it has no such
+    /// file, or does not permit CONFIG GET.
     pub appendfsync: Option<String>,
-    /// Whether it keeps an append-only file.
+    /// Whether it has an append-only file.
     pub aof_enabled: bool,
 }
 
-/// Looks at the Redis of a URL; `now` is the clock to compare with.
+/// Inspects the Redis server of a URL. `now` is the local clock.
 ///
 /// # Errors
 /// [`OpenError::InvalidUrl`] and [`OpenError::Unreachable`].
 pub async fn inspect(url: &str, now: impl Fn() -> Millis) -> Result<Inspection, OpenError> {
     let defaults = OpenOptions::new(url, now());
-    let patience = Patience { connect: defaults.connect_timeout, answer: defaults.answer_timeout };
-    let connector = Connector { address: Address::parse(url)?, patience };
+    let timeouts =
+        Timeouts { connect: defaults.connect_timeout, response: defaults.response_timeout };
+    let connector = Connector { address: Address::parse(url)?, timeouts };
     let keys = Keys::new(&defaults.key_prefix, 0);
-    look(&connector, &keys, now).await.map_err(|error| OpenError::Unreachable(error.to_string()))
+    inspect_server(&connector, &keys, now)
+        .await
+        .map_err(|error| OpenError::Unreachable(error.to_string()))
 }
 
-async fn look(
+async fn inspect_server(
     connector: &Connector,
     keys: &Keys,
     now: impl Fn() -> Millis,
 ) -> redis::RedisResult<Inspection> {
-    let mut link = connector.link().await?;
+    let mut connection = connector.connection().await?;
     let mut info = redis::cmd("INFO");
     info.arg("everything");
-    let appends = config(&mut link, "appendfsync").await;
-    let nodes = match link.query(&info).await? {
+    let appendfsync = read_setting(&mut connection, "appendfsync").await;
+    let nodes = match connection.query(&info).await? {
         Value::Map(nodes) => {
-            let node = |(name, text)| node(&shown(&name), text, &appends);
+            let node = |(name, text)| parse_node(&display(&name), text, &appendfsync);
             nodes.into_iter().map(node).collect::<Result<_, _>>()?
         }
-        one => vec![node("", one, &appends)?],
+        one => vec![parse_node("", one, &appendfsync)?],
     };
     let mut read = redis::cmd("HMGET");
     read.arg(keys.meta()).arg("epoch").arg("seq");
     let mut trips = Vec::with_capacity(PINGS);
     let mut found = Value::Nil;
     for _ in 0..PINGS {
-        let began = Instant::now();
-        found = link.query(&read).await?;
-        trips.push(began.elapsed());
+        let started = Instant::now();
+        found = connection.query(&read).await?;
+        trips.push(started.elapsed());
     }
     trips.sort();
     let at: Vec<Option<u64>> = redis::from_redis_value(found)?;
     let before = now();
-    let (seconds, micros): (i64, i64) = time(&mut link).await?;
+    let (seconds, micros): (i64, i64) = time(&mut connection).await?;
     let middle = i64::midpoint(before, now());
     Ok(Inspection {
         nodes,
@@ -106,20 +109,20 @@ async fn look(
     })
 }
 
-/// Of any node: those of a Cluster answer each for itself.
-async fn time(link: &mut Link) -> redis::RedisResult<(i64, i64)> {
-    let answer = match link.query(&redis::cmd("TIME")).await? {
+/// Returns the time of a node. On a Cluster all nodes reply; the first one is used.
+async fn time(connection: &mut Connection) -> redis::RedisResult<(i64, i64)> {
+    let answer = match connection.query(&redis::cmd("TIME")).await? {
         Value::Map(nodes) => nodes.into_iter().next().map_or(Value::Nil, |(_, time)| time),
         one => one,
     };
     Ok(redis::from_redis_value(answer)?)
 }
 
-/// A setting, where the server tells it; managed ones often do not.
-async fn config(link: &mut Link, name: &str) -> Option<String> {
+/// Returns a setting. Managed servers often do not permit CONFIG GET.
+async fn read_setting(connection: &mut Connection, name: &str) -> Option<String> {
     let mut command = redis::cmd("CONFIG");
     command.arg("GET").arg(name);
-    let answer = match link.query(&command).await.ok()? {
+    let answer = match connection.query(&command).await.ok()? {
         Value::Map(mut nodes) if nodes.iter().all(|(_, one)| is_list(one)) => nodes.pop()?.1,
         one => one,
     };
@@ -131,7 +134,7 @@ const fn is_list(value: &Value) -> bool {
     matches!(value, Value::Map(_) | Value::Array(_))
 }
 
-fn shown(name: &Value) -> String {
+fn display(name: &Value) -> String {
     match name {
         Value::BulkString(bytes) => String::from_utf8_lossy(bytes).into_owned(),
         Value::SimpleString(text) => text.clone(),
@@ -139,20 +142,24 @@ fn shown(name: &Value) -> String {
     }
 }
 
-fn node(name: &str, text: Value, appends: &Option<String>) -> redis::RedisResult<RedisNode> {
+fn parse_node(
+    name: &str,
+    text: Value,
+    appendfsync: &Option<String>,
+) -> redis::RedisResult<RedisNode> {
     let text: String = redis::from_redis_value(text)?;
-    let word = |name| info(&text, name).unwrap_or_default().trim().to_owned();
-    let number = |name| word(name).parse().unwrap_or(0);
-    let is_kept = word("aof_enabled") == "1";
+    let field = |name| info_field(&text, name).unwrap_or_default().trim().to_owned();
+    let number = |name| field(name).parse().unwrap_or(0);
+    let aof_enabled = field("aof_enabled") == "1";
     Ok(RedisNode {
         name: name.to_owned(),
-        version: word("redis_version"),
-        is_primary: word("role") == "master",
+        version: field("redis_version"),
+        is_primary: field("role") == "master",
         replicas: number("connected_slaves"),
-        eviction_policy: word("maxmemory_policy"),
+        eviction_policy: field("maxmemory_policy"),
         used_bytes: number("used_memory"),
         max_bytes: number("maxmemory"),
-        appendfsync: appends.clone().filter(|_| is_kept),
-        aof_enabled: is_kept,
+        appendfsync: appendfsync.clone().filter(|_| aof_enabled),
+        aof_enabled,
     })
 }

@@ -1,16 +1,16 @@
-//! Names of keys. The scripts make the others from the name of `meta`.
+//! Key names. Scripts derive the other names from that of `meta`.
 
 use sentinel_domain::SessionId;
 use sentinel_store::ServerId;
 
-/// All keys of one shard. They share a hash tag, so that one script may touch them all.
+/// The keys of one shard. They share a hash tag, so that one script can access all of them.
 #[derive(Clone, Debug)]
 pub(crate) struct Keys {
     prefix: String,
 }
 
 impl Keys {
-    /// Of an key_prefix and the number of a shard.
+    /// Returns the keys of a shard.
     pub(crate) fn new(key_prefix: &str, shard: u16) -> Self {
         Self { prefix: format!("{key_prefix}:{{s{shard}}}:") }
     }
@@ -39,8 +39,8 @@ impl Keys {
         self.key("queues")
     }
 
-    /// Unique keys.
-    pub(crate) fn held(&self) -> String {
+    /// The unique keys and their holders.
+    pub(crate) fn unique_keys(&self) -> String {
         self.key("keys")
     }
 
@@ -48,12 +48,12 @@ impl Keys {
         self.key("sessions")
     }
 
-    /// What workers say of themselves, by session.
-    pub(crate) fn cards(&self) -> String {
+    /// The worker infos, by session.
+    pub(crate) fn worker_infos(&self) -> String {
         self.key("cards")
     }
 
-    /// Sessions that get no more jobs.
+    /// The sessions that get no more jobs.
     pub(crate) fn drained(&self) -> String {
         self.key("drained")
     }
@@ -69,38 +69,38 @@ impl Keys {
         self.key("depths")
     }
 
-    /// Kinds with waiting jobs of a queue.
+    /// The classes of a queue: its kinds that have waiting jobs.
     pub(crate) fn classes_of(&self, queue: &str) -> String {
         self.key(&format!("classes:{queue}"))
     }
 
-    /// The ready jobs of a queue, a kind and a priority.
-    pub(crate) fn lane(&self, queue: &str, kind: &str, priority: u16) -> String {
+    /// The ready jobs of a queue, kind and priority.
+    pub(crate) fn ready_set(&self, queue: &str, kind: &str, priority: u16) -> String {
         self.key(&format!("ready:{priority}:{queue}\0{kind}"))
     }
 
-    /// Written so that replicas can be asked for something.
-    pub(crate) fn beat(&self) -> String {
+    /// A key that is written so that WAIT has a write to wait for.
+    pub(crate) fn replication_marker(&self) -> String {
         self.key("beat")
     }
 
-    /// What the names of all keys begin with.
+    /// Returns the prefix of all key names.
     pub(crate) fn prefix(&self) -> &str {
         &self.prefix
     }
 
-    /// The last replies, by writer.
+    /// The last reply of each writer.
     pub(crate) fn writers(&self) -> String {
         self.key("writers")
     }
 
-    /// The channel on which positions are told.
+    /// The channel for positions and broadcasts.
     pub(crate) fn head(&self) -> String {
         self.key("head")
     }
 
-    /// What concerns one server: the channel, and the key that counts its messages.
-    pub(crate) fn to(&self, server: ServerId) -> String {
+    /// The channel for messages to one server, and the key that counts them.
+    pub(crate) fn direct_channel(&self, server: ServerId) -> String {
         self.key(&format!("to:{:016x}", server.0))
     }
 }

@@ -1,35 +1,35 @@
-//! The port to the hot truth on Redis 7 or Valkey: any number of servers share it.
+//! The store on Redis 7 or Valkey, shared by any number of servers.
 //!
-//! Everything of a shard lies under one hash tag, so that one script call is one group
-//! commit on a single server and on a Cluster alike. A writer has a connection of its own
-//! and numbers its calls; reads go through a pool; a subscriber moves the head.
+//! All keys of a shard have the same hash tag, so one script call is one group commit, on a single
+//! server and on a Cluster. The writer has its own connection and numbers its calls. Reads use a
+//! pool of connections. A subscriber advances the head of the journal and receives peer events.
 
 mod address;
-mod args;
 mod clock;
+mod commit_args;
+mod connection;
 mod error;
-mod head;
 mod inspect;
+mod job_record;
 mod journal;
 mod keys;
-mod link;
-mod news;
-mod oldest;
+mod monitor;
+mod oldest_ready;
 mod open;
 mod options;
-mod pulse;
-mod read;
+mod peer_events;
+mod reader;
 mod rebuild;
-mod record;
 mod reply;
 mod script;
-mod specs;
+mod spec_cache;
 mod store;
+mod subscriber;
 mod writer;
 
 pub use error::OpenError;
 pub use inspect::{Inspection, RedisNode, inspect};
+pub use monitor::StoreHealth;
 pub use options::{OpenOptions, ReplicationOptions};
-pub use pulse::StoreHealth;
 pub use rebuild::{ExistingStore, Rebuild, RebuildError};
 pub use store::RedisStore;

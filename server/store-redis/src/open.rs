@@ -1,4 +1,4 @@
-//! Opening a store: what must be true of the Redis, and where the journal stands.
+//! Opening a store: checks of the Redis server, creation of the store, and its position.
 
 use std::time::Instant;
 
@@ -6,110 +6,122 @@ use sentinel_store::Position;
 
 use redis::Value;
 
-use crate::clock::Reading;
+use crate::clock::ClockReading;
+use crate::connection::Connection;
 use crate::error::OpenError;
 use crate::keys::Keys;
-use crate::link::Link;
 use crate::options::OpenOptions;
 use crate::reply;
 use crate::script::Scripts;
 
-/// The oldest version with sharded channels, script flags and effects of scripts replicated.
-const OLDEST: (u32, u32) = (7, 0);
+/// The oldest supported version: the first one with sharded channels and script flags.
+const MIN_VERSION: (u32, u32) = (7, 0);
 const FORMAT: &str = "1";
 
 fn unreachable(error: redis::RedisError) -> OpenError {
     OpenError::Unreachable(error.to_string())
 }
 
-/// One line of INFO.
-pub(crate) fn info<'a>(text: &'a str, name: &str) -> Option<&'a str> {
+/// Returns a field of an INFO reply.
+pub(crate) fn info_field<'a>(text: &'a str, name: &str) -> Option<&'a str> {
     text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))
 }
 
-/// The texts of INFO: one, or on a Cluster one of each node.
-pub(crate) async fn ask_info(link: &mut Link, section: &str) -> redis::RedisResult<Vec<String>> {
+/// Returns a section of INFO: one text, or on a Cluster one of each node.
+pub(crate) async fn query_info(
+    connection: &mut Connection,
+    section: &str,
+) -> redis::RedisResult<Vec<String>> {
     let mut command = redis::cmd("INFO");
     command.arg(section);
-    let texts = match link.query(&command).await? {
+    let texts = match connection.query(&command).await? {
         Value::Map(nodes) => nodes.into_iter().map(|(_, text)| text).collect(),
-        one => vec![one],
+        text => vec![text],
     };
     texts.into_iter().map(|text| redis::from_redis_value(text).map_err(Into::into)).collect()
 }
 
 fn check_version(text: &str) -> Result<(), OpenError> {
-    // Valkey says the version of Redis that it is like, too.
-    let version = info(text, "redis_version").unwrap_or_default();
+    // Valkey also reports the version of Redis that it is compatible with.
+    let version = info_field(text, "redis_version").unwrap_or_default();
     let mut parts = version.split('.').map(|part| part.parse::<u32>().unwrap_or(0));
     let found = (parts.next().unwrap_or(0), parts.next().unwrap_or(0));
-    if found < OLDEST { Err(OpenError::UnsupportedVersion(version.to_owned())) } else { Ok(()) }
+    if found < MIN_VERSION {
+        Err(OpenError::UnsupportedVersion(version.to_owned()))
+    } else {
+        Ok(())
+    }
 }
 
 fn check_policy(text: &str) -> Result<(), OpenError> {
-    match info(text, "maxmemory_policy") {
+    match info_field(text, "maxmemory_policy") {
         None | Some("noeviction") => Ok(()),
         Some(policy) => Err(OpenError::EvictionEnabled(policy.to_owned())),
     }
 }
 
-/// Checks that the server can hold a store.
-pub(crate) async fn check_server(link: &mut Link) -> Result<(), OpenError> {
-    for text in ask_info(link, "server").await.map_err(unreachable)? {
+/// Checks version and settings of the server.
+pub(crate) async fn check_server(connection: &mut Connection) -> Result<(), OpenError> {
+    for text in query_info(connection, "server").await.map_err(unreachable)? {
         check_version(&text)?;
     }
-    for text in ask_info(link, "memory").await.map_err(unreachable)? {
+    for text in query_info(connection, "memory").await.map_err(unreachable)? {
         check_policy(&text)?;
     }
     Ok(())
 }
 
-/// Checks the server, begins the store where there is none, and says where it stands and what
-/// time it is there.
+/// Checks the server, creates the store if it does not exist, and returns its position and time.
 pub(crate) async fn prepare(
-    link: &mut Link,
+    connection: &mut Connection,
     keys: &Keys,
     scripts: &Scripts,
     options: &OpenOptions,
-) -> Result<(Position, Reading), OpenError> {
-    check_server(link).await?;
-    // Who has seen the store before does not begin another one in its place.
-    let epoch = if options.min_position.is_some() { String::new() } else { options.now.to_string() };
-    let begin = |command: &mut redis::Cmd| {
+) -> Result<(Position, ClockReading), OpenError> {
+    check_server(connection).await?;
+    // If the ledger has a checkpoint, a missing store was lost and must not be replaced by a new
+    // one.
+    let epoch =
+        if options.min_position.is_some() { String::new() } else { options.now.to_string() };
+    let args = |command: &mut redis::Cmd| {
         command.arg(&epoch);
     };
-    let asked = Instant::now();
-    let answer = scripts.open.call(link, &keys.meta(), begin).await.map_err(unreachable)?;
-    let strange = |error: sentinel_store::StoreError| OpenError::UnexpectedReply(error.to_string());
-    let answered = Instant::now();
-    let mut words = Vec::with_capacity(8);
-    for value in reply::array(answer).map_err(strange)? {
-        words.push(reply::maybe_bytes(value).map_err(strange)?);
+    let sent_at = Instant::now();
+    let reply = scripts.open.call(connection, &keys.meta(), args).await.map_err(unreachable)?;
+    let unexpected =
+        |error: sentinel_store::StoreError| OpenError::UnexpectedReply(error.to_string());
+    let received_at = Instant::now();
+    let mut fields = Vec::with_capacity(8);
+    for value in reply::array(reply).map_err(unexpected)? {
+        fields.push(reply::maybe_bytes(value).map_err(unexpected)?);
     }
-    let word = |at: usize| {
-        let bytes = words.get(at).cloned().flatten();
+    let field = |at: usize| {
+        let bytes = fields.get(at).cloned().flatten();
         bytes.and_then(|bytes| String::from_utf8(bytes.into()).ok()).unwrap_or_default()
     };
-    if !word(4).is_empty() {
+    if !field(4).is_empty() {
         return Err(OpenError::RebuildUnfinished);
     }
-    if !word(2).is_empty() && word(2) != FORMAT {
-        return Err(OpenError::NewerFormat(word(2)));
+    if !field(2).is_empty() && field(2) != FORMAT {
+        return Err(OpenError::NewerFormat(field(2)));
     }
-    let there = format!("{}-{}", word(0), word(1)).parse::<Position>().ok();
-    // The journal and the position are written together: one that is further is newer.
-    let newest = word(3).parse::<Position>().ok().filter(|newest| Some(*newest) > there);
-    let number = |at: usize| word(at).parse::<i64>().unwrap_or(0);
+    let current = format!("{}-{}", field(0), field(1)).parse::<Position>().ok();
+    // The journal and the position are written together. A journal beyond the position shows that
+    // the position was rolled back.
+    let newest = field(3).parse::<Position>().ok().filter(|newest| Some(*newest) > current);
+    let number = |at: usize| field(at).parse::<i64>().unwrap_or(0);
     let time_us = number(5) * 1_000_000 + number(6);
-    let reading = Reading { time_us, told: number(7), asked, answered };
-    match (there, newest.or(options.min_position)) {
+    let reading = ClockReading { time_us, store_now: number(7), sent_at, received_at };
+    match (current, newest.or(options.min_position)) {
         (Some(at), None) => Ok((at, reading)),
-        (Some(at), Some(seen)) if at.epoch == seen.epoch && at.seq >= seen.seq => Ok((at, reading)),
-        (at, Some(seen)) => {
-            let at = at.map_or_else(|| "its beginning".to_owned(), |at| at.to_string());
-            Err(OpenError::RolledBack { at, seen })
+        (Some(at), Some(expected)) if at.epoch == expected.epoch && at.seq >= expected.seq => {
+            Ok((at, reading))
         }
-        (None, None) => Err(OpenError::UnexpectedReply("it has no position".into())),
+        (at, Some(expected)) => {
+            let at = at.map_or_else(|| "no position".to_owned(), |at| at.to_string());
+            Err(OpenError::RolledBack { at, expected })
+        }
+        (None, None) => Err(OpenError::UnexpectedReply("the store has no position".into())),
     }
 }
 

@@ -1,60 +1,60 @@
-//! How a store is opened.
+//! The settings of a store.
 
 use std::time::Duration;
 
 use sentinel_domain::Millis;
 use sentinel_store::Position;
 
-/// Which replicas have to have a change.
+/// How commits wait for replicas.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ReplicationOptions {
-    /// How many of them; at least 1.
+    /// The number of replicas that must have a change; at least 1.
     pub min_replicas: u32,
-    /// Until those who wait are told that too few have it. Less than `answer_timeout`.
+    /// The maximum wait for the replicas. Less than `response_timeout`.
     pub timeout: Duration,
-    /// The head moves, and with it what the ledger and watchers are shown, when replicas have
-    /// the change and not before: the next primary is not behind what was seen. All servers of
-    /// an key_prefix agree on it.
+    /// Advance the head, which the projector and watchers follow, only to replicated changes. After
+    /// a failover the new primary is then not behind what was shown. All servers of a cluster must
+    /// use the same value.
     pub show_only_replicated: bool,
 }
 
 impl ReplicationOptions {
-    /// WAIT for all that its connection wrote before.
+    /// Returns the WAIT command for everything that its connection wrote before.
     pub(crate) fn wait(&self, timeout: Duration) -> redis::Cmd {
         let mut wait = redis::cmd("WAIT");
-        // 0 would mean for ever.
+        // 0 would mean no timeout.
         wait.arg(self.min_replicas).arg(timeout.as_millis().max(1) as u64);
         wait
     }
 }
 
-/// How a store is opened.
+/// The settings of a store.
 #[derive(Clone, Debug)]
 pub struct OpenOptions {
-    /// See `address.rs` for what is taken.
+    /// The URL; `address.rs` lists the supported forms.
     pub url: String,
-    /// What the names of all keys begin with; two installations in one Redis differ in it.
+    /// The prefix of all key names. It separates two clusters that use the same Redis.
     pub key_prefix: String,
-    /// Becomes the epoch where nothing is there yet.
+    /// The current time, which becomes the epoch of a new store.
     pub now: Millis,
-    /// How far anybody has seen the journal: a store that is behind was rolled back.
+    /// The checkpoint of the ledger. A store that is behind it lost changes.
     pub min_position: Option<Position>,
-    /// Until a connection stands.
+    /// The timeout for connecting.
     pub connect_timeout: Duration,
-    /// Until an answer is there.
-    pub answer_timeout: Duration,
-    /// Connections for reads.
+    /// The timeout for a response.
+    pub response_timeout: Duration,
+    /// The maximum number of connections for reads.
     pub pool_size: u32,
-    /// Bytes of the journal beyond which entries go that are projected, though they are young.
+    /// The maximum size of the journal. Beyond it projected entries are trimmed before their time.
     pub journal_max_bytes: u64,
-    /// How much of `maxmemory` may be in use until new jobs are refused, in percent.
+    /// The percentage of `maxmemory` in use at which new jobs are refused.
     pub shed_at_percent: u64,
-    /// What [`sentinel_store::Store::replicated`] waits for.
+    /// The settings of [`sentinel_store::Store::wait_replicated`].
     pub replication: ReplicationOptions,
 }
 
 impl OpenOptions {
-    /// With every default.
+    /// Returns the default settings.
     pub fn new(url: impl Into<String>, now: Millis) -> Self {
         Self {
             url: url.into(),
@@ -62,11 +62,15 @@ impl OpenOptions {
             now,
             min_position: None,
             connect_timeout: Duration::from_secs(2),
-            answer_timeout: Duration::from_secs(5),
+            response_timeout: Duration::from_secs(5),
             pool_size: 8,
             journal_max_bytes: 1 << 30,
             shed_at_percent: 85,
-            replication: ReplicationOptions { min_replicas: 1, timeout: Duration::from_secs(2), show_only_replicated: false },
+            replication: ReplicationOptions {
+                min_replicas: 1,
+                timeout: Duration::from_secs(2),
+                show_only_replicated: false,
+            },
         }
     }
 }

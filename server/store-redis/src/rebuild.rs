@@ -1,8 +1,8 @@
-//! Making the store anew, step by step, for somebody who knows what belongs into it.
+//! The steps of a rebuild, which recreates the store from the ledger.
 //!
-//! Everything is done under a lock in Redis and under an epoch of its own, so that neither a
-//! server that still has the old store nor another rebuild can mix with it. A rebuild that
-//! ends in the middle leaves a store that nobody opens, and can be begun again.
+//! A rebuild holds a lock in Redis and uses a new epoch. This excludes other rebuilds, and servers
+//! that still use the previous store. An interrupted rebuild leaves a store that servers refuse to
+//! open, and can be started again.
 
 use std::time::{Duration, Instant};
 
@@ -15,109 +15,108 @@ use sentinel_store::{
     Transaction,
 };
 
-use crate::OpenError;
 use crate::address::Address;
-use crate::error::{damaged, unread};
+use crate::connection::{Connection, Connector, Timeouts};
+use crate::error::{OpenError, damaged, read_error};
+use crate::job_record::id_bytes;
 use crate::journal;
 use crate::keys::Keys;
-use crate::link::{Connector, Link, Patience};
-use crate::open::{ask_info, check_server, info};
+use crate::open::{check_server, info_field, query_info};
 use crate::options::OpenOptions;
-use crate::record::id_bytes;
 use crate::reply;
 use crate::script::Scripts;
 use crate::writer::Writer;
 
-/// How long the lock outlives an owner that ended without a word.
-const LOCK: Duration = Duration::from_secs(20);
-/// How often its owner renews it, between two steps.
-const RENEW: Duration = Duration::from_secs(3);
-/// Jobs and bytes of specs that one call puts.
+/// The duration of the lock, which expires if its owner dies.
+const LOCK_DURATION: Duration = Duration::from_secs(20);
+/// The interval at which the owner renews the lock, between two steps.
+const RENEW_INTERVAL: Duration = Duration::from_secs(3);
+/// The maximum number of items and payload bytes of one call.
 const PUT_MAX: usize = 500;
 const PUT_BYTES: usize = 4 << 20;
-/// Keys of one step of a scan.
+/// The number of keys per step of a scan.
 const SCAN: usize = 1_000;
 
-/// Why a rebuild does not go on.
+/// The error of a rebuild.
 #[derive(Debug, thiserror::Error)]
 pub enum RebuildError {
     #[error(transparent)]
     Open(#[from] OpenError),
-    #[error(
-        "another rebuild is at work, or ended without a word: its lock ends in {expires_ms} ms"
-    )]
+    #[error("another rebuild is running, or was killed: its lock expires in {expires_ms} ms")]
     Locked { expires_ms: u64 },
-    #[error(
-        "the lock of the rebuild was lost: another one is at work, or Redis was emptied meanwhile"
-    )]
+    #[error("the lock of the rebuild was lost: another rebuild is running, or Redis was emptied")]
     LockLost,
-    #[error("Redis has no room for all jobs: {used} of {most} bytes are in use; raise maxmemory")]
-    Full { used: u64, most: u64 },
+    #[error(
+        "Redis has not enough memory for all jobs: {used} of {max} bytes are in use; raise \
+         maxmemory"
+    )]
+    Full { used: u64, max: u64 },
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
-/// What is in Redis before a rebuild.
+/// The store in Redis before a rebuild.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ExistingStore {
-    /// Where the store stands; none where there is none.
+    /// The position of the store; `None` if there is no store.
     pub position: Option<Position>,
-    /// Jobs in it.
+    /// The number of jobs.
     pub jobs: u64,
-    /// A rebuild began and has not ended.
+    /// Whether a rebuild is unfinished.
     pub is_rebuilding: bool,
 }
 
-/// A rebuild under way.
+/// A running rebuild.
 pub struct Rebuild {
     keys: Keys,
     scripts: Scripts,
-    link: Link,
+    connection: Connection,
     writer: Writer,
     owner: ServerId,
     renewed: Instant,
     epoch: u64,
-    was: Option<Position>,
+    previous: Option<Position>,
     number: u64,
     now: Millis,
     names: NamePool,
 }
 
-fn parts(options: &OpenOptions) -> Result<(Connector, Keys), OpenError> {
-    let patience = Patience { connect: options.connect_timeout, answer: options.answer_timeout };
-    let connector = Connector { address: Address::parse(&options.url)?, patience };
+fn connector(options: &OpenOptions) -> Result<(Connector, Keys), OpenError> {
+    let timeouts =
+        Timeouts { connect: options.connect_timeout, response: options.response_timeout };
+    let connector = Connector { address: Address::parse(&options.url)?, timeouts };
     Ok((connector, Keys::new(&options.key_prefix, 0)))
 }
 
-async fn connect(connector: &Connector) -> Result<Link, OpenError> {
-    connector.link().await.map_err(|error| OpenError::Unreachable(error.to_string()))
+async fn connect(connector: &Connector) -> Result<Connection, OpenError> {
+    connector.connection().await.map_err(|error| OpenError::Unreachable(error.to_string()))
 }
 
-/// Servers go by the clock of Redis, too.
-async fn time(link: &mut Link, keys: &Keys) -> Result<Millis, RebuildError> {
-    let mut ask = Pipeline::new();
-    ask.cmd("TIME");
-    let mut answers = link.query_on(&ask, &keys.meta()).await.map_err(unread)?;
-    let time = reply::array(answers.pop().unwrap_or_default())?;
+/// Returns the time of Redis, which servers use, too.
+async fn redis_time(connection: &mut Connection, keys: &Keys) -> Result<Millis, RebuildError> {
+    let mut query = Pipeline::new();
+    query.cmd("TIME");
+    let mut replies = connection.query_on(&query, &keys.meta()).await.map_err(read_error)?;
+    let time = reply::array(replies.pop().unwrap_or_default())?;
     let mut time = time.into_iter().map(reply::number);
-    let mut part = || time.next().unwrap_or_else(|| Err(damaged("a time without its parts")));
+    let mut part = || time.next().unwrap_or_else(|| Err(damaged("an incomplete time")));
     let ms = part()? * 1_000 + part()? / 1_000;
     Ok(ms.cast_signed())
 }
 
 impl ExistingStore {
-    /// Looks at what is there, and changes nothing.
+    /// Inspects the store without changing it.
     pub async fn inspect(options: &OpenOptions) -> Result<Self, RebuildError> {
-        let (connector, keys) = parts(options)?;
-        let mut link = connect(&connector).await?;
-        check_server(&mut link).await?;
+        let (connector, keys) = connector(options)?;
+        let mut connection = connect(&connector).await?;
+        check_server(&mut connection).await?;
         let mut pipeline = redis::pipe();
         pipeline.atomic().cmd("HMGET").arg(keys.meta()).arg("epoch").arg("seq");
         pipeline.cmd("HLEN").arg(keys.status());
         pipeline.cmd("HEXISTS").arg(keys.meta()).arg("rebuilding");
-        let answers = link.query_all(&pipeline).await.map_err(unread)?;
+        let replies = connection.query_all(&pipeline).await.map_err(read_error)?;
         let [at, jobs, is_rebuilding] =
-            <[Value; 3]>::try_from(answers).map_err(|_| damaged("expected three answers"))?;
+            <[Value; 3]>::try_from(replies).map_err(|_| damaged("expected three replies"))?;
         Ok(Self {
             position: reply::maybe_position(at)?,
             jobs: reply::number(jobs)?,
@@ -127,157 +126,167 @@ impl ExistingStore {
 }
 
 impl Rebuild {
-    /// Takes the lock and shuts all servers out. The new epoch is above `ledger_epoch` and that
-    /// of every store that was here.
+    /// Acquires the lock and shuts out all servers. The new epoch is higher than `ledger_epoch` and
+    /// the epochs of all previous stores.
     ///
     /// # Errors
-    /// [`RebuildError::Locked`] when another one is at work, and those of Redis.
+    /// [`RebuildError::Locked`] if another rebuild is running, and those of Redis.
     pub async fn begin(
         options: &OpenOptions,
         owner: ServerId,
         ledger_epoch: u64,
     ) -> Result<Self, RebuildError> {
-        let found = ExistingStore::inspect(options).await?;
-        let (connector, keys) = parts(options)?;
-        let mut link = connect(&connector).await?;
-        let writing = connect(&connector).await?;
-        let now = time(&mut link, &keys).await?;
-        let former = ledger_epoch.max(found.position.map_or(0, |at| at.epoch));
+        let existing = ExistingStore::inspect(options).await?;
+        let (connector, keys) = connector(options)?;
+        let mut connection = connect(&connector).await?;
+        let writer_connection = connect(&connector).await?;
+        let now = redis_time(&mut connection, &keys).await?;
+        let last_epoch = ledger_epoch.max(existing.position.map_or(0, |at| at.epoch));
         let mut rebuild = Self {
-            writer: Writer::new(connector, keys.clone(), Scripts::quiet(), writing),
+            writer: Writer::new(
+                connector,
+                keys.clone(),
+                Scripts::without_journal(),
+                writer_connection,
+            ),
             scripts: Scripts::new(),
             keys,
-            link,
+            connection,
             owner,
             renewed: Instant::now(),
-            epoch: now.max(0).cast_unsigned().max(former + 1),
-            was: None,
+            epoch: now.max(0).cast_unsigned().max(last_epoch + 1),
+            previous: None,
             number: 0,
             now,
             names: NamePool::default(),
         };
         rebuild.lock().await?;
         let epoch = rebuild.epoch;
-        let was = rebuild
+        let previous = rebuild
             .step("fence", |command| {
                 command.arg(epoch);
             })
             .await?;
-        let was = reply::bytes(was)?;
-        rebuild.was = reply::text(&was)?.parse().ok();
+        let previous = reply::bytes(previous)?;
+        rebuild.previous = reply::text(&previous)?.parse().ok();
         Ok(rebuild)
     }
 
-    /// Where the store that was here stood, unless it is worth nothing any more.
+    /// Returns the position of the previous store, until it is deleted.
     pub fn previous_position(&self) -> Option<Position> {
-        self.was
+        self.previous
     }
 
-    /// By the clock of Redis, when it began.
+    /// Returns when the rebuild started, by the clock of Redis.
     pub fn started_at(&self) -> Millis {
         self.now
     }
 
-    /// Of the new store.
+    /// Returns the epoch of the new store.
     pub fn epoch(&self) -> u64 {
         self.epoch
     }
 
-    async fn ask(&mut self, step: &str, args: impl Fn(&mut Cmd)) -> Result<Value, RebuildError> {
+    async fn run_step(
+        &mut self,
+        step: &str,
+        args: impl Fn(&mut Cmd),
+    ) -> Result<Value, RebuildError> {
         let (script, owner) = (self.scripts.rebuild.clone(), self.owner.0);
         let args = |command: &mut Cmd| {
             command.arg(step).arg(owner);
             args(command);
         };
-        let answer = script.call(&mut self.link, &self.keys.meta(), args).await;
-        answer.map_err(|error| match error.code() {
+        let reply = script.call(&mut self.connection, &self.keys.meta(), args).await;
+        reply.map_err(|error| match error.code() {
             Some("LOSTLOCK") => RebuildError::LockLost,
-            _ => unread(error).into(),
+            _ => read_error(error).into(),
         })
     }
 
     async fn lock(&mut self) -> Result<(), RebuildError> {
-        let ms = LOCK.as_millis() as u64;
-        let answer = self
-            .ask("lock", |command| {
+        let ms = LOCK_DURATION.as_millis() as u64;
+        let reply = self
+            .run_step("lock", |command| {
                 command.arg(ms);
             })
             .await?;
-        let mut words = reply::array(answer)?.into_iter();
-        if reply::number(words.next().unwrap_or_default())? == 1 {
+        let mut values = reply::array(reply)?.into_iter();
+        if reply::number(values.next().unwrap_or_default())? == 1 {
             self.renewed = Instant::now();
             return Ok(());
         }
-        let expires_ms = reply::number(words.nth(1).unwrap_or_default()).unwrap_or(0);
+        let expires_ms = reply::number(values.nth(1).unwrap_or_default()).unwrap_or(0);
         Err(RebuildError::Locked { expires_ms })
     }
 
     async fn step(&mut self, step: &str, args: impl Fn(&mut Cmd)) -> Result<Value, RebuildError> {
-        if self.renewed.elapsed() >= RENEW {
+        if self.renewed.elapsed() >= RENEW_INTERVAL {
             self.lock().await?;
         }
-        self.ask(step, args).await
+        self.run_step(step, args).await
     }
 
-    /// The journal of the old store after a position of its epoch, at most `limit` entries.
+    /// Reads at most `limit` journal entries of the previous store after a position.
     pub async fn read_previous_journal(
         &mut self,
         after: Position,
         limit: usize,
     ) -> Result<JournalPage, RebuildError> {
-        let Some(was) = self.was else { return Ok(JournalPage::OtherEpoch) };
+        let Some(previous) = self.previous else { return Ok(JournalPage::OtherEpoch) };
         let is_start = after == Position::default();
-        if !is_start && (after.epoch != was.epoch || after.seq > was.seq) {
+        if !is_start && (after.epoch != previous.epoch || after.seq > previous.seq) {
             return Ok(JournalPage::OtherEpoch);
         }
         let from =
             if is_start { "-".to_owned() } else { format!("({}", journal::stream_id(after)) };
         let mut read = redis::cmd("XRANGE");
         read.arg(self.keys.journal()).arg(from).arg("+").arg("COUNT").arg(limit);
-        let entries = self.link.query(&read).await.map_err(unread)?;
+        let entries = self.connection.query(&read).await.map_err(read_error)?;
         let entries = journal::entries(entries, &mut self.names)?;
         match entries.first() {
             Some(first) if first.position.seq != after.seq + 1 => Ok(JournalPage::Trimmed),
-            None if after.seq < was.seq => Ok(JournalPage::Trimmed),
+            None if after.seq < previous.seq => Ok(JournalPage::Trimmed),
             _ => Ok(JournalPage::Entries(entries)),
         }
     }
 
-    /// The old store is worth nothing any more: drops it, and says how many keys it had.
+    /// Deletes the previous store, and returns its number of keys.
     pub async fn delete_previous(&mut self) -> Result<u64, RebuildError> {
-        self.step("carried", |_| {}).await?;
-        self.was = None;
+        self.step("forget_previous", |_| {}).await?;
+        self.previous = None;
         let pattern = format!("{}*", self.keys.prefix());
         let mut cursor = Bytes::from_static(b"0");
-        let mut gone = 0;
+        let mut deleted = 0;
         loop {
             let mut scan = Pipeline::new();
             scan.cmd("SCAN").arg(&cursor[..]).arg("MATCH").arg(&pattern).arg("COUNT").arg(SCAN);
-            let mut answer = self.link.query_on(&scan, &self.keys.meta()).await.map_err(unread)?;
-            let mut answer = reply::array(answer.pop().unwrap_or_default())?.into_iter();
-            cursor = reply::bytes(answer.next().unwrap_or_default())?;
-            let found = reply::array(answer.next().unwrap_or_default())?;
+            let mut reply =
+                self.connection.query_on(&scan, &self.keys.meta()).await.map_err(read_error)?;
+            let mut reply = reply::array(reply.pop().unwrap_or_default())?.into_iter();
+            cursor = reply::bytes(reply.next().unwrap_or_default())?;
+            let found = reply::array(reply.next().unwrap_or_default())?;
             let keys: Vec<Bytes> = found.into_iter().map(reply::bytes).collect::<Result<_, _>>()?;
             if !keys.is_empty() {
-                let dropped = self
-                    .step("drop", |command| {
+                let count = self
+                    .step("delete_keys", |command| {
                         for key in &keys {
                             command.arg(&key[..]);
                         }
                     })
                     .await?;
-                gone += reply::number(dropped)?;
+                deleted += reply::number(count)?;
             }
             if &cursor[..] == b"0" {
-                return Ok(gone);
+                return Ok(deleted);
             }
         }
     }
 
-    /// Puts queues and jobs into the new store, as they are and without a journal.
+    /// Puts queues and jobs into the new store, without journal entries.
     pub async fn put_jobs(&mut self, queues: Vec<Queue>, jobs: &[Job]) -> Result<(), RebuildError> {
         let queues = queues.into_iter().map(Mutation::PutQueue).collect();
-        self.commit(queues).await?;
+        self.commit_mutations(queues).await?;
         let mut mutations = Vec::new();
         let mut bytes = 0;
         for job in jobs {
@@ -285,42 +294,49 @@ impl Rebuild {
             let job = std::sync::Arc::new(job.clone());
             mutations.push(Mutation::Update { job, attempt_end: None });
             if mutations.len() == PUT_MAX || bytes >= PUT_BYTES {
-                self.commit(std::mem::take(&mut mutations)).await?;
+                self.commit_mutations(std::mem::take(&mut mutations)).await?;
                 bytes = 0;
             }
         }
-        self.commit(mutations).await
+        self.commit_mutations(mutations).await
     }
 
-    /// Answers that other stores gave and that may be asked for again.
-    pub async fn put_idempotency_records(&mut self, requests: &[IdempotencyRecord]) -> Result<(), RebuildError> {
+    /// Puts idempotency records of the previous store into the new one.
+    pub async fn put_idempotency_records(
+        &mut self,
+        records: &[IdempotencyRecord],
+    ) -> Result<(), RebuildError> {
         let mut transactions = Vec::new();
         let mut bytes = 0;
-        for request in requests {
-            bytes += request.response.len();
-            transactions.push(Transaction { idempotency: Some(request.clone()), ..Transaction::default() });
+        for record in records {
+            bytes += record.response.len();
+            transactions
+                .push(Transaction { idempotency: Some(record.clone()), ..Transaction::default() });
             if transactions.len() == PUT_MAX || bytes >= PUT_BYTES {
-                self.call(std::mem::take(&mut transactions)).await?;
+                self.commit_transactions(std::mem::take(&mut transactions)).await?;
                 bytes = 0;
             }
         }
-        self.call(transactions).await
+        self.commit_transactions(transactions).await
     }
 
-    async fn commit(&mut self, mutations: Vec<Mutation>) -> Result<(), RebuildError> {
+    async fn commit_mutations(&mut self, mutations: Vec<Mutation>) -> Result<(), RebuildError> {
         if mutations.is_empty() {
             return Ok(());
         }
-        self.call(vec![Transaction { mutations, ..Transaction::default() }]).await
+        self.commit_transactions(vec![Transaction { mutations, ..Transaction::default() }]).await
     }
 
-    async fn call(&mut self, transactions: Vec<Transaction>) -> Result<(), RebuildError> {
+    async fn commit_transactions(
+        &mut self,
+        transactions: Vec<Transaction>,
+    ) -> Result<(), RebuildError> {
         if transactions.is_empty() {
             return Ok(());
         }
-        if self.renewed.elapsed() >= RENEW {
+        if self.renewed.elapsed() >= RENEW_INTERVAL {
             self.lock().await?;
-            self.check_room().await?;
+            self.check_memory().await?;
         }
         self.number += 1;
         let call = CommitRequest {
@@ -331,53 +347,57 @@ impl Rebuild {
             promote_limit: 0,
             claims: Vec::new(),
         };
-        let seen = Position { epoch: self.epoch, seq: 0 };
-        // One whose fate is not known is repeated under its number.
+        let observed = Position { epoch: self.epoch, seq: 0 };
+        // A call of unknown outcome is repeated under its number.
         for _ in 0..3 {
-            match self.writer.commit(&call, seen).await {
+            match self.writer.commit(&call, observed).await {
                 Err(StoreError::OutcomeUnknown(_) | StoreError::Unavailable(_)) => {}
-                done => return done.map(drop).map_err(Into::into),
+                result => return result.map(drop).map_err(Into::into),
             }
         }
-        self.writer.commit(&call, seen).await.map(drop).map_err(Into::into)
+        self.writer.commit(&call, observed).await.map(drop).map_err(Into::into)
     }
 
-    /// Writes that pass when memory is short would take all of it.
-    async fn check_room(&mut self) -> Result<(), RebuildError> {
-        let text = ask_info(&mut self.link, "memory").await.map_err(unread)?;
+    /// Fails if memory is short: scripts that write would exceed the limit.
+    async fn check_memory(&mut self) -> Result<(), RebuildError> {
+        let text = query_info(&mut self.connection, "memory").await.map_err(read_error)?;
         let text = text.concat();
-        let number = |name| info(&text, name).and_then(|n| n.parse::<u64>().ok()).unwrap_or(0);
-        let (used, most) = (number("used_memory"), number("maxmemory"));
-        if most > 0 && used >= most { Err(RebuildError::Full { used, most }) } else { Ok(()) }
+        let number =
+            |name| info_field(&text, name).and_then(|n| n.parse::<u64>().ok()).unwrap_or(0);
+        let (used, max) = (number("used_memory"), number("maxmemory"));
+        if max > 0 && used >= max { Err(RebuildError::Full { used, max }) } else { Ok(()) }
     }
 
-    /// Unique keys of jobs that ended, with a time of their own.
-    pub async fn hold_unique_keys(&mut self, keys: &[(UniqueKey, JobId, Millis)]) -> Result<(), RebuildError> {
-        for some in keys.chunks(PUT_MAX) {
+    /// Puts unexpired unique keys, whose jobs may be terminal.
+    pub async fn hold_unique_keys(
+        &mut self,
+        keys: &[(UniqueKey, JobId, Millis)],
+    ) -> Result<(), RebuildError> {
+        for part in keys.chunks(PUT_MAX) {
             let args = |command: &mut Cmd| {
-                for (key, id, until) in some {
+                for (key, id, until) in part {
                     let mut row = Vec::with_capacity(24);
                     row.put_slice(&id_bytes(*id));
                     row.put_i64(*until);
                     command.arg(key.as_bytes()).arg(row).arg(*until);
                 }
             };
-            self.step("hold", args).await?;
+            self.step("hold_unique_keys", args).await?;
         }
         Ok(())
     }
 
-    /// Those of the jobs that are not in the new store.
+    /// Returns those of the jobs that are not in the new store.
     pub async fn missing_jobs(&mut self, ids: &[JobId]) -> Result<Vec<JobId>, RebuildError> {
         let mut missing = Vec::new();
-        for some in ids.chunks(PUT_MAX) {
+        for part in ids.chunks(PUT_MAX) {
             let mut read = redis::cmd("HMGET");
             read.arg(self.keys.status());
-            for id in some {
+            for id in part {
                 read.arg(&id_bytes(*id));
             }
-            let found = reply::array(self.link.query(&read).await.map_err(unread)?)?;
-            for (id, found) in some.iter().zip(found) {
+            let found = reply::array(self.connection.query(&read).await.map_err(read_error)?)?;
+            for (id, found) in part.iter().zip(found) {
                 if found == Value::Nil {
                     missing.push(*id);
                 }
@@ -386,8 +406,8 @@ impl Rebuild {
         Ok(missing)
     }
 
-    /// The store is whole: servers may open it. `last` is the last entry of the new epoch that
-    /// the ledger has.
+    /// Completes the rebuild, so that servers can open the store. `last` is the last entry of the
+    /// new epoch that the ledger contains.
     pub async fn finish(mut self, last: u64) -> Result<(), RebuildError> {
         self.step("finish", |command| {
             command.arg(last);
@@ -396,8 +416,8 @@ impl Rebuild {
         .map(drop)
     }
 
-    /// Gives the lock back, so that another rebuild need not wait for its end.
+    /// Releases the lock after a failure, so that another rebuild can start at once.
     pub async fn release_lock(mut self) -> Result<(), RebuildError> {
-        self.ask("release", |_| {}).await.map(drop)
+        self.run_step("release", |_| {}).await.map(drop)
     }
 }

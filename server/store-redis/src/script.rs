@@ -1,35 +1,35 @@
-//! Scripts: their text, and calling one by its hash.
+//! The Lua scripts, and calls of a script by its hash.
 
 use redis::{Cmd, ErrorKind, RedisResult, ServerErrorKind, Value};
 
-use crate::link::Link;
+use crate::connection::Connection;
 
-/// Parts of scripts, in the order in which they build on each other.
+/// The parts of scripts, in the order in which they use each other.
 const RECORD: &str = include_str!("lua/record.lua");
 const BEGIN: &str = include_str!("lua/begin.lua");
 const ROWS: &str = include_str!("lua/rows.lua");
 const JOBS: &str = include_str!("lua/jobs.lua");
-const INDEX: &str = include_str!("lua/index.lua");
-const GROUPS: &str = include_str!("lua/groups.lua");
+const INDEXES: &str = include_str!("lua/indexes.lua");
+const TRANSACTIONS: &str = include_str!("lua/transactions.lua");
 const CLAIM: &str = include_str!("lua/claim.lua");
 const COMMIT: &str = include_str!("lua/commit.lua");
 const OPEN: &str = include_str!("lua/open.lua");
-const TRIM: &str = include_str!("lua/trim.lua");
-const JOURNAL: &str = include_str!("lua/journal.lua");
-const EXTEND: &str = include_str!("lua/extend.lua");
-const SEEN: &str = include_str!("lua/seen.lua");
-const TELL: &str = include_str!("lua/tell.lua");
+const TRIM_JOBS: &str = include_str!("lua/trim_jobs.lua");
+const TRIM_JOURNAL: &str = include_str!("lua/trim_journal.lua");
+const EXTEND_SESSIONS: &str = include_str!("lua/extend_sessions.lua");
+const CHECK_POSITION: &str = include_str!("lua/check_position.lua");
+const APPEND_JOBS: &str = include_str!("lua/append_jobs.lua");
 const REBUILD: &str = include_str!("lua/rebuild.lua");
 const DUE_WORK: &str = include_str!("lua/due_work.lua");
-const HELD: &str = include_str!("lua/held.lua");
-const LEAD: &str = include_str!("lua/lead.lua");
+const SESSION_JOBS: &str = include_str!("lua/session_jobs.lua");
+const LEADER: &str = include_str!("lua/leader.lua");
 
-/// Reports pass when memory is short, so scripts that write may run then. New jobs are
-/// turned away earlier, by the server.
+/// Scripts that write may run when memory is short, so that jobs can still finish. The server
+/// refuses new jobs earlier.
 const WRITES: &str = "#!lua flags=allow-oom\n";
 const READS: &str = "#!lua flags=no-writes\n";
 
-/// A script that Redis knows, or will, by its hash.
+/// A script. Redis caches it by its hash.
 #[derive(Clone, Debug)]
 pub(crate) struct Script {
     text: String,
@@ -43,71 +43,76 @@ impl Script {
         Self { text, hash }
     }
 
-    fn command(&self, by: &str, what: &str, key: &str, args: impl FnOnce(&mut Cmd)) -> Cmd {
-        let mut command = redis::cmd(by);
-        command.arg(what).arg(1).arg(key);
+    fn command(&self, command: &str, script: &str, key: &str, args: impl FnOnce(&mut Cmd)) -> Cmd {
+        let mut command = redis::cmd(command);
+        command.arg(script).arg(1).arg(key);
         args(&mut command);
         command
     }
 
-    /// Runs it. A server that does not know it is sent its text, once.
+    /// Runs the script. Sends its text if the server does not have it.
     pub(crate) async fn call(
         &self,
-        link: &mut Link,
+        connection: &mut Connection,
         key: &str,
         args: impl Fn(&mut Cmd),
     ) -> RedisResult<Value> {
         let command = self.command("EVALSHA", &self.hash, key, &args);
-        match link.query(&command).await {
+        match connection.query(&command).await {
             Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {
                 let command = self.command("EVAL", &self.text, key, &args);
-                link.query(&command).await
+                connection.query(&command).await
             }
-            answer => answer,
+            reply => reply,
         }
     }
 }
 
-/// All scripts of the store.
+/// All scripts.
 #[derive(Clone, Debug)]
 pub(crate) struct Scripts {
     pub(crate) commit: Script,
     pub(crate) open: Script,
-    pub(crate) trim: Script,
-    pub(crate) journal: Script,
-    pub(crate) extend: Script,
+    pub(crate) trim_jobs: Script,
+    pub(crate) trim_journal: Script,
+    pub(crate) extend_sessions: Script,
     pub(crate) due_work: Script,
-    pub(crate) held: Script,
+    pub(crate) session_jobs: Script,
     pub(crate) rebuild: Script,
-    pub(crate) lead: Script,
+    pub(crate) leader: Script,
 }
 
 impl Scripts {
     pub(crate) fn new() -> Self {
-        Self::from(&|text| text.to_owned())
+        Self::edited(&|text| text.to_owned())
     }
 
-    /// Changes without a journal: the ledger has them already.
-    pub(crate) fn quiet() -> Self {
-        Self::from(&|text| text.replace("local IS_QUIET = false", "local IS_QUIET = true"))
+    /// Returns scripts that write no journal, for changes that the ledger already contains.
+    pub(crate) fn without_journal() -> Self {
+        Self::edited(&|text| {
+            text.replace("local SKIP_JOURNAL = false", "local SKIP_JOURNAL = true")
+        })
     }
 
-    /// Each part as `edit` makes it.
-    pub(crate) fn from(edit: &dyn Fn(&str) -> String) -> Self {
+    /// Returns scripts whose parts are changed by `edit`.
+    pub(crate) fn edited(edit: &dyn Fn(&str) -> String) -> Self {
         let script = |shebang, parts: &[&str]| {
             let parts: Vec<String> = parts.iter().map(|part| edit(part)).collect();
             Script::new(shebang, &parts.iter().map(String::as_str).collect::<Vec<_>>())
         };
         Self {
-            commit: script(WRITES, &[RECORD, BEGIN, ROWS, JOBS, INDEX, GROUPS, CLAIM, COMMIT]),
+            commit: script(
+                WRITES,
+                &[RECORD, BEGIN, ROWS, JOBS, INDEXES, TRANSACTIONS, CLAIM, COMMIT],
+            ),
             open: script(WRITES, &[RECORD, OPEN]),
-            trim: script(WRITES, &[RECORD, TRIM]),
-            journal: script(WRITES, &[RECORD, JOURNAL]),
-            extend: script(WRITES, &[RECORD, EXTEND]),
-            due_work: script(READS, &[RECORD, SEEN, TELL, DUE_WORK]),
-            held: script(READS, &[RECORD, SEEN, TELL, HELD]),
+            trim_jobs: script(WRITES, &[RECORD, TRIM_JOBS]),
+            trim_journal: script(WRITES, &[RECORD, TRIM_JOURNAL]),
+            extend_sessions: script(WRITES, &[RECORD, EXTEND_SESSIONS]),
+            due_work: script(READS, &[RECORD, CHECK_POSITION, APPEND_JOBS, DUE_WORK]),
+            session_jobs: script(READS, &[RECORD, CHECK_POSITION, APPEND_JOBS, SESSION_JOBS]),
             rebuild: script(WRITES, &[RECORD, REBUILD]),
-            lead: script(WRITES, &[RECORD, SEEN, LEAD]),
+            leader: script(WRITES, &[RECORD, CHECK_POSITION, LEADER]),
         }
     }
 }

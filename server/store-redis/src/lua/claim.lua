@@ -1,19 +1,20 @@
--- The one choice of a store: which ready jobs a claim gets. Admission arithmetic only; the
--- order is `ready_score`, the job after it is `start`, both of the domain.
+-- Claims: the selection of the ready jobs that a session gets. The order is that of `ready_score`,
+-- and the new state that of `start`, both in the domain crate.
 
--- Jobs past their start deadline that a claim steps over; the sweeper ends them.
+-- The maximum number of jobs past their start deadline that a claim skips. The sweeper expires
+-- them.
 local SKIPS_MAX = 256
--- Further apart than any two times, so that strict levels never mix.
+-- Larger than the difference of any two times, so that strict priorities never mix.
 local STRICT_STEP = 2 ^ 45
 local PRIORITY_MAX = 9
 local DEFAULT_BOOST_MS = 60000
 local AGING = 1
--- Added to the order of a queue whose jobs may not start.
+-- Added to the order of a paused queue.
 local PAUSED = 16
 
--- SCHEDULED to READY, as `promote` does it.
+-- Makes due jobs READY, like `promote` in the domain crate.
 local function promote(limit)
-  local ids = call('ZRANGEBYSCORE', KEY.DUE, '-inf', text(now8), 'LIMIT', 0, limit)
+  local ids = call('ZRANGEBYSCORE', KEY.DUE, '-inf', decimal(now8), 'LIMIT', 0, limit)
   load(ids)
   for at = 1, #ids do
     local id = ids[at]
@@ -29,42 +30,44 @@ local function promote(limit)
   end
 end
 
--- READY to RUNNING under a new lease, as `start` does it.
+-- Returns the job RUNNING under a new lease, like `start` in the domain crate.
 local function start(stored, session, worker)
   local version = (parse('>I8', stored, AT_VERSION))
   local lease_epoch, attempt = parse('>I8I4', stored, AT_EPOCH)
-  local alarm = sub(stored, AT_TIMEOUT, AT_TIMEOUT + 7)
-  if alarm ~= NEVER then
-    alarm = pack('>i8', now + (parse('>i8', alarm)))
+  local deadline = sub(stored, AT_TIMEOUT, AT_TIMEOUT + 7)
+  if deadline ~= NEVER then
+    deadline = pack('>i8', now + (parse('>i8', deadline)))
   end
-  local at_worker, _, at_rest = places(stored)
+  local at_worker, _, at_rest = offsets_of(stored)
   return pack('>BBBBI8', 1, RUNNING, 0, byte(stored, AT_PRIORITY), version + 1)
-    .. now8 .. pack('>I8I4', lease_epoch + 1, attempt + 1) .. now8 .. alarm .. now8 .. session
+    .. now8 .. pack('>I8I4', lease_epoch + 1, attempt + 1) .. now8 .. deadline .. now8 .. session
     .. sub(stored, AT_RUN, AT_WORKER - 1) .. pack('>I2I4', #worker, 0)
     .. sub(stored, AT_REST, at_worker - 1) .. worker .. sub(stored, at_rest)
 end
 
--- Lanes that claims of this call read, by key: the ready jobs of one class and priority.
+-- Readers of the ready sets that claims of this call use, by key. A ready set contains the ready
+-- jobs of one class and priority.
 local readers = {}
--- Queues whose kinds are all known.
-local is_known = {}
+-- Queues of which all classes are loaded.
+local is_loaded = {}
 
 local function classes_in(queue)
-  if not is_known[queue] then
-    is_known[queue] = true
-    local there = call('HGETALL', KEY.CLASSES_OF .. queue)
-    for at = 1, #there, 2 do
-      local name = queue .. '\0' .. there[at]
+  if not is_loaded[queue] then
+    is_loaded[queue] = true
+    local found = call('HGETALL', KEY.CLASSES_OF .. queue)
+    for at = 1, #found, 2 do
+      local name = queue .. '\0' .. found[at]
       if not classes[name] then
-        note_class(name, queue, there[at], there[at + 1])
+        add_class(name, queue, found[at], found[at + 1])
       end
     end
   end
   return kinds_of[queue] or {}
 end
 
--- What a lane adds to the ready time of its jobs, so that the lowest sum starts first.
-local function shift_of(queue, priority)
+-- Returns the offset that a ready set adds to the ready time of its jobs. The job with the lowest
+-- sum starts first.
+local function score_offset_of(queue, priority)
   local declared = row(queues, queue)
   if not declared then
     return -DEFAULT_BOOST_MS * priority
@@ -82,18 +85,18 @@ local function is_paused(queue)
 end
 
 local function reader_of(class, priority)
-  local lane = lane_of(class, priority)
-  local reader = readers[lane.key]
+  local ready_set = ready_set_of(class, priority)
+  local reader = readers[ready_set.key]
   if not reader then
-    reader = { lane = lane, class = class, priority = priority,
-      shift = shift_of(class.queue, priority), ids = {}, at = 1, fetched = 0, has_more = true,
-      started = {}, is_torn = false }
-    readers[lane.key] = reader
+    reader = { ready_set = ready_set, class = class, priority = priority,
+      score_offset = score_offset_of(class.queue, priority), ids = {}, at = 1, fetched = 0,
+      has_more = true, started = {}, has_gaps = false }
+    readers[ready_set.key] = reader
   end
   return reader
 end
 
--- The next job of a lane: its id and where it stands in the order of all lanes.
+-- Moves a reader to its next job: its id and its score. Returns false at the end.
 local function peek(reader, batch)
   while true do
     if reader.at > #reader.ids then
@@ -101,7 +104,7 @@ local function peek(reader, batch)
         return false
       end
       local from = reader.fetched
-      reader.ids = call('ZRANGE', reader.lane.key, from, from + batch - 1)
+      reader.ids = call('ZRANGE', reader.ready_set.key, from, from + batch - 1)
       reader.at = 1
       reader.fetched = from + #reader.ids
       reader.has_more = #reader.ids == batch
@@ -111,12 +114,12 @@ local function peek(reader, batch)
     local stored = id and jobs[id]
     if stored and byte(stored, AT_STATE) == READY then
       reader.id = id
-      reader.score = (parse('>i8', stored, AT_READY)) + reader.shift
+      reader.score = (parse('>i8', stored, AT_READY)) + reader.score_offset
       return true
     elseif id then
-      -- Not a ready job: the lane is mended when it is written.
-      reader.is_torn = true
-      drop(reader.lane, id)
+      -- Not a ready job: it is removed when the ready set is written.
+      reader.has_gaps = true
+      drop(reader.ready_set, id)
       reader.at = reader.at + 1
     end
   end
@@ -126,7 +129,7 @@ local function is_before(a, b)
   if a.score ~= b.score then
     return a.score < b.score
   end
-  -- Strings are compared by bytes and not by `<`, which follows the locale of the server.
+  -- Ids are compared as numbers: `<` on strings depends on the locale of the server.
   local a1, a2, a3 = parse('>I6I6I4', a.id)
   local b1, b2, b3 = parse('>I6I6I4', b.id)
   if a1 ~= b1 then
@@ -154,11 +157,11 @@ local function sift_down(heap, at)
   end
 end
 
--- Lanes with ready jobs that a claim may take from, once per two lists of names.
+-- Readers of the non-empty ready sets that match a claim, cached by its two lists of names.
 local candidates = {}
 local function candidates_of(lists, queue_list, kind_list)
-  local known_as = queue_list .. ' ' .. kind_list
-  local found = candidates[known_as]
+  local cache_key = queue_list .. ' ' .. kind_list
+  local found = candidates[cache_key]
   if found then
     return found
   end
@@ -178,13 +181,13 @@ local function candidates_of(lists, queue_list, kind_list)
       end
     end
   end
-  candidates[known_as] = found
+  candidates[cache_key] = found
   return found
 end
 
-local function heap_of(lanes, batch)
+local function heap_of(ready_sets, batch)
   local heap = {}
-  for _, reader in ipairs(lanes) do
+  for _, reader in ipairs(ready_sets) do
     if peek(reader, batch) then
       heap[#heap + 1] = reader
     end
@@ -195,82 +198,85 @@ local function heap_of(lanes, batch)
   return heap
 end
 
--- Asked of the store once a call at most, and by session only where any is drained.
-function beside.is_drained(session)
-  local drained = beside.drained
-  if beside.any_drained == nil then
-    beside.any_drained = next(drained.dirty) ~= nil or call('EXISTS', KEY.DRAINED) == 1
+-- Reads the drained sessions at most once per call, and only if there are any.
+function session_extra.is_drained(session)
+  local drained = session_extra.drained
+  if session_extra.any_drained == nil then
+    session_extra.any_drained = next(drained.dirty) ~= nil or call('EXISTS', KEY.DRAINED) == 1
   end
-  return beside.any_drained and row(drained, session)
+  return session_extra.any_drained and row(drained, session)
 end
 
 local function is_live(session)
-  local there = row(sessions, session)
-  return there and sub(there, 1, 8) == writer and (parse('>i8', there, 9)) > now
+  local found = row(sessions, session)
+  return found and sub(found, 1, 8) == writer and (parse('>i8', found, 9)) > now
 end
 
--- A job that was started: what `put` and `reindex` would do, without looking for what a
--- start does not change.
-local function note_started(reader, id, old, stored, session)
+-- Records a started job. Does the work of `put` and `reindex`, except for what a start does not
+-- change.
+local function record_started(reader, id, old, stored, session)
   jobs[id] = stored
   written[id] = stored
-  note_event(id, stored)
+  add_event(id, stored)
   local class = reader.class
   count_waiting(class, -1)
   count_depth(class.queue, READY, -1)
   count_depth(class.queue, RUNNING, 1)
   local adds = running_of(session).adds
   adds[#adds + 1] = id
-  local before, after = sub(old, AT_ALARM, AT_ALARM + 7), sub(stored, AT_ALARM, AT_ALARM + 7)
+  local before = sub(old, AT_DEADLINE, AT_DEADLINE + 7)
+  local after = sub(stored, AT_DEADLINE, AT_DEADLINE + 7)
   if before ~= NEVER then
-    drop(alarms, id)
+    drop(deadlines, id)
   end
   if after ~= NEVER then
-    add(alarms, text(after), id)
+    add(deadlines, decimal(after), id)
   end
   local started = reader.started
   started[#started + 1] = id
 end
 
--- Takes started jobs out of their lanes: the first ones, as long as none was stepped over.
+-- Removes started jobs from their ready sets. They are the first ones, unless a job was skipped.
 local function write_started()
   for _, reader in pairs(readers) do
-    if #reader.started > 0 or #reader.lane.drops > 0 then
-      if reader.is_torn then
-        with_all('ZREM', reader.lane.key, reader.started)
+    if #reader.started > 0 or #reader.ready_set.drops > 0 then
+      if reader.has_gaps then
+        call_in_chunks('ZREM', reader.ready_set.key, reader.started)
       elseif #reader.started > 0 then
-        call('ZREMRANGEBYRANK', reader.lane.key, 0, #reader.started - 1)
+        call('ZREMRANGEBYRANK', reader.ready_set.key, 0, #reader.started - 1)
       end
-      write_lane(reader.class, reader.priority, reader.lane, true)
+      write_ready_set(reader.class, reader.priority, reader.ready_set, true)
     end
   end
 end
 
--- Fills `taken` with ids, the first to start first.
-local function claim(wish, lists)
+-- Returns the ids of the claimed jobs, in starting order.
+local function claim(request, lists)
   local taken = {}
-  if wish.max_jobs == 0 or wish.max_bytes == 0 or not is_live(wish.session)
-    or beside.is_drained(wish.session) then
+  if request.max_jobs == 0 or request.max_bytes == 0 or not is_live(request.session)
+    or session_extra.is_drained(request.session) then
     return taken
   end
-  local lanes = candidates_of(lists, wish.queues, wish.kinds)
-  local batch = math.max(8, min(math.ceil(2 * wish.max_jobs / math.max(#lanes, 1)), 512))
-  if #lanes == 1 then
-    batch = math.max(1, min(wish.max_jobs, 512))
+  local ready_sets = candidates_of(lists, request.queues, request.kinds)
+  local batch = math.max(8, min(math.ceil(2 * request.max_jobs / math.max(#ready_sets, 1)), 512))
+  if #ready_sets == 1 then
+    batch = math.max(1, min(request.max_jobs, 512))
   end
-  local heap = heap_of(lanes, batch)
+  local heap = heap_of(ready_sets, batch)
   local bytes, skips = 0, 0
-  while #taken < wish.max_jobs and bytes < wish.max_bytes and skips < SKIPS_MAX and #heap > 0 do
+  while #taken < request.max_jobs and bytes < request.max_bytes and skips < SKIPS_MAX
+    and #heap > 0 do
     local reader = heap[1]
     local id = reader.id
     local stored = jobs[id]
-    local deadline = sub(stored, AT_ALARM, AT_ALARM + 7)
+    local deadline = sub(stored, AT_DEADLINE, AT_DEADLINE + 7)
     if deadline ~= NEVER and (parse('>i8', deadline)) <= now then
       skips = skips + 1
-      reader.is_torn = true
+      reader.has_gaps = true
     else
       bytes = bytes + (parse('>I4', stored, AT_PAYLOAD))
-      note_started(reader, id, stored, start(stored, wish.session, wish.worker), wish.session)
+      local started = start(stored, request.session, request.worker)
+      record_started(reader, id, stored, started, request.session)
       taken[#taken + 1] = id
     end
     reader.at = reader.at + 1

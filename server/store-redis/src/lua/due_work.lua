@@ -1,12 +1,13 @@
--- What needs a decision though nobody asked. Reading changes nothing.
+-- Returns the due work: jobs of lost sessions, expired sessions, unblocked jobs, and jobs past a
+-- deadline. It does not write.
 local now, limit = ARGV[3], tonumber(ARGV[4])
-local left = limit
+local remaining = limit
 local lost, expired, unblocked, due = {}, {}, {}, {}
 
-local function lose(session)
-  local ids = call('SRANDMEMBER', KEY.RUNNING_OF .. session, left)
-  left = left - #ids
-  tell(lost, ids)
+local function add_lost(session)
+  local ids = call('SRANDMEMBER', KEY.RUNNING_OF .. session, remaining)
+  remaining = remaining - #ids
+  append_jobs(lost, ids)
   if #ids == 0 then
     local row = call('HGET', KEY.SESSIONS, session)
     if row then
@@ -16,38 +17,38 @@ local function lose(session)
   end
 end
 
--- Unknown ones first: their jobs are lost whatever the time.
-for _, session in ipairs(limit > 0 and call('SRANDMEMBER', KEY.UNKNOWN, limit) or {}) do
-  if left > 0 then
-    lose(session)
+-- Unknown sessions first: their jobs are lost at any time.
+for _, session in ipairs(limit > 0 and call('SRANDMEMBER', KEY.UNKNOWN_SESSIONS, limit) or {}) do
+  if remaining > 0 then
+    add_lost(session)
   end
 end
--- Each gives a job or a row, so twice the limit is enough to reach either bound.
-local over = call('ZRANGEBYSCORE', KEY.EXPIRY, '-inf', now, 'LIMIT', 0, 2 * limit)
-for at = 1, #over do
-  if left > 0 and #expired < 2 * limit then
-    lose(over[at])
+-- Each session yields a job or a row, so 2 * limit sessions are enough to reach both limits.
+local expired_ids = call('ZRANGEBYSCORE', KEY.SESSION_EXPIRY, '-inf', now, 'LIMIT', 0, 2 * limit)
+for at = 1, #expired_ids do
+  if remaining > 0 and #expired < 2 * limit then
+    add_lost(expired_ids[at])
   end
 end
 
-for _, parent in ipairs(left > 0 and call('SRANDMEMBER', KEY.RELEASED, left) or {}) do
+for _, parent in ipairs(remaining > 0 and call('SRANDMEMBER', KEY.RELEASED, remaining) or {}) do
   local stored = call('HGET', KEY.STATUS, parent)
-  if stored and left > 0 then
-    local children = call('SRANDMEMBER', KEY.CHILDREN_OF .. parent, left)
-    left = left - #children
-    local told = {}
-    tell(told, children)
-    for at = 1, #told, 3 do
+  if stored and remaining > 0 then
+    local children = call('SRANDMEMBER', KEY.CHILDREN_OF .. parent, remaining)
+    remaining = remaining - #children
+    local children_with_specs = {}
+    append_jobs(children_with_specs, children)
+    for at = 1, #children_with_specs, 3 do
       unblocked[#unblocked + 1] = parent
       unblocked[#unblocked + 1] = byte(stored, AT_STATE)
-      unblocked[#unblocked + 1] = told[at]
-      unblocked[#unblocked + 1] = told[at + 1]
-      unblocked[#unblocked + 1] = told[at + 2]
+      unblocked[#unblocked + 1] = children_with_specs[at]
+      unblocked[#unblocked + 1] = children_with_specs[at + 1]
+      unblocked[#unblocked + 1] = children_with_specs[at + 2]
     end
   end
 end
 
-if left > 0 then
-  tell(due, call('ZRANGEBYSCORE', KEY.ALARMS, '-inf', now, 'LIMIT', 0, left))
+if remaining > 0 then
+  append_jobs(due, call('ZRANGEBYSCORE', KEY.DEADLINES, '-inf', now, 'LIMIT', 0, remaining))
 end
 return {lost, expired, unblocked, due}

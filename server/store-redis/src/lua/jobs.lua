@@ -1,19 +1,18 @@
--- The jobs of a call as they are becoming. Everything is decided here, on copies; Redis is
--- written when nothing can be refused any more, because a script that fails keeps what it
--- wrote.
+-- The jobs of a call. All decisions are made on copies. Keys are written only when nothing can be
+-- refused any more, because Redis does not roll back a failed script.
 
--- By id: the stored job as it is in this call, false where there is none.
+-- By id: the current state of the job within the call, false if there is none.
 local jobs = {}
--- By id: the stored job that the indexes know, for the jobs that changed since.
+-- By id: the state that the indexes reflect, for jobs that changed since.
 local indexed, changed = {}, {}
--- By id: specs of new jobs, and new ones of others.
+-- By id: new specs.
 local specs = {}
--- Every job that changed in this call, for the write at the end.
+-- By id: jobs that changed in this call, written at the end.
 local written = {}
--- The journal entry as fields and values, in order: the id and the job after each change,
--- then 'N' with the spec of a new job, 'E' with how an attempt ended.
+-- The journal entry as fields and values, in order: id and state of the job after each change, then
+-- 'N' with the spec of a new job, and 'E' with the end of an attempt.
 local events, event_count = {}, 0
--- By class: got a ready job.
+-- By name: classes that got a ready job.
 local became_ready = {}
 
 local function load(ids)
@@ -24,7 +23,7 @@ local function load(ids)
       missing[count] = ids[at]
     end
   end
-  local found = get_all(KEY.STATUS, missing)
+  local found = get_fields(KEY.STATUS, missing)
   for at = 1, count do
     jobs[missing[at]] = found[at]
   end
@@ -34,20 +33,20 @@ local function spec_of(id)
   return specs[id] or call('HGET', KEY.SPEC, id)
 end
 
-local function sized(bytes)
+local function with_length(bytes)
   return pack('>I4', #bytes) .. bytes
 end
 
--- Kinds with waiting jobs, by 'queue\0kind'. The row in Redis holds how many wait and which
--- priorities have ready jobs, one bit each.
+-- Classes by name 'queue\0kind'. A class is the jobs of one queue and kind. Its row contains the
+-- number of waiting jobs, and a bit mask of the priorities that have ready jobs.
 local classes = {}
--- The same ones by queue and kind.
+-- The same classes by queue and kind.
 local kinds_of = {}
--- By queue: how many kinds this call adds to those in Redis.
-local more_kinds = {}
+-- By queue: the number of kinds that this call adds.
+local added_kinds = {}
 
-local function note_class(name, queue, kind, row)
-  local class = { name = name, queue = queue, kind = kind, waiting = 0, mask = 0, lanes = {} }
+local function add_class(name, queue, kind, row)
+  local class = { name = name, queue = queue, kind = kind, waiting = 0, mask = 0, ready_sets = {} }
   if row then
     class.waiting, class.mask = parse('>I8I2', row)
   end
@@ -65,7 +64,7 @@ local function class_of(name)
   end
   local cut = find(name, '\0', 1, true)
   local queue, kind = sub(name, 1, cut - 1), sub(name, cut + 1)
-  return note_class(name, queue, kind, call('HGET', KEY.CLASSES_OF .. queue, kind))
+  return add_class(name, queue, kind, call('HGET', KEY.CLASSES_OF .. queue, kind))
 end
 
 local function class_name(stored)
@@ -77,14 +76,14 @@ local function count_waiting(class, by)
   local before = class.waiting
   class.waiting = before + by
   if before == 0 then
-    more_kinds[class.queue] = (more_kinds[class.queue] or 0) + 1
+    added_kinds[class.queue] = (added_kinds[class.queue] or 0) + 1
   elseif class.waiting == 0 then
-    more_kinds[class.queue] = (more_kinds[class.queue] or 0) - 1
+    added_kinds[class.queue] = (added_kinds[class.queue] or 0) - 1
   end
 end
 
-local function note_event(field, value)
-  if IS_QUIET then
+local function add_event(field, value)
+  if SKIP_JOURNAL then
     return
   end
   events[event_count + 1] = field
@@ -92,8 +91,9 @@ local function note_event(field, value)
   event_count = event_count + 2
 end
 
--- A job after a change: `spec` if that is new, `unguarded` its spec in case it is not there.
-local function put(id, stored, spec, ending, unguarded)
+-- Puts a job after a change. `spec`: its new spec, if any. `spec_if_new`: its spec, used if the job
+-- does not exist.
+local function put(id, stored, spec, attempt_end, spec_if_new)
   local old = jobs[id]
   if indexed[id] == nil then
     indexed[id] = old
@@ -101,34 +101,34 @@ local function put(id, stored, spec, ending, unguarded)
   end
   jobs[id] = stored
   written[id] = stored
-  local was, is = old and byte(old, AT_STATE) or 0, byte(stored, AT_STATE)
-  local waited, waits = was > 0 and was <= READY, is <= READY
-  if waited ~= waits or (is == READY and was ~= READY) then
+  local old_state, new_state = old and byte(old, AT_STATE) or 0, byte(stored, AT_STATE)
+  local was_waiting, is_waiting = old_state > 0 and old_state <= READY, new_state <= READY
+  if was_waiting ~= is_waiting or (new_state == READY and old_state ~= READY) then
     local class = class_of(class_name(stored))
-    if waited ~= waits then
-      count_waiting(class, waits and 1 or -1)
+    if was_waiting ~= is_waiting then
+      count_waiting(class, is_waiting and 1 or -1)
     end
-    if is == READY and was ~= READY then
+    if new_state == READY and old_state ~= READY then
       became_ready[class.name] = class
     end
   end
-  rekey(id, old, stored)
-  note_event(id, stored)
-  -- The ledger hands only live jobs to a restart, so one that comes back from its end
-  -- brings its spec along again. Of one that is deleted nobody else may know it any more.
+  update_unique_key(id, old, stored)
+  add_event(id, stored)
+  -- A restarting store loads only live jobs from the ledger, so a retried job needs its spec in the
+  -- journal again. The spec of a deleted job may exist nowhere else.
   local new = spec
-  if was == 0 and not new then
-    new = unguarded
-  elseif not new and (was >= SUCCEEDED and is < SUCCEEDED or is_deleted(stored)) then
+  if old_state == 0 and not new then
+    new = spec_if_new
+  elseif not new and (old_state >= SUCCEEDED and new_state < SUCCEEDED or is_deleted(stored)) then
     new = spec_of(id)
   end
   if new then
-    note_event('N', new)
-    if spec or was == 0 then
+    add_event('N', new)
+    if spec or old_state == 0 then
       specs[id] = new
     end
   end
-  if ending then
-    note_event('E', ending)
+  if attempt_end then
+    add_event('E', attempt_end)
   end
 end

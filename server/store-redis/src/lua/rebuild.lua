@@ -1,10 +1,10 @@
--- Steps of a rebuild. Each does something only while its owner has the lock.
--- ARGV: what to do, the owner, then what the step needs.
+-- Steps of a rebuild. Each step fails unless its owner holds the lock.
+-- ARGV: the step, the owner, then the arguments of the step.
 local step, owner = ARGV[1], ARGV[2]
 local lock = prefix .. 'rebuild'
 
 if step == 'lock' then
-  -- ARGV[3]: for how long, in milliseconds.
+  -- ARGV[3]: the duration of the lock in milliseconds.
   local holder = call('GET', lock)
   if holder and holder ~= owner then
     return {0, holder, call('PTTL', lock)}
@@ -18,46 +18,48 @@ if call('GET', lock) ~= owner then
 end
 
 if step == 'fence' then
-  -- ARGV[3]: the new epoch. From here on no server of another epoch reads or writes. What the
-  -- store was is kept until its journal is in the ledger, for a rebuild that begins again.
-  local was = call('HGET', KEYS[1], 'rebuilding')
-  if not was then
-    local there = call('HMGET', KEYS[1], 'epoch', 'seq')
-    was = (there[1] and there[2]) and there[1] .. '-' .. there[2] or 'empty'
+  -- ARGV[3]: the new epoch. From here on no server of another epoch can read or write. The
+  -- position of the previous store is kept until its journal is in the ledger, for a rebuild that
+  -- starts over.
+  local previous = call('HGET', KEYS[1], 'rebuilding')
+  if not previous then
+    local found = call('HMGET', KEYS[1], 'epoch', 'seq')
+    previous = (found[1] and found[2]) and found[1] .. '-' .. found[2] or 'empty'
   end
   if call('HGET', KEYS[1], 'epoch') == ARGV[3] then
-    return redis.error_reply('ERR the epoch is not new')
+    return redis.error_reply('ERR the epoch is already in use')
   end
-  call('HSET', KEYS[1], 'epoch', ARGV[3], 'seq', '0', 'format', '1', 'rebuilding', was)
+  call('HSET', KEYS[1], 'epoch', ARGV[3], 'seq', '0', 'format', '1', 'rebuilding', previous)
   call('HSETNX', KEYS[1], 'now', '0')
-  return was
-elseif step == 'carried' then
-  -- The old store is worth nothing any more.
+  return previous
+elseif step == 'forget_previous' then
+  -- The journal of the previous store is in the ledger.
   call('HSET', KEYS[1], 'rebuilding', 'empty')
   return 1
-elseif step == 'drop' then
-  -- ARGV[3..]: keys that were found. The lock and the place of the rebuild stay.
-  local gone = 0
+elseif step == 'delete_keys' then
+  -- ARGV[3..]: keys. The lock and the state of the rebuild are kept.
+  local deleted = 0
   for at = 3, #ARGV do
     local key = ARGV[at]
-    -- Requests that were answered are answered so again: their jobs are in the ledger.
-    local stays = key == lock or key == KEYS[1] or key == KEY.REQUESTS or key == KEY.REQUEST_ENDS
-    if not stays and sub(key, 1, #prefix) == prefix then
-      gone = gone + call('UNLINK', key)
+    -- Idempotency records are kept: the jobs that they refer to are in the ledger.
+    local is_kept = key == lock or key == KEYS[1] or key == KEY.IDEMPOTENCY
+      or key == KEY.IDEMPOTENCY_EXPIRY
+    if not is_kept and sub(key, 1, #prefix) == prefix then
+      deleted = deleted + call('UNLINK', key)
     end
   end
   call('HDEL', KEYS[1], 'mark', 'bytes', 'carried')
-  return gone
-elseif step == 'hold' then
-  -- ARGV[3..]: a unique key, its row and when it ends, of a job that is not here.
+  return deleted
+elseif step == 'hold_unique_keys' then
+  -- ARGV[3..]: unique keys of jobs that are not in the store, each with its row and its expiry.
   for at = 3, #ARGV, 3 do
-    if call('HSETNX', KEY.KEYS_HELD, ARGV[at], ARGV[at + 1]) == 1 then
-      call('ZADD', KEY.KEY_ENDS, ARGV[at + 2], ARGV[at])
+    if call('HSETNX', KEY.UNIQUE_KEYS, ARGV[at], ARGV[at + 1]) == 1 then
+      call('ZADD', KEY.UNIQUE_KEY_EXPIRY, ARGV[at + 2], ARGV[at])
     end
   end
   return 1
 elseif step == 'finish' then
-  -- ARGV[3]: the last entry that the ledger has of the new epoch.
+  -- ARGV[3]: the last entry of the new epoch that the ledger contains.
   call('HSET', KEYS[1], 'seq', ARGV[3])
   call('HDEL', KEYS[1], 'rebuilding')
   call('DEL', lock, KEY.WRITERS, prefix .. 'writersseen')
@@ -65,4 +67,4 @@ elseif step == 'finish' then
 elseif step == 'release' then
   return call('DEL', lock)
 end
-return redis.error_reply('ERR no such step')
+return redis.error_reply('ERR unknown step')

@@ -1,28 +1,28 @@
--- Sessions, queues, unique keys and requests of a call: read once, changed on copies.
+-- Sessions, queues, unique keys and idempotency records of a call: read once, changed on copies.
 
--- A hash whose rows are read when they are asked for, and written at the end.
+-- A hash whose rows are read on demand and written at the end.
 local function rows_of(key)
-  return { key = key, there = {}, dirty = {} }
+  return { key = key, found = {}, dirty = {} }
 end
 
 local function row(rows, field)
-  local there = rows.there[field]
-  if there == nil then
-    there = call('HGET', rows.key, field)
-    rows.there[field] = there
+  local found = rows.found[field]
+  if found == nil then
+    found = call('HGET', rows.key, field)
+    rows.found[field] = found
   end
-  return there
+  return found
 end
 
 local function set_row(rows, field, value)
-  rows.there[field] = value
+  rows.found[field] = value
   rows.dirty[field] = true
 end
 
 local function write_rows(rows)
   local puts, drops = {}, {}
   for field in pairs(rows.dirty) do
-    local value = rows.there[field]
+    local value = rows.found[field]
     if value then
       puts[#puts + 1] = field
       puts[#puts + 1] = value
@@ -30,35 +30,35 @@ local function write_rows(rows)
       drops[#drops + 1] = field
     end
   end
-  with_all('HSET', rows.key, puts)
-  with_all('HDEL', rows.key, drops)
+  call_in_chunks('HSET', rows.key, puts)
+  call_in_chunks('HDEL', rows.key, drops)
 end
 
 -- Owner and expiry, 8 bytes each.
 local sessions = rows_of(KEY.SESSIONS)
--- Beside the rows of sessions: what workers say of themselves, opaque here, never read, only
--- written; and which sessions get no more jobs.
-local beside = { cards = rows_of(KEY.CARDS), drained = rows_of(KEY.DRAINED) }
--- Order (1 byte), boost (8 bytes), then the encoded queue.
+-- Additional data of sessions: opaque worker infos, which are never read here, and the drained
+-- sessions, which get no jobs.
+local session_extra = { worker_infos = rows_of(KEY.WORKER_INFOS), drained = rows_of(KEY.DRAINED) }
+-- Order (1 byte), priority boost (8 bytes), then the encoded queue.
 local queues = rows_of(KEY.QUEUES)
--- Holder (16 bytes) and until when (8 bytes).
-local keys = rows_of(KEY.KEYS_HELD)
--- Until when, hash of the content (8 bytes each), then the answer.
-local requests = rows_of(KEY.REQUESTS)
+-- Holder (16 bytes) and expiry (8 bytes).
+local keys = rows_of(KEY.UNIQUE_KEYS)
+-- Expiry and content hash (8 bytes each), then the response.
+local records = rows_of(KEY.IDEMPOTENCY)
 
--- What servers must hear of this call of another one, by server: parts of a message.
-local told = {}
-local function tell_owner(session, part)
-  local there = row(sessions, session)
-  local owner = there and sub(there, 1, 8)
+-- By server: the parts of its message about this call of another server.
+local messages = {}
+local function notify_owner(session, part)
+  local found = row(sessions, session)
+  local owner = found and sub(found, 1, 8)
   if owner and owner ~= writer then
-    local parts = told[owner] or {}
-    told[owner] = parts
+    local parts = messages[owner] or {}
+    messages[owner] = parts
     parts[#parts + 1] = part
   end
 end
 
-local function holder(key)
+local function holder_of(key)
   local held = row(keys, key)
   if held and (parse('>i8', held, 17)) > now then
     return sub(held, 1, 16)
@@ -66,86 +66,87 @@ local function holder(key)
   return false
 end
 
--- Of two jobs that claim a key, the one that holds it longer has it: the other one's time
--- ran out before this one came.
-local function hold(key, id, ends)
+-- If another job holds the key, the job with the later expiry keeps it: the hold of the other one
+-- expired before this one started.
+local function hold_key(key, id, until_bytes)
   local held = row(keys, key)
-  if held and sub(held, 1, 16) ~= id and (parse('>i8', held, 17)) >= (parse('>i8', ends)) then
+  if held and sub(held, 1, 16) ~= id
+    and (parse('>i8', held, 17)) >= (parse('>i8', until_bytes)) then
     return
   end
-  set_row(keys, key, id .. ends)
+  set_row(keys, key, id .. until_bytes)
 end
 
-local function release(key, id)
+local function release_key(key, id)
   local held = row(keys, key)
   if held and sub(held, 1, 16) == id then
     set_row(keys, key, false)
   end
 end
 
--- A key moves when a job begins or ceases to hold it. A hold that stays needs nothing.
-local function rekey(id, old, new)
-  local s = new or old
-  local length = (parse('>I2', s, AT_KEY))
+-- Updates a unique key when a job starts or stops holding it.
+local function update_unique_key(id, old, new)
+  local job = new or old
+  local length = (parse('>I2', job, AT_KEY))
   if length == 0 then
     return
   end
-  local was = old and sub(old, AT_HELD, AT_HELD + 7) or NOT_HELD
-  local is = new and sub(new, AT_HELD, AT_HELD + 7) or NOT_HELD
-  -- Where the job was evicted before, its key may not have been.
-  local is_gone = new and is_deleted(new)
-  if was == is and not is_gone then
+  local old_hold = old and sub(old, AT_HELD_UNTIL, AT_HELD_UNTIL + 7) or NOT_HELD
+  local new_hold = new and sub(new, AT_HELD_UNTIL, AT_HELD_UNTIL + 7) or NOT_HELD
+  -- If the job was evicted before, its key may still be held.
+  local was_deleted = new and is_deleted(new)
+  if old_hold == new_hold and not was_deleted then
     return
   end
-  local queue, kind = byte(s, AT_NAMES, AT_NAMES + 1)
+  local queue, kind = byte(job, AT_NAMES, AT_NAMES + 1)
   local at = AT_BODY + queue + kind + 1
-  local key = sub(s, at, at + length - 1)
-  if was ~= NOT_HELD or is_gone then
-    release(key, id)
+  local key = sub(job, at, at + length - 1)
+  if old_hold ~= NOT_HELD or was_deleted then
+    release_key(key, id)
   end
-  if is ~= NOT_HELD then
-    hold(key, id, is)
+  if new_hold ~= NOT_HELD then
+    hold_key(key, id, new_hold)
   end
 end
 
--- Rows with an end by their own: the sorted set of ends follows the rows.
-local function write_ends(rows, ends, at)
+-- Updates the sorted set of expiry times of changed rows.
+local function write_expiry(rows, expiry_key, at)
   local adds, drops = {}, {}
   for field in pairs(rows.dirty) do
-    local value = rows.there[field]
+    local value = rows.found[field]
     local when = value and sub(value, at, at + 7)
     if when and when ~= NEVER then
-      adds[#adds + 1] = text(when)
+      adds[#adds + 1] = decimal(when)
       adds[#adds + 1] = field
     else
       drops[#drops + 1] = field
     end
   end
-  with_all('ZADD', ends, adds)
-  with_all('ZREM', ends, drops)
+  call_in_chunks('ZADD', expiry_key, adds)
+  call_in_chunks('ZREM', expiry_key, drops)
 end
 
--- Forgets rows whose end has come, a bounded amount; where `is_too_much` says so the next to
--- end as well. `note` sees each row before it goes.
-local function sweep_rows(key, ends, limit, is_too_much)
-  local over = call('ZRANGEBYSCORE', ends, '-inf', text(now8), 'LIMIT', 0, limit)
-  if #over < limit and is_too_much and is_too_much() then
-    over = call('ZRANGE', ends, 0, limit - 1)
+-- Deletes expired rows, at most `limit`. If `is_too_much` returns true, also deletes the rows that
+-- expire next.
+local function delete_expired_rows(key, expiry_key, limit, is_too_much)
+  local expired = call('ZRANGEBYSCORE', expiry_key, '-inf', decimal(now8), 'LIMIT', 0, limit)
+  if #expired < limit and is_too_much and is_too_much() then
+    expired = call('ZRANGE', expiry_key, 0, limit - 1)
   end
-  if #over == 0 then
+  if #expired == 0 then
     return
   end
   if is_too_much then
-    for _, there in ipairs(get_all(key, over)) do
-      answer_bytes = answer_bytes - (there and #there or 0)
+    for _, found in ipairs(get_fields(key, expired)) do
+      record_bytes = record_bytes - (found and #found or 0)
     end
   end
-  with_all('HDEL', key, over)
-  with_all('ZREM', ends, over)
+  call_in_chunks('HDEL', key, expired)
+  call_in_chunks('ZREM', expiry_key, expired)
 end
 
--- Requests are bounded by their number and by the bytes of their rows.
-local REQUESTS_MAX, REQUESTS_BYTES = 1000000, 268435456
-local function too_many_requests()
-  return answer_bytes > REQUESTS_BYTES or call('ZCARD', KEY.REQUEST_ENDS) > REQUESTS_MAX
+-- Idempotency records are limited by number and by size.
+local RECORDS_MAX, RECORDS_BYTES_MAX = 1000000, 268435456
+local function too_many_records()
+  return record_bytes > RECORDS_BYTES_MAX or call('ZCARD', KEY.IDEMPOTENCY_EXPIRY) > RECORDS_MAX
 end

@@ -1,5 +1,5 @@
-//! Specs of jobs that this server made a moment ago: most of them are claimed by it next, and
-//! need not be read again then.
+//! A cache of the specs of jobs that this server just created. It soon claims most of them, and
+//! then need not read their specs.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -8,24 +8,24 @@ use foldhash::HashMap;
 use sentinel_domain::{JobId, Spec};
 use sentinel_store::{Mutation, Transaction};
 
-/// Jobs and payload bytes that are kept; the oldest go first.
+/// The maximum number of jobs and spec bytes. The oldest entries are evicted first.
 const JOBS_MAX: usize = 16_384;
 const BYTES_MAX: usize = 64 << 20;
 
-/// Specs by job with their revision, bounded. Another server may have changed one since.
+/// Specs with their revision, by job. Another server may have replaced a spec since.
 #[derive(Default)]
-pub(crate) struct RecentSpecs {
+pub(crate) struct SpecCache {
     by_id: HashMap<JobId, (u32, Arc<Spec>)>,
-    /// Also of jobs that were taken since.
+    /// In order of insertion, including jobs that were taken since.
     by_age: VecDeque<(JobId, usize)>,
     bytes: usize,
 }
 
-impl RecentSpecs {
-    /// Keeps the specs that a group brought.
-    pub(crate) fn note(&mut self, group: &Transaction) {
-        for change in &group.mutations {
-            if let Mutation::Create { job, spec } | Mutation::ReplaceSpec { job, spec } = change {
+impl SpecCache {
+    /// Inserts the specs of a transaction.
+    pub(crate) fn insert(&mut self, transaction: &Transaction) {
+        for mutation in &transaction.mutations {
+            if let Mutation::Create { job, spec } | Mutation::ReplaceSpec { job, spec } = mutation {
                 self.by_id.insert(job.id, (job.status.revision, job.spec.clone()));
                 self.by_age.push_back((job.id, spec.len()));
                 self.bytes += spec.len();
@@ -38,9 +38,9 @@ impl RecentSpecs {
         }
     }
 
-    /// The spec of a job in a revision, which is not kept any longer.
+    /// Removes and returns the spec of a job, if it has this revision.
     pub(crate) fn take(&mut self, id: JobId, revision: u32) -> Option<Arc<Spec>> {
-        let (kept, spec) = self.by_id.remove(&id)?;
-        (kept == revision).then_some(spec)
+        let (cached, spec) = self.by_id.remove(&id)?;
+        (cached == revision).then_some(spec)
     }
 }

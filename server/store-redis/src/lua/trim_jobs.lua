@@ -1,14 +1,15 @@
--- Evicts finals that are projected, old enough and awaited by nobody, a bounded number at
--- a time, the first to end first.
+-- Evicts terminal jobs that are projected, old enough, and have no waiting dependents: at most
+-- `limit`, in the order in which they finished.
 local epoch, projected = ARGV[1], tonumber(ARGV[2])
 local before, limit = ARGV[3], tonumber(ARGV[4])
--- Finals that are looked at beyond the limit: some must stay for now.
-local LOOK_PAST = 1024
+-- The number of jobs that are scanned beyond the limit, because some cannot be evicted yet.
+local SCAN_EXTRA = 1024
 
 if call('HGET', KEYS[1], 'epoch') ~= epoch or limit == 0 then
   return 0
 end
-local found = call('ZRANGEBYSCORE', KEY.FINALS, '-inf', '(' .. before, 'LIMIT', 0, limit + LOOK_PAST)
+local found = call('ZRANGEBYSCORE', KEY.TERMINAL, '-inf', '(' .. before, 'LIMIT', 0,
+  limit + SCAN_EXTRA)
 local ids, members = {}, {}
 for at = 1, #found do
   if (parse('>I8', found[at], 17)) <= projected then
@@ -20,7 +21,7 @@ if #ids == 0 then
   return 0
 end
 
-local gone, gone_members, awaited = {}, {}, {}
+local evicted, evicted_members, awaited = {}, {}, {}
 for from = 1, #ids, CHUNK do
   local some = call('SMISMEMBER', KEY.PARENTS, unpack(ids, from, min(from + CHUNK - 1, #ids)))
   for at = 1, #some do
@@ -28,15 +29,15 @@ for from = 1, #ids, CHUNK do
   end
 end
 for at = 1, #ids do
-  if not awaited[at] and #gone < limit then
-    gone[#gone + 1] = ids[at]
-    gone_members[#gone] = members[at]
+  if not awaited[at] and #evicted < limit then
+    evicted[#evicted + 1] = ids[at]
+    evicted_members[#evicted] = members[at]
   end
 end
 
 local depths = {}
-local jobs = get_all(KEY.STATUS, gone)
-for at = 1, #gone do
+local jobs = get_fields(KEY.STATUS, evicted)
+for at = 1, #evicted do
   local stored = jobs[at]
   if stored then
     local queue = sub(stored, AT_BODY, AT_BODY + byte(stored, AT_NAMES) - 1)
@@ -49,7 +50,7 @@ for field, by in pairs(depths) do
     call('HDEL', KEY.DEPTHS, field)
   end
 end
-with_all('HDEL', KEY.STATUS, gone)
-with_all('HDEL', KEY.SPEC, gone)
-with_all('ZREM', KEY.FINALS, gone_members)
-return #gone
+call_in_chunks('HDEL', KEY.STATUS, evicted)
+call_in_chunks('HDEL', KEY.SPEC, evicted)
+call_in_chunks('ZREM', KEY.TERMINAL, evicted_members)
+return #evicted
