@@ -1,6 +1,6 @@
-"""A side effect that an attempt which was declared lost must not repeat: the store keeps the newest
-fence of each job and refuses older ones. `python side_effects.py SERVER STORE INSTANCE` is a worker for
-jobs of the kind `example.set_price`."""
+"""A guarded side effect: the database stores the newest fencing token of each job and refuses writes with an
+older one, so an attempt that lost its lease can not overwrite the result of a newer one.
+`python side_effects.py SERVER STORE INSTANCE` runs a worker for jobs of the kind `example.set_price`."""
 
 import asyncio
 import fcntl
@@ -8,38 +8,37 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from sentinel_client import HandlerError, Job, Worker
+from sentinel_client import HandlerError, JobContext, Worker
 
 server, store, instance = sys.argv[1], Path(sys.argv[2]), sys.argv[3]
 
 
-def set(job: str, price: dict[str, Any], epoch: int) -> bool:
-    """`UPDATE prices SET cents = ?, epoch = ? WHERE job = ? AND epoch <= ?`, in a folder with a file for
-    each job."""
+def update_price(job: str, price: dict[str, Any], epoch: int) -> bool:
+    """`UPDATE prices SET cents = ?, epoch = ? WHERE job = ? AND epoch <= ?`, in a directory with one file (row)
+    per job. Returns `False` when the row has a newer epoch."""
     with (store / job).open("a+") as row:
         fcntl.flock(row, fcntl.LOCK_EX)
         row.seek(0)
-        known = int((row.read() or "0").split(" ")[0])
-        if known > epoch:
+        newest = int((row.read() or "0").split(" ")[0])
+        if newest > epoch:
             return False
         row.truncate(0)
         row.write(f"{epoch} {price['item']} {price['cents']}")
         return True
 
 
-async def set_price(job: Job) -> str:
-    price = job.json()
-    print(f"started {job.fence}", flush=True)
-    job.progress(0, 1, "preparing the price")
+async def set_price(job: JobContext) -> str:
+    price = job.payload_json()
+    print(f"started {job.fencing_token}", flush=True)
     await asyncio.sleep(price["takes_ms"] / 1000)
-    # job/run/attempt/epoch: the epoch rises with each lease of the job.
-    epoch = int(job.fence.rsplit("/", 1)[1])
-    # What was done before a break is not done again.
+    # job/run/attempt/epoch: the epoch increases with each lease of the job.
+    epoch = int(job.fencing_token.rsplit("/", 1)[1])
+    # The checkpoint of an earlier attempt shows that the price is already set.
     if not job.last_checkpoint:
-        if not set(job.id, price, epoch):
-            print(f"refused {job.fence}", flush=True)
-            raise HandlerError("a newer attempt was here", retryable=False)
-        print(f"set {job.fence}", flush=True)
+        if not update_price(job.job_id, price, epoch):
+            print(f"refused {job.fencing_token}", flush=True)
+            raise HandlerError("a newer attempt has set the price", retryable=False)
+        print(f"set {job.fencing_token}", flush=True)
         await job.checkpoint("set")
     return f"{price['item']} costs {price['cents']}"
 

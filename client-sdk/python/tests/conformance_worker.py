@@ -1,4 +1,4 @@
-"""The runtime with the agreed handlers, for the conformance tests."""
+"""The Python worker with the handlers of the conformance tests."""
 
 import argparse
 import asyncio
@@ -12,19 +12,18 @@ from sentinel_client import (
     Cancelled,
     CheckpointError,
     HandlerError,
-    Job,
+    JobContext,
     OutputError,
     Release,
     SentinelError,
     Snooze,
     Worker,
 )
-
 from tls import tls_options
 
 
-async def pause(job: Job, ms: int) -> bool:
-    """Whether it came to its end."""
+async def sleep_until_cancelled(job: JobContext, ms: int) -> bool:
+    """Sleeps for `ms`. Returns `False` when the handler should stop earlier."""
     try:
         await asyncio.wait_for(job.cancelled(), ms / 1000)
     except TimeoutError:
@@ -32,112 +31,112 @@ async def pause(job: Job, ms: int) -> bool:
     return False
 
 
-async def echo(job: Job) -> bytes:
+async def echo(job: JobContext) -> bytes:
     return job.payload
 
 
-async def fail(job: Job) -> None:
-    given = job.json()
-    delay = given.get("next_delay_ms")
+async def fail(job: JobContext) -> None:
+    payload = job.payload_json()
+    delay = payload.get("next_delay_ms")
     raise HandlerError(
-        given["message"],
-        code=given["code"],
-        retryable=given["retryable"],
+        payload["message"],
+        code=payload["code"],
+        retryable=payload["retryable"],
         next_delay=None if delay is None else timedelta(milliseconds=delay),
     )
 
 
-async def throw(_: Job) -> None:
+async def throw(_: JobContext) -> None:
     raise TypeError("plain")
 
 
-async def big(_: Job) -> bytes:
+async def large_result(_: JobContext) -> bytes:
     return bytes(1024 * 1024 + 1)
 
 
-async def wait(job: Job) -> Cancelled:
+async def wait_for_cancel(job: JobContext) -> Cancelled:
     await job.cancelled()
     return Cancelled()
 
 
-async def sleep(job: Job) -> str:
-    if not await pause(job, job.json()["ms"]):
+async def sleep(job: JobContext) -> str:
+    if not await sleep_until_cancelled(job, job.payload_json()["ms"]):
         raise RuntimeError("stopped")
     return "slept"
 
 
-async def deaf(job: Job) -> str:
-    await asyncio.sleep(job.json()["ms"] / 1000)
-    return "deaf"
+async def ignore_cancel(job: JobContext) -> str:
+    await asyncio.sleep(job.payload_json()["ms"] / 1000)
+    return "finished"
 
 
-async def spin(job: Job) -> str:
-    until = time.monotonic() + job.json()["ms"] / 1000
+async def busy_loop(job: JobContext) -> str:
+    until = time.monotonic() + job.payload_json()["ms"] / 1000
     while time.monotonic() < until:
         pass
-    return "spun"
+    return "finished"
 
 
-def progress(job: Job) -> str:
-    """No coroutine: runs on a thread."""
-    n = job.json()["n"]
+def progress(job: JobContext) -> str:
+    """Not a coroutine function, so it runs on a thread."""
+    n = job.payload_json()["n"]
     for done in range(1, n + 1):
         job.progress(done, n, str(done))
-    return "told"
+    return "reported"
 
 
-async def checkpoint(job: Job) -> str:
-    before = job.last_checkpoint.decode()
+async def checkpoint(job: JobContext) -> str:
+    last = job.last_checkpoint.decode()
     try:
-        await job.checkpoint(job.json()["data"])
+        await job.checkpoint(job.payload_json()["data"])
     except CheckpointError as error:
-        return f"{before}/{error.why}"
-    return f"{before}/stored"
+        return f"{last}/{error.reason}"
+    return f"{last}/stored"
 
 
-async def output(job: Job) -> str:
+async def output(job: JobContext) -> str:
     try:
-        for part in job.json()["parts"]:
-            await job.output(part)
+        for part in job.payload_json()["parts"]:
+            await job.write_output(part)
     except OutputError as error:
-        return error.why
+        return error.reason
     return "stored"
 
 
-def log(job: Job) -> str:
-    for line in job.json()["lines"]:
+def log(job: JobContext) -> str:
+    for line in job.payload_json()["lines"]:
         job.log("warn", line)
     return "logged"
 
 
-async def snooze(job: Job) -> Snooze:
-    return Snooze(timedelta(milliseconds=job.json()["ms"]))
+async def snooze(job: JobContext) -> Snooze:
+    return Snooze(timedelta(milliseconds=job.payload_json()["ms"]))
 
 
-async def release(_: Job) -> Release:
+async def release(_: JobContext) -> Release:
     return Release()
 
 
-async def effect(job: Job) -> str | Cancelled:
-    """As that of the demo worker: a side effect that can be counted afterwards."""
-    given = job.json()
+async def effect(job: JobContext) -> str | Cancelled:
+    """As in the demo worker: appends to a file, so that tests can count the side effects."""
+    payload = job.payload_json()
 
-    def mark(what: str) -> None:
-        file = os.open(given["file"], os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+    def append_sync(event: str) -> None:
+        file = os.open(payload["file"], os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
         try:
-            os.write(file, f"{job.fence}\t{job.instance}\t{what}\n".encode())
+            os.write(file, f"{job.fencing_token}\t{job.instance}\t{event}\n".encode())
             os.fsync(file)
         finally:
             os.close(file)
 
-    def marked(what: str) -> Awaitable[None]:
-        return asyncio.to_thread(mark, what)
+    def append(event: str) -> Awaitable[None]:
+        return asyncio.to_thread(append_sync, event)
 
-    await marked("start")
-    if not await pause(job, given.get("ms", 0)):
+    await append("start")
+    if not await sleep_until_cancelled(job, payload.get("ms", 0)):
         return Cancelled()
-    await marked("end")
-    return job.fence
+    await append("end")
+    return job.fencing_token
 
 
 async def main() -> None:
@@ -154,11 +153,11 @@ async def main() -> None:
             "echo": echo,
             "fail": fail,
             "throw": throw,
-            "big": big,
-            "wait": wait,
+            "large_result": large_result,
+            "wait_for_cancel": wait_for_cancel,
             "sleep": sleep,
-            "deaf": deaf,
-            "spin": spin,
+            "ignore_cancel": ignore_cancel,
+            "busy_loop": busy_loop,
             "progress": progress,
             "checkpoint": checkpoint,
             "output": output,
@@ -170,7 +169,7 @@ async def main() -> None:
         concurrency=args.concurrency,
         drain_timeout=timedelta(milliseconds=args.drain_timeout_ms),
         instance=args.instance,
-        build="1.2.3",
+        build_version="1.2.3",
         labels={"zone": "a"},
         credential=args.credential,
         tls=tls_options(),

@@ -1,8 +1,9 @@
-"""What an application does, for the test of the languages together, one JSON value a line.
+"""An application for the tests with several languages. It prints one JSON value per line.
 
-`watch CURSOR` notes every event of all jobs. `produce SEED FROM EFFECTS STOP` enqueues, cancels,
-follows and retries until the file STOP is there. Its calls have request ids that a restart finds
-again, so it may be killed at any time and begin anew a little before where it was."""
+`watch CURSOR` prints every event of all jobs. `produce SEED FROM EFFECTS STOP` enqueues, cancels, awaits and
+retries jobs until the file STOP exists. The request ids of its calls depend on the seed and the step only, so
+that it can be killed at any time and restarted a few steps earlier.
+"""
 
 import asyncio
 import json
@@ -26,19 +27,19 @@ from sentinel_client.proto import (
     JobFilter,
 )
 
-Answer = TypeVar("Answer")
+Result = TypeVar("Result")
 
 
-def tell(value: object) -> None:
+def print_json(value: object) -> None:
     print(json.dumps(value), flush=True)
 
 
-def look(job: Job) -> list[object]:
+def summary(job: Job) -> list[object]:
     return [job.id, job.version, job.state, job.reason, job.run, job.attempt, job.result.decode()]
 
 
-async def insist(call: Callable[[], Awaitable[Answer]]) -> Answer:
-    """The server is killed meanwhile: what got no answer is asked again, under the same request id."""
+async def retry_forever(call: Callable[[], Awaitable[Result]]) -> Result:
+    """Repeats a call while the server is unavailable: the test kills it."""
     while True:
         try:
             return await call()
@@ -54,51 +55,51 @@ async def watch(client: Client, cursor: str) -> None:
     async for event in events:
         match event.WhichOneof("event"):
             case "snapshot":
-                tell({"cursor": events.cursor, "snapshot": [look(job) for job in event.snapshot.jobs]})
+                print_json({"cursor": events.cursor, "snapshot": [summary(job) for job in event.snapshot.jobs]})
             case "change":
-                tell({"cursor": events.cursor, "change": look(event.change.job)})
+                print_json({"cursor": events.cursor, "change": summary(event.change.job)})
             case "gap":
-                tell({"cursor": events.cursor, "gap": True})
+                print_json({"cursor": events.cursor, "gap": True})
 
 
 async def cancel(client: Client, id: str, effects: Path) -> None:
-    reply = await insist(lambda: client.cancel(id))
-    if reply.outcome == CANCEL_OUTCOME_ALREADY_TERMINAL:
+    result = await retry_forever(lambda: client.cancel(id))
+    if result.outcome == CANCEL_OUTCOME_ALREADY_TERMINAL:
         return
     lines = effects.read_text().count("\n") if effects.exists() else 0
-    tell({"cancelled": [id, reply.job.run, reply.job.version, lines]})
+    print_json({"cancelled": [id, result.job.run, result.job.version, lines]})
 
 
 async def step(client: Client, seed: str, n: int, effects: Path) -> None:
-    # The same numbers for the same step after every restart.
-    dice = random.Random(f"{seed}/{n}")
+    # A restarted producer gets the same numbers for the same step.
+    rng = random.Random(f"{seed}/{n}")
 
     def job() -> NewJob:
-        ms = 2_000 if dice.random() < 0.1 else dice.randrange(400)
+        ms = 2_000 if rng.random() < 0.1 else rng.randrange(400)
         retry = RetryPolicy(max_attempts=50, base=timedelta(milliseconds=20))
         return NewJob(kind="demo.effect", payload={"file": str(effects), "ms": ms}, retry=retry)
 
     request_id = f"python-{seed}-{n}"
-    if dice.random() < 0.25:
+    if rng.random() < 0.25:
         jobs = [job(), job(), job()]
-        items = await insist(lambda: client.enqueue_batch(jobs, request_id=request_id))
+        items = await retry_forever(lambda: client.enqueue_batch(jobs, request_id=request_id))
         ids = [item.id for item in items if isinstance(item, EnqueuedJob)]
     else:
-        one = job()
-        ids = [(await insist(lambda: client.enqueue(one, request_id=request_id))).job.id]
-    tell({"step": n, "request": request_id, "ids": ids})
-    if dice.random() < 0.3:
+        new_job = job()
+        ids = [(await retry_forever(lambda: client.enqueue(new_job, request_id=request_id))).job.id]
+    print_json({"step": n, "request": request_id, "ids": ids})
+    if rng.random() < 0.3:
         await cancel(client, ids[0], effects)
-    if dice.random() < 0.4:
-        end = await client.wait_for_result(ids[0])
-        tell({"ended": look(end)})
-        if end.state == JOB_STATE_CANCELLED and dice.random() < 0.5:
-            again = await insist(lambda: client.retry(ids[0], request_id=f"{request_id}-retry"))
-            tell({"retried": [ids[0], again.run]})
+    if rng.random() < 0.4:
+        finished = await client.wait_for_result(ids[0])
+        print_json({"finished": summary(finished)})
+        if finished.state == JOB_STATE_CANCELLED and rng.random() < 0.5:
+            retried = await retry_forever(lambda: client.retry(ids[0], request_id=f"{request_id}-retry"))
+            print_json({"retried": [ids[0], retried.run]})
 
 
 async def main(endpoint: str, mode: str, *rest: str) -> None:
-    # What a killed process was writing ends here.
+    # Completes the line that a killed process may have left unfinished.
     print(flush=True)
     async with Client(endpoint, credential=os.environ.get("TEST_CREDENTIAL"), actor="python") as client:
         if mode == "watch":

@@ -1,4 +1,4 @@
-"""The client against a scripted server: what is repeated, what is not, and how a watch goes on."""
+"""The client against a scripted server: retries and watches."""
 
 import unittest
 from collections.abc import AsyncIterator, Callable
@@ -9,19 +9,19 @@ import grpc.aio
 from google.protobuf.any_pb2 import Any as AnyMessage
 from google.rpc import error_details_pb2, status_pb2
 
-from sentinel_client import ApiError, Client, InvalidArgumentError, NewJob, Tls, TransportError
+from sentinel_client import ApiError, Client, InvalidArgumentError, NewJob, TlsConfig, TransportError
 from sentinel_client import proto as pb
 
 SERVICE = "sentinel.jobs.v1.JobService"
 
 
-class ScriptedServer(unittest.IsolatedAsyncioTestCase):
+class ClientTest(unittest.IsolatedAsyncioTestCase):
     async def asyncSetUp(self) -> None:
         self.enqueue: Callable[[pb.EnqueueRequest, Any], Any]
         self.watch: Callable[[pb.WatchRequest, Any], AsyncIterator[pb.WatchResponse]]
         self.server = grpc.aio.server()
 
-        # gRPC looks at what kind of function it is given.
+        # Wrappers, because gRPC inspects the kind of the registered functions.
         async def enqueue(request: pb.EnqueueRequest, context: Any) -> Any:
             return await self.enqueue(request, context)
 
@@ -48,7 +48,7 @@ class ScriptedServer(unittest.IsolatedAsyncioTestCase):
     async def asyncTearDown(self) -> None:
         await self.server.stop(None)
 
-    async def test_a_call_without_an_answer_is_repeated_under_one_request_id(self) -> None:
+    async def test_an_unavailable_enqueue_is_retried_with_the_same_request_id(self) -> None:
         ids: list[str] = []
 
         async def enqueue(request: pb.EnqueueRequest, context: Any) -> pb.EnqueueResponse:
@@ -57,7 +57,7 @@ class ScriptedServer(unittest.IsolatedAsyncioTestCase):
             self.assertEqual(headers["authorization"], "Bearer key")
             self.assertEqual(headers["traceparent"], "00-1-2-01")
             if len(ids) < 3:
-                await context.abort(grpc.StatusCode.UNAVAILABLE, "not now")
+                await context.abort(grpc.StatusCode.UNAVAILABLE, "unavailable")
             return pb.EnqueueResponse(job=pb.Job(id="j1"))
 
         self.enqueue = enqueue
@@ -68,30 +68,30 @@ class ScriptedServer(unittest.IsolatedAsyncioTestCase):
         self.assertEqual(len(set(ids)), 1)
         self.assertTrue(ids[0])
 
-    async def test_the_tries_are_bounded_and_the_request_id_of_the_caller_is_kept(self) -> None:
+    async def test_retries_are_limited_and_keep_the_request_id_of_the_caller(self) -> None:
         ids: list[str] = []
 
         async def enqueue(request: pb.EnqueueRequest, context: Any) -> None:
             ids.append(request.request_id)
-            await context.abort(grpc.StatusCode.UNAVAILABLE, "not now")
+            await context.abort(grpc.StatusCode.UNAVAILABLE, "unavailable")
 
         self.enqueue = enqueue
         async with Client(self.endpoint) as client:
             with self.assertRaises(TransportError):
-                await client.enqueue(NewJob(kind="echo"), request_id="mine")
-        self.assertEqual(ids, ["mine"] * 4)
+                await client.enqueue(NewJob(kind="echo"), request_id="caller-key")
+        self.assertEqual(ids, ["caller-key"] * 4)
 
-    async def test_a_refusal_is_not_repeated_and_says_what_is_wrong(self) -> None:
+    async def test_an_invalid_request_is_not_retried_and_lists_its_field_violations(self) -> None:
         calls = 0
 
         async def enqueue(_: pb.EnqueueRequest, context: Any) -> None:
             nonlocal calls
             calls += 1
-            info, bad = AnyMessage(), AnyMessage()
+            info, bad_request = AnyMessage(), AnyMessage()
             info.Pack(error_details_pb2.ErrorInfo(reason="INVALID_FIELD", domain="sentinel"))
             violation = error_details_pb2.BadRequest.FieldViolation(field="spec.priority", description="10")
-            bad.Pack(error_details_pb2.BadRequest(field_violations=[violation]))
-            status = status_pb2.Status(code=3, message="no", details=[info, bad])
+            bad_request.Pack(error_details_pb2.BadRequest(field_violations=[violation]))
+            status = status_pb2.Status(code=3, message="no", details=[info, bad_request])
             context.set_trailing_metadata((("grpc-status-details-bin", status.SerializeToString()),))
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "no")
 
@@ -103,21 +103,21 @@ class ScriptedServer(unittest.IsolatedAsyncioTestCase):
         self.assertEqual(caught.exception.field_violations[0].field, "spec.priority")
         self.assertEqual(calls, 1)
 
-    async def test_nobody_listens(self) -> None:
+    async def test_a_call_to_a_closed_port_is_a_transport_error(self) -> None:
         async with Client("127.0.0.1:1") as client:
             with self.assertRaises(TransportError):
                 await client.get("j1")
 
-    async def test_an_endpoint_that_can_not_be_used_is_refused_at_once(self) -> None:
-        for bad in ["", "ftp://x:1"]:
+    async def test_an_invalid_endpoint_is_rejected_by_the_constructor(self) -> None:
+        for invalid in ["", "ftp://x:1"]:
             with self.assertRaises(InvalidArgumentError):
-                Client(bad)
-        with self.assertRaisesRegex(InvalidArgumentError, "in the clear; expected https://"):
-            Client("http://x:1", tls=Tls(ca=""))
-        with self.assertRaisesRegex(InvalidArgumentError, "cert and key belong together"):
-            Client("https://x:1", tls=Tls(cert=""))
+                Client(invalid)
+        with self.assertRaisesRegex(InvalidArgumentError, "tls is set, but the scheme is not https://"):
+            Client("http://x:1", tls=TlsConfig(ca=""))
+        with self.assertRaisesRegex(InvalidArgumentError, "set both cert and key, or neither"):
+            Client("https://x:1", tls=TlsConfig(cert=""))
 
-    async def test_a_watch_resumes_after_the_last_cursor_and_ends_cleanly(self) -> None:
+    async def test_a_watch_resumes_from_the_last_cursor_and_closes_when_the_job_is_terminal(self) -> None:
         cursors: list[str] = []
 
         def change(state: Any) -> pb.JobChange:
@@ -127,10 +127,10 @@ class ScriptedServer(unittest.IsolatedAsyncioTestCase):
             cursors.append(request.cursor)
             if len(cursors) == 1:
                 yield pb.WatchResponse(cursor="c1", change=change(pb.JOB_STATE_RUNNING))
-                # Not shown; moves the cursor.
+                # Moves the cursor but is not returned.
                 yield pb.WatchResponse(cursor="c2", keepalive=pb.WatchKeepalive())
-                await context.abort(grpc.StatusCode.UNAVAILABLE, "going")
-            # A clean end that comes too early is a break as well.
+                await context.abort(grpc.StatusCode.UNAVAILABLE, "shutting down")
+            # A stream that closes early without an error is a disconnect, too.
             if len(cursors) == 3:
                 yield pb.WatchResponse(cursor="c3", change=change(pb.JOB_STATE_SUCCEEDED))
 
@@ -140,7 +140,7 @@ class ScriptedServer(unittest.IsolatedAsyncioTestCase):
         self.assertEqual(states, [pb.JOB_STATE_RUNNING, pb.JOB_STATE_SUCCEEDED])
         self.assertEqual(cursors, ["", "c2", "c2"])
 
-    async def test_waiting_for_an_unknown_job_is_an_error(self) -> None:
+    async def test_wait_for_result_of_an_unknown_job_is_an_error(self) -> None:
         async def watch(_: pb.WatchRequest, __: Any) -> AsyncIterator[pb.WatchResponse]:
             yield pb.WatchResponse(cursor="c1", snapshot=pb.WatchSnapshot(unknown_ids=["j1"]))
 

@@ -1,7 +1,7 @@
-"""Client and worker runtime of the Sentinel job orchestrator."""
+"""The Python SDK of the Sentinel job orchestrator: a client and a worker runtime."""
 
-from ._wire import Tls
-from .client import Client, Enqueued
+from ._endpoint import TlsConfig
+from .client import Client, EnqueueResult
 from .errors import (
     ApiError,
     CallTimeoutError,
@@ -11,9 +11,9 @@ from .errors import (
     SentinelError,
     TransportError,
 )
-from .job import NewJob, RetryPolicy, Unique, is_final, result_json
-from .watch import Watch
-from .worker import Cancelled, CheckpointError, Handler, HandlerError, Job, OutputError, Release, Snooze, Worker
+from .job import NewJob, RetryPolicy, Unique, is_terminal, result_json, result_text
+from .watch import WatchStream
+from .worker import Cancelled, CheckpointError, Handler, HandlerError, JobContext, OutputError, Release, Snooze, Worker
 
 __all__ = [
     "ApiError",
@@ -21,24 +21,25 @@ __all__ = [
     "Cancelled",
     "CheckpointError",
     "Client",
-    "Enqueued",
+    "EnqueueResult",
     "FieldViolation",
     "Handler",
     "HandlerError",
     "InvalidArgumentError",
-    "Job",
+    "JobContext",
     "NewJob",
-    "ProtocolError",
     "OutputError",
+    "ProtocolError",
     "Release",
     "RetryPolicy",
     "SentinelError",
     "Snooze",
-    "Tls",
+    "TlsConfig",
     "TransportError",
     "Unique",
-    "Watch",
+    "WatchStream",
     "Worker",
-    "is_final",
+    "is_terminal",
     "result_json",
+    "result_text",
 ]

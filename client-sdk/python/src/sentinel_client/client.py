@@ -1,4 +1,4 @@
-"""The verbs of JobService, and the one place that decides which calls may be repeated."""
+"""The client of JobService. This module decides which calls are retried."""
 
 import asyncio
 import random
@@ -11,37 +11,37 @@ from typing import Any, Self, TypeVar
 import grpc
 import grpc.aio
 
-from ._proto.sentinel.jobs.v1 import job_pb2, job_service_pb2 as pb
-from ._tries import Budget, Tries
-from ._wire import CHANNEL_OPTIONS, Tls, channel_credentials, metadata, parse_endpoints
-from .errors import ApiError, ProtocolError, from_wire
-from .job import NewJob, is_final
-from .watch import Watch
+from ._endpoint import CHANNEL_OPTIONS, TlsConfig, call_metadata, channel_credentials, parse_endpoints
+from ._proto.sentinel.jobs.v1 import job_pb2
+from ._proto.sentinel.jobs.v1 import job_service_pb2 as pb
+from ._retry import CallRetry, RetryThrottle
+from .errors import ApiError, ProtocolError, from_grpc_error
+from .job import NewJob, is_terminal
+from .watch import WatchStream
 
-# Of one BatchGet.
+# The limit of ids per BatchGet.
 _MAX_IDS = 1_000
 
-Answer = TypeVar("Answer")
+Response = TypeVar("Response")
 
 
 @dataclass(frozen=True)
-class Enqueued:
-    """What an enqueue answered."""
+class EnqueueResult:
+    """The result of an enqueue."""
 
     job: job_pb2.Job
-    """The new job, or the holder of its unique key. Without payload."""
+    """The new job, or the job that holds the unique key. Without payload."""
     deduplicated: bool
-    """The job existed before."""
+    """Whether the job existed before."""
 
 
 class Client:
-    """A client of one server or balancer, for one event loop. The connection is opened by the first
-    call and again when it breaks.
+    """A client of one server or load balancer, for one event loop. It connects on its first call and
+    reconnects automatically.
 
-    Calls that got no answer are repeated, at most 4 tries in all, where the server said UNAVAILABLE
-    or could not be reached: reads always; enqueue and retry under a request id, so that a repeat
-    changes nothing twice; cancel, because it is idempotent. When many tries fail, calls get one try
-    until enough of them are answered again.
+    Calls without a response, or with UNAVAILABLE, are retried with exponential backoff and jitter, at most
+    3 times. This is safe: reads and cancels are idempotent, enqueue and retry send an idempotency key. While
+    many calls fail, the client stops retrying until enough of them get a response again.
     """
 
     def __init__(
@@ -49,24 +49,27 @@ class Client:
         endpoint: str,
         *,
         credential: str | None = None,
-        tls: Tls | None = None,
+        tls: TlsConfig | None = None,
         actor: str = "",
         timeout_s: float = 30.0,
         deadline_s: float = 60.0,
     ) -> None:
-        """`endpoint` is `https://host:port`, `http://host:port` or `host:port`. `credential` is sent as
-        `authorization: Bearer <credential>`; `tls` is for `https://`; `actor` says who asks, for the audit trail; `timeout_s` is the longest
-        that one try of a call may take, `deadline_s` that all its tries may."""
+        """`endpoint` is `https://host:port`, `http://host:port` or `host:port`.
+
+        `credential` is an API key, sent as `authorization: Bearer <credential>`. `tls` sets the certificates
+        of `https://` connections. `actor` is shown in the audit log for calls that name none. `timeout_s`
+        limits one RPC attempt of a call, `deadline_s` the call including its retries.
+        """
         [(address, is_secure)] = parse_endpoints([endpoint], tls)
         if is_secure:
             self._channel = grpc.aio.secure_channel(address, channel_credentials(tls), options=CHANNEL_OPTIONS)
         else:
             self._channel = grpc.aio.insecure_channel(address, options=CHANNEL_OPTIONS)
-        self._metadata = metadata(credential)
+        self._metadata = call_metadata(credential)
         self._actor = actor
         self._timeout_s = timeout_s
         self._deadline_s = deadline_s
-        self._budget = Budget()
+        self._throttle = RetryThrottle()
 
     async def __aenter__(self) -> Self:
         return self
@@ -78,54 +81,61 @@ class Client:
         """Ends the connection under whatever still runs on it."""
         await self._channel.close()
 
-    async def enqueue(self, job: NewJob, *, request_id: str | None = None, actor: str | None = None) -> Enqueued:
-        """Stores one job. It is durable when this returns. A `request_id` makes repeats of the call
-        safe across processes; without one the client makes its own, which covers only its own tries."""
-        request = pb.EnqueueRequest(spec=job.spec(), request_id=request_id or str(uuid.uuid4()), actor=self._who(actor))
+    async def enqueue(self, job: NewJob, *, request_id: str | None = None, actor: str | None = None) -> EnqueueResult:
+        """Enqueues one job, which is durable when this returns.
+
+        `request_id` is the idempotency key, which makes it safe to repeat this call from another process. By
+        default the client generates one, which covers only its own retries. 1..256 bytes.
+        """
+        request = pb.EnqueueRequest(
+            spec=job.to_spec(), request_id=request_id or str(uuid.uuid4()), actor=self._actor_or_default(actor)
+        )
         headers = [("traceparent", job.traceparent)] if job.traceparent else []
-        response = await self._repeat("Enqueue", request, pb.EnqueueResponse, headers)
-        return Enqueued(response.job, response.deduplicated)
+        response = await self._call_with_retry("Enqueue", request, pb.EnqueueResponse, headers)
+        return EnqueueResult(response.job, response.deduplicated)
 
     async def enqueue_batch(
         self, jobs: Sequence[NewJob], *, atomic: bool = False, request_id: str | None = None, actor: str | None = None
     ) -> list[pb.EnqueuedJob | pb.ItemError]:
-        """Stores 1..1000 jobs of 4 MiB in all in one commit. One result per item, in order."""
+        """Enqueues 1..1000 jobs of at most 4 MiB in total in one transaction. Returns one result per job, in
+        order. With `atomic`, one invalid job rejects the whole batch."""
         request = pb.EnqueueBatchRequest(
-            specs=[job.spec() for job in jobs],
+            specs=[job.to_spec() for job in jobs],
             atomic=atomic,
             request_id=request_id or str(uuid.uuid4()),
-            actor=self._who(actor),
+            actor=self._actor_or_default(actor),
         )
-        response = await self._repeat("EnqueueBatch", request, pb.EnqueueBatchResponse)
+        response = await self._call_with_retry("EnqueueBatch", request, pb.EnqueueBatchResponse)
         if len(response.results) != len(jobs):
-            raise ProtocolError("EnqueueBatchResponse of another length")
+            raise ProtocolError("EnqueueBatchResponse.results has the wrong length")
         return [result.job if result.HasField("job") else result.error for result in response.results]
 
     async def get(self, id: str, *, view: int = job_pb2.JOB_VIEW_FULL) -> job_pb2.Job:
-        """One job, with payload and result."""
-        return (await self._repeat("Get", pb.GetRequest(id=id, view=view), pb.GetResponse)).job  # type: ignore[arg-type]
+        """Gets one job with payload and result."""
+        return (await self._call_with_retry("Get", pb.GetRequest(id=id, view=view), pb.GetResponse)).job  # type: ignore[arg-type]
 
     async def batch_get(self, ids: Sequence[str], *, view: int = job_pb2.JOB_VIEW_FULL) -> list[job_pb2.Job | None]:
-        """Many jobs in the order of the ids, `None` where no server knows one. Asks as often as it takes."""
+        """Gets many jobs in the order of the ids, `None` for an unknown id. Splits the ids into calls of at
+        most 1000."""
         found: list[job_pb2.Job | None] = []
         while len(found) < len(ids):
-            step = ids[len(found) : len(found) + _MAX_IDS]
-            request = pb.BatchGetRequest(ids=step, view=view)  # type: ignore[arg-type]
-            results = (await self._repeat("BatchGet", request, pb.BatchGetResponse)).results
-            if not 0 < len(results) <= len(step):
-                raise ProtocolError("BatchGetResponse of another length")
+            chunk = ids[len(found) : len(found) + _MAX_IDS]
+            request = pb.BatchGetRequest(ids=chunk, view=view)  # type: ignore[arg-type]
+            results = (await self._call_with_retry("BatchGet", request, pb.BatchGetResponse)).results
+            if not 0 < len(results) <= len(chunk):
+                raise ProtocolError("BatchGetResponse.results has the wrong length")
             found += [result.job if result.HasField("job") else None for result in results]
         return found
 
     async def counts(self, queues: Sequence[str] = ()) -> pb.CountsResponse:
-        """How many jobs are in each state. Without queues: of all. At most 100 queues."""
-        return await self._repeat("Counts", pb.CountsRequest(queues=queues), pb.CountsResponse)
+        """Counts jobs by state, per queue. At most 100 queues; an empty list counts all queues."""
+        return await self._call_with_retry("Counts", pb.CountsRequest(queues=queues), pb.CountsResponse)
 
     async def list_attempts(self, id: str, *, page_size: int = 0) -> AsyncIterator[pb.Attempt]:
-        """The attempts of a job, newest first, read page by page."""
+        """Lists the attempts of a job, newest first. Pages are fetched as the iterator is read."""
         request = pb.ListAttemptsRequest(id=id, page_size=page_size)
         while True:
-            page = await self._repeat("ListAttempts", request, pb.ListAttemptsResponse)
+            page = await self._call_with_retry("ListAttempts", request, pb.ListAttemptsResponse)
             for attempt in page.attempts:
                 yield attempt
             if not page.next_page_token:
@@ -133,11 +143,11 @@ class Client:
             request.page_token = page.next_page_token
 
     async def list_page(self, request: pb.ListRequest) -> pb.ListResponse:
-        """One page of jobs, newest first."""
-        return await self._repeat("List", request, pb.ListResponse)
+        """Gets one page of jobs, newest first."""
+        return await self._call_with_retry("List", request, pb.ListResponse)
 
-    async def list(self, filter: pb.JobFilter | None = None, *, page_size: int = 0) -> AsyncIterator[job_pb2.Job]:
-        """All jobs that match, newest first, read page by page."""
+    async def list_all(self, filter: pb.JobFilter | None = None, *, page_size: int = 0) -> AsyncIterator[job_pb2.Job]:
+        """Lists all jobs that match `filter`, newest first. Pages are fetched as the iterator is read."""
         request = pb.ListRequest(filter=filter, page_size=page_size)
         while True:
             page = await self.list_page(request)
@@ -148,51 +158,58 @@ class Client:
             request.page_token = page.next_page_token
 
     async def cancel(self, id: str, *, reason: str = "", actor: str | None = None) -> pb.CancelResponse:
-        """Ends a waiting job at once; asks the handler of a running one to stop."""
-        request = pb.CancelRequest(id=id, reason=reason, actor=self._who(actor))
-        return await self._repeat("Cancel", request, pb.CancelResponse)
+        """Cancels a job: a job that does not run is cancelled at once, the handler of a running one is asked to
+        stop."""
+        request = pb.CancelRequest(id=id, reason=reason, actor=self._actor_or_default(actor))
+        return await self._call_with_retry("Cancel", request, pb.CancelResponse)
 
     async def retry(self, id: str, *, request_id: str | None = None, actor: str | None = None) -> job_pb2.Job:
-        """Runs a final job once more: same id, run + 1, a new budget of attempts."""
-        request = pb.RetryRequest(id=id, request_id=request_id or str(uuid.uuid4()), actor=self._who(actor))
-        return (await self._repeat("Retry", request, pb.RetryResponse)).job
+        """Starts a new run of a terminal job: same id, run + 1, all attempts available again."""
+        request = pb.RetryRequest(
+            id=id, request_id=request_id or str(uuid.uuid4()), actor=self._actor_or_default(actor)
+        )
+        return (await self._call_with_retry("Retry", request, pb.RetryResponse)).job
 
     async def run_now(self, id: str, *, request_id: str | None = None, actor: str | None = None) -> job_pb2.Job:
-        """Makes a SCHEDULED job ready to start now."""
-        request = pb.RunNowRequest(id=id, request_id=request_id or str(uuid.uuid4()), actor=self._who(actor))
-        return (await self._repeat("RunNow", request, pb.RunNowResponse)).job
+        """Makes a SCHEDULED job READY now."""
+        request = pb.RunNowRequest(
+            id=id, request_id=request_id or str(uuid.uuid4()), actor=self._actor_or_default(actor)
+        )
+        return (await self._call_with_retry("RunNow", request, pb.RunNowResponse)).job
 
     async def update(self, request: pb.UpdateRequest) -> job_pb2.Job:
-        """Changes the values that `update_mask` names of a job that has not started."""
-        asked = pb.UpdateRequest()
-        asked.CopyFrom(request)
-        asked.request_id = request.request_id or str(uuid.uuid4())
-        asked.actor = request.actor or self._actor
-        return (await self._repeat("Update", asked, pb.UpdateResponse)).job
+        """Changes a job before its first start: the fields of `spec` named in `update_mask`."""
+        complete = pb.UpdateRequest()
+        complete.CopyFrom(request)
+        complete.request_id = request.request_id or str(uuid.uuid4())
+        complete.actor = request.actor or self._actor
+        return (await self._call_with_retry("Update", complete, pb.UpdateResponse)).job
 
     async def delete(self, id: str, *, request_id: str | None = None, actor: str | None = None) -> None:
-        """Removes a job that does not run, with all that belongs to it."""
-        request = pb.DeleteRequest(id=id, request_id=request_id or str(uuid.uuid4()), actor=self._who(actor))
-        await self._repeat("Delete", request, pb.DeleteResponse)
+        """Deletes a job that does not run, with its attempts, logs and output."""
+        request = pb.DeleteRequest(
+            id=id, request_id=request_id or str(uuid.uuid4()), actor=self._actor_or_default(actor)
+        )
+        await self._call_with_retry("Delete", request, pb.DeleteResponse)
 
     async def bulk(self, request: pb.BulkRequest) -> pb.BulkResponse:
-        """One step through the jobs of a filter; `next_page_token` of the answer says whether and where to
-        go on. Safe to repeat."""
-        asked = pb.BulkRequest()
-        asked.CopyFrom(request)
-        asked.actor = request.actor or self._actor
-        return await self._repeat("Bulk", asked, pb.BulkResponse)
+        """Applies an action to one page of the jobs that match a filter. Repeat with the `next_page_token` of
+        the response until it is empty. Idempotent."""
+        complete = pb.BulkRequest()
+        complete.CopyFrom(request)
+        complete.actor = request.actor or self._actor
+        return await self._call_with_retry("Bulk", complete, pb.BulkResponse)
 
     async def read_logs(self, id: str, *, attempt: int = 0, follow: bool = False) -> AsyncIterator[job_pb2.LogLine]:
-        """What the handlers of a job logged, oldest first."""
+        """Reads the log lines of a job's handlers, oldest first. `attempt` 0 selects all attempts."""
         request = pb.ReadLogsRequest(id=id, attempt=attempt, follow=follow)
         async for response in self._stream("ReadLogs", request, pb.ReadLogsResponse):
             for line in response.lines:
                 yield line
 
     async def read_output(self, request: pb.ReadOutputRequest) -> AsyncIterator[pb.ReadOutputResponse]:
-        """The bytes that an attempt handed out, in pieces of at most 64 KiB; `run` and `attempt` 0: the
-        newest. It ends with the connection: `offset` goes on where it ended."""
+        """Reads the output of an attempt in chunks of at most 64 KiB. `run` and `attempt` 0 select the newest.
+        The iterator fails when the connection is lost; continue with `offset`."""
         async for response in self._stream("ReadOutput", request, pb.ReadOutputResponse):
             yield response
 
@@ -204,73 +221,76 @@ class Client:
         cursor: str = "",
         logs: bool = False,
         view: int = job_pb2.JOB_VIEW_UNSPECIFIED,
-    ) -> Watch:
-        """Follows jobs: a snapshot first, then every state change. `jobs` are 1..100 ids, and the
-        watch ends when all of them are final; a `filter` takes in later jobs and does not end by
-        itself. Breaks are bridged: it resumes after the last event; what could not be resumed shows
-        as a `gap`, followed by a new snapshot."""
+    ) -> WatchStream:
+        """Watches jobs: a snapshot first, then every state change.
+
+        `jobs` are 1..100 ids; the stream closes when all of them are terminal. `filter` selects all jobs that
+        match, including those enqueued later; the stream does not close by itself. The stream reconnects
+        automatically and resumes after the last event. When it can not resume, it returns a `gap` followed by
+        a new snapshot.
+        """
         request = pb.WatchRequest(cursor=cursor, include_logs=logs, view=view)  # type: ignore[arg-type]
         if jobs is not None:
             request.jobs.ids.extend(jobs)
         else:
             request.filter.CopyFrom(filter or pb.JobFilter())
         call = self._channel.unary_stream(
-            _method("Watch"),
+            _method_path("Watch"),
             request_serializer=pb.WatchRequest.SerializeToString,
             response_deserializer=pb.WatchResponse.FromString,
         )
-        return Watch(lambda request: call(request, metadata=self._metadata), request)
+        return WatchStream(lambda request: call(request, metadata=self._metadata), request)
 
     async def wait_for_result(self, id: str) -> job_pb2.Job:
-        """Waits until the job is final; answers it with its result, whatever the end. Raises
-        `ApiError` JOB_NOT_FOUND when no server knows the id."""
+        """Waits until a job is terminal and returns it with its result. Raises `ApiError` with reason
+        JOB_NOT_FOUND when no job has this id."""
         async for event in self.watch(jobs=[id], view=job_pb2.JOB_VIEW_FULL):
             if id in event.snapshot.unknown_ids:
                 raise ApiError(f"job {id} does not exist", grpc.StatusCode.NOT_FOUND, "JOB_NOT_FOUND")
             for job in [*event.snapshot.jobs, event.change.job]:
-                if job.id == id and is_final(job.state):
+                if job.id == id and is_terminal(job.state):
                     return job
-        # The end came between two reads of ours: the record itself has the answer.
+        # The job finished while the watch was reconnecting, so that no event showed it.
         return await self.get(id)
 
-    def _who(self, actor: str | None) -> str:
+    def _actor_or_default(self, actor: str | None) -> str:
         return self._actor if actor is None else actor
 
-    async def _stream(self, verb: str, request: Any, answer: type[Answer]) -> AsyncIterator[Answer]:
+    async def _stream(self, method: str, request: Any, response_type: type[Response]) -> AsyncIterator[Response]:
         read = self._channel.unary_stream(
-            _method(verb),
+            _method_path(method),
             request_serializer=type(request).SerializeToString,
-            response_deserializer=answer.FromString,  # type: ignore[attr-defined]
+            response_deserializer=response_type.FromString,  # type: ignore[attr-defined]
         )
         try:
             async for response in read(request, metadata=self._metadata):
                 yield response
         except grpc.RpcError as error:
-            raise from_wire(error) from error
+            raise from_grpc_error(error) from error
 
-    async def _repeat(
-        self, verb: str, request: Any, answer: type[Answer], headers: Sequence[tuple[str, str]] = ()
-    ) -> Answer:
-        """Calls until there is an answer or the tries are used up. Only for calls that may be repeated."""
+    async def _call_with_retry(
+        self, method: str, request: Any, response_type: type[Response], headers: Sequence[tuple[str, str]] = ()
+    ) -> Response:
+        """Makes a call and retries it as `CallRetry` allows. Only for idempotent calls."""
         call = self._channel.unary_unary(
-            _method(verb),
+            _method_path(method),
             request_serializer=type(request).SerializeToString,
-            response_deserializer=answer.FromString,  # type: ignore[attr-defined]
+            response_deserializer=response_type.FromString,  # type: ignore[attr-defined]
         )
-        tries = Tries(self._budget, time.monotonic() + self._deadline_s)
+        retry = CallRetry(self._throttle, time.monotonic() + self._deadline_s)
         while True:
-            timeout_s = min(self._timeout_s, tries.left_s(time.monotonic()))
+            timeout_s = min(self._timeout_s, retry.remaining_s(time.monotonic()))
             try:
-                done: Answer = await call(request, timeout=timeout_s, metadata=[*self._metadata, *headers])
-                tries.answered()
-                return done
+                response: Response = await call(request, timeout=timeout_s, metadata=[*self._metadata, *headers])
+                retry.succeeded()
+                return response
             except grpc.RpcError as cause:
-                error = from_wire(cause)
-                pause_s = tries.failed(error, time.monotonic(), random.random())
-                if pause_s is None:
+                error = from_grpc_error(cause)
+                delay_s = retry.next_delay_s(error, time.monotonic(), random.random())
+                if delay_s is None:
                     raise error from cause
-            await asyncio.sleep(pause_s)
+            await asyncio.sleep(delay_s)
 
 
-def _method(verb: str) -> str:
-    return f"/sentinel.jobs.v1.JobService/{verb}"
+def _method_path(method: str) -> str:
+    return f"/sentinel.jobs.v1.JobService/{method}"

@@ -1,4 +1,4 @@
-"""What can go wrong between a caller and a server, decoded once, so that callers branch on `reason` and never on a message."""
+"""The errors of this package. Programs branch on `reason`, never on the message."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,20 +9,20 @@ from google.rpc import error_details_pb2, status_pb2
 
 @dataclass(frozen=True)
 class FieldViolation:
-    """One field that the server refused."""
+    """A field that the server rejected."""
 
     field: str
-    """Path of the field in the request, such as `spec.queue`."""
+    """The path of the field in the request, such as `spec.queue`."""
     description: str
-    """What is wrong with it and what is allowed."""
+    """What is wrong and what is allowed."""
 
 
 class SentinelError(Exception):
-    """Any error of this package."""
+    """The base class of all errors of this package."""
 
 
 class ApiError(SentinelError):
-    """The server answered with an error."""
+    """The server returned an error."""
 
     def __init__(
         self,
@@ -35,34 +35,36 @@ class ApiError(SentinelError):
     ) -> None:
         super().__init__(message)
         self.code = code
+        """The gRPC status code."""
         self.reason = reason
-        """What to branch on, as docs/errors.md lists it, such as `JOB_NOT_FOUND`."""
+        """The error code to branch on, such as `JOB_NOT_FOUND`, as listed in docs/errors.md. Empty when the
+        error does not come from a Sentinel server."""
         self.metadata = dict(metadata or {})
-        """Such as `holder` for UNIQUE_KEY_HELD."""
+        """Details, such as `holder` for UNIQUE_KEY_HELD."""
         self.field_violations = tuple(field_violations)
-        """Fields at fault, for INVALID_FIELD."""
+        """The rejected fields, for INVALID_FIELD."""
         self.retry_after_s = retry_after_s
-        """When the server wants to see the call again."""
+        """How long to wait before a retry, if the server requested a delay."""
 
 
 class TransportError(SentinelError):
-    """No answer: the server could not be reached or the connection broke."""
+    """No response: the server is not reachable or the connection was lost."""
 
 
 class CallTimeoutError(SentinelError):
-    """No answer within the timeout; the call may have had its effect."""
+    """No response within the timeout. The call may have been executed."""
 
 
 class InvalidArgumentError(SentinelError, ValueError):
-    """A value can not be sent as given."""
+    """An argument is not valid; nothing was sent."""
 
 
 class ProtocolError(SentinelError):
-    """The server's answer breaks the contract."""
+    """The server violated the protocol."""
 
 
-def from_wire(error: Exception) -> SentinelError:
-    """Any error of a call as one of this package."""
+def from_grpc_error(error: Exception) -> SentinelError:
+    """Converts the error of a call. Errors of this package are returned unchanged."""
     if isinstance(error, SentinelError):
         return error
     if not isinstance(error, grpc.RpcError):
@@ -72,33 +74,37 @@ def from_wire(error: Exception) -> SentinelError:
     trailers = error.trailing_metadata() or ()
     details = next((value for key, value in trailers if key == "grpc-status-details-bin"), None)
     if code is grpc.StatusCode.DEADLINE_EXCEEDED:
-        return CallTimeoutError("no answer from the server within the timeout")
+        return CallTimeoutError("the server did not respond within the timeout")
     if code is grpc.StatusCode.UNAVAILABLE and details is None:
         return TransportError(f"can not reach the server: {message}")
-    return _decoded(code, message, details)
+    return _api_error(code, message, details)
 
 
-def _decoded(code: grpc.StatusCode, message: str, details: bytes | None) -> ApiError:
+def _api_error(code: grpc.StatusCode, message: str, details: bytes | None) -> ApiError:
     status = status_pb2.Status.FromString(details) if details else status_pb2.Status()
-    info, retry, bad = error_details_pb2.ErrorInfo(), error_details_pb2.RetryInfo(), error_details_pb2.BadRequest()
+    info, retry, bad_request = (
+        error_details_pb2.ErrorInfo(),
+        error_details_pb2.RetryInfo(),
+        error_details_pb2.BadRequest(),
+    )
     retry_after_s: float | None = None
     for detail in status.details:
         detail.Unpack(info)
-        detail.Unpack(bad)
+        detail.Unpack(bad_request)
         if detail.Unpack(retry):
             retry_after_s = retry.retry_delay.seconds + retry.retry_delay.nanos / 1e9
-    violations = [FieldViolation(found.field, found.description) for found in bad.field_violations]
+    violations = [FieldViolation(violation.field, violation.description) for violation in bad_request.field_violations]
     return ApiError(message, code, info.reason, info.metadata, violations, retry_after_s)
 
 
 def is_unavailable(error: SentinelError) -> bool:
-    """Whether the same call may succeed later without a change to it (AIP-194: UNAVAILABLE alone)."""
+    """Whether the server was unavailable, so that the same call may succeed later (AIP-194)."""
     if isinstance(error, ApiError):
         return error.code is grpc.StatusCode.UNAVAILABLE
     return isinstance(error, TransportError)
 
 
-_ENDS_STREAMS = frozenset(
+_PERMANENT_CODES = frozenset(
     {
         grpc.StatusCode.INVALID_ARGUMENT,
         grpc.StatusCode.NOT_FOUND,
@@ -109,6 +115,6 @@ _ENDS_STREAMS = frozenset(
 )
 
 
-def ends_streams(error: SentinelError) -> bool:
-    """Whether repeating the call can not help: a stream that gets this ends."""
-    return isinstance(error, ApiError) and error.code in _ENDS_STREAMS
+def closes_streams(error: SentinelError) -> bool:
+    """Whether the error is permanent for a watch or a session, which must not reconnect then."""
+    return isinstance(error, ApiError) and error.code in _PERMANENT_CODES

@@ -1,4 +1,4 @@
-"""The wire contract: messages and enums of jobs and their service."""
+"""The wire contract of JobService: messages and enums."""
 
 from ._proto.sentinel.jobs.v1.job_pb2 import *  # noqa: F403
 from ._proto.sentinel.jobs.v1.job_service_pb2 import *  # noqa: F403

@@ -1,4 +1,4 @@
-"""The worker runtime: handlers by kind, run for the jobs that a server assigns."""
+"""The worker runtime: runs handlers for the jobs that a server assigns."""
 
 import asyncio
 import contextlib
@@ -13,12 +13,22 @@ import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from datetime import timedelta
 
+from ._endpoint import TlsConfig, parse_endpoints
 from ._proto.sentinel.workers.v1 import worker_service_pb2 as pb
-from ._wire import Tls, parse_endpoints, split_text
-from ._worker.context import CheckpointError, Job, OutputError
-from ._worker.outcome import Cancelled, Ended, Failed, HandlerError, Release, Snooze, raised, returned
+from ._text import truncate
+from ._worker.interfaces import CheckpointResult, OutputResult, SessionConfig
+from ._worker.job_context import CheckpointError, JobContext, OutputError
+from ._worker.outcome import (
+    Cancelled,
+    Failed,
+    HandlerError,
+    HandlerOutcome,
+    Release,
+    Snooze,
+    outcome_of_error,
+    outcome_of_result,
+)
 from ._worker.session import Session
-from ._worker.state import CheckpointAnswer, OutputAnswer, Setup
 from .errors import InvalidArgumentError, SentinelError
 
 __all__ = [
@@ -26,7 +36,7 @@ __all__ = [
     "CheckpointError",
     "Handler",
     "HandlerError",
-    "Job",
+    "JobContext",
     "OutputError",
     "Release",
     "Snooze",
@@ -36,15 +46,16 @@ __all__ = [
 _MAX_NAME_BYTES = 128
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,128}")
 
-Handler = Callable[[Job], Awaitable[object]] | Callable[[Job], object]
-"""Runs one attempt, as a coroutine on the caller's loop or as a function on a thread. What it
-returns is the result: bytes and text as they are, nothing as nothing, all else as JSON, at most
-1 MiB; or `Snooze`, `Release`, `Cancelled`. What it raises is a failure, retryable unless it is a
-`HandlerError` that says otherwise."""
+Handler = Callable[[JobContext], Awaitable[object]] | Callable[[JobContext], object]
+"""Runs one attempt: a coroutine function on the caller's event loop, or a function on a thread.
+
+The returned value is the result: bytes and text unchanged, `None` as empty, anything else as JSON, at most
+1 MiB. `Snooze`, `Release` and `Cancelled` are other outcomes. A raised exception is a failure, which is
+retryable unless it is a `HandlerError` with `retryable=False`."""
 
 
 class Worker:
-    """A fleet member. The session runs on threads of its own, coroutines on the caller's loop."""
+    """A worker. Its session runs on separate threads, its coroutine handlers on the caller's event loop."""
 
     def __init__(
         self,
@@ -54,194 +65,206 @@ class Worker:
         queues: Iterable[str] = ("default",),
         descriptions: Mapping[str, str] | None = None,
         concurrency: int = 64,
-        payload_budget_bytes: int = 64 * 1024 * 1024,
+        max_running_payload_bytes: int = 64 * 1024 * 1024,
         labels: Mapping[str, str] | None = None,
         instance: str | None = None,
-        build: str = "",
+        build_version: str = "",
         drain_timeout: timedelta = timedelta(seconds=30),
         credential: str | None = None,
-        tls: Tls | None = None,
+        tls: TlsConfig | None = None,
     ) -> None:
-        """`endpoint` is `https://host:port`, `http://host:port` or `host:port`; several are servers of one installation,
-        tried in turn. `handlers` by kind, 1..1000, `descriptions` of them for people. `queues`
-        1..100. `concurrency` 1..100,000 jobs at the same time. `payload_budget_bytes` bounds the
-        payloads of the running jobs, softly: one job at most goes beyond; 0: no bound. `labels`, at
-        most 16, are for jobs that require some. `instance` names the process for people, by default
-        `<host>-<pid>`. `drain_timeout` is how long running jobs may go on after the shutdown was
-        asked for. `credential` is sent as `authorization: Bearer <credential>`; `tls` is for
-        `https://`.
+        """Validates the settings; raises `InvalidArgumentError`.
 
-        Raises `InvalidArgumentError`.
+        `endpoint`: the servers of one cluster, `https://host:port`, `http://host:port` or `host:port`. When one
+        is not reachable, the next one is used.
+        `handlers`: the handlers by kind. 1..1000.
+        `queues`: the queues to take jobs from. 1..100.
+        `descriptions`: descriptions of the kinds.
+        `concurrency`: the limit of jobs that run at the same time. 1..100,000.
+        `max_running_payload_bytes`: the limit of the total payload bytes of running jobs. A soft limit: the last
+        job may exceed it. 0 means unlimited.
+        `labels`: the labels of this worker. At most 16.
+        `instance`: the name of this process. 1..128 bytes. Default `<host>-<pid>`.
+        `build_version`: the version of the program. At most 128 bytes.
+        `drain_timeout`: how long running jobs may continue after a shutdown was requested.
+        `credential`: the API key, sent as `authorization: Bearer <credential>`. It needs the role WORKER.
+        `tls`: the certificates of `https://` connections.
         """
         endpoints = [endpoint] if isinstance(endpoint, str) else list(endpoint)
         suffix = f"-{os.getpid()}"
-        host = split_text(socket.gethostname() or "worker", _MAX_NAME_BYTES - len(suffix))[0]
-        self._setup = Setup(
+        host = truncate(socket.gethostname() or "worker", _MAX_NAME_BYTES - len(suffix))
+        self._config = SessionConfig(
             endpoints=parse_endpoints(endpoints, tls),
             credential=credential,
             tls=tls,
             instance=host + suffix if instance is None else instance,
-            build=build,
+            build_version=build_version,
             queues=list(dict.fromkeys(queues)),
             kinds={kind: (descriptions or {}).get(kind, "") for kind in handlers},
             labels=dict(labels or {}),
             slots=concurrency,
-            payload_bytes=payload_budget_bytes,
+            max_payload_bytes=max_running_payload_bytes,
             drain_timeout_s=drain_timeout.total_seconds(),
         )
-        _check(self._setup)
+        _check_config(self._config)
         self._handlers = dict(handlers)
 
-    async def run(self, *, drain_on: Iterable[signal.Signals] = (signal.SIGTERM, signal.SIGINT)) -> None:
-        """Runs jobs until one of the signals comes, or the task is cancelled, and the drain is over:
-        no new jobs are taken, running ones get `drain_timeout`, the rest is handed back. A server
-        that can not be reached is dialled for ever. A second signal ends the process as usual. On
-        a loop outside the main thread, and on Windows, signals are not heard: cancel the task.
+    async def run(self, *, shutdown_signals: Iterable[signal.Signals] = (signal.SIGTERM, signal.SIGINT)) -> None:
+        """Runs jobs until a shutdown signal arrives or the task is cancelled, then drains: takes no new jobs,
+        gives running ones `drain_timeout` to finish, and releases the rest. The worker reconnects without a
+        limit. A second signal has its default effect. Outside the main thread and on Windows no signals are
+        handled: cancel the task.
 
-        Raises `ApiError` when a server refuses the first Hello, such as an unknown queue.
+        Raises `ApiError` when a server rejects the first Hello, for example because a queue does not exist.
         """
         loop = asyncio.get_running_loop()
-        fleet = _Running(self._setup, self._handlers, loop)
-        ended: asyncio.Future[None] = loop.create_future()
-        signals: list[signal.Signals] = []
+        run = _Run(self._config, self._handlers, loop)
+        finished: asyncio.Future[None] = loop.create_future()
+        handled_signals: list[signal.Signals] = []
 
         def drain() -> None:
-            for one in signals:
-                loop.remove_signal_handler(one)
-            fleet.session.drain()
+            for handled in handled_signals:
+                loop.remove_signal_handler(handled)
+            run.session.drain()
 
         try:
-            for one in drain_on:
-                # Only the main thread of a process, and not on Windows: there the task is cancelled.
+            for shutdown_signal in shutdown_signals:
+                # Only the main thread can handle signals, and not on Windows.
                 with contextlib.suppress(RuntimeError, ValueError, NotImplementedError):
-                    loop.add_signal_handler(one, drain)
-                    signals.append(one)
+                    loop.add_signal_handler(shutdown_signal, drain)
+                    handled_signals.append(shutdown_signal)
             name = "sentinel-session"
-            threading.Thread(target=fleet.session_thread, args=(ended,), name=name, daemon=True).start()
+            threading.Thread(target=run.run_session, args=(finished,), name=name, daemon=True).start()
             try:
-                await asyncio.shield(ended)
+                await asyncio.shield(finished)
             except asyncio.CancelledError:
-                fleet.session.drain()
-                await ended
+                run.session.drain()
+                await finished
                 raise
         finally:
-            for one in signals:
-                loop.remove_signal_handler(one)
-            await fleet.close()
+            for handled in handled_signals:
+                loop.remove_signal_handler(handled)
+            await run.close()
 
 
-class _Running:
-    """The handlers that run, told by the session what to do."""
+class _Run:
+    """One call of `Worker.run`: its session and its running handlers."""
 
-    def __init__(self, setup: Setup, handlers: Mapping[str, Handler], loop: asyncio.AbstractEventLoop) -> None:
-        self._setup = setup
+    def __init__(self, config: SessionConfig, handlers: Mapping[str, Handler], loop: asyncio.AbstractEventLoop) -> None:
+        self._config = config
         self._handlers = handlers
         self._loop = loop
-        self._jobs: dict[int, Job] = {}
+        self._jobs: dict[int, JobContext] = {}
         self._tasks: dict[int, asyncio.Task[None]] = {}
-        self.session = Session(setup, self)
+        self.session = Session(config, self)
 
-    def session_thread(self, ended: "asyncio.Future[None]") -> None:
+    def run_session(self, finished: "asyncio.Future[None]") -> None:
+        """Runs the session on the current thread and then completes the future."""
         error: BaseException | None = None
         try:
             self.session.run()
-        except SentinelError as refused:
-            error = refused
-        except BaseException as broken:
-            error = SentinelError(f"the session's thread broke: {broken!r}")
+        except SentinelError as session_error:
+            error = session_error
+        except BaseException as unexpected:
+            error = SentinelError(f"the session thread failed: {unexpected!r}")
 
-        def tell() -> None:
-            if ended.done():
+        def complete() -> None:
+            if finished.done():
                 return
             if error is None:
-                ended.set_result(None)
+                finished.set_result(None)
             else:
-                ended.set_exception(error)
+                finished.set_exception(error)
 
-        self._post(tell)
+        self._call_on_loop(complete)
 
-    def _post(self, what: Callable[[], None]) -> None:
-        # The loop may be gone when the process leaves.
+    def _call_on_loop(self, callback: Callable[[], None]) -> None:
+        # Fails when the event loop is closed, as during the exit of the process.
         with contextlib.suppress(RuntimeError):
-            self._loop.call_soon_threadsafe(what)
+            self._loop.call_soon_threadsafe(callback)
 
-    # Called by the session, on its threads.
+    # Called by the session on its threads.
 
-    def start(self, no: int, assignment: pb.Assignment) -> None:
-        self._post(lambda: self._start(no, assignment))
+    def start(self, local_id: int, assignment: pb.Assignment) -> None:
+        self._call_on_loop(lambda: self._start(local_id, assignment))
 
-    def cancel(self, no: int) -> None:
-        self._post(lambda: self._jobs[no]._cancel() if no in self._jobs else None)
+    def cancel(self, local_id: int) -> None:
+        self._call_on_loop(lambda: self._jobs[local_id]._cancel() if local_id in self._jobs else None)
 
-    def abandon(self, no: int) -> None:
-        self._post(lambda: self._abandon(no))
+    def abandon(self, local_id: int) -> None:
+        self._call_on_loop(lambda: self._abandon(local_id))
 
-    def checkpointed(self, no: int, seq: int, answer: CheckpointAnswer) -> None:
-        self._post(lambda: self._jobs[no]._checkpointed(seq, answer) if no in self._jobs else None)
+    def checkpoint_result(self, local_id: int, seq: int, result: CheckpointResult) -> None:
+        self._call_on_loop(
+            lambda: self._jobs[local_id]._checkpoint_result(seq, result) if local_id in self._jobs else None
+        )
 
-    def handed(self, no: int, offset: int, answer: OutputAnswer) -> None:
-        self._post(lambda: self._jobs[no]._handed(offset, answer) if no in self._jobs else None)
+    def output_result(self, local_id: int, offset: int, result: OutputResult) -> None:
+        self._call_on_loop(
+            lambda: self._jobs[local_id]._output_result(offset, result) if local_id in self._jobs else None
+        )
 
-    # On the caller's loop.
+    # On the caller's event loop.
 
-    def _start(self, no: int, assignment: pb.Assignment) -> None:
-        job = Job(no, assignment, self._setup.instance, self.session, self._loop)
-        self._jobs[no] = job
-        self._tasks[no] = self._loop.create_task(self._handle(no, job), name=f"sentinel {job.fence}")
+    def _start(self, local_id: int, assignment: pb.Assignment) -> None:
+        job = JobContext(local_id, assignment, self._config.instance, self.session, self._loop)
+        self._jobs[local_id] = job
+        name = f"sentinel {job.fencing_token}"
+        self._tasks[local_id] = self._loop.create_task(self._run_handler(local_id, job), name=name)
 
-    def _abandon(self, no: int) -> None:
-        """A coroutine is cancelled; a function on a thread can not be, and runs on."""
-        job, task = self._jobs.pop(no, None), self._tasks.get(no)
+    def _abandon(self, local_id: int) -> None:
+        """Cancels a coroutine. A function on a thread can not be stopped; its result is ignored."""
+        job, task = self._jobs.pop(local_id, None), self._tasks.get(local_id)
         if job is not None:
             job._cancel()
         if task is not None:
             task.cancel()
 
-    async def _handle(self, no: int, job: Job) -> None:
+    async def _run_handler(self, local_id: int, job: JobContext) -> None:
         started_at_s = time.time()
-        ended: Ended = Release()
+        outcome: HandlerOutcome = Release()
         try:
-            ended = await self._settle(job)
+            outcome = await self._run_to_outcome(job)
         except asyncio.CancelledError as error:
             task = asyncio.current_task()
-            # Nobody stopped this one: what the handler waited for was cancelled.
+            # When this task was not cancelled, something that the handler awaited was.
             if task is None or not task.cancelling():
-                ended = raised(error)
+                outcome = outcome_of_error(error)
         except SystemExit as error:
-            # A job does not end its worker, nor the next one.
-            ended = Failed(f"the handler called sys.exit({error.code!r})", "SYSTEM_EXIT")
+            # A handler must not end the worker.
+            outcome = Failed(f"the handler called sys.exit({error.code!r})", "SYSTEM_EXIT")
         finally:
-            self._jobs.pop(no, None)
-            self._tasks.pop(no, None)
+            self._jobs.pop(local_id, None)
+            self._tasks.pop(local_id, None)
             now = time.monotonic()
-            self.session.tell(lambda state: state.finished(now, no, started_at_s, ended))
+            self.session.update(lambda state: state.handler_finished(now, local_id, started_at_s, outcome))
 
-    async def _settle(self, job: Job) -> Ended:
+    async def _run_to_outcome(self, job: JobContext) -> HandlerOutcome:
         handler = self._handlers.get(job.kind)
         if handler is None:
-            # A server assigns only declared kinds; if one does not, another worker may know better.
+            # A server assigns only declared kinds. If it does not, another worker may have the handler.
             return Failed(f"this worker has no handler for kind {job.kind!r}", "NO_HANDLER")
         try:
             if inspect.iscoroutinefunction(handler):
-                return returned(await handler(job))
-            value = await self._on_a_thread(handler, job)
-            return returned(await value if inspect.isawaitable(value) else value)
+                return outcome_of_result(await handler(job))
+            value = await self._run_on_thread(handler, job)
+            return outcome_of_result(await value if inspect.isawaitable(value) else value)
         except Exception as error:
-            return raised(error)
+            return outcome_of_error(error)
 
-    async def _on_a_thread(self, handler: Handler, job: Job) -> object:
-        """A thread of its own, which neither the next attempt nor the exit of the process waits for: a
-        function that ignores its cancel can not be stopped."""
-        done: asyncio.Future[object] = self._loop.create_future()
+    async def _run_on_thread(self, handler: Handler, job: JobContext) -> object:
+        """Runs a function on a new daemon thread, so that a function that ignores its cancel blocks neither other
+        attempts nor the exit of the process."""
+        future: asyncio.Future[object] = self._loop.create_future()
         context = contextvars.copy_context()
 
-        def tell(value: object, error: BaseException | None) -> None:
-            if done.done():
+        def complete(value: object, error: BaseException | None) -> None:
+            if future.done():
                 return
             if error is None:
-                done.set_result(value)
+                future.set_result(value)
             else:
-                done.set_exception(error)
+                future.set_exception(error)
 
         def run() -> None:
             value: object = None
@@ -249,14 +272,14 @@ class _Running:
             try:
                 value = context.run(handler, job)
             except StopIteration:
-                # No future takes this one.
+                # A future does not accept StopIteration.
                 error = RuntimeError("the handler raised StopIteration")
-            except BaseException as raised_by_handler:
-                error = raised_by_handler
-            self._post(lambda: tell(value, error))
+            except BaseException as handler_error:
+                error = handler_error
+            self._call_on_loop(lambda: complete(value, error))
 
-        threading.Thread(target=run, name=f"sentinel {job.fence}", daemon=True).start()
-        return await done
+        threading.Thread(target=run, name=f"sentinel {job.fencing_token}", daemon=True).start()
+        return await future
 
     async def close(self) -> None:
         self.session.stop()
@@ -268,21 +291,21 @@ class _Running:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def _check(setup: Setup) -> None:
-    _in_range("endpoint", len(setup.endpoints), 1, 100, "servers")
-    _in_range("instance", len(setup.instance.encode()), 1, _MAX_NAME_BYTES, "bytes")
-    _in_range("build", len(setup.build.encode()), 0, _MAX_NAME_BYTES, "bytes")
-    _in_range("queues", len(setup.queues), 1, 100, "queues")
-    _in_range("handlers", len(setup.kinds), 1, 1_000, "handlers")
-    _in_range("labels", len(setup.labels), 0, 16, "labels")
-    _in_range("concurrency", setup.slots, 1, 100_000, "jobs")
-    _in_range("payload_budget_bytes", setup.payload_bytes, 0, 2**62, "bytes")
-    for name in [*setup.queues, *setup.kinds]:
+def _check_config(config: SessionConfig) -> None:
+    _check_range("endpoint", len(config.endpoints), 1, 100, "servers")
+    _check_range("instance", len(config.instance.encode()), 1, _MAX_NAME_BYTES, "bytes")
+    _check_range("build_version", len(config.build_version.encode()), 0, _MAX_NAME_BYTES, "bytes")
+    _check_range("queues", len(config.queues), 1, 100, "queues")
+    _check_range("handlers", len(config.kinds), 1, 1_000, "handlers")
+    _check_range("labels", len(config.labels), 0, 16, "labels")
+    _check_range("concurrency", config.slots, 1, 100_000, "jobs")
+    _check_range("max_running_payload_bytes", config.max_payload_bytes, 0, 2**62, "bytes")
+    for name in [*config.queues, *config.kinds]:
         if _NAME.fullmatch(name) is None:
             allowed = f"allowed are 1..{_MAX_NAME_BYTES} characters of [A-Za-z0-9._-]"
             raise InvalidArgumentError(f"invalid queue or kind {name!r}; {allowed}")
 
 
-def _in_range(field: str, value: int, least: int, most: int, unit: str) -> None:
-    if not least <= value <= most:
-        raise InvalidArgumentError(f"invalid {field}: {value} {unit}; allowed are {least}..{most}")
+def _check_range(field: str, value: int, min_value: int, max_value: int, unit: str) -> None:
+    if not min_value <= value <= max_value:
+        raise InvalidArgumentError(f"invalid {field}: {value} {unit}; allowed are {min_value}..{max_value}")

@@ -1,1 +1,1 @@
-"""The session of a worker: its rules, its stream, its handlers."""
+"""The session of a worker: its rules, its stream and the handlers' view of it."""

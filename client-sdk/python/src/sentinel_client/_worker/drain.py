@@ -1,77 +1,83 @@
-"""Leaving in good order: no new jobs, then the running ones get their time, then what is left is
-handed back, then the last acknowledgements, then Bye."""
+"""Graceful shutdown: take no new jobs, give running ones time to finish, release the rest, wait for the last
+acknowledgements, send Bye."""
 
 from enum import Enum
 from typing import Protocol
 
-from .tuning import LAST_ACKS_TIMEOUT_S, RELEASE_GRACE_S
+from .constants import FINAL_ACK_TIMEOUT_S, RELEASE_GRACE_S
 
 
-class Leaving(Protocol):
-    """What a drain needs to know of the session, and has done by it."""
+class DrainingSession(Protocol):
+    """What a drain reads and requests from the session state."""
 
-    def has_arrived(self) -> bool: ...
+    def all_received(self) -> bool:
+        """Whether the server assigns nothing more and all assignments were received."""
+        ...
 
-    def unreported(self) -> int: ...
+    def running_without_report(self) -> int:
+        """The number of running handlers with a lease and without a report."""
+        ...
 
-    def unacked(self) -> int: ...
+    def unsettled_reports(self) -> int: ...
 
     def cancel_running(self) -> None: ...
 
-    def release_rest(self) -> None: ...
+    def release_running(self) -> None:
+        """Releases the jobs that still run."""
 
 
-class Step(Enum):
-    NO = 0
-    WAITING = 1
+class Phase(Enum):
+    NOT_STARTED = 0
+    WAITING_FOR_HANDLERS = 1
     RELEASING = 2
-    LAST_ACKS = 3
-    DONE = 4
+    AWAITING_ACKS = 3
+    COMPLETE = 4
 
 
 class Drain:
-    def __init__(self, session: Leaving) -> None:
+    def __init__(self, session: DrainingSession) -> None:
         self._session = session
-        self._step = Step.NO
+        self._phase = Phase.NOT_STARTED
         self.until: float | None = None
-        """When the present step ends at the latest."""
+        """When the current phase ends at the latest."""
 
     @property
-    def has_begun(self) -> bool:
-        return self._step is not Step.NO
+    def has_started(self) -> bool:
+        return self._phase is not Phase.NOT_STARTED
 
     @property
     def is_releasing(self) -> bool:
-        return self._step in (Step.RELEASING, Step.LAST_ACKS)
+        return self._phase in (Phase.RELEASING, Phase.AWAITING_ACKS)
 
     @property
-    def is_done(self) -> bool:
-        return self._step is Step.DONE
+    def is_complete(self) -> bool:
+        return self._phase is Phase.COMPLETE
 
     def begin(self, now: float, until: float) -> None:
-        if not self.has_begun:
-            self._enter(Step.WAITING, until)
+        if not self.has_started:
+            self._enter(Phase.WAITING_FOR_HANDLERS, until)
             self.advance(now)
 
     def advance(self, now: float) -> None:
         session = self._session
         is_over = self.until is not None and now >= self.until
-        if self._step is Step.WAITING:
-            if session.has_arrived() and session.unreported() == 0 and session.unacked() == 0:
-                self._enter(Step.DONE, None)
+        if self._phase is Phase.WAITING_FOR_HANDLERS:
+            all_settled = session.running_without_report() == 0 and session.unsettled_reports() == 0
+            if all_settled and session.all_received():
+                self._enter(Phase.COMPLETE, None)
             elif is_over:
-                # Entered first: a handler that stops at once is handed back, not failed.
-                self._enter(Step.RELEASING, now + RELEASE_GRACE_S)
+                # Entered before the cancel, so that a handler that stops at once is released, not failed.
+                self._enter(Phase.RELEASING, now + RELEASE_GRACE_S)
                 session.cancel_running()
                 self.advance(now)
-        elif self._step is Step.RELEASING:
-            if session.unreported() == 0 or is_over:
-                self._enter(Step.LAST_ACKS, now + LAST_ACKS_TIMEOUT_S)
-                session.release_rest()
+        elif self._phase is Phase.RELEASING:
+            if session.running_without_report() == 0 or is_over:
+                self._enter(Phase.AWAITING_ACKS, now + FINAL_ACK_TIMEOUT_S)
+                session.release_running()
                 self.advance(now)
-        elif self._step is Step.LAST_ACKS and (session.unacked() == 0 or is_over):
-            self._enter(Step.DONE, None)
+        elif self._phase is Phase.AWAITING_ACKS and (session.unsettled_reports() == 0 or is_over):
+            self._enter(Phase.COMPLETE, None)
 
-    def _enter(self, step: Step, until: float | None) -> None:
-        self._step = step
+    def _enter(self, phase: Phase, until: float | None) -> None:
+        self._phase = phase
         self.until = until

@@ -1,4 +1,4 @@
-"""Every verb of the client against the server at an address, for the tests of the server."""
+"""Calls every method of the client on the server at the given address. The server tests run it."""
 
 import asyncio
 import sys
@@ -8,23 +8,22 @@ from typing import TypeVar
 
 from sentinel_client import ApiError, Client, NewJob
 from sentinel_client import proto as pb
-
 from tls import tls_options
 
 QUEUE = "python"
-LATER = NewJob(kind="demo.noop", queue=QUEUE, delay=timedelta(hours=1))
-Answer = TypeVar("Answer")
+DELAYED = NewJob(kind="demo.noop", queue=QUEUE, delay=timedelta(hours=1))
+Result = TypeVar("Result")
 
 
-async def until(ask: Callable[[], Awaitable[Answer]], holds: Callable[[Answer], bool]) -> Answer:
-    """The ledger is a moment behind."""
-    while not holds(answer := await ask()):
+async def until(call: Callable[[], Awaitable[Result]], condition: Callable[[Result], bool]) -> Result:
+    """Repeats a call until its result satisfies a condition: the ledger is updated with a delay."""
+    while not condition(result := await call()):
         pass
-    return answer
+    return result
 
 
 async def one_job(client: Client) -> None:
-    job = (await client.enqueue(LATER)).job
+    job = (await client.enqueue(DELAYED)).job
     assert job.state == pb.JOB_STATE_SCHEDULED
     assert (await client.get(job.id)).id == job.id
     unknown = "0190a5c2-0000-7000-8000-000000000000"
@@ -35,7 +34,7 @@ async def one_job(client: Client) -> None:
     change.update_mask.paths.append("priority")
     assert (await client.update(change)).spec.priority == 7
 
-    # Run ahead of its time, to its end, and once more.
+    # Runs the delayed job now, then retries it.
     assert (await client.run_now(job.id)).id == job.id
     assert (await client.wait_for_result(job.id)).state == pb.JOB_STATE_SUCCEEDED
     assert (await client.cancel(job.id)).outcome == pb.CANCEL_OUTCOME_ALREADY_TERMINAL
@@ -50,12 +49,12 @@ async def one_job(client: Client) -> None:
     await client.delete(job.id)
     try:
         await client.get(job.id)
-        raise AssertionError("it is gone")
+        raise AssertionError("the job was not deleted")
     except ApiError as error:
         assert error.reason == "JOB_NOT_FOUND"
 
 
-async def what_it_said(client: Client) -> None:
+async def logs_and_output(client: Client) -> None:
     new = NewJob(kind="demo.progress", queue=QUEUE, payload={"steps": 2, "step_ms": 1})
     job = (await client.enqueue(new)).job
     await client.wait_for_result(job.id)
@@ -64,33 +63,33 @@ async def what_it_said(client: Client) -> None:
         return [line.text async for line in client.read_logs(job.id)]
 
     assert (await until(lines, lambda found: len(found) >= 2))[0] == "step 1 of 2"
-    assert [piece async for piece in client.read_output(pb.ReadOutputRequest(id=job.id))] == []
+    assert [chunk async for chunk in client.read_output(pb.ReadOutputRequest(id=job.id))] == []
 
 
-async def all_of_a_filter(client: Client) -> None:
-    items = await client.enqueue_batch([LATER, LATER, NewJob(kind="", queue=QUEUE)])
+async def jobs_of_a_filter(client: Client) -> None:
+    items = await client.enqueue_batch([DELAYED, DELAYED, NewJob(kind="", queue=QUEUE)])
     assert [isinstance(item, pb.EnqueuedJob) for item in items] == [True, True, False]
-    chosen = pb.JobFilter(queues=[QUEUE], states=[pb.JOB_STATE_SCHEDULED])
+    job_filter = pb.JobFilter(queues=[QUEUE], states=[pb.JOB_STATE_SCHEDULED])
 
     async def listed() -> list[str]:
-        return [job.id async for job in client.list(chosen, page_size=1)]
+        return [job.id async for job in client.list_all(job_filter, page_size=1)]
 
     assert len(await until(listed, lambda ids: len(ids) >= 2)) == 2
     counts = (await client.counts([QUEUE])).queues[0].states
     assert [count.count for count in counts if count.state == pb.JOB_STATE_SCHEDULED] == [2]
-    request = pb.BulkRequest(action=pb.BULK_ACTION_CANCEL, filter=chosen, dry_run=True)
+    request = pb.BulkRequest(action=pb.BULK_ACTION_CANCEL, filter=job_filter, dry_run=True)
     assert (await client.bulk(request)).matched == 2
     request.dry_run = False
-    done = [(count.outcome, count.count) for count in (await client.bulk(request)).counts]
-    assert done == [(pb.BULK_OUTCOME_CANCELLED, 2)], done
+    bulk_counts = [(count.outcome, count.count) for count in (await client.bulk(request)).counts]
+    assert bulk_counts == [(pb.BULK_OUTCOME_CANCELLED, 2)], bulk_counts
 
 
 async def main() -> None:
-    async with Client(sys.argv[1], actor="verbs", tls=tls_options()) as client:
+    async with Client(sys.argv[1], actor="methods", tls=tls_options()) as client:
         await one_job(client)
-        await what_it_said(client)
-        await all_of_a_filter(client)
-    print("all verbs")
+        await logs_and_output(client)
+        await jobs_of_a_filter(client)
+    print("all methods")
 
 
 asyncio.run(main())

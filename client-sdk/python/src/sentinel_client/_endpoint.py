@@ -1,0 +1,85 @@
+"""Server addresses and the settings that all connections share."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
+
+import grpc
+
+from .errors import InvalidArgumentError
+
+# The message size limit in both directions. Covers the largest batch (4 MiB) and the largest payload that
+# a server can allow (16 MiB), with their envelopes.
+MAX_MESSAGE_BYTES = 20 * 1024 * 1024
+
+CHANNEL_OPTIONS: list[tuple[str, Any]] = [
+    ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
+    ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
+    # With these values a half-open connection is detected within 8 s.
+    ("grpc.keepalive_time_ms", 5_000),
+    ("grpc.keepalive_timeout_ms", 3_000),
+    ("grpc.keepalive_permit_without_calls", 1),
+    ("grpc.http2.max_pings_without_data", 0),
+    # The client retries calls itself, since it knows which ones are idempotent.
+    ("grpc.enable_retries", 0),
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 2_000),
+]
+
+
+@dataclass(frozen=True)
+class TlsConfig:
+    """The certificates of `https://` connections, in PEM."""
+
+    ca: str | None = None
+    """The CA certificate for checking servers. Default: the certificate authorities of grpcio."""
+    cert: str | None = None
+    """The client certificate for mutual TLS. Requires `key`."""
+    key: str | None = None
+    """The private key of the client certificate."""
+
+
+class Endpoint(NamedTuple):
+    address: str
+    """`host:port`"""
+    is_secure: bool
+
+
+def parse_endpoints(texts: Sequence[str], tls: TlsConfig | None) -> list[Endpoint]:
+    """The addresses of the servers. Raises `InvalidArgumentError` when an address or the combination with
+    `tls` is not valid."""
+    if tls is not None and (tls.cert is None) != (tls.key is None):
+        raise InvalidArgumentError("invalid tls: set both cert and key, or neither")
+    endpoints = [parse_endpoint(text) for text in texts]
+    for text, endpoint in zip(texts, endpoints, strict=True):
+        if tls is not None and not endpoint.is_secure:
+            raise InvalidArgumentError(f"invalid endpoint {text!r}: tls is set, but the scheme is not https://")
+    return endpoints
+
+
+def parse_endpoint(text: str) -> Endpoint:
+    """Parses `http://host:port`, `https://host:port` or `host:port`, which means `http://`."""
+    trimmed = text.strip()
+    scheme, separator, _ = trimmed.partition("://")
+    if separator and scheme not in ("http", "https"):
+        raise InvalidArgumentError(f"invalid endpoint {text!r}: unknown scheme {scheme}; expected http:// or https://")
+    parts = urlsplit(trimmed if separator else f"http://{trimmed}")
+    if not parts.hostname:
+        raise InvalidArgumentError(f"invalid endpoint {text!r}: the host is missing; expected http://host:port")
+    is_secure = parts.scheme == "https"
+    address = parts.netloc if parts.port is not None else f"{parts.netloc}:{443 if is_secure else 80}"
+    return Endpoint(address, is_secure)
+
+
+def channel_credentials(tls: TlsConfig | None) -> grpc.ChannelCredentials:
+    def encode(pem: str | None) -> bytes | None:
+        return None if pem is None else pem.encode()
+
+    tls = tls or TlsConfig()
+    return grpc.ssl_channel_credentials(encode(tls.ca), encode(tls.key), encode(tls.cert))
+
+
+def call_metadata(credential: str | None) -> list[tuple[str, str]]:
+    """The metadata that every call carries."""
+    return [] if credential is None else [("authorization", f"Bearer {credential}")]
