@@ -175,7 +175,7 @@ async fn a_modified_backup_is_not_restored() {
     std::fs::write(&path, newer(&good)).expect("write a file");
     let output = restore(&dest, &dir.join("newer")).await;
     let output = refused(&output, 5);
-    assert!(output.contains("format 2") && output.contains("reads up to 1"), "{output}");
+    assert!(output.contains("format 2") && output.contains("supports up to 1"), "{output}");
     std::fs::write(&path, &good[..good.len() / 2]).expect("write a file");
     assert!(refused(&restore(&dest, &dir.join("torn")).await, 6).contains("backup.json"));
     std::fs::write(&path, &good).expect("write a file");

@@ -7,9 +7,9 @@ use crate::languages::program::{Language, root};
 async fn call_every_method(language: Language) {
     let server = TestServer::start().await;
     let _worker = server.start_worker("w1", &["--queues", language.name()]).await;
-    let mut program = language.program("verbs");
+    let mut program = language.program("methods");
     program.arg(server.url());
-    assert_eq!(run(program).await.ok(), "all verbs\n");
+    assert_eq!(run(program).await.ok(), "all methods\n");
 }
 
 #[tokio::test]

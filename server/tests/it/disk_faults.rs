@@ -155,7 +155,7 @@ async fn errors_name_damaged_and_missing_files_and_the_next_step() {
     std::fs::rename(dir.path().join("aside"), &journal).expect("rename a file back");
     let logs = data.join("ledger.sqlite-logs");
     std::fs::rename(&logs, dir.path().join("logs")).expect("rename a file");
-    assert!(serve_error(&data).await.contains("ledger.sqlite-logs is missing"));
+    assert!(serve_error(&data).await.contains("ledger.sqlite-logs of the ledger is missing"));
     std::fs::rename(dir.path().join("logs"), &logs).expect("rename a file back");
     std::fs::write(data.join("journal/notes.txt"), "not ours").expect("write a file");
     ServerProcess::start(dir.path(), &[]).await;

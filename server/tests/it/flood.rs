@@ -169,7 +169,7 @@ async fn a_flood_of_log_lines_delays_neither_reports_nor_cancels() {
     assert!(percentile(&took, 99) < 4 * LATENCY_LIMIT, "{took:?}");
     assert!(percentile(&latencies, 50) < LATENCY_LIMIT, "{latencies:?}");
     assert!(percentile(&latencies, 99) < 4 * LATENCY_LIMIT, "{latencies:?}");
-    let session_ends = server.log().lines().filter(|l| l.contains("worker session ended")).count();
+    let session_ends = server.log().lines().filter(|l| l.contains("worker stream closed")).count();
     assert_eq!(session_ends, 0, "the session must not end");
     assert_log_limit(&client, &flood, written).await;
     worker.stop().await;

@@ -153,7 +153,7 @@ impl LanguagesFixture {
 
     /// Stops the producers after they have made every kind of call.
     async fn stop(&mut self) {
-        for call in ["cancelled", "ended", "retried"] {
+        for call in ["cancelled", "finished", "retried"] {
             wait_until(&format!("each producer has printed {call}"), TIMEOUT, || async {
                 self.producers.iter().all(|producer| producer.has_printed(call)).then_some(())
             })
@@ -242,7 +242,7 @@ async fn guarantees_hold_when_workers_and_clients_in_three_languages_are_killed(
     assert!(found.is_empty(), "seed {seed}: {found:#?}");
     // A call that waited for a job returned the state that the job has now.
     for ended in fixture.producers.iter().flat_map(Application::printed) {
-        let Some(ended) = ended.get("ended") else { continue };
+        let Some(ended) = ended.get("finished") else { continue };
         let (id, waited) = parse_observed(ended);
         let got = &history.got[&id];
         assert!(is_terminal(waited.state) && waited.version <= got.version, "{waited:?}, {got:?}");

@@ -23,16 +23,16 @@ const TESTED_ELSEWHERE: &[(&str, &str, &str)] = &[
         "server/ledger/tests/it/model.rs",
         "a_count_of_matches_stops_at_the_scan_limit",
     ),
-    ("IDEMPOTENCY_TTL_MS", "server/store/src/conformance/cases/requests.rs", "forgotten_in_time"),
+    ("IDEMPOTENCY_TTL_MS", "server/store/src/conformance/cases/idempotency.rs", "a_record_expires"),
     (
         "IDEMPOTENCY_RECORDS_MAX",
-        "server/store-embedded/src/requests/tests.rs",
-        "the_oldest_requests_are_forgotten",
+        "server/store-embedded/src/idempotency/tests.rs",
+        "the_oldest_records_are_removed_at_the_limit",
     ),
     (
         "IDEMPOTENCY_BYTES",
-        "server/store-embedded/src/requests/tests.rs",
-        "the_oldest_answers_are_forgotten",
+        "server/store-embedded/src/idempotency/tests.rs",
+        "the_oldest_responses_are_removed_at_the_limit",
     ),
     (
         "INGEST_WINDOW_ITEMS",
@@ -50,7 +50,11 @@ const TESTED_ELSEWHERE: &[(&str, &str, &str)] = &[
         "server/engine/tests/it/ingest.rs",
         "the_pending_bytes_of_all_streams_are_limited",
     ),
-    ("PRODUCER_OFFSET_TTL_MS", "server/store/src/conformance/cases/requests.rs", "remembered_anew"),
+    (
+        "PRODUCER_OFFSET_TTL_MS",
+        "server/store/src/conformance/cases/idempotency.rs",
+        "a_producer_offset_is_replaced_only_from_the_expected_value",
+    ),
     (
         "SUCCEEDED_RETENTION_MS",
         "server/engine/tests/it/retention.rs",

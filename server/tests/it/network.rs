@@ -56,8 +56,8 @@ fn count_log_lines(server: &TestServer, what: &str) -> usize {
     server.log().lines().filter(|line| line.contains(what)).count()
 }
 
-const SESSION_STARTED: &str = "a worker session began";
-const SESSION_ENDED: &str = "a worker session ended";
+const SESSION_STARTED: &str = "worker stream opened";
+const SESSION_ENDED: &str = "worker stream closed";
 const SESSIONS: usize = 50;
 
 /// Longer than the server waits for a lost worker (1 s). The workers must be back within 3 s.

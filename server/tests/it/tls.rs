@@ -193,17 +193,17 @@ async fn client_and_worker_connect(language: Language) {
         &["--queues", language.name(), "--ca", &env[0].1, "--cert", &env[1].1, "--key", &env[2].1],
     );
     server.wait_for_sessions("builtin", 1).await;
-    let verbs = |env: &[(&str, String)]| {
-        let mut verbs = language.program("verbs");
-        verbs.arg(&url).envs(env.iter().map(|(name, path)| (name, path)));
-        verbs
+    let methods = |env: &[(&str, String)]| {
+        let mut methods = language.program("methods");
+        methods.arg(&url).envs(env.iter().map(|(name, path)| (name, path)));
+        methods
     };
-    assert_eq!(run(verbs(&env)).await.ok(), "all verbs\n");
+    assert_eq!(run(methods(&env)).await.ok(), "all methods\n");
     // Without a client certificate, and with another authority.
-    assert_ne!(run(verbs(&env[..1])).await.code, 0);
+    assert_ne!(run(methods(&env[..1])).await.code, 0);
     let mut other = env.clone();
     other[0].1 = client_ca;
-    assert_ne!(run(verbs(&other)).await.code, 0);
+    assert_ne!(run(methods(&other)).await.code, 0);
     let mut worker = language.worker_command(&url, "w1");
     worker.envs(env.iter().map(|(name, path)| (name, path)));
     let _worker = Process::start(worker, &server.dir.path().join("worker.log"));
@@ -291,7 +291,7 @@ async fn new_certificates_apply_to_new_connections_and_old_ones_continue() {
     let pair = new.sign(|_| {});
     files.write("server.pem", &pair.cert);
     wait_until("the server reports the mismatch", TIMEOUT, || async {
-        server.log().contains("the new files are not taken").then_some(())
+        server.log().contains("keeping the previous files").then_some(())
     })
     .await;
     list_queues(&server, &trusting(&old)).await.expect("a response with the old certificate");

@@ -11,7 +11,7 @@ use crate::shell;
 const WITHOUT_TAG: &str = "HEAD~10";
 
 /// The only test that needs them; the build takes minutes.
-pub(super) const TEST: &str = "cluster::soak_every_promise_is_kept_when_versions_are_mixed";
+pub(super) const TEST: &str = "cluster::soak_guarantees_hold_with_mixed_versions";
 
 /// The programs and their commit.
 pub(super) struct Other {

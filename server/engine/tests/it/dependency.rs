@@ -1,47 +1,50 @@
-//! Jobs that wait for others, also for such as end at the same moment.
+//! Dependencies, also on jobs that finish at the same moment.
 
 use sentinel_domain::{Reason, State};
+use sentinel_engine::Submitter;
 use sentinel_engine::session::ReportVerdict;
 
-use crate::house::{House, new_job};
-use crate::worker::{Worker, crash, hello, success};
+use crate::harness::{TestEngine, new_job};
+use crate::worker::{ScriptedWorker, failed_report, hello, succeeded_report};
 
 #[tokio::test]
-async fn a_child_waits_for_its_parents() {
-    let house = House::new().await;
-    let (good, bad) = (house.enqueue(|_| ()).await, house.enqueue(|_| ()).await);
+async fn a_dependent_waits_for_its_parent() {
+    let test = TestEngine::start().await;
+    let (succeeding, failing) = (test.enqueue(|_| ()).await, test.enqueue(|_| ()).await);
     let after = |id: String| move |new: &mut sentinel_domain::NewJob| new.depends_on = vec![id];
-    let child = house.enqueue(after(good.id.to_string())).await;
-    let spoiled = house.enqueue(after(bad.id.to_string())).await;
-    assert_eq!(child.status.state, State::Blocked);
-    let mut worker = Worker::join(&house.engine, hello(2)).await;
-    let jobs = worker.assigned(2).await;
-    let report = |job| if job == good.id { success } else { |j: &_| crash(j, false) };
+    let dependent = test.enqueue(after(succeeding.id.to_string())).await;
+    let cancelled = test.enqueue(after(failing.id.to_string())).await;
+    assert_eq!(dependent.status.state, State::Blocked);
+    let mut worker = ScriptedWorker::join(&test.engine, hello(2)).await;
+    let jobs = worker.accept_jobs(2).await;
+    let report =
+        |job| if job == succeeding.id { succeeded_report } else { |j: &_| failed_report(j, false) };
     let items = jobs.iter().map(|job| report(job.id)(job)).collect();
     assert_eq!(worker.report(items).await, [ReportVerdict::Recorded; 2]);
-    house.until_state(child.id, State::Ready).await;
-    let spoiled = house.until_state(spoiled.id, State::Cancelled).await;
-    assert_eq!(spoiled.status.reason, Reason::DependencyFailed);
+    test.wait_state(dependent.id, State::Ready).await;
+    let cancelled = test.wait_state(cancelled.id, State::Cancelled).await;
+    assert_eq!(cancelled.status.reason, Reason::DependencyFailed);
     worker.bye().await;
-    house.close().await;
+    test.close().await;
 }
 
 #[tokio::test]
-async fn children_of_parents_that_end_meanwhile_never_wait_for_ever() {
-    let house = House::new().await;
-    let mut worker = Worker::join(&house.engine, hello(0)).await;
+async fn a_dependent_enqueued_while_its_parent_finishes_becomes_ready() {
+    let test = TestEngine::start().await;
+    let mut worker = ScriptedWorker::join(&test.engine, hello(0)).await;
     for _ in 0..30 {
-        let parent = house.enqueue(|_| ()).await;
+        let parent = test.enqueue(|_| ()).await;
         worker.credit(1).await;
-        let jobs = worker.assigned(1).await;
+        let jobs = worker.accept_jobs(1).await;
         let new = new_job(|new| new.depends_on = vec![parent.id.to_string()]);
-        let child = house.engine.enqueue(new, "", None);
-        let (child, verdicts) = tokio::join!(child, worker.report(vec![success(&jobs[0])]));
+        let dependent = test.engine.jobs().enqueue(new, Submitter::unrestricted(""), None);
+        let (dependent, verdicts) =
+            tokio::join!(dependent, worker.report(vec![succeeded_report(&jobs[0])]));
         assert_eq!(verdicts, [ReportVerdict::Recorded]);
-        let child = child.expect("is taken").job;
-        house.until_state(child.id, State::Ready).await;
-        house.engine.cancel(child.id, "", "").await.expect("cancels");
+        let dependent = dependent.expect("the engine accepts it").job;
+        test.wait_state(dependent.id, State::Ready).await;
+        test.engine.jobs().cancel(dependent.id, "", "").await.expect("cancel the job");
     }
     worker.bye().await;
-    house.close().await;
+    test.close().await;
 }

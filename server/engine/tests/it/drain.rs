@@ -1,22 +1,22 @@
-//! Leaving in good order, by the worker and by the server.
+//! Graceful shutdown of a worker and of the server.
 
-use sentinel_engine::session::{Ended, FromWorker, HeldVerdict, ReportVerdict, ToWorker};
+use sentinel_engine::session::{FromWorker, HeldLeaseVerdict, ReportVerdict, StreamEnd, ToWorker};
 
-use crate::house::House;
-use crate::worker::{Worker, hello, success};
+use crate::harness::TestEngine;
+use crate::worker::{ScriptedWorker, hello, succeeded_report};
 
 #[tokio::test]
-async fn nothing_is_assigned_after_the_number_of_drain_ack() {
-    let house = House::new().await;
-    let mut worker = Worker::join(&house.engine, hello(100)).await;
+async fn no_assignment_follows_the_last_number_in_drain_ack() {
+    let test = TestEngine::start().await;
+    let mut worker = ScriptedWorker::join(&test.engine, hello(100)).await;
     for _ in 0..20 {
-        house.enqueue(|_| ()).await;
+        test.enqueue(|_| ()).await;
     }
     worker.send(FromWorker::Drain).await;
     let (mut assigned, mut last) = (0, None);
     while last.is_none_or(|last| assigned < last) {
         worker
-            .until("DrainAck", |frame| match frame {
+            .wait_for("DrainAck", |frame| match frame {
                 ToWorker::Assign { assign_seq, .. } => {
                     assigned = assign_seq;
                     Some(())
@@ -29,50 +29,50 @@ async fn nothing_is_assigned_after_the_number_of_drain_ack() {
             })
             .await;
     }
-    house.enqueue(|_| ()).await;
+    test.enqueue(|_| ()).await;
     worker.credit(5).await;
-    worker.pong().await;
-    assert!(!matches!(worker.poll().await, Some(ToWorker::Assign { .. })));
+    worker.ping().await;
+    assert!(!matches!(worker.try_next().await, Some(ToWorker::Assign { .. })));
     worker.bye().await;
-    house.close().await;
+    test.close().await;
 }
 
 #[tokio::test]
-async fn a_server_that_leaves_says_so_and_keeps_the_leases() {
-    let house = House::new().await;
-    house.enqueue(|_| ()).await;
-    house.enqueue(|_| ()).await;
-    let mut worker = Worker::join(&house.engine, hello(2)).await;
-    let jobs = worker.assigned(2).await;
+async fn a_stopping_server_sends_go_away_and_keeps_the_leases() {
+    let test = TestEngine::start().await;
+    test.enqueue(|_| ()).await;
+    test.enqueue(|_| ()).await;
+    let mut worker = ScriptedWorker::join(&test.engine, hello(2)).await;
+    let jobs = worker.accept_jobs(2).await;
     worker.closing.cancel();
-    let within = worker.until("GoAway", |frame| match frame {
+    let reconnect_within = worker.wait_for("GoAway", |frame| match frame {
         ToWorker::GoAway { reconnect_within } => Some(reconnect_within),
         _ => None,
     });
-    assert!(within.await.as_millis() <= 500);
-    assert_eq!(worker.report(vec![success(&jobs[0])]).await, [ReportVerdict::Recorded]);
+    assert!(reconnect_within.await.as_millis() <= 500);
+    assert_eq!(worker.report(vec![succeeded_report(&jobs[0])]).await, [ReportVerdict::Recorded]);
     let before = worker.welcome.clone();
-    assert_eq!(worker.ended().await, Ended::Drained);
-    let again = Worker::rejoin(&house.engine, &before, &[&jobs[0], &jobs[1]]).await;
-    assert_eq!(again.verdicts(), [HeldVerdict::AlreadyRecorded, HeldVerdict::Keep]);
+    assert_eq!(worker.closed().await, StreamEnd::Drained);
+    let again = ScriptedWorker::resume(&test.engine, &before, &[&jobs[0], &jobs[1]]).await;
+    assert_eq!(again.verdicts(), [HeldLeaseVerdict::AlreadyRecorded, HeldLeaseVerdict::Keep]);
     again.bye().await;
-    house.close().await;
+    test.close().await;
 }
 
 #[tokio::test]
-async fn reports_in_flight_at_the_end_are_recorded() {
-    let house = House::new().await;
-    let mut worker = Worker::join(&house.engine, hello(50)).await;
+async fn reports_in_flight_at_a_disconnect_are_recorded() {
+    let test = TestEngine::start().await;
+    let mut worker = ScriptedWorker::join(&test.engine, hello(50)).await;
     for _ in 0..50 {
-        house.enqueue(|_| ()).await;
+        test.enqueue(|_| ()).await;
     }
-    let jobs = worker.assigned(50).await;
+    let jobs = worker.accept_jobs(50).await;
     for job in &jobs {
-        worker.send(FromWorker::Report(vec![success(job)])).await;
+        worker.send(FromWorker::Report(vec![succeeded_report(job)])).await;
     }
-    worker.eof().await;
+    worker.disconnect().await;
     for job in &jobs {
-        assert!(house.job(job.id).await.status.state.is_terminal());
+        assert!(test.job(job.id).await.status.state.is_terminal());
     }
-    house.close().await;
+    test.close().await;
 }

@@ -1,4 +1,4 @@
-//! Cursors of any bytes: they come from callers, who may change them.
+//! Fuzz test of watch cursors, which clients may modify.
 
 use sentinel_engine::{Cursor, EngineError};
 use sentinel_fuzz::{Target, within};
@@ -17,7 +17,7 @@ const CURSOR: Target = Target {
                 assert_eq!(found[0].field, "cursor");
                 1
             }
-            Err(error) => panic!("not the caller's fault: {error}"),
+            Err(error) => panic!("unexpected error: {error}"),
         }
     },
     seeds: || {
@@ -39,7 +39,7 @@ fn watch_cursors() {
 }
 
 #[test]
-#[ignore = "a long dose; run with cargo xtask soak"]
+#[ignore = "runs for minutes: cargo xtask soak"]
 fn soak_watch_cursors() {
     CURSOR.soak(1);
 }

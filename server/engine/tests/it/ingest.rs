@@ -1,155 +1,165 @@
-//! What producers are given of a server: streams, room for what waits, and an end of waiting.
+//! Limits of ingest streams: their number, their pending bytes and the longest wait under overload.
 
 use std::time::Duration;
 
 use futures_util::stream;
+use sentinel_domain::Scopes;
 use sentinel_domain::limits::{INGEST_BYTES, INGEST_STREAMS, INGEST_WINDOW_BYTES};
-use sentinel_engine::{EngineError, Ingest, IngestItem, IngestProgress, Producer};
+use sentinel_engine::{EngineError, IngestItem, IngestProgress, IngestStream, Producer, Submitter};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use crate::house::{House, PATIENCE, all_along, eventually, new_job};
+use crate::harness::{TIMEOUT, TestEngine, holds_for, new_job, wait_until};
 
 fn producer(id: &str) -> Producer {
-    Producer { id: id.to_owned(), realm: None, ack: None, actor: "test".to_owned() }
+    Producer {
+        id: id.to_owned(),
+        realm: None,
+        ack: None,
+        actor: "test".to_owned(),
+        scopes: Scopes::ALL,
+    }
 }
 
-async fn open(house: &House, id: &str) -> Ingest {
-    house.engine.ingest(producer(id)).await.expect("is opened")
+async fn open(test: &TestEngine, id: &str) -> IngestStream {
+    test.engine.producers().open(producer(id)).await.expect("open a stream")
 }
 
 #[tokio::test]
-async fn a_server_takes_so_many_streams() {
-    let house = House::new().await;
+async fn a_server_limits_its_ingest_streams() {
+    let test = TestEngine::start().await;
     let mut streams = Vec::new();
     for number in 0..INGEST_STREAMS {
-        streams.push(open(&house, &format!("p{number}")).await);
+        streams.push(open(&test, &format!("p{number}")).await);
     }
-    let refused = house.engine.ingest(producer("one-more")).await.err();
+    let refused = test.engine.producers().open(producer("one-more")).await.err();
     assert!(matches!(refused, Some(EngineError::TooManyProducers)), "{refused:?}");
     streams.pop();
-    open(&house, "one-more").await;
+    open(&test, "one-more").await;
     drop(streams);
-    house.close().await;
+    test.close().await;
 }
 
-/// A stream whose items are handed in one by one.
-struct Open {
+/// An open stream whose items the test sends one by one.
+struct OpenStream {
     items: mpsc::Sender<IngestItem>,
-    told: mpsc::Receiver<IngestProgress>,
+    progress: mpsc::Receiver<IngestProgress>,
     running: tokio::task::JoinHandle<Result<(), EngineError>>,
 }
 
-impl Open {
-    async fn new(house: &House, id: &str) -> Self {
-        let ingest = open(house, id).await;
-        let (items, sent) = mpsc::channel(1);
-        let items_of =
-            stream::unfold(sent, |mut sent| async { sent.recv().await.map(|item| (item, sent)) });
-        let (tell, told) = mpsc::channel(16);
-        let running = tokio::spawn(ingest.run(items_of, tell, CancellationToken::new()));
-        Self { items, told, running }
+impl OpenStream {
+    async fn new(test: &TestEngine, id: &str) -> Self {
+        let ingest = open(test, id).await;
+        let (items, receiver) = mpsc::channel(1);
+        let item_stream = stream::unfold(receiver, |mut receiver| async {
+            receiver.recv().await.map(|item| (item, receiver))
+        });
+        let (sender, progress) = mpsc::channel(16);
+        let running = tokio::spawn(ingest.run(item_stream, sender, CancellationToken::new()));
+        Self { items, progress, running }
     }
 
-    async fn give(&self, offset: u64, bytes: u64) {
+    async fn send(&self, offset: u64, bytes: u64) {
         let item = IngestItem { offset, bytes, new: Ok(new_job(|_| ())) };
-        self.items.send(item).await.expect("the stream is open");
+        self.items.send(item).await.expect("an open stream");
     }
 
-    /// Ends it; what was committed, as it was told.
-    async fn end(mut self) -> (u64, Result<(), EngineError>) {
+    /// Closes the stream; returns the last committed offset that it reported, and its result.
+    async fn close(mut self) -> (u64, Result<(), EngineError>) {
         drop(self.items);
         let mut committed = 0;
-        while let Some(progress) = self.told.recv().await {
-            committed = progress.committed;
+        while let Some(report) = self.progress.recv().await {
+            committed = report.committed;
         }
-        (committed, self.running.await.expect("it ends"))
+        (committed, self.running.await.expect("no panic"))
     }
 
-    async fn done(self) -> u64 {
-        let (committed, ended) = self.end().await;
-        ended.expect("no error");
+    async fn close_without_error(self) -> u64 {
+        let (committed, result) = self.close().await;
+        result.expect("no error");
         committed
     }
 }
 
 #[tokio::test]
-async fn what_waits_of_all_streams_is_bounded() {
-    let house = House::new().await;
+async fn the_pending_bytes_of_all_streams_are_limited() {
+    let test = TestEngine::start().await;
     let mut full = Vec::new();
     for number in 0..INGEST_BYTES / INGEST_WINDOW_BYTES {
-        full.push(Open::new(&house, &format!("p{number}")).await);
+        full.push(OpenStream::new(&test, &format!("p{number}")).await);
     }
-    let late = Open::new(&house, "late").await;
-    house.store.hold();
+    let late = OpenStream::new(&test, "late").await;
+    test.store.hold_commits();
     for stream in &full {
-        stream.give(1, INGEST_WINDOW_BYTES).await;
+        stream.send(1, INGEST_WINDOW_BYTES).await;
     }
-    eventually("all of them are read", async || {
+    wait_until("the engine has read all items", async || {
         full.iter().all(|stream| stream.items.capacity() == 1).then_some(())
     })
     .await;
-    // The first is read and finds no room, so the second is not read.
-    late.give(1, 1).await;
-    late.give(2, 1).await;
-    all_along(200, async || assert_eq!(late.items.capacity(), 0)).await;
-    house.store.let_go();
-    assert_eq!(late.done().await, 2);
+    // The engine reads the first item, waits for room, and does not read the second.
+    late.send(1, 1).await;
+    late.send(2, 1).await;
+    holds_for(200, async || assert_eq!(late.items.capacity(), 0)).await;
+    test.store.release_commits();
+    assert_eq!(late.close_without_error().await, 2);
     for stream in full {
-        assert_eq!(stream.done().await, 1);
+        assert_eq!(stream.close_without_error().await, 1);
     }
-    house.close().await;
+    test.close().await;
 }
 
-/// Payloads that together are more than may wait to be committed.
-async fn overload(house: &House) -> Vec<tokio::task::JoinHandle<Result<(), EngineError>>> {
+/// Enqueues large jobs until the engine refuses one; returns the pending calls.
+async fn overload(test: &TestEngine) -> Vec<tokio::task::JoinHandle<Result<(), EngineError>>> {
     let payload = bytes::Bytes::from(vec![b'x'; 16 << 20]);
-    let mut taken = Vec::new();
+    let mut pending = Vec::new();
     loop {
-        let (engine, payload) = (house.engine.clone(), payload.clone());
+        let (engine, payload) = (test.engine.clone(), payload.clone());
         let new = new_job(|new| new.payload = payload);
-        let mut enqueue =
-            tokio::spawn(async move { engine.enqueue(new, "test", None).await.map(drop) });
+        let mut enqueue = tokio::spawn(async move {
+            engine.jobs().enqueue(new, Submitter::unrestricted("test"), None).await.map(drop)
+        });
         match tokio::time::timeout(Duration::from_millis(100), &mut enqueue).await {
-            Err(_) => taken.push(enqueue),
-            Ok(Ok(Err(EngineError::Overloaded))) => return taken,
-            Ok(other) => panic!("while nothing is committed: {other:?}"),
+            Err(_) => pending.push(enqueue),
+            Ok(Ok(Err(EngineError::Overloaded))) => return pending,
+            Ok(other) => panic!("the store commits nothing, but the call returned {other:?}"),
         }
-        assert!(taken.len() < 30, "{} of 16 MiB wait", taken.len());
+        assert!(pending.len() < 30, "{} jobs of 16 MiB are pending", pending.len());
     }
 }
 
-async fn committed(enqueues: Vec<tokio::task::JoinHandle<Result<(), EngineError>>>) {
+async fn assert_committed(enqueues: Vec<tokio::task::JoinHandle<Result<(), EngineError>>>) {
     for enqueue in enqueues {
-        let ended = tokio::time::timeout(PATIENCE, enqueue).await.expect("in time");
-        ended.expect("no panic").expect("is committed");
+        let result = tokio::time::timeout(TIMEOUT, enqueue).await.expect("a result in time");
+        result.expect("no panic").expect("commit the job");
     }
 }
 
 #[tokio::test]
-async fn a_stream_waits_while_too_much_waits_and_ends_when_that_lasts() {
-    let house = House::with(|settings| settings.payload_max_bytes = 16 << 20).await;
-    // Its queue is there, so that nothing has to be committed before the large ones.
-    house.enqueue(|_| ()).await;
-    let patient = Open::new(&house, "patient").await;
-    house.store.hold();
-    let enqueues = overload(&house).await;
-    patient.give(1, 1).await;
-    all_along(200, async || assert!(!patient.running.is_finished())).await;
-    house.store.let_go();
-    assert_eq!(patient.done().await, 1);
-    committed(enqueues).await;
-    let longer = Open::new(&house, "patient").await;
-    house.store.hold();
-    let enqueues = overload(&house).await;
-    longer.give(2, 1).await;
-    let ended = tokio::time::timeout(2 * PATIENCE, longer.end()).await.expect("it ends");
-    assert!(matches!(ended, (0, Err(EngineError::Overloaded))), "{ended:?}");
-    house.store.let_go();
-    committed(enqueues).await;
-    // What was not committed is sent again.
-    let again = Open::new(&house, "patient").await;
-    again.give(2, 1).await;
-    assert_eq!(again.done().await, 2);
-    house.close().await;
+async fn a_stream_waits_under_overload_and_fails_when_the_overload_lasts() {
+    let test = TestEngine::with_settings(|settings| settings.payload_max_bytes = 16 << 20).await;
+    // Creates the queue, so that no commit precedes those of the large jobs.
+    test.enqueue(|_| ()).await;
+    let waiting = OpenStream::new(&test, "p").await;
+    test.store.hold_commits();
+    let enqueues = overload(&test).await;
+    waiting.send(1, 1).await;
+    holds_for(200, async || assert!(!waiting.running.is_finished())).await;
+    test.store.release_commits();
+    assert_eq!(waiting.close_without_error().await, 1);
+    assert_committed(enqueues).await;
+    let failing = OpenStream::new(&test, "p").await;
+    test.store.hold_commits();
+    let enqueues = overload(&test).await;
+    failing.send(2, 1).await;
+    let result =
+        tokio::time::timeout(2 * TIMEOUT, failing.close()).await.expect("a result in time");
+    assert!(matches!(result, (0, Err(EngineError::Overloaded))), "{result:?}");
+    test.store.release_commits();
+    assert_committed(enqueues).await;
+    // The producer sends the uncommitted item again.
+    let again = OpenStream::new(&test, "p").await;
+    again.send(2, 1).await;
+    assert_eq!(again.close_without_error().await, 2);
+    test.close().await;
 }

@@ -1,34 +1,33 @@
-//! The engine on a real store and a real ledger, with workers that are scripted frame by
-//! frame.
+//! Tests of the engine with a real store and a real ledger. Scripted workers send each frame.
 
-mod ack;
 mod attempts;
 mod batch;
 mod bulk;
 mod cancel;
 mod checkpoint;
+mod cluster;
 mod delete;
 mod dependency;
 mod drain;
+mod durability;
 mod enqueue;
-mod finals;
+mod evicted_jobs;
 mod fuzz;
+mod harness;
 mod hello;
-mod house;
-mod index;
+mod idempotency;
+mod index_paths;
 mod ingest;
 mod kinds;
-mod lost;
 mod progress;
-mod registry;
+mod random_watches;
+mod random_workers;
 mod report;
-mod request;
-mod retain;
+mod retention;
 mod run_now;
-mod servers;
 mod sim;
 mod summary;
-mod walk;
 mod watch;
-mod watch_walk;
 mod worker;
+mod worker_loss;
+mod worker_registry;

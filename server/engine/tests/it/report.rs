@@ -1,140 +1,146 @@
-//! Verdicts on reports, also when the store is slow of speech.
+//! Verdicts on reports, with and without faults of the store.
 
 use sentinel_domain::{Progress, State};
-use sentinel_engine::EngineError;
 use sentinel_engine::session::{FromWorker, ReportVerdict};
+use sentinel_engine::{EngineError, Submitter};
 use sentinel_store::StoreError;
 use sentinel_store::fault::Fault;
 
-use crate::house::{House, eventually, new_job};
-use crate::worker::{Worker, crash, held, hello, success};
+use crate::harness::{TestEngine, new_job, wait_until};
+use crate::worker::{ScriptedWorker, failed_report, held, hello, succeeded_report};
 
 #[tokio::test]
-async fn recorded_duplicate_and_fenced() {
-    let house = House::new().await;
-    house.enqueue(|_| ()).await;
-    let mut worker = Worker::join(&house.engine, hello(1)).await;
-    let jobs = worker.assigned(1).await;
-    let mut stale = success(&jobs[0]);
+async fn a_report_is_recorded_once_and_a_stale_one_is_fenced() {
+    let test = TestEngine::start().await;
+    test.enqueue(|_| ()).await;
+    let mut worker = ScriptedWorker::join(&test.engine, hello(1)).await;
+    let jobs = worker.accept_jobs(1).await;
+    let mut stale = succeeded_report(&jobs[0]);
     stale.held.lease.epoch += 1;
     let sentinel_domain::Command::Succeed { lease, .. } = &mut stale.command else { panic!() };
     lease.epoch += 1;
-    let reports = vec![stale, success(&jobs[0]), success(&jobs[0])];
+    let reports = vec![stale, succeeded_report(&jobs[0]), succeeded_report(&jobs[0])];
     let verdicts = worker.report(reports).await;
     use ReportVerdict::{Duplicate, Fenced, Recorded};
     assert_eq!(verdicts, [Fenced, Recorded, Duplicate]);
-    assert_eq!(worker.report(vec![success(&jobs[0])]).await, [Duplicate]);
+    assert_eq!(worker.report(vec![succeeded_report(&jobs[0])]).await, [Duplicate]);
     worker.bye().await;
-    house.close().await;
+    test.close().await;
 }
 
 #[tokio::test]
-async fn a_lost_reply_is_asked_for_again() {
-    let house = House::new().await;
-    house.store.commits.once(&[Fault::LostReply; 3]);
-    let job = house.enqueue(|_| ()).await;
-    house.store.commits.once(&[Fault::LostReply; 2]);
-    let mut worker = Worker::join(&house.engine, hello(1)).await;
-    let jobs = worker.assigned(1).await;
+async fn a_commit_whose_response_is_lost_is_repeated() {
+    let test = TestEngine::start().await;
+    test.store.commits.once(&[Fault::LostResponse; 3]);
+    let job = test.enqueue(|_| ()).await;
+    test.store.commits.once(&[Fault::LostResponse; 2]);
+    let mut worker = ScriptedWorker::join(&test.engine, hello(1)).await;
+    let jobs = worker.accept_jobs(1).await;
     assert_eq!((jobs[0].id, jobs[0].status.epoch), (job.id, 1));
-    house.store.commits.once(&[Fault::LostReply]);
-    assert_eq!(worker.report(vec![success(&jobs[0])]).await, [ReportVerdict::Recorded]);
-    assert_eq!(house.job(job.id).await.status.version, 3);
+    test.store.commits.once(&[Fault::LostResponse]);
+    assert_eq!(worker.report(vec![succeeded_report(&jobs[0])]).await, [ReportVerdict::Recorded]);
+    assert_eq!(test.job(job.id).await.status.version, 3);
     worker.bye().await;
-    house.close().await;
+    test.close().await;
 }
 
 #[tokio::test]
-async fn a_store_that_is_away_says_nothing_about_the_tries_before() {
-    let house = House::new().await;
-    let job = house.enqueue(|_| ()).await;
-    let mut worker = Worker::join(&house.engine, hello(0)).await;
-    house.store.commits.once(&[Fault::LostReply, Fault::Unavailable]);
+async fn a_claim_whose_response_is_lost_is_found_after_an_unavailable_store() {
+    let test = TestEngine::start().await;
+    let job = test.enqueue(|_| ()).await;
+    let mut worker = ScriptedWorker::join(&test.engine, hello(0)).await;
+    test.store.commits.once(&[Fault::LostResponse, Fault::Unavailable]);
     worker.credit(1).await;
-    let jobs = worker.assigned(1).await;
+    let jobs = worker.accept_jobs(1).await;
     assert_eq!((jobs[0].id, jobs[0].status.epoch), (job.id, 1), "claimed once");
     worker.bye().await;
-    house.close().await;
+    test.close().await;
 }
 
 #[tokio::test]
-async fn a_claim_of_a_call_that_was_given_up_by_its_askers_still_arrives() {
-    let house = House::new().await;
-    let job = house.enqueue(|_| ()).await;
-    let mut worker = Worker::join(&house.engine, hello(0)).await;
-    house.store.commits.always(Some(Fault::LostReply));
+async fn a_claim_that_is_repeated_often_still_reaches_the_worker() {
+    let test = TestEngine::start().await;
+    let job = test.enqueue(|_| ()).await;
+    let mut worker = ScriptedWorker::join(&test.engine, hello(0)).await;
+    test.store.commits.always(Some(Fault::LostResponse));
     worker.credit(1).await;
-    // More repeats than anybody waits for.
-    eventually("the call was repeated often", async || (house.store.met() > 9).then_some(())).await;
-    house.store.commits.always(None);
-    let jobs = worker.assigned(1).await;
+    // More repeats than any caller waits for.
+    wait_until("ten faults were injected", async || (test.store.injected() > 9).then_some(()))
+        .await;
+    test.store.commits.always(None);
+    let jobs = worker.accept_jobs(1).await;
     assert_eq!((jobs[0].id, jobs[0].status.epoch), (job.id, 1), "claimed once");
-    assert_eq!(worker.report(vec![success(&jobs[0])]).await, [ReportVerdict::Recorded]);
+    assert_eq!(worker.report(vec![succeeded_report(&jobs[0])]).await, [ReportVerdict::Recorded]);
     worker.bye().await;
-    house.close().await;
+    test.close().await;
 }
 
 #[tokio::test]
-async fn a_store_that_is_away_costs_neither_the_report_nor_the_progress() {
-    let house = House::new().await;
-    let job = house.enqueue(|_| ()).await;
-    let mut worker = Worker::join(&house.engine, hello(1)).await;
-    let jobs = worker.assigned(1).await;
-    house.store.commits.always(Some(Fault::Unavailable));
-    let progress = Progress { seq: 5, done: 3, total: 4, message: "nearly".into() };
+async fn reports_and_progress_survive_an_unavailable_store() {
+    let test = TestEngine::start().await;
+    let job = test.enqueue(|_| ()).await;
+    let mut worker = ScriptedWorker::join(&test.engine, hello(1)).await;
+    let jobs = worker.accept_jobs(1).await;
+    test.store.commits.always(Some(Fault::Unavailable));
+    let progress = Progress { seq: 5, done: 3, total: 4, message: "almost done".into() };
     worker.send(FromWorker::Progress(vec![(held(&jobs[0]), progress.clone())])).await;
-    assert_eq!(worker.report(vec![success(&jobs[0])]).await, [ReportVerdict::RetryLater]);
-    house.store.commits.always(None);
-    assert_eq!(worker.report(vec![success(&jobs[0])]).await, [ReportVerdict::Recorded]);
-    assert_eq!(house.job(job.id).await.status.progress.as_deref(), Some(&progress));
-    house.enqueue(|_| ()).await;
+    assert_eq!(worker.report(vec![succeeded_report(&jobs[0])]).await, [ReportVerdict::RetryLater]);
+    test.store.commits.always(None);
+    assert_eq!(worker.report(vec![succeeded_report(&jobs[0])]).await, [ReportVerdict::Recorded]);
+    assert_eq!(test.job(job.id).await.status.progress.as_deref(), Some(&progress));
+    test.enqueue(|_| ()).await;
     worker.credit(1).await;
-    worker.assigned(1).await;
+    worker.accept_jobs(1).await;
     worker.bye().await;
-    house.close().await;
+    test.close().await;
 }
 
 #[tokio::test]
-async fn sessions_ask_again_after_a_failed_call_also_under_load() {
-    let house = House::new().await;
-    house.enqueue(|_| ()).await;
-    let mut worker = Worker::join(&house.engine, hello(0)).await;
-    house.store.commits.once(&[Fault::Unavailable]);
+async fn sessions_claim_again_after_a_failed_call_under_load() {
+    let test = TestEngine::start().await;
+    test.enqueue(|_| ()).await;
+    let mut worker = ScriptedWorker::join(&test.engine, hello(0)).await;
+    test.store.commits.once(&[Fault::Unavailable]);
     worker.credit(1).await;
-    let engine = house.engine.clone();
-    // Submissions that never pause for as long as the loop would idle.
+    let engine = test.engine.clone();
+    // Enqueues without a pause, so that the claim loop is never idle.
     let load = tokio::spawn(async move {
         loop {
             let other = new_job(|new| new.kind = "other".into());
-            engine.enqueue(other, "test", None).await.expect("is taken");
+            engine
+                .jobs()
+                .enqueue(other, Submitter::unrestricted("test"), None)
+                .await
+                .expect("the engine accepts it");
         }
     });
-    worker.assigned(1).await;
+    worker.accept_jobs(1).await;
     load.abort();
     worker.bye().await;
-    house.close().await;
+    test.close().await;
 }
 
 #[tokio::test]
-async fn a_full_store_takes_reports_and_cancels() {
-    let house = House::new().await;
-    let job = house.enqueue(|_| ()).await;
-    let waiting = house.enqueue(|new| new.kind = "other".into()).await;
-    let mut worker = Worker::join(&house.engine, hello(1)).await;
-    let jobs = worker.assigned(1).await;
-    house.store.commits.always(Some(Fault::Full));
+async fn a_full_store_accepts_reports_and_cancels() {
+    let test = TestEngine::start().await;
+    let job = test.enqueue(|_| ()).await;
+    let waiting = test.enqueue(|new| new.kind = "other".into()).await;
+    let mut worker = ScriptedWorker::join(&test.engine, hello(1)).await;
+    let jobs = worker.accept_jobs(1).await;
+    test.store.commits.always(Some(Fault::Full));
     for _ in 0..20 {
-        let refused = house.engine.enqueue(new_job(|_| ()), "test", None);
-        let cancelled = house.engine.cancel(waiting.id, "", "");
-        let reported = worker.report(vec![crash(&jobs[0], false)]);
+        let refused =
+            test.engine.jobs().enqueue(new_job(|_| ()), Submitter::unrestricted("test"), None);
+        let cancelled = test.engine.jobs().cancel(waiting.id, "", "");
+        let reported = worker.report(vec![failed_report(&jobs[0], false)]);
         let (refused, cancelled, verdicts) = tokio::join!(refused, cancelled, reported);
         assert!(matches!(refused, Err(EngineError::Store(StoreError::Full(_)))), "{refused:?}");
-        cancelled.expect("a cancel passes");
+        cancelled.expect("cancel the job");
         assert_ne!(verdicts, [ReportVerdict::RetryLater]);
     }
-    assert_eq!(house.job(job.id).await.status.state, State::Failed);
-    house.store.commits.always(None);
-    house.enqueue(|_| ()).await;
+    assert_eq!(test.job(job.id).await.status.state, State::Failed);
+    test.store.commits.always(None);
+    test.enqueue(|_| ()).await;
     worker.bye().await;
-    house.close().await;
+    test.close().await;
 }

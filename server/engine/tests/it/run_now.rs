@@ -1,57 +1,61 @@
-//! Jobs that start ahead of their time.
+//! RunNow of scheduled jobs.
 
 use sentinel_domain::{Reason, State};
-use sentinel_engine::{EngineError, RequestKey};
+use sentinel_engine::{EngineError, IdempotencyKey};
 
-use crate::house::House;
-use crate::worker::{Worker, hello};
+use crate::harness::TestEngine;
+use crate::worker::{ScriptedWorker, hello};
 
-fn key(id: &str) -> Option<RequestKey> {
-    Some(RequestKey { id: id.into(), content_hash: 5 })
+fn key(id: &str) -> Option<IdempotencyKey> {
+    Some(IdempotencyKey { id: id.into(), content_hash: 5 })
 }
 
 #[tokio::test]
-async fn a_scheduled_job_starts_at_once() {
-    let house = House::new().await;
-    let job = house.enqueue(|new| new.delay_ms = Some(3_600_000)).await;
-    let mut worker = Worker::join(&house.engine, hello(1)).await;
-    let ready = house.engine.run_now(job.id, key("a")).await.expect("is scheduled");
+async fn run_now_starts_a_scheduled_job() {
+    let test = TestEngine::start().await;
+    let job = test.enqueue(|new| new.delay_ms = Some(3_600_000)).await;
+    let mut worker = ScriptedWorker::join(&test.engine, hello(1)).await;
+    let ready = test.engine.jobs().run_now(job.id, key("a")).await.expect("a scheduled job");
     assert_eq!((ready.status.state, ready.status.version), (State::Ready, 2));
     assert!(ready.status.ready_at <= ready.status.updated_at);
-    assert_eq!(worker.assigned(1).await[0].id, job.id, "nobody has to wait for its time");
-    let again = house.engine.run_now(job.id, key("a")).await.expect("the same request");
+    assert_eq!(
+        worker.accept_jobs(1).await[0].id,
+        job.id,
+        "the worker gets the job before its scheduled time"
+    );
+    let again = test.engine.jobs().run_now(job.id, key("a")).await.expect("a repeated response");
     assert_eq!(again.status.state, State::Running);
-    let other = house.engine.run_now(job.id, key("b")).await;
+    let other = test.engine.jobs().run_now(job.id, key("b")).await;
     assert!(
         matches!(other, Err(EngineError::NotScheduled { state: State::Running, .. })),
         "{other:?}"
     );
     worker.bye().await;
-    house.close().await;
+    test.close().await;
 }
 
 #[tokio::test]
-async fn a_job_between_two_attempts_says_why_still() {
-    let house = House::new().await;
+async fn run_now_between_two_attempts_keeps_the_reason() {
+    let test = TestEngine::start().await;
     let set = |new: &mut sentinel_domain::NewJob| {
         new.retry_base_ms = Some(3_600_000);
         new.retry_cap_ms = Some(3_600_000);
         new.jitter = Some(sentinel_domain::Jitter::None);
     };
-    let job = house.enqueue(set).await;
-    let mut worker = Worker::join(&house.engine, hello(1)).await;
-    let jobs = worker.assigned(1).await;
-    let mut failed = crate::worker::crash(&jobs[0], true);
+    let job = test.enqueue(set).await;
+    let mut worker = ScriptedWorker::join(&test.engine, hello(1)).await;
+    let jobs = worker.accept_jobs(1).await;
+    let mut failed = crate::worker::failed_report(&jobs[0], true);
     if let sentinel_domain::Command::Fail { failure, .. } = &mut failed.command {
         failure.next_delay_ms = None;
     }
     worker.report(vec![failed]).await;
-    let waits = house.until_state(job.id, State::Scheduled).await;
-    assert_eq!(waits.status.reason, Reason::HandlerError);
-    let ready = house.engine.run_now(job.id, None).await.expect("is scheduled");
+    let scheduled = test.wait_state(job.id, State::Scheduled).await;
+    assert_eq!(scheduled.status.reason, Reason::HandlerError);
+    let ready = test.engine.jobs().run_now(job.id, None).await.expect("a scheduled job");
     assert_eq!((ready.status.state, ready.status.reason), (State::Ready, Reason::HandlerError));
     worker.credit(1).await;
-    assert_eq!(worker.assigned(1).await[0].status.attempt, 2);
+    assert_eq!(worker.accept_jobs(1).await[0].status.attempt, 2);
     worker.bye().await;
-    house.close().await;
+    test.close().await;
 }

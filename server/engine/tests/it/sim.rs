@@ -1,58 +1,58 @@
-//! A whole system in one process: the real engine with all its loops and a real ledger, over
-//! the naive store behind faults, with workers, callers and watchers thrown from one seed.
-//! Servers and workers die, streams break, replies are lost; then everything settles, and
-//! what everybody saw is held against what is on record.
+//! Deterministic simulation of a whole system in one process: the engine with all its loops, a real
+//! ledger, and the reference store behind fault injection. Workers, clients and watchers act at
+//! random from one seed. Servers and workers crash, streams break, responses are lost. Then the
+//! system settles, and the rules compare what everyone observed with the journal and the ledger.
 //!
-//! Time is paused and jumps to the next instant at which anybody has something to do, so
-//! minutes of a schedule take milliseconds. One thread runs everything, the ledger's SQLite
-//! included, and every id, pause and fault comes from the seed: it lives the same life again.
+//! Time is paused and jumps to the next timer, so minutes of a schedule take milliseconds. One
+//! thread runs everything, including SQLite, and every id, pause and fault comes from the seed. A
+//! seed therefore reproduces its schedule.
 
 mod check;
 mod client;
-mod notes;
-mod planted;
+mod observations;
+mod report;
+mod rule_tests;
 mod schedule;
-mod story;
+mod system;
 mod watcher;
 mod worker;
-mod world;
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use check::check;
-use notes::{History, Note, Seen};
+use observations::{History, Observation, WatchObservation};
 use schedule::Schedule;
 use sentinel_engine::session::ReportVerdict;
 use sentinel_store::conformance::seed_from_env;
 
-/// Lives one schedule.
-fn live(seed: u64) -> (History, BTreeMap<&'static str, u64>) {
+/// Runs one schedule.
+fn run_schedule(seed: u64) -> (History, BTreeMap<&'static str, u64>) {
     let mut runtime = tokio::runtime::Builder::new_current_thread();
     let runtime = runtime.enable_time().start_paused(true).build();
     let runtime = runtime.expect("a runtime");
     runtime.block_on(async { Schedule::new(seed).await.run().await })
 }
 
-/// Schedules of one run; a soak goes on as long as it is told to.
+/// The number of schedules of one run. A soak test runs for a time instead.
 const SCHEDULES: u64 = 2_000;
 
-/// Schedules that are lived twice.
-const TWICE: u64 = 100;
+/// The number of schedules that run twice.
+const REPEATED: u64 = 100;
 
-/// What some of the schedules must have met, or they prove nothing.
-const WIDE: &[&str] = &[
+/// What the schedules together must have reached; otherwise they prove nothing.
+const REQUIRED: &[&str] = &[
     "cancel",
     "retry",
     "delete",
     "run now",
-    "stream broken",
-    "worker crashed",
+    "broken stream",
+    "crashed worker",
     "second stream",
-    "worker silent",
-    "server died",
-    "server left",
-    "fault of the store",
+    "silent worker",
+    "killed server",
+    "stopped server",
+    "store fault",
     "Lost",
     "NotReceived",
     "Released",
@@ -63,43 +63,47 @@ const WIDE: &[&str] = &[
     "Failed",
     "duplicate report",
     "fenced report",
-    "cancelled before it started",
-    "gap in a watch",
+    "cancel before the start",
+    "watch gap",
 ];
 
 type Reached = BTreeMap<String, u64>;
 
-/// What a history is good for.
-fn note_reached(history: &History, reached: &mut Reached) {
+/// Counts what a history has reached.
+fn count_reached(history: &History, reached: &mut Reached) {
     let mut reach = |what: &str| *reached.entry(what.to_owned()).or_default() += 1;
-    for end in history.journal.iter().filter_map(|event| event.end.as_ref()) {
+    for end in history.journal.iter().filter_map(|event| event.attempt_end.as_ref()) {
         reach(&format!("{:?}", end.outcome));
     }
-    for note in &history.notes {
-        match note {
-            Note::Told { verdict: ReportVerdict::Duplicate, .. } => reach("duplicate report"),
-            Note::Told { verdict: ReportVerdict::Fenced, .. } => reach("fenced report"),
-            Note::Cancelled { .. } => reach("cancelled before it started"),
-            Note::Watched { seen: Seen::Gap, .. } => reach("gap in a watch"),
+    for observation in &history.observations {
+        match observation {
+            Observation::ReportVerdict { verdict: ReportVerdict::Duplicate, .. } => {
+                reach("duplicate report")
+            }
+            Observation::ReportVerdict { verdict: ReportVerdict::Fenced, .. } => {
+                reach("fenced report")
+            }
+            Observation::Cancelled { .. } => reach("cancel before the start"),
+            Observation::Watched { seen: WatchObservation::Gap, .. } => reach("watch gap"),
             _ => {}
         }
     }
 }
 
-/// Lives schedules from `first` on while `go_on` says so, and holds each against the rules.
-fn live_many(first: u64, go_on: impl Fn(u64) -> bool) -> Reached {
+/// Runs schedules from seed `first` while `go_on` returns true, and checks each one.
+fn run_schedules(first: u64, go_on: impl Fn(u64) -> bool) -> Reached {
     let mut reached = Reached::new();
     for nth in (0..).take_while(|nth| go_on(*nth)) {
         let seed = first.wrapping_add(nth);
-        let (history, of_one) = live(seed);
+        let (history, counts) = run_schedule(seed);
         let violations = check(&history);
         assert!(
             violations.is_empty(),
-            "{}\nSENTINEL_TEST_SEED={seed} lives it again: {violations:#?}",
-            story::story(&history)
+            "{}\nSENTINEL_TEST_SEED={seed} reproduces this: {violations:#?}",
+            report::report(&history)
         );
-        note_reached(&history, &mut reached);
-        for (what, count) in of_one {
+        count_reached(&history, &mut reached);
+        for (what, count) in counts {
             *reached.entry(what.to_owned()).or_default() += count;
         }
     }
@@ -107,27 +111,31 @@ fn live_many(first: u64, go_on: impl Fn(u64) -> bool) -> Reached {
 }
 
 #[test]
-fn every_promise_is_kept_in_every_schedule() {
-    let reached = live_many(seed_from_env(), |nth| nth < SCHEDULES);
+fn guarantees_hold_in_every_schedule() {
+    let reached = run_schedules(seed_from_env(), |nth| nth < SCHEDULES);
     println!("{SCHEDULES} schedules reached {reached:?}");
-    for what in WIDE {
-        assert!(reached.contains_key(*what), "no schedule met: {what}");
+    for what in REQUIRED {
+        assert!(reached.contains_key(*what), "no schedule reached: {what}");
     }
 }
 
 #[test]
-#[ignore = "runs for minutes; the profile soak runs it"]
-fn soak_every_promise_is_kept_in_every_schedule() {
+#[ignore = "runs for minutes: cargo xtask soak"]
+fn soak_guarantees_hold_in_every_schedule() {
     let minutes = std::env::var("SENTINEL_SOAK_MINUTES").ok().and_then(|text| text.parse().ok());
-    let until = Instant::now() + Duration::from_secs(60 * minutes.unwrap_or(1));
-    let reached = live_many(seed_from_env(), |_| Instant::now() < until);
+    let deadline = Instant::now() + Duration::from_secs(60 * minutes.unwrap_or(1));
+    let reached = run_schedules(seed_from_env(), |_| Instant::now() < deadline);
     println!("reached {reached:?}");
 }
 
 #[test]
-fn a_seed_lives_the_same_life_again() {
+fn a_seed_reproduces_its_schedule() {
     let first = seed_from_env();
-    for seed in (0..TWICE).map(|nth| first.wrapping_add(nth)) {
-        assert_eq!(live(seed).0.notes, live(seed).0.notes, "SENTINEL_TEST_SEED={seed}");
+    for seed in (0..REPEATED).map(|nth| first.wrapping_add(nth)) {
+        assert_eq!(
+            run_schedule(seed).0.observations,
+            run_schedule(seed).0.observations,
+            "SENTINEL_TEST_SEED={seed}"
+        );
     }
 }

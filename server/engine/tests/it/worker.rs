@@ -1,34 +1,36 @@
-//! A worker that does what the test says, frame by frame.
+//! A worker session whose frames the test sends one by one.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
-use sentinel_domain::{Command, Job, JobError, Lease};
+use sentinel_domain::{Command, Job, JobError, LeaseId};
 use sentinel_engine::session::{
-    About, Ended, FromWorker, Held, HeldVerdict, Hello, Outgoing, ReportItem, ReportVerdict,
-    ToWorker, Welcome, failure, lanes,
+    FromWorker, HeldLease, HeldLeaseVerdict, Hello, OutboundFrames, ReportItem, ReportVerdict,
+    StreamEnd, ToWorker, Welcome, WorkerDetails, failure, outbound_queue,
 };
 use sentinel_engine::{Engine, EngineError};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::house::bounded;
+use crate::harness::within_timeout;
 
-pub(crate) struct Worker {
+/// A worker without automatic behaviour.
+pub(crate) struct ScriptedWorker {
     frames: mpsc::Sender<FromWorker>,
-    out: Outgoing,
-    run: JoinHandle<Result<Ended, EngineError>>,
+    out: OutboundFrames,
+    run: JoinHandle<Result<StreamEnd, EngineError>>,
     pub(crate) welcome: Welcome,
     pub(crate) closing: CancellationToken,
 }
 
+/// Returns a valid Hello with this credit.
 pub(crate) fn hello(jobs: usize) -> Hello {
     Hello {
         instance: "w".into(),
         queues: vec!["q".into()],
         kinds: vec!["k".into()],
-        about: About::default(),
+        details: WorkerDetails::default(),
         session: None,
         held: Vec::new(),
         credit_jobs: jobs,
@@ -36,51 +38,52 @@ pub(crate) fn hello(jobs: usize) -> Hello {
     }
 }
 
-/// Of a worker that comes back.
-pub(crate) fn hello_again(before: &Welcome, holds: &[&Job]) -> Hello {
+/// Returns the Hello of a worker that resumes its session and holds these leases.
+pub(crate) fn resume_hello(before: &Welcome, holds: &[&Job]) -> Hello {
     let held = holds.iter().map(|job| held(job)).collect();
     Hello { session: Some(before.session), held, ..hello(0) }
 }
 
-pub(crate) fn held(job: &Job) -> Held {
-    Held { id: job.id, lease: lease(job) }
+pub(crate) fn held(job: &Job) -> HeldLease {
+    HeldLease { id: job.id, lease: lease(job) }
 }
 
-pub(crate) fn lease(job: &Job) -> Lease {
-    job.status.lease.expect("it runs")
+pub(crate) fn lease(job: &Job) -> LeaseId {
+    job.status.lease.expect("a lease").id
 }
 
-pub(crate) fn success(job: &Job) -> ReportItem {
+pub(crate) fn succeeded_report(job: &Job) -> ReportItem {
     let result = Bytes::from_static(b"done");
     let command = Command::Succeed { lease: lease(job), started_at: None, result };
     ReportItem { held: held(job), command }
 }
 
-pub(crate) fn crash(job: &Job, retryable: bool) -> ReportItem {
+pub(crate) fn failed_report(job: &Job, retryable: bool) -> ReportItem {
     let error = JobError { message: "no".into(), code: "NO".into(), retryable };
     let failure = failure(error, Some(0), false);
     let command = Command::Fail { lease: lease(job), started_at: None, failure };
     ReportItem { held: held(job), command }
 }
 
-impl Worker {
+impl ScriptedWorker {
+    /// Opens a stream, sends Hello and waits for Welcome.
     pub(crate) async fn join(engine: &Engine, hello: Hello) -> Self {
-        Self::try_join(engine, hello).await.expect("is welcome")
+        Self::try_join(engine, hello).await.expect("a Welcome frame")
     }
 
-    /// None when the Hello was refused.
+    /// Like [`Self::join`]; returns `None` when the engine refuses the Hello.
     pub(crate) async fn try_join(engine: &Engine, hello: Hello) -> Option<Self> {
         let (frames, incoming) = mpsc::channel(1_024);
-        let (lanes, mut out) = lanes();
+        let (outbound_queue, mut out) = outbound_queue();
         let closing = CancellationToken::new();
         let (engine, token) = (engine.clone(), closing.clone());
         let run = tokio::spawn(async move {
             let incoming = futures_util::stream::unfold(incoming, |mut incoming| async move {
                 Some((incoming.recv().await?, incoming))
             });
-            engine.run_session(hello, incoming, lanes, token).await
+            engine.sessions().run(hello, incoming, outbound_queue, token).await
         });
-        let welcome = match bounded("Welcome", out.next()).await {
+        let welcome = match within_timeout("Welcome", out.next()).await {
             Some(ToWorker::Welcome(welcome)) => welcome,
             None => return None,
             other => panic!("{other:?} instead of Welcome"),
@@ -88,16 +91,16 @@ impl Worker {
         Some(Self { frames, out, run, welcome, closing })
     }
 
-    /// Joins again as the same session.
-    pub(crate) async fn rejoin(engine: &Engine, before: &Welcome, holds: &[&Job]) -> Self {
-        Self::join(engine, hello_again(before, holds)).await
+    /// Opens another stream of the same session.
+    pub(crate) async fn resume(engine: &Engine, before: &Welcome, holds: &[&Job]) -> Self {
+        Self::join(engine, resume_hello(before, holds)).await
     }
 
     pub(crate) async fn send(&self, frame: FromWorker) {
-        self.frames.send(frame).await.expect("the session reads");
+        self.frames.send(frame).await.expect("an open session");
     }
 
-    /// False when the session has ended.
+    /// Sends a frame; returns false when the session has closed.
     pub(crate) async fn try_send(&self, frame: FromWorker) -> bool {
         self.frames.send(frame).await.is_ok()
     }
@@ -110,16 +113,16 @@ impl Worker {
         self.send(FromWorker::Credit { jobs, bytes: None }).await;
     }
 
-    /// The next frame that `pick` takes; others are passed over.
-    pub(crate) async fn until<T>(
+    /// Skips frames until `pick` accepts one.
+    pub(crate) async fn wait_for<T>(
         &mut self,
         what: &str,
         mut pick: impl FnMut(ToWorker) -> Option<T>,
     ) -> T {
-        bounded(what, async {
+        within_timeout(what, async {
             loop {
                 let frame = self.out.next().await;
-                let frame = frame.unwrap_or_else(|| panic!("the stream ended before {what}"));
+                let frame = frame.unwrap_or_else(|| panic!("the stream closed before {what}"));
                 if let Some(found) = pick(frame) {
                     return found;
                 }
@@ -128,83 +131,87 @@ impl Worker {
         .await
     }
 
-    /// The next frame within a moment.
-    pub(crate) async fn poll(&mut self) -> Option<ToWorker> {
-        let moment = std::time::Duration::from_millis(2);
-        tokio::time::timeout(moment, self.out.next()).await.ok().flatten()
+    /// Returns the next frame if one arrives within 2 ms.
+    pub(crate) async fn try_next(&mut self) -> Option<ToWorker> {
+        let limit = std::time::Duration::from_millis(2);
+        tokio::time::timeout(limit, self.out.next()).await.ok().flatten()
     }
 
-    pub(crate) async fn assigned_quietly(&mut self) -> (u64, Vec<Arc<Job>>) {
-        self.until("Assign", |frame| match frame {
+    /// Waits for an assignment without acknowledging its receipt.
+    pub(crate) async fn next_assignment(&mut self) -> (u64, Vec<Arc<Job>>) {
+        self.wait_for("Assign", |frame| match frame {
             ToWorker::Assign { assign_seq, jobs } => Some((assign_seq, jobs)),
             _ => None,
         })
         .await
     }
 
-    /// `count` jobs, each assignment acknowledged.
-    pub(crate) async fn assigned(&mut self, count: usize) -> Vec<Arc<Job>> {
+    /// Waits for `count` jobs and acknowledges the receipt of each assignment.
+    pub(crate) async fn accept_jobs(&mut self, count: usize) -> Vec<Arc<Job>> {
         let mut all = Vec::new();
         while all.len() < count {
-            let (assign_seq, jobs) = self.assigned_quietly().await;
+            let (assign_seq, jobs) = self.next_assignment().await;
             self.send(FromWorker::Received { assign_seq }).await;
             all.extend(jobs);
         }
         all
     }
 
+    /// Sends a report and returns the verdicts.
     pub(crate) async fn report(&mut self, items: Vec<ReportItem>) -> Vec<ReportVerdict> {
         self.send(FromWorker::Report(items)).await;
-        self.acked().await
+        self.report_verdicts().await
     }
 
-    pub(crate) async fn acked(&mut self) -> Vec<ReportVerdict> {
-        self.until("ReportAck", |frame| match frame {
+    pub(crate) async fn report_verdicts(&mut self) -> Vec<ReportVerdict> {
+        self.wait_for("ReportAck", |frame| match frame {
             ToWorker::ReportAck(items) => Some(items.into_iter().map(|(_, v)| v).collect()),
             _ => None,
         })
         .await
     }
 
-    pub(crate) async fn pong(&mut self) -> Vec<Arc<Job>> {
+    /// Sends a ping and returns the cancels of its pong.
+    pub(crate) async fn ping(&mut self) -> Vec<Arc<Job>> {
         self.send(FromWorker::Ping { nonce: 1 }).await;
-        self.until("Pong", |frame| match frame {
+        self.wait_for("Pong", |frame| match frame {
             ToWorker::Pong { cancels, .. } => Some(cancels),
             _ => None,
         })
         .await
     }
 
-    pub(crate) async fn revoked(&mut self) -> Vec<Held> {
-        self.until("Revoked", |frame| match frame {
+    pub(crate) async fn next_revoked(&mut self) -> Vec<HeldLease> {
+        self.wait_for("Revoked", |frame| match frame {
             ToWorker::Revoked(held) => Some(held),
             _ => None,
         })
         .await
     }
 
-    pub(crate) fn verdicts(&self) -> &[HeldVerdict] {
+    pub(crate) fn verdicts(&self) -> &[HeldLeaseVerdict] {
         &self.welcome.held
     }
 
-    /// The stream breaks.
-    pub(crate) async fn eof(self) -> Ended {
+    /// Ends the stream without Bye.
+    pub(crate) async fn disconnect(self) -> StreamEnd {
         let Self { frames, run, out, .. } = self;
         drop(frames);
-        let ended = bounded("the end of the session", run).await;
+        let end = within_timeout("the end of the session", run).await;
         drop(out);
-        ended.expect("no panic").expect("was welcome")
+        end.expect("no panic").expect("no error")
     }
 
-    pub(crate) async fn bye(self) -> Ended {
+    pub(crate) async fn bye(self) -> StreamEnd {
         self.send(FromWorker::Bye).await;
-        self.ended().await
+        self.closed().await
     }
 
-    pub(crate) async fn ended(self) -> Ended {
+    /// Waits until the engine closes the session.
+    pub(crate) async fn closed(self) -> StreamEnd {
         let Self { frames, run, out, .. } = self;
-        let ended = bounded("the end of the session", run).await;
+        let end = within_timeout("the end of the session", run).await;
         drop((frames, out));
-        ended.expect("no panic").expect("was welcome")
+        end.expect("no panic").expect("no error")
     }
 }

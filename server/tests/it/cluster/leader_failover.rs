@@ -22,10 +22,9 @@ const FAILOVER_LIMIT: Duration = Duration::from_secs(8);
 fn is_leader(server: &ServerProcess) -> bool {
     let log = server.log();
     let is_about = |line: &&str| {
-        line.contains("the lead among servers")
-            || line.contains("\"message\":\"opened shared stores\"")
+        line.contains("leadership changed") || line.contains("\"message\":\"opened shared stores\"")
     };
-    log.lines().rev().find(is_about).is_some_and(|line| line.contains("\"holds\":true"))
+    log.lines().rev().find(is_about).is_some_and(|line| line.contains("\"is_leader\":true"))
 }
 
 /// Returns `Some` when the ledger has the end of the job. The queue has few jobs, so the job is on

@@ -67,7 +67,7 @@ impl ServerProcess {
     pub(crate) fn sessions_of(&self, worker: &str) -> usize {
         let field = format!("\"worker\":\"{worker}\"");
         let log = self.log();
-        let starts = log.lines().filter(|line| line.contains("a worker session began"));
+        let starts = log.lines().filter(|line| line.contains("worker stream opened"));
         starts.filter(|line| line.contains(&field)).count()
     }
 

@@ -100,8 +100,8 @@ async fn invalid_frames_close_the_stream() {
     }
     let after = [
         (start("p"), "start", "before"),
-        (item(0, numbered(0)), "item.offset", "0 does not follow: 5 is expected"),
-        (item(8, numbered(8)), "item.offset", "8 does not follow: 7 is expected"),
+        (item(0, numbered(0)), "item.offset", "0 does not follow: expected 5"),
+        (item(8, numbered(8)), "item.offset", "8 does not follow: expected 7"),
     ];
     for (before, (frame, field, range)) in [0, 2, 4].into_iter().zip(after) {
         let (mut producer, started) = RawProducer::start(&raw, "p").await;

@@ -1,128 +1,129 @@
-//! Callers that ask until they are answered. A request is the same however often it is
-//! sent; what was answered is written down, what was not is sent again.
+//! Clients that repeat each request until they get a response, and log the responses.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use sentinel_domain::{JobId, NewJob};
-use sentinel_engine::{CancelOutcome, Engine, EngineError, RequestKey};
+use sentinel_engine::{CancelOutcome, Engine, EngineError, IdempotencyKey, Submitter};
 use tokio::task::JoinSet;
 
-use super::notes::{Note, Notebook};
+use super::observations::{EventLog, Observation};
 
-/// What callers know.
+/// Open and answered requests.
 #[derive(Default)]
-pub(crate) struct Book {
-    /// Not answered yet, or with an error that says nothing about the request.
+pub(crate) struct CallState {
+    /// Requests without a response, or with an error that does not decide the request.
     open: BTreeMap<String, NewJob>,
-    /// Jobs that were answered, oldest first.
+    /// Jobs of the responses, oldest first.
     pub(crate) ids: Vec<JobId>,
 }
 
 pub(crate) struct Clients {
-    notebook: Notebook,
-    book: Arc<Mutex<Book>>,
+    event_log: EventLog,
+    state: Arc<Mutex<CallState>>,
     calls: JoinSet<()>,
-    asked: u64,
+    sent: u64,
 }
 
 impl Clients {
-    pub(crate) fn new(notebook: &Notebook) -> Self {
-        let (book, calls) = (Arc::default(), JoinSet::new());
-        Self { notebook: notebook.clone(), book, calls, asked: 0 }
+    pub(crate) fn new(event_log: &EventLog) -> Self {
+        let (state, calls) = (Arc::default(), JoinSet::new());
+        Self { event_log: event_log.clone(), state, calls, sent: 0 }
     }
 
-    pub(crate) fn book(&self) -> MutexGuard<'_, Book> {
-        self.book.lock().expect("not poisoned")
+    pub(crate) fn state(&self) -> MutexGuard<'_, CallState> {
+        self.state.lock().expect("no poisoned lock")
     }
 
-    pub(crate) fn asked(&self) -> u64 {
-        self.asked
+    pub(crate) fn sent(&self) -> u64 {
+        self.sent
     }
 
-    /// Nobody waits for an answer, and nobody lacks one.
+    /// Returns true when no call is running and no request is open.
     pub(crate) fn is_settled(&mut self) -> bool {
         while self.calls.try_join_next().is_some() {}
-        self.calls.is_empty() && self.book().open.is_empty()
+        self.calls.is_empty() && self.state().open.is_empty()
     }
 
-    /// A new request.
+    /// Sends a new request.
     pub(crate) fn enqueue(&mut self, engine: &Engine, new: NewJob) {
-        self.asked += 1;
-        let request = format!("request-{}", self.asked);
-        self.book().open.insert(request.clone(), new.clone());
+        self.sent += 1;
+        let request = format!("request-{}", self.sent);
+        self.state().open.insert(request.clone(), new.clone());
         self.send(engine, request, new);
     }
 
-    /// Sends again what was not answered.
-    pub(crate) fn insist(&mut self, engine: &Engine) {
+    /// Sends the open requests again.
+    pub(crate) fn resend(&mut self, engine: &Engine) {
         while self.calls.try_join_next().is_some() {}
         if self.calls.is_empty() {
-            let open = self.book().open.clone();
+            let open = self.state().open.clone();
             open.into_iter().for_each(|(request, new)| self.send(engine, request, new));
         }
     }
 
     fn send(&mut self, engine: &Engine, request: String, new: NewJob) {
-        let (engine, book, notebook) = (engine.clone(), self.book.clone(), self.notebook.clone());
+        let (engine, state, event_log) =
+            (engine.clone(), self.state.clone(), self.event_log.clone());
         self.calls.spawn(async move {
-            let key = RequestKey { id: request.clone(), content_hash: 1 };
-            let answer = engine.enqueue(new, "sim", Some(key)).await;
-            let mut book = book.lock().expect("not poisoned");
-            match answer {
+            let key = IdempotencyKey { id: request.clone(), content_hash: 1 };
+            let response =
+                engine.jobs().enqueue(new, Submitter::unrestricted("sim"), Some(key)).await;
+            let mut state = state.lock().expect("no poisoned lock");
+            match response {
                 Ok(enqueued) => {
                     let id = enqueued.job.id;
-                    if !book.ids.contains(&id) {
-                        book.ids.push(id);
+                    if !state.ids.contains(&id) {
+                        state.ids.push(id);
                     }
-                    book.open.remove(&request);
-                    notebook.write(Note::Enqueued { request, id });
+                    state.open.remove(&request);
+                    event_log.write(Observation::Enqueued { request, id });
                 }
-                // Too late for its deadline: refused for good, and never stored.
-                Err(EngineError::Invalid(_)) => drop(book.open.remove(&request)),
-                // Its job was deleted since.
-                Err(EngineError::JobNotFound(_)) => drop(book.open.remove(&request)),
+                // Refused permanently because the deadline has passed.
+                Err(EngineError::Invalid(_)) => drop(state.open.remove(&request)),
+                // The job was deleted in the meantime.
+                Err(EngineError::JobNotFound(_)) => drop(state.open.remove(&request)),
                 Err(_) => {}
             }
         });
     }
 
     pub(crate) fn cancel(&mut self, engine: &Engine, id: JobId) {
-        let (engine, notebook) = (engine.clone(), self.notebook.clone());
+        let (engine, event_log) = (engine.clone(), self.event_log.clone());
         self.calls.spawn(async move {
-            if let Ok(cancelled) = engine.cancel(id, "", "sim").await
+            if let Ok(cancelled) = engine.jobs().cancel(id, "", "sim").await
                 && cancelled.outcome == CancelOutcome::Cancelled
             {
-                notebook.write(Note::Cancelled { id, run: cancelled.job.status.run });
+                event_log.write(Observation::Cancelled { id, run: cancelled.job.status.run });
             }
         });
     }
 
     pub(crate) fn retry(&mut self, engine: &Engine, id: JobId) {
-        let (engine, notebook) = (engine.clone(), self.notebook.clone());
+        let (engine, event_log) = (engine.clone(), self.event_log.clone());
         self.calls.spawn(async move {
-            if let Ok(job) = engine.retry(id, None).await {
-                notebook.write(Note::Retried { id, run: job.status.run });
+            if let Ok(job) = engine.jobs().retry(id, None).await {
+                event_log.write(Observation::Retried { id, run: job.status.run });
             }
         });
     }
 
     pub(crate) fn run_now(&mut self, engine: &Engine, id: JobId) {
         let engine = engine.clone();
-        self.calls.spawn(async move { drop(engine.run_now(id, None).await) });
+        self.calls.spawn(async move { drop(engine.jobs().run_now(id, None).await) });
     }
 
     pub(crate) fn delete(&mut self, engine: &Engine, id: JobId) {
-        let (engine, notebook) = (engine.clone(), self.notebook.clone());
+        let (engine, event_log) = (engine.clone(), self.event_log.clone());
         self.calls.spawn(async move {
-            if engine.delete(id, "sim", None).await.is_ok() {
-                notebook.write(Note::Deleted { id });
+            if engine.jobs().delete(id, "sim", None).await.is_ok() {
+                event_log.write(Observation::Deleted { id });
             }
         });
     }
 
-    /// Nobody is answered any more.
-    pub(crate) async fn server_died(&mut self) {
+    /// Drops all running calls.
+    pub(crate) async fn on_server_death(&mut self) {
         self.calls.shutdown().await;
     }
 }

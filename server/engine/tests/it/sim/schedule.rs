@@ -1,5 +1,5 @@
-//! A schedule: what happens, when, thrown from one seed; then the faults stop, everything
-//! settles, everybody leaves, and what was seen and what is on record are handed over.
+//! A random schedule from one seed. After its steps the faults stop, the jobs finish, all workers
+//! leave, and the schedule returns its history.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -9,15 +9,15 @@ use rand::{RngExt, SeedableRng};
 use sentinel_domain::{
     DependencyFailure, JobId, Millis, NewJob, UniqueKey, UniqueMode, unique_key,
 };
-use sentinel_store::fault::Odds;
+use sentinel_store::fault::FaultRates;
 use sentinel_store::{JobEvent, JournalPage, Position, Store};
 use tokio::time::Instant;
 
 use super::client::Clients;
-use super::notes::History;
+use super::observations::History;
+use super::system::SimSystem;
 use super::watcher::Watcher;
-use super::worker::Worker;
-use super::world::World;
+use super::worker::SimWorker;
 
 pub(crate) const QUEUE: &str = "q";
 pub(crate) const KIND: &str = "k";
@@ -26,42 +26,41 @@ const STEPS: usize = 40;
 const JOBS: u64 = 6;
 const WATCHES: usize = 2;
 
-/// What is waited for at the end, in steps of [`CALM`]: longer than any pause of a job, the
-/// life of a session and the backlog of a watch together.
+/// The longest wait at the end, in steps of [`SETTLE_STEP`]: longer than the pauses of a job, the
+/// TTL of a session and the backlog of a watch together.
 const SETTLE_STEPS: usize = 400;
-const CALM: Duration = Duration::from_millis(150);
+const SETTLE_STEP: Duration = Duration::from_millis(150);
 
-/// Lets the clock run. Time is paused: it jumps when nobody has anything to do, so what was
-/// set in motion before has come to rest by then.
-async fn pass(time: Duration) {
-    let until = Instant::now() + time;
-    let _ = tokio::time::timeout_at(until, std::future::pending::<()>()).await;
+/// Advances the paused clock. It jumps only when every task is idle, so earlier work has completed.
+async fn run_for(time: Duration) {
+    let deadline = Instant::now() + time;
+    let _ = tokio::time::timeout_at(deadline, std::future::pending::<()>()).await;
 }
 
 pub(crate) struct Schedule {
-    pub(crate) world: World,
+    pub(crate) system: SimSystem,
     entropy: StdRng,
     clients: Clients,
-    workers: Vec<Worker>,
+    workers: Vec<SimWorker>,
     watchers: Vec<Watcher>,
     /// How often each thing happened.
     pub(crate) reached: BTreeMap<&'static str, u64>,
 }
 
-/// One schedule of three is calm; the others meet some faults often and the rest seldom.
-fn odds(entropy: &mut StdRng) -> Odds {
+/// One schedule of three has no faults. In the others some faults are frequent and the rest rare.
+fn fault_rates(entropy: &mut StdRng) -> FaultRates {
     if entropy.random_range(0..3) == 0 {
-        return Odds::default();
+        return FaultRates::default();
     }
-    let mut share = || if entropy.random_bool(0.3) { entropy.random_range(20..150) } else { 5 };
-    Odds {
-        lost_reply: share(),
-        lost_call: share(),
-        unavailable: share(),
-        full: share(),
-        competitor: share(),
-        slow_call: share(),
-        slow_reply: share(),
+    let mut rate = || if entropy.random_bool(0.3) { entropy.random_range(20..150) } else { 5 };
+    FaultRates {
+        lost_response: rate(),
+        lost_request: rate(),
+        unavailable: rate(),
+        full: rate(),
+        concurrent_update: rate(),
+        slow_request: rate(),
+        slow_response: rate(),
         slow_max_ms: 700,
     }
 }
@@ -69,22 +68,22 @@ fn odds(entropy: &mut StdRng) -> Odds {
 impl Schedule {
     pub(crate) async fn new(seed: u64) -> Self {
         let mut entropy = StdRng::seed_from_u64(seed);
-        let world = World::new(seed, odds(&mut entropy)).await;
-        let clients = Clients::new(&world.notebook);
-        let workers = (0..2).map(|_| Worker::new(&world.notebook)).collect();
-        Self { world, entropy, clients, workers, watchers: Vec::new(), reached: BTreeMap::new() }
+        let system = SimSystem::new(seed, fault_rates(&mut entropy)).await;
+        let clients = Clients::new(&system.event_log);
+        let workers = (0..2).map(|_| SimWorker::new(&system.event_log)).collect();
+        Self { system, entropy, clients, workers, watchers: Vec::new(), reached: BTreeMap::new() }
     }
 
-    /// The whole of it.
+    /// Runs the schedule and returns its history and counters.
     pub(crate) async fn run(mut self) -> (History, BTreeMap<&'static str, u64>) {
         for _ in 0..STEPS {
             self.step().await;
             let ms = self.entropy.random_range(1..300);
-            pass(Duration::from_millis(ms)).await;
-            self.listen();
+            run_for(Duration::from_millis(ms)).await;
+            self.receive();
         }
-        if self.world.server.front.met() > 0 {
-            self.reach("fault of the store");
+        if self.system.server.store.injected() > 0 {
+            self.reach("store fault");
         }
         self.settle().await;
         let leftovers = self.leave().await;
@@ -96,40 +95,40 @@ impl Schedule {
         *self.reached.entry(what).or_default() += 1;
     }
 
-    fn listen(&mut self) {
-        let engine = &self.world.server.engine;
+    fn receive(&mut self) {
+        let engine = &self.system.server.engine;
         for worker in &mut self.workers {
-            if !worker.has_line() && worker.deaf_steps == 0 {
+            if !worker.is_connected() && worker.silent_steps == 0 {
                 worker.connect(engine);
             }
-            worker.listen();
+            worker.receive();
         }
     }
 
-    fn some_job(&mut self) -> Option<JobId> {
-        let ids = self.clients.book().ids.clone();
+    fn pick_job(&mut self) -> Option<JobId> {
+        let ids = self.clients.state().ids.clone();
         (!ids.is_empty()).then(|| ids[self.entropy.random_range(0..ids.len())])
     }
 
     async fn step(&mut self) {
-        let engine = self.world.server.engine.clone();
+        let engine = self.system.server.engine.clone();
         let at = self.entropy.random_range(0..self.workers.len());
         match self.entropy.random_range(0..100) {
-            0..22 if self.clients.asked() < JOBS => {
+            0..22 if self.clients.sent() < JOBS => {
                 let new = self.new_job();
                 self.clients.enqueue(&engine, new);
             }
             22..30 => self.cancel(),
             30..36 => self.retry(),
-            36..38 => self.clients.insist(&engine),
+            36..38 => self.clients.resend(&engine),
             38 => self.delete(),
             39 => self.run_now(),
             40..43 => {
-                self.reach("stream broken");
+                self.reach("broken stream");
                 self.workers[at].disconnect();
             }
             43..46 => {
-                self.reach("worker crashed");
+                self.reach("crashed worker");
                 self.workers[at].crash();
             }
             46..48 => {
@@ -137,45 +136,45 @@ impl Schedule {
                 self.workers[at].connect(&engine);
             }
             48..50 => {
-                self.reach("worker silent");
-                self.workers[at].deaf_steps = self.entropy.random_range(1..25);
+                self.reach("silent worker");
+                self.workers[at].silent_steps = self.entropy.random_range(1..25);
             }
             50..53 => self.watch(),
-            53..55 => self.server_dies().await,
-            55 => self.server_leaves().await,
-            56..60 => self.workers[at].insist(),
-            _ => self.workers[at].work(&mut self.entropy),
+            53..55 => self.kill_server().await,
+            55 => self.stop_server().await,
+            56..60 => self.workers[at].resend(),
+            _ => self.workers[at].step(&mut self.entropy),
         }
     }
 
     fn cancel(&mut self) {
-        if let Some(id) = self.some_job() {
+        if let Some(id) = self.pick_job() {
             self.reach("cancel");
-            let engine = self.world.server.engine.clone();
+            let engine = self.system.server.engine.clone();
             self.clients.cancel(&engine, id);
         }
     }
 
     fn retry(&mut self) {
-        if let Some(id) = self.some_job() {
+        if let Some(id) = self.pick_job() {
             self.reach("retry");
-            let engine = self.world.server.engine.clone();
+            let engine = self.system.server.engine.clone();
             self.clients.retry(&engine, id);
         }
     }
 
     fn delete(&mut self) {
-        if let Some(id) = self.some_job() {
+        if let Some(id) = self.pick_job() {
             self.reach("delete");
-            let engine = self.world.server.engine.clone();
+            let engine = self.system.server.engine.clone();
             self.clients.delete(&engine, id);
         }
     }
 
     fn run_now(&mut self) {
-        if let Some(id) = self.some_job() {
+        if let Some(id) = self.pick_job() {
             self.reach("run now");
-            let engine = self.world.server.engine.clone();
+            let engine = self.system.server.engine.clone();
             self.clients.run_now(&engine, id);
         }
     }
@@ -183,21 +182,21 @@ impl Schedule {
     fn watch(&mut self) {
         let number = self.watchers.len();
         if number == WATCHES {
-            // The reader goes away and comes back where it was.
-            self.watchers[0].open(&self.world.server.engine);
+            // The reader disconnects and resumes.
+            self.watchers[0].open(&self.system.server.engine);
             return;
         }
-        let wanted = match self.some_job() {
+        let wanted = match self.pick_job() {
             Some(id) if self.entropy.random_bool(0.5) => Some(vec![id]),
             _ => None,
         };
-        let mut watcher = Watcher::new(number, wanted, &self.world.notebook);
-        watcher.open(&self.world.server.engine);
+        let mut watcher = Watcher::new(number, wanted, &self.system.event_log);
+        watcher.open(&self.system.server.engine);
         self.watchers.push(watcher);
     }
 
     fn new_job(&mut self) -> NewJob {
-        let parent = self.some_job().filter(|_| self.entropy.random_bool(0.3));
+        let parent = self.pick_job().filter(|_| self.entropy.random_bool(0.3));
         let entropy = &mut self.entropy;
         let mut new = NewJob { queue: QUEUE.into(), kind: KIND.into(), ..NewJob::default() };
         new.max_attempts = entropy.random_range(1..4);
@@ -208,7 +207,7 @@ impl Schedule {
         new.run_timeout_ms = entropy.random_bool(0.2).then(|| entropy.random_range(100..900));
         if entropy.random_bool(0.2) {
             new.start_deadline =
-                Some(self.world.now() + entropy.random_range(700..2_500) as Millis);
+                Some(self.system.now() + entropy.random_range(700..2_500) as Millis);
         }
         if entropy.random_bool(0.4) {
             let modes = [UniqueMode::ReturnExisting, UniqueMode::ReplacePending];
@@ -223,97 +222,104 @@ impl Schedule {
         new
     }
 
-    /// As it stands, in the middle of everything.
-    async fn server_dies(&mut self) {
-        self.reach("server died");
-        self.world.kill();
-        self.workers.iter_mut().for_each(Worker::server_died);
+    /// Kills the server without a shutdown; starts another after a while.
+    async fn kill_server(&mut self) {
+        self.reach("killed server");
+        self.system.kill();
+        self.workers.iter_mut().for_each(SimWorker::on_server_death);
         self.watchers.iter_mut().for_each(Watcher::close);
-        self.clients.server_died().await;
-        let away_ms = self.entropy.random_range(0..3_000);
-        pass(Duration::from_millis(away_ms)).await;
-        self.begin_again().await;
+        self.clients.on_server_death().await;
+        let downtime_ms = self.entropy.random_range(0..3_000);
+        run_for(Duration::from_millis(downtime_ms)).await;
+        self.start_server().await;
     }
 
-    /// In good order; its workers keep what they hold.
-    async fn server_leaves(&mut self) {
-        self.reach("server left");
-        self.world.heal_for_a_while();
-        self.workers.iter_mut().for_each(Worker::disconnect);
+    /// Shuts the server down gracefully; its workers keep their leases.
+    async fn stop_server(&mut self) {
+        self.reach("stopped server");
+        self.system.pause_faults();
+        self.workers.iter_mut().for_each(SimWorker::disconnect);
         self.watchers.iter_mut().for_each(Watcher::close);
-        assert!(self.world.stop().await, "every task of a server ends when it is told to");
-        self.clients.server_died().await;
-        self.begin_again().await;
+        assert!(self.system.stop().await, "every task of the server must stop");
+        self.clients.on_server_death().await;
+        self.start_server().await;
     }
 
-    async fn begin_again(&mut self) {
+    async fn start_server(&mut self) {
         let rebuilt = self.entropy.random_bool(0.5);
-        self.world.start(rebuilt).await;
+        self.system.start(rebuilt).await;
         for watcher in &mut self.watchers {
-            watcher.open(&self.world.server.engine);
+            watcher.open(&self.system.server.engine);
         }
     }
 
     async fn settle(&mut self) {
-        self.world.heal();
+        self.system.stop_faults();
         for worker in &mut self.workers {
-            worker.deaf_steps = 0;
+            worker.silent_steps = 0;
         }
         for _ in 0..SETTLE_STEPS {
-            pass(CALM).await;
-            self.listen();
+            run_for(SETTLE_STEP).await;
+            self.receive();
             for worker in &mut self.workers {
                 worker.finish_all(&mut self.entropy);
             }
-            self.clients.insist(&self.world.server.engine.clone());
-            if self.clients.is_settled() && self.is_over().await {
+            self.clients.resend(&self.system.server.engine.clone());
+            if self.clients.is_settled() && self.is_finished().await {
                 return;
             }
         }
     }
 
-    async fn is_over(&self) -> bool {
-        let ids = self.clients.book().ids.clone();
-        let jobs = self.world.server.engine.get_many(&ids).await.expect("the faults are over");
+    async fn is_finished(&self) -> bool {
+        let ids = self.clients.state().ids.clone();
+        let jobs = self
+            .system
+            .server
+            .engine
+            .jobs()
+            .get_many(&ids)
+            .await
+            .expect("a response without faults");
         jobs.iter().flatten().all(|job| job.status.state.is_terminal())
-            && self.workers.iter().all(Worker::is_idle)
+            && self.workers.iter().all(SimWorker::is_idle)
     }
 
-    /// Everybody goes, and nothing may stay behind.
+    /// Disconnects everyone and returns what is left.
     async fn leave(&mut self) -> BTreeMap<&'static str, usize> {
-        let engine = self.world.server.engine.clone();
-        // A watch by ids ended with its jobs; those that were retried since are shown now.
+        let engine = self.system.server.engine.clone();
+        // A watch by ids ends with its jobs. It opens again for jobs that were retried since.
         self.watchers.iter_mut().filter(|w| w.has_ended()).for_each(|w| w.open(&engine));
-        self.workers.iter_mut().for_each(Worker::leave);
+        self.workers.iter_mut().for_each(SimWorker::leave);
         let mut leftovers = BTreeMap::new();
         for _ in 0..SETTLE_STEPS {
-            pass(CALM).await;
+            run_for(SETTLE_STEP).await;
             leftovers = self.leftovers().await;
             if leftovers.values().all(|count| *count == 0) {
                 break;
             }
         }
-        // Whoever reads on behalf of watchers may be at a slow read since before the faults ended.
-        pass(Duration::from_secs(2)).await;
+        // A slow read for a watch may have started before the faults stopped.
+        run_for(Duration::from_secs(2)).await;
         leftovers
     }
 
     async fn leftovers(&self) -> BTreeMap<&'static str, usize> {
-        let World { outside, server, .. } = &self.world;
-        let (streams, free) = server.engine.sessions();
-        let ever = Millis::MAX / 2;
-        let found = outside.store.due_work(ever, 1_000).await.expect("the oracle answers");
+        let SimSystem { environment, server, .. } = &self.system;
+        let (streams, free) = server.engine.sessions().load();
+        let far_future = Millis::MAX / 2;
+        let due = environment.store.due_work(far_future, 1_000).await.expect("a response");
         let keys = self.keys().await;
-        let held = outside.store.holders(keys, self.world.now()).await.expect("answers");
-        let unprojected = usize::from(!self.world.is_projected().await);
+        let holders = environment.store.holders(keys, self.system.now()).await.expect("a response");
+        let unprojected = usize::from(!self.system.is_projected().await);
         let by_ids = self.watchers.iter().filter(|watcher| watcher.wanted.is_some());
         BTreeMap::from([
             ("streams", streams),
-            ("room", free as usize),
-            ("sessions", found.expired.len()),
-            ("leases", found.lost.len()),
-            ("blocked", found.unblocked.len()),
-            ("keys", held.iter().flatten().count()),
+            ("credit", free as usize),
+            ("sessions", due.expired_sessions.len()),
+            ("leases", due.lost.len()),
+            ("blocked", due.unblocked.len()),
+            ("keys", holders.iter().flatten().count()),
             ("unprojected", unprojected),
             ("open watches", by_ids.filter(|watcher| !watcher.has_ended()).count()),
         ])
@@ -325,22 +331,24 @@ impl Schedule {
     }
 
     async fn journal(&self) -> Vec<JobEvent> {
-        let all = self.world.outside.store.tail(Position::default(), usize::MAX).await;
-        let Ok(JournalPage::Entries(entries)) = all else { panic!("the oracle forgets nothing") };
+        let all = self.system.environment.store.read_journal(Position::default(), usize::MAX).await;
+        let Ok(JournalPage::Entries(entries)) = all else {
+            panic!("the reference store keeps its journal")
+        };
         entries.iter().flat_map(|entry| entry.jobs.clone()).collect()
     }
 
     async fn history(&self, leftovers: BTreeMap<&'static str, usize>) -> History {
-        let World { outside, notebook, server, .. } = &self.world;
+        let SimSystem { environment, event_log, server, .. } = &self.system;
         let journal = self.journal().await;
         let mut ids: Vec<JobId> = journal.iter().map(|event| event.id).collect();
         ids.sort();
         ids.dedup();
-        let recorded = outside.ledger.get(ids.clone()).await.expect("answers");
-        let got = server.engine.get_many(&ids).await.expect("answers");
+        let recorded = environment.ledger.get(ids.clone()).await.expect("a response");
+        let got = server.engine.jobs().get_many(&ids).await.expect("a response");
         let got = got.into_iter().flatten().map(|job| (job.id, (*job).clone()));
         History {
-            notes: notebook.all(),
+            observations: event_log.all(),
             journal,
             ledger: recorded.into_iter().flatten().map(|job| (job.id, job)).collect(),
             got: got.collect(),

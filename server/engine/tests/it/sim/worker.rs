@@ -1,5 +1,5 @@
-//! A worker that does what the entropy say and writes down what it does. It takes in what was
-//! sent when it is told to listen, so that between two steps of a schedule nothing moves.
+//! A worker that acts at random and logs what it does. It handles frames only in `receive`, so that
+//! nothing changes between two steps of a schedule.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -11,96 +11,96 @@ use rand::rngs::StdRng;
 use sentinel_domain::{Command, Failure, Job, JobError, JobId, Progress, SessionId};
 use sentinel_engine::Engine;
 use sentinel_engine::session::{
-    About, FromWorker, Held, HeldVerdict, Hello, Outgoing, ReportItem, ReportVerdict, ToWorker,
-    Welcome, lanes,
+    FromWorker, HeldLease, HeldLeaseVerdict, Hello, OutboundFrames, ReportItem, ReportVerdict,
+    ToWorker, Welcome, WorkerDetails, outbound_queue,
 };
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::notes::{Note, Notebook};
+use super::observations::{EventLog, Observation};
 use super::schedule::{KIND, QUEUE};
 
-/// Jobs that a worker runs at the same time.
+/// The number of jobs that a worker runs concurrently.
 pub(crate) const SLOTS: usize = 2;
 
-/// What a checkpoint says: whose it is and which one.
+/// Returns a checkpoint with its epoch and number.
 fn checkpoint(epoch: u64, seq: u64) -> Bytes {
     format!("{epoch}:{seq}").into()
 }
 
-/// Epoch and number of a checkpoint.
+/// Parses the epoch and number of a checkpoint.
 pub(crate) fn checkpoint_seq(data: &[u8]) -> Option<(u64, u64)> {
     let (epoch, seq) = std::str::from_utf8(data).ok()?.split_once(':')?;
     Some((epoch.parse().ok()?, seq.parse().ok()?))
 }
 
-/// A handler, or its report that was not answered yet.
-struct Hand {
-    held: Held,
+/// A running handler, or its report without a verdict.
+struct RunningJob {
+    held: HeldLease,
     is_cancelled: bool,
     seq: u64,
-    /// There once the handler has returned.
+    /// Set when the handler has returned.
     report: Option<Command>,
     is_sent: bool,
 }
 
-/// A stream to a server.
-struct Line {
+/// A session stream to a server.
+struct Connection {
     frames: mpsc::Sender<FromWorker>,
-    out: Outgoing,
+    out: OutboundFrames,
     run: JoinHandle<()>,
     is_welcome: bool,
 }
 
-/// One worker process after the other, in the same place.
-pub(crate) struct Worker {
-    notebook: Notebook,
-    line: Option<Line>,
+/// A worker process; after a crash, the next one.
+pub(crate) struct SimWorker {
+    event_log: EventLog,
+    connection: Option<Connection>,
     session: Option<SessionId>,
-    hands: BTreeMap<JobId, Hand>,
-    /// Leases that the Hello under way names, in its order.
-    offered: Vec<Held>,
+    running: BTreeMap<JobId, RunningJob>,
+    /// The leases of the pending Hello, in its order.
+    offered: Vec<HeldLease>,
     granted: usize,
-    /// Listens to nobody and says nothing until then.
-    pub(crate) deaf_steps: u32,
+    /// The number of steps in which the worker neither receives nor sends.
+    pub(crate) silent_steps: u32,
 }
 
-impl Worker {
-    pub(crate) fn new(notebook: &Notebook) -> Self {
+impl SimWorker {
+    pub(crate) fn new(event_log: &EventLog) -> Self {
         Self {
-            notebook: notebook.clone(),
-            line: None,
+            event_log: event_log.clone(),
+            connection: None,
             session: None,
-            hands: BTreeMap::new(),
+            running: BTreeMap::new(),
             offered: Vec::new(),
             granted: 0,
-            deaf_steps: 0,
+            silent_steps: 0,
         }
     }
 
     pub(crate) fn is_idle(&self) -> bool {
-        self.hands.is_empty()
+        self.running.is_empty()
     }
 
-    pub(crate) fn has_line(&self) -> bool {
-        self.line.is_some()
+    pub(crate) fn is_connected(&self) -> bool {
+        self.connection.is_some()
     }
 
-    /// Says Hello on a new stream; a former one may still stand.
+    /// Sends Hello on a new stream; an older stream may still be open.
     pub(crate) fn connect(&mut self, engine: &Engine) {
         let (frames, incoming) = mpsc::channel(256);
-        let (lanes, out) = lanes();
-        self.offered = self.hands.values().map(|hand| hand.held).collect();
-        for hand in self.hands.values_mut() {
-            hand.is_sent = false;
+        let (outbound_queue, out) = outbound_queue();
+        self.offered = self.running.values().map(|active| active.held).collect();
+        for active in self.running.values_mut() {
+            active.is_sent = false;
         }
-        self.granted = SLOTS.saturating_sub(self.hands.len());
+        self.granted = SLOTS.saturating_sub(self.running.len());
         let hello = Hello {
             instance: "w".into(),
             queues: vec![QUEUE.into()],
             kinds: vec![KIND.into()],
-            about: About::default(),
+            details: WorkerDetails::default(),
             session: self.session,
             held: self.offered.clone(),
             credit_jobs: self.granted,
@@ -112,82 +112,85 @@ impl Worker {
                 Some((incoming.recv().await?, incoming))
             };
             let incoming = futures_util::stream::unfold(incoming, next);
-            // A Hello that is refused shows itself as the end of the lanes.
-            let _ = engine.run_session(hello, incoming, lanes, CancellationToken::new()).await;
+            // A refused Hello closes the outbound queue.
+            let _ = engine
+                .sessions()
+                .run(hello, incoming, outbound_queue, CancellationToken::new())
+                .await;
         });
-        self.line = Some(Line { frames, out, run, is_welcome: false });
+        self.connection = Some(Connection { frames, out, run, is_welcome: false });
     }
 
-    /// The stream breaks; handlers go on.
+    /// Breaks the stream; handlers continue.
     pub(crate) fn disconnect(&mut self) {
-        self.line = None;
+        self.connection = None;
     }
 
-    /// The server dies, and the stream with it.
-    pub(crate) fn server_died(&mut self) {
-        if let Some(line) = self.line.take() {
-            line.run.abort();
+    /// Ends the stream of a killed server.
+    pub(crate) fn on_server_death(&mut self) {
+        if let Some(connection) = self.connection.take() {
+            connection.run.abort();
         }
     }
 
-    /// The process dies, and its handlers with it. The next one is somebody else.
+    /// Crashes the process with its handlers. The next process has a new session.
     pub(crate) fn crash(&mut self) {
-        for hand in self.hands.values().filter(|hand| hand.report.is_none()) {
-            self.notebook.write(Note::Ended { held: hand.held });
+        for active in self.running.values().filter(|active| active.report.is_none()) {
+            self.event_log.write(Observation::Finished { held: active.held });
         }
-        *self = Self::new(&self.notebook);
+        *self = Self::new(&self.event_log);
     }
 
     fn send(&mut self, frame: FromWorker) {
-        // A stream that is full or broken loses it; what matters is sent again.
-        if let Some(line) = &self.line {
-            let _ = line.frames.try_send(frame);
+        // A full or broken stream loses the frame; important frames are sent again.
+        if let Some(connection) = &self.connection {
+            let _ = connection.frames.try_send(frame);
         }
     }
 
-    /// The lease is over for this worker.
-    fn let_go(&mut self, held: &Held) {
-        let is_it = self.hands.get(&held.id).is_some_and(|hand| hand.held == *held);
-        if let Some(hand) = is_it.then(|| self.hands.remove(&held.id)).flatten()
-            && hand.report.is_none()
+    /// Removes a lease that this worker has lost or finished.
+    fn drop_lease(&mut self, held: &HeldLease) {
+        let is_it = self.running.get(&held.id).is_some_and(|active| active.held == *held);
+        if let Some(active) = is_it.then(|| self.running.remove(&held.id)).flatten()
+            && active.report.is_none()
         {
-            self.notebook.write(Note::Ended { held: *held });
+            self.event_log.write(Observation::Finished { held: *held });
         }
     }
 
-    /// Takes in all that was sent. An assignment that was taken back while it waited to be
-    /// read is never begun: the worker reads faster than it begins.
-    pub(crate) fn listen(&mut self) {
-        if self.deaf_steps > 0 {
-            self.deaf_steps -= 1;
+    /// Handles all frames that have arrived. An assignment that was revoked in the same batch does
+    /// not start: a worker reads faster than it starts handlers.
+    pub(crate) fn receive(&mut self) {
+        if self.silent_steps > 0 {
+            self.silent_steps -= 1;
             return;
         }
         let mut frames = Vec::new();
-        if let Some(line) = &mut self.line {
+        if let Some(connection) = &mut self.connection {
             loop {
-                match line.out.next().now_or_never() {
+                match connection.out.next().now_or_never() {
                     Some(Some(frame)) => frames.push(frame),
                     Some(None) => {
-                        self.line = None;
+                        self.connection = None;
                         break;
                     }
                     None => break,
                 }
             }
         }
-        let taken_back = |frame: &ToWorker| match frame {
+        let revoked_leases = |frame: &ToWorker| match frame {
             ToWorker::Revoked(all) => all.clone(),
             _ => Vec::new(),
         };
-        let gone: Vec<Held> = frames.iter().flat_map(taken_back).collect();
+        let revoked: Vec<HeldLease> = frames.iter().flat_map(revoked_leases).collect();
         for frame in frames {
-            self.take_in(frame, &gone);
+            self.handle_frame(frame, &revoked);
         }
-        let is_welcome = self.line.as_ref().is_some_and(|line| line.is_welcome);
+        let is_welcome = self.connection.as_ref().is_some_and(|connection| connection.is_welcome);
         if is_welcome {
             self.send(FromWorker::Ping { nonce: 0 });
             self.report();
-            let free = SLOTS.saturating_sub(self.hands.len() + self.granted);
+            let free = SLOTS.saturating_sub(self.running.len() + self.granted);
             if free > 0 {
                 self.granted += free;
                 self.send(FromWorker::Credit { jobs: free, bytes: None });
@@ -195,68 +198,73 @@ impl Worker {
         }
     }
 
-    fn take_in(&mut self, frame: ToWorker, gone: &[Held]) {
+    fn handle_frame(&mut self, frame: ToWorker, revoked: &[HeldLease]) {
         match frame {
-            ToWorker::Welcome(welcome) => self.welcomed(&welcome),
+            ToWorker::Welcome(welcome) => self.handle_welcome(&welcome),
             ToWorker::Assign { assign_seq, jobs } => {
                 self.granted = self.granted.saturating_sub(jobs.len());
-                self.assigned(&jobs, gone);
+                self.handle_assignment(&jobs, revoked);
                 self.send(FromWorker::Received { assign_seq });
             }
             ToWorker::ReportAck(items) => {
                 for (held, verdict) in items {
-                    self.told(&held, verdict);
+                    self.handle_verdict(&held, verdict);
                 }
             }
             ToWorker::CheckpointAck { held, seq, verdict: ReportVerdict::Recorded } => {
-                self.notebook.write(Note::Checkpointed { held, seq });
+                self.event_log.write(Observation::Checkpointed { held, seq });
             }
-            ToWorker::Revoked(all) => all.iter().for_each(|held| self.let_go(held)),
-            ToWorker::Cancel(jobs) | ToWorker::Pong { cancels: jobs, .. } => self.cancelled(&jobs),
+            ToWorker::Revoked(all) => all.iter().for_each(|held| self.drop_lease(held)),
+            ToWorker::Cancel(jobs) | ToWorker::Pong { cancels: jobs, .. } => {
+                self.handle_cancel(&jobs)
+            }
             _ => {}
         }
     }
 
-    fn welcomed(&mut self, welcome: &Welcome) {
+    fn handle_welcome(&mut self, welcome: &Welcome) {
         self.session = Some(welcome.session);
-        if let Some(line) = &mut self.line {
-            line.is_welcome = true;
+        if let Some(connection) = &mut self.connection {
+            connection.is_welcome = true;
         }
         for (held, verdict) in std::mem::take(&mut self.offered).iter().zip(&welcome.held) {
             match verdict {
-                HeldVerdict::Keep => {}
-                HeldVerdict::Revoked => self.let_go(held),
-                HeldVerdict::AlreadyRecorded => self.told(held, ReportVerdict::Duplicate),
+                HeldLeaseVerdict::Keep => {}
+                HeldLeaseVerdict::Revoked => self.drop_lease(held),
+                HeldLeaseVerdict::AlreadyRecorded => {
+                    self.handle_verdict(held, ReportVerdict::Duplicate)
+                }
             }
         }
     }
 
-    fn assigned(&mut self, jobs: &[Arc<Job>], gone: &[Held]) {
+    fn handle_assignment(&mut self, jobs: &[Arc<Job>], revoked: &[HeldLease]) {
         for job in jobs {
             let Some(lease) = job.status.lease else { continue };
-            let held = Held { id: job.id, lease };
-            if gone.contains(&held) {
+            let held = HeldLease { id: job.id, lease: lease.id };
+            if revoked.contains(&held) {
                 continue;
             }
-            // A newer lease of the same job: the older one was lost.
-            if let Some(older) = self.hands.get(&job.id).map(|hand| hand.held) {
-                self.let_go(&older);
+            // A newer lease of the same job replaces the lost one.
+            if let Some(older) = self.running.get(&job.id).map(|active| active.held) {
+                self.drop_lease(&older);
             }
-            self.notebook.write(Note::Started { held });
+            self.event_log.write(Observation::Started { held });
             let (seq, report) = (0, None);
-            let hand = Hand { held, is_cancelled: false, seq, report, is_sent: false };
-            self.hands.insert(job.id, hand);
+            let active = RunningJob { held, is_cancelled: false, seq, report, is_sent: false };
+            self.running.insert(job.id, active);
         }
     }
 
-    fn cancelled(&mut self, jobs: &[Arc<Job>]) {
+    fn handle_cancel(&mut self, jobs: &[Arc<Job>]) {
         let mut acknowledged = Vec::new();
         for job in jobs {
             let Some(lease) = job.status.lease else { continue };
-            let held = Held { id: job.id, lease };
+            let held = HeldLease { id: job.id, lease: lease.id };
             acknowledged.push(held);
-            if let Some(hand) = self.hands.get_mut(&job.id).filter(|hand| hand.held == held) {
-                hand.is_cancelled = true;
+            if let Some(active) = self.running.get_mut(&job.id).filter(|active| active.held == held)
+            {
+                active.is_cancelled = true;
             }
         }
         if !acknowledged.is_empty() {
@@ -264,37 +272,42 @@ impl Worker {
         }
     }
 
-    fn told(&mut self, held: &Held, verdict: ReportVerdict) {
-        let Some(hand) = self.hands.get_mut(&held.id).filter(|hand| hand.held == *held) else {
+    fn handle_verdict(&mut self, held: &HeldLease, verdict: ReportVerdict) {
+        let Some(active) = self.running.get_mut(&held.id).filter(|active| active.held == *held)
+        else {
             return;
         };
         if verdict == ReportVerdict::RetryLater {
-            hand.is_sent = false;
+            active.is_sent = false;
             return;
         }
-        let succeeds = matches!(hand.report, Some(Command::Succeed { .. }));
-        self.notebook.write(Note::Told { held: *held, verdict, succeeds });
-        self.let_go(held);
+        let succeeds = matches!(active.report, Some(Command::Succeed { .. }));
+        self.event_log.write(Observation::ReportVerdict { held: *held, verdict, succeeds });
+        self.drop_lease(held);
     }
 
-    /// Sends the reports that wait for an answer and are not on their way.
+    /// Sends the reports that were not sent yet.
     fn report(&mut self) {
         let mut items = Vec::new();
-        for hand in self.hands.values_mut().filter(|hand| !hand.is_sent) {
-            let Some(command) = hand.report.clone() else { continue };
-            hand.is_sent = true;
-            items.push(ReportItem { held: hand.held, command });
+        for active in self.running.values_mut().filter(|active| !active.is_sent) {
+            let Some(command) = active.report.clone() else { continue };
+            active.is_sent = true;
+            items.push(ReportItem { held: active.held, command });
         }
         if !items.is_empty() {
             self.send(FromWorker::Report(items));
         }
     }
 
-    /// One handler does something: returns, or says how far it is.
-    pub(crate) fn work(&mut self, entropy: &mut StdRng) {
-        let open: Vec<JobId> =
-            self.hands.values().filter(|h| h.report.is_none()).map(|h| h.held.id).collect();
-        if open.is_empty() || self.deaf_steps > 0 {
+    /// Lets one handler finish, send progress, or write a checkpoint.
+    pub(crate) fn step(&mut self, entropy: &mut StdRng) {
+        let open: Vec<JobId> = self
+            .running
+            .values()
+            .filter(|active| active.report.is_none())
+            .map(|active| active.held.id)
+            .collect();
+        if open.is_empty() || self.silent_steps > 0 {
             return;
         }
         let id = open[entropy.random_range(0..open.len())];
@@ -306,44 +319,45 @@ impl Worker {
         self.report();
     }
 
-    /// All handlers return.
+    /// Finishes all handlers.
     pub(crate) fn finish_all(&mut self, entropy: &mut StdRng) {
-        let open: Vec<JobId> = self.hands.keys().copied().collect();
+        let open: Vec<JobId> = self.running.keys().copied().collect();
         open.into_iter().for_each(|id| self.finish(id, entropy));
     }
 
-    /// Reports again what was reported: a worker that lost its patience.
-    pub(crate) fn insist(&mut self) {
-        self.hands.values_mut().for_each(|hand| hand.is_sent = false);
+    /// Sends all reports again, as after a timeout.
+    pub(crate) fn resend(&mut self) {
+        self.running.values_mut().for_each(|active| active.is_sent = false);
         self.report();
     }
 
     fn checkpoint(&mut self, id: JobId) {
-        // Two at once: the second does not wait for the first to be stored.
+        // Two at once: the second does not wait for the acknowledgement of the first.
         for _ in 0..2 {
-            let Some(hand) = self.hands.get_mut(&id) else { return };
-            hand.seq += 1;
-            let (held, seq) = (hand.held, hand.seq);
+            let Some(active) = self.running.get_mut(&id) else { return };
+            active.seq += 1;
+            let (held, seq) = (active.held, active.seq);
             let data = checkpoint(held.lease.epoch, seq);
             self.send(FromWorker::Checkpoint { held, seq, data });
         }
     }
 
     fn progress(&mut self, id: JobId) {
-        let Some(hand) = self.hands.get_mut(&id) else { return };
-        hand.seq += 1;
-        let progress = Progress { seq: hand.seq, done: 1, total: 2, message: "on".into() };
-        let held = hand.held;
+        let Some(active) = self.running.get_mut(&id) else { return };
+        active.seq += 1;
+        let progress = Progress { seq: active.seq, done: 1, total: 2, message: "working".into() };
+        let held = active.held;
         self.send(FromWorker::Progress(vec![(held, progress)]));
     }
 
     fn finish(&mut self, id: JobId, entropy: &mut StdRng) {
-        let Some(hand) = self.hands.get_mut(&id).filter(|hand| hand.report.is_none()) else {
+        let Some(active) = self.running.get_mut(&id).filter(|active| active.report.is_none())
+        else {
             return;
         };
-        let lease = hand.held.lease;
-        hand.report = Some(match entropy.random_range(0..10) {
-            _ if hand.is_cancelled && entropy.random_bool(0.8) => {
+        let lease = active.held.lease;
+        active.report = Some(match entropy.random_range(0..10) {
+            _ if active.is_cancelled && entropy.random_bool(0.8) => {
                 Command::Stop { lease, started_at: None, entropy: entropy.random() }
             }
             0 => {
@@ -352,19 +366,19 @@ impl Worker {
             1 => Command::Release { lease },
             2 | 3 => {
                 let retryable = entropy.random_bool(0.8);
-                let error = JobError { message: "no".into(), code: "NO".into(), retryable };
+                let error = JobError { message: "failed".into(), code: "FAILED".into(), retryable };
                 let (next_delay_ms, entropy) = (None, entropy.random());
                 let failure = Failure { error, next_delay_ms, timed_out: false, entropy };
                 Command::Fail { lease, started_at: None, failure }
             }
             _ => Command::Succeed { lease, started_at: None, result: "done".into() },
         });
-        self.notebook.write(Note::Ended { held: hand.held });
+        self.event_log.write(Observation::Finished { held: active.held });
     }
 
-    /// In good order.
+    /// Leaves with Bye.
     pub(crate) fn leave(&mut self) {
         self.send(FromWorker::Bye);
-        self.line = None;
+        self.connection = None;
     }
 }

@@ -1,5 +1,5 @@
-//! Random lives of jobs under workers that crash, leave and come back: every job ends with
-//! one final record, and every slot can be used again.
+//! Random faults with workers that crash, disconnect and resume: every job reaches one terminal
+//! state, and every slot becomes free again.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -7,49 +7,49 @@ use std::sync::Arc;
 use rand::rngs::StdRng;
 use rand::{Rng, RngExt, SeedableRng};
 use sentinel_domain::{Job, JobId};
-use sentinel_engine::Engine;
-use sentinel_engine::session::{FromWorker, HeldVerdict, Hello, ReportVerdict, ToWorker};
+use sentinel_engine::session::{FromWorker, HeldLeaseVerdict, Hello, ReportVerdict, ToWorker};
+use sentinel_engine::{Engine, Submitter};
 use sentinel_store::{JournalPage, Store};
 
-use crate::house::{House, eventually, new_job};
-use crate::worker::{Worker, crash, hello, hello_again, success};
-use sentinel_store::fault::Odds;
+use crate::harness::{TestEngine, new_job, wait_until};
+use crate::worker::{ScriptedWorker, failed_report, hello, resume_hello, succeeded_report};
+use sentinel_store::fault::FaultRates;
 
 const SLOTS: usize = 4;
 const JOBS: usize = 120;
 
-/// Says Hello until the store is there to hear it.
-async fn join(engine: &Engine, hello: Hello) -> Worker {
-    eventually("Welcome", async || Worker::try_join(engine, hello.clone()).await).await
+/// Sends Hello until the store is available.
+async fn join(engine: &Engine, hello: Hello) -> ScriptedWorker {
+    wait_until("Welcome", async || ScriptedWorker::try_join(engine, hello.clone()).await).await
 }
 
-/// A worker that keeps books about its slots.
-struct Clerk {
+/// A worker that tracks its slots.
+struct TrackingWorker {
     engine: Engine,
-    worker: Option<Worker>,
+    worker: Option<ScriptedWorker>,
     running: HashMap<JobId, Arc<Job>>,
     reported: HashSet<JobId>,
     /// Slots that the server may still fill.
     granted: usize,
 }
 
-impl Clerk {
+impl TrackingWorker {
     async fn new(engine: &Engine) -> Self {
         let worker = Some(join(engine, hello(SLOTS)).await);
         let (running, reported) = (HashMap::new(), HashSet::new());
         Self { engine: engine.clone(), worker, running, reported, granted: SLOTS }
     }
 
-    fn books(&self) -> impl std::fmt::Debug {
+    fn debug_state(&self) -> impl std::fmt::Debug {
         let session = self.worker.as_ref().map(|w| w.welcome.session);
         (session, self.granted, self.running.keys().collect::<Vec<_>>(), self.reported.len())
     }
 
-    fn worker(&mut self) -> &mut Worker {
-        self.worker.as_mut().expect("it is here")
+    fn worker(&mut self) -> &mut ScriptedWorker {
+        self.worker.as_mut().expect("a connected worker")
     }
 
-    /// Lost where the session has ended.
+    /// Sends a frame; it is lost when the session has closed.
     async fn send(&mut self, frame: FromWorker) {
         self.worker().try_send(frame).await;
     }
@@ -62,16 +62,16 @@ impl Clerk {
         }
     }
 
-    /// Takes in what the server has said so far.
-    async fn listen(&mut self) {
-        // On a machine that stands still for longer than the TTL the server ends a session.
+    /// Handles the frames that have arrived.
+    async fn receive(&mut self) {
+        // After a pause of the machine longer than the TTL, the server closes the session.
         if self.worker().has_ended() {
             self.reconnect(true).await;
         }
-        while let Some(frame) = self.worker().poll().await {
+        while let Some(frame) = self.worker().try_next().await {
             match frame {
                 ToWorker::Assign { assign_seq, jobs } => {
-                    assert!(jobs.len() <= self.granted, "never more than was granted");
+                    assert!(jobs.len() <= self.granted, "the assignment exceeds the credit");
                     self.granted -= jobs.len();
                     for job in jobs {
                         self.running.insert(job.id, job);
@@ -110,7 +110,11 @@ impl Clerk {
             if self.reported.contains(id) || entropy.random_bool(0.3) {
                 continue;
             }
-            items.push(if entropy.random_bool(0.8) { success(job) } else { crash(job, true) });
+            items.push(if entropy.random_bool(0.8) {
+                succeeded_report(job)
+            } else {
+                failed_report(job, true)
+            });
         }
         if !items.is_empty() {
             self.reported.extend(items.iter().map(|item| item.held.id));
@@ -118,23 +122,23 @@ impl Clerk {
         }
     }
 
-    /// The stream breaks; the worker comes back with all it holds, or as another one.
-    async fn reconnect(&mut self, keeps: bool) {
-        let worker = self.worker.take().expect("it is here");
+    /// Breaks the stream; then resumes with all leases, or starts as another worker.
+    async fn reconnect(&mut self, resumes: bool) {
+        let worker = self.worker.take().expect("a connected worker");
         let welcome = worker.welcome.clone();
         self.granted = 0;
         self.reported.clear();
-        if !keeps {
-            worker.eof().await;
+        if !resumes {
+            worker.disconnect().await;
             *self = Self::new(&self.engine).await;
             return;
         }
         let jobs: Vec<_> = self.running.values().cloned().collect();
-        let holds: Vec<&Job> = jobs.iter().map(|job| &**job).collect();
-        let again = join(&self.engine, hello_again(&welcome, &holds));
-        let (again, _) = tokio::join!(again, worker.eof());
+        let held: Vec<&Job> = jobs.iter().map(|job| &**job).collect();
+        let again = join(&self.engine, resume_hello(&welcome, &held));
+        let (again, _) = tokio::join!(again, worker.disconnect());
         for (job, verdict) in jobs.iter().zip(again.verdicts()) {
-            if *verdict != HeldVerdict::Keep {
+            if *verdict != HeldLeaseVerdict::Keep {
                 self.running.remove(&job.id);
             }
         }
@@ -142,31 +146,32 @@ impl Clerk {
     }
 }
 
-async fn walk(seed: u64) {
-    let house = House::with(|s| {
+async fn run_random(seed: u64) {
+    let test = TestEngine::with_settings(|s| {
         s.lost_grace_ms = 30;
         s.receive_timeout_ms = 2_000;
-        // What a suspected network, or a store that is away at the end of a stream, costs.
+        // A suspected network fault, or an unavailable store at the end of a stream, delays the
+        // loss of a session by this.
         s.session_ttl_ms = 4_000;
     })
     .await;
     let mut entropy = StdRng::seed_from_u64(seed);
-    let mut clerks = Vec::new();
+    let mut workers = Vec::new();
     for _ in 0..3 {
-        clerks.push(Clerk::new(&house.engine).await);
+        workers.push(TrackingWorker::new(&test.engine).await);
     }
-    // Thrown per call: faults planned per step would pile up faster than calls meet them.
-    let odds = Odds { lost_reply: 60, unavailable: 60, ..Odds::default() };
-    house.store.commits.seeded(seed, odds);
+    // Random per call: faults planned per step would accumulate faster than calls consume them.
+    let rates = FaultRates { lost_response: 60, unavailable: 60, ..FaultRates::default() };
+    test.store.commits.seeded(seed, rates);
     let mut ids = Vec::new();
-    let until = std::time::Instant::now() + crate::house::PATIENCE;
+    let deadline = std::time::Instant::now() + crate::harness::TIMEOUT;
     loop {
-        if std::time::Instant::now() >= until {
-            let jobs = house.engine.get_many(&ids).await.expect("answers");
+        if std::time::Instant::now() >= deadline {
+            let jobs = test.engine.jobs().get_many(&ids).await.expect("a response");
             let open = jobs.iter().flatten().filter(|job| !job.status.state.is_terminal());
             let open: Vec<_> = open.map(|job| (job.id, &job.status)).collect();
-            let books: Vec<_> = clerks.iter().map(Clerk::books).collect();
-            panic!("seed {seed}: {books:?}, {} jobs are open: {open:?}", open.len());
+            let states: Vec<_> = workers.iter().map(TrackingWorker::debug_state).collect();
+            panic!("seed {seed}: {states:?}, {} jobs are not terminal: {open:?}", open.len());
         }
         if ids.len() < JOBS {
             let set = |new: &mut sentinel_domain::NewJob| {
@@ -174,76 +179,85 @@ async fn walk(seed: u64) {
                 new.retry_base_ms = Some(1);
                 new.retry_cap_ms = Some(1);
             };
-            // Refused while the store is away.
-            if let Ok(enqueued) = house.engine.enqueue(new_job(set), "", None).await {
+            // Refused while the store is unavailable.
+            if let Ok(enqueued) =
+                test.engine.jobs().enqueue(new_job(set), Submitter::unrestricted(""), None).await
+            {
                 ids.push(enqueued.job.id);
             }
         }
-        let at = entropy.random_range(0..clerks.len());
+        let at = entropy.random_range(0..workers.len());
         match entropy.random_range(0..38) {
-            0 => clerks[at].reconnect(true).await,
-            1 if ids.len() < JOBS => clerks[at].reconnect(false).await,
+            0 => workers[at].reconnect(true).await,
+            1 if ids.len() < JOBS => workers[at].reconnect(false).await,
             2..6 if !ids.is_empty() => {
                 let id = ids.get(entropy.random_range(0..JOBS)).copied().unwrap_or(ids[0]);
-                // A store that is away refuses it: then it was not asked for.
-                let _ = house.engine.cancel(id, "", "").await;
+                // An unavailable store refuses the cancel.
+                let _ = test.engine.jobs().cancel(id, "", "").await;
             }
-            _ => clerks[at].report(&mut entropy).await,
+            _ => workers[at].report(&mut entropy).await,
         }
-        clerks[at].listen().await;
+        workers[at].receive().await;
         if ids.len() == JOBS {
-            let jobs = house.engine.get_many(&ids).await.expect("answers");
+            let jobs = test.engine.jobs().get_many(&ids).await.expect("a response");
             if jobs.iter().flatten().all(|job| job.status.state.is_terminal()) {
                 break;
             }
         }
     }
-    one_final_each(&house, &ids, seed).await;
-    slots_return(&house, &mut clerks, &mut entropy, seed).await;
-    for clerk in &mut clerks {
-        clerk.worker.take().expect("it is here").bye().await;
+    assert_one_terminal_state(&test, &ids, seed).await;
+    wait_free_slots(&test, &mut workers, &mut entropy, seed).await;
+    for tracked in &mut workers {
+        tracked.worker.take().expect("a connected worker").bye().await;
     }
-    house.close().await;
+    test.close().await;
 }
 
-async fn one_final_each(house: &House, ids: &[JobId], seed: u64) {
-    let mut finals: HashMap<JobId, usize> = HashMap::new();
+async fn assert_one_terminal_state(test: &TestEngine, ids: &[JobId], seed: u64) {
+    let mut terminal_states: HashMap<JobId, usize> = HashMap::new();
     let mut versions: HashMap<JobId, u64> = HashMap::new();
     let mut after = sentinel_store::Position::default();
     loop {
-        let JournalPage::Entries(entries) = house.store.tail(after, 100).await.expect("answers")
+        let JournalPage::Entries(entries) =
+            test.store.read_journal(after, 100).await.expect("a response")
         else {
-            panic!("seed {seed}: the journal is whole");
+            panic!("seed {seed}: the journal has no gap");
         };
         let Some(last) = entries.last() else { break };
         after = last.position;
         for event in entries.iter().flat_map(|entry| &entry.jobs) {
             let before = versions.insert(event.id, event.status.version).unwrap_or(0);
-            assert!(event.status.version - before <= 1, "seed {seed}: versions are dense");
-            *finals.entry(event.id).or_default() += usize::from(event.status.state.is_terminal());
+            assert!(event.status.version - before <= 1, "seed {seed}: versions have no gap");
+            *terminal_states.entry(event.id).or_default() +=
+                usize::from(event.status.state.is_terminal());
         }
     }
-    assert_eq!(finals.len(), ids.len());
-    assert!(finals.values().all(|count| *count == 1), "seed {seed}: {finals:?}");
+    assert_eq!(terminal_states.len(), ids.len());
+    assert!(terminal_states.values().all(|count| *count == 1), "seed {seed}: {terminal_states:?}");
 }
 
-async fn slots_return(house: &House, clerks: &mut [Clerk], entropy: &mut StdRng, seed: u64) {
+async fn wait_free_slots(
+    test: &TestEngine,
+    workers: &mut [TrackingWorker],
+    entropy: &mut StdRng,
+    seed: u64,
+) {
     let what = format!("seed {seed}: all slots are free");
-    eventually(&what, async || {
-        for clerk in clerks.iter_mut() {
-            // What is left are leases that died on their way: their reports are fenced.
-            clerk.report(entropy).await;
-            clerk.listen().await;
+    wait_until(&what, async || {
+        for tracked in workers.iter_mut() {
+            // Expired leases remain; their reports are fenced.
+            tracked.report(entropy).await;
+            tracked.receive().await;
         }
-        let (sessions, free) = house.engine.sessions();
-        (sessions == clerks.len() && free == (SLOTS * clerks.len()) as u64).then_some(())
+        let (sessions, free) = test.engine.sessions().load();
+        (sessions == workers.len() && free == (SLOTS * workers.len()) as u64).then_some(())
     })
     .await;
 }
 
 #[tokio::test]
-async fn every_job_ends_once_and_slots_return() {
+async fn every_job_reaches_one_terminal_state_and_all_slots_become_free() {
     for seed in 0..3 {
-        walk(seed).await;
+        run_random(seed).await;
     }
 }

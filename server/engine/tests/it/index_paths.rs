@@ -1,10 +1,10 @@
-//! Labels that a queue has made from payloads, through the calls that make and change jobs.
+//! Index labels of payloads when jobs are created and updated.
 
 use std::sync::Arc;
 
-use sentinel_domain::{Job, NewValues, Queue, QueueMode};
+use sentinel_domain::{Job, Queue, QueueMode, SpecUpdate};
 
-use crate::house::House;
+use crate::harness::TestEngine;
 
 fn queue(paths: &[&str]) -> Queue {
     let index_paths = paths.iter().map(|path| (*path).into()).collect();
@@ -16,37 +16,37 @@ fn labels(job: &Arc<Job>) -> Vec<(&str, &str)> {
 }
 
 #[tokio::test]
-async fn an_update_renews_what_it_says_and_leaves_the_rest() {
-    let house = House::new().await;
-    house.engine.create_queue(queue(&["a", "b.c"])).await.expect("made");
-    let job = house
+async fn an_update_of_a_payload_updates_only_its_index_labels() {
+    let test = TestEngine::start().await;
+    test.engine.queues().create(queue(&["a", "b.c"])).await.expect("create a queue");
+    let job = test
         .enqueue(|new| {
             new.payload = br#"{"a":1,"b":{"c":true}}"#.as_slice().into();
             new.labels = vec![("own".into(), "x".into())];
         })
         .await;
     assert_eq!(labels(&job), [("own", "x"), ("payload.a", "1"), ("payload.b.c", "true")]);
-    let update = async |values: NewValues| {
-        house.engine.update(job.id, &values, None, None).await.expect("updated")
+    let update = async |values: SpecUpdate| {
+        test.engine.jobs().update(job.id, &values, None, None).await.expect("update the job")
     };
-    let payload = |text: &'static str| NewValues {
+    let payload = |text: &'static str| SpecUpdate {
         payload: Some(text.as_bytes().into()),
-        ..NewValues::default()
+        ..SpecUpdate::default()
     };
     let changed = update(payload(r#"{"a":2}"#)).await;
     assert_eq!(labels(&changed), [("own", "x"), ("payload.a", "2")]);
-    let own = NewValues { labels: Some(vec![("z".into(), "y".into())]), ..NewValues::default() };
+    let own = SpecUpdate { labels: Some(vec![("z".into(), "y".into())]), ..SpecUpdate::default() };
     assert_eq!(labels(&update(own).await), [("payload.a", "2"), ("z", "y")]);
-    // The paths of now, and of a queue that takes no new jobs.
+    // The current paths apply, also in a draining queue.
     let change = |queue: &mut Queue| {
         queue.index_paths = ["b.c".into()].into();
         queue.mode = QueueMode::Draining;
     };
-    house.engine.update_queue("q", change).await.expect("changed");
-    let priority = NewValues { priority: Some(3), ..NewValues::default() };
+    test.engine.queues().update("q", change).await.expect("update the queue");
+    let priority = SpecUpdate { priority: Some(3), ..SpecUpdate::default() };
     assert_eq!(labels(&update(priority).await), [("payload.a", "2"), ("z", "y")]);
     let changed = update(payload(r#"{"a":3,"b":{"c":"d"}}"#)).await;
     assert_eq!(labels(&changed), [("payload.b.c", "d"), ("z", "y")]);
-    let text = NewValues { content_type: Some("text/plain".into()), ..NewValues::default() };
+    let text = SpecUpdate { content_type: Some("text/plain".into()), ..SpecUpdate::default() };
     assert_eq!(labels(&update(text).await), [("z", "y")]);
 }
