@@ -38,6 +38,7 @@ async function updatePrice(job, price, epoch) {
 async function setPrice(job) {
   const price = job.payloadJson();
   console.log(`started ${job.fencingToken}`);
+  job.progress(0, 1, "preparing the price");
   await sleep(price.takes_ms);
   // job/run/attempt/epoch: the epoch increases with each lease of the job.
   const epoch = Number(job.fencingToken.split("/").at(-1));

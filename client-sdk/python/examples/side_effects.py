@@ -30,6 +30,7 @@ def update_price(job: str, price: dict[str, Any], epoch: int) -> bool:
 async def set_price(job: JobContext) -> str:
     price = job.payload_json()
     print(f"started {job.fencing_token}", flush=True)
+    job.progress(0, 1, "preparing the price")
     await asyncio.sleep(price["takes_ms"] / 1000)
     # job/run/attempt/epoch: the epoch increases with each lease of the job.
     epoch = int(job.fencing_token.rsplit("/", 1)[1])
