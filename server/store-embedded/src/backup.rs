@@ -1,4 +1,4 @@
-//! Copies of a journal: taken beside a store that is at work, checked, and put to use.
+//! Backup and restore of a journal while its store is running.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -10,26 +10,24 @@ use sentinel_domain::Millis;
 use crate::journal::segment::{self, Segment};
 use crate::{OpenError, epoch};
 
-/// What a directory of journal files holds.
+/// The range of entries in a directory of journal files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct JournalSpan {
+pub struct JournalRange {
     pub epoch: u64,
-    /// The first entry.
+    /// The first sequence number.
     pub first: u64,
-    /// The last one; `first - 1` when there is none.
+    /// The last sequence number; `first - 1` if there are no entries.
     pub last: u64,
 }
 
-/// The files of a journal, kept readable although its store may delete them meanwhile: what
-/// is open stays until it is closed.
+/// Open journal files. They stay readable although the store may delete them meanwhile.
 pub struct JournalPin {
     dir: PathBuf,
     open: BTreeMap<u64, (PathBuf, SqliteConnection)>,
 }
 
 impl JournalPin {
-    /// Opens the files in the directory `journal` of a data directory that have an entry after
-    /// `after`.
+    /// Opens the journal files of a data directory that contain entries after `after`.
     pub fn take(data_dir: &Path, after: u64) -> Result<Self, OpenError> {
         let dir = data_dir.join("journal");
         let found = segment::list(&dir)?;
@@ -43,8 +41,8 @@ impl JournalPin {
         Ok(Self { dir, open })
     }
 
-    /// Copies every file that is there or was taken into the directory `journal` of `dest`,
-    /// each as it is at one moment. Files that vanish meanwhile are left out, with those before.
+    /// Copies all existing and opened files to the directory `journal` of `dest`. Each copy is a
+    /// consistent snapshot. Files before a missing one are omitted.
     pub fn copy(mut self, dest: &Path) -> Result<(), OpenError> {
         let dest = dest.join("journal");
         std::fs::create_dir_all(&dest).map_err(|source| OpenError::io(&dest, source))?;
@@ -72,12 +70,13 @@ impl JournalPin {
     }
 }
 
-/// A connection that has read the file, and so holds all of it open. None when it is gone.
+/// Opens a file and reads from it, which keeps it open with its log. Returns `None` if it does not
+/// exist.
 fn reader(path: &Path) -> Result<Option<SqliteConnection>, OpenError> {
     if !path.exists() {
         return Ok(None);
     }
-    let mut connection = segment::connect(path)?;
+    let mut connection = segment::open(path)?;
     match segment::check_meta(&mut connection, path) {
         Ok(_) => Ok(Some(connection)),
         Err(_) if !path.exists() => Ok(None),
@@ -85,31 +84,30 @@ fn reader(path: &Path) -> Result<Option<SqliteConnection>, OpenError> {
     }
 }
 
-/// Answers the last entry of the copy.
+/// Copies a file and returns the sequence number of its last entry.
 fn copy_one(
     connection: &mut SqliteConnection,
     path: &Path,
     to: &Path,
 ) -> Result<Option<u64>, OpenError> {
-    // A copy leaves out what a damaged page no longer shows.
+    // A copy of a damaged page would silently omit rows.
     segment::check_pages(connection, path)?;
     let copy = diesel::sql_query("VACUUM INTO ?").bind::<Text, _>(to.to_string_lossy());
     copy.execute(connection).map_err(|error| OpenError::copy(path, to, error))?;
-    let mut copied = segment::connect(to)?;
+    let mut copied = segment::open(to)?;
     segment::last(&mut copied).map_err(|error| OpenError::damaged(to, error))
 }
 
-/// Reads the files in the directory `journal` of a data directory or of a copy, from the first
-/// entry to the last.
-pub fn check_journal(data_dir: &Path) -> Result<JournalSpan, OpenError> {
+/// Checks all journal entries of a data directory or a backup, and returns their range.
+pub fn check_journal(data_dir: &Path) -> Result<JournalRange, OpenError> {
     let dir = data_dir.join("journal");
-    let mut span: Option<JournalSpan> = None;
+    let mut span: Option<JournalRange> = None;
     for (first, path) in segment::list(&dir)? {
-        let mut connection = segment::connect(&path)?;
+        let mut connection = segment::open(&path)?;
         let epoch = segment::check_meta(&mut connection, &path)?;
-        let before = *span.get_or_insert(JournalSpan { epoch, first, last: first - 1 });
+        let before = *span.get_or_insert(JournalRange { epoch, first, last: first - 1 });
         if before.epoch != epoch {
-            let detail = format!("it is of epoch {epoch}, the files before of {}", before.epoch);
+            let detail = format!("it has epoch {epoch}, but earlier files have {}", before.epoch);
             return Err(OpenError::damaged(&path, detail));
         }
         if before.last + 1 != first {
@@ -117,21 +115,20 @@ pub fn check_journal(data_dir: &Path) -> Result<JournalSpan, OpenError> {
         }
         let mut segment = Segment::empty(path, first);
         segment::scan(&mut connection, &mut segment, &mut |_, _| Ok(()))?;
-        span = Some(JournalSpan { last: segment.last, ..before });
+        span = Some(JournalRange { last: segment.last, ..before });
     }
     span.ok_or_else(|| OpenError::io(&dir, std::io::ErrorKind::NotFound.into()))
 }
 
-/// Puts the journal of a copy that is to be used into a new epoch, and answers it. Leases,
-/// cursors and lease numbers of the old one then mean nothing. The ledger beside it must
-/// follow, before anything opens the two.
+/// Moves the journal of a restored backup to a new epoch, and returns it. Cursors and leases of the
+/// old epoch are invalid then. The ledger must be moved to the same epoch before both are opened.
 pub fn begin_epoch(data_dir: &Path, now: Millis) -> Result<u64, OpenError> {
     let files = segment::list(&data_dir.join("journal"))?;
     let mut new = None;
     for (_, path) in files {
-        let mut connection = segment::connect(&path)?;
+        let mut connection = segment::open(&path)?;
         let old = segment::check_meta(&mut connection, &path)?;
-        let new = *new.get_or_insert_with(|| epoch::restored(old, now));
+        let new = *new.get_or_insert_with(|| epoch::restored_epoch(old, now));
         segment::set_epoch(&mut connection, new)
             .map_err(|error| OpenError::damaged(&path, error))?;
     }

@@ -1,4 +1,4 @@
-//! Room that is given back when the disk is full, so that running jobs can still be reported.
+//! Disk space that is released when the disk is full, so that running jobs can still be reported.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 use rustix::fs::FallocateFlags;
 use sentinel_domain::Millis;
 
-/// Between two attempts to take the room again.
+/// The time between two attempts to refill the ballast, in milliseconds.
 const RETRY_MS: Millis = 1_000;
 
-/// A file that holds room.
+/// A file that reserves disk space.
 pub(crate) struct Ballast {
     path: PathBuf,
     bytes: u64,
@@ -18,32 +18,32 @@ pub(crate) struct Ballast {
 }
 
 impl Ballast {
-    /// Takes the room, if there is any.
-    pub(crate) fn take(dir: &Path, bytes: u64) -> Self {
+    /// Reserves the space, if it is available.
+    pub(crate) fn reserve(dir: &Path, bytes: u64) -> Self {
         let path = dir.join("ballast");
-        let is_there = std::fs::metadata(&path).is_ok_and(|meta| meta.len() >= bytes);
-        let mut ballast = Self { path, bytes, is_spent: !is_there, retry_at: Millis::MIN };
+        let exists = std::fs::metadata(&path).is_ok_and(|meta| meta.len() >= bytes);
+        let mut ballast = Self { path, bytes, is_spent: !exists, retry_at: Millis::MIN };
         ballast.refill(0);
         ballast
     }
 
-    /// The disk was full, and has been since.
+    /// Returns whether the space was released and is not reserved again.
     pub(crate) fn is_spent(&self) -> bool {
         self.is_spent
     }
 
-    /// Gives the room back. False if that was done before.
+    /// Releases the space. Returns false if it was already released.
     pub(crate) fn spend(&mut self, now: Millis) -> bool {
         if self.is_spent {
             return false;
         }
-        tracing::error!(path = %self.path.display(), "the disk is full: new jobs are refused");
+        tracing::error!(path = %self.path.display(), "disk full, refusing new jobs");
         self.is_spent = true;
         self.retry_at = now + RETRY_MS;
         std::fs::remove_file(&self.path).is_ok()
     }
 
-    /// Takes the room again, when there is twice as much.
+    /// Reserves the space again if twice as much is available.
     pub(crate) fn refill(&mut self, now: Millis) {
         if !self.is_spent || now < self.retry_at {
             return;
@@ -53,7 +53,7 @@ impl Ballast {
             Ok(true) => self.is_spent = false,
             Ok(false) => {}
             Err(error) => {
-                tracing::warn!(path = %self.path.display(), %error, "no room can be kept back");
+                tracing::warn!(path = %self.path.display(), %error, "failed to reserve disk space");
                 let _ = std::fs::remove_file(&self.path);
             }
         }

@@ -1,4 +1,4 @@
-//! The one choice of a store: which ready jobs a claim gets.
+//! The selection of ready jobs for a claim.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -7,33 +7,33 @@ use std::sync::Arc;
 use sentinel_domain::{Job, Name, start};
 use sentinel_store::Claim;
 
-use crate::apply::Work;
-use crate::state::{QueueIndex, ReadyKey};
+use crate::commit::PendingCommit;
+use crate::state::ReadyKey;
 
-/// Jobs past their start deadline that a claim steps over; the sweeper ends them.
+/// The maximum number of jobs past their start deadline that a claim skips. The sweeper expires
+/// them.
 const SKIPS_MAX: usize = 256;
 
-impl Work<'_> {
-    /// The jobs with the lowest places among all classes that the claim may take.
+impl PendingCommit<'_> {
+    /// Starts the jobs with the lowest scores among all queues and kinds of the claim.
     pub(crate) fn claim(&mut self, claim: &Claim) -> Vec<Arc<Job>> {
         let mut taken = Vec::new();
-        let sessions = &self.hot.sessions;
+        let sessions = &self.state.sessions;
         if !sessions.is_live(claim.session, self.writer, self.now)
             || sessions.is_drained(claim.session)
         {
             return taken;
         }
-        let classes = self.candidates(claim);
-        let mut heads: BinaryHeap<Reverse<(ReadyKey, usize)>> = classes
+        let candidates = self.candidates(claim);
+        let mut heads: BinaryHeap<Reverse<(ReadyKey, usize)>> = candidates
             .iter()
             .enumerate()
-            .filter_map(|(at, class)| Some(Reverse((self.next(class, None)?, at))))
+            .filter_map(|(at, candidate)| Some(Reverse((self.next(candidate, None)?, at))))
             .collect();
         let (mut bytes, mut skips) = (0, 0);
         while taken.len() < claim.max_jobs && bytes < claim.max_bytes && skips < SKIPS_MAX {
             let Some(Reverse((key, at))) = heads.pop() else { break };
-            let job =
-                self.hot.jobs.get(&key.id()).expect("an index holds only jobs that are there");
+            let job = self.state.jobs.get(&key.id()).expect("an index contains only stored jobs");
             match start(job, claim.session, &claim.worker, self.now) {
                 Some(job) => {
                     let job = Arc::new(job);
@@ -43,7 +43,7 @@ impl Work<'_> {
                 }
                 None => skips += 1,
             }
-            if let Some(key) = self.next(&classes[at], Some(key)) {
+            if let Some(key) = self.next(&candidates[at], Some(key)) {
                 heads.push(Reverse((key, at)));
             }
         }
@@ -51,27 +51,27 @@ impl Work<'_> {
     }
 
     fn next(&self, (queue, kind): &(Name, Name), after: Option<ReadyKey>) -> Option<ReadyKey> {
-        self.hot.queues.get(queue)?.classes.get(kind)?.next(after)
+        self.state.queues.get(queue)?.kinds.get(kind)?.next(after)
     }
 
-    /// Queue and kind of every class that has ready jobs for this claim.
+    /// Returns the queues and kinds of the claim that have ready jobs.
     fn candidates(&self, claim: &Claim) -> Vec<(Name, Name)> {
         let mut found = Vec::new();
         for name in claim.queues.iter() {
-            let Some(queue) = self.hot.queues.get(name) else { continue };
+            let Some(queue) = self.state.queues.get(name) else { continue };
             if queue.is_paused() {
                 continue;
             }
-            let mut note = |kind: &Name| {
+            let mut add_if_ready = |kind: &Name| {
                 if queue.has_ready(kind) {
                     found.push((name.clone(), kind.clone()));
                 }
             };
-            if claim.kinds.len() < QueueIndex::class_count(queue) {
-                claim.kinds.iter().for_each(&mut note);
+            if claim.kinds.len() < queue.kind_count() {
+                claim.kinds.iter().for_each(&mut add_if_ready);
             } else {
                 let is_wanted = |kind: &&Name| claim.kinds.binary_search(kind).is_ok();
-                queue.classes.keys().filter(is_wanted).for_each(&mut note);
+                queue.kinds.keys().filter(is_wanted).for_each(&mut add_if_ready);
             }
         }
         found

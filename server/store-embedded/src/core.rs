@@ -1,29 +1,32 @@
-//! What the store's thread owns, and the commit.
+//! The state of the store's thread, and the execution of requests.
 
 use std::sync::Arc;
 
+use sentinel_domain::Millis;
 use sentinel_store::{
-    CommitRequest, CommitResult, JournalEntry, JournalPage, Mutation, Position, StoreError, TrimRequest, TrimResult,
+    CommitRequest, CommitResult, JournalEntry, JournalPage, Mutation, Position, StoreError,
+    TrimRequest, TrimResult,
 };
 use tokio::sync::watch;
 
-use crate::apply::Work;
 use crate::ballast::Ballast;
+use crate::commit::PendingCommit;
 use crate::epoch;
-use crate::journal::{AppendError, Journal, Older};
-use crate::replies::Replies;
-use crate::requests::Requests;
+use crate::idempotency::IdempotencyRecords;
+use crate::journal::{AppendError, FileRead, Journal};
+use crate::last_results::LastResults;
 use crate::ring::Ring;
-use crate::state::Hot;
+use crate::state::MemoryState;
 
-/// Requests and keys that one call forgets at the most; more than one call can add.
-const SWEEP: usize = 4_096;
+/// The maximum number of expired records and keys that one commit removes. It exceeds the number
+/// that one commit adds.
+const EXPIRE_LIMIT: usize = 4_096;
 
-/// Everything of a store.
+/// The state of a store, owned by its thread.
 pub(crate) struct StoreCore {
-    pub(crate) hot: Hot,
-    pub(crate) requests: Requests,
-    pub(crate) replies: Replies,
+    pub(crate) state: MemoryState,
+    pub(crate) records: IdempotencyRecords,
+    pub(crate) last_results: LastResults,
     pub(crate) journal: Journal,
     pub(crate) ring: Ring,
     pub(crate) ballast: Ballast,
@@ -31,66 +34,76 @@ pub(crate) struct StoreCore {
     pub(crate) head: watch::Sender<Position>,
 }
 
-/// What follows a position, or where to read it.
-pub(crate) enum TailPart {
-    Here(JournalPage),
-    Older(Older),
+/// The journal entries after a position, or the file to read them from.
+pub(crate) enum JournalRead {
+    Page(JournalPage),
+    File(FileRead),
 }
 
 impl StoreCore {
-    pub(crate) fn commit(&mut self, call: CommitRequest) -> Result<CommitResult, StoreError> {
-        if let Some(outcome) = self.replies.recall(call.writer, call.number)? {
-            return Ok(outcome);
+    pub(crate) fn commit(&mut self, request: CommitRequest) -> Result<CommitResult, StoreError> {
+        if let Some(result) = self.last_results.lookup(request.writer, request.number)? {
+            return Ok(result);
         }
-        let has_new = call.transactions.iter().flat_map(|group| &group.mutations).any(is_create);
-        if has_new {
-            self.ballast.refill(call.now);
-            if self.ballast.is_spent() {
-                return Err(StoreError::Full("the disk is full: only reports are taken".into()));
-            }
+        let (writer, number, now) = (request.writer, request.number, request.now);
+        let mutations = request.transactions.iter().flat_map(|transaction| &transaction.mutations);
+        let needs_space = mutations.into_iter().any(Mutation::needs_space);
+        if needs_space {
+            self.check_space(now)?;
         }
-        if has_new && self.journal.is_behind() {
-            return Err(StoreError::Full(
-                "the ledger is too far behind: only reports are taken until it has caught up"
-                    .into(),
-            ));
-        }
-        self.requests.sweep(call.now, SWEEP);
-        self.hot.keys.sweep(call.now, SWEEP);
-        let (writer, number, now) = (call.writer, call.number, call.now);
-        let outcome = self.apply(call, has_new)?;
-        debug_assert!(outcome.next_due_at.is_none_or(|at| at >= now));
-        self.replies.remember(writer, number, &outcome);
-        Ok(outcome)
+        self.records.remove_expired(now, EXPIRE_LIMIT);
+        self.state.keys.remove_expired(now, EXPIRE_LIMIT);
+        let result = self.apply(request, needs_space)?;
+        debug_assert!(result.next_due_at.is_none_or(|at| at >= now));
+        self.last_results.put(writer, number, &result);
+        Ok(result)
     }
 
-    fn apply(&mut self, call: CommitRequest, has_new: bool) -> Result<CommitResult, StoreError> {
+    fn check_space(&mut self, now: Millis) -> Result<(), StoreError> {
+        self.ballast.refill(now);
+        let reason = if self.ballast.is_spent() {
+            "the disk is full: only results of running jobs are accepted"
+        } else if self.journal.exceeds_limit() {
+            "the ledger is too far behind: only results of running jobs are accepted until it \
+             catches up"
+        } else {
+            return Ok(());
+        };
+        Err(StoreError::Full(reason.into()))
+    }
+
+    fn apply(
+        &mut self,
+        request: CommitRequest,
+        needs_space: bool,
+    ) -> Result<CommitResult, StoreError> {
         let position = Position { seq: self.position.seq + 1, ..self.position };
-        self.hot.seq = position.seq;
-        let mut work = Work::new(&mut self.hot, &mut self.requests, call.writer, call.now);
-        work.lease_floor = epoch::lease_floor(position.epoch);
-        let results = call.transactions.into_iter().map(|group| work.group(group)).collect();
-        work.promote(call.promote_limit);
-        let claimed = call.claims.iter().map(|claim| work.claim(claim)).collect();
-        if work.is_durable() {
+        self.state.seq = position.seq;
+        let (state, records) = (&mut self.state, &mut self.records);
+        let mut pending = PendingCommit::new(state, records, request.writer, request.now);
+        pending.epoch_floor = epoch::epoch_floor(position.epoch);
+        let results = request.transactions.into_iter().map(|t| pending.apply(t)).collect();
+        pending.promote(request.promote_limit);
+        let claimed = request.claims.iter().map(|claim| pending.claim(claim)).collect();
+        if pending.has_durable_changes() {
             let entry = JournalEntry {
                 position,
-                at: call.now,
-                jobs: std::mem::take(&mut work.jobs),
-                queues: std::mem::take(&mut work.queues),
-                idempotency_records: std::mem::take(&mut work.memories),
+                at: request.now,
+                jobs: std::mem::take(&mut pending.jobs),
+                queues: std::mem::take(&mut pending.queues),
+                idempotency_records: std::mem::take(&mut pending.idempotency_records),
             };
             let mut appended = self.journal.append(&entry);
             if let Err(AppendError::Full(_)) = &appended
-                && self.ballast.spend(call.now)
-                && !has_new
+                && self.ballast.spend(request.now)
+                && !needs_space
             {
                 appended = self.journal.append(&entry);
             }
             let bytes = match appended {
                 Ok(bytes) => bytes,
                 Err(error) => {
-                    work.roll_back();
+                    pending.roll_back();
                     return Err(error.into());
                 }
             };
@@ -98,32 +111,31 @@ impl StoreCore {
             self.position = position;
             self.head.send_replace(position);
         }
-        let ready = work.still_ready();
-        let next_due_at = self.hot.next_due_at(call.now);
+        let ready = pending.still_ready();
+        let next_due_at = self.state.next_due_at(request.now);
         Ok(CommitResult { position: self.position, results, claimed, ready, next_due_at })
     }
 
-    pub(crate) fn tail(&self, after: Position, limit: usize) -> TailPart {
-        // The default position is before the first entry of any epoch.
+    pub(crate) fn read_journal(&self, after: Position, limit: usize) -> JournalRead {
         let is_start = after == Position::default();
         if !is_start && (after.epoch != self.position.epoch || after.seq > self.position.seq) {
-            return TailPart::Here(JournalPage::OtherEpoch);
+            return JournalRead::Page(JournalPage::OtherEpoch);
         }
         if after.seq == self.position.seq {
-            return TailPart::Here(JournalPage::Entries(Vec::new()));
+            return JournalRead::Page(JournalPage::Entries(Vec::new()));
         }
         let limit = limit.max(1);
         if after.seq + 1 < self.journal.first() {
-            return TailPart::Here(JournalPage::Trimmed);
+            return JournalRead::Page(JournalPage::Trimmed);
         }
         if let Some(entries) = self.ring.after(after.seq, limit) {
-            return TailPart::Here(JournalPage::Entries(entries));
+            return JournalRead::Page(JournalPage::Entries(entries));
         }
-        match self.journal.file_with(after.seq + 1) {
-            None => TailPart::Here(JournalPage::Trimmed),
+        match self.journal.file_of(after.seq + 1) {
+            None => JournalRead::Page(JournalPage::Trimmed),
             Some(file) => {
                 let after = Position { seq: after.seq, ..self.position };
-                TailPart::Older(Older { file, after, limit, head: self.position.seq })
+                JournalRead::File(FileRead { file, after, limit, head: self.position.seq })
             }
         }
     }
@@ -134,12 +146,8 @@ impl StoreCore {
         }
         let projected = trim.projected.seq;
         self.journal.trim(trim, projected);
-        self.hot.evict_finals(trim, projected)
+        self.state.evict_terminal(trim, projected)
     }
-}
-
-fn is_create(change: &Mutation) -> bool {
-    change.needs_space()
 }
 
 impl From<AppendError> for StoreError {

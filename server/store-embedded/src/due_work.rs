@@ -1,15 +1,16 @@
-//! What needs a decision though nobody asked. Reading changes nothing.
+//! Queries of due work and of queue statistics.
 
 use sentinel_domain::{Millis, Name, State};
 use sentinel_store::{DueWork, Unblocked};
 
-use crate::state::Hot;
+use crate::state::MemoryState;
 
-/// Ready jobs that one search for the oldest looks at, of all queues: some milliseconds.
-const LOOKS_MAX: usize = 20_000;
+/// The maximum number of ready jobs that a search for the oldest ones scans, in all queues. It
+/// takes some milliseconds.
+const SCAN_MAX: usize = 20_000;
 
-impl Hot {
-    /// At most `limit` jobs in all, and as many sessions.
+impl MemoryState {
+    /// Returns at most `limit` jobs in total, and as many sessions.
     pub(crate) fn due_work(&self, now: Millis, limit: usize) -> DueWork {
         let mut found = DueWork::default();
         let mut left = limit;
@@ -25,7 +26,7 @@ impl Hot {
                 found.expired_sessions.extend(self.sessions.row(session).copied());
             }
         }
-        for (parent, child) in self.dependents.released().take(left) {
+        for (parent, child) in self.dependents.unblocking().take(left) {
             let outcome = self.jobs.get(&parent).map(|job| job.status.state);
             if let (Some(job), Some(outcome)) = (self.jobs.get(&child).cloned(), outcome) {
                 found.unblocked.push(Unblocked { job, parent, outcome });
@@ -37,24 +38,24 @@ impl Hot {
         found
     }
 
-    /// When promotion or [`Self::due_work`] has something to do next, not before `now`.
+    /// Returns when a job must be promoted or [`Self::due_work`] is next not empty, at least `now`.
     pub(crate) fn next_due_at(&self, now: Millis) -> Option<Millis> {
-        let released = self.dependents.has_released().then_some(now);
+        let unblocking = self.dependents.has_unblocking().then_some(now);
         let due = self.due.first().map(|(at, _)| *at);
-        let alarm = self.deadlines.first().map(|(at, _)| *at);
-        let loss = self.sessions.next_loss();
-        [released, due, alarm, loss].into_iter().flatten().min().map(|at| at.max(now))
+        let deadline = self.deadlines.first().map(|(at, _)| *at);
+        let lost_at = self.sessions.next_lost_at();
+        [unblocking, due, deadline, lost_at].into_iter().flatten().min().map(|at| at.max(now))
     }
 
-    /// Since when the oldest ready job of each queue has been.
+    /// Returns when the oldest ready job of each queue became ready.
     pub(crate) fn oldest_ready(&self, queues: &[Name]) -> Vec<Option<Millis>> {
-        let mut looks = LOOKS_MAX;
+        let mut scans_left = SCAN_MAX;
         let ready_at = |id| self.jobs.get(&id).map(|job| job.status.ready_at);
-        let oldest = |name| self.queues.get(name)?.oldest_ready(ready_at, &mut looks);
+        let oldest = |name| self.queues.get(name)?.oldest_ready(ready_at, &mut scans_left);
         queues.iter().map(oldest).collect()
     }
 
-    /// How many hot jobs are in each state, by queue; without those of zero.
+    /// Returns the number of jobs per queue and state, without zeros.
     pub(crate) fn depths(&self) -> Vec<sentinel_store::Depth> {
         let mut depths = Vec::new();
         for (name, queue) in &self.queues {

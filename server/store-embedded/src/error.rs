@@ -1,4 +1,4 @@
-//! Why a directory can not be opened. Each message says what to do.
+//! The errors of opening a data directory. Each message contains a remedy.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use sentinel_domain::JobId;
 use sentinel_store::Position;
 
-/// Why a store can not be opened. Nothing on disk was changed.
+/// Why a store can not be opened. Nothing on disk has changed.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     #[error(
@@ -14,7 +14,7 @@ pub enum OpenError {
         holder.map_or("another process".to_owned(), |pid| format!("process {pid}"))
     )]
     Locked { dir: PathBuf, holder: Option<u32> },
-    #[error("{from:?} can not be copied to {to:?}: {detail}")]
+    #[error("failed to copy {from:?} to {to:?}: {detail}")]
     Copy { from: PathBuf, to: PathBuf, detail: String },
     #[error("{path:?}: {source}")]
     Io {
@@ -23,43 +23,43 @@ pub enum OpenError {
         source: io::Error,
     },
     #[error(
-        "{file:?} has format {format} and this version reads up to {supported}: \
+        "{file:?} has format {format}, but this version supports formats up to {supported}: \
          start the version that wrote it, or a newer one"
     )]
     Newer { file: PathBuf, format: i32, supported: i32 },
     #[error(
         "{file:?} is damaged: {detail}. Restore the data directory from a backup; \
-         without one, keep a copy of it before anything else is tried"
+         without one, copy it before you try anything else"
     )]
     Damaged { file: PathBuf, detail: String },
     #[error(
-        "the journal lacks the entries {from} to {to}, before {file:?}: restore the missing \
+        "the journal has no entries {from} to {to}, before {file:?}: restore the missing \
          journal files, or the whole data directory from one backup"
     )]
     Gap { file: PathBuf, from: u64, to: u64 },
     #[error(
-        "the journal in {dir:?} is of epoch {journal} and the ledger of epoch {ledger}: they do not \
-         belong together; restore both from one backup"
+        "the journal in {dir:?} has epoch {journal}, but the ledger has epoch {ledger}: restore \
+         both from the same backup"
     )]
     OtherEpoch { dir: PathBuf, journal: u64, ledger: u64 },
     #[error(
-        "the ledger has everything up to {checkpoint} but {dir:?} holds no journal: restore the \
+        "the ledger is projected up to {checkpoint}, but {dir:?} has no journal: restore the \
          journal from the same backup as the ledger"
     )]
     NoJournal { dir: PathBuf, checkpoint: Position },
     #[error(
-        "the ledger ends at {checkpoint} and the journal in {dir:?} begins at {first}: restore a \
-         newer ledger, or the older journal files"
+        "the ledger is projected up to {checkpoint}, but the journal in {dir:?} starts at {first}: \
+         restore a newer ledger, or the older journal files"
     )]
     LedgerBehind { dir: PathBuf, checkpoint: Position, first: u64 },
     #[error(
-        "the ledger has everything up to {checkpoint} and the journal in {dir:?} ends at {last}: \
-         restore the newer journal, or both from one backup"
+        "the ledger is projected up to {checkpoint}, but the journal in {dir:?} ends at {last}: \
+         restore the newer journal, or both from the same backup"
     )]
     LedgerAhead { dir: PathBuf, checkpoint: Position, last: u64 },
     #[error(
-        "the journal entry {seq} changes job {job}, which the ledger does not have: restore the \
-         ledger and the journal from one backup"
+        "the journal entry {seq} changes job {job}, which the ledger does not contain: restore the \
+         ledger and the journal from the same backup"
     )]
     UnknownJob { seq: u64, job: JobId },
 }

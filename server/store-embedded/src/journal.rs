@@ -1,8 +1,8 @@
-//! The journal on disk: one row per group commit, in files that are deleted whole.
+//! The journal on disk: one row per commit, in files that are deleted as a whole.
 
-mod log;
 mod read;
 pub(crate) mod segment;
+mod wal;
 
 use std::path::{Path, PathBuf};
 use std::thread::JoinHandle;
@@ -11,21 +11,21 @@ use diesel::SqliteConnection;
 use sentinel_domain::Millis;
 use sentinel_store::{JournalEntry, TrimRequest, codec};
 
-pub(crate) use self::read::{Older, Reader};
+pub(crate) use self::read::{FileRead, Reader};
 pub(crate) use self::segment::Row;
 use self::segment::Segment;
 use crate::OpenError;
 
-/// Why an entry is not in the journal.
+/// Why an entry was not appended.
 #[derive(Debug)]
 pub(crate) enum AppendError {
-    /// No room.
+    /// The disk is full.
     Full(String),
-    /// It may be there or not.
+    /// The entry may or may not be stored.
     Failed(String),
 }
 
-/// How the files are kept.
+/// The location and the size limits of the journal.
 #[derive(Clone, Debug)]
 pub(crate) struct JournalOptions {
     pub(crate) dir: PathBuf,
@@ -37,18 +37,18 @@ pub(crate) struct JournalOptions {
 pub(crate) struct Journal {
     options: JournalOptions,
     epoch: u64,
-    /// By sequence; the last one is written.
+    /// Sorted by sequence number. Entries are appended to the last one.
     segments: Vec<Segment>,
     connection: SqliteConnection,
-    /// The ledger has everything up to here, as far as it was told.
+    /// The last known projected sequence number of the ledger.
     projected: u64,
-    /// Former files whose close copies much, so it is done aside.
+    /// Threads that close former files. Closing checkpoints the write-ahead log, which is slow.
     closing: Vec<JoinHandle<()>>,
 }
 
 impl Journal {
-    /// Opens the files of a directory, checked from the first entry to the last, or begins a
-    /// journal of epoch `now`. `visit` sees every entry.
+    /// Opens the files of a directory and checks all entries. Without files, starts a journal of
+    /// epoch `now`. `visit` gets every entry.
     pub(crate) fn open(
         options: JournalOptions,
         now: Millis,
@@ -64,12 +64,12 @@ impl Journal {
         let mut segments: Vec<Segment> = Vec::with_capacity(found.len());
         let mut epoch = None;
         for (first, path) in found {
-            log::check(&path)?;
-            let mut connection = segment::connect(&path)?;
-            let of_file = segment::check_meta(&mut connection, &path)?;
-            let epoch = *epoch.get_or_insert(of_file);
-            if epoch != of_file {
-                let detail = format!("it is of epoch {of_file}, the files before of {epoch}");
+            wal::check(&path)?;
+            let mut connection = segment::open(&path)?;
+            let file_epoch = segment::check_meta(&mut connection, &path)?;
+            let epoch = *epoch.get_or_insert(file_epoch);
+            if epoch != file_epoch {
+                let detail = format!("it has epoch {file_epoch}, but earlier files have {epoch}");
                 return Err(OpenError::damaged(&path, detail));
             }
             if let Some(before) = segments.last()
@@ -81,15 +81,15 @@ impl Journal {
             segment::scan(&mut connection, &mut segment, &mut |row, path| visit(epoch, row, path))?;
             segments.push(segment);
         }
-        let last = segments.last().expect("one was created where there was none");
-        let mut connection = segment::connect(&last.path)?;
+        let last = segments.last().expect("a file was created if there was none");
+        let mut connection = segment::open(&last.path)?;
         segment::check_pages(&mut connection, &last.path)?;
-        let epoch = epoch.expect("every file has one");
+        let epoch = epoch.expect("every file has an epoch");
         Ok(Self { options, epoch, segments, connection, projected: 0, closing: Vec::new() })
     }
 
-    /// The directory has a journal.
-    pub(crate) fn is_there(dir: &Path) -> Result<bool, OpenError> {
+    /// Returns whether the directory has a journal.
+    pub(crate) fn exists(dir: &Path) -> Result<bool, OpenError> {
         Ok(!segment::list(dir)?.is_empty())
     }
 
@@ -97,7 +97,7 @@ impl Journal {
         self.epoch
     }
 
-    /// The first entry that is there, or that will be.
+    /// Returns the sequence number of the first stored entry, or of the next one if there is none.
     pub(crate) fn first(&self) -> u64 {
         self.segments.first().map_or(1, |segment| segment.first)
     }
@@ -106,56 +106,59 @@ impl Journal {
         self.segments.last().map_or(0, |segment| segment.last)
     }
 
-    /// Makes an entry durable. Gives the size of its stored form.
+    /// Appends an entry durably, and returns the size of its stored form.
     pub(crate) fn append(&mut self, entry: &JournalEntry) -> Result<usize, AppendError> {
         let body = codec::encode_entry(entry);
         let is_full = |s: &Segment| s.bytes > 0 && s.bytes >= self.options.segment_bytes;
         if self.segments.last().is_some_and(is_full) {
-            // The former file takes more; what is wrong with the disk shows at the insert.
+            // The current file can grow further. A broken disk also fails the insert.
             if let Err(error) = self.rotate(entry.position.seq) {
-                tracing::warn!(%error, "no new journal file was begun");
+                tracing::warn!(%error, "failed to start a journal file, the current one grows");
             }
         }
         segment::insert(&mut self.connection, entry.position.seq, entry.at, &body)?;
         if let Some(segment) = self.segments.last_mut() {
-            segment.note(entry.position.seq, entry.at, body.len());
+            segment.update(entry.position.seq, entry.at, body.len());
         }
         Ok(body.len())
     }
 
     fn rotate(&mut self, first: u64) -> Result<(), OpenError> {
         let (first, path) = segment::create(&self.options.dir, self.epoch, first)?;
-        let connection = segment::begin(&path).inspect_err(|_| {
-            // An empty file that entries of the former one overtake would look like a gap.
+        let connection = segment::open_new(&path).inspect_err(|_| {
+            // Further entries go to the current file, so an empty new one would look like a gap.
             if let Err(error) = segment::delete(&path) {
-                tracing::error!(path = %path.display(), %error, "delete this file before a restart");
+                let path = path.display();
+                tracing::error!(%path, %error, "failed to delete an empty journal file");
             }
         })?;
-        let former = std::mem::replace(&mut self.connection, connection);
+        let previous = std::mem::replace(&mut self.connection, connection);
         self.segments.push(Segment::empty(path, first));
         self.closing.retain(|closing| !closing.is_finished());
         let close = std::thread::Builder::new().name("sentinel-close".into());
-        match close.spawn(move || drop(former)) {
+        match close.spawn(move || drop(previous)) {
             Ok(closing) => self.closing.push(closing),
-            Err(error) => tracing::warn!(%error, "a journal file was closed in line"),
+            Err(error) => {
+                tracing::warn!(%error, "failed to start a thread, closed a journal file in line");
+            }
         }
         Ok(())
     }
 
-    /// The ledger has everything up to here.
-    pub(crate) fn note_projected(&mut self, seq: u64) {
+    /// Sets the projected sequence number of the ledger.
+    pub(crate) fn set_projected(&mut self, seq: u64) {
         self.projected = self.projected.max(seq);
     }
 
-    /// More than the journal may hold waits for the ledger, counted in whole files.
-    pub(crate) fn is_behind(&self) -> bool {
+    /// Returns whether the files that are not projected exceed the size limit.
+    pub(crate) fn exceeds_limit(&self) -> bool {
         let waiting = self.segments.iter().filter(|segment| segment.first > self.projected);
         waiting.map(|segment| segment.bytes).sum::<u64>() > self.options.max_bytes
     }
 
-    /// Deletes files whose entries are all projected, and old or too much.
+    /// Deletes projected files that are old or exceed the size limit.
     pub(crate) fn trim(&mut self, trim: &TrimRequest, projected: u64) {
-        self.note_projected(projected);
+        self.set_projected(projected);
         let mut total: u64 = self.segments.iter().map(|segment| segment.bytes).sum();
         while self.segments.len() > 1 {
             let oldest = &self.segments[0];
@@ -168,7 +171,8 @@ impl Journal {
                 let _ = closing.join();
             }
             if let Err(error) = segment::delete(&oldest.path) {
-                tracing::warn!(path = %oldest.path.display(), %error, "a journal file stays");
+                let path = oldest.path.display();
+                tracing::warn!(%path, %error, "failed to delete a journal file");
                 return;
             }
             total -= oldest.bytes;
@@ -176,8 +180,8 @@ impl Journal {
         }
     }
 
-    /// The file that has an entry, none if it is gone.
-    pub(crate) fn file_with(&self, seq: u64) -> Option<PathBuf> {
+    /// Returns the file that contains an entry, if it was not deleted.
+    pub(crate) fn file_of(&self, seq: u64) -> Option<PathBuf> {
         let at = self.segments.partition_point(|segment| segment.first <= seq);
         Some(self.segments.get(at.checked_sub(1)?)?.path.clone())
     }

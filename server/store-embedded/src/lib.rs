@@ -1,30 +1,31 @@
-//! The port to the hot truth on one machine: everything in memory, every change in a
-//! journal before it is acknowledged.
+//! The embedded store backend: all jobs in memory, and all changes in a journal on disk before they
+//! are acknowledged.
 //!
-//! One thread owns all state and runs requests in order. So a reader sees only whole,
-//! durable calls, and nothing needs a lock.
+//! One thread owns the state and executes requests in order. A reader therefore sees only complete,
+//! durable commits, and no lock is needed.
 
-mod apply;
 mod backup;
 mod ballast;
 mod claim;
+mod commit;
 mod core;
 mod due_work;
 mod epoch;
 mod error;
+mod idempotency;
 mod journal;
+mod last_results;
 mod lock;
 mod open;
-mod replies;
-mod requests;
 mod ring;
 mod sessions;
 mod state;
-mod thread;
+mod store;
 mod trim;
 
-pub use backup::{JournalPin, JournalSpan, begin_epoch, check_journal};
+pub use backup::{JournalPin, JournalRange, begin_epoch, check_journal};
 pub use error::OpenError;
 pub use lock::DirLock;
-pub use open::{OpenOptions, RingLimits, LedgerState};
-pub use thread::EmbeddedStore;
+pub use open::{LedgerState, OpenOptions};
+pub use ring::RingLimits;
+pub use store::EmbeddedStore;

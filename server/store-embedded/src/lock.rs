@@ -1,4 +1,4 @@
-//! One process per data directory: two writers of one journal would lose jobs.
+//! The lock of a data directory. Two processes that write one journal would lose jobs.
 
 use std::fs::File;
 use std::io::{Read, Write};
@@ -8,7 +8,7 @@ use rustix::fs::FlockOperation;
 
 use crate::OpenError;
 
-/// The exclusive right to a data directory, until it is dropped or the process ends.
+/// The exclusive lock of a data directory. It is released when it is dropped or the process ends.
 #[derive(Debug)]
 pub struct DirLock {
     dir: PathBuf,
@@ -16,8 +16,11 @@ pub struct DirLock {
 }
 
 impl DirLock {
-    /// Creates the directory where it is missing. Fails at once when another process, or
-    /// another part of this one, has it.
+    /// Acquires the lock and creates the directory if it is missing.
+    ///
+    /// # Errors
+    ///
+    /// Fails at once if another process, or another part of this one, holds the lock.
     pub fn acquire(dir: impl Into<PathBuf>) -> Result<Self, OpenError> {
         let dir = dir.into();
         std::fs::create_dir_all(&dir).map_err(|source| OpenError::io(&dir, source))?;
@@ -31,7 +34,7 @@ impl DirLock {
             .map_err(|source| OpenError::io(&path, source))?;
         match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => {
-                // For the message to the next one only, so a full disk does not matter.
+                // The process id is only for error messages, so a full disk does not matter.
                 let _ = file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id()));
                 Ok(Self { dir, file })
             }
@@ -44,14 +47,14 @@ impl DirLock {
         }
     }
 
-    /// The directory.
+    /// Returns the directory.
     pub fn dir(&self) -> &Path {
         &self.dir
     }
 }
 
 impl Drop for DirLock {
-    /// Closing the file is not enough: a child process that is just being started has it too.
+    /// Closing the file is not enough: a child process that is being started has it open too.
     fn drop(&mut self) {
         let _ = rustix::fs::flock(&self.file, FlockOperation::Unlock);
     }

@@ -1,52 +1,46 @@
-//! Opening a directory: the ledger's live jobs, then the journal after its checkpoint.
+//! Opening a directory: the ledger's live jobs, then the journal entries after its checkpoint.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use prost::Message;
 use sentinel_domain::{Job, JobId, Millis, Queue, UniqueKey};
-use sentinel_store::{JournalEntry, IdempotencyRecord, Position, ServerId, SessionRow, codec, stored};
+use sentinel_store::{
+    IdempotencyRecord, JournalEntry, Position, ServerId, SessionRow, codec, stored,
+};
 use tokio::sync::watch;
 
 use crate::ballast::Ballast;
 use crate::core::StoreCore;
 use crate::epoch;
+use crate::idempotency::IdempotencyRecords;
 use crate::journal::{Journal, JournalOptions, Row};
-use crate::replies::Replies;
-use crate::requests::Requests;
-use crate::ring::Ring;
-use crate::state::Hot;
+use crate::last_results::LastResults;
+use crate::ring::{Ring, RingLimits};
+use crate::state::MemoryState;
 use crate::{DirLock, EmbeddedStore, OpenError};
 
-/// How much of the journal is kept in memory for readers.
-#[derive(Clone, Copy, Debug)]
-pub struct RingLimits {
-    /// Job events.
-    pub events: usize,
-    /// Of stored form.
-    pub bytes: usize,
-}
-
-/// How a directory is opened.
+/// The options of a store.
 #[derive(Clone, Debug)]
 pub struct OpenOptions {
-    /// The right to the directory, kept as long as the store.
+    /// The lock of the data directory. The store holds it until it is dropped.
     pub lock: Arc<DirLock>,
     pub now: Millis,
-    /// When the sessions of RUNNING jobs expire, unless somebody owns them before.
+    /// When the sessions of RUNNING jobs expire, unless a server adopts them before.
     pub sessions_expire_at: Millis,
-    /// A file that has as much is followed by a new one.
+    /// The size at which a new journal file is started.
     pub journal_segment_bytes: u64,
-    /// Beyond it projected files go, whatever their age. Nothing unprojected ever goes.
+    /// The size above which projected journal files are deleted regardless of their age. Files that
+    /// are not projected are never deleted.
     pub journal_max_bytes: u64,
     pub ring: RingLimits,
-    /// Room that is given back when the disk is full; 0 for none.
+    /// The disk space that is released when the disk is full; 0 for none.
     pub ballast_bytes: u64,
 }
 
 impl OpenOptions {
-    /// Every default: files of 64 MiB, 4 GiB in all, 65,536 events or 64 MiB in memory, 64 MiB
-    /// of ballast, and sessions that expire 15 s from now.
+    /// Returns the defaults: journal files of 64 MiB, 4 GiB in total, 65,536 events or 64 MiB in
+    /// memory, 64 MiB of ballast, and sessions that expire in 15 s.
     pub fn new(lock: Arc<DirLock>, now: Millis) -> Self {
         Self {
             lock,
@@ -60,56 +54,62 @@ impl OpenOptions {
     }
 }
 
-/// What the ledger knows. The default is a ledger without anything.
+/// The state of the ledger. The default is an empty ledger.
 #[derive(Clone, Debug, Default)]
 pub struct LedgerState {
-    /// Everything up to here is in `jobs` and `queues`.
+    /// The other fields contain all changes up to here.
     pub checkpoint: Position,
-    /// Live jobs, and the final ones that a BLOCKED one of them still waits for.
+    /// Live jobs, and terminal ones that a BLOCKED one of them still waits for.
     pub jobs: Vec<Job>,
     pub queues: Vec<Queue>,
-    /// Unique keys of other final jobs whose own time is not over, with that time.
+    /// Unique keys of other terminal jobs whose time-to-live has not passed, with its end.
     pub keys: Vec<(UniqueKey, JobId, Millis)>,
-    /// Where producers stand; the journal knows better where it has them.
+    /// The offsets of producers. Those in the journal are newer.
     pub producers: Vec<IdempotencyRecord>,
 }
 
-/// Only the requests of an entry: most of the journal is read for them alone.
+/// A journal entry with only its idempotency records, which are all that is read up to the
+/// checkpoint.
 #[derive(Clone, PartialEq, Message)]
-struct Requested {
+struct EntryIdempotencyRecords {
     #[prost(message, repeated, tag = "4")]
-    requests: Vec<stored::IdempotencyRecord>,
+    idempotency_records: Vec<stored::IdempotencyRecord>,
 }
 
 struct Replay<'a> {
-    hot: Hot,
-    requests: Requests,
+    state: MemoryState,
+    records: IdempotencyRecords,
     names: codec::NamePool,
     checkpoint: Position,
     now: Millis,
     dir: &'a Path,
-    /// Nothing of the journal was seen yet.
+    /// Whether no journal entry was read yet.
     is_at_start: bool,
 }
 
 impl EmbeddedStore {
-    /// Opens the directory of a lock. Reads files, so not for a thread that must not wait.
-    pub fn open(options: OpenOptions, seed: LedgerState) -> Result<Self, OpenError> {
+    /// Opens the store in the directory of the lock. It reads files and blocks the thread.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the journal is damaged, or does not match the ledger. Nothing on disk is changed
+    /// then.
+    pub fn open(options: OpenOptions, ledger: LedgerState) -> Result<Self, OpenError> {
         let dir: PathBuf = options.lock.dir().join("journal");
         let mut replay = Replay {
-            hot: Hot { seq: seed.checkpoint.seq, ..Hot::default() },
-            requests: Requests::default(),
+            state: MemoryState { seq: ledger.checkpoint.seq, ..MemoryState::default() },
+            records: IdempotencyRecords::default(),
             names: codec::NamePool::default(),
-            checkpoint: seed.checkpoint,
+            checkpoint: ledger.checkpoint,
             now: options.now,
             dir: &dir,
             is_at_start: true,
         };
-        let has_checkpoint = seed.checkpoint != Position::default();
+        let has_checkpoint = ledger.checkpoint != Position::default();
         if has_checkpoint && !replay.has_journal()? {
-            return Err(OpenError::NoJournal { dir, checkpoint: seed.checkpoint });
+            return Err(OpenError::NoJournal { dir, checkpoint: ledger.checkpoint });
         }
-        replay.seed(seed);
+        replay.load_ledger(ledger);
         let journal_options = JournalOptions {
             dir: dir.clone(),
             segment_bytes: options.journal_segment_bytes,
@@ -119,23 +119,23 @@ impl EmbeddedStore {
             replay.visit(epoch, row, file)
         })?;
         replay.check(&journal)?;
-        journal.note_projected(replay.checkpoint.seq);
-        replay.raise_leases(epoch::lease_floor(journal.epoch()));
-        let Replay { mut hot, requests, .. } = replay;
-        hot.sessions.adopt_unknown(|id| SessionRow {
+        journal.set_projected(replay.checkpoint.seq);
+        replay.raise_leases(epoch::epoch_floor(journal.epoch()));
+        let Replay { mut state, records, .. } = replay;
+        state.sessions.put_missing_rows(|id| SessionRow {
             id,
             owner: ServerId(0),
             expires_at: options.sessions_expire_at,
         });
-        report_orphans(&hot);
+        log_missing_parents(&state);
         let position = Position { epoch: journal.epoch(), seq: journal.last() };
         let store = StoreCore {
-            hot,
-            requests,
-            replies: Replies::default(),
+            state,
+            records,
+            last_results: LastResults::default(),
             journal,
             ring: Ring::new(options.ring),
-            ballast: Ballast::take(options.lock.dir(), options.ballast_bytes),
+            ballast: Ballast::reserve(options.lock.dir(), options.ballast_bytes),
             position,
             head: watch::Sender::new(position),
         };
@@ -148,21 +148,21 @@ impl Replay<'_> {
         if !self.dir.exists() {
             return Ok(false);
         }
-        Journal::is_there(self.dir)
+        Journal::exists(self.dir)
     }
 
-    fn seed(&mut self, seed: LedgerState) {
-        for queue in seed.queues {
-            self.hot.set_queue(&queue.name.clone(), Some(queue));
+    fn load_ledger(&mut self, ledger: LedgerState) {
+        for queue in ledger.queues {
+            self.state.set_queue(&queue.name.clone(), Some(queue));
         }
-        for (key, id, until) in seed.keys {
-            self.hot.keys.hold(key, id, Some(until));
+        for (key, id, until) in ledger.keys {
+            self.state.keys.hold(key, id, Some(until));
         }
-        for producer in seed.producers {
-            self.remember(producer);
+        for producer in ledger.producers {
+            self.put_record(producer);
         }
-        for job in seed.jobs {
-            self.hot.set(job.id, Some(Arc::new(job)));
+        for job in ledger.jobs {
+            self.state.set(job.id, Some(Arc::new(job)));
         }
     }
 
@@ -184,9 +184,10 @@ impl Replay<'_> {
             OpenError::damaged(file, format!("entry {seq} can not be read: {error}"))
         };
         if seq <= self.checkpoint.seq {
-            let requested = Requested::decode(&*row.body).map_err(|error| damaged(&error))?;
-            for r in requested.requests {
-                self.remember(IdempotencyRecord {
+            let entry =
+                EntryIdempotencyRecords::decode(&*row.body).map_err(|error| damaged(&error))?;
+            for r in entry.idempotency_records {
+                self.put_record(IdempotencyRecord {
                     id: r.id.into(),
                     content_hash: r.content_hash,
                     response: r.response,
@@ -201,41 +202,41 @@ impl Replay<'_> {
         self.apply(entry)
     }
 
-    fn remember(&mut self, request: IdempotencyRecord) {
-        if request.expires_at > self.now {
-            self.requests.remember(&request);
+    fn put_record(&mut self, record: IdempotencyRecord) {
+        if record.expires_at > self.now {
+            self.records.put(&record);
         }
     }
 
     fn apply(&mut self, entry: JournalEntry) -> Result<(), OpenError> {
         let seq = entry.position.seq;
-        self.hot.seq = seq;
+        self.state.seq = seq;
         for queue in entry.queues {
-            self.hot.set_queue(&queue.name.clone(), Some(queue));
+            self.state.set_queue(&queue.name.clone(), Some(queue));
         }
         for event in entry.jobs {
-            let known = self.hot.jobs.get(&event.id).map(|job| job.spec.clone());
+            let known = self.state.jobs.get(&event.id).map(|job| job.spec.clone());
             let Some(spec) = event.spec.or(known) else {
                 return Err(OpenError::UnknownJob { seq, job: event.id });
             };
             let job = Job { id: event.id, spec, status: event.status };
-            self.hot.set(job.id, Some(Arc::new(job)));
+            self.state.set(job.id, Some(Arc::new(job)));
         }
-        entry.idempotency_records.into_iter().for_each(|request| self.remember(request));
+        entry.idempotency_records.into_iter().for_each(|record| self.put_record(record));
         Ok(())
     }
 
-    /// After a restore; see [`epoch::raised`].
+    /// Raises the lease epochs after a restore; see [`epoch::with_raised_epoch`].
     fn raise_leases(&mut self, floor: u64) {
         if floor == 0 {
             return;
         }
-        for job in self.hot.jobs.values_mut() {
-            *job = epoch::raised(job.clone(), floor);
+        for job in self.state.jobs.values_mut() {
+            *job = epoch::with_raised_epoch(job.clone(), floor);
         }
     }
 
-    /// The checkpoint lies within the journal.
+    /// Checks that the checkpoint is within the journal.
     fn check(&self, journal: &Journal) -> Result<(), OpenError> {
         let (dir, checkpoint) = (self.dir.to_owned(), self.checkpoint);
         if checkpoint != Position::default() && checkpoint.epoch != journal.epoch() {
@@ -252,11 +253,11 @@ impl Replay<'_> {
     }
 }
 
-/// A job that waits for one that nobody knows would wait for ever without a word.
-fn report_orphans(hot: &Hot) {
-    for (parent, child) in hot.dependents.edges() {
-        if !hot.jobs.contains_key(&parent) {
-            tracing::error!(%child, %parent, "a job waits for one that does not exist: cancel it");
+/// Logs jobs with a missing dependency, which would stay BLOCKED forever.
+fn log_missing_parents(state: &MemoryState) {
+    for (parent, child) in state.dependents.edges() {
+        if !state.jobs.contains_key(&parent) {
+            tracing::error!(%child, %parent, "job depends on a missing job, cancel it");
         }
     }
 }

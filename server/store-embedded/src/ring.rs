@@ -1,13 +1,20 @@
-//! The newest entries, in memory: what watchers and the projector read nearly always.
+//! A ring buffer of the newest journal entries, for watchers and the projector.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
 use sentinel_store::JournalEntry;
 
-use crate::RingLimits;
+/// The limits of the journal entries that are kept in memory.
+#[derive(Clone, Copy, Debug)]
+pub struct RingLimits {
+    /// The maximum number of job events.
+    pub events: usize,
+    /// The maximum size of the stored form.
+    pub bytes: usize,
+}
 
-/// The newest entries, dense.
+/// The newest journal entries, without gaps.
 pub(crate) struct Ring {
     entries: VecDeque<(Arc<JournalEntry>, usize)>,
     limits: RingLimits,
@@ -20,7 +27,7 @@ impl Ring {
         Self { entries: VecDeque::new(), limits, events: 0, bytes: 0 }
     }
 
-    /// Adds the next entry, whose stored form has so many bytes. The newest always stays.
+    /// Appends an entry with the size of its stored form. The newest entry is always kept.
     pub(crate) fn push(&mut self, entry: Arc<JournalEntry>, bytes: usize) {
         self.events += entry.jobs.len();
         self.bytes += bytes;
@@ -35,7 +42,8 @@ impl Ring {
         }
     }
 
-    /// At most `limit` entries after a sequence number, none if the first of them is not here.
+    /// Returns at most `limit` entries after a sequence number, or `None` if the first is not in
+    /// memory.
     pub(crate) fn after(&self, seq: u64, limit: usize) -> Option<Vec<Arc<JournalEntry>>> {
         let first = self.entries.front()?.0.position.seq;
         let skip = usize::try_from((seq + 1).checked_sub(first)?).ok()?;

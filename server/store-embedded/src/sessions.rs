@@ -1,4 +1,4 @@
-//! Worker sessions: who owns them, until when, and which jobs run under them.
+//! Worker sessions: their owners, expiries and running jobs.
 
 use std::collections::BTreeSet;
 
@@ -9,26 +9,26 @@ use sentinel_store::{ServerId, SessionInfo, SessionRow};
 
 #[derive(Default)]
 struct Session {
-    /// None: jobs run under a session that nobody knows.
+    /// `None`: the session has running jobs and no row.
     row: Option<SessionRow>,
     jobs: BTreeSet<JobId>,
-    notes: Notes,
+    details: SessionDetails,
 }
 
-/// What is kept with a row and goes with it.
+/// The data that is stored and dropped with a row.
 #[derive(Clone, Default)]
-pub(crate) struct Notes {
-    pub(crate) announcement: Bytes,
+pub(crate) struct SessionDetails {
+    pub(crate) worker_info: Bytes,
     pub(crate) is_drained: bool,
 }
 
-/// All sessions. Not in the journal: a restart rebuilds them from the leases.
+/// All sessions. They are not in the journal: a restart rebuilds them from the leases.
 #[derive(Default)]
 pub(crate) struct Sessions {
     all: HashMap<SessionId, Session>,
     by_expiry: BTreeSet<(Millis, SessionId)>,
-    /// Jobs run under it and it has no row.
-    unknown: BTreeSet<SessionId>,
+    /// Sessions with running jobs and without a row.
+    missing_rows: BTreeSet<SessionId>,
 }
 
 impl Sessions {
@@ -36,41 +36,50 @@ impl Sessions {
         self.all.get(&id)?.row.as_ref()
     }
 
-    /// Owned by this server and not expired.
+    /// Returns whether the session has this owner and has not expired.
     pub(crate) fn is_live(&self, id: SessionId, owner: ServerId, now: Millis) -> bool {
         self.row(id).is_some_and(|row| row.owner == owner && row.expires_at > now)
     }
 
-    /// No claim of it gets a job.
+    /// Returns whether the session is drained: its claims get no jobs.
     pub(crate) fn is_drained(&self, id: SessionId) -> bool {
-        self.all.get(&id).is_some_and(|session| session.notes.is_drained)
+        self.all.get(&id).is_some_and(|session| session.details.is_drained)
     }
 
     pub(crate) fn rows(&self) -> impl Iterator<Item = SessionRow> + '_ {
         self.all.values().filter_map(|session| session.row)
     }
 
-    pub(crate) fn card(&self, id: SessionId) -> Option<SessionInfo> {
-        let Session { row, jobs, notes } = self.all.get(&id)?;
-        let Notes { announcement, is_drained } = notes.clone();
-        Some(SessionInfo { row: (*row)?, worker_info: announcement, is_drained, running: jobs.len() as u64 })
+    pub(crate) fn info(&self, id: SessionId) -> Option<SessionInfo> {
+        let Session { row, jobs, details } = self.all.get(&id)?;
+        let SessionDetails { worker_info, is_drained } = details.clone();
+        Some(SessionInfo {
+            row: (*row)?,
+            worker_info: worker_info,
+            is_drained,
+            running: jobs.len() as u64,
+        })
     }
 
-    /// Of a session with a row. Gives what was there.
-    pub(crate) fn note(&mut self, id: SessionId, note: impl FnOnce(&mut Notes)) -> Option<Notes> {
+    /// Updates the details of a session with a row, and returns the previous ones.
+    pub(crate) fn update_details(
+        &mut self,
+        id: SessionId,
+        update: impl FnOnce(&mut SessionDetails),
+    ) -> Option<SessionDetails> {
         let session = self.all.get_mut(&id).filter(|session| session.row.is_some())?;
-        let old = session.notes.clone();
-        note(&mut session.notes);
+        let old = session.details.clone();
+        update(&mut session.details);
         Some(old)
     }
 
-    /// Takes a row away with what was noted beside it. Gives what was there.
-    pub(crate) fn drop_row(&mut self, id: SessionId) -> (Option<SessionRow>, Notes) {
-        let notes = self.all.get_mut(&id).map(|s| std::mem::take(&mut s.notes));
-        (self.set_row(id, None), notes.unwrap_or_default())
+    /// Drops a row with its details, and returns both.
+    pub(crate) fn drop_row(&mut self, id: SessionId) -> (Option<SessionRow>, SessionDetails) {
+        let details = self.all.get_mut(&id).map(|s| std::mem::take(&mut s.details));
+        (self.set_row(id, None), details.unwrap_or_default())
     }
 
-    /// Puts a row, or takes it away. Gives what was there.
+    /// Puts or drops a row, and returns the previous one.
     pub(crate) fn set_row(&mut self, id: SessionId, new: Option<SessionRow>) -> Option<SessionRow> {
         let session = self.all.entry(id).or_default();
         let old = std::mem::replace(&mut session.row, new);
@@ -79,14 +88,14 @@ impl Sessions {
         }
         match new {
             Some(row) => {
-                self.unknown.remove(&id);
+                self.missing_rows.remove(&id);
                 self.by_expiry.insert((row.expires_at, id));
             }
             None if session.jobs.is_empty() => {
                 self.all.remove(&id);
             }
             None => {
-                self.unknown.insert(id);
+                self.missing_rows.insert(id);
             }
         }
         old
@@ -96,7 +105,7 @@ impl Sessions {
         let session = self.all.entry(id).or_default();
         session.jobs.insert(job);
         if session.row.is_none() {
-            self.unknown.insert(id);
+            self.missing_rows.insert(id);
         }
     }
 
@@ -105,16 +114,16 @@ impl Sessions {
         session.jobs.remove(&job);
         if session.jobs.is_empty() && session.row.is_none() {
             self.all.remove(&id);
-            self.unknown.remove(&id);
+            self.missing_rows.remove(&id);
         }
     }
 
-    /// Running under a session, by id.
+    /// Returns the running jobs of a session, sorted by id.
     pub(crate) fn jobs(&self, id: SessionId) -> impl Iterator<Item = JobId> + '_ {
         self.all.get(&id).into_iter().flat_map(|session| session.jobs.iter().copied())
     }
 
-    /// No session expires before.
+    /// Extends all sessions to expire at `until` or later.
     pub(crate) fn extend(&mut self, until: Millis) {
         while let Some((at, id)) = self.by_expiry.first().copied() {
             if at >= until {
@@ -126,22 +135,22 @@ impl Sessions {
         }
     }
 
-    /// Gives every session without a row one from `make`: what a restart knows of them.
-    pub(crate) fn adopt_unknown(&mut self, make: impl Fn(SessionId) -> SessionRow) {
-        for id in std::mem::take(&mut self.unknown) {
+    /// Puts a row from `make` for every session without one, after a restart.
+    pub(crate) fn put_missing_rows(&mut self, make: impl Fn(SessionId) -> SessionRow) {
+        for id in std::mem::take(&mut self.missing_rows) {
             self.set_row(id, Some(make(id)));
         }
     }
 
-    /// Unknown ones with jobs, then expired ones by expiry.
+    /// Returns the lost sessions: those without a row, then the expired ones by expiry.
     pub(crate) fn lost(&self, now: Millis) -> impl Iterator<Item = SessionId> + '_ {
         let expired = self.by_expiry.iter().take_while(move |(at, _)| *at <= now);
-        self.unknown.iter().copied().chain(expired.map(|(_, id)| *id))
+        self.missing_rows.iter().copied().chain(expired.map(|(_, id)| *id))
     }
 
-    /// When one of them is lost next. [`Millis::MIN`]: one is already, whatever the time.
-    pub(crate) fn next_loss(&self) -> Option<Millis> {
-        if !self.unknown.is_empty() {
+    /// Returns when the next session is lost. [`Millis::MIN`] if a session has no row.
+    pub(crate) fn next_lost_at(&self) -> Option<Millis> {
+        if !self.missing_rows.is_empty() {
             return Some(Millis::MIN);
         }
         self.by_expiry.first().map(|(at, _)| *at)

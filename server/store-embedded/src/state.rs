@@ -1,5 +1,5 @@
-//! All jobs in memory and every index of them. An index follows from the job itself, in one
-//! function, so no change can forget one.
+//! All jobs in memory, and their indexes. A single function derives all indexes of a job, so that
+//! no change can miss one.
 
 mod dependents;
 mod keys;
@@ -14,32 +14,34 @@ use sentinel_domain::{
 };
 
 pub(crate) use self::dependents::Dependents;
-pub(crate) use self::keys::Keys;
+pub(crate) use self::keys::UniqueKeys;
 pub(crate) use self::ready::{QueueIndex, ReadyKey};
 use crate::sessions::Sessions;
 
-/// Ids by a time, the earliest first.
-pub(crate) type ByTime = std::collections::BTreeSet<(Millis, JobId)>;
+/// Job ids sorted by a time.
+pub(crate) type TimeIndex = std::collections::BTreeSet<(Millis, JobId)>;
 
-/// The hot jobs.
+/// The jobs, queues and sessions of a store.
 #[derive(Default)]
-pub(crate) struct Hot {
+pub(crate) struct MemoryState {
     pub(crate) jobs: HashMap<JobId, Arc<Job>>,
     pub(crate) queues: HashMap<Name, QueueIndex>,
-    /// SCHEDULED, by due time.
-    pub(crate) due: ByTime,
-    pub(crate) deadlines: ByTime,
+    /// SCHEDULED jobs, by due time.
+    pub(crate) due: TimeIndex,
+    /// Jobs with a deadline, by that time.
+    pub(crate) deadlines: TimeIndex,
     pub(crate) sessions: Sessions,
     pub(crate) dependents: Dependents,
-    pub(crate) keys: Keys,
-    /// By end, with the sequence number of the entry that has the final record.
-    pub(crate) finals: BTreeMap<(Millis, JobId), u64>,
-    /// The sequence number of the entry that is being made.
+    pub(crate) keys: UniqueKeys,
+    /// Terminal jobs by finish time, with the sequence number of their last journal entry.
+    pub(crate) terminal: BTreeMap<(Millis, JobId), u64>,
+    /// The sequence number of the entry that is being built.
     pub(crate) seq: u64,
 }
 
-impl Hot {
-    /// Puts a job, or takes it away. Gives what was there, so that putting that back undoes it.
+impl MemoryState {
+    /// Puts or removes a job, and returns the previous version. Putting that back undoes the
+    /// change.
     pub(crate) fn set(&mut self, id: JobId, new: Option<Arc<Job>>) -> Option<Arc<Job>> {
         let old = match &new {
             Some(job) => self.jobs.insert(id, job.clone()),
@@ -52,7 +54,7 @@ impl Hot {
             self.index(new);
         }
         let is_terminal = new.is_some_and(|job| job.status.state.is_terminal());
-        self.dependents.note_parent(id, is_terminal);
+        self.dependents.update_parent(id, is_terminal);
         old
     }
 
@@ -79,7 +81,7 @@ impl Hot {
                 }
             }
             State::Succeeded | State::Failed | State::Cancelled | State::Expired => {
-                self.finals.insert((finished_at(job), id), self.seq);
+                self.terminal.insert((finished_at(job), id), self.seq);
             }
         }
         if let Some(at) = next_deadline(job) {
@@ -88,9 +90,9 @@ impl Hot {
         if let Some((key, until)) = held_key(job) {
             self.keys.hold(key, id, until);
         }
-        // Also where it was evicted before, and its key was not.
+        // The job may have been evicted before, but not its key.
         if let Some(key) = unique_key(&job.spec).filter(|_| job.is_deleted()) {
-            self.keys.forget(&key, id);
+            self.keys.remove(&key, id);
         }
     }
 
@@ -98,7 +100,7 @@ impl Hot {
         let (id, status) = (job.id, &job.status);
         if let Some(queue) = self.queues.get_mut(&job.spec.queue) {
             queue.remove(job);
-            if queue.is_forgettable() {
+            if queue.is_unused() {
                 self.queues.remove(&job.spec.queue);
             }
         }
@@ -118,7 +120,7 @@ impl Hot {
                 }
             }
             State::Succeeded | State::Failed | State::Cancelled | State::Expired => {
-                self.finals.remove(&(finished_at(job), id));
+                self.terminal.remove(&(finished_at(job), id));
             }
         }
         if let Some(at) = next_deadline(job) {
@@ -129,7 +131,7 @@ impl Hot {
         }
     }
 
-    /// Forgets a final job. A key with a time of its own outlives it.
+    /// Evicts a terminal job. A unique key with a time-to-live outlives it.
     pub(crate) fn evict(&mut self, id: JobId) {
         if let Some(job) = self.set(id, None)
             && let Some((key, until)) = held_key(&job)
@@ -138,29 +140,29 @@ impl Hot {
         }
     }
 
-    /// The jobs of a queue in every index, made where there is none.
+    /// Returns the index of a queue, and creates it if it is missing.
     pub(crate) fn queue_of(&mut self, name: &Name) -> &mut QueueIndex {
         if !self.queues.contains_key(name) {
             self.queues.insert(name.clone(), QueueIndex::new(name));
         }
-        self.queues.get_mut(name).expect("was just put there")
+        self.queues.get_mut(name).expect("inserted above")
     }
 
-    /// Declares a queue, or takes the declaration away. Gives what was there.
+    /// Puts or removes the declaration of a queue, and returns the previous one.
     pub(crate) fn set_queue(&mut self, name: &Name, new: Option<Queue>) -> Option<Queue> {
         let jobs = &self.jobs;
         if !self.queues.contains_key(name) {
             self.queues.insert(name.clone(), QueueIndex::new(name));
         }
-        let queue = self.queues.get_mut(name).expect("was just put there");
+        let queue = self.queues.get_mut(name).expect("inserted above");
         let old = queue.declare(new, |id| jobs.get(&id).cloned());
-        if queue.is_forgettable() {
+        if queue.is_unused() {
             self.queues.remove(name);
         }
         old
     }
 
-    /// The RUNNING jobs of a session, by id.
+    /// Returns the RUNNING jobs of a session, sorted by id.
     pub(crate) fn session_jobs(&self, session: SessionId) -> Vec<Arc<Job>> {
         let ids = self.sessions.jobs(session);
         ids.filter_map(|id| self.jobs.get(&id).cloned()).collect()

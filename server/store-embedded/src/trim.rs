@@ -1,22 +1,22 @@
-//! Forgetting what is no longer needed hot, a bounded amount at a time.
+//! Eviction of terminal jobs.
 
 use sentinel_domain::JobId;
 use sentinel_store::{TrimRequest, TrimResult};
 
-use crate::state::Hot;
+use crate::state::MemoryState;
 
-/// Finals that are looked at beyond the limit: some must stay for now.
-const LOOK_PAST: usize = 1_024;
+/// The number of jobs that are scanned beyond the limit, because some can not be evicted yet.
+const SCAN_EXTRA: usize = 1_024;
 
-impl Hot {
-    /// Evicts projected finals that nobody waits for.
-    pub(crate) fn evict_finals(&mut self, trim: &TrimRequest, projected: u64) -> TrimResult {
+impl MemoryState {
+    /// Evicts projected terminal jobs without waiting dependents.
+    pub(crate) fn evict_terminal(&mut self, trim: &TrimRequest, projected: u64) -> TrimResult {
         let can_go = |id: JobId, seq: u64| seq <= projected && !self.dependents.is_awaited(id);
         let gone: Vec<JobId> = self
-            .finals
+            .terminal
             .iter()
             .take_while(|((at, _), _)| *at < trim.terminal_before)
-            .take(trim.limit.saturating_add(LOOK_PAST))
+            .take(trim.limit.saturating_add(SCAN_EXTRA))
             .filter(|((_, id), seq)| can_go(*id, **seq))
             .map(|((_, id), _)| *id)
             .take(trim.limit)

@@ -1,4 +1,4 @@
-//! One file of the journal: an SQLite database with one table of entries.
+//! A journal file: an SQLite database with a table of entries.
 
 use std::path::{Path, PathBuf};
 
@@ -11,7 +11,7 @@ use sentinel_store::content_hash;
 use super::AppendError;
 use crate::OpenError;
 
-/// What this version writes, and the newest that it reads.
+/// The format version that is written, and the newest that can be read.
 const FORMAT: i32 = 1;
 
 const EXTENSION: &str = "sqlite";
@@ -32,7 +32,7 @@ diesel::table! {
     }
 }
 
-/// What is known of a file.
+/// The metadata of a journal file.
 #[derive(Debug)]
 pub(crate) struct Segment {
     pub(crate) path: PathBuf,
@@ -48,14 +48,14 @@ impl Segment {
         Self { path, first, last: first - 1, last_at: Millis::MIN, bytes: 0 }
     }
 
-    pub(crate) fn note(&mut self, seq: u64, at: Millis, bytes: usize) {
+    pub(crate) fn update(&mut self, seq: u64, at: Millis, bytes: usize) {
         self.last = seq;
         self.last_at = self.last_at.max(at);
         self.bytes += bytes as u64;
     }
 }
 
-/// One stored entry.
+/// A stored entry.
 #[derive(Queryable)]
 pub(crate) struct Row {
     seq: i64,
@@ -69,13 +69,13 @@ impl Row {
         self.seq.cast_unsigned()
     }
 
-    /// The bytes are those that were written.
-    pub(crate) fn is_whole(&self) -> bool {
+    /// Returns whether the bytes match their hash.
+    pub(crate) fn is_intact(&self) -> bool {
         content_hash(&self.body) == self.hash.cast_unsigned()
     }
 }
 
-/// The files of a directory with the first sequence number of each, in order.
+/// Returns the journal files of a directory with their first sequence numbers, in order.
 pub(crate) fn list(dir: &Path) -> Result<Vec<(u64, PathBuf)>, OpenError> {
     let failed = |source| OpenError::io(dir, source);
     let mut found = Vec::new();
@@ -92,14 +92,14 @@ pub(crate) fn list(dir: &Path) -> Result<Vec<(u64, PathBuf)>, OpenError> {
     Ok(found)
 }
 
-/// Creates a file under a passing name first, so that one that is there is whole.
+/// Creates a file under a temporary name and renames it, so that an existing file is complete.
 pub(crate) fn create(dir: &Path, epoch: u64, first: u64) -> Result<(u64, PathBuf), OpenError> {
     let path = dir.join(format!("journal-{first:020}.{EXTENSION}"));
-    let passing = dir.join("journal-next");
-    let _ = std::fs::remove_file(&passing);
+    let temporary = dir.join("journal-next");
+    let _ = std::fs::remove_file(&temporary);
     let _ = std::fs::remove_file(dir.join("journal-next-journal"));
-    let make = || -> Result<(), Error> {
-        let mut connection = SqliteConnection::establish(&utf8(&passing))
+    let create = || -> Result<(), Error> {
+        let mut connection = SqliteConnection::establish(&utf8(&temporary))
             .map_err(|error| Error::QueryBuilderError(error.into()))?;
         connection.batch_execute(&format!(
             "PRAGMA page_size = 8192; PRAGMA synchronous = FULL;
@@ -116,8 +116,8 @@ pub(crate) fn create(dir: &Path, epoch: u64, first: u64) -> Result<(u64, PathBuf
             epoch.cast_signed()
         ))
     };
-    make().map_err(|error| OpenError::io(&path, std::io::Error::other(error)))?;
-    std::fs::rename(&passing, &path).map_err(|source| OpenError::io(&path, source))?;
+    create().map_err(|error| OpenError::io(&path, std::io::Error::other(error)))?;
+    std::fs::rename(&temporary, &path).map_err(|source| OpenError::io(&path, source))?;
     let synced = std::fs::File::open(dir).and_then(|dir| dir.sync_all());
     synced.map_err(|source| OpenError::io(dir, source))?;
     Ok((first, path))
@@ -127,9 +127,9 @@ fn utf8(path: &Path) -> String {
     path.to_string_lossy().into_owned()
 }
 
-/// Opens a file for reading and writing. Frames are copied from the log into the file only
-/// when it is closed, which keeps that work away from commits.
-pub(crate) fn connect(path: &Path) -> Result<SqliteConnection, OpenError> {
+/// Opens a file for reading and writing. The write-ahead log is checkpointed only when the file is
+/// closed, so commits do not wait for it.
+pub(crate) fn open(path: &Path) -> Result<SqliteConnection, OpenError> {
     if !path.exists() {
         return Err(OpenError::io(path, std::io::ErrorKind::NotFound.into()));
     }
@@ -144,17 +144,17 @@ pub(crate) fn connect(path: &Path) -> Result<SqliteConnection, OpenError> {
     Ok(connection)
 }
 
-/// Opens a new file and has SQLite make the files beside it. It reports a full disk there as a
-/// plain IO error, which at the first entry could not be told from a broken disk.
-pub(crate) fn begin(path: &Path) -> Result<SqliteConnection, OpenError> {
-    let mut connection = connect(path)?;
+/// Opens a new file and makes SQLite create its log. A full disk is a plain IO error at that point,
+/// which could not be distinguished from a broken disk at the first entry.
+pub(crate) fn open_new(path: &Path) -> Result<SqliteConnection, OpenError> {
+    let mut connection = open(path)?;
     connection
         .batch_execute("BEGIN IMMEDIATE; COMMIT;")
         .map_err(|error| OpenError::io(path, std::io::Error::other(error)))?;
     Ok(connection)
 }
 
-/// The epoch of a file in a format that this version reads.
+/// Checks the format of a file and returns its epoch.
 pub(crate) fn check_meta(connection: &mut SqliteConnection, path: &Path) -> Result<u64, OpenError> {
     let (format, epoch) = meta::table
         .select((meta::format, meta::epoch))
@@ -166,20 +166,20 @@ pub(crate) fn check_meta(connection: &mut SqliteConnection, path: &Path) -> Resu
     Ok(epoch.cast_unsigned())
 }
 
-/// The last entry, if there is one.
+/// Returns the sequence number of the last entry, if there is one.
 pub(crate) fn last(connection: &mut SqliteConnection) -> Result<Option<u64>, Error> {
     let newest = entries::table.select(entries::seq).order(entries::seq.desc());
     let seq: Option<i64> = newest.first(connection).optional()?;
     Ok(seq.map(i64::cast_unsigned))
 }
 
-/// Makes a file part of another epoch.
+/// Sets the epoch of a file.
 pub(crate) fn set_epoch(connection: &mut SqliteConnection, epoch: u64) -> Result<(), Error> {
     let set = diesel::update(meta::table).set(meta::epoch.eq(epoch.cast_signed()));
     set.execute(connection).map(drop)
 }
 
-/// Reads a file from its first entry to its last, which must be dense and whole.
+/// Reads all entries of a file, and checks that they are dense and intact.
 pub(crate) fn scan(
     connection: &mut SqliteConnection,
     segment: &mut Segment,
@@ -196,25 +196,25 @@ pub(crate) fn scan(
             let (from, to) = (segment.last + 1, row.seq().saturating_sub(1));
             return Err(OpenError::Gap { file: path, from, to });
         }
-        if !row.is_whole() {
-            return Err(OpenError::damaged(&path, format!("entry {} was changed", row.seq())));
+        if !row.is_intact() {
+            return Err(OpenError::damaged(&path, format!("entry {} is corrupt", row.seq())));
         }
-        segment.note(row.seq(), row.at_ms, row.body.len());
+        segment.update(row.seq(), row.at_ms, row.body.len());
         visit(row, &path)?;
     }
     Ok(())
 }
 
 #[derive(QueryableByName)]
-struct Found {
+struct QuickCheckRow {
     #[diesel(sql_type = diesel::sql_types::Text)]
     quick_check: String,
 }
 
-/// Checks the pages of the last file. In any other one a row that is lost leaves a gap, but
-/// the rows of a page end where its header says, and nothing follows these.
+/// Checks the pages of the last file. A lost row of any other file leaves a gap, but a damaged page
+/// header can hide the last rows of the journal.
 pub(crate) fn check_pages(connection: &mut SqliteConnection, path: &Path) -> Result<(), OpenError> {
-    let found: Vec<Found> = diesel::sql_query("PRAGMA quick_check(1)")
+    let found: Vec<QuickCheckRow> = diesel::sql_query("PRAGMA quick_check(1)")
         .load(connection)
         .map_err(|error| OpenError::damaged(path, error))?;
     match found.into_iter().find(|row| row.quick_check != "ok") {
@@ -223,7 +223,7 @@ pub(crate) fn check_pages(connection: &mut SqliteConnection, path: &Path) -> Res
     }
 }
 
-/// Reads entries after a sequence number, at most `limit` and about `max_bytes`.
+/// Returns entries after a sequence number, at most `limit` and about `max_bytes`.
 pub(crate) fn read_after(
     connection: &mut SqliteConnection,
     seq: u64,
@@ -263,7 +263,7 @@ pub(crate) fn insert(
     );
     match diesel::insert_into(entries::table).values(row).execute(connection) {
         Ok(_) => Ok(()),
-        // Diesel has no kind for SQLITE_FULL; its text is fixed in SQLite.
+        // Diesel has no error kind for SQLITE_FULL. The message is constant in SQLite.
         Err(Error::DatabaseError(_, info)) if info.message().contains("disk is full") => {
             Err(AppendError::Full(info.message().to_owned()))
         }
@@ -271,7 +271,7 @@ pub(crate) fn insert(
     }
 }
 
-/// Deletes a file with its log. The file goes first: a log alone is nothing.
+/// Deletes a file, and then its log: a log without its file is ignored.
 pub(crate) fn delete(path: &Path) -> std::io::Result<()> {
     std::fs::remove_file(path)?;
     for suffix in ["-wal", "-shm"] {

@@ -1,23 +1,23 @@
-//! Which jobs wait for which, and which of the waited-for are final: those release somebody.
+//! The dependents of each job, and the terminal jobs that still have dependents.
 
 use std::collections::BTreeSet;
 
 use foldhash::HashMap;
 use sentinel_domain::JobId;
 
-/// Children by parent.
+/// Dependent jobs by dependency.
 #[derive(Default)]
 pub(crate) struct Dependents {
     children: HashMap<JobId, BTreeSet<JobId>>,
-    /// Final parents that somebody still waits for.
-    released: BTreeSet<JobId>,
+    /// Terminal parents that still have dependents.
+    unblocking: BTreeSet<JobId>,
 }
 
 impl Dependents {
     pub(crate) fn add(&mut self, parent: JobId, child: JobId, is_terminal: bool) {
         self.children.entry(parent).or_default().insert(child);
         if is_terminal {
-            self.released.insert(parent);
+            self.unblocking.insert(parent);
         }
     }
 
@@ -26,39 +26,39 @@ impl Dependents {
         children.remove(&child);
         if children.is_empty() {
             self.children.remove(&parent);
-            self.released.remove(&parent);
+            self.unblocking.remove(&parent);
         }
     }
 
-    /// Keeps `released` right when a parent changes.
-    pub(crate) fn note_parent(&mut self, id: JobId, is_terminal: bool) {
+    /// Updates `unblocking` after a change of a parent.
+    pub(crate) fn update_parent(&mut self, id: JobId, is_terminal: bool) {
         if self.children.is_empty() {
             return;
         }
         if is_terminal && self.children.contains_key(&id) {
-            self.released.insert(id);
+            self.unblocking.insert(id);
         } else {
-            self.released.remove(&id);
+            self.unblocking.remove(&id);
         }
     }
 
-    /// Somebody waits for it.
+    /// Returns whether a job has dependents.
     pub(crate) fn is_awaited(&self, parent: JobId) -> bool {
         self.children.contains_key(&parent)
     }
 
-    pub(crate) fn has_released(&self) -> bool {
-        !self.released.is_empty()
+    pub(crate) fn has_unblocking(&self) -> bool {
+        !self.unblocking.is_empty()
     }
 
-    /// Final parents with each of their children.
-    pub(crate) fn released(&self) -> impl Iterator<Item = (JobId, JobId)> + '_ {
-        self.released.iter().flat_map(|parent| {
+    /// Returns the terminal parents with each of their children.
+    pub(crate) fn unblocking(&self) -> impl Iterator<Item = (JobId, JobId)> + '_ {
+        self.unblocking.iter().flat_map(|parent| {
             self.children.get(parent).into_iter().flatten().map(|child| (*parent, *child))
         })
     }
 
-    /// Parents and children, for the check at open.
+    /// Returns all pairs of parent and child.
     pub(crate) fn edges(&self) -> impl Iterator<Item = (JobId, JobId)> + '_ {
         self.children
             .iter()

@@ -1,4 +1,4 @@
-//! Who holds which unique key. A key with a time of its own outlives its job.
+//! The holders of unique keys. A key with a time-to-live outlives its job.
 
 use std::collections::BTreeMap;
 
@@ -7,64 +7,64 @@ use sentinel_domain::{JobId, Millis, UniqueKey};
 
 struct Holder {
     id: JobId,
-    /// None: until the job lets go of it.
+    /// `None`: until the job releases the key.
     until: Option<Millis>,
 }
 
-/// Keys and their holders.
+/// Unique keys and their holders.
 #[derive(Default)]
-pub(crate) struct Keys {
+pub(crate) struct UniqueKeys {
     held: HashMap<UniqueKey, Holder>,
-    /// Those that end by themselves.
-    ends: BTreeMap<(Millis, JobId), UniqueKey>,
+    /// Keys with an expiry.
+    by_expiry: BTreeMap<(Millis, JobId), UniqueKey>,
 }
 
-impl Keys {
-    /// Who holds a key at a time.
+impl UniqueKeys {
+    /// Returns the holder of a key at `now`.
     pub(crate) fn holder(&self, key: &UniqueKey, now: Millis) -> Option<JobId> {
         let holder = self.held.get(key)?;
         holder.until.is_none_or(|until| until > now).then_some(holder.id)
     }
 
-    /// Of two jobs that claim a key, the one that holds it longer has it: the other one's
-    /// time ran out before this one came.
+    /// Sets the holder of a key. Of two holders, the one with the later expiry keeps it: the key of
+    /// the other one expired before this job was created.
     pub(crate) fn hold(&mut self, key: UniqueKey, id: JobId, until: Option<Millis>) {
-        let end = |until: Option<Millis>| until.unwrap_or(Millis::MAX);
-        if let Some(there) = self.held.get(&key) {
-            if there.id != id && end(there.until) >= end(until) {
+        let expiry_of = |until: Option<Millis>| until.unwrap_or(Millis::MAX);
+        if let Some(current) = self.held.get(&key) {
+            if current.id != id && expiry_of(current.until) >= expiry_of(until) {
                 return;
             }
-            if let Some(ended) = there.until {
-                self.ends.remove(&(ended, there.id));
+            if let Some(expiry) = current.until {
+                self.by_expiry.remove(&(expiry, current.id));
             }
         }
         if let Some(until) = until {
-            self.ends.insert((until, id), key.clone());
+            self.by_expiry.insert((until, id), key.clone());
         }
         self.held.insert(key, Holder { id, until });
     }
 
-    /// Lets go of a key, if this job holds it.
+    /// Releases a key if this job holds it.
     pub(crate) fn release(&mut self, key: &UniqueKey, id: JobId, until: Option<Millis>) {
         if self.held.get(key).is_some_and(|holder| holder.id == id) {
             self.held.remove(key);
             if let Some(until) = until {
-                self.ends.remove(&(until, id));
+                self.by_expiry.remove(&(until, id));
             }
         }
     }
 
-    /// Lets go of a key whatever its time, if this job holds it. Answers that time.
-    pub(crate) fn forget(&mut self, key: &UniqueKey, id: JobId) -> Option<Option<Millis>> {
+    /// Releases a key regardless of its expiry if this job holds it. Returns the expiry.
+    pub(crate) fn remove(&mut self, key: &UniqueKey, id: JobId) -> Option<Option<Millis>> {
         let until = self.held.get(key).filter(|holder| holder.id == id)?.until;
         self.release(key, id, until);
         Some(until)
     }
 
-    /// Forgets keys whose time is over, at most `limit`.
-    pub(crate) fn sweep(&mut self, now: Millis, limit: usize) {
+    /// Removes at most `limit` expired keys.
+    pub(crate) fn remove_expired(&mut self, now: Millis, limit: usize) {
         for _ in 0..limit {
-            let Some(first) = self.ends.first_entry() else { return };
+            let Some(first) = self.by_expiry.first_entry() else { return };
             if first.key().0 > now {
                 return;
             }

@@ -1,5 +1,4 @@
-//! The jobs of one queue: counts by state, and the ready ones by kind in the order in which
-//! they start.
+//! The index of a queue: the number of jobs per state, and its ready jobs by kind in start order.
 
 use std::collections::BTreeSet;
 use std::ops::Bound;
@@ -9,10 +8,10 @@ use foldhash::HashMap;
 use sentinel_domain::limits::PRIORITY_MAX;
 use sentinel_domain::{Job, JobId, Millis, Name, Queue, QueueMode, QueueOrder, State, ready_score};
 
-/// Ready jobs of one kind that a search for the oldest looks at.
-const LEVEL_LOOKS: usize = 1_000;
+/// The maximum number of jobs per kind and priority level that a search for the oldest one scans.
+const SCAN_PER_LEVEL: usize = 1_000;
 
-/// A place in the order of start. Two words for the id, since one of 128 bits would pad it.
+/// The sort key of a ready job. The id is two words, because a `u128` would add padding.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct ReadyKey {
     score: i64,
@@ -32,39 +31,33 @@ impl ReadyKey {
     }
 }
 
-/// Ready jobs that share one place in the turn. One per class today.
+/// The waiting jobs of a kind.
 #[derive(Default)]
-struct Lane {
-    jobs: BTreeSet<ReadyKey>,
-}
-
-/// The jobs of one kind.
-#[derive(Default)]
-pub(crate) struct Class {
-    lane: Lane,
-    /// In any waiting state; a class without is dropped.
+pub(crate) struct KindIndex {
+    ready: BTreeSet<ReadyKey>,
+    /// The number of jobs in a waiting state. The index is dropped when it is 0.
     waiting: u64,
 }
 
-impl Class {
-    /// The next to start after a place, or the first.
+impl KindIndex {
+    /// Returns the first ready job after a key, or the first of all.
     pub(crate) fn next(&self, after: Option<ReadyKey>) -> Option<ReadyKey> {
         match after {
-            None => self.lane.jobs.first().copied(),
+            None => self.ready.first().copied(),
             Some(key) => {
                 let range = (Bound::Excluded(key), Bound::Unbounded);
-                self.lane.jobs.range(range).next().copied()
+                self.ready.range(range).next().copied()
             }
         }
     }
 }
 
-/// The jobs of one queue.
+/// The jobs of a queue.
 pub(crate) struct QueueIndex {
-    /// As declared, or with every default where it was not.
+    /// The declared queue, or a queue with defaults.
     queue: Queue,
     is_declared: bool,
-    pub(crate) classes: HashMap<Name, Class>,
+    pub(crate) kinds: HashMap<Name, KindIndex>,
     pub(crate) counts: [u64; State::ALL.len()],
 }
 
@@ -73,7 +66,7 @@ impl QueueIndex {
         Self {
             queue: Queue::with_defaults(name.clone(), 0),
             is_declared: false,
-            classes: HashMap::default(),
+            kinds: HashMap::default(),
             counts: [0; State::ALL.len()],
         }
     }
@@ -82,28 +75,28 @@ impl QueueIndex {
         self.is_declared.then_some(&self.queue)
     }
 
-    /// None of its jobs may start.
+    /// Returns whether the queue is paused.
     pub(crate) fn is_paused(&self) -> bool {
         self.queue.mode == QueueMode::Paused
     }
 
-    /// Nothing says that it exists.
-    pub(crate) fn is_forgettable(&self) -> bool {
+    /// Returns whether the queue is neither declared nor has jobs.
+    pub(crate) fn is_unused(&self) -> bool {
         !self.is_declared && self.counts.iter().all(|count| *count == 0)
     }
 
-    /// Jobs of the kind wait.
-    pub(crate) fn has_class(&self, kind: &Name) -> bool {
-        self.classes.contains_key(kind)
+    /// Returns whether the queue has waiting jobs of a kind.
+    pub(crate) fn has_kind(&self, kind: &Name) -> bool {
+        self.kinds.contains_key(kind)
     }
 
-    /// Kinds with waiting jobs.
-    pub(crate) fn class_count(&self) -> usize {
-        self.classes.len()
+    /// Returns the number of kinds with waiting jobs.
+    pub(crate) fn kind_count(&self) -> usize {
+        self.kinds.len()
     }
 
     pub(crate) fn has_ready(&self, kind: &Name) -> bool {
-        self.classes.get(kind).is_some_and(|class| !class.lane.jobs.is_empty())
+        self.kinds.get(kind).is_some_and(|index| !index.ready.is_empty())
     }
 
     pub(crate) fn add(&mut self, job: &Arc<Job>) {
@@ -111,13 +104,13 @@ impl QueueIndex {
         if !job.status.state.is_waiting() {
             return;
         }
-        let class = match self.classes.get_mut(&job.spec.kind) {
-            Some(class) => class,
-            None => self.classes.entry(job.spec.kind.clone()).or_default(),
+        let index = match self.kinds.get_mut(&job.spec.kind) {
+            Some(index) => index,
+            None => self.kinds.entry(job.spec.kind.clone()).or_default(),
         };
-        class.waiting += 1;
+        index.waiting += 1;
         if job.status.state == State::Ready {
-            class.lane.jobs.insert(ReadyKey::new(&self.queue, job));
+            index.ready.insert(ReadyKey::new(&self.queue, job));
         }
     }
 
@@ -126,34 +119,35 @@ impl QueueIndex {
         if !job.status.state.is_waiting() {
             return;
         }
-        let Some(class) = self.classes.get_mut(&job.spec.kind) else { return };
-        class.waiting -= 1;
+        let Some(index) = self.kinds.get_mut(&job.spec.kind) else { return };
+        index.waiting -= 1;
         if job.status.state == State::Ready {
-            class.lane.jobs.remove(&ReadyKey::new(&self.queue, job));
+            index.ready.remove(&ReadyKey::new(&self.queue, job));
         }
-        if class.waiting == 0 {
-            self.classes.remove(&job.spec.kind);
+        if index.waiting == 0 {
+            self.kinds.remove(&job.spec.kind);
         }
     }
 
-    /// Since when the ready job that is ready longest has been. Counts down the jobs looked at.
+    /// Returns when the oldest ready job became ready. `scans_left` limits the number of scanned
+    /// jobs.
     pub(crate) fn oldest_ready(
         &self,
         ready_at: impl Fn(JobId) -> Option<Millis>,
-        looks: &mut usize,
+        scans_left: &mut usize,
     ) -> Option<Millis> {
         let is_strict = self.queue.order == QueueOrder::Strict;
         let mut oldest = None;
-        for class in self.classes.values() {
+        for index in self.kinds.values() {
             for from in self.levels() {
                 let above = ReadyKey { score: from, high: 0, low: 0 };
-                for key in class.lane.jobs.range(above..).take(LEVEL_LOOKS) {
-                    // From here on all became ready later.
+                for key in index.ready.range(above..).take(SCAN_PER_LEVEL) {
+                    // All further jobs became ready later.
                     let is_later = !is_strict && oldest.is_some_and(|oldest| key.score > oldest);
-                    if *looks == 0 || is_later {
+                    if *scans_left == 0 || is_later {
                         break;
                     }
-                    *looks -= 1;
+                    *scans_left -= 1;
                     let at = ready_at(key.id());
                     oldest = [oldest, at].into_iter().flatten().min();
                     if is_strict {
@@ -165,8 +159,10 @@ impl QueueIndex {
         oldest
     }
 
-    /// Scores at which ready jobs begin that are sorted by their time. With aging a score is never
-    /// above the time itself, so all are one level that is read as far as it may hold an older one.
+    /// Returns the lowest score of each group of jobs that is sorted by ready time.
+    ///
+    /// In strict order, each priority is a group. With aging, all jobs are one group. A score is at
+    /// most the ready time, so a scan can stop at a score above the oldest time found.
     fn levels(&self) -> Vec<i64> {
         match self.queue.order {
             QueueOrder::Aging => vec![i64::MIN],
@@ -177,7 +173,7 @@ impl QueueIndex {
         }
     }
 
-    /// Declares it, or takes the declaration away, and puts the ready jobs in the new order.
+    /// Puts or removes the declaration, and sorts the ready jobs by the new settings.
     pub(crate) fn declare(
         &mut self,
         new: Option<Queue>,
@@ -190,9 +186,9 @@ impl QueueIndex {
         let old = std::mem::replace(&mut self.queue, new);
         let was_declared = std::mem::replace(&mut self.is_declared, is_declared);
         if is_reordered {
-            for class in self.classes.values_mut() {
-                let keys = std::mem::take(&mut class.lane.jobs);
-                class.lane.jobs = keys
+            for index in self.kinds.values_mut() {
+                let keys = std::mem::take(&mut index.ready);
+                index.ready = keys
                     .iter()
                     .filter_map(|key| job(key.id()))
                     .map(|job| ReadyKey::new(&self.queue, &job))

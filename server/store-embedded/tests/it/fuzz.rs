@@ -1,6 +1,5 @@
-//! Journals with any bytes in them: opened as they were written, or refused with an error
-//! that names the file. What the journal's own hash vouches for is refused all the same when
-//! it is no entry.
+//! Fuzz tests of journal files: a corrupt file is opened correctly or refused with an error that
+//! contains its path. An invalid entry with a correct hash is also refused.
 
 use std::path::Path;
 
@@ -10,7 +9,7 @@ use sentinel_domain::invariant;
 use sentinel_fuzz::Target;
 use sentinel_store::conformance::fixture;
 use sentinel_store::{Store, content_hash};
-use sentinel_store_embedded::{EmbeddedStore, OpenError, LedgerState};
+use sentinel_store_embedded::{EmbeddedStore, LedgerState, OpenError};
 
 use crate::durability::options;
 
@@ -22,15 +21,19 @@ fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_current_thread().build().expect("a runtime")
 }
 
-/// A directory with one journal file of a few entries.
-fn filled() -> tempfile::TempDir {
+/// Returns a directory with a journal file of a few entries.
+fn directory_with_journal() -> tempfile::TempDir {
     let dir = tempfile::tempdir().expect("a directory");
-    let store = EmbeddedStore::open(options(dir.path(), 1_000), LedgerState::default()).expect("opens");
+    let store = EmbeddedStore::open(options(dir.path(), 1_000), LedgerState::default())
+        .expect("the store opens");
     let mut writer = fixture::Writer::new(1);
     runtime().block_on(async {
         for n in 0..4 {
             let group = fixture::create(&fixture::job("q", "k", 1_000, n));
-            store.commit(writer.request(1_000).transaction(group).build()).await.expect("commits");
+            store
+                .commit(writer.request(1_000).transaction(group).build())
+                .await
+                .expect("the commit succeeds");
         }
     });
     drop(store);
@@ -43,8 +46,8 @@ fn journal(dir: &Path) -> std::path::PathBuf {
     files.find(|path| path.extension().is_some_and(|e| e == "sqlite")).expect("a file")
 }
 
-/// Opens, and looks at all that is there.
-fn judged(dir: &Path) -> usize {
+/// Opens the journal and reads its jobs. Returns the depth that was reached.
+fn open_and_read(dir: &Path) -> usize {
     let store = match open(dir) {
         Ok(store) => store,
         Err(error) => {
@@ -61,12 +64,12 @@ fn judged(dir: &Path) -> usize {
     2 + jobs.iter().flatten().count()
 }
 
-/// The bytes stand for changes of a sound file: each three are a place and a value.
+/// The input is a list of changes to a valid file: two bytes of position and one of value each.
 const FILE: Target = Target {
     manifest_dir: env!("CARGO_MANIFEST_DIR"),
     name: "journal_file",
     check: |bytes| {
-        let dir = filled();
+        let dir = directory_with_journal();
         let path = journal(dir.path());
         let mut file = std::fs::read(&path).expect("reads");
         for change in bytes.chunks_exact(3) {
@@ -75,7 +78,7 @@ const FILE: Target = Target {
             file[at % len] = change[2];
         }
         std::fs::write(&path, file).expect("writes");
-        judged(dir.path())
+        open_and_read(dir.path())
     },
     seeds: || {
         vec![
@@ -87,12 +90,12 @@ const FILE: Target = Target {
     },
 };
 
-/// An entry with these bytes, under the right hash.
+/// The input is the body of an entry with a correct hash.
 const BODY: Target = Target {
     manifest_dir: env!("CARGO_MANIFEST_DIR"),
     name: "journal_entry",
     check: |bytes| {
-        let dir = filled();
+        let dir = directory_with_journal();
         let path = journal(dir.path());
         let mut file = SqliteConnection::establish(&path.to_string_lossy()).expect("a database");
         diesel::sql_query("INSERT INTO entries SELECT MAX(seq) + 1, 1000, ?, ? FROM entries")
@@ -101,7 +104,7 @@ const BODY: Target = Target {
             .execute(&mut file)
             .expect("a row");
         drop(file);
-        judged(dir.path())
+        open_and_read(dir.path())
     },
     seeds: || {
         vec![

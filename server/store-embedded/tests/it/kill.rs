@@ -1,4 +1,4 @@
-//! A process that is killed at any moment keeps all that it acknowledged, and nothing torn.
+//! A killed process loses no acknowledged change and leaves no partial one.
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -13,35 +13,40 @@ use crate::durability::options;
 
 const DIR: &str = "SENTINEL_TEST_KILL_DIR";
 const ROUNDS: u64 = 10;
-const GROUP: u64 = 3;
+const JOBS_PER_COMMIT: u64 = 3;
 
-/// Runs in the process that is killed: commits for ever and says what was acknowledged.
-/// Without a directory in the environment it is not that process and has nothing to do.
+/// The child process of the next test. It commits forever and prints each acknowledged job. Without
+/// the environment variable it does nothing.
 #[tokio::test]
 async fn child() {
     let Some(dir) = std::env::var_os(DIR) else { return };
-    let store = EmbeddedStore::open(options(Path::new(&dir), 1_000), LedgerState::default()).expect("opens");
+    let store = EmbeddedStore::open(options(Path::new(&dir), 1_000), LedgerState::default())
+        .expect("the store opens");
     let start = store.head().borrow().seq;
     let server = start + 1;
     let mut writer = fixture::Writer::new(server);
     let session = fixture::session(1);
     for number in 0.. {
-        let first = (start + number) * GROUP;
-        let jobs: Vec<_> = (first..first + GROUP).map(|n| fixture::job("q", "k", 1_000, n)).collect();
+        let first = (start + number) * JOBS_PER_COMMIT;
+        let jobs: Vec<_> =
+            (first..first + JOBS_PER_COMMIT).map(|n| fixture::job("q", "k", 1_000, n)).collect();
         let mut group = sentinel_store::Transaction::default();
         for job in &jobs {
             group.mutations.append(&mut fixture::create(job).mutations);
         }
-        let call = writer.request(1_000).transaction(fixture::put_session(session, server, 9_000)).transaction(group);
-        let call = call.claim(fixture::claim(session, &["q"], &["k"], 1));
-        store.commit(call.build()).await.expect("commits");
+        let request = writer
+            .request(1_000)
+            .transaction(fixture::put_session(session, server, 9_000))
+            .transaction(group);
+        let request = request.claim(fixture::claim(session, &["q"], &["k"], 1));
+        store.commit(request.build()).await.expect("the commit succeeds");
         for job in &jobs {
             println!("acked {}", job.id);
         }
     }
 }
 
-/// Kills a child after some acknowledged jobs. Gives all that it printed.
+/// Kills a child process after `enough` acknowledged jobs, and returns all that it acknowledged.
 fn acknowledged(dir: &Path, enough: u64) -> Vec<JobId> {
     let mut child = Command::new(std::env::current_exe().expect("has a path"))
         .args(["kill::child", "--exact", "--nocapture", "--test-threads=1"])
@@ -49,40 +54,47 @@ fn acknowledged(dir: &Path, enough: u64) -> Vec<JobId> {
         .stdout(Stdio::piped())
         .spawn()
         .expect("starts");
-    let mut acked: Vec<JobId> = Vec::new();
+    let mut acknowledged_ids: Vec<JobId> = Vec::new();
     let mut is_killed = false;
     for line in BufReader::new(child.stdout.take().expect("is piped")).lines() {
         let line = line.expect("is text");
-        acked.extend(line.split("acked ").nth(1).and_then(|id| id.parse::<JobId>().ok()));
-        if acked.len() as u64 >= enough && !is_killed {
+        acknowledged_ids
+            .extend(line.split("acked ").nth(1).and_then(|id| id.parse::<JobId>().ok()));
+        if acknowledged_ids.len() as u64 >= enough && !is_killed {
             child.kill().expect("is running");
             is_killed = true;
         }
     }
     child.wait().expect("has ended");
-    acked
+    acknowledged_ids
 }
 
 #[tokio::test]
-async fn a_killed_process_keeps_what_it_acknowledged() {
+async fn a_killed_process_loses_no_acknowledged_job() {
     let dir = tempfile::tempdir().expect("a directory");
-    let mut acked: Vec<JobId> = Vec::new();
+    let mut acknowledged_ids: Vec<JobId> = Vec::new();
     for round in 0..ROUNDS {
-        acked.extend(acknowledged(dir.path(), 30 + round * 17));
-        let store = EmbeddedStore::open(options(dir.path(), 2_000), LedgerState::default()).expect("opens");
-        let jobs = store.read(acked.clone()).await.expect("answers");
-        for (id, job) in acked.iter().zip(&jobs) {
-            let job = job.as_ref().unwrap_or_else(|| panic!("{id} was acknowledged and is gone"));
+        acknowledged_ids.extend(acknowledged(dir.path(), 30 + round * 17));
+        let store = EmbeddedStore::open(options(dir.path(), 2_000), LedgerState::default())
+            .expect("the store opens");
+        let jobs = store.read(acknowledged_ids.clone()).await.expect("the store answers");
+        for (id, job) in acknowledged_ids.iter().zip(&jobs) {
+            let job =
+                job.as_ref().unwrap_or_else(|| panic!("{id} was acknowledged and is missing"));
             assert_eq!(invariant::violated(job), [""; 0], "{job:?}");
         }
-        let depths = store.depths().await.expect("answers");
+        let depths = store.depths().await.expect("the store answers");
         let count =
             |state| depths.iter().filter(|d| d.state == state).map(|d| d.count).sum::<u64>();
         let entries = store.head().borrow().seq;
-        assert_eq!(count(State::Ready) + count(State::Running), entries * GROUP, "whole groups");
-        assert_eq!(count(State::Running), entries, "a claim with each");
-        let tail = store.read_journal(Position::default(), 1).await.expect("answers");
-        assert!(matches!(tail, JournalPage::Entries(entries) if entries.len() == 1));
+        assert_eq!(
+            count(State::Ready) + count(State::Running),
+            entries * JOBS_PER_COMMIT,
+            "only complete commits"
+        );
+        assert_eq!(count(State::Running), entries, "one claim per commit");
+        let page = store.read_journal(Position::default(), 1).await.expect("the store answers");
+        assert!(matches!(page, JournalPage::Entries(entries) if entries.len() == 1));
     }
-    assert!(acked.len() as u64 >= ROUNDS * 30);
+    assert!(acknowledged_ids.len() as u64 >= ROUNDS * 30);
 }

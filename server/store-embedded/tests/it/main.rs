@@ -1,9 +1,9 @@
-//! The store from outside: what it keeps, what it refuses, and how fast it is.
+//! Tests of the embedded store: conformance, durability, full disks and damaged journals.
 
 mod conformance;
 mod disk;
 mod durability;
 mod fuzz;
 mod kill;
-mod refusals;
-mod torn;
+mod refused_directories;
+mod wal;

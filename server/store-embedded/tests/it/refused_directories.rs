@@ -1,4 +1,4 @@
-//! Directories that must not be opened, each with a message that says what to do.
+//! Data directories that must be refused, each with a remedy in the error.
 
 use std::path::{Path, PathBuf};
 
@@ -6,20 +6,23 @@ use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use sentinel_store::conformance::fixture;
 use sentinel_store::{Position, Store};
-use sentinel_store_embedded::{EmbeddedStore, OpenError, LedgerState};
+use sentinel_store_embedded::{EmbeddedStore, LedgerState, OpenError};
 
 use crate::durability::options;
 
-/// A directory with a journal of several files, and the position of its end.
+/// Returns a directory with several journal files, and the head of the journal.
 async fn filled() -> (tempfile::TempDir, Position) {
     let dir = tempfile::tempdir().expect("a directory");
     let mut options = options(dir.path(), 1_000);
     options.journal_segment_bytes = 150;
-    let store = EmbeddedStore::open(options, LedgerState::default()).expect("opens");
+    let store = EmbeddedStore::open(options, LedgerState::default()).expect("the store opens");
     let mut writer = fixture::Writer::new(1);
     for n in 0..10 {
-        let call = writer.request(1_000).transaction(fixture::create(&fixture::job("q", "k", 1_000, n))).build();
-        store.commit(call).await.expect("commits");
+        let request = writer
+            .request(1_000)
+            .transaction(fixture::create(&fixture::job("q", "k", 1_000, n)))
+            .build();
+        store.commit(request).await.expect("the commit succeeds");
     }
     let head = *store.head().borrow();
     drop(store);
@@ -38,9 +41,9 @@ fn files(dir: &Path) -> Vec<PathBuf> {
 }
 
 fn refused(dir: &Path, checkpoint: Position) -> OpenError {
-    let seed = LedgerState { checkpoint, ..LedgerState::default() };
-    match EmbeddedStore::open(options(dir, 2_000), seed) {
-        Ok(_) => panic!("was opened"),
+    let ledger = LedgerState { checkpoint, ..LedgerState::default() };
+    match EmbeddedStore::open(options(dir, 2_000), ledger) {
+        Ok(_) => panic!("the store was opened"),
         Err(error) => error,
     }
 }
@@ -52,7 +55,7 @@ fn sql(file: &Path, text: &str) {
 }
 
 #[tokio::test]
-async fn a_newer_format() {
+async fn a_newer_format_is_refused() {
     let (dir, _) = filled().await;
     sql(&files(dir.path())[1], "UPDATE meta SET format = 99");
     let error = refused(dir.path(), Position::default());
@@ -61,10 +64,10 @@ async fn a_newer_format() {
 }
 
 #[tokio::test]
-async fn a_file_that_is_no_database() {
+async fn a_file_that_is_no_database_is_refused() {
     let (dir, _) = filled().await;
     let file = files(dir.path())[2].clone();
-    std::fs::write(&file, b"not a database, though it is long enough to be looked at as one")
+    std::fs::write(&file, b"not a database, but long enough to be read as a database header")
         .expect("writes");
     let error = refused(dir.path(), Position::default());
     assert!(matches!(&error, OpenError::Damaged { file: named, .. } if *named == file), "{error}");
@@ -72,18 +75,18 @@ async fn a_file_that_is_no_database() {
 }
 
 #[tokio::test]
-async fn a_torn_file() {
+async fn a_truncated_file_is_refused() {
     let (dir, _) = filled().await;
     let file = files(dir.path())[1].clone();
-    let torn = std::fs::File::options().write(true).open(&file).expect("opens");
-    let length = torn.metadata().expect("is there").len();
-    torn.set_len(length / 2).expect("cuts");
+    let truncated = std::fs::File::options().write(true).open(&file).expect("the store opens");
+    let length = truncated.metadata().expect("is there").len();
+    truncated.set_len(length / 2).expect("cuts");
     let error = refused(dir.path(), Position::default());
     assert!(matches!(&error, OpenError::Damaged { file: named, .. } if *named == file), "{error}");
 }
 
 #[tokio::test]
-async fn a_changed_entry() {
+async fn a_changed_entry_is_refused() {
     let (dir, _) = filled().await;
     sql(&files(dir.path())[1], "UPDATE entries SET body = body || x'00'");
     let error = refused(dir.path(), Position::default());
@@ -91,7 +94,7 @@ async fn a_changed_entry() {
 }
 
 #[tokio::test]
-async fn a_missing_file() {
+async fn a_missing_file_is_refused() {
     let (dir, _) = filled().await;
     std::fs::remove_file(&files(dir.path())[2]).expect("deletes");
     let error = refused(dir.path(), Position::default());
@@ -99,17 +102,18 @@ async fn a_missing_file() {
 }
 
 #[tokio::test]
-async fn a_missing_entry() {
+async fn a_missing_first_file_is_refused_unless_it_is_projected() {
     let (dir, head) = filled().await;
     std::fs::remove_file(&files(dir.path())[0]).expect("deletes");
     let error = refused(dir.path(), Position::default());
     assert!(matches!(error, OpenError::LedgerBehind { .. }), "{error}");
-    let seed = LedgerState { checkpoint: head, ..LedgerState::default() };
-    EmbeddedStore::open(options(dir.path(), 2_000), seed).expect("the ledger has what is gone");
+    let ledger = LedgerState { checkpoint: head, ..LedgerState::default() };
+    EmbeddedStore::open(options(dir.path(), 2_000), ledger)
+        .expect("the ledger has the missing entries");
 }
 
 #[tokio::test]
-async fn another_epoch_and_a_ledger_ahead() {
+async fn a_ledger_of_another_epoch_or_ahead_is_refused() {
     let (dir, head) = filled().await;
     let error = refused(dir.path(), Position { epoch: head.epoch + 1, ..head });
     assert!(matches!(error, OpenError::OtherEpoch { .. }), "{error}");
@@ -118,20 +122,22 @@ async fn another_epoch_and_a_ledger_ahead() {
 }
 
 #[tokio::test]
-async fn a_ledger_without_a_journal() {
+async fn a_ledger_without_a_journal_is_refused() {
     let dir = tempfile::tempdir().expect("a directory");
     let error = refused(dir.path(), Position { epoch: 7, seq: 3 });
     assert!(matches!(error, OpenError::NoJournal { .. }), "{error}");
 }
 
 #[tokio::test]
-async fn a_job_that_the_ledger_lost() {
+async fn a_change_of_a_missing_job_is_refused() {
     let (dir, head) = filled().await;
-    let store = EmbeddedStore::open(options(dir.path(), 2_000), LedgerState::default()).expect("opens");
+    let store = EmbeddedStore::open(options(dir.path(), 2_000), LedgerState::default())
+        .expect("the store opens");
     let session = fixture::session(1);
-    let call = fixture::Writer::new(2).request(2_000).transaction(fixture::put_session(session, 2, 9_000));
-    let call = call.claim(fixture::claim(session, &["q"], &["k"], 1));
-    store.commit(call.build()).await.expect("commits");
+    let request =
+        fixture::Writer::new(2).request(2_000).transaction(fixture::put_session(session, 2, 9_000));
+    let request = request.claim(fixture::claim(session, &["q"], &["k"], 1));
+    store.commit(request.build()).await.expect("the commit succeeds");
     drop(store);
     let error = refused(dir.path(), head);
     assert!(matches!(error, OpenError::UnknownJob { .. }), "{error}");

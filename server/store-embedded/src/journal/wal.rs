@@ -1,9 +1,9 @@
-//! The write-ahead log beside a file of the journal, looked at before SQLite does.
+//! Checks the write-ahead log of a journal file before SQLite opens it.
 //!
-//! SQLite takes the first frame whose sum is wrong for the end of its log, and drops what
-//! follows without a word. That is right for a write that a crash has torn, and wrong for a
-//! log that was damaged later: what follows was acknowledged. A commit is written only after
-//! the one before it was synced, so a crash tears no more than one.
+//! SQLite treats the first frame with a wrong checksum as the end of the log and silently drops the
+//! rest. That is right for a torn write of a crash. It is invalid for a log that was damaged later,
+//! because the following commits were acknowledged. Each commit is synced before the next one is
+//! written, so a crash tears at most one commit.
 
 use std::fs::File;
 use std::io::{BufReader, Read};
@@ -13,20 +13,21 @@ use crate::OpenError;
 
 const HEADER: usize = 32;
 const FRAME_HEADER: usize = 24;
-/// The last bit says that sums are made of big-endian words.
+/// The lowest bit is set if checksums use big-endian words.
 const MAGIC: u32 = 0x377f_0682;
 const PAGE_SIZES: std::ops::RangeInclusive<usize> = 512..=65_536;
-/// What files of the journal are made with, for a header that can not be read.
-const PAGE: usize = 8_192;
+/// The page size of journal files, in case the header can not be read.
+const DEFAULT_PAGE_SIZE: usize = 8_192;
 
-/// The log of a file.
+/// Returns the path of the write-ahead log of a file.
 pub(super) fn path_of(file: &Path) -> PathBuf {
     let mut path = file.as_os_str().to_owned();
     path.push("-wal");
     path.into()
 }
 
-/// Refuses a log with more commits after its first wrong frame than a crash can leave.
+/// Refuses a log with more than one commit from its first invalid frame on, which no crash can
+/// cause.
 pub(super) fn check(file: &Path) -> Result<(), OpenError> {
     let path = path_of(file);
     let log = match File::open(&path) {
@@ -34,49 +35,49 @@ pub(super) fn check(file: &Path) -> Result<(), OpenError> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
         Err(source) => return Err(OpenError::io(&path, source)),
     };
-    let (wrong, commits) = read(log).map_err(|source| OpenError::io(&path, source))?;
+    let (invalid, commits) = read(log).map_err(|source| OpenError::io(&path, source))?;
     if commits <= 1 {
         return Ok(());
     }
-    let detail = format!("frame {wrong} is not what was written, and {commits} commits follow it");
+    let detail = format!("frame {invalid} has a wrong checksum, and {commits} commits follow it");
     Err(OpenError::damaged(&path, detail))
 }
 
-/// The first wrong frame, and how many commits of this log there are from it on.
+/// Returns the first invalid frame, and the number of commits from it on.
 fn read(mut log: impl Read) -> std::io::Result<(usize, usize)> {
     let mut header = [0; HEADER];
     if fill(&mut log, &mut header)? < HEADER {
         return Ok((0, 0));
     }
     let word = |at: usize| u32::from_be_bytes([0, 1, 2, 3].map(|n| header[at + n]));
-    let mut sum = Sum { is_big: word(0) & 1 == 1, state: (0, 0) };
-    sum.add(&header[..24]);
-    let is_whole = word(0) & !1 == MAGIC && sum.state == (word(24), word(28));
+    let mut checksum = Checksum { is_big: word(0) & 1 == 1, state: (0, 0) };
+    checksum.add(&header[..24]);
+    let is_whole = word(0) & !1 == MAGIC && checksum.state == (word(24), word(28));
     let page = usize::try_from(word(8)).ok().filter(|size| is_whole && PAGE_SIZES.contains(size));
-    let mut frame = vec![0; FRAME_HEADER + page.unwrap_or(PAGE)];
+    let mut frame = vec![0; FRAME_HEADER + page.unwrap_or(DEFAULT_PAGE_SIZE)];
     let mut salts = is_whole.then(|| header[16..24].to_vec());
-    let (mut at, mut wrong, mut commits) = (0, None, 0);
+    let (mut at, mut invalid, mut commits) = (0, None, 0);
     if !is_whole {
-        wrong = Some(0);
+        invalid = Some(0);
     }
-    // A frame that is cut off was never synced.
+    // A truncated frame was never synced.
     while fill(&mut log, &mut frame)? == frame.len() {
         let word = |at: usize| u32::from_be_bytes([0, 1, 2, 3].map(|n| frame[at + n]));
         let is_of_log = *salts.get_or_insert_with(|| frame[8..16].to_vec()) == frame[8..16];
-        sum.add(&frame[..8]);
-        sum.add(&frame[FRAME_HEADER..]);
-        if wrong.is_none() && (!is_of_log || sum.state != (word(16), word(20))) {
-            wrong = Some(at);
+        checksum.add(&frame[..8]);
+        checksum.add(&frame[FRAME_HEADER..]);
+        if invalid.is_none() && (!is_of_log || checksum.state != (word(16), word(20))) {
+            invalid = Some(at);
         }
-        if wrong.is_some() && is_of_log && word(4) != 0 {
+        if invalid.is_some() && is_of_log && word(4) != 0 {
             commits += 1;
         }
         at += 1;
     }
-    Ok((wrong.unwrap_or(at), commits))
+    Ok((invalid.unwrap_or(at), commits))
 }
 
-/// As much as there is.
+/// Fills the buffer as far as there is data, and returns the number of bytes.
 fn fill(from: &mut impl Read, buffer: &mut [u8]) -> std::io::Result<usize> {
     let mut filled = 0;
     while filled < buffer.len() {
@@ -88,13 +89,13 @@ fn fill(from: &mut impl Read, buffer: &mut [u8]) -> std::io::Result<usize> {
     Ok(filled)
 }
 
-/// The sum of a log: each frame goes on from the one before.
-struct Sum {
+/// The running checksum of a log.
+struct Checksum {
     is_big: bool,
     state: (u32, u32),
 }
 
-impl Sum {
+impl Checksum {
     fn add(&mut self, bytes: &[u8]) {
         for pair in bytes.chunks_exact(8) {
             let word = |at: usize| {
