@@ -47,7 +47,7 @@ async fn run(flags: &Flags) -> anyhow::Result<()> {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
     }
-    tracing::info!("shutting down; a second signal exits immediately");
+    tracing::info!("shutting down; a second signal stops immediately");
     stop.cancel();
     tokio::select! {
         result = gateway => result.context("the listener failed"),

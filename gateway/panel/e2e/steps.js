@@ -10,7 +10,7 @@ export const NAMES = {
   newJob: /^new job$/i,
   queue: /^queue$/i,
   kind: /^kind$/i,
-  payload: /^payload/i,
+  payload: /^payload$/i,
   enqueue: /^enqueue$/i,
   cancel: /^cancel$/i,
   retry: /^retry$/i,

@@ -6,7 +6,7 @@ export const enSearch = {
     queues: "Queues",
     kinds: "Kinds",
     labels: "Labels",
-    listHint: "separate several by commas",
+    listHint: "separate multiple values with commas",
     after: "Enqueued at or after",
     before: "Enqueued before",
     find: "Search",

@@ -83,7 +83,7 @@ export class TestEnvironment {
     const args = ["--server", `http://${this.address}`, "--json", ...instance, ...flags];
     const worker = new Process(program("sentinel-worker"), args, this.path("worker.log"), env);
     this.onStop(() => worker.kill());
-    await this.server.line(/a worker session began/);
+    await this.server.line(/worker stream opened/);
     return worker;
   }
 

@@ -7,7 +7,7 @@ import { Process, program } from "../harness/process.js";
 import { within } from "../harness/wait.js";
 
 /** The URL of the gateway in its output. */
-const GATEWAY_URL = /is at (http:\/\/127\.0\.0\.1:\d+)\//;
+const GATEWAY_URL = /^Panel: (http:\/\/127\.0\.0\.1:\d+)\/$/m;
 
 const env = new TestEnvironment();
 after(() => env.stop());
