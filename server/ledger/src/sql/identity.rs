@@ -73,8 +73,8 @@ pub(crate) fn decode_first_id(ids: &[Vec<u8>]) -> Result<Option<JobId>, Database
     ids.first().map(|id| decode_id(id)).transpose()
 }
 
-/// Implements [`crate::connection::identity::IdentityConnection`]. `$await` is `await` if the connection is
-/// asynchronous.
+/// Implements [`crate::connection::identity::IdentityConnection`]. `$await` is `await` if the
+/// connection is asynchronous.
 macro_rules! impl_identity_connection {
     ($type:ty, |$conn:ident| $connection:expr $(, $await:tt)?) => {
         impl IdentityConnection for $type {

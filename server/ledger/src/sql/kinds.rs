@@ -18,8 +18,8 @@ pub(crate) fn decode_kind(row: KindRow) -> KnownKind {
     }
 }
 
-/// Implements [`crate::connection::kinds::KindConnection`]. `$await` is `await` if the connection is
-/// asynchronous.
+/// Implements [`crate::connection::kinds::KindConnection`]. `$await` is `await` if the connection
+/// is asynchronous.
 macro_rules! impl_kind_connection {
     ($type:ty, |$conn:ident| $connection:expr $(, $await:tt)?) => {
         impl KindConnection for $type {

@@ -167,7 +167,7 @@ async fn the_oldest_jobs_of_a_queue_over_its_limit_are_found(backend: BackendKin
     let now = journal.now + 1_000_000;
     let cutoffs = RetentionCutoffs { now, succeeded_by: now, others_by: now };
     assert_eq!(ledger.queues_over_limit(journal.jobs.len() as u64).await, Ok(vec![]));
-    let finals = |queue: &str| {
+    let terminal = |queue: &str| {
         let of = journal.jobs.values().filter(move |job| *job.spec.queue == *queue);
         of.filter(|job| job.status.state.is_terminal()).map(|job| job.id).collect::<Vec<_>>()
     };
@@ -175,7 +175,7 @@ async fn the_oldest_jobs_of_a_queue_over_its_limit_are_found(backend: BackendKin
     let over = ledger.queues_over_limit(max).await.expect("counted");
     assert!(!over.is_empty());
     for (queue, surplus) in over {
-        let expected = finals(&queue);
+        let expected = terminal(&queue);
         assert_eq!(surplus, expected.len() as u64 - max);
         let (mut found, mut after) = (Vec::new(), None);
         loop {

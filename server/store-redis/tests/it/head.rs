@@ -1,4 +1,4 @@
-//! The head as other servers see it.
+//! The head of the journal, as other servers observe it.
 
 use std::time::{Duration, Instant};
 
@@ -8,42 +8,45 @@ use sentinel_store::{Position, Store};
 use sentinel_store_redis::{OpenOptions, RedisStore};
 use tokio::sync::watch;
 
-use crate::place::{directory, eventually};
+use crate::support::{temp_dir, wait_until};
 
 const NOW: i64 = 1_000;
-/// Longer than any pause of a subscriber.
+/// Longer than any pause of the subscriber.
 const LONG: Duration = Duration::from_secs(10);
 
-async fn reaches(head: &mut watch::Receiver<Position>, at: Position) {
+async fn wait_for_head(head: &mut watch::Receiver<Position>, at: Position) {
     let wait = head.wait_for(|head| *head >= at);
-    tokio::time::timeout(LONG, wait).await.expect("it is told").expect("the store lives");
+    tokio::time::timeout(LONG, wait).await.expect("in time").expect("the store is open");
 }
 
 #[tokio::test]
-async fn it_moves_with_the_commits_of_others() {
-    let dir = directory();
+async fn the_head_advances_with_commits_of_other_servers() {
+    let dir = temp_dir();
     let server = RedisServer::start(dir.path(), &[]);
-    let a = RedisStore::open(OpenOptions::new(server.url(), NOW)).await.expect("opens");
-    let b = RedisStore::open(OpenOptions::new(server.url(), NOW + 5)).await.expect("opens");
-    assert_eq!(a.head().borrow().epoch, b.head().borrow().epoch, "one store, one epoch");
+    let a = RedisStore::open(OpenOptions::new(server.url(), NOW)).await.expect("opened");
+    let b = RedisStore::open(OpenOptions::new(server.url(), NOW + 5)).await.expect("opened");
+    assert_eq!(a.head().borrow().epoch, b.head().borrow().epoch, "both servers use the same epoch");
     let mut writer = fixture::Writer::new(1);
     let mut head = b.head();
-    let begun = Instant::now();
+    let started = Instant::now();
     for n in 0..20 {
-        let call = writer.request(NOW).transaction(fixture::create(&fixture::job("q", "k", NOW, n))).build();
-        let at = a.commit(call).await.expect("commits").position;
-        reaches(&mut head, at).await;
+        let call = writer
+            .request(NOW)
+            .transaction(fixture::create(&fixture::job("q", "k", NOW, n)))
+            .build();
+        let at = a.commit(call).await.expect("committed").position;
+        wait_for_head(&mut head, at).await;
     }
-    let took = begun.elapsed();
-    assert!(took < Duration::from_secs(8), "{took:?}: by messages, not by the read each second");
+    let took = started.elapsed();
+    assert!(took < Duration::from_secs(8), "{took:?}: advanced by messages, not by polling");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_subscriber_that_was_cut_off_comes_back() {
-    let dir = directory();
+async fn a_subscriber_reconnects() {
+    let dir = temp_dir();
     let server = RedisServer::start(dir.path(), &[]);
-    let a = RedisStore::open(OpenOptions::new(server.url(), NOW)).await.expect("opens");
-    let b = RedisStore::open(OpenOptions::new(server.url(), NOW)).await.expect("opens");
+    let a = RedisStore::open(OpenOptions::new(server.url(), NOW)).await.expect("opened");
+    let b = RedisStore::open(OpenOptions::new(server.url(), NOW)).await.expect("opened");
     let mut writer = fixture::Writer::new(1);
     let mut head = b.head();
     let listening = || {
@@ -51,10 +54,13 @@ async fn a_subscriber_that_was_cut_off_comes_back() {
         shards.contains('2')
     };
     for n in 0..3 {
-        eventually("both listen", listening);
-        server.ask("CLIENT KILL TYPE pubsub").expect("answers");
-        let call = writer.request(NOW).transaction(fixture::create(&fixture::job("q", "k", NOW, n))).build();
-        let at = a.commit(call).await.expect("commits").position;
-        reaches(&mut head, at).await;
+        wait_until("both servers are subscribed", listening);
+        server.ask("CLIENT KILL TYPE pubsub").expect("a reply");
+        let call = writer
+            .request(NOW)
+            .transaction(fixture::create(&fixture::job("q", "k", NOW, n)))
+            .build();
+        let at = a.commit(call).await.expect("committed").position;
+        wait_for_head(&mut head, at).await;
     }
 }

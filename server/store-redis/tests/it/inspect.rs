@@ -1,11 +1,11 @@
-//! What a look at a Redis tells those who run it.
+//! Inspection of Redis.
 
 use sentinel_faults::{RedisServer, free_port};
 use sentinel_store::Position;
 use sentinel_store_redis::{OpenError, OpenOptions, RedisStore, inspect};
 
 use crate::cluster::Cluster;
-use crate::place::directory;
+use crate::support::temp_dir;
 
 fn clock() -> i64 {
     let since = std::time::UNIX_EPOCH.elapsed().expect("it is after 1970");
@@ -13,13 +13,13 @@ fn clock() -> i64 {
 }
 
 #[tokio::test]
-async fn a_look_finds_what_a_server_was_told() {
-    let dir = directory();
+async fn inspect_reports_settings_and_position() {
+    let dir = temp_dir();
     let server = RedisServer::start(dir.path(), &["--maxmemory", "64mb"]);
-    let empty = inspect(&server.url(), clock).await.expect("it answers");
-    assert_eq!(empty.at, None, "a look begins nothing");
-    let store = RedisStore::open(OpenOptions::new(server.url(), 7)).await.expect("opens");
-    let found = inspect(&server.url(), || clock() - 3_600_000).await.expect("it answers");
+    let empty = inspect(&server.url(), clock).await.expect("a reply");
+    assert_eq!(empty.position, None, "inspect creates no store");
+    let store = RedisStore::open(OpenOptions::new(server.url(), 7)).await.expect("opened");
+    let found = inspect(&server.url(), || clock() - 3_600_000).await.expect("a reply");
     assert_eq!(found.position, Some(Position { epoch: 7, seq: 0 }));
     assert!((found.clock_ahead_ms - 3_600_000).abs() < 60_000, "{}", found.clock_ahead_ms);
     let [node] = &found.nodes[..] else { panic!("one server is one node: {found:?}") };
@@ -31,17 +31,17 @@ async fn a_look_finds_what_a_server_was_told() {
 }
 
 #[tokio::test]
-async fn nobody_there_is_told_as_such() {
+async fn an_unreachable_server_is_reported() {
     let url = format!("redis://127.0.0.1:{}", free_port());
-    let error = inspect(&url, clock).await.expect_err("nobody listens");
+    let error = inspect(&url, clock).await.expect_err("no server");
     assert!(matches!(error, OpenError::Unreachable(_)), "{error}");
 }
 
 #[tokio::test]
-async fn every_node_of_a_cluster_is_looked_at() {
-    let dir = directory();
+async fn every_node_of_a_cluster_is_inspected() {
+    let dir = temp_dir();
     let cluster = Cluster::start(dir.path());
-    let found = inspect(&cluster.url(), clock).await.expect("it answers");
+    let found = inspect(&cluster.url(), clock).await.expect("a reply");
     assert_eq!(found.nodes.len(), 3, "{found:?}");
     for node in &found.nodes {
         assert!(node.is_primary && node.name.contains(':'), "{node:?}");
