@@ -1,4 +1,5 @@
-//! A producer that enqueues each line of a file exactly once, even when it is restarted after a crash.
+//! A producer that enqueues each line of a file exactly once, even when it is restarted after a
+//! crash.
 
 use std::path::{Path, PathBuf};
 

@@ -1,9 +1,10 @@
-//! A guarded side effect: the database stores the newest fencing token of each job and refuses writes
-//! with an older one, so an attempt that lost its lease can not overwrite the result of a newer one.
+//! A guarded side effect: the database stores the newest fencing token of each job and refuses
+//! writes with an older one, so an attempt that lost its lease cannot overwrite the result of a
+//! newer one.
 //!
 //! `side_effects [SERVER]` runs a worker and one job. `side_effects SERVER STORE INSTANCE` runs a
-//! worker that shares its store with other workers. To see the guard: stop a worker (SIGSTOP) during
-//! a job for longer than `session_ttl`, continue it (SIGCONT), and read its output.
+//! worker that shares its store with other workers. To see the guard: stop a worker (SIGSTOP)
+//! during a job for longer than `session_ttl`, continue it (SIGCONT), and read its output.
 
 use std::fs::OpenOptions;
 use std::io::{self, Read, Seek, Write};

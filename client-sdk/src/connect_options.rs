@@ -55,7 +55,7 @@ impl ConnectOptions {
     /// Sets the API key, `snt_...`. `Debug` does not show it.
     ///
     /// # Errors
-    /// [`Error::InvalidArgument`] when the key contains characters that a header can not hold.
+    /// [`Error::InvalidArgument`] when the key contains characters that a header cannot hold.
     pub fn with_credential(mut self, key: &str) -> Result<Self, Error> {
         let invalid = |_| Error::InvalidArgument {
             field: "credential",
@@ -84,7 +84,7 @@ impl ConnectOptions {
     /// neither.
     ///
     /// # Errors
-    /// [`Error::InvalidArgument`] when one path is missing or a file can not be read.
+    /// [`Error::InvalidArgument`] when one path is missing or a file cannot be read.
     pub fn with_certificate_files(
         self,
         cert: Option<&Path>,
@@ -109,7 +109,7 @@ impl ConnectOptions {
     /// the current directory, if any.
     ///
     /// # Errors
-    /// [`Error::InvalidArgument`] when a file can not be read or contains no key.
+    /// [`Error::InvalidArgument`] when a file cannot be read or contains no key.
     pub fn resolve(server: &str, key: Option<&str>, ca: Option<&Path>) -> Result<Self, Error> {
         let mut options = Self::default();
         if let Some(path) = ca {
@@ -177,7 +177,7 @@ impl ConnectOptions {
 fn read(field: &'static str, path: &Path) -> Result<String, Error> {
     std::fs::read_to_string(path).map_err(|error| Error::InvalidArgument {
         field,
-        reason: format!("can not read {}: {error}", path.display()),
+        reason: format!("cannot read {}: {error}", path.display()),
     })
 }
 

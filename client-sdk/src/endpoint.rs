@@ -11,8 +11,8 @@ use crate::Error;
 pub(crate) const MAX_MESSAGE_BYTES: usize = 20 * 1024 * 1024;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-// A half-open connection is detected within 8 s. Until then calls on it wait and watches are silent.
-// A worker session has its own heartbeat and detects it within 5 s.
+// A half-open connection is detected within 8 s. Until then calls on it wait and watches are
+// silent. A worker session has its own heartbeat and detects it within 5 s.
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(5);
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(3);
 // Holds a full batch of assignments or snapshots. The HTTP/2 default of 64 KiB would need a round
@@ -20,8 +20,8 @@ const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(3);
 const STREAM_WINDOW_BYTES: u32 = 4 * 1024 * 1024;
 const CONNECTION_WINDOW_BYTES: u32 = 8 * 1024 * 1024;
 
-/// Parses `http://host:port`, `https://host:port` or `host:port`, which means `http://`. `tls` is used
-/// for `https://` only.
+/// Parses `http://host:port`, `https://host:port` or `host:port`, which means `http://`. `tls` is
+/// used for `https://` only.
 pub(crate) fn parse(text: &str, tls: ClientTlsConfig) -> Result<Endpoint, Error> {
     let invalid = |reason: &str| Error::InvalidEndpoint {
         endpoint: text.to_owned(),

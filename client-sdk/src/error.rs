@@ -35,7 +35,7 @@ pub enum Error {
         retry_after: Option<Duration>,
     },
     /// No response: the server is not reachable or the connection was lost.
-    #[error("can not reach the server: {message}")]
+    #[error("cannot reach the server: {message}")]
     Transport {
         /// The cause.
         message: String,
@@ -65,12 +65,12 @@ pub enum Error {
         /// The violation.
         message: &'static str,
     },
-    /// The server lost the offset of a producer: after 7 days without a stream, or because its store
-    /// lost the most recent commits. The committed items are not sent again, since those that were
-    /// not lost would be enqueued twice.
+    /// The server lost the offset of a producer: after 7 days without a stream, or because its
+    /// store lost the most recent commits. The committed items are not sent again, since those that
+    /// were not lost would be enqueued twice.
     #[error(
-        "the server has committed {server_offset} items of this producer, fewer than the {committed} \
-         that it acknowledged"
+        "the server has committed {server_offset} items of this producer, fewer than the \
+         {committed} that it acknowledged"
     )]
     ProducerOffsetLost {
         /// The last offset that the server acknowledged as committed.
@@ -159,8 +159,8 @@ impl Error {
 
 impl From<Status> for Error {
     fn from(status: Status) -> Self {
-        // A status received from a server has no source. One that tonic created for a lost connection
-        // has one, whatever its code.
+        // A status received from a server has no source. One that tonic created for a lost
+        // connection has one, whatever its code.
         if is_timeout(&status) {
             return Error::Timeout;
         }

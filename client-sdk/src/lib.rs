@@ -1,5 +1,5 @@
-//! The Rust SDK of Sentinel: a client and a worker runtime. The README follows, so that its examples
-//! are compiled.
+//! The Rust SDK of Sentinel: a client and a worker runtime. The README follows, so that its
+//! examples are compiled.
 //!
 #![doc = include_str!("../README.md")]
 //!

@@ -1,5 +1,5 @@
-//! The builder of a job to enqueue. It validates nothing: the server checks the limits and names the
-//! field in its error.
+//! The builder of a job to enqueue. It validates nothing: the server checks the limits and names
+//! the field in its error.
 
 use std::time::{Duration, SystemTime};
 
@@ -142,8 +142,8 @@ impl NewJob {
         self
     }
 
-    /// Sets the idempotency key, which makes it safe to repeat this enqueue from another process. By
-    /// default the client generates one, which covers only its own retries. 1..256 bytes.
+    /// Sets the idempotency key, which makes it safe to repeat this enqueue from another process.
+    /// By default the client generates one, which covers only its own retries. 1..256 bytes.
     pub fn request_id(mut self, request_id: impl Into<String>) -> Self {
         self.request_id = request_id.into();
         self

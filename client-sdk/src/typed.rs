@@ -50,7 +50,7 @@ impl NewJob {
     /// The job of a typed payload, with the options that [`Job::configure`] sets.
     ///
     /// # Errors
-    /// [`Error::InvalidArgument`] when the payload can not be serialized as JSON.
+    /// [`Error::InvalidArgument`] when the payload cannot be serialized as JSON.
     pub fn from_payload<J: Job>(payload: &J) -> Result<Self, Error> {
         Ok(payload.configure(NewJob::new(J::QUEUE, J::KIND).json(payload)?))
     }
@@ -132,8 +132,8 @@ impl<J: Job> JobHandle<J> {
         &self.id
     }
 
-    /// Whether the job existed before this enqueue: it holds the unique key or was created under the
-    /// same idempotency key.
+    /// Whether the job existed before this enqueue: it holds the unique key or was created under
+    /// the same idempotency key.
     pub fn deduplicated(&self) -> bool {
         self.deduplicated
     }

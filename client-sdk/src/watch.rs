@@ -47,7 +47,8 @@ impl WatchOptions {
     }
 
     /// Watches the metrics of queues, at most 100, as a [`WatchEvent::Summary`] now and then every
-    /// second. An empty list selects all queues, at most 1,000. The stream does not close by itself.
+    /// second. An empty list selects all queues, at most 1,000. The stream does not close by
+    /// itself.
     pub fn summary(queues: impl IntoIterator<Item = impl Into<String>>) -> Self {
         let queues = queues.into_iter().map(Into::into).collect();
         let summary = Some(SummarySelection { queues });
@@ -97,8 +98,8 @@ pub struct WatchStream {
 }
 
 impl WatchStream {
-    /// The cursor after the last event that was read, for [`WatchOptions::cursor`]. Empty before the
-    /// first event.
+    /// The cursor after the last event that was read, for [`WatchOptions::cursor`]. Empty before
+    /// the first event.
     pub fn cursor(&self) -> &str {
         &self.cursor
     }
@@ -126,7 +127,7 @@ impl Stream for WatchStream {
 
 impl Client {
     /// Watches jobs: a snapshot first, then every state change. The stream reconnects automatically
-    /// and resumes after the last event. When it can not resume, it returns a [`WatchEvent::Gap`]
+    /// and resumes after the last event. When it cannot resume, it returns a [`WatchEvent::Gap`]
     /// followed by a new snapshot.
     ///
     /// # Errors

@@ -70,8 +70,8 @@ pub struct Worker {
 }
 
 impl Worker {
-    /// Starts building a worker of the server at `endpoint`: `http://host:port`, `https://host:port`
-    /// or `host:port`.
+    /// Starts building a worker of the server at `endpoint`: `http://host:port`,
+    /// `https://host:port` or `host:port`.
     pub fn builder(endpoint: impl Into<String>) -> WorkerBuilder {
         WorkerBuilder::new(endpoint.into())
     }
@@ -136,7 +136,7 @@ impl Worker {
 /// Starts the session's thread. Its single-threaded runtime runs only the session.
 fn spawn_thread(session: Session) -> Result<oneshot::Receiver<Result<(), Error>>, Error> {
     let failed = |error: std::io::Error| Error::Transport {
-        message: format!("can not start the session thread: {error}"),
+        message: format!("cannot start the session thread: {error}"),
     };
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;

@@ -1,12 +1,12 @@
-//! Conformance tests of worker runtimes, in any language. Each scenario runs a worker program against a
-//! scripted server that sends valid, late, repeated and invalid frames. A violation of the session
-//! protocol panics with the expected behaviour.
+//! Conformance tests of worker runtimes, in any language. Each scenario runs a worker program
+//! against a scripted server that sends valid, late, repeated and invalid frames. A violation of
+//! the session protocol panics with the expected behaviour.
 //!
 //! The worker program accepts `--endpoint URL` (repeatable), `--concurrency N` (default 8),
 //! `--drain-timeout-ms N` (default 30,000), `--instance NAME` (default `conformance`) and
-//! `--credential KEY`. It serves the queue `default` as build `1.2.3` with the label `zone=a`, drains
-//! on SIGTERM and exits with 0, or exits with another code when its first Hello is rejected. Its
-//! handlers take JSON payloads:
+//! `--credential KEY`. It serves the queue `default` as build `1.2.3` with the label `zone=a`,
+//! drains on SIGTERM and exits with 0, or exits with another code when its first Hello is rejected.
+//! Its handlers take JSON payloads:
 //!
 //! | kind | behaviour |
 //! |---|---|
@@ -15,7 +15,7 @@
 //! | `throw` | raises an error of its language with the message `plain` |
 //! | `large_result` | returns 1 MiB and one byte |
 //! | `wait_for_cancel` | waits until it should stop, returns the outcome "cancelled" |
-//! | `sleep` | waits `ms`, returns `slept`; when it should stop earlier, fails with `stopped`, retryable |
+//! | `sleep` | waits `ms`, returns `slept`; if cancelled, fails with `stopped`, retryable |
 //! | `ignore_cancel` | waits `ms`, even when it should stop earlier, returns `finished` |
 //! | `busy_loop` | uses the CPU for `ms` without yielding, returns `finished` |
 //! | `progress` | reports 1..`n` of `n` in a loop with the message `<i>`, returns `reported` |
@@ -24,7 +24,7 @@
 //! | `log` | logs `lines` at the level WARN, returns `logged` |
 //! | `snooze` | snoozes the job for `ms` |
 //! | `release` | releases the job |
-//! | `demo.effect` | as in the demo worker: appends to `file`, waits `ms`, returns its fencing token |
+//! | `demo.effect` | as in the demo worker: appends to `file`, waits `ms`, returns the token |
 
 #![expect(clippy::unwrap_used, reason = "a failed unwrap fails the scenario")]
 

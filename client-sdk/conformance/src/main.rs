@@ -1,5 +1,5 @@
-//! Runs the scenarios against a worker program: `sentinel-conformance node worker.js`. Prints one line
-//! per scenario; exits with 1 when one failed.
+//! Runs the scenarios against a worker program: `sentinel-conformance node worker.js`. Prints one
+//! line per scenario; exits with 1 when one failed.
 
 use std::ffi::OsString;
 use std::process::ExitCode;

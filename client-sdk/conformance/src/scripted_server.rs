@@ -1,5 +1,6 @@
-//! A scripted WorkerService: a scenario reads and writes the frames of each session stream. Responses
-//! are sent as raw bytes, so that a scenario can send fields that no protocol version defines.
+//! A scripted WorkerService: a scenario reads and writes the frames of each session stream.
+//! Responses are sent as raw bytes, so that a scenario can send fields that no protocol version
+//! defines.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;

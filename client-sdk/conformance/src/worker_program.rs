@@ -42,7 +42,7 @@ impl WorkerProgram {
         command.args(flags).stdin(Stdio::null()).kill_on_drop(true);
         command.stdout(Stdio::null()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap_or_else(|error| {
-            panic!("can not start {}: {error}", self.program.to_string_lossy())
+            panic!("cannot start {}: {error}", self.program.to_string_lossy())
         });
         let stderr = child.stderr.take().unwrap();
         let (lines_tx, lines) = mpsc::channel(1024);

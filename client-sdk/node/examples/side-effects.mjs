@@ -1,6 +1,6 @@
 /**
  * A guarded side effect: the database stores the newest fencing token of each job and refuses writes with an older
- * one, so an attempt that lost its lease can not overwrite the result of a newer one.
+ * one, so an attempt that lost its lease cannot overwrite the result of a newer one.
  * `node side-effects.mjs SERVER STORE INSTANCE` runs a worker for jobs of the kind `example.set_price`.
  */
 import { mkdirSync, readFileSync, rmdirSync, writeFileSync } from "node:fs";

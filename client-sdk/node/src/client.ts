@@ -169,7 +169,7 @@ export class Client {
     );
   }
 
-  /** Gets many jobs in the order of the ids, `undefined` for an unknown id. Splits the ids into calls of at most 1000. */
+  /** Gets many jobs in the order of the ids, `undefined` for an unknown id. Makes a call per 1000 ids. */
   async batchGet(
     ids: readonly string[],
     options: CallOptions & { readonly view?: JobView } = {},
@@ -314,7 +314,7 @@ export class Client {
 
   /**
    * Watches jobs: a snapshot first, then every state change. The stream reconnects automatically and
-   * resumes after the last event. When it can not resume, it returns a `gap` followed by a new snapshot.
+   * resumes after the last event. When it cannot resume, it returns a `gap` followed by a new snapshot.
    */
   watch(options: WatchOptions): WatchStream {
     return new WatchStream(this.raw, options);

@@ -12,7 +12,7 @@ export function fromGrpcError(cause: unknown): SentinelError {
     return new CallTimeoutError("the server did not respond within the timeout", { cause });
   }
   if (isConnectionLost(error)) {
-    return new TransportError(`can not reach the server: ${error.rawMessage}`, { cause });
+    return new TransportError(`cannot reach the server: ${error.rawMessage}`, { cause });
   }
   const info = error.findDetails(ErrorInfoSchema)[0];
   const retryDelay = error.findDetails(RetryInfoSchema)[0]?.retryDelay;

@@ -170,7 +170,7 @@ class Run {
       case "cancel":
         return this.#jobs.get(message.localId)?.cancel();
       case "abandon":
-        // A running handler can not be stopped; its result is ignored.
+        // A running handler cannot be stopped; its result is ignored.
         this.#jobs.get(message.localId)?.cancel();
         this.#jobs.delete(message.localId);
         return;

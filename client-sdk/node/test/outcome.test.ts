@@ -42,7 +42,7 @@ test("a thrown value without a text is reported as BAD_OUTCOME", () => {
   }
 });
 
-test("an outcome that the protocol can not express is reported as BAD_OUTCOME", () => {
+test("an outcome that the protocol cannot express is reported as BAD_OUTCOME", () => {
   const failure = { type: "fail", message: "no", code: "", retryable: true, nextDelayMs: undefined } as const;
   const invalid = [
     { ...failure, nextDelayMs: Number.NaN },

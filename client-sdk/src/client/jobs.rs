@@ -122,8 +122,8 @@ impl Client {
         response.job.ok_or(Error::Protocol { message: "GetResponse without job" })
     }
 
-    /// Gets many jobs in the order of the ids, `None` for an unknown id. Splits the ids into calls of
-    /// at most 1000.
+    /// Gets many jobs in the order of the ids, `None` for an unknown id. Splits the ids into calls
+    /// of at most 1000.
     pub async fn batch_get(
         &self,
         ids: Vec<String>,
@@ -338,8 +338,8 @@ impl Client {
     }
 
     /// Streams the output of an attempt in chunks of at most 64 KiB. `run` and `attempt` 0 in the
-    /// request select the newest. With `follow` the stream stays open until the attempt finishes. It
-    /// closes when the connection is lost; continue with `offset`.
+    /// request select the newest. With `follow` the stream stays open until the attempt finishes.
+    /// It closes when the connection is lost; continue with `offset`.
     pub async fn read_output(&self, request: ReadOutputRequest) -> Result<OutputStream, Error> {
         let frames = self
             .call_with_retry(request, |mut request: Request<ReadOutputRequest>| {

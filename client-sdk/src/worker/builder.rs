@@ -113,8 +113,8 @@ impl WorkerBuilder {
         self
     }
 
-    /// Declares the JSON Schema of a kind's payload: a JSON object of at most 16 KiB. The handler must
-    /// be registered before; otherwise the schema is ignored.
+    /// Declares the JSON Schema of a kind's payload: a JSON object of at most 16 KiB. The handler
+    /// must be registered before; otherwise the schema is ignored.
     pub fn input_schema(mut self, kind: &str, schema: impl Into<String>) -> Self {
         if let Some(registration) = self.kinds.get_mut(kind) {
             registration.input_schema = schema.into();

@@ -1,5 +1,5 @@
-//! Runs handlers on the caller's runtime. However a handler finishes (return, panic, dropped future,
-//! runtime shutdown), the session is notified exactly once.
+//! Runs handlers on the caller's runtime. However a handler finishes (return, panic, dropped
+//! future, runtime shutdown), the session is notified exactly once.
 
 use std::any::Any;
 use std::collections::HashMap;
@@ -90,7 +90,8 @@ impl Drop for FinishGuard {
 async fn run(handler: Option<Handler>, attempt: Arc<ActiveAttempt>, mut guard: FinishGuard) {
     attempt.set_started_at(wall_clock());
     let Some(handler) = handler else {
-        // A server assigns only declared kinds. If it does not, another worker may have the handler.
+        // A server assigns only declared kinds. If it does not, another worker may have the
+        // handler.
         let text = format!("this worker has no handler for kind {:?}", attempt.assignment.kind);
         guard.finish(Outcome::Fail(HandlerError::retryable(text).with_code("NO_HANDLER")));
         return;

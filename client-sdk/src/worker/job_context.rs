@@ -128,9 +128,9 @@ impl JobContext {
         self.attempt.checkpoint(data.into()).await
     }
 
-    /// Appends bytes to the output of this attempt; returns when the server has stored them. Clients
-    /// read them with [`crate::Client::read_output`], also while the job runs. An attempt can write
-    /// 10 MiB, in at most 10,000 calls; the output of the next attempt starts empty.
+    /// Appends bytes to the output of this attempt; returns when the server has stored them.
+    /// Clients read them with [`crate::Client::read_output`], also while the job runs. An attempt
+    /// can write 10 MiB, in at most 10,000 calls; the output of the next attempt starts empty.
     ///
     /// # Errors
     /// [`OutputError::Fenced`] when the lease was lost: the handler should stop.
@@ -138,8 +138,8 @@ impl JobContext {
         self.attempt.write_output(data.into()).await
     }
 
-    /// Whether the handler should stop: the job was cancelled, the lease was lost, the attempt timed
-    /// out, or the drain timeout has passed.
+    /// Whether the handler should stop: the job was cancelled, the lease was lost, the attempt
+    /// timed out, or the drain timeout has passed.
     pub fn is_cancelled(&self) -> bool {
         self.attempt.is_cancelled()
     }

@@ -1,6 +1,6 @@
-//! The log lines of one attempt that the server has not acknowledged: numbered, limited by a window,
-//! sent again after a reconnect. When a handler logs faster than the server stores, the oldest unsent
-//! lines are dropped, which leaves a gap in `seq`.
+//! The log lines of one attempt that the server has not acknowledged: numbered, limited by a
+//! window, sent again after a reconnect. When a handler logs faster than the server stores, the
+//! oldest unsent lines are dropped, which leaves a gap in `seq`.
 
 use std::collections::VecDeque;
 use std::time::SystemTime;

@@ -13,8 +13,8 @@ pub const MAX_RESULT_BYTES: usize = 1024 * 1024;
 const MAX_MESSAGE_BYTES: usize = 16 * 1024;
 const MAX_CODE_BYTES: usize = 128;
 
-/// The outcome of an attempt. Handlers return it or a type that converts into it: `()`, bytes, text,
-/// or a `Result` of these.
+/// The outcome of an attempt. Handlers return it or a type that converts into it: `()`, bytes,
+/// text, or a `Result` of these.
 #[derive(Clone, Debug)]
 pub enum Outcome {
     /// The job succeeded, with a result of at most 1 MiB.

@@ -27,8 +27,8 @@ pub enum OutputError {
         /// The limit.
         max_bytes: u64,
     },
-    /// The server rejected the output: it is missing earlier output of this attempt, or has too many
-    /// chunks of it.
+    /// The server rejected the output: it is missing earlier output of this attempt, or has too
+    /// many chunks of it.
     #[error("the server rejected the output; it has stored {stored} bytes of this attempt")]
     Rejected {
         /// The bytes of this attempt that the server has stored.

@@ -1,6 +1,6 @@
 //! The I/O of a session: connects, transfers frames between the stream and the session state, and
 //! switches to another server on GoAway. It runs on its own thread, so that handlers that never
-//! yield can not delay a ping. All decisions are in [`SessionState`].
+//! yield cannot delay a ping. All decisions are in [`SessionState`].
 
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -98,9 +98,9 @@ impl Session {
         let failures = self.failures.saturating_add(1);
         let server = self.endpoint();
         if failures.is_power_of_two() || failures.is_multiple_of(64) {
-            tracing::warn!(%error, server = %server.uri(), failures, "can not open a session");
+            tracing::warn!(%error, server = %server.uri(), failures, "cannot open a session");
         } else {
-            tracing::debug!(%error, server = %server.uri(), failures, "can not open a session");
+            tracing::debug!(%error, server = %server.uri(), failures, "cannot open a session");
         }
     }
 
@@ -273,7 +273,8 @@ impl Session {
                 match endpoint.connect().await {
                     Ok(channel) => return channel,
                     Err(error) => {
-                        tracing::debug!(%error, server = %endpoint.uri(), "can not connect, retrying");
+                        let server = endpoint.uri();
+                        tracing::debug!(%error, %server, "cannot connect, retrying");
                     }
                 }
                 tokio::time::sleep(reconnect.delay(failures, rand::random())).await;
@@ -282,9 +283,9 @@ impl Session {
         })
     }
 
-    /// Opens the session on the new connection, then closes the old stream. Once Hello is sent, only
-    /// verdicts of the old stream are applied: jobs that it still assigns are not listed in Hello
-    /// and go back to their queue.
+    /// Opens the session on the new connection, then closes the old stream. Once Hello is sent,
+    /// only verdicts of the old stream are applied: jobs that it still assigns are not listed in
+    /// Hello and go back to their queue.
     async fn switch_to(
         &mut self,
         channel: Channel,

@@ -15,8 +15,8 @@ use crate::proto::workers::v1::{
     Bye, Hello, SessionRequest, SessionResponse, Welcome, session_request, session_response,
 };
 
-/// Frames buffered between the session and the connection. Small, because unsent data in the session
-/// state can still be merged.
+/// Frames buffered between the session and the connection. Small, because unsent data in the
+/// session state can still be merged.
 const SEND_BUFFER_FRAMES: usize = 16;
 
 pub(crate) struct SessionStream {
@@ -33,7 +33,9 @@ impl SessionStream {
     ) -> Result<(Self, Welcome), Error> {
         let (to_server, requests) = mpsc::channel(SEND_BUFFER_FRAMES);
         let hello = SessionRequest { frame: Some(session_request::Frame::Hello(hello)) };
-        to_server.try_send(hello).map_err(|_| Error::Protocol { message: "no room for Hello" })?;
+        to_server
+            .try_send(hello)
+            .map_err(|_| Error::Protocol { message: "the send buffer cannot hold Hello" })?;
         let handshake = timeout(hello_timeout, async move {
             let mut client = WorkerServiceClient::new(channel)
                 .max_decoding_message_size(MAX_MESSAGE_BYTES)

@@ -3,8 +3,8 @@
 //! argument.
 //!
 //! An attempt is *held* from its assignment until its handler has finished and its report is
-//! settled. `running` counts handlers that have not finished, including those that lost their lease,
-//! since they still use the machine.
+//! settled. `running` counts handlers that have not finished, including those that lost their
+//! lease, since they still use the machine.
 
 mod credit;
 mod drain;
@@ -393,7 +393,8 @@ fn reported_outcome(
         Outcome::Succeed(_) => outcome.into_wire(),
         _ if is_cancelled => report_item::Outcome::Cancelled(Cancelled {}),
         _ if is_releasing => Outcome::Release.into_wire(),
-        // No cancel was requested: the handler stopped on its own, so another worker may run the job.
+        // No cancel was requested: the handler stopped on its own, so another worker may run the
+        // job.
         Outcome::Cancelled => Outcome::Release.into_wire(),
         _ => outcome.into_wire(),
     }

@@ -9,8 +9,8 @@ use crate::Job;
 impl WorkerBuilder {
     /// Registers the handler of a typed job: an `async fn(JobContext, J) -> Result<J::Result, E>`.
     /// A payload that does not deserialize fails the job with code `BAD_PAYLOAD`, without a retry.
-    /// Any error is a retryable failure, except [`HandlerError::non_retryable`]. To snooze or release
-    /// a job, use [`WorkerBuilder::handler`].
+    /// Any error is a retryable failure, except [`HandlerError::non_retryable`]. To snooze or
+    /// release a job, use [`WorkerBuilder::handler`].
     pub fn job<J, H, A, E>(self, handler: H) -> Self
     where
         J: Job,
@@ -39,7 +39,7 @@ where
     let payload = context.payload_json()?;
     let result = handler(context, payload).await.map_err(Into::into)?;
     let json = serde_json::to_vec(&result).map_err(|error| {
-        let text = format!("can not serialize the result as JSON: {error}");
+        let text = format!("cannot serialize the result as JSON: {error}");
         HandlerError::non_retryable(text).with_code("BAD_RESULT")
     })?;
     Ok(json.into())

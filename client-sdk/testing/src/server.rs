@@ -102,7 +102,8 @@ impl TestServer {
     }
 }
 
-/// The handle of a background worker. Dropping it stops the worker without a drain, as a crash would.
+/// The handle of a background worker. Dropping it stops the worker without a drain, as a crash
+/// would.
 #[derive(Debug)]
 pub struct TestWorker {
     shutdown: Option<oneshot::Sender<()>>,

@@ -1,6 +1,6 @@
-//! The SDK against a scripted server that disconnects, rejects calls and responds late. Behaviour that
-//! every worker runtime must have is tested in `client-sdk/conformance`; these tests cover the client
-//! and what is specific to the Rust worker.
+//! The SDK against a scripted server that disconnects, rejects calls and responds late. Behaviour
+//! that every worker runtime must have is tested in `client-sdk/conformance`; these tests cover the
+//! client and what is specific to the Rust worker.
 
 #![expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 

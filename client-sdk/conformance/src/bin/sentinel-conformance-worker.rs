@@ -203,7 +203,7 @@ async fn main() -> Result<(), Error> {
         .handler("demo.effect", effect)
         .build()?;
     let mut sigterm = signal(SignalKind::terminate()).map_err(|error| Error::Transport {
-        message: format!("can not listen for signals: {error}"),
+        message: format!("cannot listen for signals: {error}"),
     })?;
     worker
         .run(async move {

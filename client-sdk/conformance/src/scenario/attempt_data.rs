@@ -148,7 +148,8 @@ pub(super) async fn logs(program: WorkerProgram) {
         assert_eq!(line.level(), LogLevel::Warn);
         assert!(line.time.is_some());
     }
-    // When a handler logs faster than the server stores, lines are dropped, which leaves gaps in seq.
+    // When a handler logs faster than the server stores, lines are dropped, which leaves gaps in
+    // seq.
     let many: Vec<String> = (1..=3000).map(|n| n.to_string()).collect();
     stream.assign(vec![job("j2", "log", json!({"lines": many}))]).await;
     let (lines, _) = lines_and_report(&mut stream).await;

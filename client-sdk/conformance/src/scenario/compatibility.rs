@@ -57,7 +57,7 @@ pub(super) async fn invalid_welcome(program: WorkerProgram) {
     let mut server = ScriptedServer::start().await;
     let _worker = program.start(&server, &[]);
     let (stream, _) = server.accept_hello().await;
-    stream.welcome("s1", &[HeldVerdict::Keep]).await; // a verdict for a lease that Hello does not list
+    stream.welcome("s1", &[HeldVerdict::Keep]).await; // a verdict without a lease
     let (stream, hello) = server.accept_hello().await;
     assert_eq!(hello.session, "");
     stream.welcome("", &[]).await; // no session

@@ -30,7 +30,7 @@ export class Connection implements SessionManager {
         clearTimeout(timer);
         signal.removeEventListener("abort", abort);
         session.destroy();
-        reject(new TransportError(`can not reach ${url}: ${reason}`));
+        reject(new TransportError(`cannot reach ${url}: ${reason}`));
       };
       const abort = () => fail("stopped");
       const timer = setTimeout(

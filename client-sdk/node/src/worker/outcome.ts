@@ -69,7 +69,7 @@ export function outcomeOfError(cause: unknown): HandlerOutcome {
     return failure(cause);
   } catch {
     // For example an object without a prototype, or a message that is a symbol.
-    return invalidOutcome("the handler threw a value that can not be converted to text");
+    return invalidOutcome("the handler threw a value that cannot be converted to text");
   }
 }
 

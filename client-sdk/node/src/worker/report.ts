@@ -33,7 +33,7 @@ export function timedOut(runTimeoutMs: number): HandlerOutcome {
 }
 
 /**
- * Creates the report of an attempt. An outcome that the protocol can not express fails this attempt; an
+ * Creates the report of an attempt. An outcome that the protocol cannot express fails this attempt; an
  * exception here would end the session and all other attempts.
  */
 export function reportItem(held: HeldAttempt, outcome: HandlerOutcome, isTimeout: boolean): ReportItem {
@@ -70,7 +70,7 @@ function tooLarge(bytes: number): Failure {
 }
 
 function notReportable(error: unknown): Failure {
-  const message = `the outcome of the handler can not be reported: ${String(error)}`;
+  const message = `the outcome of the handler cannot be reported: ${String(error)}`;
   return { type: "fail", message, code: "BAD_OUTCOME", retryable: false, nextDelayMs: undefined };
 }
 

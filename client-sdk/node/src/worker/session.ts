@@ -143,7 +143,7 @@ export class Session {
     }
     // Logged at a decreasing rate, so that a long outage does not fill the disk.
     const isLogged = (this.#failures & (this.#failures - 1)) === 0 || this.#failures % 64 === 0;
-    const event = openedAtMs === undefined ? "can not open a session" : "session stream lost, reconnecting";
+    const event = openedAtMs === undefined ? "cannot open a session" : "session stream lost, reconnecting";
     if (isLogged) this.send({ type: "log", level: "warn", message: `${event}: ${error.message}` });
   }
 

@@ -1,6 +1,6 @@
 /**
  * The messages between the caller's thread, which runs handlers, and the session's thread. The session
- * has its own thread so that a handler that never yields can not delay a ping.
+ * has its own thread so that a handler that never yields cannot delay a ping.
  */
 import type { TlsConfig } from "../endpoint.js";
 import type { LogLevel } from "../gen/sentinel/jobs/v1/job_pb.js";

@@ -78,7 +78,7 @@ class Client:
         await self.close()
 
     async def close(self) -> None:
-        """Ends the connection under whatever still runs on it."""
+        """Closes the connection and fails pending calls."""
         await self._channel.close()
 
     async def enqueue(self, job: NewJob, *, request_id: str | None = None, actor: str | None = None) -> EnqueueResult:
@@ -226,7 +226,7 @@ class Client:
 
         `jobs` are 1..100 ids; the stream closes when all of them are terminal. `filter` selects all jobs that
         match, including those enqueued later; the stream does not close by itself. The stream reconnects
-        automatically and resumes after the last event. When it can not resume, it returns a `gap` followed by
+        automatically and resumes after the last event. When it cannot resume, it returns a `gap` followed by
         a new snapshot.
         """
         request = pb.WatchRequest(cursor=cursor, include_logs=logs, view=view)  # type: ignore[arg-type]

@@ -76,7 +76,7 @@ def from_grpc_error(error: Exception) -> SentinelError:
     if code is grpc.StatusCode.DEADLINE_EXCEEDED:
         return CallTimeoutError("the server did not respond within the timeout")
     if code is grpc.StatusCode.UNAVAILABLE and details is None:
-        return TransportError(f"can not reach the server: {message}")
+        return TransportError(f"cannot reach the server: {message}")
     return _api_error(code, message, details)
 
 

@@ -213,7 +213,7 @@ class _Run:
         self._tasks[local_id] = self._loop.create_task(self._run_handler(local_id, job), name=name)
 
     def _abandon(self, local_id: int) -> None:
-        """Cancels a coroutine. A function on a thread can not be stopped; its result is ignored."""
+        """Cancels a coroutine. A function on a thread cannot be stopped; its result is ignored."""
         job, task = self._jobs.pop(local_id, None), self._tasks.get(local_id)
         if job is not None:
             job._cancel()

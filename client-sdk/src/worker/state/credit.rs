@@ -1,5 +1,5 @@
-//! Credit for more jobs: slots, and payload bytes as a soft limit. The server assigns while both are
-//! left, so the last job may exceed the bytes.
+//! Credit for more jobs: slots, and payload bytes as a soft limit. The server assigns while both
+//! are left, so the last job may exceed the bytes.
 
 use std::time::Instant;
 

@@ -1,5 +1,5 @@
-//! Graceful shutdown: take no new jobs, give running ones time to finish, release the rest, wait for
-//! the last acknowledgements, send Bye.
+//! Graceful shutdown: take no new jobs, give running ones time to finish, release the rest, wait
+//! for the last acknowledgements, send Bye.
 
 use std::time::Instant;
 

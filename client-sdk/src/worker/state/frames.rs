@@ -84,8 +84,8 @@ impl SessionState {
     }
 
     /// Whether a batch of `count` items may be sent. Small batches wait for the flush interval, so
-    /// that a fast handler does not need a frame per job. After an idle period the first one is sent
-    /// at once.
+    /// that a fast handler does not need a frame per job. After an idle period the first one is
+    /// sent at once.
     pub(super) fn may_flush(&self, now: Instant, count: usize) -> bool {
         let full_batch = (self.capacity.slots as usize / 8).clamp(1, 256);
         count >= full_batch || now >= self.stream.last_flush + self.timings.flush_interval

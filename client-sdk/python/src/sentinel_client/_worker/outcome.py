@@ -118,20 +118,20 @@ def reported_outcome(outcome: HandlerOutcome, is_cancelled: bool, is_releasing: 
 
 
 def set_outcome(item: pb.ReportItem, outcome: HandlerOutcome) -> None:
-    """Writes an outcome into a report, within the limits of the protocol. An outcome that the protocol can not
+    """Writes an outcome into a report, within the limits of the protocol. An outcome that the protocol cannot
     express fails this attempt without a retry, which would fail the same way."""
     converted = pb.ReportItem()
     try:
         _convert(converted, outcome)
     except Exception as error:
-        message = f"the outcome of the handler can not be reported: {error}; the outcome was: {outcome!r}"
+        message = f"the outcome of the handler cannot be reported: {error}; the outcome was: {outcome!r}"
         converted = pb.ReportItem()
         _convert(converted, Failed(message, "BAD_OUTCOME", retryable=False))
     item.MergeFrom(converted)
 
 
 def _text(text: str, max_bytes: int) -> str:
-    """Truncates text and replaces lone surrogates, which can not be encoded."""
+    """Truncates text and replaces lone surrogates, which cannot be encoded."""
     return truncate(text.encode(errors="replace").decode(), max_bytes)
 
 

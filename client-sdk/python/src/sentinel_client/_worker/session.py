@@ -1,5 +1,5 @@
 """The I/O of a session: connects, transfers frames between the stream and the session state, and switches to
-another server on GoAway. It runs on separate threads, so that a handler that never yields can not delay a
+another server on GoAway. It runs on separate threads, so that a handler that never yields cannot delay a
 ping. All decisions are in `SessionState`. One lock guards all of it."""
 
 import logging
