@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use sentinel_domain::{Ack, State};
-use sentinel_engine::{Chance, Engine, Parts, Settings, Tasks};
+use sentinel_engine::{Engine, EngineDeps, Rng, Settings, Tasks};
 use sentinel_ledger::Ledger;
 use sentinel_proto::admin::v1::audit_service_server::AuditServiceServer;
 use sentinel_proto::admin::v1::key_service_server::KeyServiceServer;
@@ -30,6 +30,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+use tonic::service::Routes;
 use tonic::transport::Server;
 use tonic_health::server::HealthReporter;
 
@@ -115,7 +116,7 @@ fn engine_settings(config: &Config) -> Settings {
         session_ttl_ms: ms(config.session_ttl),
         ping_ms: ms(config.ping_interval),
         receive_timeout_ms: ms(config.receive_timeout),
-        finals_hot_ms: ms(config.store_retention),
+        store_retention_ms: ms(config.store_retention),
         watch_window_ms: ms(config.watch_window),
         keep_succeeded_ms: ms(config.keep_succeeded),
         keep_unsuccessful_ms: ms(config.keep_unsuccessful),
@@ -130,17 +131,45 @@ fn engine_settings(config: &Config) -> Settings {
     }
 }
 
-fn engine_deps(stores: Stores, settings: Settings, observer: MetricsObserver) -> Parts {
+fn engine_deps(stores: Stores, settings: Settings, observer: MetricsObserver) -> EngineDeps {
     let Stores { store, ledger, clock, .. } = stores;
-    Parts {
+    EngineDeps {
         store,
         ledger,
         clock,
-        chance: Chance::system(),
+        rng: Rng::system(),
         observer: Arc::new(observer),
         settings,
         server: ServerId(rand::random()),
     }
+}
+
+/// What the gRPC services need.
+struct ServiceDeps {
+    engine: Engine,
+    ledger: Ledger,
+    api_keys: ApiKeys,
+    clock: Clock,
+    tasks: Tasks,
+    close_streams: CancellationToken,
+}
+
+/// All gRPC services except for the health service.
+fn routes(deps: ServiceDeps, server_name: &str) -> Result<Routes> {
+    let ServiceDeps { engine, ledger, api_keys, clock, tasks, close_streams } = deps;
+    let jobs = JobApi::new(engine.clone(), close_streams.clone());
+    let ingest = IngestApi::new(engine.clone(), tasks.clone(), close_streams.clone());
+    let workers = WorkerApi::new(engine.clone(), tasks, close_streams, server_name);
+    Ok(Routes::new(reflection::v1()?)
+        .add_service(reflection::v1alpha()?)
+        .add_service(with_payload_limits!(JobServiceServer::new(jobs)))
+        .add_service(with_payload_limits!(IngestServiceServer::new(ingest)))
+        .add_service(QueueServiceServer::new(QueueApi::new(engine.clone())))
+        .add_service(WorkerRegistryServiceServer::new(WorkerRegistryApi::new(engine.clone())))
+        .add_service(with_payload_limits!(KindServiceServer::new(KindApi::new(engine))))
+        .add_service(KeyServiceServer::new(KeyApi::new(api_keys, clock)))
+        .add_service(AuditServiceServer::new(AuditApi::new(ledger)))
+        .add_service(with_payload_limits!(WorkerServiceServer::new(workers))))
 }
 
 impl RunningServer {
@@ -183,30 +212,21 @@ impl RunningServer {
         tasks.spawn("gauges", update_gauges(engine.clone(), metrics.clone(), tasks.closing()));
         let (health, health_service) = tonic_health::server::health_reporter();
         health::set_serving(&health).await;
-        let is_unreachable = engine.cut_off();
+        let is_unreachable = engine.store_unreachable();
         store_health::watch(store_health.clone(), is_unreachable, &tasks, &readiness, &health);
-        let ingest = IngestApi::new(engine.clone(), tasks.clone(), close_streams.clone());
-        let jobs = JobApi::new(engine.clone(), close_streams.clone());
-        let workers = WorkerApi::new(
-            engine.clone(),
-            tasks.clone(),
-            close_streams.clone(),
-            &config.server_name,
-        );
+        let deps = ServiceDeps {
+            engine,
+            ledger,
+            api_keys: api_keys.clone(),
+            clock: clock.clone(),
+            tasks: tasks.clone(),
+            close_streams: close_streams.clone(),
+        };
         let router = server_builder()
             .layer(ops::rpc::RpcMetricsLayer::new(metrics))
             .layer(auth)
-            .add_service(health_service)
-            .add_service(reflection::v1()?)
-            .add_service(reflection::v1alpha()?)
-            .add_service(with_payload_limits!(JobServiceServer::new(jobs)))
-            .add_service(with_payload_limits!(IngestServiceServer::new(ingest)))
-            .add_service(QueueServiceServer::new(QueueApi::new(engine.clone())))
-            .add_service(WorkerRegistryServiceServer::new(WorkerRegistryApi::new(engine.clone())))
-            .add_service(with_payload_limits!(KindServiceServer::new(KindApi::new(engine))))
-            .add_service(KeyServiceServer::new(KeyApi::new(api_keys.clone(), clock.clone())))
-            .add_service(AuditServiceServer::new(AuditApi::new(ledger)))
-            .add_service(with_payload_limits!(WorkerServiceServer::new(workers)));
+            .add_routes(routes(deps, &config.server_name)?)
+            .add_service(health_service);
         let has_tls = watch_tls_files(tls.as_ref(), config, &tasks);
         let incoming = LimitedListener::new(listener, connections_max(), HANDSHAKE_TIMEOUT)
             .with_tls(tls)
@@ -342,9 +362,9 @@ async fn update_gauges(engine: Engine, metrics: Metrics, closing: CancellationTo
             () = tokio::time::sleep(GAUGES_INTERVAL) => {}
             () = closing.cancelled() => return,
         }
-        let (sessions, slots) = engine.sessions();
+        let (sessions, slots) = engine.sessions().load();
         metrics.set_sessions(sessions, slots);
-        if let Ok(depths) = engine.depths().await {
+        if let Ok(depths) = engine.queues().depths().await {
             metrics.set_jobs(depths.iter().map(|d| (&*d.queue, state_name(d.state), d.count)));
         }
     }

@@ -127,7 +127,7 @@ pub fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
-            // Fails only when the output is closed; then there is nobody to report to.
+            // Fails only when the output is closed, so it cannot be reported.
             let _ = error.print();
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(error::INVALID));
         }

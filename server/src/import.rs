@@ -131,7 +131,7 @@ impl Source {
         let options = OpenOptions { ballast_bytes: 0, ..OpenOptions::new(lock.clone(), now) };
         let (store, ledger) = data_dir::open(options).await?;
         let position = project_journal(lock.dir(), &store, &ledger).await?;
-        let mut requests = store.remembered().await?;
+        let mut requests = store.idempotency_records().await?;
         // The ledger has the records of producers.
         requests.retain(|request| !request.is_producer_offset());
         drop(store);

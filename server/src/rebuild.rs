@@ -181,7 +181,13 @@ impl<P: RebuildProgress> Rebuilder<'_, P> {
 
     async fn project(&self, to: Position, jobs: Vec<JobEvent>) -> Result<Position, RebuildError> {
         let (queues, requests) = Default::default();
-        let entry = JournalEntry { position: to, at: self.now, jobs, queues, idempotency_records: requests };
+        let entry = JournalEntry {
+            position: to,
+            at: self.now,
+            jobs,
+            queues,
+            idempotency_records: requests,
+        };
         Ok(self.ledger.project(self.checkpoint, vec![Arc::new(entry)]).await?)
     }
 
@@ -226,7 +232,10 @@ impl<P: RebuildProgress> Rebuilder<'_, P> {
             Ok(decision) => {
                 let job = raised(decision.job);
                 let (id, status, end) = (job.id, job.status.clone(), decision.attempt_end);
-                (job, Some(JobEvent { id, status, spec: None, encoded_spec: None, attempt_end: end }))
+                (
+                    job,
+                    Some(JobEvent { id, status, spec: None, encoded_spec: None, attempt_end: end }),
+                )
             }
             Err(_) => (raised(job), None),
         }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use sentinel_domain::Millis;
 use sentinel_store::Position;
-use sentinel_store_embedded::JournalSpan;
+use sentinel_store_embedded::JournalRange;
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::Xxh3;
 
@@ -49,7 +49,7 @@ impl Manifest {
         dir: &Path,
         now: Millis,
         checkpoint: Position,
-        span: JournalSpan,
+        span: JournalRange,
     ) -> Result<Self, BackupError> {
         let mut files = Vec::new();
         for path in files_below(dir, dir)? {

@@ -33,7 +33,7 @@ Examples:
   sentinel restore /mnt/backup/monday && sentinel serve
 
 Changes since the backup are lost. Jobs that were running at the backup return to their queues,
-or fail if their on_lost policy is FAIL. Workers that still run them are told to stop,
+or fail if their on_lost policy is FAIL. Workers that still run them are asked to stop,
 and watches report a gap. See docs/operations.md.";
 
 const BAR_TEMPLATE: &str = "{bar:40} {bytes}/{total_bytes} {elapsed}";
