@@ -1,5 +1,5 @@
-//! Both sides of each limit on a new job and on a queue: the value at the limit is
-//! accepted, the next one is refused with its field and its range.
+//! Both sides of each limit of a new job and of a queue: a value equal to the limit is accepted,
+//! the next one is refused with its field and the allowed range.
 
 use proptest::prelude::*;
 use sentinel_domain::limits as l;
@@ -9,7 +9,7 @@ use sentinel_domain::{
 };
 
 use crate::fixture::{T0, new_job};
-use crate::walk::runner;
+use crate::property::runner;
 
 const PAYLOAD_MAX_BYTES: u64 = 64;
 
@@ -27,8 +27,8 @@ fn ids(count: u64) -> Vec<String> {
     (0..count).map(|n| JobId::from_u128(u128::from(n)).to_string()).collect()
 }
 
-/// A field with a setter: every value of `good` is accepted, each of `bad` is refused for
-/// this one field with a description that says `range`.
+/// Checks a field: every value of `good` is accepted, and every value of `bad` is refused with a
+/// violation of this field that contains `range`.
 fn check<T: Clone + std::fmt::Debug>(
     (field, range): (&str, &str),
     set: impl Fn(&mut NewJob, T),
@@ -36,20 +36,20 @@ fn check<T: Clone + std::fmt::Debug>(
     bad: &[T],
 ) {
     for value in good {
-        let answer = into_spec(|new| set(new, value.clone()));
-        assert!(answer.is_ok(), "{field}: {value:.40?} gives {answer:?}");
+        let result = into_spec(|new| set(new, value.clone()));
+        assert!(result.is_ok(), "{field}: {value:.40?} gives {result:?}");
     }
     for value in bad {
         let found = into_spec(|new| set(new, value.clone())).expect_err("beyond the limit");
         let path = format!("specs[3].{field}");
         assert!(found.iter().all(|v| v.field == path), "{path}: {value:.40?} gives {found:?}");
-        let told = found.iter().any(|v| v.description.contains(range));
-        assert!(told, "{path}: {found:?} does not say {range}");
+        let has_range = found.iter().any(|v| v.description.contains(range));
+        assert!(has_range, "{path}: {found:?} does not contain {range}");
     }
 }
 
 #[test]
-fn names_and_texts() {
+fn limits_of_names_and_strings() {
     let names = [text(1), text(128), "aZ09._-".into()];
     let not_names = [text(0), text(129), "a b".into(), "ä".into(), "a\0".into(), "a/b".into()];
     let range = "1 to 128 characters of [A-Za-z0-9._-]";
@@ -69,13 +69,13 @@ fn names_and_texts() {
 }
 
 #[test]
-fn numbers() {
+fn limits_of_numbers() {
     check(("priority", "0..=9"), |new, v| new.priority = v, &[0, 9], &[10, u32::MAX]);
     let attempts = |new: &mut NewJob, v| new.max_attempts = v;
     check(("retry.max_attempts", "1..=1000"), attempts, &[0, 1, 1_000], &[1_001, u32::MAX]);
 }
 
-/// A duration with both ends of its range.
+/// Checks both ends of the range of a duration.
 fn duration(field: &str, (min, max): (u64, u64), set: impl Fn(&mut NewJob, i64)) {
     let (low, high) = (min as i64, max as i64);
     let range = format!("{min}..={max} ms");
@@ -83,7 +83,7 @@ fn duration(field: &str, (min, max): (u64, u64), set: impl Fn(&mut NewJob, i64))
 }
 
 #[test]
-fn durations() {
+fn limits_of_durations() {
     duration("delay", (0, l::DELAY_MAX_MS), |new, v| new.delay_ms = Some(v));
     duration("run_timeout", (1, l::RUN_TIMEOUT_MAX_MS), |new, v| new.run_timeout_ms = Some(v));
     duration("cancel_grace", (0, l::CANCEL_GRACE_MAX_MS), |new, v| new.cancel_grace_ms = Some(v));
@@ -99,7 +99,7 @@ fn durations() {
 }
 
 #[test]
-fn times() {
+fn limits_of_times() {
     let (first, last) = l::TIME_RANGE_MS;
     let furthest = T0 + l::DELAY_MAX_MS as i64;
     let run_at = |new: &mut NewJob, at| new.run_at = Some(at);
@@ -117,13 +117,14 @@ fn times() {
 }
 
 #[test]
-fn a_time_in_the_past_is_now() {
-    let spec = into_spec(|new| new.run_at = Some(T0 - 5_000)).expect("a time in the past");
+fn a_run_at_in_the_past_is_now() {
+    let spec =
+        into_spec(|new| new.run_at = Some(T0 - 5_000)).expect("a time in the past is accepted");
     assert_eq!(spec.run_at, T0);
 }
 
 #[test]
-fn labels_and_dependencies() {
+fn limits_of_labels_and_dependencies() {
     let label = |new: &mut NewJob, value| new.labels = vec![("team".into(), value)];
     check(("labels[\"team\"]", "at most 256 bytes"), label, &[text(0), text(256)], &[text(257)]);
     let key = |new: &mut NewJob, key: String| new.labels = vec![(key, "v".into())];
@@ -140,7 +141,7 @@ fn labels_and_dependencies() {
 }
 
 #[test]
-fn unique_keys() {
+fn limits_of_unique_keys() {
     let key = |new: &mut NewJob, key| new.unique_key = Some(key);
     check(("unique.key", "256 bytes"), key, &[text(1), text(256)], &[text(0), text(257)]);
     let debounce = |new: &mut NewJob, delay_ms| {
@@ -151,28 +152,28 @@ fn unique_keys() {
 }
 
 #[test]
-fn an_answer_stays_short_for_a_key_of_any_length() {
+fn a_violation_of_a_long_label_key_is_short() {
     let found = into_spec(|new| new.labels = vec![("é".repeat(1 << 20), String::new())]);
-    let found = found.expect_err("a key that is too long");
+    let found = found.expect_err("the key is too long");
     assert!(found[0].to_string().len() < 200, "{}", found[0].to_string().len());
 }
 
 #[test]
-fn everything_that_is_wrong_is_said_at_once() {
+fn all_violations_are_returned_at_once() {
     let found = into_spec(|new| {
         (new.queue, new.priority) = (String::new(), 10);
         (new.retry_base_ms, new.delay_ms) = (Some(0), Some(-1));
     });
     let fields: Vec<String> =
-        found.expect_err("four mistakes").into_iter().map(|v| v.field).collect();
+        found.expect_err("four invalid fields").into_iter().map(|v| v.field).collect();
     let expected = ["queue", "priority", "delay", "retry.base"].map(|f| format!("specs[3].{f}"));
     assert_eq!(fields, expected);
 }
 
 #[test]
-fn what_a_caller_leaves_out_is_the_default() {
+fn unset_fields_get_defaults() {
     let new = NewJob { queue: "q".into(), kind: "k".into(), ..NewJob::default() };
-    let spec = new.into_spec("spec", "", T0, 0).expect("the least that a caller can say");
+    let spec = new.into_spec("spec", "", T0, 0).expect("only queue and kind are required");
     assert_eq!((spec.retry, spec.priority, spec.run_at), (RetryPolicy::default(), 0, T0));
     assert_eq!((&*spec.content_type, spec.cancel_grace_ms), ("application/json", 30_000));
     assert_eq!(
@@ -181,12 +182,12 @@ fn what_a_caller_leaves_out_is_the_default() {
     );
     let long = NewJob { queue: "q".into(), kind: "k".into(), ..NewJob::default() };
     let long = NewJob { retry_base_ms: Some(l::RETRY_BASE_MAX_MS as i64), ..long };
-    let spec = long.into_spec("spec", "", T0, 0).expect("a base above the default cap");
+    let spec = long.into_spec("spec", "", T0, 0).expect("the cap rises with the base");
     assert_eq!(spec.retry.cap_ms, l::RETRY_BASE_MAX_MS);
 }
 
 #[test]
-fn a_queue_has_limits_too() {
+fn limits_of_queues() {
     let found = |edit: fn(&mut Queue)| {
         let mut queue = Queue::with_defaults("mail".into(), T0);
         edit(&mut queue);
@@ -213,7 +214,7 @@ fn a_queue_has_limits_too() {
 }
 
 #[test]
-fn no_number_from_the_wire_breaks_a_rule() {
+fn any_numbers_are_refused_or_give_a_valid_job() {
     let some = || proptest::option::of(prop_oneof![any::<i64>(), -9..9_i64, Just(i64::MIN)]);
     let times = (some(), some(), some());
     let durations = (some(), some(), some(), some(), some());
@@ -221,14 +222,14 @@ fn no_number_from_the_wire_breaks_a_rule() {
     runner(2_000)
         .run(&all, |((run_at, delay_ms, deadline), durations, priority, attempts)| {
             let (timeout, base, cap, ttl, grace) = durations;
-            let answer = into_spec(|new| {
+            let result = into_spec(|new| {
                 (new.run_at, new.delay_ms, new.start_deadline) = (run_at, delay_ms, deadline);
                 (new.run_timeout_ms, new.cancel_grace_ms) = (timeout, grace);
                 (new.retry_base_ms, new.retry_cap_ms) = (base, cap);
                 (new.unique_key, new.unique_ttl_ms) = (Some("k".into()), ttl);
                 (new.priority, new.max_attempts) = (priority % 12, attempts % 1_200);
             });
-            match answer {
+            match result {
                 Err(found) => prop_assert!(!found.is_empty()),
                 Ok(spec) => {
                     let queue = Queue::with_defaults("mail".into(), T0);
@@ -241,5 +242,5 @@ fn no_number_from_the_wire_breaks_a_rule() {
             }
             Ok(())
         })
-        .expect("every number is judged");
+        .expect("all inputs are refused or valid");
 }

@@ -1,4 +1,4 @@
-//! Jobs that wait for jobs: how they are born and when they are released.
+//! Jobs with dependencies: their initial state, and when they are unblocked.
 
 use std::sync::Arc;
 
@@ -9,13 +9,13 @@ use sentinel_domain::{
 };
 
 use crate::fixture::{T0, new_job};
-use crate::walk::runner;
+use crate::property::runner;
 
 fn id(at: usize) -> JobId {
     JobId::from_u128(0x100 + at as u128)
 }
 
-fn born(states: &[State], policy: DependencyFailure, delay_ms: i64) -> Job {
+fn new_child(states: &[State], policy: DependencyFailure, delay_ms: i64) -> Job {
     let new = NewJob {
         depends_on: (0..states.len()).map(|at| id(at).to_string()).collect(),
         on_dependency_failure: Some(policy),
@@ -31,10 +31,10 @@ fn born(states: &[State], policy: DependencyFailure, delay_ms: i64) -> Job {
     initial_state(JobId::from_u128(1), Arc::new(spec), &dependencies, T0)
 }
 
-/// Where the job must be when each parent is known by this state, live ones included.
+/// Returns the expected state of the job for the known states of its parents.
 fn expected(states: &[State], policy: DependencyFailure, due: bool) -> State {
-    let spoils = |state: &State| state.is_terminal() && *state != State::Succeeded;
-    if policy == DependencyFailure::Cancel && states.iter().any(spoils) {
+    let has_failed = |state: &State| state.is_terminal() && *state != State::Succeeded;
+    if policy == DependencyFailure::Cancel && states.iter().any(has_failed) {
         State::Cancelled
     } else if states.iter().any(|state| !state.is_terminal()) {
         State::Blocked
@@ -54,15 +54,15 @@ fn any_state() -> impl Strategy<Value = State> {
 }
 
 #[test]
-fn a_job_runs_when_the_last_of_its_parents_allows_it() {
-    // Parents as enqueue sees them, then the ends of those still live, in any order.
+fn a_job_is_unblocked_by_its_last_parent() {
+    // The states of the parents at the enqueue, then the outcomes of the live ones in any order.
     let parents = proptest::collection::vec((any_state(), 4..8_usize, any::<u32>()), 0..6);
     let all = (parents, any::<bool>(), prop_oneof![Just(0), Just(5_000)]);
     runner(1_000)
         .run(&all, |(parents, cancels, delay_ms)| {
             let policy = if cancels { DependencyFailure::Cancel } else { DependencyFailure::Run };
             let mut known: Vec<State> = parents.iter().map(|parent| parent.0).collect();
-            let mut job = born(&known, policy, delay_ms);
+            let mut job = new_child(&known, policy, delay_ms);
             prop_assert_eq!(job.status.state, expected(&known, policy, delay_ms == 0));
             prop_assert_eq!(invariant::violated(&job), [""; 0]);
             let mut order: Vec<usize> = (0..parents.len()).collect();
@@ -72,13 +72,13 @@ fn a_job_runs_when_the_last_of_its_parents_allows_it() {
                 now += 2_000;
                 let waits = !known[at].is_terminal() && job.status.state == State::Blocked;
                 let early = Command::Unblock { parent: id(at), outcome: State::Running };
-                prop_assert!(decide(&job, &early, now).is_err(), "a live parent releases nobody");
+                prop_assert!(decide(&job, &early, now).is_err(), "a live parent does not unblock");
                 known[at] =
                     if known[at].is_terminal() { known[at] } else { State::ALL[parents[at].1] };
                 let command = Command::Unblock { parent: id(at), outcome: known[at] };
-                let answer = decide(&job, &command, now);
-                prop_assert_eq!(answer.is_ok(), waits);
-                let Ok(decision) = answer else { continue };
+                let result = decide(&job, &command, now);
+                prop_assert_eq!(result.is_ok(), waits);
+                let Ok(decision) = result else { continue };
                 prop_assert_eq!(invariant::violated(&decision.job), [""; 0]);
                 prop_assert_eq!(invariant::violated_transition(&job, &decision.job), [""; 0]);
                 job = decision.job;
@@ -90,12 +90,12 @@ fn a_job_runs_when_the_last_of_its_parents_allows_it() {
             prop_assert_eq!(next_deadline(&job), None);
             Ok(())
         })
-        .expect("every outcome of the parents is met");
+        .expect("all outcomes are handled");
 }
 
 #[test]
-fn a_job_whose_parent_had_failed_is_born_cancelled() {
-    let job = born(&[State::Running, State::Failed], DependencyFailure::Cancel, 0);
+fn a_job_with_a_failed_parent_is_created_cancelled() {
+    let job = new_child(&[State::Running, State::Failed], DependencyFailure::Cancel, 0);
     let status = &job.status;
     assert_eq!((status.state, status.reason), (State::Cancelled, Reason::DependencyFailed));
     assert!(status.waiting_for.is_empty() && status.finished_at == Some(T0));

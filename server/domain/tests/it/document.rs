@@ -1,12 +1,11 @@
-//! Files that follow from the code: a stale one fails its test, and `SENTINEL_UPDATE=1`
-//! writes it anew.
+//! Generated files: a stale one fails its test, and `SENTINEL_UPDATE=1` updates it.
 
 use std::path::PathBuf;
 
 use sentinel_domain::limits;
 
-/// Compares a file of this repository, named from its root, with what it must say.
-pub(crate) fn must_say(path: &str, text: &str) {
+/// Compares a file with its expected content. The path is relative to the root of the repository.
+pub(crate) fn assert_current(path: &str, text: &str) {
     let file = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../..").join(path);
     if std::env::var_os("SENTINEL_UPDATE").is_some() {
         std::fs::write(&file, text).expect("the file can be written");
@@ -23,19 +22,19 @@ pub(crate) fn must_say(path: &str, text: &str) {
     );
 }
 
-/// A template with its `{{name}}` filled in.
+/// Returns a template with its placeholders `{{name}}` replaced.
 pub(crate) fn filled(template: &str, parts: &[(&str, String)]) -> String {
     let mut text = template.to_owned();
     for (name, part) in parts {
-        let place = format!("{{{{{name}}}}}");
-        assert!(text.contains(&place), "the template has no {place}");
-        text = text.replace(&place, part.trim_end());
+        let placeholder = format!("{{{{{name}}}}}");
+        assert!(text.contains(&placeholder), "the template has no {placeholder}");
+        text = text.replace(&placeholder, part.trim_end());
     }
-    assert!(!text.contains("{{"), "a place of the template is not filled");
+    assert!(!text.contains("{{"), "a placeholder of the template is not replaced");
     text
 }
 
-/// A number as people read it, with the exact one where the short one leaves it open.
+/// Returns a value in the largest unit that represents it exactly.
 fn readable(value: u64, unit: &str) -> String {
     let steps: &[(u64, &str)] = match unit {
         "bytes" => &[(1 << 20, "MiB"), (1 << 10, "KiB")],
@@ -62,13 +61,15 @@ fn grouped(value: u64) -> String {
 }
 
 #[test]
-fn the_page_of_limits_is_current() {
-    let mut table =
-        String::from("| limit | value | what it bounds | beyond it |\n|---|---|---|---|\n");
+fn the_limits_page_is_current() {
+    let mut table = String::from("| limit | value | of | if exceeded |\n|---|---|---|---|\n");
     for limit in limits::TABLE {
         let value = readable(limit.value, limit.unit);
         let beyond = if limit.beyond == "-" { "a default" } else { limit.beyond };
         table.push_str(&format!("| `{}` | {value} | {} | {beyond} |\n", limit.name, limit.what));
     }
-    must_say("docs/limits.md", &filled(include_str!("limits.template.md"), &[("limits", table)]));
+    assert_current(
+        "docs/limits.md",
+        &filled(include_str!("limits.template.md"), &[("limits", table)]),
+    );
 }

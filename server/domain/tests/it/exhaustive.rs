@@ -1,5 +1,5 @@
-//! Every life that a job can have with two workers and a coarse clock, until nothing new can
-//! happen. Random walks throw finer times and sizes; this leaves no order of commands out.
+//! An exhaustive exploration of all states that a job can reach with two workers and a coarse
+//! clock. It covers every order of commands; the property tests cover finer times and sizes.
 
 use std::collections::HashSet;
 use std::hash::Hash;
@@ -7,12 +7,12 @@ use std::hash::Hash;
 use sentinel_domain::{Command, JobId, LeaseId, Millis, NewJob, OnLost, SessionId, State};
 
 use crate::fixture::{ALICE, BOB, PARENTS, T0, cancel, enqueue, failure, new_job, succeed};
-use crate::walk::Life;
+use crate::property::JobHistory;
 
-/// Nothing happens in between, a pause or a grace ends, a run_timeout with its slack ends.
+/// No time passes, a backoff or a cancel grace passes, or a run_timeout with its slack passes.
 const STEPS_MS: [Millis; 3] = [0, 1_000, 6_000];
 
-/// Of one lease: how its worker may report, in time or late.
+/// Returns all reports under a lease.
 fn reports(lease: LeaseId) -> Vec<Command> {
     let started_at = None;
     let fail = |retryable| Command::Fail { lease, started_at, failure: failure(retryable, None) };
@@ -28,7 +28,7 @@ fn reports(lease: LeaseId) -> Vec<Command> {
     ]
 }
 
-fn all(life: &Life) -> Vec<Command> {
+fn all_commands(history: &JobHistory) -> Vec<Command> {
     let worker = |session: SessionId| Command::Start { session, worker: "w".into() };
     let unblock = |parent: JobId, outcome| Command::Unblock { parent, outcome };
     let mut commands = vec![
@@ -48,23 +48,24 @@ fn all(life: &Life) -> Vec<Command> {
         Command::RunNow,
         Command::Delete,
     ];
-    // The newest lease is live or just over; the one before it is stale.
-    life.leases.iter().rev().take(2).for_each(|lease| commands.extend(reports(*lease)));
-    if let Some(lease) = life.leases.last() {
+    // The newest lease is current or has just ended; the one before it is stale.
+    history.leases.iter().rev().take(2).for_each(|lease| commands.extend(reports(*lease)));
+    if let Some(lease) = history.leases.last() {
         let session = if lease.session == ALICE { BOB } else { ALICE };
         commands.extend(reports(LeaseId { session, ..*lease }));
     }
     commands
 }
 
-/// What tells two lives apart for what can happen next. Times count from now and only as
-/// far as a rule can look, epochs from the newest; without that no end would be reached.
-fn shape(life: &Life, now: Millis) -> impl Eq + Hash + use<> {
-    let (spec, s) = (&life.job.spec, &life.job.status);
+/// Returns what distinguishes two states for future commands. Times are relative to now and limited
+/// to the longest timeout, and epochs are relative to the newest. Otherwise the exploration would
+/// not end.
+fn fingerprint(history: &JobHistory, now: Millis) -> impl Eq + Hash + use<> {
+    let (spec, s) = (&history.job.spec, &history.job.status);
     let ahead = |at: Millis| (at - now).max(0);
     let ago = |at: Millis| (now - at).min(STEPS_MS[2]);
     let recorded = s.recorded_lease.map(|(epoch, session)| ((s.epoch - epoch).min(2), session));
-    let stale = life.leases.iter().rev().nth(1).map(|lease| lease.session);
+    let stale = history.leases.iter().rev().nth(1).map(|lease| lease.session);
     (
         (s.state, s.reason, s.run.min(2), s.attempt, s.crashes, s.waiting_for.clone()),
         (ahead(s.ready_at), spec.start_deadline.map(ahead), s.started_at.is_some()),
@@ -74,29 +75,29 @@ fn shape(life: &Life, now: Millis) -> impl Eq + Hash + use<> {
     )
 }
 
-/// Goes on until nothing new can happen; how many different lives there are.
+/// Explores all states from a new job, and returns their number.
 fn explore(new: NewJob) -> usize {
-    let first = Life::new(enqueue(new));
-    let mut seen = HashSet::from([shape(&first, T0)]);
-    let mut edge = vec![(first, T0)];
+    let first = JobHistory::new(enqueue(new));
+    let mut seen = HashSet::from([fingerprint(&first, T0)]);
+    let mut frontier = vec![(first, T0)];
     for depth in 0.. {
-        assert!(depth < 100, "lives never repeat");
+        assert!(depth < 100, "the states never repeat");
         let mut next = Vec::new();
-        for (life, at) in &edge {
+        for (history, at) in &frontier {
             for now in STEPS_MS.map(|step_ms| at + step_ms) {
-                for command in all(life) {
-                    let mut life = life.clone();
-                    if life.ask(&command, now) && seen.insert(shape(&life, now)) {
-                        next.push((life, now));
+                for command in all_commands(history) {
+                    let mut history = history.clone();
+                    if history.apply(&command, now) && seen.insert(fingerprint(&history, now)) {
+                        next.push((history, now));
                     }
                 }
             }
         }
         if next.is_empty() {
-            println!("{} lives, {depth} deep", seen.len());
+            println!("{} states, depth {depth}", seen.len());
             break;
         }
-        edge = next;
+        frontier = next;
     }
     seen.len()
 }
@@ -115,24 +116,24 @@ fn job(edit: impl FnOnce(&mut NewJob)) -> NewJob {
 }
 
 #[test]
-fn no_life_breaks_a_rule() {
+fn no_invariant_is_violated() {
     let seen = explore(job(|_| ()));
-    assert!(seen > 1_000, "only {seen} lives");
+    assert!(seen > 1_000, "only {seen} states");
 }
 
 #[test]
-fn no_life_of_a_late_job_breaks_a_rule() {
-    let late = |new: &mut NewJob| {
+fn no_invariant_is_violated_with_a_start_deadline() {
+    let with_deadline = |new: &mut NewJob| {
         new.delay_ms = Some(1_000);
         new.start_deadline = Some(T0 + 2_000);
         new.on_lost = Some(OnLost::Fail);
     };
-    let seen = explore(job(late));
-    assert!(seen > 1_000, "only {seen} lives");
+    let seen = explore(job(with_deadline));
+    assert!(seen > 1_000, "only {seen} states");
 }
 
 #[test]
-fn no_life_of_a_blocked_job_breaks_a_rule() {
+fn no_invariant_is_violated_with_a_dependency() {
     let seen = explore(job(|new| new.depends_on = vec![PARENTS[0].to_string()]));
-    assert!(seen > 1_000, "only {seen} lives");
+    assert!(seen > 1_000, "only {seen} states");
 }

@@ -1,5 +1,4 @@
-//! Jobs in every state, made only by commands, so that no test starts from a record that
-//! the rules could not have made.
+//! Jobs in every state, created only by commands, so that every fixture is reachable.
 
 use std::sync::Arc;
 
@@ -8,13 +7,13 @@ use sentinel_domain::{
     decide, initial_state,
 };
 
-/// When every fixture is enqueued.
+/// The time of every enqueue.
 pub(crate) const T0: Millis = 1_000_000;
-/// The worker of the fixtures.
+/// The session of the worker.
 pub(crate) const ALICE: SessionId = SessionId::from_u128(0xa11ce);
-/// Another worker.
+/// The session of another worker.
 pub(crate) const BOB: SessionId = SessionId::from_u128(0xb0b);
-/// Jobs that a blocked fixture waits for.
+/// The dependencies of blocked fixtures.
 pub(crate) const PARENTS: [JobId; 2] = [JobId::from_u128(0x10), JobId::from_u128(0x11)];
 
 pub(crate) fn new_job() -> NewJob {
@@ -28,7 +27,7 @@ pub(crate) fn new_job() -> NewJob {
     }
 }
 
-/// A job as enqueued; what it depends on is not final.
+/// Returns an enqueued job. Its dependencies are running.
 pub(crate) fn enqueue(new: NewJob) -> Job {
     let spec = new.into_spec("spec", "tests", T0, 1 << 20).expect("a valid job");
     let dependencies: Vec<Dependency> =
@@ -36,11 +35,11 @@ pub(crate) fn enqueue(new: NewJob) -> Job {
     initial_state(JobId::from_u128(0x1), Arc::new(spec), &dependencies, T0)
 }
 
-/// The job after a command that must be accepted.
+/// Returns the job after a command, which must be accepted.
 pub(crate) fn step(job: &Job, command: &Command, now: Millis) -> Job {
     match decide(job, command, now) {
         Ok(decision) => decision.job,
-        Err(refusal) => panic!("{command:?} refused: {refusal} for {job:?}"),
+        Err(error) => panic!("{command:?} refused: {error} for {job:?}"),
     }
 }
 

@@ -1,4 +1,4 @@
-//! Proofs of the rules of a job, from outside.
+//! Tests of the rules of a job through the public API.
 
 mod boundary;
 mod deadline;
@@ -7,7 +7,7 @@ mod document;
 mod exhaustive;
 mod fixture;
 mod machine;
-mod pause;
+mod property;
+mod retry;
 mod state_machine;
 mod unique;
-mod walk;

@@ -1,27 +1,28 @@
-//! The table of states and commands: compared with a golden file, and drawn for people.
+//! The table of states and commands: compared with a golden file, and rendered as documentation.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use sentinel_domain::{Command, CommandError, Decision, State, UniqueMode, invariant};
 
-use crate::document::{filled, must_say};
-use crate::machine::{Cell, NOW, cells, questions, situations, spelled};
+use crate::document::{assert_current, filled};
+use crate::machine::{Cell, NOW, cells, commands, situations, upper_snake_case};
 use crate::unique;
 
 fn state(state: State) -> String {
-    spelled(&format!("{state:?}"))
+    upper_snake_case(&format!("{state:?}"))
 }
 
 fn summary(cell: &Cell) -> String {
-    match &cell.answer {
-        Err(refusal) => format!("refused {refusal:?}"),
-        Ok(Decision { job, attempt_end: end }) => {
+    match &cell.result {
+        Err(error) => format!("refused {error:?}"),
+        Ok(Decision { job, attempt_end }) => {
             let s = &job.status;
             let due = s.ready_at - NOW;
             let recorded = s.recorded_lease != cell.before.status.recorded_lease;
-            let outcome = end.as_ref().map(|end| end.outcome);
+            let outcome = attempt_end.as_ref().map(|end| end.outcome);
             format!(
-                "{} reason={:?} run={} attempt={} crashes={} epoch={} due={due:+} cancel={} recorded={} end={}",
+                "{} reason={:?} run={} attempt={} crashes={} epoch={} due={due:+} cancel={} recorded={} \
+                 end={}",
                 state(s.state),
                 s.reason,
                 s.run,
@@ -37,7 +38,7 @@ fn summary(cell: &Cell) -> String {
 }
 
 #[test]
-fn every_command_in_every_state_does_what_the_golden_file_says() {
+fn the_golden_file_of_all_states_and_commands_is_current() {
     let mut text = String::new();
     let mut situation = "";
     for cell in cells() {
@@ -45,12 +46,12 @@ fn every_command_in_every_state_does_what_the_golden_file_says() {
             situation = cell.situation;
             text.push_str(&format!("\n# {situation}\n"));
         }
-        text.push_str(&format!("{:<26} {}\n", cell.question, summary(&cell)));
+        text.push_str(&format!("{:<26} {}\n", cell.command_name, summary(&cell)));
     }
-    must_say("server/domain/tests/it/state_machine.golden", text.trim_start());
+    assert_current("server/domain/tests/it/state_machine.golden", text.trim_start());
 }
 
-/// The name of a command; a new one does not compile until the table asks it.
+/// Returns the name of a command. A new command does not compile until it is added to the table.
 fn command_name(command: &Command) -> &'static str {
     match command {
         Command::Promote => "Promote",
@@ -65,7 +66,7 @@ fn command_name(command: &Command) -> &'static str {
         Command::Checkpoint { .. } => "Checkpoint",
         Command::Cancel { .. } => "Cancel",
         Command::Revoke => "Revoke",
-        Command::MarkLost { .. } => "Lose",
+        Command::MarkLost { .. } => "MarkLost",
         Command::TimeOut { .. } => "TimeOut",
         Command::Unblock { .. } => "Unblock",
         Command::Replace => "Replace",
@@ -77,20 +78,20 @@ fn command_name(command: &Command) -> &'static str {
 }
 
 #[test]
-fn the_table_has_every_state_command_and_refusal() {
+fn the_table_has_every_state_command_and_error() {
     let all = situations();
     let states: BTreeSet<State> = all.iter().map(|s| s.job.status.state).collect();
     assert_eq!(states.len(), State::ALL.len());
-    let asked = questions(all[0].lease, &all[0].job);
-    let names: BTreeSet<&str> = asked.iter().map(|q| command_name(&q.command)).collect();
+    let commands = commands(all[0].lease, &all[0].job);
+    let names: BTreeSet<&str> = commands.iter().map(|q| command_name(&q.command)).collect();
     assert_eq!(names.len(), 20);
-    assert!(asked.iter().all(|q| q.name.starts_with(command_name(&q.command))));
-    let refused: BTreeSet<String> =
-        cells().iter().filter_map(|c| c.answer.as_ref().err()).map(|r| format!("{r:?}")).collect();
-    assert_eq!(refused, REFUSALS.iter().map(|r| format!("{r:?}")).collect());
+    assert!(commands.iter().all(|q| q.name.starts_with(command_name(&q.command))));
+    let errors: BTreeSet<String> =
+        cells().iter().filter_map(|c| c.result.as_ref().err()).map(|r| format!("{r:?}")).collect();
+    assert_eq!(errors, ERRORS.iter().map(|r| format!("{r:?}")).collect());
 }
 
-const REFUSALS: [CommandError; 13] = [
+const ERRORS: [CommandError; 13] = [
     CommandError::Fenced,
     CommandError::Duplicate,
     CommandError::AlreadyTerminal,
@@ -107,11 +108,11 @@ const REFUSALS: [CommandError; 13] = [
 ];
 
 #[test]
-fn what_is_asked_keeps_every_invariant() {
+fn no_command_violates_an_invariant() {
     for cell in cells() {
         assert_eq!(invariant::violated(&cell.before), [""; 0], "{}", cell.situation);
-        if let Ok(decision) = &cell.answer {
-            let name = format!("{} / {}", cell.situation, cell.question);
+        if let Ok(decision) = &cell.result {
+            let name = format!("{} / {}", cell.situation, cell.command_name);
             assert_eq!(invariant::violated(&decision.job), [""; 0], "{name}");
             assert_eq!(
                 invariant::violated_transition(&cell.before, &decision.job),
@@ -122,23 +123,23 @@ fn what_is_asked_keeps_every_invariant() {
     }
 }
 
-/// The edges that some command of the table takes.
+/// Returns the state diagram: all transitions of the table.
 fn diagram(cells: &[Cell]) -> String {
     let mut edges: BTreeMap<(State, State), Vec<&str>> = BTreeMap::new();
     for cell in cells {
-        let Ok(decision) = &cell.answer else { continue };
+        let Ok(decision) = &cell.result else { continue };
         let edge = edges.entry((cell.from, decision.job.status.state)).or_default();
-        if !edge.contains(&cell.question) {
-            edge.push(cell.question);
+        if !edge.contains(&cell.command_name) {
+            edge.push(cell.command_name);
         }
     }
     let mut text = String::from("```mermaid\nstateDiagram-v2\n");
-    for born in [State::Scheduled, State::Blocked, State::Ready, State::Cancelled] {
-        text.push_str(&format!("    [*] --> {}: enqueue\n", state(born)));
+    for initial in [State::Scheduled, State::Blocked, State::Ready, State::Cancelled] {
+        text.push_str(&format!("    [*] --> {}: enqueue\n", state(initial)));
     }
     for ((from, to), commands) in edges {
-        // A variant is named only on an edge that the plain command does not take.
-        let plain = |question: &str| question.split(',').next().map(str::to_owned);
+        // A variant of a command is shown only if the plain command has no such transition.
+        let plain = |name: &str| name.split(',').next().map(str::to_owned);
         let is_shown = |q: &&&str| {
             !q.contains(',') || !commands.iter().any(|c| plain(q).as_deref() == Some(c))
         };
@@ -156,53 +157,53 @@ fn diagram(cells: &[Cell]) -> String {
     text + "```\n"
 }
 
-/// What a command does in the situations of one state; a situation is named where they differ.
-fn answers(cells: &[&Cell]) -> String {
+/// Returns the results of a command in the situations of a state.
+fn results(cells: &[&Cell]) -> String {
     let mut seen: Vec<(String, Vec<&str>)> = Vec::new();
     for cell in cells {
-        let answer = match &cell.answer {
+        let result = match &cell.result {
             Ok(decision) => format!("**{}**", state(decision.job.status.state)),
-            Err(refusal) => format!("{refusal:?}"),
+            Err(error) => format!("{error:?}"),
         };
-        match seen.iter_mut().find(|(known, _)| *known == answer) {
+        match seen.iter_mut().find(|(known, _)| *known == result) {
             Some((_, situations)) => situations.push(cell.situation),
-            None => seen.push((answer, vec![cell.situation])),
+            None => seen.push((result, vec![cell.situation])),
         }
     }
-    let all: Vec<String> = seen.into_iter().map(|(answer, _)| answer).collect();
+    let all: Vec<String> = seen.into_iter().map(|(result, _)| result).collect();
     all.join(" or ")
 }
 
-fn moves(cells: &[Cell]) -> String {
+fn transitions(cells: &[Cell]) -> String {
     let columns: [(&str, &[State]); 5] = [
         ("SCHEDULED", &[State::Scheduled]),
         ("BLOCKED", &[State::Blocked]),
         ("READY", &[State::Ready]),
         ("RUNNING", &[State::Running]),
-        ("final", &[State::Succeeded, State::Failed, State::Cancelled, State::Expired]),
+        ("terminal", &[State::Succeeded, State::Failed, State::Cancelled, State::Expired]),
     ];
     let mut text = String::from("| command |");
     columns.iter().for_each(|(name, _)| text.push_str(&format!(" {name} |")));
     text.push_str("\n|---|---|---|---|---|---|\n");
     let first = cells[0].situation;
-    for question in cells.iter().filter(|c| c.situation == first).map(|c| c.question) {
-        text.push_str(&format!("| {question} |"));
+    for name in cells.iter().filter(|c| c.situation == first).map(|c| c.command_name) {
+        text.push_str(&format!("| {name} |"));
         for (_, states) in columns {
             let these: Vec<&Cell> = cells
                 .iter()
-                .filter(|c| c.question == question && states.contains(&c.from))
+                .filter(|c| c.command_name == name && states.contains(&c.from))
                 .collect();
-            text.push_str(&format!(" {} |", answers(&these)));
+            text.push_str(&format!(" {} |", results(&these)));
         }
         text.push('\n');
     }
     text
 }
 
-fn clashes() -> String {
+fn key_conflicts() -> String {
     let mut text = String::from("| holder |");
     for mode in UniqueMode::ALL {
-        text.push_str(&format!(" {} |", spelled(&format!("{mode:?}"))));
+        text.push_str(&format!(" {} |", upper_snake_case(&format!("{mode:?}"))));
     }
     text.push_str("\n|---|---|---|---|---|\n");
     for (name, cells) in unique::table() {
@@ -212,20 +213,19 @@ fn clashes() -> String {
 }
 
 #[test]
-fn the_page_of_the_state_machine_is_current() {
+fn the_state_machine_page_is_current() {
     let cells = cells();
-    let refusals: String =
-        REFUSALS.iter().map(|r| format!("| {r:?} | {r} |\n")).collect::<String>();
+    let errors: String = ERRORS.iter().map(|r| format!("| {r:?} | {r} |\n")).collect::<String>();
     let invariants: String = invariant::ALL.iter().map(|i| format!("- `{}`\n", i.name)).collect();
     let page = filled(
         include_str!("state_machine.template.md"),
         &[
             ("diagram", diagram(&cells)),
-            ("moves", moves(&cells)),
-            ("clashes", clashes()),
-            ("refusals", format!("| refusal | says |\n|---|---|\n{refusals}")),
+            ("transitions", transitions(&cells)),
+            ("key_conflicts", key_conflicts()),
+            ("errors", format!("| error | message |\n|---|---|\n{errors}")),
             ("invariants", invariants),
         ],
     );
-    must_say("docs/state-machine.md", &page);
+    assert_current("docs/state-machine.md", &page);
 }

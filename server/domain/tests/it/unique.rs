@@ -1,4 +1,4 @@
-//! Who holds a unique key, and what an enqueue under it does.
+//! Unique keys: their holders, and the resolution of conflicts.
 
 use sentinel_domain::{
     Command, Job, JobId, NewJob, Reason, State, UniqueConflictAction, UniqueKey, UniqueMode,
@@ -15,7 +15,7 @@ fn keyed(edit: impl FnOnce(&mut NewJob)) -> Job {
     enqueue(new)
 }
 
-/// A holder in every state, and one that was replaced.
+/// Returns a holder in every state, and a replaced one.
 fn holders(ttl_ms: Option<i64>) -> Vec<(&'static str, Job)> {
     let ttl = |new: &mut NewJob| new.unique_ttl_ms = ttl_ms;
     let ready = keyed(ttl);
@@ -45,28 +45,33 @@ fn holders(ttl_ms: Option<i64>) -> Vec<(&'static str, Job)> {
     ]
 }
 
-fn said(clash: UniqueConflictAction) -> &'static str {
-    match clash {
-        UniqueConflictAction::ReturnExisting => "answers the holder",
+fn describe(action: UniqueConflictAction) -> &'static str {
+    match action {
+        UniqueConflictAction::ReturnExisting => "returns the holder",
         UniqueConflictAction::Reject => "ALREADY_EXISTS",
-        UniqueConflictAction::Replace { due: Some(_) } => "replaces it, keeps its due time",
-        UniqueConflictAction::Replace { due: None } => "replaces it, own due time",
+        UniqueConflictAction::Replace { due: Some(_) } => {
+            "replaces the holder, inherits its due time"
+        }
+        UniqueConflictAction::Replace { due: None } => {
+            "replaces the holder, keeps its own due time"
+        }
     }
 }
 
-/// The rows of the document: each holder that may hold a key, with an answer per mode.
+/// Returns the rows of the documentation: each holder, with the action per mode.
 pub(crate) fn table() -> Vec<(String, Vec<&'static str>)> {
     let until = T0 + 60_000;
     let mut rows = Vec::new();
     for ((name, free), (_, timed)) in holders(None).into_iter().zip(holders(Some(60_000))) {
-        let answers =
-            |job: &Job| UniqueMode::ALL.map(|mode| said(on_unique_conflict(mode, job))).to_vec();
+        let actions = |job: &Job| {
+            UniqueMode::ALL.map(|mode| describe(on_unique_conflict(mode, job))).to_vec()
+        };
         let row = match (held_key(&free), held_key(&timed)) {
             (Some((_, None)), Some((_, Some(at)))) if at == until => {
-                (name.to_owned(), answers(&free))
+                (name.to_owned(), actions(&free))
             }
             (None, Some((_, Some(at)))) if at == until => {
-                (format!("{name}, within its ttl"), answers(&timed))
+                (format!("{name}, within its ttl"), actions(&timed))
             }
             (None, None) => (format!("{name}: holds no key"), vec!["enqueues"; 4]),
             other => panic!("{name} holds {other:?}"),
@@ -77,7 +82,7 @@ pub(crate) fn table() -> Vec<(String, Vec<&'static str>)> {
 }
 
 #[test]
-fn a_key_is_held_until_the_end_or_for_its_ttl() {
+fn a_key_is_held_until_a_terminal_state_or_for_its_ttl() {
     for (name, job) in holders(None) {
         let expected = (!job.status.state.is_terminal()).then_some(None);
         assert_eq!(held_key(&job).map(|(_, until)| until), expected, "{name}");
@@ -113,12 +118,12 @@ fn only_a_waiting_holder_is_replaced() {
 }
 
 #[test]
-fn a_job_that_replaces_another_one_takes_its_place() {
+fn a_replacement_inherits_the_place_in_the_queue() {
     let holder = keyed(|_| ());
     let UniqueConflictAction::Replace { due: Some(due) } =
         on_unique_conflict(UniqueMode::ReplacePending, &holder)
     else {
-        panic!("a ready holder gives its due time")
+        panic!("the due time of a ready holder is inherited")
     };
     let later = T0 + 60_000;
     let mut spec = new_job().into_spec("spec", "", later, 0).expect("a valid job");
@@ -140,11 +145,11 @@ fn key_of(queue: &str, kind: &str, key: &str, scope: UniqueScope) -> UniqueKey {
         new.unique_key = Some(key.into());
         new.unique_scope = Some(scope);
     });
-    unique_key(&job.spec).expect("a keyed job")
+    unique_key(&job.spec).expect("the job has a key")
 }
 
 #[test]
-fn a_key_is_unique_in_its_scope_and_never_runs_into_another() {
+fn a_key_is_unique_within_its_scope() {
     use UniqueScope::{Kind, Queue};
     assert_eq!(key_of("q", "a", "k", Queue), key_of("q", "b", "k", Queue));
     let all = [

@@ -1,20 +1,20 @@
-//! The pause between two attempts, and the order in which ready jobs start.
+//! The backoff of retries, and the start order of ready jobs.
 
 use proptest::prelude::*;
 use sentinel_domain::{Backoff, Jitter, Queue, QueueOrder, RetryPolicy, limits, ready_score};
 
-use crate::walk::runner;
+use crate::property::runner;
 
 fn policy(backoff: Backoff, jitter: Jitter) -> RetryPolicy {
     RetryPolicy { max_attempts: 9, backoff, base_ms: 100, cap_ms: 450, jitter }
 }
 
 #[test]
-fn the_pause_grows_to_its_cap() {
-    let pauses =
+fn the_backoff_grows_to_its_cap() {
+    let delays =
         |backoff| [1, 2, 3, 4, 1_000].map(|n| policy(backoff, Jitter::None).backoff_ms(n, 0));
-    assert_eq!(pauses(Backoff::Exponential), [100, 200, 400, 450, 450]);
-    assert_eq!(pauses(Backoff::Fixed), [100; 5]);
+    assert_eq!(delays(Backoff::Exponential), [100, 200, 400, 450, 450]);
+    assert_eq!(delays(Backoff::Fixed), [100; 5]);
 }
 
 #[test]
@@ -30,7 +30,7 @@ fn full_jitter_reaches_both_ends() {
 }
 
 #[test]
-fn any_policy_pauses_between_nothing_and_its_cap() {
+fn the_backoff_never_exceeds_its_cap() {
     let numbers = (any::<u64>(), any::<u64>(), any::<u32>(), any::<u32>(), any::<[bool; 2]>());
     runner(1_000)
         .run(&numbers, |(base_ms, cap_ms, attempt, entropy, [fixed, full])| {
@@ -40,7 +40,7 @@ fn any_policy_pauses_between_nothing_and_its_cap() {
             prop_assert!(policy.backoff_ms(attempt, entropy) <= cap_ms);
             Ok(())
         })
-        .expect("no pause is above its cap");
+        .expect("no backoff exceeds its cap");
 }
 
 fn queue(order: QueueOrder) -> Queue {
@@ -48,7 +48,7 @@ fn queue(order: QueueOrder) -> Queue {
 }
 
 #[test]
-fn a_level_is_worth_its_boost_under_aging() {
+fn with_aging_a_priority_level_equals_its_boost() {
     let queue = queue(QueueOrder::Aging);
     let boost_ms = queue.priority_boost_ms as i64;
     assert_eq!(ready_score(&queue, 3, 3 * boost_ms), ready_score(&queue, 0, 0));
@@ -57,7 +57,7 @@ fn a_level_is_worth_its_boost_under_aging() {
 }
 
 #[test]
-fn strict_levels_never_mix_and_scores_are_exact_as_doubles() {
+fn strict_levels_never_overlap_and_scores_fit_into_a_double() {
     let queue = queue(QueueOrder::Strict);
     let (first, last) = (0, limits::TIME_RANGE_MS.1 / 10);
     for level in 1..=9 {
@@ -68,7 +68,7 @@ fn strict_levels_never_mix_and_scores_are_exact_as_doubles() {
 }
 
 #[test]
-fn no_time_breaks_a_score() {
+fn extreme_times_do_not_overflow_a_score() {
     for order in [QueueOrder::Aging, QueueOrder::Strict] {
         for ready_at in [i64::MIN, 0, i64::MAX] {
             for priority in [0, 9, u8::MAX] {

@@ -1,4 +1,4 @@
-//! Random lives of a job. What is checked here knows nothing of the golden file.
+//! Property tests: random commands to a job. They are independent of the golden file.
 
 use std::collections::BTreeSet;
 
@@ -11,66 +11,67 @@ use sentinel_domain::{
 
 use crate::fixture::{ALICE, BOB, PARENTS, T0, cancel, enqueue, failure, new_job};
 
-/// The same walks each time, others with SENTINEL_TEST_SEED.
+/// Returns a runner with a fixed seed, or with that of SENTINEL_TEST_SEED.
 pub(crate) fn runner(cases: u32) -> TestRunner {
     let seed = std::env::var("SENTINEL_TEST_SEED").ok().and_then(|seed| seed.parse().ok());
     let rng_seed = RngSeed::Fixed(seed.unwrap_or(7));
     TestRunner::new(Config { cases, rng_seed, failure_persistence: None, ..Config::default() })
 }
 
-/// A job with what an observer knows of its past.
+/// A job with its observed history.
 #[derive(Clone, Debug)]
-pub(crate) struct Life {
+pub(crate) struct JobHistory {
     pub(crate) job: Job,
-    /// Every lease that was ever given, oldest first.
+    /// All granted leases, oldest first.
     pub(crate) leases: Vec<LeaseId>,
     /// Epochs whose report was accepted.
     reported: BTreeSet<u64>,
-    /// Runs that have their final record.
-    ended_runs: BTreeSet<u32>,
-    /// Of this run.
-    begun: u32,
-    given_back: u32,
+    /// Runs that reached a terminal state.
+    terminal_runs: BTreeSet<u32>,
+    /// Attempts of the current run.
+    started: u32,
+    /// Attempts of the current run that do not count.
+    returned: u32,
 }
 
-impl Life {
+impl JobHistory {
     pub(crate) fn new(job: Job) -> Self {
-        let mut ended_runs = BTreeSet::new();
+        let mut terminal_runs = BTreeSet::new();
         if job.status.state.is_terminal() {
-            ended_runs.insert(1);
+            terminal_runs.insert(1);
         }
-        let (begun, given_back) = (0, 0);
+        let (started, returned) = (0, 0);
         let (leases, reported) = (Vec::new(), BTreeSet::new());
-        Self { job, leases, reported, ended_runs, begun, given_back }
+        Self { job, leases, reported, terminal_runs, started, returned }
     }
 
-    /// Asks and checks. True when the command was accepted.
-    pub(crate) fn ask(&mut self, command: &Command, now: Millis) -> bool {
+    /// Applies a command and checks the result. Returns whether it was accepted.
+    pub(crate) fn apply(&mut self, command: &Command, now: Millis) -> bool {
         match decide(&self.job, command, now) {
-            Err(refusal) => {
-                self.check_refusal(command, refusal);
+            Err(error) => {
+                self.check_error(command, error);
                 false
             }
             Ok(decision) => {
                 self.check_decision(command, &decision, now);
-                self.note(command, &decision);
-                assert_eq!(self.job.status.attempt, self.begun - self.given_back, "{self:?}");
-                assert!(self.begun - self.given_back <= self.job.spec.retry.max_attempts);
+                self.record(command, &decision);
+                assert_eq!(self.job.status.attempt, self.started - self.returned, "{self:?}");
+                assert!(self.started - self.returned <= self.job.spec.retry.max_attempts);
                 crate::deadline::check(&self.job);
                 true
             }
         }
     }
 
-    fn check_refusal(&self, command: &Command, refusal: CommandError) {
+    fn check_error(&self, command: &Command, error: CommandError) {
         let state = self.job.status.state;
         if let Some(lease) = lease_of(command) {
             let live = self.job.status.lease.is_some_and(|live| live.id == lease);
             assert!(
-                !live || refusal == CommandError::CheckpointTooLarge,
-                "the live lease is refused: {command:?} {refusal:?} {self:?}"
+                !live || error == CommandError::CheckpointTooLarge,
+                "the current lease is refused: {command:?} {error:?} {self:?}"
             );
-            if refusal == CommandError::Duplicate {
+            if error == CommandError::Duplicate {
                 assert!(self.reported.contains(&lease.epoch), "{lease:?} never reported: {self:?}");
             }
         }
@@ -88,29 +89,34 @@ impl Life {
 
     fn check_decision(&self, command: &Command, decision: &Decision, now: Millis) {
         let (before, after) = (&self.job.status, &decision.job.status);
-        let told = || format!("{command:?} at {now}: {self:?} became {after:?}");
-        assert_eq!(invariant::violated(&decision.job), [""; 0], "{}", told());
-        assert_eq!(invariant::violated_transition(&self.job, &decision.job), [""; 0], "{}", told());
+        let context = || format!("{command:?} at {now}: {self:?} became {after:?}");
+        assert_eq!(invariant::violated(&decision.job), [""; 0], "{}", context());
+        assert_eq!(
+            invariant::violated_transition(&self.job, &decision.job),
+            [""; 0],
+            "{}",
+            context()
+        );
         if let Some(lease) = lease_of(command) {
             assert_eq!(
                 before.lease.map(|live| live.id),
                 Some(lease),
-                "a stale lease changed a job: {}",
-                told()
+                "a stale lease changed the job: {}",
+                context()
             );
         }
         if before.state.is_terminal() {
-            assert!(matches!(command, Command::Retry | Command::Delete), "{}", told());
-            assert!(!self.job.is_deleted(), "{}", told());
+            assert!(matches!(command, Command::Retry | Command::Delete), "{}", context());
+            assert!(!self.job.is_deleted(), "{}", context());
         } else if before.cancel.is_some() {
             let ends = after.state.is_terminal() || after.lease == before.lease;
-            assert!(ends, "an attempt after a cancel: {}", told());
+            assert!(ends, "an attempt after a cancel: {}", context());
         }
         if let Command::Succeed { result, .. } = command {
             let kept = result.len() as u64 <= limits::RESULT_BYTES;
-            assert_eq!(after.state == State::Succeeded, kept, "{}", told());
+            assert_eq!(after.state == State::Succeeded, kept, "{}", context());
         } else if !decision.job.is_deleted() {
-            assert_ne!(after.state, State::Succeeded, "{}", told());
+            assert_ne!(after.state, State::Succeeded, "{}", context());
         }
         self.check_end(command, decision, now);
     }
@@ -133,26 +139,27 @@ impl Life {
                 }
                 _ => self.job.spec.retry.cap_ms,
             };
-            let backoff_ms = u64::try_from(after.ready_at - now).expect("a pause is not negative");
+            let backoff_ms =
+                u64::try_from(after.ready_at - now).expect("a backoff is not negative");
             assert!((1..=longest_ms).contains(&backoff_ms), "{command:?} waits {backoff_ms} ms");
         }
     }
 
-    fn note(&mut self, command: &Command, decision: &Decision) {
+    fn record(&mut self, command: &Command, decision: &Decision) {
         let (before, after) = (&self.job.status, &decision.job.status);
         if after.run != before.run {
-            (self.begun, self.given_back) = (0, 0);
+            (self.started, self.returned) = (0, 0);
         }
         if let (None, Some(lease)) = (before.lease, after.lease) {
-            self.begun += 1;
+            self.started += 1;
             self.leases.push(lease.id);
         }
-        let gives_back = matches!(
+        let returns_job = matches!(
             command,
             Command::NotReceived { .. } | Command::Release { .. } | Command::Snooze { .. }
         );
-        if gives_back && !after.state.is_terminal() {
-            self.given_back += 1;
+        if returns_job && !after.state.is_terminal() {
+            self.returned += 1;
         }
         if let (Some(lease), true) = (before.lease, after.lease.is_none()) {
             let by_report = lease_of(command).is_some();
@@ -161,7 +168,11 @@ impl Life {
             }
         }
         if after.state.is_terminal() && !before.state.is_terminal() {
-            assert!(self.ended_runs.insert(after.run), "two ends of run {}", after.run);
+            assert!(
+                self.terminal_runs.insert(after.run),
+                "run {} reached a terminal state twice",
+                after.run
+            );
         }
         self.job = decision.job.clone();
     }
@@ -180,17 +191,17 @@ fn lease_of(command: &Command) -> Option<LeaseId> {
     }
 }
 
-/// Random numbers that [`command`] makes a command of.
-type Throw = (u8, u8, u32, Option<u64>, Option<Millis>);
+/// Random numbers from which [`command`] creates a command.
+type Input = (u8, u8, u32, Option<u64>, Option<Millis>);
 
-/// A command about the live lease most of the time, else about an old or an unknown one.
-fn command(life: &Life, (kind, which, entropy, delay_ms, started_at): Throw) -> Command {
+/// Returns a command, mostly under the current lease, otherwise under an old or an unknown one.
+fn command(history: &JobHistory, (kind, which, entropy, delay_ms, started_at): Input) -> Command {
     let unknown_lease = LeaseId { run: 1, attempt: 1, epoch: 1, session: BOB };
     let lease = match which % 8 {
         0 => unknown_lease,
-        1 => life.leases.first().copied().unwrap_or(unknown_lease),
-        2 => LeaseId { session: BOB, ..life.leases.last().copied().unwrap_or(unknown_lease) },
-        _ => life.leases.last().copied().unwrap_or(unknown_lease),
+        1 => history.leases.first().copied().unwrap_or(unknown_lease),
+        2 => LeaseId { session: BOB, ..history.leases.last().copied().unwrap_or(unknown_lease) },
+        _ => history.leases.last().copied().unwrap_or(unknown_lease),
     };
     let session = if which % 3 == 0 { BOB } else { ALICE };
     let failed = |retryable, timed_out| Command::Fail {
@@ -221,7 +232,7 @@ fn command(life: &Life, (kind, which, entropy, delay_ms, started_at): Throw) -> 
     }
 }
 
-fn throw() -> impl Strategy<Value = Throw> {
+fn input() -> impl Strategy<Value = Input> {
     let delay_ms = proptest::option::of(prop_oneof![0..1_000_u64, any::<u64>()]);
     let started_at = proptest::option::of(prop_oneof![T0..T0 + 100_000, any::<i64>()]);
     (any::<u8>(), any::<u8>(), any::<u32>(), delay_ms, started_at)
@@ -245,46 +256,46 @@ fn spec() -> impl Strategy<Value = NewJob> {
 }
 
 #[test]
-fn a_random_life_breaks_no_rule() {
-    let steps = proptest::collection::vec((throw(), 0..3_000_i64), 1..80);
-    let walk = |(new, steps): (NewJob, Vec<(Throw, Millis)>)| {
-        let mut life = Life::new(enqueue(new));
+fn random_commands_violate_no_invariant() {
+    let steps = proptest::collection::vec((input(), 0..3_000_i64), 1..80);
+    let run = |(new, steps): (NewJob, Vec<(Input, Millis)>)| {
+        let mut history = JobHistory::new(enqueue(new));
         let mut now = T0;
-        for (throw, backoff_ms) in steps {
-            now += backoff_ms;
-            let command = command(&life, throw);
-            life.ask(&command, now);
-            // Timers are never lost for long, so that walks do not stand still.
-            if throw.1 % 2 == 0 {
-                life.ask(&Command::Promote, now);
+        for (input, elapsed_ms) in steps {
+            now += elapsed_ms;
+            let command = command(&history, input);
+            history.apply(&command, now);
+            // Promote often, so that the run does not get stuck in SCHEDULED.
+            if input.1 % 2 == 0 {
+                history.apply(&Command::Promote, now);
             }
         }
         Ok(())
     };
-    runner(2_000).run(&(spec(), steps), walk).expect("no walk breaks a rule");
+    runner(2_000).run(&(spec(), steps), run).expect("no invariant is violated");
 }
 
 #[test]
-fn a_live_lease_always_succeeds() {
-    let steps = proptest::collection::vec((throw(), 0..500_i64), 1..20);
+fn a_success_under_the_current_lease_is_always_accepted() {
+    let steps = proptest::collection::vec((input(), 0..500_i64), 1..20);
     let wins = std::cell::Cell::new(0);
     runner(500)
         .run(&(spec(), steps), |(new, steps)| {
-            let mut life = Life::new(enqueue(new));
+            let mut history = JobHistory::new(enqueue(new));
             let mut now = T0;
-            for (throw, backoff_ms) in steps {
-                now += backoff_ms;
-                let command = command(&life, throw);
-                life.ask(&command, now);
+            for (input, elapsed_ms) in steps {
+                now += elapsed_ms;
+                let command = command(&history, input);
+                history.apply(&command, now);
             }
-            if let Some(lease) = life.job.status.lease.map(|lease| lease.id) {
+            if let Some(lease) = history.job.status.lease.map(|lease| lease.id) {
                 let succeed = Command::Succeed { lease, started_at: None, result: "r".into() };
-                prop_assert!(life.ask(&succeed, now));
-                prop_assert_eq!(life.job.status.state, State::Succeeded);
+                prop_assert!(history.apply(&succeed, now));
+                prop_assert_eq!(history.job.status.state, State::Succeeded);
                 wins.set(wins.get() + 1);
             }
             Ok(())
         })
-        .expect("a live lease wins");
-    assert!(wins.get() > 20, "only {} walks ended in a running job", wins.get());
+        .expect("every success is accepted");
+    assert!(wins.get() > 20, "only {} runs ended with a running job", wins.get());
 }
