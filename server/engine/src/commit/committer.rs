@@ -23,7 +23,7 @@ const WAITING_BYTES_MAX: usize = 256 << 20;
 const TRANSACTIONS_MAX: usize = 2_048;
 const REQUEST_BYTES_MAX: usize = 16 << 20;
 
-/// The weight of a mutation beside its bytes.
+/// The weight of a mutation without its payload.
 const MUTATION_BYTES: usize = 256;
 
 /// The result of a submission.

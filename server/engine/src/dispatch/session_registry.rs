@@ -40,7 +40,7 @@ impl SessionRegistry {
     /// is cancelled when that one has finished.
     ///
     /// Two streams of one session thus follow each other: nothing that the end of one starts
-    /// runs beside the next.
+    /// runs concurrently with the next.
     pub(crate) fn register(
         self: &Arc<Self>,
         session: SessionId,

@@ -1,7 +1,7 @@
 //! Retention: removes terminal jobs from the history that are too old or too many.
 //!
 //! A job that is still in the store stays: it runs again, a job depends on it, or it has just
-//! finished. A concurrent retry creates the job with its spec, and the ledger records it anew.
+//! finished. A concurrent retry creates the job with its spec, and the ledger records it again.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -27,7 +27,7 @@ const IN_FLIGHT_MAX: usize = 64;
 /// The most bytes of one Assign frame. A larger one would exceed the message size limit.
 const ASSIGN_BYTES: usize = 4 << 20;
 
-/// The most bytes of an assignment beside its payload and its checkpoint.
+/// The most bytes of an assignment without its payload and its checkpoint.
 const ASSIGNMENT_BYTES: usize = 2 << 10;
 
 /// The interval of the timers: unacknowledged assignments, renewals, progress.
@@ -71,7 +71,7 @@ pub(super) struct SettledReport {
     pub(super) verdict: ReportVerdict,
 }
 
-/// The result of work that runs beside the loop.
+/// The result of work that runs concurrently with the loop.
 pub(super) enum Completion {
     Reports(Vec<SettledReport>),
     /// Jobs that were handed back.
@@ -191,7 +191,7 @@ impl Session {
         self.outbound.send(frame, Duration::from_millis(ttl_ms)).await
     }
 
-    /// Runs work beside the loop.
+    /// Runs work concurrently with the loop.
     pub(super) fn spawn(&mut self, work: impl Future<Output = Completion> + Send + 'static) {
         self.in_flight.push(Box::pin(work));
     }

@@ -1,4 +1,4 @@
-//! The data that an attempt stores beside its report: checkpoints, log lines, output.
+//! The data that an attempt stores apart from its report: checkpoints, log lines, output.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,6 +1,6 @@
 //! Isolation of poison suspects: jobs that one more crash of their worker would make POISONED.
 //!
-//! When a job crashes its worker, all jobs that run beside it look the same. So the last attempt
+//! When a job crashes its worker, all jobs that ran on the worker look the same. So the last attempt
 //! of each suspect runs alone: it crashes no other job, and no other job counts against it.
 
 use std::collections::VecDeque;

@@ -7,12 +7,12 @@ use sentinel_domain::{Job, JobId, Millis};
 use super::actor::{Completion, Session};
 use super::frame::StreamEnd;
 
-/// How long a suspect waits for the other jobs to finish before it runs beside them. Behind
+/// How long a suspect waits for the other jobs to finish before it runs together with them. Behind
 /// another suspect it goes back to its queue instead. Shorter than the slack of a run_timeout,
 /// which counts from the lease.
 const WAIT_MS: Millis = 4_000;
 
-/// How long nothing else is started beside a suspect. A job that crashes its worker mostly does so
+/// How long nothing else is started together with a suspect. A job that crashes its worker mostly does so
 /// early, and a long job must not occupy a whole worker.
 const ALONE_MS: Millis = 60_000;
 

@@ -12,7 +12,7 @@ use super::Selector;
 use super::watcher::{BUFFER_BYTES, JournalChange, Watcher};
 use crate::runtime::lock;
 
-/// The estimated memory of an event beside its payload.
+/// The estimated memory of an event without its payload.
 const EVENT_BYTES: usize = 512;
 
 #[derive(Default)]

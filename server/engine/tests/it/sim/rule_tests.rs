@@ -204,7 +204,7 @@ const RULES: &[(&str, Damage)] = &[
         h.observations.retain(|observation| !is_last(&observation));
         had
     }),
-    ("Leak", |h| h.leftovers.insert("credit", 1).is_none()),
+    ("Leak", |h| h.leftovers.insert("leaked", 1).is_none()),
 ];
 
 #[test]
