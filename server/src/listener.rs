@@ -1,5 +1,5 @@
 //! A TCP listener that limits the number of connections and the time of their handshake. tonic and
-//! axum limit neither, and a process without free file descriptors can not open its journal.
+//! axum limit neither, and a process without free file descriptors cannot open its journal.
 
 mod transport;
 

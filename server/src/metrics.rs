@@ -1,9 +1,9 @@
 //! The metrics of a server. [`Metrics`] has one method per event, so that names and labels are only
 //! defined here.
 //!
-//! The number of label values is limited: callers choose the names of queues and kinds, so the first
-//! 200 of each have their own label and the others are counted as `other`. Ids, actors and error
-//! texts are never labels.
+//! The number of label values is limited: callers choose the names of queues and kinds, so the
+//! first 200 of each have their own label and the others are counted as `other`. Ids, actors and
+//! error texts are never labels.
 
 mod label_limiter;
 
@@ -254,8 +254,8 @@ impl Metrics {
         }
     }
 
-    /// Sets the age of the oldest ready job per queue. Queues that are not listed are removed, as in
-    /// [`Metrics::set_jobs`].
+    /// Sets the age of the oldest ready job per queue. Queues that are not listed are removed, as
+    /// in [`Metrics::set_jobs`].
     pub fn set_oldest_ready_ages<'a>(&self, ages: impl IntoIterator<Item = (&'a str, Duration)>) {
         self.inner.oldest_ready_age.clear();
         for (queue, age) in ages {
@@ -295,8 +295,8 @@ impl Metrics {
         self.inner.shed.get_or_create(&MethodReason { method, reason }).inc();
     }
 
-    /// Records a finished call. `method` must come from a fixed set, `code` is the gRPC code in upper
-    /// case, and `trace_id` becomes the exemplar.
+    /// Records a finished call. `method` must come from a fixed set, `code` is the gRPC code in
+    /// upper case, and `trace_id` becomes the exemplar.
     pub fn rpc(
         &self,
         method: Arc<str>,

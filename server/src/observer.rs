@@ -44,7 +44,7 @@ impl Observer for MetricsObserver {
         self.metrics.queue_wait(&job.spec.queue, elapsed(job.status.ready_at, now));
     }
 
-    fn recorded(&self, before: &Job, job: &Job) {
+    fn attempt_finished(&self, before: &Job, job: &Job) {
         let (spec, status) = (&job.spec, &job.status);
         if let Some(started_at) = status.started_at {
             let ran = elapsed(started_at, status.updated_at);
@@ -71,7 +71,7 @@ impl Observer for MetricsObserver {
         }
     }
 
-    fn verdict(&self, verdict: &'static str) {
+    fn report_verdict(&self, verdict: &'static str) {
         self.metrics.report_verdict(verdict);
     }
 
@@ -100,11 +100,11 @@ impl Observer for MetricsObserver {
         self.metrics.set_ledger_lag(elapsed(0, lag_ms));
     }
 
-    fn forgotten(&self, why: &'static str, jobs: u64) {
+    fn retention_removed(&self, why: &'static str, jobs: u64) {
         self.metrics.history_removed(why, jobs);
     }
 
-    fn shed(&self) {
+    fn overloaded(&self) {
         self.metrics.shed("Enqueue", "OVERLOADED");
     }
 }

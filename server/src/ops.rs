@@ -18,7 +18,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::listener::{LimitedListener, ConnectionTimeout};
+use crate::listener::{ConnectionTimeout, LimitedListener};
 use crate::metrics::Metrics;
 
 /// Enough for probes and scrapers.

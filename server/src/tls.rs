@@ -26,7 +26,7 @@ const EXPIRY_WARNING: Duration = Duration::from_secs(14 * 24 * 60 * 60);
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum TlsError {
     #[error(
-        "{setting}: can not read {}: {error}; use a file that the server's user can read",
+        "{setting}: cannot read {}: {error}; use a file that the server's user can read",
         path.display()
     )]
     Unreadable { setting: &'static str, path: PathBuf, error: std::io::Error },
@@ -121,7 +121,7 @@ impl ServerTls {
                 Err(error) => Some(error.to_string()),
             };
             if let Some(error) = failure.as_ref().filter(|_| reported != failure) {
-                tracing::error!(%error, "reloading the TLS files failed, keeping the previous ones");
+                tracing::error!(%error, "TLS reload failed, keeping the previous files");
             }
             reported = failure;
         }
@@ -206,8 +206,8 @@ enum Validity {
     Expired,
 }
 
-/// Returns whether a certificate is valid at a time. rustls only exposes this through a verification.
-/// It checks the validity period before the issuer, so an empty root store is enough.
+/// Returns whether a certificate is valid at a time. rustls only exposes this through a
+/// verification. It checks the validity period before the issuer, so an empty root store is enough.
 fn validity_at(leaf: &CertificateDer<'_>, now: UnixTime) -> Validity {
     let Ok(parsed) = ParsedCertificate::try_from(leaf) else { return Validity::Valid };
     let algorithms = default_provider().signature_verification_algorithms.all;

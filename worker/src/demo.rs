@@ -1,5 +1,5 @@
-//! The built-in `demo.*` kinds. Each shows one behaviour of a handler; tests of crashes, cancels and
-//! drains use them.
+//! The built-in `demo.*` kinds. Each shows one behaviour of a handler; tests of crashes, cancels
+//! and drains use them.
 
 mod effect;
 mod schema;
@@ -22,7 +22,7 @@ pub fn register(builder: WorkerBuilder) -> WorkerBuilder {
         .handler_with_description("demo.sleep", "{ms}: sleeps; stops when it is cancelled.", sleep)
         .handler_with_description(
             "demo.progress",
-            "{steps, step_ms}: reports progress, writes log lines and saves checkpoints to resume from.",
+            "{steps, step_ms}: reports progress, writes log lines and saves checkpoints.",
             progress,
         )
         .handler_with_description(
@@ -32,8 +32,16 @@ pub fn register(builder: WorkerBuilder) -> WorkerBuilder {
         )
         .handler_with_description("demo.crash", "Aborts the worker process.", crash)
         .handler_with_description("demo.panic", "Panics.", panics)
-        .handler_with_description("demo.spin", "{ms}: computes without yielding to the runtime.", spin)
-        .handler_with_description("demo.snooze", "{delay_ms, times}: snoozes `times` times.", snooze)
+        .handler_with_description(
+            "demo.spin",
+            "{ms}: computes without yielding to the runtime.",
+            spin,
+        )
+        .handler_with_description(
+            "demo.snooze",
+            "{delay_ms, times}: snoozes `times` times.",
+            snooze,
+        )
         .handler_with_description(
             "demo.output",
             "{lines, line_ms}: writes numbered lines to its output.",

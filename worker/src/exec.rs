@@ -1,6 +1,6 @@
 //! `process.exec`: runs a local program for a job. Only programs that the operator has allowed are
-//! run, and never through a shell. Each program runs under a [`supervisor`] process, so that none of
-//! its processes outlives the job or the worker.
+//! run, and never through a shell. Each program runs under a [`supervisor`] process, so that none
+//! of its processes outlives the job or the worker.
 
 mod command;
 mod lines;
@@ -32,8 +32,8 @@ pub struct Config {
     pub programs: Programs,
     /// The environment variables that a payload may set.
     pub env_names: Vec<String>,
-    /// The executable of the supervisor. It must call [`supervisor::enter`] in `main`; usually it is
-    /// `/proc/self/exe`.
+    /// The executable of the supervisor. It must call [`supervisor::enter`] in `main`; usually it
+    /// is `/proc/self/exe`.
     pub supervisor: PathBuf,
 }
 

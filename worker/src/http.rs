@@ -63,8 +63,10 @@ async fn handle(job: JobContext, state: Arc<HandlerState>) -> Result<Outcome, Ha
             Ok(Ok(response)) => outcome::from_response(&job, &request, response),
             Ok(Err(error)) => Err(outcome::log_error(&job, error.into_handler_error())),
             Err(_) => {
-                let text = format!("no complete response within {:?} (payload.timeout_ms)", request.timeout);
-                Err(outcome::log_error(&job, HandlerError::retryable(text).with_code("HTTP_TIMEOUT")))
+                let timeout = request.timeout;
+                let text = format!("no complete response within {timeout:?} (payload.timeout_ms)");
+                let error = HandlerError::retryable(text).with_code("HTTP_TIMEOUT");
+                Err(outcome::log_error(&job, error))
             }
         },
     }

@@ -62,7 +62,7 @@ async fn run(flags: Flags) -> anyhow::Result<ExitCode> {
         }
         () = wait_for_signal(&mut terminate, &mut interrupt) => {}
     }
-    tracing::info!(timeout = ?flags.drain_timeout, "draining, a second signal stops the process immediately");
+    tracing::info!(timeout = ?flags.drain_timeout, "draining, a second signal stops immediately");
     let _ = start_drain.send(());
     tokio::select! {
         result = &mut drained => {
@@ -72,7 +72,10 @@ async fn run(flags: Flags) -> anyhow::Result<ExitCode> {
         }
         () = wait_for_signal(&mut terminate, &mut interrupt) => {
             tracing::warn!("stopped before the drain was complete, running attempts are lost");
-            #[expect(clippy::disallowed_methods, reason = "a handler that never yields would block the shutdown of the runtime")]
+            #[expect(
+                clippy::disallowed_methods,
+                reason = "a handler that never yields would block the shutdown of the runtime"
+            )]
             std::process::exit(i32::from(EXIT_INTERRUPTED));
         }
     }

@@ -99,7 +99,7 @@ impl Fields {
         let encoded = self.optional_text(&encoded_field)?;
         match (self.optional_text(field)?, encoded) {
             (Some(_), Some(_)) => {
-                Err(invalid(field, &format!("can not be combined with payload.{encoded_field}")))
+                Err(invalid(field, &format!("cannot be combined with payload.{encoded_field}")))
             }
             (Some(text), None) => Ok(Some(text.into())),
             (None, None) => Ok(None),

@@ -22,7 +22,7 @@ pub enum Conflict {
     },
     /// The embedded gateway connects to the server without TLS.
     #[error(
-        "gateway_listen can not be combined with tls_cert. Run sentinel-gateway \
+        "gateway_listen cannot be combined with tls_cert. Run sentinel-gateway \
          --server https://.. --ca .. as a separate process and set gateway_listen = off"
     )]
     GatewayWithTls,

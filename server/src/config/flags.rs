@@ -23,7 +23,7 @@ impl Flags {
     /// Reads the configuration file and the environment of this process.
     ///
     /// # Errors
-    /// The configuration file can not be read.
+    /// The configuration file cannot be read.
     pub fn sources(self) -> anyhow::Result<Sources> {
         use anyhow::Context;
         let file = match self.file {

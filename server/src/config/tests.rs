@@ -53,7 +53,7 @@ fn a_flag_overrides_the_environment_and_the_environment_the_file() {
     let env = [("SENTINEL_PING_INTERVAL", "3s"), ("SENTINEL_SESSION_TTL", "30s")];
     let flags = [("ping_interval", "4s")];
     let loaded = Config::load(Mode::Serve, &sources(file, &env, &flags)).unwrap();
-    assert_eq!(loaded.config.ping, Duration::from_secs(4));
+    assert_eq!(loaded.config.ping_interval, Duration::from_secs(4));
     assert_eq!(loaded.config.session_ttl, Duration::from_secs(30));
     assert_eq!(loaded.config.drain_timeout, Duration::from_secs(5));
 }

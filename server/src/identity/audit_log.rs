@@ -91,7 +91,8 @@ impl AuditLog {
             outcome: outcome.to_owned(),
         };
         let AuditEntry { actor, action, target, peer, request_id, .. } = &entry;
-        tracing::info!(%actor, key = %cached.key.id, %action, %target, %peer, %request_id, outcome, "audit");
+        let key = &cached.key.id;
+        tracing::info!(%actor, %key, %action, %target, %peer, %request_id, outcome, "audit");
         if self.sender.try_send(entry).is_err() {
             tracing::error!("audit buffer full, the previous entry is not written to the ledger");
         }
@@ -110,7 +111,7 @@ impl AuditWriter {
                 () = closing.cancelled() => break,
             }
             while let Err(error) = self.ledger.append_audit(entries.clone()).await {
-                tracing::warn!(%error, count = entries.len(), "writing the audit log failed, retrying");
+                tracing::warn!(%error, count = entries.len(), "audit log write failed, retrying");
                 tokio::select! {
                     () = tokio::time::sleep(RETRY_DELAY) => {}
                     () = closing.cancelled() => break,
@@ -125,7 +126,7 @@ impl AuditWriter {
                 match self.ledger.trim_audit(AUDIT_MAX).await {
                     Ok(()) => untrimmed = 0,
                     Err(error) => {
-                        tracing::warn!(%error, "trimming the audit log failed, retrying after the next write")
+                        tracing::warn!(%error, "audit log trim failed, retrying")
                     }
                 }
             }

@@ -1,5 +1,5 @@
-//! The byte stream of a connection, plain or TLS. The TLS handshake runs in the first read or write,
-//! so that a slow one does not block the accept loop and ends at the connection's deadline.
+//! The byte stream of a connection, plain or TLS. The TLS handshake runs in the first read or
+//! write, so that a slow one does not block the accept loop and ends at the connection's deadline.
 
 use std::future::Future;
 use std::io;

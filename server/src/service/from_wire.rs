@@ -1,4 +1,4 @@
-//! Converts protobuf messages into the engine's types. A value that the engine's types can not
+//! Converts protobuf messages into the engine's types. A value that the engine's types cannot
 //! represent is rejected with the name of its field. The domain checks ranges.
 
 use prost_types::{Duration, FieldMask, Timestamp};
@@ -118,8 +118,8 @@ pub(super) fn request_key(
     }))
 }
 
-/// Returns the idempotency key of an RPC whose request may encode like that of another RPC: the hash
-/// includes the name of the RPC.
+/// Returns the idempotency key of an RPC whose request may encode like that of another RPC: the
+/// hash includes the name of the RPC.
 pub(super) fn request_key_of(
     rpc: &str,
     id: &str,

@@ -1,5 +1,5 @@
-//! Fuzz tests of requests. Arbitrary bytes either decode into a job that satisfies all invariants or
-//! are rejected with the name of the field and a status that fits into headers.
+//! Fuzz tests of requests. Arbitrary bytes either decode into a job that satisfies all invariants
+//! or are rejected with the name of the field and a status that fits into headers.
 
 use std::sync::Arc;
 
@@ -21,8 +21,8 @@ use super::{from_wire, worker::from_any_frame};
 const DIR: &str = env!("CARGO_MANIFEST_DIR");
 const NOW: i64 = 1_800_000_000_000;
 
-/// Maximum ratio of a decoded message's memory to its encoded size, after the number of its items was
-/// checked. It is high because inputs are short: 4 KiB of empty items pass every check.
+/// Maximum ratio of a decoded message's memory to its encoded size, after the number of its items
+/// was checked. It is high because inputs are short: 4 KiB of empty items pass every check.
 const MAX_EXPANSION: usize = 2_048;
 
 fn decode<M: Message + Default + 'static>(bytes: &[u8]) -> Option<M> {

@@ -19,7 +19,7 @@ use tonic::{Code, Request, Response, Status, Streaming};
 use tonic_types::StatusExt;
 
 use super::from_wire;
-use super::job::{check_enqueue, request_traceparent};
+use super::job::request_traceparent;
 use super::status::{invalid_field, reason_of, to_status};
 use crate::identity::Caller;
 use crate::telemetry::span::{batch_span, traceparent_for};
@@ -45,7 +45,6 @@ type FrameError = Arc<Mutex<Option<Status>>>;
 struct Incoming {
     frames: Streaming<wire::IngestRequest>,
     frame_error: FrameError,
-    engine: Engine,
     caller: Caller,
     /// For jobs without a `traceparent`.
     default_traceparent: String,
@@ -71,6 +70,7 @@ impl IngestApi {
             actor: caller.actor(&start.actor).into_owned(),
             realm: caller.namespace(),
             id: start.producer_id,
+            scopes: caller.scopes().clone(),
         };
         let ingest = self.engine.producers().open(producer).await.map_err(to_status)?;
         // The first response. The buffer is empty, so this does not wait.
@@ -79,16 +79,17 @@ impl IngestApi {
         let stop = self.closing.child_token();
         let running = ingest.run(incoming.into_items(), responses, stop.clone());
         let mut running = std::pin::pin!(running);
-        let ended = tokio::select! {
-            ended = &mut running => ended,
-            // The auth layer closes the outgoing half when the key ends; this stops further commits.
+        let result = tokio::select! {
+            result = &mut running => result,
+            // The auth layer closes the outgoing half when the key ends; this stops further
+            // commits.
             status = caller.key_ended() => {
                 stop.cancel();
                 let _ = running.await;
                 return Err(status);
             }
         };
-        ended.map_err(to_status)?;
+        result.map_err(to_status)?;
         let frame_error = frame_error.lock().unwrap_or_else(PoisonError::into_inner).take();
         frame_error.map_or(Ok(()), Err)
     }
@@ -129,23 +130,20 @@ impl Incoming {
         };
         let bytes = spec.as_ref().map_or(0, |spec| spec.encoded_len() as u64);
         let new = match from_wire::new_job("spec", spec) {
-            Ok(mut new) => match check_enqueue(&self.engine, &self.caller, "spec", &new).await {
-                Ok(()) => {
-                    if new.traceparent.is_empty() {
-                        new.traceparent.clone_from(&self.default_traceparent);
-                    }
-                    Ok(new)
+            Ok(mut new) => {
+                if new.traceparent.is_empty() {
+                    new.traceparent.clone_from(&self.default_traceparent);
                 }
-                Err(status) => Err(to_item_error(status)?),
-            },
+                Ok(new)
+            }
             Err(status) => Err(to_item_error(status)?),
         };
         Ok(Some(IngestItem { offset, bytes, new }))
     }
 }
 
-/// Converts a status into the error of one item. A status that concerns the whole stream is returned
-/// as an error.
+/// Converts a status into the error of one item. A status that concerns the whole stream is
+/// returned as an error.
 fn to_item_error(status: Status) -> Result<ItemError, Status> {
     if !matches!(status.code(), Code::InvalidArgument | Code::PermissionDenied) {
         return Err(status);
@@ -162,18 +160,18 @@ fn to_item_error(status: Status) -> Result<ItemError, Status> {
     })
 }
 
-fn refused(refused: Vec<RejectedItem>) -> Vec<wire::IngestRefused> {
-    let one = |RejectedItem { offset, why }: RejectedItem| {
-        let ItemError { reason, message, field } = why;
+fn rejected_to_wire(rejected: Vec<RejectedItem>) -> Vec<wire::IngestRefused> {
+    let one = |RejectedItem { offset, error }: RejectedItem| {
+        let ItemError { reason, message, field } = error;
         wire::IngestRefused { offset, reason, message, field }
     };
-    refused.into_iter().map(one).collect()
+    rejected.into_iter().map(one).collect()
 }
 
 /// Converts progress into a response. The first one is Started.
 fn to_response(progress: IngestProgress, is_first: bool) -> wire::IngestResponse {
-    let IngestProgress { committed: committed_offset, refused: items } = progress;
-    let refused = refused(items);
+    let IngestProgress { committed: committed_offset, rejected: items } = progress;
+    let refused = rejected_to_wire(items);
     let frame = if is_first {
         ResponseFrame::Started(wire::IngestStarted {
             committed_offset,
@@ -190,14 +188,14 @@ fn to_response(progress: IngestProgress, is_first: bool) -> wire::IngestResponse
 /// Returns the responses, then the error that ended the stream, if any.
 fn outgoing(
     responses: mpsc::Receiver<IngestProgress>,
-    end: oneshot::Receiver<Result<(), Status>>,
+    result: oneshot::Receiver<Result<(), Status>>,
 ) -> impl stream::Stream<Item = Result<wire::IngestResponse, Status>> + Send {
-    stream::unfold((true, Some((responses, end))), |(is_first, open)| async move {
-        let (mut responses, end) = open?;
+    stream::unfold((true, Some((responses, result))), |(is_first, open)| async move {
+        let (mut responses, result) = open?;
         if let Some(progress) = responses.recv().await {
-            return Some((Ok(to_response(progress, is_first)), (false, Some((responses, end)))));
+            return Some((Ok(to_response(progress, is_first)), (false, Some((responses, result)))));
         }
-        match end.await {
+        match result.await {
             Ok(Err(status)) => Some((Err(status), (false, None))),
             Ok(Ok(())) | Err(_) => None,
         }
@@ -217,17 +215,16 @@ impl IngestService for IngestApi {
         let incoming = Incoming {
             frames: request.into_inner(),
             frame_error: Arc::default(),
-            engine: self.engine.clone(),
             caller,
             default_traceparent,
         };
         let (sender, responses) = mpsc::channel(RESPONSE_BUFFER);
-        let (ended, end) = oneshot::channel();
+        let (result_sender, result) = oneshot::channel();
         let produce = self.clone().produce(incoming, sender);
         self.tasks.spawn("ingest", async move {
             // Fails if the producer has disconnected.
-            let _ = ended.send(produce.await);
+            let _ = result_sender.send(produce.await);
         });
-        Ok(Response::new(outgoing(responses, end).boxed()))
+        Ok(Response::new(outgoing(responses, result).boxed()))
     }
 }

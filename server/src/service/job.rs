@@ -2,9 +2,9 @@
 
 use futures_util::Stream;
 use futures_util::stream::{self, BoxStream, StreamExt, TryStreamExt};
-use sentinel_domain::limits::{BULK_DEFAULT, DEPENDENCIES, FILTER_NAMES, PAGE_DEFAULT};
-use sentinel_domain::{JobId, NewJob, UniqueScope};
-use sentinel_engine::{CancelOutcome, Engine, EngineError, OutputPage};
+use sentinel_domain::JobId;
+use sentinel_domain::limits::{BULK_DEFAULT, FILTER_NAMES, PAGE_DEFAULT};
+use sentinel_engine::{CancelOutcome, Engine, EngineError, OutputPage, Submitter};
 use sentinel_ledger::{OutputChunk, PageRequest};
 use sentinel_proto::jobs::v1 as wire;
 use sentinel_proto::jobs::v1::job_service_server::JobService;
@@ -59,40 +59,6 @@ pub(super) fn request_traceparent<T>(request: &Request<T>) -> String {
     header.and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned()
 }
 
-/// Checks that the caller may enqueue a job. The key must reach the job's queue and the queues of its
-/// dependencies. A unique key must be scoped to the queue: with another scope, the job that holds the
-/// key may be in any queue and would be shown or replaced. A missing dependency and one that the
-/// caller may not access get the same error.
-pub(super) async fn check_enqueue(
-    engine: &Engine,
-    caller: &Caller,
-    path: &str,
-    new: &NewJob,
-) -> Result<(), Status> {
-    caller.check_queue(&new.queue)?;
-    if caller.scopes().is_all() {
-        return Ok(());
-    }
-    if new.unique_key.is_some() && new.unique_scope != Some(UniqueScope::Queue) {
-        let text = "must be UNIQUE_SCOPE_QUEUE, because the API key does not reach all queues";
-        return Err(invalid_field(&format!("{path}.unique.scope"), text));
-    }
-    if new.depends_on.is_empty() {
-        return Ok(());
-    }
-    let field = format!("{path}.depends_on");
-    let max = DEPENDENCIES as usize;
-    let ids = new.depends_on.iter().take(max).map(|id| from_wire::job_id(&field, id));
-    let ids = ids.collect::<Result<Vec<JobId>, Status>>()?;
-    let parents = engine.jobs().get_many(&ids).await.map_err(to_status)?;
-    for (id, parent) in ids.iter().zip(parents) {
-        if !parent.is_some_and(|parent| caller.can_access(&parent)) {
-            return Err(invalid_field(&field, format!("no job has the id {id}")));
-        }
-    }
-    Ok(())
-}
-
 #[tonic::async_trait]
 impl JobService for JobApi {
     async fn enqueue(
@@ -106,13 +72,13 @@ impl JobService for JobApi {
         let key = caller.namespaced(from_wire::request_key(&request_id, &request)?);
         from_wire::actor(&request.actor)?;
         let mut new = from_wire::new_job("spec", request.spec)?;
-        check_enqueue(&self.engine, &caller, "spec", &new).await?;
         let span = enqueue_span(JobSpan { queue: &new.queue, kind: &new.kind, job_id: "" });
         if new.traceparent.is_empty() {
             new.traceparent = traceparent_for(&span, &trace);
         }
         let actor = caller.actor(&request.actor);
-        let enqueued = self.engine.jobs().enqueue(new, &actor, key).instrument(span.clone());
+        let submitter = Submitter { actor: &actor, scopes: caller.scopes() };
+        let enqueued = self.engine.jobs().enqueue(new, submitter, key).instrument(span.clone());
         let enqueued = enqueued.await.map_err(to_status)?;
         record_job_id(&span, &enqueued.job.id.to_string());
         Ok(Response::new(wire::EnqueueResponse {
@@ -134,19 +100,16 @@ impl JobService for JobApi {
         let mut items = Vec::with_capacity(request.specs.len());
         for (at, spec) in request.specs.into_iter().enumerate() {
             let path = format!("specs[{at}]");
-            let new = from_wire::new_job(&path, Some(spec))?;
-            check_enqueue(&self.engine, &caller, &path, &new).await?;
-            items.push(new);
+            items.push(from_wire::new_job(&path, Some(spec))?);
         }
-        // An empty batch names no queue; this marks the scopes as checked.
-        caller.scopes();
         let span = batch_span(items.iter().map(|new| new.queue.as_str()));
         let trace = traceparent_for(&span, &trace);
         for new in items.iter_mut().filter(|new| new.traceparent.is_empty()) {
             new.traceparent.clone_from(&trace);
         }
         let actor = caller.actor(&request.actor);
-        let enqueued = self.engine.jobs().enqueue_batch(items, request.atomic, &actor, key);
+        let submitter = Submitter { actor: &actor, scopes: caller.scopes() };
+        let enqueued = self.engine.jobs().enqueue_batch(items, request.atomic, submitter, key);
         let results = enqueued.instrument(span).await.map_err(to_status)?;
         let results = results.into_iter().map(to_wire::batch_result).collect();
         Ok(Response::new(wire::EnqueueBatchResponse { results }))
@@ -175,8 +138,12 @@ impl JobService for JobApi {
         let request = request.into_inner();
         let ids = from_wire::job_ids("ids", &request.ids)?;
         let detail = JobDetail::of(request.view, JobDetail::Basic);
-        let found =
-            self.engine.jobs().batch_get(&ids, detail == JobDetail::Full).await.map_err(to_status)?;
+        let found = self
+            .engine
+            .jobs()
+            .batch_get(&ids, detail == JobDetail::Full)
+            .await
+            .map_err(to_status)?;
         let visible = found.into_iter().map(|job| job.filter(|job| caller.can_access(job)));
         let results =
             ids.iter().zip(visible).map(|(id, job)| to_wire::batch_get_result(*id, job, detail));
@@ -339,7 +306,11 @@ impl JobService for JobApi {
         from_wire::actor(&request.actor)?;
         let id = from_wire::job_id("id", &request.id)?;
         caller.check_job(&self.engine, id).await?;
-        self.engine.jobs().delete(id, &caller.actor(&request.actor), key).await.map_err(to_status)?;
+        self.engine
+            .jobs()
+            .delete(id, &caller.actor(&request.actor), key)
+            .await
+            .map_err(to_status)?;
         Ok(Response::new(wire::DeleteResponse {}))
     }
 
@@ -380,7 +351,12 @@ impl JobService for JobApi {
         let id = from_wire::job_id("id", &request.id)?;
         caller.check_job(&self.engine, id).await?;
         let attempt = (request.attempt != 0).then_some(request.attempt);
-        let feed = self.engine.history().read_logs(id, attempt, request.follow).await.map_err(to_status)?;
+        let feed = self
+            .engine
+            .history()
+            .read_logs(id, attempt, request.follow)
+            .await
+            .map_err(to_status)?;
         let pages = stream::try_unfold(feed, |mut feed| async move {
             let Some(rows) = feed.next().await? else { return Ok::<_, EngineError>(None) };
             let lines = rows.iter().map(to_wire::log_line);

@@ -16,7 +16,8 @@ use super::to_wire;
 pub const DOMAIN: &str = "sentinel";
 
 /// Maximum length of a message. A status is sent in HTTP/2 headers, the message twice, and clients
-/// accept 8 KiB of headers by default. A longer one would arrive as a transport error without reason.
+/// accept 8 KiB of headers by default. A longer one would arrive as a transport error without
+/// reason.
 const MESSAGE_BYTES: usize = 1_024;
 
 /// Maximum total length of field violations.
@@ -85,7 +86,7 @@ catalogue! {
         "Only a job in a terminal state can be retried.",
         "Wait until the job has finished, or cancel it first.";
     JOB_RUNNING: FailedPrecondition, "",
-        "A running job can not be deleted.",
+        "A running job cannot be deleted.",
         "Cancel the job and delete it after it has finished.";
     JOB_NOT_SCHEDULED: FailedPrecondition, "ErrorInfo.metadata.state",
         "Only a SCHEDULED job can be started early. `state` is the state of the job.",
@@ -124,7 +125,7 @@ catalogue! {
         "The change is committed, but the durability level in `ack` was not reached in time: too few Redis replicas have it, or the ledger is unavailable.",
         "Repeat the call with the same request_id. It waits again and does not apply the change twice.";
     STORE_DAMAGED: DataLoss, "",
-        "A stored record can not be decoded.",
+        "A stored record cannot be decoded.",
         "Read the log of the server. Restore a backup if the log says so.";
     CREDENTIAL_MISSING: Unauthenticated, "",
         "The call has no `authorization: Bearer <key>`, and the server requires an API key.",
@@ -297,6 +298,7 @@ pub fn to_status(error: EngineError) -> Status {
         EngineError::Invalid(violations) => invalid(violations),
         EngineError::JobNotFound(_) => simple(&JOB_NOT_FOUND, message),
         EngineError::QueueNotFound(_) => simple(&QUEUE_NOT_FOUND, message),
+        EngineError::QueueNotAllowed(queue) => queue_not_allowed(&queue),
         EngineError::KindNotFound(_) => simple(&KIND_NOT_FOUND, message),
         EngineError::WorkerNotFound(_) => simple(&WORKER_NOT_FOUND, message),
         EngineError::QueueExists(_) => simple(&QUEUE_EXISTS, message),
@@ -320,8 +322,8 @@ pub fn to_status(error: EngineError) -> Status {
             let (code, details) = error_info(&JOB_STARTED, &[("state", state)]);
             status(code, message, details)
         }
-        EngineError::VersionMismatch { found, .. } => {
-            let (code, details) = error_info(&JOB_VERSION, &[("version", found.to_string())]);
+        EngineError::VersionMismatch { actual, .. } => {
+            let (code, details) = error_info(&JOB_VERSION, &[("version", actual.to_string())]);
             status(code, message, details)
         }
         EngineError::ProducerTakenOver => simple(&PRODUCER_MOVED, message),
@@ -353,7 +355,7 @@ pub fn to_markdown() -> String {
         "# Errors\n\nEvery error of every call has one `google.rpc.ErrorInfo` with the domain \
          `sentinel`. Branch on its `reason`, never on the message. The items of a batch that is \
          not atomic have the same reasons.\n\n\
-         A request that can not be decoded is rejected by the transport without an ErrorInfo: \
+         A request that cannot be decoded is rejected by the transport without an ErrorInfo: \
          OUT_OF_RANGE if it is larger than 20 MiB (4 MiB in QueueService), INTERNAL if it is not \
          valid protobuf, INVALID_ARGUMENT if it has far more items than any call accepts. A \
          worker session that receives such a frame ends with SESSION_PROTOCOL.\n\n\

@@ -8,7 +8,8 @@ use sentinel_domain::{
     Progress, Queue, QueueMode, QueueOrder, Reason, Spec, State, UniqueMode, UniqueScope,
 };
 use sentinel_engine::{
-    Attempt, BatchItemResult, BulkOutcome, BulkStep, AttemptResult, ItemError, Kind, WorkerEntry,
+    Attempt, AttemptResult, BatchItemResult, BulkOutcome, BulkStep, Enqueued, ItemError, Kind,
+    WorkerEntry,
 };
 use sentinel_ledger::{LogRow, QueueCount};
 use sentinel_proto::admin::v1 as admin;
@@ -234,8 +235,8 @@ pub(super) fn batch_get_result(
     wire::BatchGetResult { outcome: Some(outcome) }
 }
 
-const fn came_of_it(came_of_it: AttemptResult) -> wire::AttemptOutcome {
-    match came_of_it {
+const fn attempt_outcome(result: AttemptResult) -> wire::AttemptOutcome {
+    match result {
         AttemptResult::Running => wire::AttemptOutcome::Running,
         AttemptResult::Succeeded => wire::AttemptOutcome::Succeeded,
         AttemptResult::Unsuccessful(AttemptOutcome::Failed) => wire::AttemptOutcome::Failed,
@@ -243,7 +244,9 @@ const fn came_of_it(came_of_it: AttemptResult) -> wire::AttemptOutcome {
         AttemptResult::Unsuccessful(AttemptOutcome::Lost) => wire::AttemptOutcome::Lost,
         AttemptResult::Unsuccessful(AttemptOutcome::Snoozed) => wire::AttemptOutcome::Snoozed,
         AttemptResult::Unsuccessful(AttemptOutcome::Released) => wire::AttemptOutcome::Released,
-        AttemptResult::Unsuccessful(AttemptOutcome::NotReceived) => wire::AttemptOutcome::NotReceived,
+        AttemptResult::Unsuccessful(AttemptOutcome::NotReceived) => {
+            wire::AttemptOutcome::NotReceived
+        }
         AttemptResult::Unsuccessful(AttemptOutcome::Cancelled) => wire::AttemptOutcome::Cancelled,
         AttemptResult::Unsuccessful(AttemptOutcome::Revoked) => wire::AttemptOutcome::Revoked,
     }
@@ -254,7 +257,7 @@ pub(super) fn attempt(attempt: &Attempt) -> wire::Attempt {
         run: attempt.run,
         attempt: attempt.attempt,
         epoch: attempt.epoch,
-        outcome: came_of_it(attempt.result).into(),
+        outcome: attempt_outcome(attempt.result).into(),
         started_at: attempt.started_at.map(timestamp),
         finished_at: attempt.ended_at.map(timestamp),
         worker: attempt.worker.as_deref().unwrap_or_default().to_owned(),
@@ -294,7 +297,7 @@ fn item_error(refused: ItemError) -> wire::ItemError {
 pub(super) fn batch_result(item: BatchItemResult) -> wire::EnqueueBatchResult {
     use wire::enqueue_batch_result::Outcome;
     let outcome = match item {
-        Ok((job, deduplicated)) => Outcome::Job(wire::EnqueuedJob {
+        Ok(Enqueued { job, deduplicated }) => Outcome::Job(wire::EnqueuedJob {
             id: job.id.to_string(),
             state: state(job.status.state).into(),
             deduplicated,
@@ -355,7 +358,7 @@ pub(super) fn queue(queue: &Queue) -> admin::Queue {
 }
 
 pub(super) fn worker(worker: WorkerEntry) -> admin::Worker {
-    let WorkerEntry { id, about, is_draining, heard_at, running } = worker;
+    let WorkerEntry { id, info: about, is_draining, last_heartbeat_at, running } = worker;
     admin::Worker {
         id: id.to_string(),
         instance: about.instance.into(),
@@ -366,7 +369,7 @@ pub(super) fn worker(worker: WorkerEntry) -> admin::Worker {
         capabilities: about.capabilities.into_iter().map(Into::into).collect(),
         server: about.server.into(),
         since: Some(timestamp(about.since)),
-        last_seen: Some(timestamp(heard_at)),
+        last_seen: Some(timestamp(last_heartbeat_at)),
         draining: is_draining,
         running_jobs: u32::try_from(running).unwrap_or(u32::MAX),
         slots: about.slots,

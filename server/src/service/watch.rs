@@ -1,5 +1,5 @@
-//! The response stream of Watch. Large snapshots are split into several frames; a frame has a cursor
-//! if the watch can be resumed after it.
+//! The response stream of Watch. Large snapshots are split into several frames; a frame has a
+//! cursor if the watch can be resumed after it.
 
 mod summary;
 
@@ -98,7 +98,8 @@ async fn jobs(
         selector => selector,
     };
     let is_by_ids = matches!(selector, Selector::Jobs(_));
-    let watch = engine.watches().open(selector, cursor, request.include_logs).await.map_err(to_status)?;
+    let watch =
+        engine.watches().open(selector, cursor, request.include_logs).await.map_err(to_status)?;
     let detail = JobDetail::of(request.view, JobDetail::Basic);
     let frames = Frames { watch, detail, is_by_ids, hidden, queue: VecDeque::new() };
     Ok(stream::try_unfold(frames, |mut frames| async move {

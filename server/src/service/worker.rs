@@ -30,8 +30,8 @@ pub struct WorkerApi {
 }
 
 impl WorkerApi {
-    /// Creates the service. Sessions send GoAway when `closing` is cancelled. `server` is the name of
-    /// this server in Welcome.
+    /// Creates the service. Sessions send GoAway when `closing` is cancelled. `server` is the name
+    /// of this server in Welcome.
     pub fn new(engine: Engine, tasks: Tasks, closing: CancellationToken, server: &str) -> Self {
         Self { engine, tasks, closing, server: server.into() }
     }
@@ -41,7 +41,7 @@ impl WorkerApi {
         self,
         caller: Caller,
         mut frames: Streaming<SessionRequest>,
-        lanes: session::OutboundQueue,
+        outbound: session::OutboundQueue,
     ) -> Result<(), Status> {
         let first = tokio::time::timeout(HELLO_TIMEOUT, frames.message()).await;
         let hello = match first {
@@ -63,8 +63,8 @@ impl WorkerApi {
             async move { caller.key_ended().await }
         };
         let incoming = incoming.take_until(key_ended).boxed();
-        let ended = self.engine.sessions().run(hello, incoming, lanes, self.closing.clone());
-        ended.await.map_err(to_status)?;
+        let session = self.engine.sessions().run(hello, incoming, outbound, self.closing.clone());
+        session.await.map_err(to_status)?;
         let frame_error = frame_error.lock().unwrap_or_else(PoisonError::into_inner).take();
         frame_error.map_or(Ok(()), Err)
     }
@@ -111,17 +111,17 @@ fn incoming(
 /// Returns the frames to the worker, then the error that ended the session, if any.
 fn outgoing(
     frames: OutboundFrames,
-    end: oneshot::Receiver<Result<(), Status>>,
+    result: oneshot::Receiver<Result<(), Status>>,
     server: Arc<str>,
 ) -> impl stream::Stream<Item = Result<SessionResponse, Status>> + Send {
-    stream::unfold(Some((frames, end)), move |open| {
+    stream::unfold(Some((frames, result)), move |open| {
         let server = server.clone();
         async move {
-            let (mut frames, end) = open?;
+            let (mut frames, result) = open?;
             if let Some(frame) = frames.next().await {
-                return Some((Ok(wire::to_worker(frame, &server)), Some((frames, end))));
+                return Some((Ok(wire::to_worker(frame, &server)), Some((frames, result))));
             }
-            match end.await {
+            match result.await {
                 Ok(Err(status)) => Some((Err(status), None)),
                 Ok(Ok(())) | Err(_) => None,
             }
@@ -147,13 +147,13 @@ impl WorkerService for WorkerApi {
         request: Request<Streaming<SessionRequest>>,
     ) -> Result<Response<Self::SessionStream>, Status> {
         let caller = Caller::of(&request)?;
-        let (lanes, frames) = session::outbound_queue();
-        let (ended, end) = oneshot::channel();
-        let session = self.clone().session(caller, request.into_inner(), lanes);
+        let (outbound, frames) = session::outbound_queue();
+        let (result_sender, result) = oneshot::channel();
+        let session = self.clone().session(caller, request.into_inner(), outbound);
         self.tasks.spawn("session", async move {
             // Fails if the worker has disconnected.
-            let _ = ended.send(session.await);
+            let _ = result_sender.send(session.await);
         });
-        Ok(Response::new(outgoing(frames, end, self.server.clone()).boxed()))
+        Ok(Response::new(outgoing(frames, result, self.server.clone()).boxed()))
     }
 }

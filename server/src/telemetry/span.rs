@@ -1,9 +1,9 @@
 //! The spans of a job, following OpenTelemetry's semantic conventions for messaging, and the
 //! propagation of the trace context from the producer through the job to its handler.
 //!
-//! A job stores the `traceparent` of its enqueue. The span of an attempt is not a child of that span
-//! but has a *link* to it: an attempt may start hours later and several times, and traces that stay
-//! open that long are hard to use.
+//! A job stores the `traceparent` of its enqueue. The span of an attempt is not a child of that
+//! span but has a *link* to it: an attempt may start hours later and several times, and traces that
+//! stay open that long are hard to use.
 
 use std::time::SystemTime;
 

@@ -259,7 +259,7 @@ async fn unusable_certificate_files_are_reported_at_startup() {
     std::fs::remove_file(files.path("server.key")).expect("remove a file");
     let output = serve_output(files.dir.path(), &files.flags()).await;
     assert!(
-        output.stderr.contains("tls_key") && output.stderr.contains("can not read"),
+        output.stderr.contains("tls_key") && output.stderr.contains("cannot read"),
         "{output:?}"
     );
     let output = serve_output(files.dir.path(), &files.flags()[..2]).await;

@@ -1,5 +1,5 @@
-//! A handler with a countable side effect. Crash tests read its file to find out which attempts have
-//! started and finished, and on which worker.
+//! A handler with a countable side effect. Crash tests read its file to find out which attempts
+//! have started and finished, and on which worker.
 
 use std::fs::OpenOptions;
 use std::io::{self, Write};

@@ -1,5 +1,5 @@
-//! JSON Schemas of the payloads of some demo kinds. The panel generates forms from them and prefills
-//! a form with the first example. The handlers validate payloads on their own.
+//! JSON Schemas of the payloads of some demo kinds. The panel generates forms from them and
+//! prefills a form with the first example. The handlers validate payloads on their own.
 
 /// Kinds and the JSON Schema of their payload.
 pub(super) const SCHEMAS: &[(&str, &str)] = &[

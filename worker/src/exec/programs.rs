@@ -25,7 +25,7 @@ pub enum ProgramError {
         /// The name of the program.
         name: String,
     },
-    /// The file can not be accessed.
+    /// The file cannot be accessed.
     #[error("program {name}: {}: {source}", path.display())]
     Path {
         /// The name of the program.

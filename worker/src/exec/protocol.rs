@@ -1,7 +1,7 @@
-//! The protocol between the worker and the supervisor over the supervisor's standard input, a socket.
-//! The worker sends the [`StartRequest`] as one line, then the program's standard input, and later
-//! [`TERMINATE`]. Closing its side requests SIGKILL. The supervisor replies with one line, the
-//! [`ProgramResult`].
+//! The protocol between the worker and the supervisor over the supervisor's standard input, a
+//! socket. The worker sends the [`StartRequest`] as one line, then the program's standard input,
+//! and later [`TERMINATE`]. Closing its side requests SIGKILL. The supervisor replies with one
+//! line, the [`ProgramResult`].
 
 use std::path::PathBuf;
 

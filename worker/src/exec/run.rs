@@ -1,6 +1,6 @@
 //! Runs a program on the worker's side: starts the supervisor, writes the program's output to the
-//! job's log, stops the program if necessary, and determines the outcome. Dropping the future closes
-//! the socket, and the supervisor then kills the program.
+//! job's log, stops the program if necessary, and determines the outcome. Dropping the future
+//! closes the socket, and the supervisor then kills the program.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -90,7 +90,7 @@ fn spawn(supervisor: &Path) -> io::Result<(Child, UnixStream)> {
 }
 
 fn start_failed(error: io::Error) -> HandlerError {
-    let text = format!("can not start the supervisor of the program: {error}");
+    let text = format!("cannot start the supervisor of the program: {error}");
     HandlerError::retryable(text).with_code("EXEC_FAILED")
 }
 
@@ -128,7 +128,8 @@ fn start_request(job: &JobContext, command: &Command) -> Vec<u8> {
         env: command.env.iter().cloned().chain(job_env).collect(),
         stdin_bytes: command.stdin.len() as u64,
     };
-    // Serialization does not fail: all fields are valid UTF-8, also the path, which is parsed from text.
+    // Serialization does not fail: all fields are valid UTF-8, also the path, which is parsed from
+    // text.
     let mut line = serde_json::to_vec(&request).unwrap_or_default();
     line.push(b'\n');
     line
@@ -170,7 +171,7 @@ fn describe(result: Option<&ProgramResult>) -> String {
     match result {
         Some(ProgramResult::Exit(code)) => format!("exit code {code}"),
         Some(ProgramResult::Signal(signal)) => format!("terminated by signal {signal}"),
-        Some(ProgramResult::Failed(error)) => format!("can not start the program: {error}"),
+        Some(ProgramResult::Failed(error)) => format!("cannot start the program: {error}"),
         None => "killed because its supervisor died".to_owned(),
     }
 }

@@ -1,13 +1,13 @@
-//! The supervisor process between a worker and a program. It starts the program as a process group in
-//! a temporary directory and forwards signals. When the program exits, the worker requests a kill or
-//! the worker dies, the supervisor kills the group and all descendants that have left the group, and
-//! removes the directory.
+//! The supervisor process between a worker and a program. It starts the program as a process group
+//! in a temporary directory and forwards signals. When the program exits, the worker requests a
+//! kill or the worker dies, the supervisor kills the group and all descendants that have left the
+//! group, and removes the directory.
 //!
 //! It is a separate process because orphans are only reparented to an ancestor process that is a
 //! subreaper. If the worker is killed, its end of the socket closes and the supervisor kills the
-//! program. If the supervisor is killed, the kernel sends SIGKILL to the program. The supervisor has
-//! its own process group, so that terminal signals do not reach it. It uses two threads and blocking
-//! calls, no async runtime.
+//! program. If the supervisor is killed, the kernel sends SIGKILL to the program. The supervisor
+//! has its own process group, so that terminal signals do not reach it. It uses two threads and
+//! blocking calls, no async runtime.
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -28,14 +28,14 @@ use super::protocol::{
     MAX_LINE_BYTES, PROGRAM_ARG, ProgramResult, SUPERVISOR_ARG, StartRequest, TERMINATE,
 };
 
-/// The exit code for a program that can not be executed, as in shells.
+/// The exit code for a program that cannot be executed, as in shells.
 const EXIT_CANNOT_EXECUTE: u8 = 126;
 
 /// The process id of the program until it is reaped.
 type ProgramPid = Arc<Mutex<Option<Pid>>>;
 
-/// Must be called first in `main`. If the arguments say that this process is a supervisor or a program
-/// to execute, it does so and returns the exit code for `main`.
+/// Must be called first in `main`. If the arguments say that this process is a supervisor or a
+/// program to execute, it does so and returns the exit code for `main`.
 pub fn enter() -> Option<ExitCode> {
     let mut args = std::env::args_os().skip(1);
     match args.next()?.to_str()? {
@@ -177,6 +177,6 @@ fn execute_program(mut args: impl Iterator<Item = OsString>) -> ExitCode {
         return ExitCode::FAILURE;
     }
     let error = Command::new(&program).args(args).exec();
-    eprintln!("can not execute {}: {error}", program.display());
+    eprintln!("cannot execute {}: {error}", program.display());
     ExitCode::from(EXIT_CANNOT_EXECUTE)
 }

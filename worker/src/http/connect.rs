@@ -23,7 +23,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Why no connection could be opened.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ConnectError {
-    #[error("can not resolve {host}: {source}")]
+    #[error("cannot resolve {host}: {source}")]
     Resolve { host: String, source: io::Error },
     #[error("{host} has no address")]
     NoAddress { host: String },
@@ -32,7 +32,7 @@ pub(super) enum ConnectError {
          allow it with --http-allow)"
     )]
     Forbidden { host: String, ip: IpAddr, category: &'static str },
-    #[error("can not connect to {host} at {address}: {source}")]
+    #[error("cannot connect to {host} at {address}: {source}")]
     Connect { host: String, address: SocketAddr, source: io::Error },
     #[error("TLS with {host} failed: {reason}")]
     Tls { host: String, reason: String },

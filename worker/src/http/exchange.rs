@@ -52,7 +52,7 @@ pub(super) enum ExchangeError {
     Connect(#[from] ConnectError),
     #[error("request to {host} at {address} failed: {source}")]
     Http { host: String, address: SocketAddr, source: hyper::Error },
-    #[error("can not encode the request to {host}: {source}")]
+    #[error("cannot encode the request to {host}: {source}")]
     Encode { host: String, source: http::Error },
     #[error("{from} redirects to {location:?}: {reason}")]
     Redirect { from: String, location: String, reason: &'static str },

@@ -1,5 +1,6 @@
 //! Converts a response into the outcome of the attempt: 2xx succeeds, the statuses in
-//! `retry_statuses` (408, 425, 429 and 5xx by default) are retried, all others fail without a retry.
+//! `retry_statuses` (408, 425, 429 and 5xx by default) are retried, all others fail without a
+//! retry.
 
 use std::time::{Duration, SystemTime};
 
@@ -50,8 +51,8 @@ pub(super) fn log_error(job: &JobContext, error: HandlerError) -> HandlerError {
     error
 }
 
-/// Returns the delay in `Retry-After`, which is in seconds or a time. A time is compared to the `Date`
-/// header if present, so that the server's clock is used.
+/// Returns the delay in `Retry-After`, which is in seconds or a time. A time is compared to the
+/// `Date` header if present, so that the server's clock is used.
 fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
     let text = |name| headers.get(name)?.to_str().ok().map(str::trim);
     let time = |name| httpdate::parse_http_date(text(name)?).ok();
@@ -85,8 +86,8 @@ fn result(response: &Response) -> Value {
     result
 }
 
-/// Returns the headers as an object. Values of the same name are joined by `, `. Headers above the limit
-/// are left out.
+/// Returns the headers as an object. Values of the same name are joined by `, `. Headers above the
+/// limit are left out.
 fn headers(headers: &HeaderMap) -> Map<String, Value> {
     let mut map = Map::new();
     let mut bytes = 0;

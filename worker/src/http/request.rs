@@ -34,7 +34,7 @@ pub(super) const METHODS: [Method; 7] = [
     Method::OPTIONS,
 ];
 
-/// Headers that the worker sets or that control the connection. A payload can not set them.
+/// Headers that the worker sets or that control the connection. A payload cannot set them.
 const RESERVED: [HeaderName; 10] = [
     header::HOST,
     header::CONTENT_LENGTH,

@@ -1,5 +1,5 @@
-//! Signs requests, so that a receiver can verify the sender and the time. The secrets are configured on
-//! the worker; a payload only has the name of one.
+//! Signs requests, so that a receiver can verify the sender and the time. The secrets are
+//! configured on the worker; a payload only has the name of one.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -44,8 +44,8 @@ pub enum SecretError {
         /// The name of the variable.
         variable: String,
     },
-    /// The file can not be read.
-    #[error("secret {name}: can not read {path}")]
+    /// The file cannot be read.
+    #[error("secret {name}: cannot read {path}")]
     File {
         /// The name of the secret.
         name: String,

@@ -1,7 +1,7 @@
-//! Restricts the addresses that requests may reach, against server-side request forgery. Everyone who
-//! may enqueue chooses the URL, and workers often run in a trusted network. Only the public internet
-//! is allowed, unless the operator allows more. The resolved address is checked and then connected to,
-//! so that a second DNS lookup can not return another address.
+//! Restricts the addresses that requests may reach, against server-side request forgery. Everyone
+//! who may enqueue chooses the URL, and workers often run in a trusted network. Only the public
+//! internet is allowed, unless the operator allows more. The resolved address is checked and then
+//! connected to, so that a second DNS lookup cannot return another address.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
@@ -83,8 +83,8 @@ fn special_purpose(ip: IpAddr) -> Option<&'static str> {
     listed.or(unrouted.then_some("outside of the routed addresses"))
 }
 
-/// Targets that the operator allows: blocks of addresses, and host names with any address they resolve
-/// to.
+/// Targets that the operator allows: blocks of addresses, and host names with any address they
+/// resolve to.
 #[derive(Clone, Debug, Default)]
 pub struct AllowedTargets {
     blocks: Vec<Block>,
@@ -94,8 +94,8 @@ pub struct AllowedTargets {
 /// An entry is not a valid target.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "{entry:?} is not a valid target: expected a block such as 10.1.0.0/16 or fd00::/8, an address, or a \
-     host name without scheme and port"
+    "{entry:?} is not a valid target: expected a block such as 10.1.0.0/16 or fd00::/8, an \
+     address, or a host name without scheme and port"
 )]
 pub struct InvalidTarget {
     entry: String,
@@ -136,8 +136,8 @@ impl AllowedTargets {
     }
 }
 
-/// Parses an address or a block. Returns `None` if the entry is neither, and `Some(None)` if it has the
-/// form of a block and is invalid.
+/// Parses an address or a block. Returns `None` if the entry is neither, and `Some(None)` if it has
+/// the form of a block and is invalid.
 fn parse_block(entry: &str) -> Option<Option<Block>> {
     let (address, bits) = match entry.split_once('/') {
         Some((address, bits)) => (address, Some(bits)),

@@ -39,7 +39,7 @@ impl Tls {
     }
 }
 
-/// Why TLS can not be set up.
+/// Why TLS cannot be set up.
 #[derive(Debug, thiserror::Error)]
 enum TlsSetupError {
     #[error("no root certificates found: install ca-certificates, or set SSL_CERT_FILE{detail}")]

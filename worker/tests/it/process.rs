@@ -13,8 +13,8 @@ use crate::scripted_server::{ScriptedServer, SessionStream, job};
 
 const TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Starts a worker and returns it with the log line of its first failed connection. No process listens
-/// on the discard port.
+/// Starts a worker and returns it with the log line of its first failed connection. No process
+/// listens on the discard port.
 async fn start_without_server(format: &str) -> (Child, String) {
     let mut child = Command::new(env!("CARGO_BIN_EXE_sentinel-worker"))
         .args(["--server", "http://127.0.0.1:9", "--log-format", format])
@@ -25,7 +25,7 @@ async fn start_without_server(format: &str) -> (Child, String) {
     let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
     loop {
         let line = timeout(TIMEOUT, lines.next_line()).await.unwrap().unwrap().unwrap();
-        if line.contains("can not open a session") {
+        if line.contains("cannot open a session") {
             // Keep reading, so that the child does not write to a closed pipe.
             tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
             return (child, line);

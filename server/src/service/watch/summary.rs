@@ -2,7 +2,9 @@
 
 use futures_util::{Stream, stream};
 use sentinel_domain::limits::SUMMARY_QUEUES;
-use sentinel_engine::{Engine, Flow, Percentiles, QueueSummary, Summary, SummarySelection};
+use sentinel_engine::{
+    Engine, Percentiles, QueueActivity, QueueSummary, Summary, SummarySelection,
+};
 use sentinel_proto::jobs::v1 as wire;
 use sentinel_proto::jobs::v1::watch_response::Event;
 use tonic::Status;
@@ -53,15 +55,15 @@ fn to_summary(summary: &Summary) -> wire::WatchSummary {
 }
 
 fn to_queue(summary: &QueueSummary) -> wire::QueueSummary {
-    let QueueSummary { queue, states, oldest_ready_ms, flow } = summary;
-    let Flow { wait, run, .. } = flow;
+    let QueueSummary { queue, states, oldest_ready_ms, activity } = summary;
+    let QueueActivity { wait, run, .. } = activity;
     wire::QueueSummary {
         queue: queue.to_string(),
         states: states.iter().map(to_wire::state_count).collect(),
-        enqueued_per_second: flow.enqueued_per_second,
-        started_per_second: flow.started_per_second,
-        succeeded_per_second: flow.succeeded_per_second,
-        failed_per_second: flow.failed_per_second,
+        enqueued_per_second: activity.enqueued_per_second,
+        started_per_second: activity.started_per_second,
+        succeeded_per_second: activity.succeeded_per_second,
+        failed_per_second: activity.failed_per_second,
         oldest_ready_age: oldest_ready_ms.map(to_wire::duration),
         wait: wait.map(to_percentiles),
         run: run.map(to_percentiles),

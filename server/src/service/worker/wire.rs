@@ -14,8 +14,8 @@ use sentinel_domain::{
 };
 use sentinel_engine::DeclaredKind;
 use sentinel_engine::session::{
-    WorkerDetails, FromWorker, HeldLease, HeldLeaseVerdict, Hello, LogLine, ReportItem, ReportVerdict, ToWorker,
-    Welcome, failure,
+    FromWorker, HeldLease, HeldLeaseVerdict, Hello, LogLine, ReportItem, ReportVerdict, ToWorker,
+    Welcome, WorkerDetails, failure,
 };
 use sentinel_proto::jobs::v1 as jobs;
 use sentinel_proto::workers::v1 as wire;
@@ -135,7 +135,7 @@ pub(super) fn hello(hello: wire::Hello, server: &str) -> Result<Hello, Status> {
         description: kind.description.into(),
         input_schema: kind.input_schema.into(),
     };
-    let about = WorkerDetails {
+    let details = WorkerDetails {
         kinds: hello.kinds.into_iter().map(declared).collect(),
         build: hello.build.into(),
         server: server.into(),
@@ -154,7 +154,7 @@ pub(super) fn hello(hello: wire::Hello, server: &str) -> Result<Hello, Status> {
         instance: hello.instance,
         queues: hello.queues.into_iter().map(Into::into).collect(),
         kinds,
-        about,
+        details,
         session: previous.map(|id| session("hello.session", id)).transpose()?,
         held: hello.held.into_iter().map(held).collect::<Result<_, _>>()?,
         credit_jobs: credit.jobs as usize,
@@ -206,9 +206,7 @@ fn report_item(item: wire::ReportItem) -> Result<ReportItem, Status> {
             delay_ms: delay_ms(snoozed.delay, DELAY_MAX_MS).unwrap_or(0),
         },
         Outcome::Released(wire::Released {}) => Command::Release { lease },
-        Outcome::Cancelled(wire::Cancelled {}) => {
-            Command::Stop { lease, started_at, entropy: rand::random() }
-        }
+        Outcome::Cancelled(wire::Cancelled {}) => Command::Stop { lease, started_at, entropy: 0 },
     };
     Ok(ReportItem { held, command })
 }

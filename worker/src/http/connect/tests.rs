@@ -2,8 +2,8 @@
 
 use super::*;
 
-/// Returns an address that neither accepts nor refuses connections while the listener and the streams
-/// are held.
+/// Returns an address that neither accepts nor refuses connections while the listener and the
+/// streams are held.
 async fn unresponsive_address() -> (SocketAddr, tokio::net::TcpListener, Vec<TcpStream>) {
     let socket = tokio::net::TcpSocket::new_v4().expect("a socket");
     socket.bind("127.0.0.1:0".parse().expect("an address")).expect("a port");

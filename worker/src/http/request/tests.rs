@@ -80,7 +80,7 @@ fn an_error_names_the_field_the_value_and_the_range() {
         (r#"{"url":"http://a","body":1}"#, "payload.body: expected a string, found 1"),
         (
             r#"{"url":"http://a","body":"a","body_base64":"YQ=="}"#,
-            "payload.body: can not be combined with payload.b",
+            "payload.body: cannot be combined with payload.b",
         ),
         (r#"{"url":"http://a","body_base64":"?"}"#, "payload.body_base64: is not valid base64"),
         (r#"{"url":"http://a","method":"GET","body":"a"}"#, "payload.body: is not sent with GET"),

@@ -30,7 +30,7 @@ fn an_invalid_secret_is_rejected_without_revealing_it() {
         (vec!["=env:PATH"], "NAME=env:VARIABLE"),
         (vec!["x=plain-text-secret"], "NAME=env:VARIABLE"),
         (vec!["x=env:NOT_SET_ANYWHERE"], "NOT_SET_ANYWHERE is not set"),
-        (vec!["x=file:/does/not/exist"], "can not read /does/not/exist"),
+        (vec!["x=file:/does/not/exist"], "cannot read /does/not/exist"),
         (vec![short.as_str()], "shop has 9 bytes; allowed: 16..4096"),
         (vec!["x=env:PATH", "x=env:PATH"], "x is listed twice"),
     ] {
