@@ -30,7 +30,7 @@ pub(crate) enum Backend {
 /// `with_conn!(self.history.read, |conn| future)` names the SQLite file and the access mode.
 ///
 /// On SQLite it runs on a blocking thread. On MySQL it is retried after a conflict with another
-/// transaction, so the expression is evaluated once for each attempt.
+/// transaction, so the expression is evaluated once for each try.
 macro_rules! with_conn {
     ($self:ident.$file:ident.$access:ident, |$conn:ident| $query:expr) => {
         match &$self.backend {

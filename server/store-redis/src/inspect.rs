@@ -111,22 +111,22 @@ async fn inspect_server(
 
 /// Returns the time of a node. On a Cluster all nodes reply; the first one is used.
 async fn time(connection: &mut Connection) -> redis::RedisResult<(i64, i64)> {
-    let answer = match connection.query(&redis::cmd("TIME")).await? {
+    let reply = match connection.query(&redis::cmd("TIME")).await? {
         Value::Map(nodes) => nodes.into_iter().next().map_or(Value::Nil, |(_, time)| time),
         one => one,
     };
-    Ok(redis::from_redis_value(answer)?)
+    Ok(redis::from_redis_value(reply)?)
 }
 
 /// Returns a setting. Managed servers often do not permit CONFIG GET.
 async fn read_setting(connection: &mut Connection, name: &str) -> Option<String> {
     let mut command = redis::cmd("CONFIG");
     command.arg("GET").arg(name);
-    let answer = match connection.query(&command).await.ok()? {
+    let reply = match connection.query(&command).await.ok()? {
         Value::Map(mut nodes) if nodes.iter().all(|(_, one)| is_list(one)) => nodes.pop()?.1,
         one => one,
     };
-    let pair: std::collections::HashMap<String, String> = redis::from_redis_value(answer).ok()?;
+    let pair: std::collections::HashMap<String, String> = redis::from_redis_value(reply).ok()?;
     pair.get(name).cloned()
 }
 

@@ -181,8 +181,8 @@ fn take_result(reply: &mut Bytes, names: &mut NamePool) -> Result<TransactionRes
         }
         b'm' => {
             let id = text(&take_with_length(reply)?)?.into();
-            let answer = if take_flag(reply)? { Some(take_with_length(reply)?) } else { None };
-            Conflict::IdempotencyRecord { id, response: answer }
+            let response = if take_flag(reply)? { Some(take_with_length(reply)?) } else { None };
+            Conflict::IdempotencyRecord { id, response }
         }
         b't' => {
             let queue = names.intern(text(&take_with_length(reply)?)?);

@@ -77,7 +77,7 @@ impl RedisStore {
         Self::open_with(options, Scripts::new()).await
     }
 
-    /// Returns whether the store is still the one that was opened.
+    /// Returns a receiver of the store's health.
     pub fn health(&self) -> watch::Receiver<StoreHealth> {
         self.monitor.health()
     }

@@ -28,12 +28,12 @@ const BEGIN: Duration = Duration::from_secs(2);
 const READ: Duration = Duration::from_secs(35);
 const WRITE: Duration = Duration::from_secs(60);
 
-/// The maximum number of attempts of a transaction that conflicts with others. A lock wait timeout
-/// takes seconds, so it counts as several attempts.
-const ATTEMPTS_MAX: u32 = 16;
-const LOCK_WAIT_ATTEMPTS: u32 = 4;
+/// The maximum number of tries of a transaction that conflicts with others. A lock wait timeout
+/// takes seconds, so it counts as several tries.
+const TRIES_MAX: u32 = 16;
+const LOCK_WAIT_TRIES: u32 = 4;
 
-/// The pause before the second attempt. It doubles with each attempt, so that one of many
+/// The pause before the second try. It doubles with each try, so that one of many
 /// conflicting transactions succeeds.
 const PAUSE: Duration = Duration::from_millis(2);
 const PAUSE_MAX: Duration = Duration::from_millis(256);
@@ -97,12 +97,12 @@ impl MysqlDatabase {
 
     /// Returns a read-only transaction.
     pub(crate) fn read(&self) -> RetriedTransaction<'_> {
-        RetriedTransaction { database: self, access: Access::Read, attempts: 0, session: None }
+        RetriedTransaction { database: self, access: Access::Read, tries: 0, session: None }
     }
 
     /// Returns a transaction that writes.
     pub(crate) fn write(&self) -> RetriedTransaction<'_> {
-        RetriedTransaction { database: self, access: Access::Write, attempts: 0, session: None }
+        RetriedTransaction { database: self, access: Access::Write, tries: 0, session: None }
     }
 
     fn pool(&self, access: Access) -> &ConnectionPool {
@@ -174,14 +174,14 @@ fn check_settings(session: &MysqlSession, options: LedgerOptions) -> Result<(), 
 pub(crate) struct RetriedTransaction<'a> {
     database: &'a MysqlDatabase,
     access: Access,
-    attempts: u32,
+    tries: u32,
     session: Option<(MysqlSession, OwnedSemaphorePermit)>,
 }
 
 impl RetriedTransaction<'_> {
-    /// Begins the next attempt.
+    /// Begins the next try.
     pub(crate) async fn begin(&mut self) -> Result<&mut MysqlSession, LedgerError> {
-        self.attempts += 1;
+        self.tries += 1;
         let database = self.database;
         let acquired = database.acquire(self.access).await;
         let acquired = acquired.map_err(|error| with_path(error, database.address.display()))?;
@@ -189,7 +189,7 @@ impl RetriedTransaction<'_> {
         Ok(session)
     }
 
-    /// Returns the maximum duration of an attempt.
+    /// Returns the maximum duration of a try.
     pub(crate) const fn limit(&self) -> Duration {
         match self.access {
             Access::Read => READ,
@@ -225,7 +225,7 @@ impl RetriedTransaction<'_> {
         }
         drop(permit);
         if self.should_retry(&error, conflict) {
-            let doubled = PAUSE * (1 << self.attempts.min(8));
+            let doubled = PAUSE * (1 << self.tries.min(8));
             tokio::time::sleep(doubled.min(PAUSE_MAX)).await;
             return None;
         }
@@ -236,22 +236,22 @@ impl RetriedTransaction<'_> {
         let is_retryable = match conflict {
             Some(Conflict::Deadlock) => true,
             Some(Conflict::LockWaitTimeout) => {
-                self.attempts += LOCK_WAIT_ATTEMPTS - 1;
+                self.tries += LOCK_WAIT_TRIES - 1;
                 true
             }
             // A lost connection: reads are repeated once. A write may have been committed.
             None => {
                 let was_cut =
                     is_connection_lost(error) && !matches!(error, DatabaseError::Unreachable(_));
-                self.access == Access::Read && was_cut && self.attempts == 1
+                self.access == Access::Read && was_cut && self.tries == 1
             }
         };
-        is_retryable && self.attempts < ATTEMPTS_MAX
+        is_retryable && self.tries < TRIES_MAX
     }
 }
 
 /// Runs a future in a transaction: `with_transaction!(database.read, |session| future)`. Evaluates
-/// the expression once for each attempt.
+/// the expression once for each try.
 macro_rules! with_transaction {
     ($database:ident.$access:ident, |$session:ident| $query:expr) => {{
         let mut transaction = $database.$access();

@@ -232,7 +232,7 @@ fn is_killed((original, replacement): Mutant) -> bool {
                 "" => part.to_owned(),
                 original => part.replace(original, replacement),
             });
-            Harness::new(Arc::new(RedisStore::open_with(options, scripts).await.expect("opens")))
+            Harness::new(Arc::new(RedisStore::open_with(options, scripts).await.expect("opened")))
         };
         runtime.block_on(async {
             run_suite(&make).await;
@@ -240,11 +240,12 @@ fn is_killed((original, replacement): Mutant) -> bool {
                 run_property_test(&mut make().await, seed_from_env().wrapping_add(nth), 2_000)
                     .await;
             }
-            let client = redis::Client::open(url.clone()).expect("is an address");
-            let mut connection = client.get_multiplexed_async_connection().await.expect("connects");
+            let client = redis::Client::open(url.clone()).expect("a valid URL");
+            let mut connection =
+                client.get_multiplexed_async_connection().await.expect("connected");
             for nth in 0..made.load(Ordering::Relaxed) {
                 let count = audit::count(&format!("mutant-{nth}"));
-                audit::check(count.query_async(&mut connection).await.expect("answers"));
+                audit::check(count.query_async(&mut connection).await.expect("a reply"));
             }
         });
     });
