@@ -177,9 +177,9 @@ impl<'a> PendingCommit<'a> {
                 let current = self.state.queues.get(&known.name).and_then(QueueIndex::declared);
                 (current != Some(known)).then(|| Conflict::Queue(current.cloned()))
             }
-            Precondition::IdempotencyRecord { id, response: answer } => {
+            Precondition::IdempotencyRecord { id, response } => {
                 let current = self.records.response(id, self.now);
-                (current != answer.as_ref()).then(|| Conflict::IdempotencyRecord {
+                (current != response.as_ref()).then(|| Conflict::IdempotencyRecord {
                     id: id.clone(),
                     response: current.cloned(),
                 })

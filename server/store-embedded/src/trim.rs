@@ -12,7 +12,7 @@ impl MemoryState {
     /// Evicts projected terminal jobs without waiting dependents.
     pub(crate) fn evict_terminal(&mut self, trim: &TrimRequest, projected: u64) -> TrimResult {
         let can_go = |id: JobId, seq: u64| seq <= projected && !self.dependents.is_awaited(id);
-        let gone: Vec<JobId> = self
+        let evictable: Vec<JobId> = self
             .terminal
             .iter()
             .take_while(|((at, _), _)| *at < trim.terminal_before)
@@ -21,9 +21,12 @@ impl MemoryState {
             .map(|((_, id), _)| *id)
             .take(trim.limit)
             .collect();
-        for id in &gone {
+        for id in &evictable {
             self.evict(*id);
         }
-        TrimResult { evicted: gone.len(), more: !gone.is_empty() && gone.len() == trim.limit }
+        TrimResult {
+            evicted: evictable.len(),
+            more: !evictable.is_empty() && evictable.len() == trim.limit,
+        }
     }
 }

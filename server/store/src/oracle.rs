@@ -367,8 +367,8 @@ impl StoreState {
             .lost
             .extend(self.all_jobs().filter(|j| lease_of(j).is_some_and(|s| is_lost(&s))).cloned());
         let has_jobs = |id: &SessionId| self.all_jobs().any(|job| lease_of(job) == Some(*id));
-        let gone = self.sessions.values().filter(|row| is_lost(&row.id) && !has_jobs(&row.id));
-        found.expired_sessions.extend(gone.take(limit));
+        let idle = self.sessions.values().filter(|row| is_lost(&row.id) && !has_jobs(&row.id));
+        found.expired_sessions.extend(idle.take(limit));
         for job in self.all_jobs() {
             for parent in &job.status.waiting_for {
                 let outcome = self.job(parent).map(|p| p.status.state).filter(|s| s.is_terminal());
@@ -388,7 +388,7 @@ impl StoreState {
     fn trim(&mut self, trim: &TrimRequest) -> TrimResult {
         let is_awaited =
             |id: &JobId| self.all_jobs().any(|job| job.status.waiting_for.contains(id));
-        let gone: BTreeSet<_> = self
+        let evictable: BTreeSet<_> = self
             .jobs
             .values()
             .filter_map(|(job, seq)| {
@@ -397,15 +397,18 @@ impl StoreState {
                 (can_go && !is_awaited(&job.id)).then_some((at, job.id))
             })
             .collect();
-        let gone: Vec<_> = gone.into_iter().take(trim.limit).collect();
-        for (_, id) in &gone {
+        let evictable: Vec<_> = evictable.into_iter().take(trim.limit).collect();
+        for (_, id) in &evictable {
             if let Some((job, _)) = self.jobs.remove(id)
                 && let Some((key, Some(until))) = held_key(&job)
             {
                 self.keys.push((key, *id, until));
             }
         }
-        TrimResult { evicted: gone.len(), more: !gone.is_empty() && gone.len() == trim.limit }
+        TrimResult {
+            evicted: evictable.len(),
+            more: !evictable.is_empty() && evictable.len() == trim.limit,
+        }
     }
 }
 

@@ -1,4 +1,4 @@
-//! Single rules whose reason is not plain from the table of the state machine.
+//! Rules that the state machine table does not show.
 
 use std::sync::Arc;
 
@@ -28,7 +28,7 @@ fn after(job: &Job, command: Command, now: Millis) -> Job {
 }
 
 #[test]
-fn a_snoozed_job_has_started_and_no_longer_expires() {
+fn a_snoozed_job_no_longer_expires() {
     let (job, lease) = run(&ready(|new| new.start_deadline = Some(100)), 10);
     let job = after(&job, Command::Snooze { lease, started_at: None, delay_ms: 500 }, 20);
     assert_eq!((job.status.attempt, next_deadline(&job)), (0, None));
@@ -36,10 +36,10 @@ fn a_snoozed_job_has_started_and_no_longer_expires() {
 }
 
 #[test]
-fn a_snoozed_job_that_is_handed_back_does_not_expire() {
+fn a_snoozed_and_returned_job_does_not_expire() {
     let (job, lease) = run(&ready(|new| new.start_deadline = Some(100)), 10);
     let job = after(&job, Command::Snooze { lease, started_at: None, delay_ms: 5 }, 20);
-    let job = promote(&job, 25).expect("is due");
+    let job = promote(&job, 25).expect("the job is due");
     let (job, lease) = run(&job, 30);
     let job = after(&job, Command::NotReceived { lease }, 40);
     assert_eq!((job.status.attempt, next_deadline(&job)), (0, None));
@@ -47,7 +47,7 @@ fn a_snoozed_job_that_is_handed_back_does_not_expire() {
 }
 
 #[test]
-fn a_job_that_was_handed_back_has_not_started_and_expires() {
+fn a_returned_job_still_expires() {
     let (job, lease) = run(&ready(|new| new.start_deadline = Some(100)), 10);
     let job = after(&job, Command::NotReceived { lease }, 20);
     assert_eq!((job.status.started_at, next_deadline(&job)), (None, Some(100)));
@@ -55,7 +55,7 @@ fn a_job_that_was_handed_back_has_not_started_and_expires() {
 }
 
 #[test]
-fn a_job_that_was_handed_back_and_put_off_waits_for_its_time() {
+fn a_returned_job_with_a_later_run_at_is_scheduled() {
     let (job, lease) = run(&ready(|_| ()), 10);
     let job = after(&job, Command::NotReceived { lease }, 20);
     let put = |edit: &dyn Fn(&mut Spec)| {
@@ -70,7 +70,7 @@ fn a_job_that_was_handed_back_and_put_off_waits_for_its_time() {
 }
 
 #[test]
-fn a_checkpoint_behind_its_report_is_stale() {
+fn a_checkpoint_after_its_report_is_fenced() {
     let (job, lease) = run(&ready(|_| ()), 10);
     let succeed = Command::Succeed { lease, started_at: None, result: Bytes::new() };
     let job = after(&job, succeed.clone(), 20);
@@ -80,16 +80,16 @@ fn a_checkpoint_behind_its_report_is_stale() {
 }
 
 #[test]
-fn the_clock_of_a_worker_moves_no_start_out_of_its_attempt() {
+fn a_reported_start_is_clamped_to_the_attempt() {
     let (job, lease) = run(&ready(|_| ()), 10);
-    for (said, kept) in [(i64::MIN, 10), (15, 15), (i64::MAX, 20)] {
-        let succeed = Command::Succeed { lease, started_at: Some(said), result: Bytes::new() };
-        assert_eq!(after(&job, succeed, 20).status.started_at, Some(kept));
+    for (reported, stored) in [(i64::MIN, 10), (15, 15), (i64::MAX, 20)] {
+        let succeed = Command::Succeed { lease, started_at: Some(reported), result: Bytes::new() };
+        assert_eq!(after(&job, succeed, 20).status.started_at, Some(stored));
     }
 }
 
 #[test]
-fn what_a_handler_leaves_is_bounded() {
+fn results_and_checkpoints_are_limited() {
     let (job, lease) = run(&ready(|_| ()), 10);
     let succeed = |len: u64| Command::Succeed {
         lease,
@@ -110,7 +110,7 @@ fn what_a_handler_leaves_is_bounded() {
 }
 
 #[test]
-fn a_retry_starts_over_and_keeps_the_epoch() {
+fn a_retry_resets_attempts_and_keeps_the_epoch() {
     let (job, lease) = run(&ready(|_| ()), 10);
     let job = after(&job, Command::Checkpoint { lease, data: "half".into() }, 15);
     let job = after(&job, Command::Cancel { reason: "".into(), actor: "".into() }, 20);

@@ -1,4 +1,4 @@
-//! Scopes, ids and ends of keys.
+//! Tests of scopes, roles and key ids.
 
 use super::*;
 
@@ -19,7 +19,7 @@ fn a_scope_is_a_name_or_a_prefix() {
 }
 
 #[test]
-fn a_scope_is_checked() {
+fn invalid_scopes_are_refused() {
     assert_eq!(scopes(&["a", "b.*"]).violations("queues"), []);
     for bad in ["", "*", "a*b", "a**", "a b", "ä"] {
         assert!(!scopes(&[bad]).violations("queues").is_empty(), "{bad:?}");
@@ -30,7 +30,7 @@ fn a_scope_is_checked() {
 }
 
 #[test]
-fn ids_read_back_what_they_write() {
+fn key_ids_survive_a_round_trip() {
     for id in [0, 1, 0xdead_beef, u64::MAX] {
         assert_eq!(KeyId(id).to_string().parse(), Ok(KeyId(id)));
     }
@@ -40,7 +40,7 @@ fn ids_read_back_what_they_write() {
 }
 
 #[test]
-fn roles_read_back_what_they_write() {
+fn roles_survive_a_round_trip() {
     for role in Role::ALL {
         assert_eq!(role.as_str().parse(), Ok(role));
     }
@@ -48,7 +48,7 @@ fn roles_read_back_what_they_write() {
 }
 
 #[test]
-fn an_actor_is_bounded() {
+fn an_actor_is_limited_in_length() {
     assert_eq!(actor("panel", ""), "panel");
     assert_eq!(actor("panel", "panel"), "panel");
     assert_eq!(actor("panel", "ann"), "panel:ann");

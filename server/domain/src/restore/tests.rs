@@ -1,4 +1,4 @@
-//! A restore at 5,000 ms, of jobs that were enqueued at 1,000 ms.
+//! Tests with a restore at 5,000 ms and jobs enqueued at 1,000 ms.
 
 use std::sync::Arc;
 
@@ -17,9 +17,12 @@ fn running(on_lost: OnLost) -> Job {
 }
 
 #[test]
-fn a_running_job_goes_back_uncounted_unless_it_must_not_run_twice() {
+fn a_running_job_is_returned_unless_it_must_not_run_twice() {
     let after = |job: &Job| {
-        decide(job, &restore_command(job).expect("it runs"), 5_000).expect("accepted").job.status
+        decide(job, &restore_command(job).expect("the job is running"), 5_000)
+            .expect("accepted")
+            .job
+            .status
     };
     let retried = after(&running(OnLost::Retry));
     assert_eq!((retried.state, retried.attempt, retried.crashes), (State::Ready, 0, 0));
@@ -29,11 +32,16 @@ fn a_running_job_goes_back_uncounted_unless_it_must_not_run_twice() {
 }
 
 #[test]
-fn the_next_lease_is_above_all_that_the_lost_time_gave_out() {
-    let raised = raise_epoch(&ready(OnLost::Retry), 5_000).expect("it is older");
+fn the_epoch_is_raised_above_all_lost_leases() {
+    let raised =
+        raise_epoch(&ready(OnLost::Retry), 5_000).expect("the job is older than the restore");
     assert_eq!(raised.status.epoch, 5_000);
-    assert_eq!(raise_epoch(&raised, 5_000), None, "once");
-    assert_eq!(raise_epoch(&running(OnLost::Retry), 5_000), None, "its lease is compared by it");
-    assert_eq!(raise_epoch(&ready(OnLost::Retry), 0), None, "nothing was restored");
-    assert_eq!(raise_epoch(&ready(OnLost::Retry), 1_000), None, "it came after");
+    assert_eq!(raise_epoch(&raised, 5_000), None, "the epoch is raised once");
+    assert_eq!(raise_epoch(&running(OnLost::Retry), 5_000), None, "a running job keeps its epoch");
+    assert_eq!(raise_epoch(&ready(OnLost::Retry), 0), None, "there was no restore");
+    assert_eq!(
+        raise_epoch(&ready(OnLost::Retry), 1_000),
+        None,
+        "the job is newer than the restore"
+    );
 }

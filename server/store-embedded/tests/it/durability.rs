@@ -38,7 +38,7 @@ async fn a_job_survives_restarts() {
     assert_eq!(running, result.claimed[0]);
     let lease = running[0].status.lease.expect("the job is running").id;
     let command = Command::Succeed { lease, started_at: None, result: "x".into() };
-    let done = decide(&running[0], &command, 2_000).expect("its lease is live");
+    let done = decide(&running[0], &command, 2_000).expect("the lease is current");
     let mut writer = fixture::Writer::new(2);
     let request = writer.request(2_000).transaction(fixture::update(&running[0], done));
     store.commit(request.build()).await.expect("the commit succeeds");

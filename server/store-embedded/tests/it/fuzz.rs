@@ -29,9 +29,9 @@ fn directory_with_journal() -> tempfile::TempDir {
     let mut writer = fixture::Writer::new(1);
     runtime().block_on(async {
         for n in 0..4 {
-            let group = fixture::create(&fixture::job("q", "k", 1_000, n));
+            let transaction = fixture::create(&fixture::job("q", "k", 1_000, n));
             store
-                .commit(writer.request(1_000).transaction(group).build())
+                .commit(writer.request(1_000).transaction(transaction).build())
                 .await
                 .expect("the commit succeeds");
         }

@@ -30,14 +30,14 @@ async fn child() {
         let first = (start + number) * JOBS_PER_COMMIT;
         let jobs: Vec<_> =
             (first..first + JOBS_PER_COMMIT).map(|n| fixture::job("q", "k", 1_000, n)).collect();
-        let mut group = sentinel_store::Transaction::default();
+        let mut transaction = sentinel_store::Transaction::default();
         for job in &jobs {
-            group.mutations.append(&mut fixture::create(job).mutations);
+            transaction.mutations.append(&mut fixture::create(job).mutations);
         }
         let request = writer
             .request(1_000)
             .transaction(fixture::put_session(session, server, 9_000))
-            .transaction(group);
+            .transaction(transaction);
         let request = request.claim(fixture::claim(session, &["q"], &["k"], 1));
         store.commit(request.build()).await.expect("the commit succeeds");
         for job in &jobs {

@@ -59,9 +59,9 @@ async fn an_unavailable_or_full_store_recovers() {
     let (store, mut writer) = (store(), fixture::Writer::new(1));
     let (job, request) = create(&mut writer);
     store.commits.once(&[Fault::Unavailable, Fault::Full]);
-    let answers = [store.commit(request.clone()).await, store.commit(request.clone()).await];
-    assert!(matches!(answers[0], Err(StoreError::Unavailable(_))), "{answers:?}");
-    assert!(matches!(answers[1], Err(StoreError::Full(_))), "{answers:?}");
+    let results = [store.commit(request.clone()).await, store.commit(request.clone()).await];
+    assert!(matches!(results[0], Err(StoreError::Unavailable(_))), "{results:?}");
+    assert!(matches!(results[1], Err(StoreError::Full(_))), "{results:?}");
     assert!(!is_stored(&store, &job).await);
     store.commits.always(Some(Fault::Full));
     let without = writer.request(T0).build();
@@ -139,11 +139,11 @@ async fn a_seed_reproduces_its_faults() {
     for seed in [5, 5, 6] {
         let (store, mut writer) = (store(), fixture::Writer::new(1));
         store.commits.seeded(seed, rates);
-        let mut answers = Vec::new();
+        let mut errors = Vec::new();
         for _ in 0..64 {
-            answers.push(store.commit(writer.request(T0).build()).await.err());
+            errors.push(store.commit(writer.request(T0).build()).await.err());
         }
-        runs.push(answers);
+        runs.push(errors);
     }
     assert_eq!(runs[0], runs[1]);
     assert_ne!(runs[1], runs[2]);

@@ -37,8 +37,8 @@ pub(super) async fn a_record_expires(mut case: Case) {
 
 /// Returns a transaction of a producer: it creates a job and moves the offset from `known`.
 fn step(random: u64, known: Option<&'static [u8]>, record: IdempotencyRecord) -> Transaction {
-    let answer = known.map(bytes::Bytes::from_static);
-    let is_known = Precondition::IdempotencyRecord { id: record.id.clone(), response: answer };
+    let response = known.map(bytes::Bytes::from_static);
+    let is_known = Precondition::IdempotencyRecord { id: record.id.clone(), response };
     let mut transaction = fixture::create(&fixture::job("q", "k", T0, random));
     transaction.preconditions.push(is_known);
     transaction.mutations.push(Mutation::PutIdempotencyRecord(record));
@@ -48,10 +48,10 @@ fn step(random: u64, known: Option<&'static [u8]>, record: IdempotencyRecord) ->
 pub(super) async fn a_producer_offset_is_replaced_only_from_the_expected_value(mut case: Case) {
     let record = |content, until| fixture::idempotency_record("ingest/orders", content, T0 + until);
     let other = |content: &'static [u8]| {
-        let answer = Some(bytes::Bytes::from_static(content));
+        let response = Some(bytes::Bytes::from_static(content));
         TransactionResult::Conflict(Conflict::IdempotencyRecord {
             id: "ingest/orders".into(),
-            response: answer,
+            response,
         })
     };
     let transactions = vec![

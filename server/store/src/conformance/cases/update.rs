@@ -24,13 +24,13 @@ pub(super) async fn updated_jobs_are_reordered(mut case: Case) {
     case.put_session(1).await;
     let jobs = [1, 2, 3, 4].map(|n| fixture::job("q", "k", T0, n));
     case.must_apply(T0, jobs.iter().map(fixture::create).collect()).await;
-    let [first, urgent, late, gone] = jobs.each_ref().map(|job| job.id);
+    let [first, urgent, late, cancelled] = jobs.each_ref().map(|job| job.id);
     case.execute(urgent, with(priority(9), T0), T0).await;
     let later = SpecUpdate { run_at: Some(Some(T0 + 50)), ..SpecUpdate::default() };
     case.execute(late, with(later, T0), T0).await;
     assert_eq!(case.read(late).await.expect("the job is stored").status.state, State::Scheduled);
-    case.execute(gone, with(priority(5), T0), T0).await;
-    case.execute(gone, cancel, T0).await;
+    case.execute(cancelled, with(priority(5), T0), T0).await;
+    case.execute(cancelled, cancel, T0).await;
     assert_eq!(case.claim(T0, &["q"], &["k"], 9).await, [urgent, first]);
     let now = SpecUpdate { run_at: Some(None), ..SpecUpdate::default() };
     case.execute(late, with(now, T0 + 1), T0 + 1).await;

@@ -103,9 +103,9 @@ impl ModelState {
         }
         // Callers do not repeat cancels and retries that were not answered.
         for client in &mut self.clients {
-            for asked in [&mut client.cancel, &mut client.retry] {
-                if *asked == RequestState::Pending {
-                    *asked = RequestState::Answered;
+            for request in [&mut client.cancel, &mut client.retry] {
+                if *request == RequestState::Pending {
+                    *request = RequestState::Answered;
                 }
             }
         }

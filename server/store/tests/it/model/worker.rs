@@ -133,8 +133,9 @@ impl ModelState {
             }
         }
         for handler in &mut self.workers[slot].handlers {
-            let asks = |job: &Arc<Job>| job.id == handler.held.id && job.status.cancel.is_some();
-            handler.is_cancelled |= kept.iter().any(asks);
+            let is_cancelled =
+                |job: &Arc<Job>| job.id == handler.held.id && job.status.cancel.is_some();
+            handler.is_cancelled |= kept.iter().any(is_cancelled);
         }
         for job in listed {
             if let Some(lease) = job.status.lease {
