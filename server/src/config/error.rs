@@ -1,7 +1,7 @@
 //! Errors in the configuration.
 
 use super::conflict::Conflict;
-use super::load::Origin;
+use super::origin::Origin;
 use super::value::ValueError;
 
 /// One error in the configuration.

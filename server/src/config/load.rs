@@ -1,12 +1,12 @@
 //! Merges defaults, file, environment and flags. All errors are collected and reported together,
 //! so that one start shows them all.
 
-use std::fmt;
 use std::path::{Path, PathBuf};
 
 use toml::de::{DeTable, DeValue};
 
 use super::error::{ConfigError, ConfigErrorKind, ConfigErrors};
+use super::origin::Origin;
 use super::table::{Config, Setting, TABLE};
 use super::value::Value;
 use super::{Mode, conflict, did_you_mean};
@@ -22,30 +22,6 @@ pub struct Sources {
     pub flags: Vec<(String, String)>,
     /// The host name.
     pub host: String,
-}
-
-/// The source of a value.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Origin {
-    /// The default of the setting.
-    Default,
-    /// The configuration file: path and line.
-    File(PathBuf, usize),
-    /// An environment variable.
-    Env(String),
-    /// A flag, without its leading dashes.
-    Flag(String),
-}
-
-impl fmt::Display for Origin {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Origin::Default => f.write_str("default"),
-            Origin::File(path, line) => write!(f, "{}:{line}", path.display()),
-            Origin::Env(name) => f.write_str(name),
-            Origin::Flag(name) => write!(f, "--{name}"),
-        }
-    }
 }
 
 /// A loaded configuration.

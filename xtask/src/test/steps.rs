@@ -41,8 +41,8 @@ pub(super) const STEPS: &[Step] = &[
     compiles("clippy", "cargo clippy on all targets, warnings are errors", clippy),
     compiles("codegen", "the committed generated code is what the .proto files give", codegen),
     compiles("build", "the tests, and the programs that they start, compile", build),
-    step("node", "the Node SDK builds from its lock file, and its own tests", 10, node),
-    step("python", "the Python SDK builds as a wheel, and its own tests", 10, python),
+    step("node", "the Node SDK: linter, build from its lock file, unit tests", 10, node),
+    step("python", "the Python SDK: ruff, mypy, wheel, unit tests", 10, python),
     step("panel", "the panel: linter, types, unit tests, build and its size", 10, run_panel),
     step("unit", "tests inside the crates", 20, unit),
     step(
@@ -172,6 +172,10 @@ fn each_module(
 
 fn node(context: &Context, step: &Step) -> Outcome {
     SDK.ensure_modules(&context.root)?;
+    let linted = check(context, step, &mut SDK.npm(&context.root, &["run", "--silent", "lint"]))?;
+    if linted.failed > 0 {
+        return Ok(linted);
+    }
     let build = SDK.npm(&context.root, &["run", "--silent", "build"]);
     chain(context, step, build, SDK.npm(&context.root, &["--silent", "test"]))
 }
@@ -179,6 +183,13 @@ fn node(context: &Context, step: &Step) -> Outcome {
 fn python(context: &Context, step: &Step) -> Outcome {
     languages::ensure_environment(&context.root)?;
     languages::install_wheel(&context.root)?;
+    for linter in [["ruff", "check"].as_slice(), &["mypy", "src", "tests", "examples"]] {
+        let mut command = languages::python(&context.root);
+        let linted = check(context, step, command.arg("-m").args(linter))?;
+        if linted.failed > 0 {
+            return Ok(linted);
+        }
+    }
     let mut tests = languages::python(&context.root);
     tests.args(["-m", "unittest", "discover", "--start-directory", "tests"]);
     counted(context, step, &mut tests)

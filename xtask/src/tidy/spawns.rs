@@ -13,7 +13,10 @@ const ALLOWED: &[(&str, &str)] = &[
         "client-sdk/conformance/src/scripted_server.rs",
         "the listener of a scripted server; aborted with it",
     ),
-    ("client-sdk/conformance/src/worker_program.rs", "reads the frames of a worker; ends with the worker"),
+    (
+        "client-sdk/conformance/src/worker_program.rs",
+        "reads the frames of a worker; ends with the worker",
+    ),
     ("client-sdk/src/client/ingest.rs", "the stream of a producer; aborted with its handle"),
     (
         "client-sdk/src/worker/executor.rs",
