@@ -49,6 +49,6 @@ async fn clients_of_each_language_send_their_key() {
         .await;
         let mut without_key = start_watch(&auth, language, None);
         assert!(!without_key.wait_exit(TIMEOUT).await.success(), "{}", without_key.log());
-        assert!(without_key.log().contains("needs a key"), "{}", without_key.log());
+        assert!(without_key.log().contains("API key required"), "{}", without_key.log());
     }
 }

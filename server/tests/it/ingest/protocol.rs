@@ -99,7 +99,7 @@ async fn invalid_frames_close_the_stream() {
         assert_invalid_field(producer.closed().await.1, field, range);
     }
     let after = [
-        (start("p"), "start", "before"),
+        (start("p"), "start", "sent twice"),
         (item(0, numbered(0)), "item.offset", "0 does not follow: expected 5"),
         (item(8, numbered(8)), "item.offset", "8 does not follow: expected 7"),
     ];
@@ -136,7 +136,7 @@ async fn the_window_is_limited_and_freed_by_committed_frames() {
         number += 1;
     }
     let (committed, result) = producer.closed().await;
-    assert_invalid_field(result, "item", "1000 items are not told");
+    assert_invalid_field(result, "item", "1000 items are not reported");
     // The items within the window are committed.
     assert!(committed >= INGEST_WINDOW_ITEMS, "{committed}");
     let (_open, started) = RawProducer::start(&raw, "items").await;

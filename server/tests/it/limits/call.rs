@@ -172,7 +172,7 @@ async fn queue_names(raw: &RawClients) {
         assert_invalid_field(create(raw, queue).await, "queue.name", NAME_RANGE);
     }
     let nothing = CreateQueueRequest { queue: None, actor: String::new() };
-    assert_invalid_field(raw.queues.clone().create_queue(nothing).await, "queue", "not set");
+    assert_invalid_field(raw.queues.clone().create_queue(nothing).await, "queue", "is required");
     let actor = CreateQueueRequest { queue: Some(Queue::default()), actor: text(257) };
     assert_invalid_field(
         raw.queues.clone().create_queue(actor).await,
