@@ -279,7 +279,7 @@ fn random_commands_violate_no_invariant() {
 fn a_success_under_the_current_lease_is_always_accepted() {
     let steps = proptest::collection::vec((input(), 0..500_i64), 1..20);
     let wins = std::cell::Cell::new(0);
-    runner(500)
+    runner(5_000)
         .run(&(spec(), steps), |(new, steps)| {
             let mut history = JobHistory::new(enqueue(new));
             let mut now = T0;
