@@ -109,7 +109,7 @@ async fn the_next_attempt_resumes_from_the_checkpoint() {
     assert_eq!(job.worker, "w2");
     let mut lines = client.read_logs(&id, 2, false).await.unwrap();
     let line = futures_util::StreamExt::next(&mut lines).await.unwrap().unwrap();
-    let step: u64 = line.text.strip_prefix("resumes after step ").unwrap().parse().unwrap();
+    let step: u64 = line.text.strip_prefix("resuming after step ").unwrap().parse().unwrap();
     assert!(step >= checkpoint, "resumed after {step}, the checkpoint was {checkpoint}");
 }
 

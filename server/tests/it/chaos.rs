@@ -147,27 +147,27 @@ pub(crate) async fn soak<F: Future<Output = ()>>(scenario: impl Fn(u64) -> F) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "runs for minutes; the profile soak runs it"]
+#[ignore = "runs for minutes: cargo xtask soak"]
 async fn soak_guarantees_hold_when_servers_and_workers_are_killed() {
     soak(kills).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "runs for minutes; the profile soak runs it"]
+#[ignore = "runs for minutes: cargo xtask soak"]
 async fn soak_guarantees_hold_under_mixed_faults() {
     // Longer than the session TTL, so that leases expire too.
     soak(|seed| mixed_faults(seed, &Fault::OF_SINGLE_SERVER, Duration::from_secs(8))).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "runs for minutes; the profile soak runs it"]
+#[ignore = "runs for minutes: cargo xtask soak"]
 async fn soak_guarantees_hold_in_a_cluster_with_failing_servers_and_stores() {
     soak(|seed| cluster_faults(seed, Fault::of_cluster(), usize::MAX, Duration::from_secs(8)))
         .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "runs for minutes; the profile soak runs it"]
+#[ignore = "runs for minutes: cargo xtask soak"]
 async fn soak_guarantees_hold_under_pairs_of_simultaneous_faults() {
     soak(|seed| fault_pairs(seed, FAULT_PAIRS, Duration::from_secs(6))).await;
 }

@@ -71,7 +71,7 @@ async fn upgrade(seed: u64, old: &Path) {
 
 /// `cargo xtask soak` provides the binaries of another version.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "runs for minutes; the profile soak runs it"]
+#[ignore = "runs for minutes: cargo xtask soak"]
 async fn soak_guarantees_hold_with_mixed_versions() {
     let Some(other) = std::env::var_os("SENTINEL_TEST_OTHER") else {
         println!(

@@ -9,7 +9,7 @@ use serde_json::json;
 use crate::harness::{TestServer, demo_job, enqueue, wait_state, wait_terminal};
 
 /// Returns the wall clock time of this machine, which `run_at` needs.
-#[expect(clippy::disallowed_methods, reason = "what is sent are times of this machine")]
+#[expect(clippy::disallowed_methods, reason = "requests contain times of this machine")]
 fn now() -> SystemTime {
     SystemTime::now()
 }

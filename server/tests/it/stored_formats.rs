@@ -81,7 +81,7 @@ pub(crate) async fn populate(client: &Client, file: &Path, part: &str) -> Vec<St
     late.queue = "idle".to_owned();
     let ready = client.enqueue(late.clone()).await.expect("enqueue a job").job.id;
     let soon = Duration::from_millis(200);
-    #[expect(clippy::disallowed_methods, reason = "a deadline is a wall time")]
+    #[expect(clippy::disallowed_methods, reason = "a deadline is a wall clock time")]
     let deadline = std::time::SystemTime::now() + soon;
     late.start_deadline = Some(deadline.into());
     let expired = client.enqueue(late).await.expect("enqueue a job").job.id;

@@ -145,7 +145,8 @@ async fn a_job_is_removable_exactly_at_the_cutoff(backend: BackendKind) {
         succeeded_by: by,
         others_by: Millis::MIN,
     };
-    let has = async |by| scan(&ledger, at(by), 500).await.iter().any(|job| job.id == job.id);
+    let has =
+        async |by| scan(&ledger, at(by), 500).await.iter().any(|removable| removable.id == job.id);
     assert!(!has(end - 1).await);
     assert!(has(end).await);
 }

@@ -75,7 +75,7 @@ async fn jobs_continue_during_a_ledger_outage_and_are_recorded_afterwards() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "runs for minutes; the profile soak runs it"]
+#[ignore = "runs for minutes: cargo xtask soak"]
 async fn soak_jobs_continue_during_a_ledger_outage_and_are_recorded_afterwards() {
     ledger_outage("ledger outage", seed(), LONG).await;
 }

@@ -1,6 +1,6 @@
-"""A caller that knows the .proto files alone: enqueue, watch, cancel, and what an error says.
+"""A client generated from the .proto files only: enqueue, watch, cancel and errors.
 
-Prints what it saw as one JSON object; the test that runs it asserts.
+Prints the results as one JSON object, which the test checks.
 """
 
 import json
@@ -13,7 +13,7 @@ from sentinel.jobs.v1 import job_pb2, job_service_pb2, job_service_pb2_grpc
 
 
 def error_info(error):
-    """The reason of an error, read from its trailers without googleapis packages.
+    """Returns reason and domain of an error, read from its trailers without googleapis packages.
 
     google.rpc.Status is {1: code, 2: message, 3: repeated Any}; ErrorInfo is
     {1: reason, 2: domain}. Both are read field by field.
@@ -28,7 +28,7 @@ def error_info(error):
 
 
 def fields(data):
-    """Length-delimited and varint fields of a message, by number."""
+    """Returns the length-delimited and varint fields of a message, by number."""
     found, at = {}, 0
     while at < len(data):
         key, at = varint(data, at)

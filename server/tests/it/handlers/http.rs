@@ -53,7 +53,7 @@ async fn a_request_carries_the_job_headers_and_the_signature() {
     assert!(sent_s > 1_700_000_000);
     let digits = received.header("sentinel-signature").strip_prefix("v1=").expect("a version");
     assert!(digits.len() == 64 && digits.bytes().all(|byte| byte.is_ascii_hexdigit()));
-    let log = log_with(&client, &id, &["PUT http://127.0.0.1", "answered 201 Created in "]).await;
+    let log = log_with(&client, &id, &["PUT http://127.0.0.1", "received 201 Created in "]).await;
     assert!(log[0].ends_with("/echo, 5 bytes"), "{log:?}");
 }
 

@@ -144,12 +144,12 @@ async fn a_cursor_is_resumed_answered_with_a_gap_or_refused() {
         assert_invalid_field(
             first_event(&fixture.raw, by_id(), bad).await,
             "cursor",
-            "a watch has sent",
+            "is not a cursor of a watch",
         );
         assert_invalid_field(
             first_event(&fixture.raw, by_queue(), bad).await,
             "cursor",
-            "a watch has sent",
+            "is not a cursor of a watch",
         );
     }
     // A cursor is a position in the journal, so the cursor of one watch resumes another.
