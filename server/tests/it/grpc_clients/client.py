@@ -58,26 +58,26 @@ def main(address):
     )
     job = jobs.Enqueue(job_service_pb2.EnqueueRequest(spec=spec), timeout=10).job
     watch = job_service_pb2.WatchRequest(jobs=job_service_pb2.JobIds(ids=[job.id]))
-    told = {"progress": 0}
+    results = {"progress": 0}
     for frame in jobs.Watch(watch, timeout=20):
         if frame.HasField("progress"):
-            told["progress"] += 1
+            results["progress"] += 1
         if frame.HasField("change"):
-            told["last"] = job_pb2.JobState.Name(frame.change.job.state)
-            told["result"] = frame.change.job.result.decode()
-    late = job_pb2.JobSpec(
+            results["last"] = job_pb2.JobState.Name(frame.change.job.state)
+            results["result"] = frame.change.job.result.decode()
+    delayed = job_pb2.JobSpec(
         queue="default", kind="demo.noop", delay=duration_pb2.Duration(seconds=60)
     )
-    waiting = jobs.Enqueue(job_service_pb2.EnqueueRequest(spec=late), timeout=10).job
-    answer = jobs.Cancel(job_service_pb2.CancelRequest(id=waiting.id), timeout=10)
-    told["cancel"] = job_service_pb2.CancelOutcome.Name(answer.outcome)
+    waiting = jobs.Enqueue(job_service_pb2.EnqueueRequest(spec=delayed), timeout=10).job
+    response = jobs.Cancel(job_service_pb2.CancelRequest(id=waiting.id), timeout=10)
+    results["cancel"] = job_service_pb2.CancelOutcome.Name(response.outcome)
     spec.priority = 10
     try:
         jobs.Enqueue(job_service_pb2.EnqueueRequest(spec=spec), timeout=10)
     except grpc.RpcError as error:
         reason, domain = error_info(error)
-        told["error"] = {"code": error.code().name, "reason": reason, "domain": domain}
-    print(json.dumps(told))
+        results["error"] = {"code": error.code().name, "reason": reason, "domain": domain}
+    print(json.dumps(results))
 
 
 main(sys.argv[1])

@@ -67,7 +67,7 @@ async fn an_invalid_frame_closes_only_its_own_session() {
     let item = ProgressItem { lease: lease(|_| {}), progress: Some(Progress::default()) };
     let frames = [
         (Some(Up::Hello(hello(|_| {}))), "a second Hello"),
-        (None, "of a newer protocol"),
+        (None, "has an unknown type"),
         (Some(Up::Report(Report { items: many(1_001) })), "1001 reports: at most 1000"),
         (Some(Up::Report(Report { items: vec![succeeded_report(None, Vec::new())] })), "no lease"),
         (

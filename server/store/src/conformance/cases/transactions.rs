@@ -28,7 +28,7 @@ pub(super) async fn a_transaction_sees_the_ones_before_it(mut case: Case) {
     assert_eq!(current.as_ref().map(|job| job.status.version), Some(2));
     assert_eq!(
         results[2],
-        TransactionResult::Conflict(Conflict::Job { id: job.id, current: current })
+        TransactionResult::Conflict(Conflict::Job { id: job.id, current })
     );
 }
 
