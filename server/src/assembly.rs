@@ -188,12 +188,7 @@ impl RunningServer {
     pub async fn start_with_clock(config: &Config, clock: Clock) -> Result<Self> {
         let tls = ServerTls::load(config)?;
         // Bind before the stores are opened: a port that is taken then fails at once.
-        let listener = bind("listen", config.listen).await?;
-        let ops_listener = bind("ops_listen", config.ops_listen).await?;
-        let gateway_listener = match config.gateway_listen {
-            Some(address) => Some(bind("gateway_listen", address).await?),
-            None => None,
-        };
+        let (listener, ops_listener, gateway_listener) = bind_all(config).await?;
         let (address, ops_address) = (listener.local_addr()?, ops_listener.local_addr()?);
         let tasks = Tasks::default();
         let settings = engine_settings(config);
@@ -239,13 +234,8 @@ impl RunningServer {
         });
         let gateway_address =
             gateway_mount::spawn(gateway_listener, address, &tasks, &stop_listening)?;
-        tracing::info!(
-            %address,
-            %ops_address,
-            gateway = gateway_address.map(tracing::field::display),
-            tls = has_tls,
-            "serving"
-        );
+        let gateway = gateway_address.map(tracing::field::display);
+        tracing::info!(%address, %ops_address, gateway, tls = has_tls, "serving");
         Ok(Self {
             address,
             gateway_address,
@@ -345,6 +335,17 @@ fn spawn_ops(listener: TcpListener, routes: axum::Router, stop: CancellationToke
 /// Spawned outside of `Tasks`: the tasks are closed only after serving has stopped.
 fn spawn_serving(serving: impl Future<Output = ()> + Send + 'static) -> JoinHandle<()> {
     tokio::spawn(serving)
+}
+
+/// Binds the listeners of gRPC, of the ops port and of the gateway.
+async fn bind_all(config: &Config) -> Result<(TcpListener, TcpListener, Option<TcpListener>)> {
+    let listener = bind("listen", config.listen).await?;
+    let ops_listener = bind("ops_listen", config.ops_listen).await?;
+    let gateway_listener = match config.gateway_listen {
+        Some(address) => Some(bind("gateway_listen", address).await?),
+        None => None,
+    };
+    Ok((listener, ops_listener, gateway_listener))
 }
 
 async fn bind(setting: &str, address: SocketAddr) -> Result<TcpListener> {

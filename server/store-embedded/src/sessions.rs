@@ -53,12 +53,7 @@ impl Sessions {
     pub(crate) fn info(&self, id: SessionId) -> Option<SessionInfo> {
         let Session { row, jobs, details } = self.all.get(&id)?;
         let SessionDetails { worker_info, is_drained } = details.clone();
-        Some(SessionInfo {
-            row: (*row)?,
-            worker_info: worker_info,
-            is_drained,
-            running: jobs.len() as u64,
-        })
+        Some(SessionInfo { row: (*row)?, worker_info, is_drained, running: jobs.len() as u64 })
     }
 
     /// Updates the details of a session with a row, and returns the previous ones.

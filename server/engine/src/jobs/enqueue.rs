@@ -18,7 +18,7 @@ impl Jobs {
         check_new_job(submitter.scopes, "spec", &new)?;
         self.enqueuer.check_load()?;
         let record = BatchRecord::Single(key.as_ref());
-        let mut items = self.enqueue_all(vec![new], true, submitter, key.as_ref(), record).await?;
+        let mut items = self.enqueue_all(vec![new], true, submitter, record).await?;
         // A record of another shape belongs to another request.
         match items.pop() {
             Some(Ok(enqueued)) if items.is_empty() => Ok(enqueued),
@@ -40,7 +40,7 @@ impl Jobs {
         self.enqueuer.check_load()?;
         check_size(&items)?;
         let record = BatchRecord::Batch(key.as_ref());
-        self.enqueue_all(items, atomic, submitter, key.as_ref(), record).await
+        self.enqueue_all(items, atomic, submitter, record).await
     }
 
     async fn enqueue_all(
@@ -48,7 +48,6 @@ impl Jobs {
         items: Vec<NewJob>,
         atomic: bool,
         submitter: Submitter<'_>,
-        key: Option<&IdempotencyKey>,
         record: BatchRecord<'_>,
     ) -> Result<Vec<BatchItemResult>, EngineError> {
         let items = items.into_iter().map(Ok).collect();
@@ -58,10 +57,12 @@ impl Jobs {
         };
         match enqueued {
             // A repeat of a request may be refused because of the job that the first try created.
-            Err(error) if error.is_refusal() => match self.idempotency.lookup(key).await? {
-                Some(response) => self.enqueuer.replay(&response).await,
-                None => Err(error),
-            },
+            Err(error) if error.is_refusal() => {
+                match self.idempotency.lookup(record.key()).await? {
+                    Some(response) => self.enqueuer.replay(&response).await,
+                    None => Err(error),
+                }
+            }
             enqueued => enqueued,
         }
     }

@@ -35,7 +35,14 @@ pub(crate) enum BatchRecord<'a> {
     Producer(&'a ProducerState),
 }
 
-impl BatchRecord<'_> {
+impl<'a> BatchRecord<'a> {
+    pub(super) fn key(self) -> Option<&'a IdempotencyKey> {
+        match self {
+            Self::Single(key) | Self::Batch(key) => key,
+            Self::Producer(_) => None,
+        }
+    }
+
     /// The path of an item in the request.
     fn path(self, at: usize) -> String {
         match self {

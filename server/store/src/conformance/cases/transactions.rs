@@ -26,10 +26,7 @@ pub(super) async fn a_transaction_sees_the_ones_before_it(mut case: Case) {
     assert_eq!(results[..2], [TransactionResult::Committed, TransactionResult::Committed]);
     let current = case.read(job.id).await;
     assert_eq!(current.as_ref().map(|job| job.status.version), Some(2));
-    assert_eq!(
-        results[2],
-        TransactionResult::Conflict(Conflict::Job { id: job.id, current })
-    );
+    assert_eq!(results[2], TransactionResult::Conflict(Conflict::Job { id: job.id, current }));
 }
 
 pub(super) async fn a_queue_changes_only_from_the_expected_value(mut case: Case) {
