@@ -1,5 +1,5 @@
 //! Authentication and authorization. One layer in front of all services turns a credential into a
-//! [`Caller`]; the table in `rules` says which roles may call which RPC.
+//! `Caller`; the table in `rules` says which roles may call which RPC.
 //!
 //! The layer checks the role before the request is decoded. The queues of a request are only known
 //! afterwards, so each handler checks them with its `Caller`. The layer replaces the response of a

@@ -73,7 +73,7 @@ impl Drop for SummaryStream {
 
 impl SummaryStream {
     /// Returns the newest summary: at once the first time, then as it is computed. None after
-    /// [`KEEPALIVE`] without one. May be dropped and called again.
+    /// `KEEPALIVE` without one. May be dropped and called again.
     pub async fn next(&mut self) -> Result<Option<Summary>, EngineError> {
         let keepalive_at = Instant::now() + KEEPALIVE;
         loop {
