@@ -71,7 +71,7 @@ const TESTED_ELSEWHERE: &[(&str, &str, &str)] = &[
         "a_queue_keeps_its_newest_terminal_jobs",
     ),
     ("KEYS_MAX", "server/ledger/src/sqlite/tests.rs", "api_keys_stop_at_their_limit"),
-    ("KEY_QUEUES", "server/domain/src/identity/tests.rs", "a_scope_is_checked"),
+    ("KEY_QUEUES", "server/domain/src/identity/tests.rs", "invalid_scopes_are_refused"),
     (
         "AUDIT_MAX",
         "server/ledger/tests/it/identity.rs",
