@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use sentinel_client::proto::jobs::v1::{EnqueueRequest, JobState};
-use sentinel_client::{Error, NewJob};
+use sentinel_client::{Client, Error, NewJob};
 use sentinel_faults::Disk;
 use serde_json::json;
 use tonic::Code;
@@ -21,6 +21,24 @@ use crate::raw::{RawClients, error_reason};
 /// Returns a large job that no worker of these tests runs.
 fn large() -> NewJob {
     NewJob::new("other", "other.kind").payload(vec![b'x'; 500_000])
+}
+
+/// Enqueues large jobs until one is refused with STORE_FULL, and returns the ids of the others.
+async fn enqueue_until_store_full(client: &Client) -> Vec<String> {
+    let mut stored = Vec::new();
+    let status = loop {
+        let request = EnqueueRequest { spec: Some(large().into()), ..Default::default() };
+        match client.raw_jobs().enqueue(request).await {
+            Ok(response) => stored.push(response.into_inner().job.expect("a job").id),
+            Err(error) => break error,
+        }
+        assert!(stored.len() < 400, "the disk must be full by now");
+    };
+    assert_eq!(status.code(), Code::ResourceExhausted, "{status}");
+    let details = status.get_error_details();
+    assert_eq!(details.error_info().expect("a reason").reason, "STORE_FULL");
+    assert!(details.retry_info().is_some_and(|info| info.retry_delay.is_some()), "{details:?}");
+    stored
 }
 
 #[tokio::test]
@@ -41,19 +59,7 @@ async fn a_server_with_a_full_disk_records_reports_and_recovers() {
         wait_state(&client, id, JobState::Running).await;
     }
     disk.fill(3 << 20);
-    let mut stored = Vec::new();
-    let status = loop {
-        let request = EnqueueRequest { spec: Some(large().into()), ..Default::default() };
-        match client.raw_jobs().enqueue(request).await {
-            Ok(response) => stored.push(response.into_inner().job.expect("a job").id),
-            Err(error) => break error,
-        }
-        assert!(stored.len() < 400, "the disk must be full by now");
-    };
-    assert_eq!(status.code(), Code::ResourceExhausted, "{status}");
-    let details = status.get_error_details();
-    assert_eq!(details.error_info().expect("a reason").reason, "STORE_FULL");
-    assert!(details.retry_info().is_some_and(|info| info.retry_delay.is_some()), "{details:?}");
+    let stored = enqueue_until_store_full(&client).await;
     let raw = RawClients::connect(&server).await;
     let (mut producer, _) = RawProducer::start(&raw, "numbered").await;
     producer.send(item(1, large().into())).await;

@@ -215,6 +215,17 @@ fn assert_unchanged(
     assert_eq!(before, after);
 }
 
+/// Waits until a job has started twice, under two fencing tokens.
+async fn wait_for_second_start(file: &Path, id: &str) {
+    wait_until("the released job runs again", TIMEOUT, || async {
+        let lines = side_effects(file);
+        let fences = lines.iter().filter(|line| line.is_start && line.id == id);
+        let fences: Vec<_> = fences.map(|line| line.fence()).collect();
+        (fences.len() == 2 && fences[0] != fences[1]).then_some(())
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn an_import_keeps_every_job_and_jobs_continue() {
     let mut source = TestServer::with_flags(&FLAGS).await;
@@ -277,13 +288,7 @@ async fn an_import_keeps_every_job_and_jobs_continue() {
         assert_eq!(starts, 1, "{id} must run exactly once");
     }
     let _other = WorkerProcess::start(stores.dir.path(), &server.url(), "w3", &[]);
-    wait_until("the released job runs again", TIMEOUT, || async {
-        let lines = side_effects(&file);
-        let fences = lines.iter().filter(|line| line.is_start && line.id == running);
-        let fences: Vec<_> = fences.map(|line| line.fence()).collect();
-        (fences.len() == 2 && fences[0] != fences[1]).then_some(())
-    })
-    .await;
+    wait_for_second_start(&file, &running).await;
 
     let rejected = serve_on(&data).await;
     let error = refused(&rejected, 1);

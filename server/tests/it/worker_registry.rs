@@ -101,6 +101,24 @@ async fn complete_jobs(session: &mut RawSession, count: usize) -> HashSet<String
     done
 }
 
+/// Asserts that a worker is listed as it said in its Hello, without its secret session id.
+fn assert_first_worker(listed: &Listed, session: &str) {
+    let found =
+        (&*listed.build, &*listed.server, listed.draining, listed.running_jobs, listed.slots);
+    assert_eq!(found, ("1.2.3", "server-b", false, 1, 5));
+    assert_eq!(
+        (&listed.queues, &listed.kinds),
+        (&vec!["default".into()], &vec!["other".into(), "raw".into()])
+    );
+    assert_eq!(
+        (&listed.capabilities, listed.labels["zone"].as_str()),
+        (&vec!["new".to_owned()], "a")
+    );
+    assert!(listed.since.is_some() && listed.last_seen.is_some(), "{listed:?}");
+    assert_ne!(listed.id, session, "the session is a secret");
+    assert!(!format!("{listed:?}").contains(session));
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_worker_of_one_server_is_listed_and_drained_by_the_other() {
     let cluster = TestCluster::start(&[LONG_SESSION_TTL]).await;
@@ -117,20 +135,7 @@ async fn a_worker_of_one_server_is_listed_and_drained_by_the_other() {
     let running = b.enqueue(spec(|_| {})).await.expect("the server accepts it");
     let assignment = first.accept_job().await;
     let listed = find(&a, "first").await.expect("the worker in the other server's list");
-    let found =
-        (&*listed.build, &*listed.server, listed.draining, listed.running_jobs, listed.slots);
-    assert_eq!(found, ("1.2.3", "server-b", false, 1, 5));
-    assert_eq!(
-        (&listed.queues, &listed.kinds),
-        (&vec!["default".into()], &vec!["other".into(), "raw".into()])
-    );
-    assert_eq!(
-        (&listed.capabilities, listed.labels["zone"].as_str()),
-        (&vec!["new".to_owned()], "a")
-    );
-    assert!(listed.since.is_some() && listed.last_seen.is_some(), "{listed:?}");
-    assert_ne!(listed.id, welcome.session, "the session is a secret");
-    assert!(!format!("{listed:?}").contains(&welcome.session));
+    assert_first_worker(&listed, &welcome.session);
 
     let drained = drain(&a, &listed.id).await.expect("an existing job");
     assert_eq!((drained.draining, drained.running_jobs), (true, 1));
