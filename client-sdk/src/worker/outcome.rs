@@ -161,6 +161,7 @@ fn failed(error: HandlerError, timeout: bool) -> report_item::Outcome {
             message: truncate(message, MAX_MESSAGE_BYTES),
             code: truncate(code, MAX_CODE_BYTES),
             retryable,
+            detail: String::new(),
         }),
         next_delay: next_delay.map(wire_duration),
         timeout,

@@ -112,6 +112,10 @@ pub struct JobError {
     /// Whether another attempt may follow.
     #[prost(bool, tag = "3")]
     pub retryable: bool,
+    /// The stack trace or the chain of causes, as the language of the handler prints it. At most
+    /// 16 KiB; longer text is cut at a character.
+    #[prost(string, tag = "4")]
+    pub detail: ::prost::alloc::string::String,
 }
 /// The progress of a running handler. Conflated: a watch gets at most 10 per second and job, and
 /// one per second is stored.

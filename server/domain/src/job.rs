@@ -177,6 +177,20 @@ pub struct JobError {
     pub message: Box<str>,
     pub code: Box<str>,
     pub retryable: bool,
+    /// The stack trace or the chain of causes; empty if the worker sent none.
+    pub detail: Box<str>,
+}
+
+impl JobError {
+    /// An error without a detail.
+    pub fn new(message: impl Into<Box<str>>, code: impl Into<Box<str>>, retryable: bool) -> Self {
+        Self { message: message.into(), code: code.into(), retryable, detail: "".into() }
+    }
+
+    /// Returns the stack trace or the chain of causes, if the worker sent one.
+    pub fn detail(&self) -> Option<&str> {
+        (!self.detail.is_empty()).then_some(&*self.detail)
+    }
 }
 
 /// A progress report of a handler.

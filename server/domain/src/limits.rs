@@ -51,6 +51,8 @@ limits! {
     ERROR_BYTES: 16 << 10, "bytes", "truncated";
     /// Code of an error.
     ERROR_CODE_BYTES: 128, "bytes", "truncated";
+    /// Detail of an error: its stack trace or chain of causes.
+    ERROR_DETAIL_BYTES: 16 << 10, "bytes", "truncated";
     /// Message of a progress report.
     PROGRESS_BYTES: 4 << 10, "bytes", "truncated";
     /// Checkpoint of a job.

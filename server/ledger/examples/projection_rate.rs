@@ -45,7 +45,7 @@ fn failed_event(job: &Job) -> JobEvent {
     let session = SessionId::from_u128(1);
     let running = start(job, session, &"w1".into(), NOW).expect("ready");
     let lease = running.status.lease.expect("running").id;
-    let error = JobError { message: "it broke".into(), code: "E".into(), retryable: false };
+    let error = JobError::new("it broke", "E", false);
     let failure = Failure { error, next_delay_ms: None, timed_out: false, entropy: 0 };
     let fail = Command::Fail { lease, started_at: Some(NOW), failure };
     let done = decide(&running, &fail, NOW).expect("accepted");

@@ -191,6 +191,7 @@ fn error(error: &JobError) -> Value {
         .text("message", &error.message)
         .text("code", &error.code)
         .put("retryable", error.retryable)
+        .text("detail", &error.detail)
         .build()
 }
 

@@ -207,8 +207,12 @@ fn a_piped_table_has_no_borders_and_no_colours() {
 fn a_job_as_json_has_the_set_fields() {
     let mut job = job(JobState::Failed);
     job.reason = StateReason::NotRetryable.into();
-    job.error =
-        Some(JobError { message: "no".to_owned(), code: "SMTP".to_owned(), retryable: false });
+    job.error = Some(JobError {
+        message: "no".to_owned(),
+        code: "SMTP".to_owned(),
+        retryable: false,
+        detail: "at main".into(),
+    });
     job.progress = Some(Progress { seq: 2, done: 1, total: 4, message: String::new() });
     job.checkpoint = bytes::Bytes::from_static(&[0xff, 0x00]);
     job.result = bytes::Bytes::from_static(b"[1]");

@@ -117,7 +117,11 @@ pub(super) fn log_line(line: &LogLine, colors: bool) -> String {
 }
 
 /// Replaces control characters, which could break a table or send commands to the terminal.
+pub(super) fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
+/// [`printable`] without the spaces around it.
 pub(super) fn one_line(text: &str) -> String {
-    let clean: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-    clean.trim().to_owned()
+    printable(text).trim().to_owned()
 }

@@ -226,7 +226,12 @@ const SESSION: Target = Target {
 fn report_items(lease: &Option<workers::Lease>) -> Vec<workers::ReportItem> {
     use workers::report_item::Outcome;
     let failed = workers::Failed {
-        error: Some(jobs::JobError { message: "m".into(), code: "C".into(), retryable: true }),
+        error: Some(jobs::JobError {
+            message: "m".into(),
+            code: "C".into(),
+            retryable: true,
+            detail: "at main".into(),
+        }),
         next_delay: Some(prost_types::Duration { seconds: -1, nanos: 0 }),
         timeout: true,
     };

@@ -155,6 +155,7 @@ pub(super) fn error(error: &JobError) -> wire::JobError {
         message: error.message.to_string(),
         code: error.code.to_string(),
         retryable: error.retryable,
+        detail: error.detail.to_string(),
     }
 }
 

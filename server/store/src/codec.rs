@@ -160,6 +160,7 @@ fn from_error(error: &JobError) -> s::Error {
         message: error.message.to_string(),
         code: error.code.to_string(),
         retryable: error.retryable,
+        detail: error.detail.to_string(),
     }
 }
 
@@ -168,6 +169,7 @@ fn to_error(error: s::Error) -> Box<JobError> {
         message: error.message.into(),
         code: error.code.into(),
         retryable: error.retryable,
+        detail: error.detail.into(),
     })
 }
 

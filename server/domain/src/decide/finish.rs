@@ -64,18 +64,13 @@ pub(super) fn succeed(
 
 fn result_too_large(len: usize) -> Failure {
     let message = format!("the result has {len} bytes: at most {RESULT_BYTES} bytes are allowed");
-    let error =
-        JobError { message: message.into(), code: "RESULT_TOO_LARGE".into(), retryable: false };
+    let error = JobError::new(message, "RESULT_TOO_LARGE", false);
     Failure { error, next_delay_ms: None, timed_out: false, entropy: 0 }
 }
 
 /// Returns the failure of an attempt whose worker did not report its run_timeout.
 pub(super) fn unreported_timeout(entropy: u32) -> Failure {
-    let error = JobError {
-        message: "run_timeout passed and the worker did not report".into(),
-        code: "TIMEOUT".into(),
-        retryable: true,
-    };
+    let error = JobError::new("run_timeout passed and the worker did not report", "TIMEOUT", true);
     Failure { error, next_delay_ms: None, timed_out: true, entropy }
 }
 
@@ -173,11 +168,11 @@ pub(super) fn stop(
     now: Millis,
 ) -> Decision {
     if job.status.cancel.is_none() {
-        let error = JobError {
-            message: "the handler stopped because of a cancel, but no cancel was requested".into(),
-            code: "CANCELLED_UNASKED".into(),
-            retryable: true,
-        };
+        let error = JobError::new(
+            "the handler stopped because of a cancel, but no cancel was requested",
+            "CANCELLED_UNASKED",
+            true,
+        );
         let failure = Failure { error, next_delay_ms: None, timed_out: false, entropy };
         return fail(job, lease, started_at, &failure, now);
     }
@@ -191,11 +186,7 @@ pub(super) fn stop(
 /// Ends the attempt of a lost worker. It counts as an attempt and as a crash, because the job may
 /// be the cause.
 pub(super) fn mark_lost(job: &Job, lease: &Lease, now: Millis) -> Decision {
-    let error = Some(Box::new(JobError {
-        message: "the worker was lost".into(),
-        code: "WORKER_LOST".into(),
-        retryable: true,
-    }));
+    let error = Some(Box::new(JobError::new("the worker was lost", "WORKER_LOST", true)));
     let record =
         AttemptEnd { error: error.clone(), ..attempt_end(job, lease, AttemptOutcome::Lost, now) };
     let mut status = next_status(job, now);

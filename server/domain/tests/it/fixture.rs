@@ -52,7 +52,7 @@ pub(crate) fn lease(job: &Job) -> LeaseId {
 }
 
 pub(crate) fn error(retryable: bool) -> JobError {
-    JobError { message: "no route".into(), code: "NET".into(), retryable }
+    JobError::new("no route", "NET", retryable)
 }
 
 pub(crate) fn failure(retryable: bool, next_delay_ms: Option<u64>) -> Failure {

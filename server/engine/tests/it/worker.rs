@@ -59,7 +59,7 @@ pub(crate) fn succeeded_report(job: &Job) -> ReportItem {
 }
 
 pub(crate) fn failed_report(job: &Job, retryable: bool) -> ReportItem {
-    let error = JobError { message: "no".into(), code: "NO".into(), retryable };
+    let error = JobError::new("no", "NO", retryable);
     let failure = failure(error, Some(0), false);
     let command = Command::Fail { lease: lease(job), started_at: None, failure };
     ReportItem { held: held(job), command }

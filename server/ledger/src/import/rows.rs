@@ -155,6 +155,7 @@ table! { Attempt: "attempts", ATTEMPTS,
         error_message: Nullable<Text> => Option<String>,
         error_code: Nullable<Text> => Option<String>,
         error_retryable: Nullable<Bool> => Option<bool>,
+        error_detail: Nullable<Text> => Option<String>,
     }
 }
 

@@ -43,6 +43,11 @@ const STEPS: &[Step] = &[
         readable_by: 1,
         sql: include_str!("../../migrations/mysql/006_producers.sql"),
     },
+    Step {
+        version: 7,
+        readable_by: 1,
+        sql: include_str!("../../migrations/mysql/007_error_detail.sql"),
+    },
 ];
 
 /// The format version of this program.

@@ -37,7 +37,8 @@ pub(crate) const LABELS: Target =
     Target { into: "`labels` (`key`, `value`, `job`)", on_duplicate: "`job` = VALUES(`job`)" };
 pub(crate) const ATTEMPTS: Target = Target {
     into: "`attempts` (`job`, `epoch`, `run`, `attempt`, `outcome`, `started_at_ms`, \
-           `ended_at_ms`, `worker`, `error_message`, `error_code`, `error_retryable`)",
+           `ended_at_ms`, `worker`, `error_message`, `error_code`, `error_retryable`, \
+           `error_detail`)",
     on_duplicate: "`job` = VALUES(`job`)",
 };
 pub(crate) const KEYS: Target = Target {
@@ -160,7 +161,7 @@ async fn update_jobs(
     }
 }
 
-fn attempt_row<'a>(id: &'a [u8], end: &'a AttemptEnd) -> [Value<'a>; 11] {
+fn attempt_row<'a>(id: &'a [u8], end: &'a AttemptEnd) -> [Value<'a>; 12] {
     let error = end.error.as_deref();
     [
         Value::Bytes(id),
@@ -174,6 +175,7 @@ fn attempt_row<'a>(id: &'a [u8], end: &'a AttemptEnd) -> [Value<'a>; 11] {
         Value::MaybeText(error.map(|error| &*error.message)),
         Value::MaybeText(error.map(|error| &*error.code)),
         Value::MaybeBool(error.map(|error| error.retryable)),
+        Value::MaybeText(error.and_then(|error| error.detail())),
     ]
 }
 

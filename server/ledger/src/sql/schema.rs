@@ -39,6 +39,7 @@ diesel::table! {
         error_message -> Nullable<Text>,
         error_code -> Nullable<Text>,
         error_retryable -> Nullable<Bool>,
+        error_detail -> Nullable<Text>,
     }
 }
 

@@ -142,6 +142,7 @@ pub(crate) const ATTEMPT: AttemptColumns = (
     attempts::error_message,
     attempts::error_code,
     attempts::error_retryable,
+    attempts::error_detail,
 );
 
 type AttemptColumns = (
@@ -155,6 +156,7 @@ type AttemptColumns = (
     attempts::error_message,
     attempts::error_code,
     attempts::error_retryable,
+    attempts::error_detail,
 );
 
 #[auto_type]
@@ -271,14 +273,18 @@ pub(crate) struct AttemptRow {
     error_message: Option<String>,
     error_code: Option<String>,
     error_retryable: Option<bool>,
+    error_detail: Option<String>,
 }
 
 impl AttemptRow {
     pub(crate) fn into_end(self) -> Result<AttemptEnd, DatabaseError> {
         let error = match (self.error_message, self.error_code, self.error_retryable) {
-            (Some(message), Some(code), Some(retryable)) => {
-                Some(Box::new(JobError { message: message.into(), code: code.into(), retryable }))
-            }
+            (Some(message), Some(code), Some(retryable)) => Some(Box::new(JobError {
+                message: message.into(),
+                code: code.into(),
+                retryable,
+                detail: self.error_detail.unwrap_or_default().into(),
+            })),
             _ => None,
         };
         Ok(AttemptEnd {

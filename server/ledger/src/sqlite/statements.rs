@@ -530,6 +530,7 @@ fn insert_attempt(
             attempts::error_message.eq(error.map(|e| &*e.message)),
             attempts::error_code.eq(error.map(|e| &*e.code)),
             attempts::error_retryable.eq(error.map(|e| e.retryable)),
+            attempts::error_detail.eq(error.and_then(|error| error.detail())),
         ))
         .on_conflict_do_nothing()
         .execute(connection)?;

@@ -75,7 +75,7 @@ impl Journal {
     fn command(&mut self, job: &Job) -> Command {
         let entropy = self.rng.random();
         let retryable = self.rng.random_bool(0.7);
-        let error = JobError { message: "broke".into(), code: "E".into(), retryable };
+        let error = JobError::new("broke", "E", retryable);
         let session = SessionId::from_u128(1);
         let cancel = Command::Cancel { reason: "".into(), actor: "tests".into() };
         match (job.status.lease.map(|lease| lease.id), self.rng.random_range(0..8)) {
@@ -219,7 +219,7 @@ impl Journal {
             initial_state(JobId::new(self.now, 0, self.rng.random()), spec.into(), &[], self.now);
         let start = Command::Start { session: SessionId::from_u128(1), worker: "w1".into() };
         let running = decide(&job, &start, self.now).expect("ready").job;
-        let error = JobError { message: message.into(), code: "E".into(), retryable: false };
+        let error = JobError::new(message, "E", false);
         let fail = Command::Fail {
             lease: running.status.lease.expect("running").id,
             started_at: None,

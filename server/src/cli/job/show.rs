@@ -110,6 +110,10 @@ fn print(job: &Job, out: &mut Output) -> Result<(), CliError> {
     for (name, text) in fields(job, out) {
         out.line(format!("{name:12} {text}"))?;
     }
+    let detail = job.error.as_ref().map_or("", |error| &error.detail);
+    for line in detail.lines() {
+        out.line(format!("{:12} {}", "", text::printable(line)))?;
+    }
     Ok(())
 }
 

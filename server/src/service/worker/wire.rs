@@ -5,9 +5,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 use prost_types::Duration;
 use sentinel_domain::limits::{
-    DELAY_MAX_MS, DESCRIPTION_BYTES, ERROR_BYTES, ERROR_CODE_BYTES, KEY_BYTES, KIND_SCHEMA_BYTES,
-    LABELS, LOG_LINE_BYTES, NAME_BYTES, OUTPUT_CHUNK_BYTES, PROGRESS_BYTES, RETRY_CAP_MAX_MS,
-    WORKER_CAPABILITIES, WORKER_CREDITS,
+    DELAY_MAX_MS, DESCRIPTION_BYTES, ERROR_BYTES, ERROR_CODE_BYTES, ERROR_DETAIL_BYTES, KEY_BYTES,
+    KIND_SCHEMA_BYTES, LABELS, LOG_LINE_BYTES, NAME_BYTES, OUTPUT_CHUNK_BYTES, PROGRESS_BYTES,
+    RETRY_CAP_MAX_MS, WORKER_CAPABILITIES, WORKER_CREDITS,
 };
 use sentinel_domain::{
     Command, FieldViolation, Job, JobError, Label, LeaseId, Progress, SessionId, check_name,
@@ -180,6 +180,7 @@ fn job_error(error: Option<jobs::JobError>) -> JobError {
         message: truncate(error.message, ERROR_BYTES),
         code: truncate(error.code, ERROR_CODE_BYTES),
         retryable: error.retryable,
+        detail: truncate(error.detail, ERROR_DETAIL_BYTES),
     }
 }
 

@@ -111,8 +111,8 @@ const OUTCOMES: [AttemptOutcome; 8] = [
 ];
 
 prop_compose! {
-    fn error()(message in text(), code in text(), retryable in any::<bool>()) -> Box<JobError> {
-        Box::new(JobError { message, code, retryable })
+    fn error()(message in text(), code in text(), retryable in any::<bool>(), detail in text()) -> Box<JobError> {
+        Box::new(JobError { message, code, retryable, detail })
     }
 }
 

@@ -164,6 +164,8 @@ pub struct Error {
     pub code: ::prost::alloc::string::String,
     #[prost(bool, tag = "3")]
     pub retryable: bool,
+    #[prost(string, tag = "4")]
+    pub detail: ::prost::alloc::string::String,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Progress {

@@ -48,8 +48,7 @@ fn status() -> Status {
     status.result = Some(Bytes::from_static(b"42"));
     status.worker = Some("w1".into());
     status.recorded_lease = Some((1, session));
-    status.error =
-        Some(Box::new(JobError { message: "m".into(), code: "C".into(), retryable: true }));
+    status.error = Some(Box::new(JobError::new("m", "C", true)));
     status
 }
 

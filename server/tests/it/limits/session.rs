@@ -35,6 +35,10 @@ pub(super) async fn check(raw: &RawClients, limit: &Limit) -> bool {
             let error_of_len = |len| JobError { code: text(len), ..JobError::default() };
             error(raw, max, error_of_len, |error| error.code.len()).await;
         }
+        "ERROR_DETAIL_BYTES" => {
+            let error_of_len = |len| JobError { detail: text(len), ..JobError::default() };
+            error(raw, max, error_of_len, |error| error.detail.len()).await;
+        }
         "PROGRESS_BYTES" => progress(raw, max).await,
         "CHECKPOINT_BYTES" => checkpoint(raw, max).await,
         "LOG_LINE_BYTES" => log_line(raw, max).await,

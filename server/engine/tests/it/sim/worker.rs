@@ -366,7 +366,7 @@ impl SimWorker {
             1 => Command::Release { lease },
             2 | 3 => {
                 let retryable = entropy.random_bool(0.8);
-                let error = JobError { message: "failed".into(), code: "FAILED".into(), retryable };
+                let error = JobError::new("failed", "FAILED", retryable);
                 let (next_delay_ms, entropy) = (None, entropy.random());
                 let failure = Failure { error, next_delay_ms, timed_out: false, entropy };
                 Command::Fail { lease, started_at: None, failure }

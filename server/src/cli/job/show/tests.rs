@@ -23,6 +23,18 @@ fn a_piped_list_is_a_plain_table() {
 }
 
 #[test]
+fn the_detail_of_an_error_is_printed_below_the_fields() {
+    let sink = Sink::default();
+    let mut failed = job(JobState::Failed);
+    let detail = "SmtpError: 550\n    at send \u{1b}[2J(mail.js:7)".to_owned();
+    failed.error = Some(JobError { message: "550".to_owned(), detail, ..JobError::default() });
+    print(&failed, &mut sink.pipe(false)).unwrap();
+    let indent = " ".repeat(13);
+    let expected = format!("\n{indent}SmtpError: 550\n{indent}    at send  [2J(mail.js:7)\n");
+    assert!(sink.text().ends_with(&expected), "{}", sink.text());
+}
+
+#[test]
 fn the_set_fields_of_a_job_are_printed() {
     let mut job = job(JobState::Succeeded);
     job.started_at = ago(60);

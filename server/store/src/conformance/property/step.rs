@@ -272,7 +272,7 @@ impl PropertyTest {
             0..3 => Command::Succeed { lease, started_at, result: "done".into() },
             3 => {
                 let retryable = !self.rng.one_in(3);
-                let error = JobError { message: "failed".into(), code: "FAILED".into(), retryable };
+                let error = JobError::new("failed", "FAILED", retryable);
                 let failure = Failure { error, next_delay_ms: None, timed_out: false, entropy };
                 Command::Fail { lease, started_at, failure }
             }

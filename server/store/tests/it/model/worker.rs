@@ -35,8 +35,7 @@ impl ModelState {
         handler.report = Some(match end {
             End::Success => Command::Succeed { lease, started_at, result: "done".into() },
             End::Failure => {
-                let error =
-                    JobError { message: "failed".into(), code: "FAILED".into(), retryable: true };
+                let error = JobError::new("failed", "FAILED", true);
                 let failure = Failure { error, next_delay_ms: None, timed_out: false, entropy: 0 };
                 Command::Fail { lease, started_at, failure }
             }
