@@ -5,6 +5,7 @@
 //! afterwards, so each handler checks them with its `Caller`. The layer replaces the response of a
 //! handler that skips this check by an error.
 
+mod access;
 mod api_keys;
 mod audit_log;
 mod caller;
@@ -13,6 +14,7 @@ mod dev_token;
 mod layer;
 mod rules;
 
+pub(crate) use access::SplitIds;
 pub(crate) use api_keys::{ApiKeys, CreateKeyError, create as create_api_key};
 pub(crate) use audit_log::AuditLog;
 pub(crate) use caller::Caller;

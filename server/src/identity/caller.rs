@@ -5,9 +5,9 @@ use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
+use sentinel_domain::Scopes;
 use sentinel_domain::limits::KEY_BYTES;
-use sentinel_domain::{Job, JobId, Scopes};
-use sentinel_engine::{Engine, EngineError, IdempotencyKey};
+use sentinel_engine::IdempotencyKey;
 use sentinel_store::content_hash;
 use tonic::{Request, Status};
 
@@ -76,39 +76,6 @@ impl Caller {
     pub(crate) fn namespaced(&self, request: Option<IdempotencyKey>) -> Option<IdempotencyKey> {
         let Some(namespace) = self.namespace() else { return request };
         request.map(|key| IdempotencyKey { id: format!("{namespace:016x}/{}", key.id), ..key })
-    }
-
-    /// Checks that the caller may access a queue. The error is the same whether the queue exists
-    /// or not.
-    ///
-    /// # Errors
-    /// QUEUE_NOT_ALLOWED.
-    pub(crate) fn check_queue(&self, queue: &str) -> Result<(), Status> {
-        if self.scopes().contains(queue) { Ok(()) } else { Err(status::queue_not_allowed(queue)) }
-    }
-
-    /// Checks that the caller may access a job. A job of another queue gets the same error as a
-    /// job that does not exist, so that ids reveal nothing.
-    ///
-    /// # Errors
-    /// JOB_NOT_FOUND.
-    pub(crate) async fn check_job(&self, engine: &Engine, id: JobId) -> Result<(), Status> {
-        if self.scopes().is_all() {
-            return Ok(());
-        }
-        // A job never changes its queue, so the result holds for the whole call.
-        match engine.jobs().get(id).await {
-            Ok(job) if self.can_access(&job) => Ok(()),
-            Ok(_) => Err(status::to_status(EngineError::JobNotFound(id))),
-            // The engine answers for a missing job: a repeated Delete of a deleted job succeeds.
-            Err(EngineError::JobNotFound(_)) => Ok(()),
-            Err(error) => Err(status::to_status(error)),
-        }
-    }
-
-    /// Returns whether the caller may access the queue of a job.
-    pub(crate) fn can_access(&self, job: &Job) -> bool {
-        self.scopes().contains(&job.spec.queue)
     }
 
     /// Returns the actor to record, given the actor that the request claims.

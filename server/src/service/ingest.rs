@@ -68,7 +68,7 @@ impl IngestApi {
         let producer = Producer {
             ack: from_wire::ack("start.ack", start.ack)?,
             actor: caller.actor(&start.actor).into_owned(),
-            realm: caller.namespace(),
+            namespace: caller.namespace(),
             id: start.producer_id,
             scopes: caller.scopes().clone(),
         };

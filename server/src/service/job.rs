@@ -122,10 +122,7 @@ impl JobService for JobApi {
         let caller = Caller::of(&request)?;
         let request = request.into_inner();
         let id = from_wire::job_id("id", &request.id)?;
-        let job = self.engine.jobs().get(id).await.map_err(to_status)?;
-        if !caller.can_access(&job) {
-            return Err(to_status(EngineError::JobNotFound(id)));
-        }
+        let job = caller.job(&self.engine, id).await?;
         let detail = JobDetail::of(request.view, JobDetail::Full);
         Ok(Response::new(wire::GetResponse { job: Some(to_wire::job(&job, detail)) }))
     }
@@ -138,15 +135,9 @@ impl JobService for JobApi {
         let request = request.into_inner();
         let ids = from_wire::job_ids("ids", &request.ids)?;
         let detail = JobDetail::of(request.view, JobDetail::Basic);
-        let found = self
-            .engine
-            .jobs()
-            .batch_get(&ids, detail == JobDetail::Full)
-            .await
-            .map_err(to_status)?;
-        let visible = found.into_iter().map(|job| job.filter(|job| caller.can_access(job)));
+        let found = caller.jobs(&self.engine, &ids, detail == JobDetail::Full).await?;
         let results =
-            ids.iter().zip(visible).map(|(id, job)| to_wire::batch_get_result(*id, job, detail));
+            ids.iter().zip(found).map(|(id, job)| to_wire::batch_get_result(*id, job, detail));
         Ok(Response::new(wire::BatchGetResponse { results: results.collect() }))
     }
 
@@ -191,6 +182,7 @@ impl JobService for JobApi {
         request: Request<wire::CountsRequest>,
     ) -> Result<Response<wire::CountsResponse>, Status> {
         let caller = Caller::of(&request)?;
+        let scopes = caller.scopes();
         let queues = request.into_inner().queues;
         let max = 5 * FILTER_NAMES as usize;
         if queues.len() > max {
@@ -202,7 +194,7 @@ impl JobService for JobApi {
         }
         let queues = queues.into_iter().map(Into::into).collect();
         let mut page = self.engine.history().counts(queues).await.map_err(to_status)?;
-        page.counts.retain(|count| caller.scopes().contains(&count.queue));
+        page.counts.retain(|count| scopes.contains(&count.queue));
         Ok(Response::new(wire::CountsResponse {
             queues: to_wire::counts(page.counts),
             as_of: Some(to_wire::timestamp(page.as_of)),

@@ -5,7 +5,6 @@ mod summary;
 
 use std::collections::VecDeque;
 use std::future::ready;
-use std::sync::Arc;
 
 use futures_util::stream::{self, BoxStream};
 use futures_util::{Stream, StreamExt};
@@ -22,7 +21,7 @@ use tonic::Status;
 use super::from_wire;
 use super::status::{invalid_field, to_status};
 use super::to_wire::{self, JobDetail};
-use crate::identity::Caller;
+use crate::identity::{Caller, SplitIds};
 
 /// Maximum number of jobs in a frame of a snapshot.
 const SNAPSHOT_CHUNK_JOBS: usize = 100;
@@ -90,8 +89,12 @@ async fn jobs(
         cursor => Some(cursor.parse::<Cursor>().map_err(to_status)?),
     };
     let selector = match selector {
-        Selector::Jobs(ids) if !caller.scopes().is_all() => {
-            let (allowed, others) = split_by_access(engine, caller, ids).await?;
+        // The engine refuses other numbers of ids; the split reads each job.
+        Selector::Jobs(ids) if (1..=WATCH_JOBS as usize).contains(&ids.len()) => {
+            let SplitIds { allowed, others } = caller.split_ids(engine, ids).await?;
+            if let (None, Some(id)) = (allowed.first(), others.first()) {
+                return Err(to_status(EngineError::JobNotFound(*id)));
+            }
             hidden = others;
             Selector::Jobs(allowed)
         }
@@ -113,30 +116,6 @@ async fn jobs(
             }
         }
     }))
-}
-
-/// Splits ids into those that the caller may watch and the others, including ids of missing jobs.
-async fn split_by_access(
-    engine: &Engine,
-    caller: &Caller,
-    ids: Vec<JobId>,
-) -> Result<(Vec<JobId>, Vec<JobId>), Status> {
-    // The engine rejects these. Checked before the lookup, which reads each id.
-    let max = WATCH_JOBS as usize;
-    if ids.is_empty() || ids.len() > max {
-        return Ok((ids, Vec::new()));
-    }
-    let jobs = engine.jobs().get_many(&ids).await.map_err(to_status)?;
-    let is_accessible =
-        |job: &Option<Arc<Job>>| job.as_ref().is_some_and(|job| caller.can_access(job));
-    let (allowed, others): (Vec<_>, Vec<_>) =
-        ids.into_iter().zip(jobs).partition(|(_, job)| is_accessible(job));
-    let ids_of = |pairs: Vec<(JobId, _)>| pairs.into_iter().map(|(id, _)| id).collect();
-    let (allowed, others): (Vec<JobId>, Vec<JobId>) = (ids_of(allowed), ids_of(others));
-    match (allowed.first(), others.first()) {
-        (None, Some(other)) => Err(to_status(EngineError::JobNotFound(*other))),
-        _ => Ok((allowed, others)),
-    }
 }
 
 impl Frames {

@@ -19,7 +19,7 @@ pub struct Producer {
     /// The id that the producer chooses.
     pub id: String,
     /// Separates producers of the same id whose API keys reach different queues.
-    pub realm: Option<u64>,
+    pub namespace: Option<u64>,
     /// The least durability level of an item before it counts as committed.
     pub ack: Option<Ack>,
     pub actor: String,
@@ -43,7 +43,7 @@ impl Producers {
 
     /// Opens the stream of a producer. An older stream of the producer commits nothing more.
     pub async fn open(&self, producer: Producer) -> Result<IngestStream, EngineError> {
-        let Producer { id, realm, ack, actor, scopes } = producer;
+        let Producer { id, namespace, ack, actor, scopes } = producer;
         let mut violations = Vec::new();
         check_name(&mut violations, "start.producer_id", &id);
         if !violations.is_empty() {
@@ -54,9 +54,10 @@ impl Producers {
         self.health.check()?;
         let streams = self.streams.clone();
         let permit = streams.try_acquire_owned().map_err(|_| EngineError::TooManyProducers)?;
-        let realm = realm.map_or_else(String::new, |realm| format!("/{realm:016x}"));
+        let namespace =
+            namespace.map_or_else(String::new, |namespace| format!("/{namespace:016x}"));
         let mut state = ProducerState {
-            id: format!("{PRODUCER_OFFSET_PREFIX}{id}{realm}").into(),
+            id: format!("{PRODUCER_OFFSET_PREFIX}{id}{namespace}").into(),
             offset: ProducerOffset::default(),
             stored: None,
             min_level: ack.unwrap_or(enqueuer.durability.default_level()),

@@ -14,7 +14,7 @@ use crate::harness::{TIMEOUT, TestEngine, holds_for, new_job, wait_until};
 fn producer(id: &str) -> Producer {
     Producer {
         id: id.to_owned(),
-        realm: None,
+        namespace: None,
         ack: None,
         actor: "test".to_owned(),
         scopes: Scopes::ALL,

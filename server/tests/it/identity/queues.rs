@@ -2,17 +2,21 @@
 //! omitted.
 
 use prost::Message;
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
 use sentinel_client::proto::admin::v1 as admin;
 use sentinel_client::proto::admin::v1::Role;
 use sentinel_client::proto::jobs::v1 as jobs;
+use sentinel_client::proto::jobs::v1::batch_get_result::Outcome;
 use sentinel_client::proto::jobs::v1::watch_request::Selector;
 use sentinel_client::proto::jobs::v1::watch_response::Event;
 use sentinel_client::proto::workers::v1 as workers;
 use sentinel_client::{Client, NewJob};
-use tonic::Code;
+use tonic::{Code, Status};
 
 use super::AuthServer;
 use super::raw_call::{call, code_and_reason, connect, paths};
+use crate::chaos::seed;
 use crate::harness::{TIMEOUT, wait_until};
 use crate::raw::session::hello;
 use crate::raw::spec;
@@ -207,6 +211,59 @@ async fn no_call_reaches_another_queue() {
     assert_eq!(job.state(), jobs::JobState::Ready, "the job must be unchanged");
     let log = auth.server.log();
     assert!(!log.contains("skipped the scope check"), "a handler did not check the scope");
+}
+
+/// Messages for a method: an empty one, one about a job that does not exist, and random bytes.
+fn messages_for(path: &str, entropy: &mut StdRng) -> Vec<Vec<u8>> {
+    let unknown = "01890a5d-ac96-774b-bcce-b302099a8057";
+    let mut messages = vec![Vec::new(), request_for(path, unknown).0];
+    for _ in 0..50 {
+        let len = entropy.random_range(1..24);
+        messages.push((0..len).map(|_| entropy.random()).collect());
+    }
+    messages
+}
+
+#[tokio::test]
+async fn no_call_on_an_empty_installation_is_an_internal_error() {
+    let auth = AuthServer::start(&[]).await;
+    let channel = connect(&auth.server).await;
+    let seed = seed();
+    println!("SENTINEL_TEST_SEED={seed}");
+    let mut entropy = StdRng::seed_from_u64(seed);
+    for role in [Role::Producer, Role::Admin] {
+        let bearer = format!("Bearer {}", auth.create_key(role, &["ours.*"]).await);
+        // Reflection answers with an error message of its own.
+        for path in paths().into_iter().filter(|path| !path.contains("Reflection")) {
+            for message in messages_for(&path, &mut entropy) {
+                let found = call(&channel, &path, message.clone(), Some(&bearer)).await;
+                // tonic answers INTERNAL to bytes that are no message of the method.
+                let is_undecodable = |status: &Status| status.message().contains("decode");
+                if let Err(status) = found
+                    && !is_undecodable(&status)
+                {
+                    assert_ne!(status.code(), Code::Internal, "{role:?} {path} {message:?}");
+                }
+            }
+        }
+    }
+    let log = auth.server.log();
+    assert!(!log.contains("skipped the scope check"), "a handler did not check the scope");
+}
+
+#[tokio::test]
+async fn a_job_of_another_queue_looks_like_one_that_does_not_exist() {
+    let auth = AuthServer::start(&[]).await;
+    let id = enqueued(&auth.client(&auth.root_key), THEIRS).await;
+    let unknown = "01890a5d-ac96-774b-bcce-b302099a8057".to_owned();
+    let scoped = auth.client(&auth.create_key(Role::Producer, &["ours.*"]).await);
+    for ids in [vec![id.clone()], vec![unknown.clone()], vec![id, unknown]] {
+        let request = jobs::BatchGetRequest { ids: ids.clone(), ..Default::default() };
+        let response = scoped.raw_jobs().batch_get(request).await.expect("results").into_inner();
+        let missing = ids.into_iter().map(|id| Some(Outcome::MissingId(id)));
+        let outcomes = response.results.into_iter().map(|one| one.outcome);
+        assert_eq!(outcomes.collect::<Vec<_>>(), missing.collect::<Vec<_>>());
+    }
 }
 
 #[tokio::test]
