@@ -18,20 +18,23 @@ use rand::{RngExt, SeedableRng};
 use fault::Fault;
 use fixture::{ChaosFixture, Topology};
 
-/// Kills of the server in one run.
-const SERVER_KILLS: usize = 30;
+/// How often one run of [`kills`] kills or stops each process.
+struct Kills {
+    server: usize,
+    worker: usize,
+    /// Stops of the server by SIGTERM.
+    stops: usize,
+}
 
-/// Kills of a worker in one run.
-const WORKER_KILLS: usize = 5;
+const SHORT: Kills = Kills { server: 12, worker: 3, stops: 2 };
 
-/// Stops of the server by SIGTERM in one run.
-const STOPS: usize = 5;
+const LONG: Kills = Kills { server: 30, worker: 5, stops: 5 };
 
 /// Faults in one run of [`mixed_faults`].
 const MIXED_FAULTS: usize = 14;
 
 /// Faults in one short run of [`cluster_faults`].
-const CLUSTER_FAULTS: usize = 16;
+const CLUSTER_FAULTS: usize = 12;
 
 /// Pairs of faults in one run of [`fault_pairs`].
 const FAULT_PAIRS: usize = 16;
@@ -42,26 +45,19 @@ pub(crate) fn seed() -> u64 {
     seed.unwrap_or(1)
 }
 
-/// Kills the server repeatedly, then workers.
-async fn kills(seed: u64) {
+/// Kills the server repeatedly, then workers, then restarts the server with a graceful shutdown.
+async fn kills(seed: u64, kills: &Kills) {
     let mut fixture = ChaosFixture::start("kills", seed, Topology::SingleServer).await;
-    for _ in 0..SERVER_KILLS {
-        fixture.load.wait_acknowledged(100).await;
-        fixture.inject(Fault::KillServer, Duration::ZERO).await;
-    }
-    for _ in 0..WORKER_KILLS {
-        fixture.load.wait_acknowledged(80).await;
-        fixture.inject(Fault::KillWorker, Duration::ZERO).await;
-    }
-    fixture.finish().await;
-}
-
-/// Restarts the server repeatedly with a graceful shutdown.
-async fn rolling_restarts(seed: u64) {
-    let mut fixture = ChaosFixture::start("rolling restarts", seed, Topology::SingleServer).await;
-    for _ in 0..STOPS {
-        fixture.load.wait_acknowledged(80).await;
-        fixture.inject(Fault::StopServer, Duration::ZERO).await;
+    let faults = [
+        (Fault::KillServer, kills.server),
+        (Fault::KillWorker, kills.worker),
+        (Fault::StopServer, kills.stops),
+    ];
+    for (fault, count) in faults {
+        for _ in 0..count {
+            fixture.load.wait_acknowledged(80).await;
+            fixture.inject(fault, Duration::ZERO).await;
+        }
     }
     fixture.finish().await;
 }
@@ -114,13 +110,8 @@ async fn fault_pairs(seed: u64, count: usize, longest: Duration) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn guarantees_hold_when_servers_and_workers_are_killed() {
-    kills(seed()).await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn guarantees_hold_during_rolling_restarts() {
-    rolling_restarts(seed()).await;
+async fn guarantees_hold_when_processes_are_killed_and_restarted() {
+    kills(seed(), &SHORT).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -148,8 +139,8 @@ pub(crate) async fn soak<F: Future<Output = ()>>(scenario: impl Fn(u64) -> F) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "runs for minutes: cargo xtask soak"]
-async fn soak_guarantees_hold_when_servers_and_workers_are_killed() {
-    soak(kills).await;
+async fn soak_guarantees_hold_when_processes_are_killed_and_restarted() {
+    soak(|seed| kills(seed, &LONG)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

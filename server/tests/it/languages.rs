@@ -14,13 +14,10 @@ use rustix::process::Signal;
 use sentinel_client::proto::jobs::v1::{JobFilter, JobView};
 use sentinel_client::{Client, is_terminal};
 
-use crate::chaos::seed;
+use crate::chaos::{seed, soak};
 use crate::harness::{Process, TIMEOUT, TestServer, poll, wait_until};
 use crate::history::{History, ObservedJob, check, side_effects};
 use program::{Application, Language, parse_observed, record, watch_events};
-
-/// Kills of each process.
-const ROUNDS: usize = 3;
 
 /// How long the server is frozen, so that reports of finished jobs wait for acknowledgement.
 /// Shorter than the 5 s of silence after which workers reconnect.
@@ -223,10 +220,20 @@ async fn kill_application(application: &mut Application, more: usize) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn guarantees_hold_when_workers_and_clients_in_three_languages_are_killed() {
-    let seed = seed();
+    kills(seed(), 1).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "runs for minutes: cargo xtask soak"]
+async fn soak_guarantees_hold_when_workers_and_clients_in_three_languages_are_killed() {
+    soak(|seed| kills(seed, 3)).await;
+}
+
+/// Kills each process once per round, in an order chosen by the seed.
+async fn kills(seed: u64, rounds: usize) {
     println!("SENTINEL_TEST_SEED={seed}");
     let mut fixture = LanguagesFixture::start(seed).await;
-    for round in 0..ROUNDS {
+    for round in 0..rounds {
         let mut targets = KILL_TARGETS;
         targets.shuffle(&mut fixture.entropy);
         for target in targets {
@@ -235,7 +242,7 @@ async fn guarantees_hold_when_workers_and_clients_in_three_languages_are_killed(
     }
     // The server is killed last: the death of a worker afterwards would hide a report that was not
     // resent.
-    fixture.kill_and_restart(ROUNDS, KillTarget::Server).await;
+    fixture.kill_and_restart(rounds, KillTarget::Server).await;
     fixture.stop().await;
     let history = fixture.history().await;
     let found = check(&history);

@@ -11,7 +11,7 @@ use crate::chaos::seed;
 use crate::harness::{ServerProcess, TIMEOUT, enqueue, wait_terminal, wait_until};
 
 /// Kills of the leader.
-const KILLS: usize = 3;
+const KILLS: usize = 2;
 
 /// The leader lease expires 3 s after its last renewal and the other servers try to acquire it
 /// once a second; the rest is reserve for a loaded machine.

@@ -17,7 +17,8 @@ async fn readiness(fixture: &ChaosFixture, nth: usize) -> String {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn workers_leave_a_server_that_cannot_reach_redis() {
     let mut fixture = ChaosFixture::start("redis partition", seed(), Topology::Cluster).await;
-    for nth in 0..SERVERS {
+    // The servers differ only in that one is the leader.
+    for nth in 0..SERVERS - 1 {
         fixture.load.wait_acknowledged(40).await;
         fixture.isolate_from_redis(nth);
         // One job in each worker's own queue proves that every worker has found a healthy server.
