@@ -10,6 +10,7 @@
     missing_docs
 )]
 
+pub mod bounds;
 pub mod codec;
 
 pub mod jobs {

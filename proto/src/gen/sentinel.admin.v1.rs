@@ -31,6 +31,16 @@ pub struct AuditEntry {
     #[prost(string, tag = "9")]
     pub outcome: ::prost::alloc::string::String,
 }
+impl ::prost::Name for AuditEntry {
+    const NAME: &'static str = "AuditEntry";
+    const PACKAGE: &'static str = "sentinel.admin.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sentinel.admin.v1.AuditEntry".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sentinel.admin.v1.AuditEntry".into()
+    }
+}
 /// Which page of entries to return.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ListAuditEntriesRequest {
@@ -41,6 +51,16 @@ pub struct ListAuditEntriesRequest {
     #[prost(string, tag = "2")]
     pub page_token: ::prost::alloc::string::String,
 }
+impl ::prost::Name for ListAuditEntriesRequest {
+    const NAME: &'static str = "ListAuditEntriesRequest";
+    const PACKAGE: &'static str = "sentinel.admin.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sentinel.admin.v1.ListAuditEntriesRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sentinel.admin.v1.ListAuditEntriesRequest".into()
+    }
+}
 /// A page of entries.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ListAuditEntriesResponse {
@@ -50,6 +70,16 @@ pub struct ListAuditEntriesResponse {
     /// Empty on the last page.
     #[prost(string, tag = "2")]
     pub next_page_token: ::prost::alloc::string::String,
+}
+impl ::prost::Name for ListAuditEntriesResponse {
+    const NAME: &'static str = "ListAuditEntriesResponse";
+    const PACKAGE: &'static str = "sentinel.admin.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sentinel.admin.v1.ListAuditEntriesResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sentinel.admin.v1.ListAuditEntriesResponse".into()
+    }
 }
 /// Generated client implementations.
 pub mod audit_service_client {
@@ -382,6 +412,16 @@ pub struct Key {
     #[prost(message, optional, tag = "9")]
     pub last_used_at: ::core::option::Option<::prost_types::Timestamp>,
 }
+impl ::prost::Name for Key {
+    const NAME: &'static str = "Key";
+    const PACKAGE: &'static str = "sentinel.admin.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sentinel.admin.v1.Key".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sentinel.admin.v1.Key".into()
+    }
+}
 /// The key to create.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct CreateKeyRequest {
@@ -398,6 +438,16 @@ pub struct CreateKeyRequest {
     #[prost(message, optional, tag = "4")]
     pub expires_at: ::core::option::Option<::prost_types::Timestamp>,
 }
+impl ::prost::Name for CreateKeyRequest {
+    const NAME: &'static str = "CreateKeyRequest";
+    const PACKAGE: &'static str = "sentinel.admin.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sentinel.admin.v1.CreateKeyRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sentinel.admin.v1.CreateKeyRequest".into()
+    }
+}
 /// The created key.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct CreateKeyResponse {
@@ -407,6 +457,16 @@ pub struct CreateKeyResponse {
     /// The key without its secret.
     #[prost(message, optional, tag = "2")]
     pub key: ::core::option::Option<Key>,
+}
+impl ::prost::Name for CreateKeyResponse {
+    const NAME: &'static str = "CreateKeyResponse";
+    const PACKAGE: &'static str = "sentinel.admin.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sentinel.admin.v1.CreateKeyResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sentinel.admin.v1.CreateKeyResponse".into()
+    }
 }
 /// Which page of keys to return.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -418,6 +478,16 @@ pub struct ListKeysRequest {
     #[prost(string, tag = "2")]
     pub page_token: ::prost::alloc::string::String,
 }
+impl ::prost::Name for ListKeysRequest {
+    const NAME: &'static str = "ListKeysRequest";
+    const PACKAGE: &'static str = "sentinel.admin.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sentinel.admin.v1.ListKeysRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sentinel.admin.v1.ListKeysRequest".into()
+    }
+}
 /// A page of keys.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ListKeysResponse {
@@ -428,6 +498,16 @@ pub struct ListKeysResponse {
     #[prost(string, tag = "2")]
     pub next_page_token: ::prost::alloc::string::String,
 }
+impl ::prost::Name for ListKeysResponse {
+    const NAME: &'static str = "ListKeysResponse";
+    const PACKAGE: &'static str = "sentinel.admin.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sentinel.admin.v1.ListKeysResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sentinel.admin.v1.ListKeysResponse".into()
+    }
+}
 /// Which key to revoke.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct RevokeKeyRequest {
@@ -435,12 +515,32 @@ pub struct RevokeKeyRequest {
     #[prost(string, tag = "1")]
     pub id: ::prost::alloc::string::String,
 }
+impl ::prost::Name for RevokeKeyRequest {
+    const NAME: &'static str = "RevokeKeyRequest";
+    const PACKAGE: &'static str = "sentinel.admin.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sentinel.admin.v1.RevokeKeyRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sentinel.admin.v1.RevokeKeyRequest".into()
+    }
+}
 /// The revoked key.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct RevokeKeyResponse {
     /// The key.
     #[prost(message, optional, tag = "1")]
     pub key: ::core::option::Option<Key>,
+}
+impl ::prost::Name for RevokeKeyResponse {
+    const NAME: &'static str = "RevokeKeyResponse";
+    const PACKAGE: &'static str = "sentinel.admin.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sentinel.admin.v1.RevokeKeyResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sentinel.admin.v1.RevokeKeyResponse".into()
+    }
 }
 /// The role of a key. docs/security.md has the table of allowed calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
@@ -975,6 +1075,16 @@ pub struct Queue {
     #[prost(string, repeated, tag = "7")]
     pub index_paths: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
+impl ::prost::Name for Queue {
+    const NAME: &'static str = "Queue";
+    const PACKAGE: &'static str = "sentinel.admin.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sentinel.admin.v1.Queue".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sentinel.admin.v1.Queue".into()
+    }
+}
 /// The queue to create.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct CreateQueueRequest {
@@ -984,6 +1094,16 @@ pub struct CreateQueueRequest {
     /// The user or service on whose behalf the call is made, for the audit log. At most 256 bytes.
     #[prost(string, tag = "2")]
     pub actor: ::prost::alloc::string::String,
+}
+impl ::prost::Name for CreateQueueRequest {
+    const NAME: &'static str = "CreateQueueRequest";
+    const PACKAGE: &'static str = "sentinel.admin.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sentinel.admin.v1.CreateQueueRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sentinel.admin.v1.CreateQueueRequest".into()
+    }
 }
 /// The queue as stored.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -995,6 +1115,16 @@ pub struct CreateQueueResponse {
     #[prost(bool, tag = "2")]
     pub existed: bool,
 }
+impl ::prost::Name for CreateQueueResponse {
+    const NAME: &'static str = "CreateQueueResponse";
+    const PACKAGE: &'static str = "sentinel.admin.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sentinel.admin.v1.CreateQueueResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sentinel.admin.v1.CreateQueueResponse".into()
+    }
+}
 /// Which queue to return.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct GetQueueRequest {
@@ -1002,12 +1132,32 @@ pub struct GetQueueRequest {
     #[prost(string, tag = "1")]
     pub name: ::prost::alloc::string::String,
 }
+impl ::prost::Name for GetQueueRequest {
+    const NAME: &'static str = "GetQueueRequest";
+    const PACKAGE: &'static str = "sentinel.admin.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sentinel.admin.v1.GetQueueRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sentinel.admin.v1.GetQueueRequest".into()
+    }
+}
 /// The queue.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct GetQueueResponse {
     /// As stored.
     #[prost(message, optional, tag = "1")]
     pub queue: ::core::option::Option<Queue>,
+}
+impl ::prost::Name for GetQueueResponse {
+    const NAME: &'static str = "GetQueueResponse";
+    const PACKAGE: &'static str = "sentinel.admin.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sentinel.admin.v1.GetQueueResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sentinel.admin.v1.GetQueueResponse".into()
+    }
 }
 /// Which page of queues to return.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -1019,6 +1169,16 @@ pub struct ListQueuesRequest {
     #[prost(string, tag = "2")]
     pub page_token: ::prost::alloc::string::String,
 }
+impl ::prost::Name for ListQueuesRequest {
+    const NAME: &'static str = "ListQueuesRequest";
+    const PACKAGE: &'static str = "sentinel.admin.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sentinel.admin.v1.ListQueuesRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sentinel.admin.v1.ListQueuesRequest".into()
+    }
+}
 /// A page of queues by name.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ListQueuesResponse {
@@ -1028,6 +1188,16 @@ pub struct ListQueuesResponse {
     /// Empty on the last page.
     #[prost(string, tag = "2")]
     pub next_page_token: ::prost::alloc::string::String,
+}
+impl ::prost::Name for ListQueuesResponse {
+    const NAME: &'static str = "ListQueuesResponse";
+    const PACKAGE: &'static str = "sentinel.admin.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sentinel.admin.v1.ListQueuesResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sentinel.admin.v1.ListQueuesResponse".into()
+    }
 }
 /// New settings of a queue.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -1043,12 +1213,32 @@ pub struct UpdateQueueRequest {
     #[prost(string, tag = "3")]
     pub actor: ::prost::alloc::string::String,
 }
+impl ::prost::Name for UpdateQueueRequest {
+    const NAME: &'static str = "UpdateQueueRequest";
+    const PACKAGE: &'static str = "sentinel.admin.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sentinel.admin.v1.UpdateQueueRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sentinel.admin.v1.UpdateQueueRequest".into()
+    }
+}
 /// The queue after the change.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct UpdateQueueResponse {
     /// As stored.
     #[prost(message, optional, tag = "1")]
     pub queue: ::core::option::Option<Queue>,
+}
+impl ::prost::Name for UpdateQueueResponse {
+    const NAME: &'static str = "UpdateQueueResponse";
+    const PACKAGE: &'static str = "sentinel.admin.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sentinel.admin.v1.UpdateQueueResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sentinel.admin.v1.UpdateQueueResponse".into()
+    }
 }
 /// Which queue to pause.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -1060,12 +1250,32 @@ pub struct PauseQueueRequest {
     #[prost(string, tag = "2")]
     pub actor: ::prost::alloc::string::String,
 }
+impl ::prost::Name for PauseQueueRequest {
+    const NAME: &'static str = "PauseQueueRequest";
+    const PACKAGE: &'static str = "sentinel.admin.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sentinel.admin.v1.PauseQueueRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sentinel.admin.v1.PauseQueueRequest".into()
+    }
+}
 /// The queue after the change.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct PauseQueueResponse {
     /// As stored.
     #[prost(message, optional, tag = "1")]
     pub queue: ::core::option::Option<Queue>,
+}
+impl ::prost::Name for PauseQueueResponse {
+    const NAME: &'static str = "PauseQueueResponse";
+    const PACKAGE: &'static str = "sentinel.admin.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sentinel.admin.v1.PauseQueueResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sentinel.admin.v1.PauseQueueResponse".into()
+    }
 }
 /// Which queue to drain.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -1077,12 +1287,32 @@ pub struct DrainQueueRequest {
     #[prost(string, tag = "2")]
     pub actor: ::prost::alloc::string::String,
 }
+impl ::prost::Name for DrainQueueRequest {
+    const NAME: &'static str = "DrainQueueRequest";
+    const PACKAGE: &'static str = "sentinel.admin.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sentinel.admin.v1.DrainQueueRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sentinel.admin.v1.DrainQueueRequest".into()
+    }
+}
 /// The queue after the change.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct DrainQueueResponse {
     /// As stored.
     #[prost(message, optional, tag = "1")]
     pub queue: ::core::option::Option<Queue>,
+}
+impl ::prost::Name for DrainQueueResponse {
+    const NAME: &'static str = "DrainQueueResponse";
+    const PACKAGE: &'static str = "sentinel.admin.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sentinel.admin.v1.DrainQueueResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sentinel.admin.v1.DrainQueueResponse".into()
+    }
 }
 /// Which queue to resume.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -1094,12 +1324,32 @@ pub struct ResumeQueueRequest {
     #[prost(string, tag = "2")]
     pub actor: ::prost::alloc::string::String,
 }
+impl ::prost::Name for ResumeQueueRequest {
+    const NAME: &'static str = "ResumeQueueRequest";
+    const PACKAGE: &'static str = "sentinel.admin.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sentinel.admin.v1.ResumeQueueRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sentinel.admin.v1.ResumeQueueRequest".into()
+    }
+}
 /// The queue after the change.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ResumeQueueResponse {
     /// As stored.
     #[prost(message, optional, tag = "1")]
     pub queue: ::core::option::Option<Queue>,
+}
+impl ::prost::Name for ResumeQueueResponse {
+    const NAME: &'static str = "ResumeQueueResponse";
+    const PACKAGE: &'static str = "sentinel.admin.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sentinel.admin.v1.ResumeQueueResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sentinel.admin.v1.ResumeQueueResponse".into()
+    }
 }
 /// The order in which READY jobs of a queue start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
@@ -1993,6 +2243,16 @@ pub struct Worker {
     #[prost(uint32, tag = "13")]
     pub slots: u32,
 }
+impl ::prost::Name for Worker {
+    const NAME: &'static str = "Worker";
+    const PACKAGE: &'static str = "sentinel.admin.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sentinel.admin.v1.Worker".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sentinel.admin.v1.Worker".into()
+    }
+}
 /// Which page of workers to return.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ListWorkersRequest {
@@ -2002,6 +2262,16 @@ pub struct ListWorkersRequest {
     /// next_page_token of the previous page.
     #[prost(string, tag = "2")]
     pub page_token: ::prost::alloc::string::String,
+}
+impl ::prost::Name for ListWorkersRequest {
+    const NAME: &'static str = "ListWorkersRequest";
+    const PACKAGE: &'static str = "sentinel.admin.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sentinel.admin.v1.ListWorkersRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sentinel.admin.v1.ListWorkersRequest".into()
+    }
 }
 /// A page of workers by id.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -2013,6 +2283,16 @@ pub struct ListWorkersResponse {
     #[prost(string, tag = "2")]
     pub next_page_token: ::prost::alloc::string::String,
 }
+impl ::prost::Name for ListWorkersResponse {
+    const NAME: &'static str = "ListWorkersResponse";
+    const PACKAGE: &'static str = "sentinel.admin.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sentinel.admin.v1.ListWorkersResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sentinel.admin.v1.ListWorkersResponse".into()
+    }
+}
 /// Which worker to drain.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct DrainWorkerRequest {
@@ -2023,12 +2303,32 @@ pub struct DrainWorkerRequest {
     #[prost(string, tag = "2")]
     pub actor: ::prost::alloc::string::String,
 }
+impl ::prost::Name for DrainWorkerRequest {
+    const NAME: &'static str = "DrainWorkerRequest";
+    const PACKAGE: &'static str = "sentinel.admin.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sentinel.admin.v1.DrainWorkerRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sentinel.admin.v1.DrainWorkerRequest".into()
+    }
+}
 /// The worker after the change.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct DrainWorkerResponse {
     /// As in ListWorkers.
     #[prost(message, optional, tag = "1")]
     pub worker: ::core::option::Option<Worker>,
+}
+impl ::prost::Name for DrainWorkerResponse {
+    const NAME: &'static str = "DrainWorkerResponse";
+    const PACKAGE: &'static str = "sentinel.admin.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sentinel.admin.v1.DrainWorkerResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sentinel.admin.v1.DrainWorkerResponse".into()
+    }
 }
 /// Generated client implementations.
 pub mod worker_registry_service_client {

@@ -18,6 +18,16 @@ pub struct RetryPolicy {
     #[prost(enumeration = "Jitter", tag = "5")]
     pub jitter: i32,
 }
+impl ::prost::Name for RetryPolicy {
+    const NAME: &'static str = "RetryPolicy";
+    const PACKAGE: &'static str = "sentinel.jobs.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sentinel.jobs.v1.RetryPolicy".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sentinel.jobs.v1.RetryPolicy".into()
+    }
+}
 /// Prevents a second job under the same key. Payloads are not compared.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Unique {
@@ -34,6 +44,16 @@ pub struct Unique {
     /// Range 1 s..30 d.
     #[prost(message, optional, tag = "4")]
     pub ttl: ::core::option::Option<::prost_types::Duration>,
+}
+impl ::prost::Name for Unique {
+    const NAME: &'static str = "Unique";
+    const PACKAGE: &'static str = "sentinel.jobs.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sentinel.jobs.v1.Unique".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sentinel.jobs.v1.Unique".into()
+    }
 }
 /// The definition of a job by its caller. It changes only by Update, before the first start.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -100,6 +120,16 @@ pub struct JobSpec {
     #[prost(enumeration = "AckLevel", tag = "18")]
     pub ack: i32,
 }
+impl ::prost::Name for JobSpec {
+    const NAME: &'static str = "JobSpec";
+    const PACKAGE: &'static str = "sentinel.jobs.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sentinel.jobs.v1.JobSpec".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sentinel.jobs.v1.JobSpec".into()
+    }
+}
 /// The error of a failed attempt.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct JobError {
@@ -117,6 +147,16 @@ pub struct JobError {
     #[prost(string, tag = "4")]
     pub detail: ::prost::alloc::string::String,
 }
+impl ::prost::Name for JobError {
+    const NAME: &'static str = "JobError";
+    const PACKAGE: &'static str = "sentinel.jobs.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sentinel.jobs.v1.JobError".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sentinel.jobs.v1.JobError".into()
+    }
+}
 /// The progress of a running handler. Conflated: a watch gets at most 10 per second and job, and
 /// one per second is stored.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -133,6 +173,16 @@ pub struct Progress {
     /// At most 4 KiB.
     #[prost(string, tag = "4")]
     pub message: ::prost::alloc::string::String,
+}
+impl ::prost::Name for Progress {
+    const NAME: &'static str = "Progress";
+    const PACKAGE: &'static str = "sentinel.jobs.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sentinel.jobs.v1.Progress".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sentinel.jobs.v1.Progress".into()
+    }
 }
 /// A job.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -198,6 +248,16 @@ pub struct Job {
     #[prost(message, optional, tag = "20")]
     pub updated_at: ::core::option::Option<::prost_types::Timestamp>,
 }
+impl ::prost::Name for Job {
+    const NAME: &'static str = "Job";
+    const PACKAGE: &'static str = "sentinel.jobs.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sentinel.jobs.v1.Job".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sentinel.jobs.v1.Job".into()
+    }
+}
 /// A log line of a handler.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct LogLine {
@@ -220,6 +280,16 @@ pub struct LogLine {
     /// The run that wrote it.
     #[prost(uint32, tag = "6")]
     pub run: u32,
+}
+impl ::prost::Name for LogLine {
+    const NAME: &'static str = "LogLine";
+    const PACKAGE: &'static str = "sentinel.jobs.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sentinel.jobs.v1.LogLine".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sentinel.jobs.v1.LogLine".into()
+    }
 }
 /// The state of a job. SUCCEEDED, FAILED, CANCELLED and EXPIRED are
 /// terminal: only Retry moves a job out of them.
@@ -695,6 +765,16 @@ pub mod ingest_request {
         Item(super::IngestItem),
     }
 }
+impl ::prost::Name for IngestRequest {
+    const NAME: &'static str = "IngestRequest";
+    const PACKAGE: &'static str = "sentinel.jobs.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sentinel.jobs.v1.IngestRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sentinel.jobs.v1.IngestRequest".into()
+    }
+}
 /// Identifies the producer.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct IngestStart {
@@ -710,6 +790,16 @@ pub struct IngestStart {
     #[prost(string, tag = "3")]
     pub actor: ::prost::alloc::string::String,
 }
+impl ::prost::Name for IngestStart {
+    const NAME: &'static str = "IngestStart";
+    const PACKAGE: &'static str = "sentinel.jobs.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sentinel.jobs.v1.IngestStart".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sentinel.jobs.v1.IngestStart".into()
+    }
+}
 /// A job to enqueue.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct IngestItem {
@@ -720,6 +810,16 @@ pub struct IngestItem {
     /// The definition of the job.
     #[prost(message, optional, tag = "2")]
     pub spec: ::core::option::Option<JobSpec>,
+}
+impl ::prost::Name for IngestItem {
+    const NAME: &'static str = "IngestItem";
+    const PACKAGE: &'static str = "sentinel.jobs.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sentinel.jobs.v1.IngestItem".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sentinel.jobs.v1.IngestItem".into()
+    }
 }
 /// A frame of the server.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -741,6 +841,16 @@ pub mod ingest_response {
         Committed(super::IngestCommitted),
     }
 }
+impl ::prost::Name for IngestResponse {
+    const NAME: &'static str = "IngestResponse";
+    const PACKAGE: &'static str = "sentinel.jobs.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sentinel.jobs.v1.IngestResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sentinel.jobs.v1.IngestResponse".into()
+    }
+}
 /// The state of the producer.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct IngestStarted {
@@ -760,6 +870,16 @@ pub struct IngestStarted {
     #[prost(message, repeated, tag = "4")]
     pub refused: ::prost::alloc::vec::Vec<IngestRefused>,
 }
+impl ::prost::Name for IngestStarted {
+    const NAME: &'static str = "IngestStarted";
+    const PACKAGE: &'static str = "sentinel.jobs.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sentinel.jobs.v1.IngestStarted".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sentinel.jobs.v1.IngestStarted".into()
+    }
+}
 /// Items were committed.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct IngestCommitted {
@@ -769,6 +889,16 @@ pub struct IngestCommitted {
     /// Refused items of this commit.
     #[prost(message, repeated, tag = "2")]
     pub refused: ::prost::alloc::vec::Vec<IngestRefused>,
+}
+impl ::prost::Name for IngestCommitted {
+    const NAME: &'static str = "IngestCommitted";
+    const PACKAGE: &'static str = "sentinel.jobs.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sentinel.jobs.v1.IngestCommitted".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sentinel.jobs.v1.IngestCommitted".into()
+    }
 }
 /// A refused item. Its offset is committed.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -785,6 +915,16 @@ pub struct IngestRefused {
     /// The invalid field, if any.
     #[prost(string, tag = "4")]
     pub field: ::prost::alloc::string::String,
+}
+impl ::prost::Name for IngestRefused {
+    const NAME: &'static str = "IngestRefused";
+    const PACKAGE: &'static str = "sentinel.jobs.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sentinel.jobs.v1.IngestRefused".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sentinel.jobs.v1.IngestRefused".into()
+    }
 }
 /// Generated client implementations.
 pub mod ingest_service_client {
@@ -1111,6 +1251,16 @@ pub struct EnqueueRequest {
     #[prost(string, tag = "3")]
     pub actor: ::prost::alloc::string::String,
 }
+impl ::prost::Name for EnqueueRequest {
+    const NAME: &'static str = "EnqueueRequest";
+    const PACKAGE: &'static str = "sentinel.jobs.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sentinel.jobs.v1.EnqueueRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sentinel.jobs.v1.EnqueueRequest".into()
+    }
+}
 /// The enqueued job.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct EnqueueResponse {
@@ -1120,6 +1270,16 @@ pub struct EnqueueResponse {
     /// The job existed before: a holder of the unique key, or a repeat of a request_id.
     #[prost(bool, tag = "2")]
     pub deduplicated: bool,
+}
+impl ::prost::Name for EnqueueResponse {
+    const NAME: &'static str = "EnqueueResponse";
+    const PACKAGE: &'static str = "sentinel.jobs.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sentinel.jobs.v1.EnqueueResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sentinel.jobs.v1.EnqueueResponse".into()
+    }
 }
 /// Jobs to enqueue.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -1137,12 +1297,32 @@ pub struct EnqueueBatchRequest {
     #[prost(string, tag = "4")]
     pub actor: ::prost::alloc::string::String,
 }
+impl ::prost::Name for EnqueueBatchRequest {
+    const NAME: &'static str = "EnqueueBatchRequest";
+    const PACKAGE: &'static str = "sentinel.jobs.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sentinel.jobs.v1.EnqueueBatchRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sentinel.jobs.v1.EnqueueBatchRequest".into()
+    }
+}
 /// One result per item, in the order of the request.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct EnqueueBatchResponse {
     /// As many as there were specs.
     #[prost(message, repeated, tag = "1")]
     pub results: ::prost::alloc::vec::Vec<EnqueueBatchResult>,
+}
+impl ::prost::Name for EnqueueBatchResponse {
+    const NAME: &'static str = "EnqueueBatchResponse";
+    const PACKAGE: &'static str = "sentinel.jobs.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sentinel.jobs.v1.EnqueueBatchResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sentinel.jobs.v1.EnqueueBatchResponse".into()
+    }
 }
 /// The result of one item.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -1164,6 +1344,16 @@ pub mod enqueue_batch_result {
         Error(super::ItemError),
     }
 }
+impl ::prost::Name for EnqueueBatchResult {
+    const NAME: &'static str = "EnqueueBatchResult";
+    const PACKAGE: &'static str = "sentinel.jobs.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sentinel.jobs.v1.EnqueueBatchResult".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sentinel.jobs.v1.EnqueueBatchResult".into()
+    }
+}
 /// A job in the response of a batch.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct EnqueuedJob {
@@ -1176,6 +1366,16 @@ pub struct EnqueuedJob {
     /// The job existed before.
     #[prost(bool, tag = "3")]
     pub deduplicated: bool,
+}
+impl ::prost::Name for EnqueuedJob {
+    const NAME: &'static str = "EnqueuedJob";
+    const PACKAGE: &'static str = "sentinel.jobs.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sentinel.jobs.v1.EnqueuedJob".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sentinel.jobs.v1.EnqueuedJob".into()
+    }
 }
 /// Why one item of a batch was refused.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -1190,6 +1390,16 @@ pub struct ItemError {
     #[prost(string, tag = "3")]
     pub field: ::prost::alloc::string::String,
 }
+impl ::prost::Name for ItemError {
+    const NAME: &'static str = "ItemError";
+    const PACKAGE: &'static str = "sentinel.jobs.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sentinel.jobs.v1.ItemError".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sentinel.jobs.v1.ItemError".into()
+    }
+}
 /// Which job to return.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct GetRequest {
@@ -1200,12 +1410,32 @@ pub struct GetRequest {
     #[prost(enumeration = "JobView", tag = "2")]
     pub view: i32,
 }
+impl ::prost::Name for GetRequest {
+    const NAME: &'static str = "GetRequest";
+    const PACKAGE: &'static str = "sentinel.jobs.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sentinel.jobs.v1.GetRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sentinel.jobs.v1.GetRequest".into()
+    }
+}
 /// The job.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct GetResponse {
     /// The current job.
     #[prost(message, optional, tag = "1")]
     pub job: ::core::option::Option<Job>,
+}
+impl ::prost::Name for GetResponse {
+    const NAME: &'static str = "GetResponse";
+    const PACKAGE: &'static str = "sentinel.jobs.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sentinel.jobs.v1.GetResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sentinel.jobs.v1.GetResponse".into()
+    }
 }
 /// Which jobs to return.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -1217,6 +1447,16 @@ pub struct BatchGetRequest {
     #[prost(enumeration = "JobView", tag = "2")]
     pub view: i32,
 }
+impl ::prost::Name for BatchGetRequest {
+    const NAME: &'static str = "BatchGetRequest";
+    const PACKAGE: &'static str = "sentinel.jobs.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sentinel.jobs.v1.BatchGetRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sentinel.jobs.v1.BatchGetRequest".into()
+    }
+}
 /// The jobs, in the order of the request.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct BatchGetResponse {
@@ -1224,6 +1464,16 @@ pub struct BatchGetResponse {
     /// remaining ids.
     #[prost(message, repeated, tag = "1")]
     pub results: ::prost::alloc::vec::Vec<BatchGetResult>,
+}
+impl ::prost::Name for BatchGetResponse {
+    const NAME: &'static str = "BatchGetResponse";
+    const PACKAGE: &'static str = "sentinel.jobs.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sentinel.jobs.v1.BatchGetResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sentinel.jobs.v1.BatchGetResponse".into()
+    }
 }
 /// One id of a batch.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -1245,6 +1495,16 @@ pub mod batch_get_result {
         MissingId(::prost::alloc::string::String),
     }
 }
+impl ::prost::Name for BatchGetResult {
+    const NAME: &'static str = "BatchGetResult";
+    const PACKAGE: &'static str = "sentinel.jobs.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sentinel.jobs.v1.BatchGetResult".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sentinel.jobs.v1.BatchGetResult".into()
+    }
+}
 /// Which page of attempts to return.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ListAttemptsRequest {
@@ -1258,6 +1518,16 @@ pub struct ListAttemptsRequest {
     #[prost(string, tag = "3")]
     pub page_token: ::prost::alloc::string::String,
 }
+impl ::prost::Name for ListAttemptsRequest {
+    const NAME: &'static str = "ListAttemptsRequest";
+    const PACKAGE: &'static str = "sentinel.jobs.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sentinel.jobs.v1.ListAttemptsRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sentinel.jobs.v1.ListAttemptsRequest".into()
+    }
+}
 /// A page of attempts, newest first.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ListAttemptsResponse {
@@ -1270,6 +1540,16 @@ pub struct ListAttemptsResponse {
     /// The ledger contains all changes up to this time.
     #[prost(message, optional, tag = "3")]
     pub as_of: ::core::option::Option<::prost_types::Timestamp>,
+}
+impl ::prost::Name for ListAttemptsResponse {
+    const NAME: &'static str = "ListAttemptsResponse";
+    const PACKAGE: &'static str = "sentinel.jobs.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sentinel.jobs.v1.ListAttemptsResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sentinel.jobs.v1.ListAttemptsResponse".into()
+    }
 }
 /// An attempt of a job. The successful attempt of an earlier run is not kept.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -1299,6 +1579,16 @@ pub struct Attempt {
     #[prost(message, optional, tag = "8")]
     pub error: ::core::option::Option<JobError>,
 }
+impl ::prost::Name for Attempt {
+    const NAME: &'static str = "Attempt";
+    const PACKAGE: &'static str = "sentinel.jobs.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sentinel.jobs.v1.Attempt".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sentinel.jobs.v1.Attempt".into()
+    }
+}
 /// Conditions that all must hold.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct JobFilter {
@@ -1324,6 +1614,16 @@ pub struct JobFilter {
     #[prost(message, optional, tag = "6")]
     pub created_before: ::core::option::Option<::prost_types::Timestamp>,
 }
+impl ::prost::Name for JobFilter {
+    const NAME: &'static str = "JobFilter";
+    const PACKAGE: &'static str = "sentinel.jobs.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sentinel.jobs.v1.JobFilter".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sentinel.jobs.v1.JobFilter".into()
+    }
+}
 /// Which page of jobs to return.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ListRequest {
@@ -1340,6 +1640,16 @@ pub struct ListRequest {
     #[prost(enumeration = "JobView", tag = "4")]
     pub view: i32,
 }
+impl ::prost::Name for ListRequest {
+    const NAME: &'static str = "ListRequest";
+    const PACKAGE: &'static str = "sentinel.jobs.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sentinel.jobs.v1.ListRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sentinel.jobs.v1.ListRequest".into()
+    }
+}
 /// A page of jobs, newest first.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ListResponse {
@@ -1353,12 +1663,32 @@ pub struct ListResponse {
     #[prost(message, optional, tag = "3")]
     pub as_of: ::core::option::Option<::prost_types::Timestamp>,
 }
+impl ::prost::Name for ListResponse {
+    const NAME: &'static str = "ListResponse";
+    const PACKAGE: &'static str = "sentinel.jobs.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sentinel.jobs.v1.ListResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sentinel.jobs.v1.ListResponse".into()
+    }
+}
 /// Which queues to count.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct CountsRequest {
     /// Any of these queues. Empty: all. At most 100.
     #[prost(string, repeated, tag = "1")]
     pub queues: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+}
+impl ::prost::Name for CountsRequest {
+    const NAME: &'static str = "CountsRequest";
+    const PACKAGE: &'static str = "sentinel.jobs.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sentinel.jobs.v1.CountsRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sentinel.jobs.v1.CountsRequest".into()
+    }
 }
 /// Counts per queue and state.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -1370,6 +1700,16 @@ pub struct CountsResponse {
     #[prost(message, optional, tag = "2")]
     pub as_of: ::core::option::Option<::prost_types::Timestamp>,
 }
+impl ::prost::Name for CountsResponse {
+    const NAME: &'static str = "CountsResponse";
+    const PACKAGE: &'static str = "sentinel.jobs.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sentinel.jobs.v1.CountsResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sentinel.jobs.v1.CountsResponse".into()
+    }
+}
 /// The counts of one queue.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct QueueCounts {
@@ -1379,6 +1719,16 @@ pub struct QueueCounts {
     /// States with at least one job.
     #[prost(message, repeated, tag = "2")]
     pub states: ::prost::alloc::vec::Vec<StateCount>,
+}
+impl ::prost::Name for QueueCounts {
+    const NAME: &'static str = "QueueCounts";
+    const PACKAGE: &'static str = "sentinel.jobs.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sentinel.jobs.v1.QueueCounts".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sentinel.jobs.v1.QueueCounts".into()
+    }
 }
 /// How many jobs are in one state.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
@@ -1392,6 +1742,16 @@ pub struct StateCount {
     /// There are more.
     #[prost(bool, tag = "3")]
     pub capped: bool,
+}
+impl ::prost::Name for StateCount {
+    const NAME: &'static str = "StateCount";
+    const PACKAGE: &'static str = "sentinel.jobs.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sentinel.jobs.v1.StateCount".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sentinel.jobs.v1.StateCount".into()
+    }
 }
 /// What to watch.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -1429,6 +1789,16 @@ pub mod watch_request {
         Filter(super::JobFilter),
     }
 }
+impl ::prost::Name for WatchRequest {
+    const NAME: &'static str = "WatchRequest";
+    const PACKAGE: &'static str = "sentinel.jobs.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sentinel.jobs.v1.WatchRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sentinel.jobs.v1.WatchRequest".into()
+    }
+}
 /// The queues of a summary.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct SummarySelection {
@@ -1437,12 +1807,32 @@ pub struct SummarySelection {
     #[prost(string, repeated, tag = "1")]
     pub queues: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
+impl ::prost::Name for SummarySelection {
+    const NAME: &'static str = "SummarySelection";
+    const PACKAGE: &'static str = "sentinel.jobs.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sentinel.jobs.v1.SummarySelection".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sentinel.jobs.v1.SummarySelection".into()
+    }
+}
 /// Jobs by id.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct JobIds {
     /// 1..100 UUIDs.
     #[prost(string, repeated, tag = "1")]
     pub ids: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+}
+impl ::prost::Name for JobIds {
+    const NAME: &'static str = "JobIds";
+    const PACKAGE: &'static str = "sentinel.jobs.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sentinel.jobs.v1.JobIds".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sentinel.jobs.v1.JobIds".into()
+    }
 }
 /// An event of a watch.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -1482,6 +1872,16 @@ pub mod watch_response {
         Summary(super::WatchSummary),
     }
 }
+impl ::prost::Name for WatchResponse {
+    const NAME: &'static str = "WatchResponse";
+    const PACKAGE: &'static str = "sentinel.jobs.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sentinel.jobs.v1.WatchResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sentinel.jobs.v1.WatchResponse".into()
+    }
+}
 /// The selected jobs at one moment.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct WatchSnapshot {
@@ -1501,6 +1901,16 @@ pub struct WatchSnapshot {
     #[prost(bool, tag = "5")]
     pub continues: bool,
 }
+impl ::prost::Name for WatchSnapshot {
+    const NAME: &'static str = "WatchSnapshot";
+    const PACKAGE: &'static str = "sentinel.jobs.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sentinel.jobs.v1.WatchSnapshot".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sentinel.jobs.v1.WatchSnapshot".into()
+    }
+}
 /// A job after a change; its version is one above the previous one. After a resume, versions that
 /// were sent before may be repeated. Soon after a snapshot the deletion of a job that it does not
 /// contain may follow.
@@ -1509,6 +1919,16 @@ pub struct JobChange {
     /// After the change.
     #[prost(message, optional, tag = "1")]
     pub job: ::core::option::Option<Job>,
+}
+impl ::prost::Name for JobChange {
+    const NAME: &'static str = "JobChange";
+    const PACKAGE: &'static str = "sentinel.jobs.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sentinel.jobs.v1.JobChange".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sentinel.jobs.v1.JobChange".into()
+    }
 }
 /// Progress of a job.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -1523,6 +1943,16 @@ pub struct JobProgress {
     #[prost(message, optional, tag = "3")]
     pub progress: ::core::option::Option<Progress>,
 }
+impl ::prost::Name for JobProgress {
+    const NAME: &'static str = "JobProgress";
+    const PACKAGE: &'static str = "sentinel.jobs.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sentinel.jobs.v1.JobProgress".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sentinel.jobs.v1.JobProgress".into()
+    }
+}
 /// Log lines of one job.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct JobLog {
@@ -1533,6 +1963,16 @@ pub struct JobLog {
     #[prost(message, repeated, tag = "2")]
     pub lines: ::prost::alloc::vec::Vec<LogLine>,
 }
+impl ::prost::Name for JobLog {
+    const NAME: &'static str = "JobLog";
+    const PACKAGE: &'static str = "sentinel.jobs.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sentinel.jobs.v1.JobLog".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sentinel.jobs.v1.JobLog".into()
+    }
+}
 /// Changes of the selected jobs may have been missed.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct WatchGap {
@@ -1540,9 +1980,29 @@ pub struct WatchGap {
     #[prost(enumeration = "GapReason", tag = "1")]
     pub reason: i32,
 }
+impl ::prost::Name for WatchGap {
+    const NAME: &'static str = "WatchGap";
+    const PACKAGE: &'static str = "sentinel.jobs.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sentinel.jobs.v1.WatchGap".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sentinel.jobs.v1.WatchGap".into()
+    }
+}
 /// Keeps the connection alive.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct WatchKeepalive {}
+impl ::prost::Name for WatchKeepalive {
+    const NAME: &'static str = "WatchKeepalive";
+    const PACKAGE: &'static str = "sentinel.jobs.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sentinel.jobs.v1.WatchKeepalive".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sentinel.jobs.v1.WatchKeepalive".into()
+    }
+}
 /// Figures of queues. A server computes them once per second for all watches.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct WatchSummary {
@@ -1559,6 +2019,16 @@ pub struct WatchSummary {
     /// Live workers of the cluster, draining ones included. Not set for a key with a queue scope.
     #[prost(uint32, optional, tag = "4")]
     pub workers: ::core::option::Option<u32>,
+}
+impl ::prost::Name for WatchSummary {
+    const NAME: &'static str = "WatchSummary";
+    const PACKAGE: &'static str = "sentinel.jobs.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sentinel.jobs.v1.WatchSummary".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sentinel.jobs.v1.WatchSummary".into()
+    }
 }
 /// Figures of one queue.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -1593,6 +2063,16 @@ pub struct QueueSummary {
     #[prost(message, optional, tag = "9")]
     pub run: ::core::option::Option<Percentiles>,
 }
+impl ::prost::Name for QueueSummary {
+    const NAME: &'static str = "QueueSummary";
+    const PACKAGE: &'static str = "sentinel.jobs.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sentinel.jobs.v1.QueueSummary".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sentinel.jobs.v1.QueueSummary".into()
+    }
+}
 /// Percentiles of a duration. Not set without samples.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Percentiles {
@@ -1608,6 +2088,16 @@ pub struct Percentiles {
     /// The number of samples.
     #[prost(uint64, tag = "4")]
     pub samples: u64,
+}
+impl ::prost::Name for Percentiles {
+    const NAME: &'static str = "Percentiles";
+    const PACKAGE: &'static str = "sentinel.jobs.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sentinel.jobs.v1.Percentiles".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sentinel.jobs.v1.Percentiles".into()
+    }
 }
 /// Which job to cancel.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -1625,6 +2115,16 @@ pub struct CancelRequest {
     #[prost(string, tag = "4")]
     pub actor: ::prost::alloc::string::String,
 }
+impl ::prost::Name for CancelRequest {
+    const NAME: &'static str = "CancelRequest";
+    const PACKAGE: &'static str = "sentinel.jobs.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sentinel.jobs.v1.CancelRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sentinel.jobs.v1.CancelRequest".into()
+    }
+}
 /// The result of a cancel.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct CancelResponse {
@@ -1634,6 +2134,16 @@ pub struct CancelResponse {
     /// After the cancel, without payload.
     #[prost(message, optional, tag = "2")]
     pub job: ::core::option::Option<Job>,
+}
+impl ::prost::Name for CancelResponse {
+    const NAME: &'static str = "CancelResponse";
+    const PACKAGE: &'static str = "sentinel.jobs.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sentinel.jobs.v1.CancelResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sentinel.jobs.v1.CancelResponse".into()
+    }
 }
 /// Which job to retry.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -1648,12 +2158,32 @@ pub struct RetryRequest {
     #[prost(string, tag = "3")]
     pub actor: ::prost::alloc::string::String,
 }
+impl ::prost::Name for RetryRequest {
+    const NAME: &'static str = "RetryRequest";
+    const PACKAGE: &'static str = "sentinel.jobs.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sentinel.jobs.v1.RetryRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sentinel.jobs.v1.RetryRequest".into()
+    }
+}
 /// The job in its new run.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct RetryResponse {
     /// After the retry, without payload.
     #[prost(message, optional, tag = "1")]
     pub job: ::core::option::Option<Job>,
+}
+impl ::prost::Name for RetryResponse {
+    const NAME: &'static str = "RetryResponse";
+    const PACKAGE: &'static str = "sentinel.jobs.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sentinel.jobs.v1.RetryResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sentinel.jobs.v1.RetryResponse".into()
+    }
 }
 /// Which job to start now.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -1668,12 +2198,32 @@ pub struct RunNowRequest {
     #[prost(string, tag = "3")]
     pub actor: ::prost::alloc::string::String,
 }
+impl ::prost::Name for RunNowRequest {
+    const NAME: &'static str = "RunNowRequest";
+    const PACKAGE: &'static str = "sentinel.jobs.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sentinel.jobs.v1.RunNowRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sentinel.jobs.v1.RunNowRequest".into()
+    }
+}
 /// The job, ready to start.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct RunNowResponse {
     /// After the call, without payload.
     #[prost(message, optional, tag = "1")]
     pub job: ::core::option::Option<Job>,
+}
+impl ::prost::Name for RunNowResponse {
+    const NAME: &'static str = "RunNowResponse";
+    const PACKAGE: &'static str = "sentinel.jobs.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sentinel.jobs.v1.RunNowResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sentinel.jobs.v1.RunNowResponse".into()
+    }
 }
 /// Changes of a job before its first start.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -1699,12 +2249,32 @@ pub struct UpdateRequest {
     #[prost(string, tag = "6")]
     pub actor: ::prost::alloc::string::String,
 }
+impl ::prost::Name for UpdateRequest {
+    const NAME: &'static str = "UpdateRequest";
+    const PACKAGE: &'static str = "sentinel.jobs.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sentinel.jobs.v1.UpdateRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sentinel.jobs.v1.UpdateRequest".into()
+    }
+}
 /// The job with its new values.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct UpdateResponse {
     /// After the call, without payload.
     #[prost(message, optional, tag = "1")]
     pub job: ::core::option::Option<Job>,
+}
+impl ::prost::Name for UpdateResponse {
+    const NAME: &'static str = "UpdateResponse";
+    const PACKAGE: &'static str = "sentinel.jobs.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sentinel.jobs.v1.UpdateResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sentinel.jobs.v1.UpdateResponse".into()
+    }
 }
 /// Which job to delete.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -1719,9 +2289,29 @@ pub struct DeleteRequest {
     #[prost(string, tag = "3")]
     pub actor: ::prost::alloc::string::String,
 }
+impl ::prost::Name for DeleteRequest {
+    const NAME: &'static str = "DeleteRequest";
+    const PACKAGE: &'static str = "sentinel.jobs.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sentinel.jobs.v1.DeleteRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sentinel.jobs.v1.DeleteRequest".into()
+    }
+}
 /// The job is deleted.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct DeleteResponse {}
+impl ::prost::Name for DeleteResponse {
+    const NAME: &'static str = "DeleteResponse";
+    const PACKAGE: &'static str = "sentinel.jobs.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sentinel.jobs.v1.DeleteResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sentinel.jobs.v1.DeleteResponse".into()
+    }
+}
 /// A step through the jobs of a filter.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct BulkRequest {
@@ -1748,6 +2338,16 @@ pub struct BulkRequest {
     #[prost(string, tag = "7")]
     pub actor: ::prost::alloc::string::String,
 }
+impl ::prost::Name for BulkRequest {
+    const NAME: &'static str = "BulkRequest";
+    const PACKAGE: &'static str = "sentinel.jobs.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sentinel.jobs.v1.BulkRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sentinel.jobs.v1.BulkRequest".into()
+    }
+}
 /// The result of a step.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct BulkResponse {
@@ -1767,6 +2367,16 @@ pub struct BulkResponse {
     #[prost(string, tag = "5")]
     pub next_page_token: ::prost::alloc::string::String,
 }
+impl ::prost::Name for BulkResponse {
+    const NAME: &'static str = "BulkResponse";
+    const PACKAGE: &'static str = "sentinel.jobs.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sentinel.jobs.v1.BulkResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sentinel.jobs.v1.BulkResponse".into()
+    }
+}
 /// The number of jobs with an outcome.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct BulkCount {
@@ -1777,6 +2387,16 @@ pub struct BulkCount {
     #[prost(uint64, tag = "2")]
     pub count: u64,
 }
+impl ::prost::Name for BulkCount {
+    const NAME: &'static str = "BulkCount";
+    const PACKAGE: &'static str = "sentinel.jobs.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sentinel.jobs.v1.BulkCount".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sentinel.jobs.v1.BulkCount".into()
+    }
+}
 /// A job on which the action failed.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct BulkRefusal {
@@ -1786,6 +2406,16 @@ pub struct BulkRefusal {
     /// Why.
     #[prost(message, optional, tag = "2")]
     pub error: ::core::option::Option<ItemError>,
+}
+impl ::prost::Name for BulkRefusal {
+    const NAME: &'static str = "BulkRefusal";
+    const PACKAGE: &'static str = "sentinel.jobs.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sentinel.jobs.v1.BulkRefusal".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sentinel.jobs.v1.BulkRefusal".into()
+    }
 }
 /// Which log lines to return.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -1800,12 +2430,32 @@ pub struct ReadLogsRequest {
     #[prost(bool, tag = "3")]
     pub follow: bool,
 }
+impl ::prost::Name for ReadLogsRequest {
+    const NAME: &'static str = "ReadLogsRequest";
+    const PACKAGE: &'static str = "sentinel.jobs.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sentinel.jobs.v1.ReadLogsRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sentinel.jobs.v1.ReadLogsRequest".into()
+    }
+}
 /// Log lines, at most 1000.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ReadLogsResponse {
     /// Oldest first.
     #[prost(message, repeated, tag = "1")]
     pub lines: ::prost::alloc::vec::Vec<LogLine>,
+}
+impl ::prost::Name for ReadLogsResponse {
+    const NAME: &'static str = "ReadLogsResponse";
+    const PACKAGE: &'static str = "sentinel.jobs.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sentinel.jobs.v1.ReadLogsResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sentinel.jobs.v1.ReadLogsResponse".into()
+    }
 }
 /// Which output to return.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -1827,6 +2477,16 @@ pub struct ReadOutputRequest {
     #[prost(bool, tag = "5")]
     pub follow: bool,
 }
+impl ::prost::Name for ReadOutputRequest {
+    const NAME: &'static str = "ReadOutputRequest";
+    const PACKAGE: &'static str = "sentinel.jobs.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sentinel.jobs.v1.ReadOutputRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sentinel.jobs.v1.ReadOutputRequest".into()
+    }
+}
 /// A piece of output, at most 64 KiB. When an attempt that was snoozed or released runs again under
 /// the same number, its output starts again at offset 0.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -1843,6 +2503,16 @@ pub struct ReadOutputResponse {
     /// The bytes.
     #[prost(bytes = "bytes", tag = "4")]
     pub data: ::prost::bytes::Bytes,
+}
+impl ::prost::Name for ReadOutputResponse {
+    const NAME: &'static str = "ReadOutputResponse";
+    const PACKAGE: &'static str = "sentinel.jobs.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sentinel.jobs.v1.ReadOutputResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sentinel.jobs.v1.ReadOutputResponse".into()
+    }
 }
 /// How an attempt ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
@@ -3514,6 +4184,16 @@ pub struct JobKind {
     #[prost(message, optional, tag = "7")]
     pub declared_at: ::core::option::Option<::prost_types::Timestamp>,
 }
+impl ::prost::Name for JobKind {
+    const NAME: &'static str = "JobKind";
+    const PACKAGE: &'static str = "sentinel.jobs.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sentinel.jobs.v1.JobKind".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sentinel.jobs.v1.JobKind".into()
+    }
+}
 /// Which page of kinds to return.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ListKindsRequest {
@@ -3523,6 +4203,16 @@ pub struct ListKindsRequest {
     /// next_page_token of the previous page.
     #[prost(string, tag = "2")]
     pub page_token: ::prost::alloc::string::String,
+}
+impl ::prost::Name for ListKindsRequest {
+    const NAME: &'static str = "ListKindsRequest";
+    const PACKAGE: &'static str = "sentinel.jobs.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sentinel.jobs.v1.ListKindsRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sentinel.jobs.v1.ListKindsRequest".into()
+    }
 }
 /// A page of kinds by name.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -3534,6 +4224,16 @@ pub struct ListKindsResponse {
     #[prost(string, tag = "2")]
     pub next_page_token: ::prost::alloc::string::String,
 }
+impl ::prost::Name for ListKindsResponse {
+    const NAME: &'static str = "ListKindsResponse";
+    const PACKAGE: &'static str = "sentinel.jobs.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sentinel.jobs.v1.ListKindsResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sentinel.jobs.v1.ListKindsResponse".into()
+    }
+}
 /// Which kind to return.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct GetKindRequest {
@@ -3541,12 +4241,32 @@ pub struct GetKindRequest {
     #[prost(string, tag = "1")]
     pub name: ::prost::alloc::string::String,
 }
+impl ::prost::Name for GetKindRequest {
+    const NAME: &'static str = "GetKindRequest";
+    const PACKAGE: &'static str = "sentinel.jobs.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sentinel.jobs.v1.GetKindRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sentinel.jobs.v1.GetKindRequest".into()
+    }
+}
 /// The kind.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct GetKindResponse {
     /// The kind.
     #[prost(message, optional, tag = "1")]
     pub kind: ::core::option::Option<JobKind>,
+}
+impl ::prost::Name for GetKindResponse {
+    const NAME: &'static str = "GetKindResponse";
+    const PACKAGE: &'static str = "sentinel.jobs.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sentinel.jobs.v1.GetKindResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sentinel.jobs.v1.GetKindResponse".into()
+    }
 }
 /// Generated client implementations.
 pub mod kind_service_client {

@@ -52,6 +52,16 @@ pub mod session_request {
         Output(super::Output),
     }
 }
+impl ::prost::Name for SessionRequest {
+    const NAME: &'static str = "SessionRequest";
+    const PACKAGE: &'static str = "sentinel.workers.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sentinel.workers.v1.SessionRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sentinel.workers.v1.SessionRequest".into()
+    }
+}
 /// A frame from the server.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct SessionResponse {
@@ -102,6 +112,16 @@ pub mod session_response {
         OutputAck(super::OutputAck),
     }
 }
+impl ::prost::Name for SessionResponse {
+    const NAME: &'static str = "SessionResponse";
+    const PACKAGE: &'static str = "sentinel.workers.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sentinel.workers.v1.SessionResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sentinel.workers.v1.SessionResponse".into()
+    }
+}
 /// The right to run one attempt. Compared for equality, never by order.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Lease {
@@ -120,6 +140,16 @@ pub struct Lease {
     /// The session.
     #[prost(string, tag = "5")]
     pub session: ::prost::alloc::string::String,
+}
+impl ::prost::Name for Lease {
+    const NAME: &'static str = "Lease";
+    const PACKAGE: &'static str = "sentinel.workers.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sentinel.workers.v1.Lease".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sentinel.workers.v1.Lease".into()
+    }
 }
 /// The identity and the handlers of a worker.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -155,6 +185,16 @@ pub struct Hello {
     #[prost(message, optional, tag = "9")]
     pub credit: ::core::option::Option<Credit>,
 }
+impl ::prost::Name for Hello {
+    const NAME: &'static str = "Hello";
+    const PACKAGE: &'static str = "sentinel.workers.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sentinel.workers.v1.Hello".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sentinel.workers.v1.Hello".into()
+    }
+}
 /// A kind with a handler in the worker.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Kind {
@@ -167,6 +207,16 @@ pub struct Kind {
     /// JSON Schema of the payload: one JSON object, at most 16 KiB. Empty: not declared.
     #[prost(string, tag = "3")]
     pub input_schema: ::prost::alloc::string::String,
+}
+impl ::prost::Name for Kind {
+    const NAME: &'static str = "Kind";
+    const PACKAGE: &'static str = "sentinel.workers.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sentinel.workers.v1.Kind".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sentinel.workers.v1.Kind".into()
+    }
 }
 /// The parameters of the session.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -191,6 +241,16 @@ pub struct Welcome {
     #[prost(string, tag = "6")]
     pub server: ::prost::alloc::string::String,
 }
+impl ::prost::Name for Welcome {
+    const NAME: &'static str = "Welcome";
+    const PACKAGE: &'static str = "sentinel.workers.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sentinel.workers.v1.Welcome".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sentinel.workers.v1.Welcome".into()
+    }
+}
 /// Adds credit. An assignment uses it; the worker grants it again when it has capacity.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Credit {
@@ -201,6 +261,16 @@ pub struct Credit {
     #[prost(uint64, tag = "2")]
     pub bytes: u64,
 }
+impl ::prost::Name for Credit {
+    const NAME: &'static str = "Credit";
+    const PACKAGE: &'static str = "sentinel.workers.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sentinel.workers.v1.Credit".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sentinel.workers.v1.Credit".into()
+    }
+}
 /// Jobs to run now.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Assign {
@@ -210,6 +280,16 @@ pub struct Assign {
     /// At least one.
     #[prost(message, repeated, tag = "2")]
     pub items: ::prost::alloc::vec::Vec<Assignment>,
+}
+impl ::prost::Name for Assign {
+    const NAME: &'static str = "Assign";
+    const PACKAGE: &'static str = "sentinel.workers.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sentinel.workers.v1.Assign".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sentinel.workers.v1.Assign".into()
+    }
 }
 /// A job and the right to run it.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -251,6 +331,16 @@ pub struct Assignment {
     #[prost(message, optional, tag = "11")]
     pub created_at: ::core::option::Option<::prost_types::Timestamp>,
 }
+impl ::prost::Name for Assignment {
+    const NAME: &'static str = "Assignment";
+    const PACKAGE: &'static str = "sentinel.workers.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sentinel.workers.v1.Assignment".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sentinel.workers.v1.Assignment".into()
+    }
+}
 /// Acknowledges assignments. One that is not acknowledged within 2 s returns to its queue and its
 /// attempt does not count.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
@@ -259,12 +349,32 @@ pub struct Received {
     #[prost(uint64, tag = "1")]
     pub assign_seq: u64,
 }
+impl ::prost::Name for Received {
+    const NAME: &'static str = "Received";
+    const PACKAGE: &'static str = "sentinel.workers.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sentinel.workers.v1.Received".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sentinel.workers.v1.Received".into()
+    }
+}
 /// Outcomes of attempts.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Report {
     /// At least one, at most 1000.
     #[prost(message, repeated, tag = "1")]
     pub items: ::prost::alloc::vec::Vec<ReportItem>,
+}
+impl ::prost::Name for Report {
+    const NAME: &'static str = "Report";
+    const PACKAGE: &'static str = "sentinel.workers.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sentinel.workers.v1.Report".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sentinel.workers.v1.Report".into()
+    }
 }
 /// The outcome of an attempt.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -301,12 +411,32 @@ pub mod report_item {
         Cancelled(super::Cancelled),
     }
 }
+impl ::prost::Name for ReportItem {
+    const NAME: &'static str = "ReportItem";
+    const PACKAGE: &'static str = "sentinel.workers.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sentinel.workers.v1.ReportItem".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sentinel.workers.v1.ReportItem".into()
+    }
+}
 /// The handler succeeded.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Succeeded {
     /// At most 1 MiB.
     #[prost(bytes = "bytes", tag = "1")]
     pub result: ::prost::bytes::Bytes,
+}
+impl ::prost::Name for Succeeded {
+    const NAME: &'static str = "Succeeded";
+    const PACKAGE: &'static str = "sentinel.workers.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sentinel.workers.v1.Succeeded".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sentinel.workers.v1.Succeeded".into()
+    }
 }
 /// The handler failed.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -321,6 +451,16 @@ pub struct Failed {
     #[prost(bool, tag = "3")]
     pub timeout: bool,
 }
+impl ::prost::Name for Failed {
+    const NAME: &'static str = "Failed";
+    const PACKAGE: &'static str = "sentinel.workers.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sentinel.workers.v1.Failed".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sentinel.workers.v1.Failed".into()
+    }
+}
 /// The handler asked to run again later.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Snoozed {
@@ -328,18 +468,58 @@ pub struct Snoozed {
     #[prost(message, optional, tag = "1")]
     pub delay: ::core::option::Option<::prost_types::Duration>,
 }
+impl ::prost::Name for Snoozed {
+    const NAME: &'static str = "Snoozed";
+    const PACKAGE: &'static str = "sentinel.workers.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sentinel.workers.v1.Snoozed".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sentinel.workers.v1.Snoozed".into()
+    }
+}
 /// The worker returns the job.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Released {}
+impl ::prost::Name for Released {
+    const NAME: &'static str = "Released";
+    const PACKAGE: &'static str = "sentinel.workers.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sentinel.workers.v1.Released".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sentinel.workers.v1.Released".into()
+    }
+}
 /// The handler stopped because of a cancel.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Cancelled {}
+impl ::prost::Name for Cancelled {
+    const NAME: &'static str = "Cancelled";
+    const PACKAGE: &'static str = "sentinel.workers.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sentinel.workers.v1.Cancelled".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sentinel.workers.v1.Cancelled".into()
+    }
+}
 /// One result per item of a Report, sent after the commit.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ReportAck {
     /// In the order of arrival, across Reports.
     #[prost(message, repeated, tag = "1")]
     pub items: ::prost::alloc::vec::Vec<ReportVerdict>,
+}
+impl ::prost::Name for ReportAck {
+    const NAME: &'static str = "ReportAck";
+    const PACKAGE: &'static str = "sentinel.workers.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sentinel.workers.v1.ReportAck".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sentinel.workers.v1.ReportAck".into()
+    }
 }
 /// The result of one report.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -351,12 +531,32 @@ pub struct ReportVerdict {
     #[prost(enumeration = "Verdict", tag = "2")]
     pub verdict: i32,
 }
+impl ::prost::Name for ReportVerdict {
+    const NAME: &'static str = "ReportVerdict";
+    const PACKAGE: &'static str = "sentinel.workers.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sentinel.workers.v1.ReportVerdict".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sentinel.workers.v1.ReportVerdict".into()
+    }
+}
 /// Progress of attempts. Conflated: the newest per job counts.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ProgressReport {
     /// At least one.
     #[prost(message, repeated, tag = "1")]
     pub items: ::prost::alloc::vec::Vec<ProgressItem>,
+}
+impl ::prost::Name for ProgressReport {
+    const NAME: &'static str = "ProgressReport";
+    const PACKAGE: &'static str = "sentinel.workers.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sentinel.workers.v1.ProgressReport".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sentinel.workers.v1.ProgressReport".into()
+    }
 }
 /// Progress of one attempt.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -367,6 +567,16 @@ pub struct ProgressItem {
     /// The progress.
     #[prost(message, optional, tag = "2")]
     pub progress: ::core::option::Option<super::super::jobs::v1::Progress>,
+}
+impl ::prost::Name for ProgressItem {
+    const NAME: &'static str = "ProgressItem";
+    const PACKAGE: &'static str = "sentinel.workers.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sentinel.workers.v1.ProgressItem".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sentinel.workers.v1.ProgressItem".into()
+    }
 }
 /// State for the next attempt, should this one fail.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -381,6 +591,16 @@ pub struct Checkpoint {
     #[prost(uint64, tag = "3")]
     pub seq: u64,
 }
+impl ::prost::Name for Checkpoint {
+    const NAME: &'static str = "Checkpoint";
+    const PACKAGE: &'static str = "sentinel.workers.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sentinel.workers.v1.Checkpoint".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sentinel.workers.v1.Checkpoint".into()
+    }
+}
 /// A checkpoint was stored or refused.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct CheckpointAck {
@@ -394,6 +614,16 @@ pub struct CheckpointAck {
     #[prost(enumeration = "Verdict", tag = "3")]
     pub verdict: i32,
 }
+impl ::prost::Name for CheckpointAck {
+    const NAME: &'static str = "CheckpointAck";
+    const PACKAGE: &'static str = "sentinel.workers.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sentinel.workers.v1.CheckpointAck".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sentinel.workers.v1.CheckpointAck".into()
+    }
+}
 /// Log lines of one attempt.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct LogBatch {
@@ -404,6 +634,16 @@ pub struct LogBatch {
     #[prost(message, repeated, tag = "2")]
     pub lines: ::prost::alloc::vec::Vec<super::super::jobs::v1::LogLine>,
 }
+impl ::prost::Name for LogBatch {
+    const NAME: &'static str = "LogBatch";
+    const PACKAGE: &'static str = "sentinel.workers.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sentinel.workers.v1.LogBatch".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sentinel.workers.v1.LogBatch".into()
+    }
+}
 /// Acknowledges log lines; the worker may send more.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct LogAck {
@@ -413,6 +653,16 @@ pub struct LogAck {
     /// All lines up to this seq are stored or dropped.
     #[prost(uint64, tag = "2")]
     pub seq: u64,
+}
+impl ::prost::Name for LogAck {
+    const NAME: &'static str = "LogAck";
+    const PACKAGE: &'static str = "sentinel.workers.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sentinel.workers.v1.LogAck".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sentinel.workers.v1.LogAck".into()
+    }
 }
 /// A piece of output of a running attempt. A worker sends the next piece of an attempt after the
 /// acknowledgement of the previous one.
@@ -427,6 +677,16 @@ pub struct Output {
     /// 1..64 KiB. All output of a lease is at most 10 MiB.
     #[prost(bytes = "bytes", tag = "3")]
     pub data: ::prost::bytes::Bytes,
+}
+impl ::prost::Name for Output {
+    const NAME: &'static str = "Output";
+    const PACKAGE: &'static str = "sentinel.workers.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sentinel.workers.v1.Output".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sentinel.workers.v1.Output".into()
+    }
 }
 /// Output was stored or refused.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -445,12 +705,32 @@ pub struct OutputAck {
     #[prost(uint64, tag = "4")]
     pub stored: u64,
 }
+impl ::prost::Name for OutputAck {
+    const NAME: &'static str = "OutputAck";
+    const PACKAGE: &'static str = "sentinel.workers.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sentinel.workers.v1.OutputAck".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sentinel.workers.v1.OutputAck".into()
+    }
+}
 /// Cancels for running handlers. Repeated with each Pong until CancelAck.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct CancelJobs {
     /// At least one.
     #[prost(message, repeated, tag = "1")]
     pub items: ::prost::alloc::vec::Vec<CancelItem>,
+}
+impl ::prost::Name for CancelJobs {
+    const NAME: &'static str = "CancelJobs";
+    const PACKAGE: &'static str = "sentinel.workers.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sentinel.workers.v1.CancelJobs".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sentinel.workers.v1.CancelJobs".into()
+    }
 }
 /// A cancel for a running handler.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -465,6 +745,16 @@ pub struct CancelItem {
     #[prost(message, optional, tag = "3")]
     pub grace: ::core::option::Option<::prost_types::Duration>,
 }
+impl ::prost::Name for CancelItem {
+    const NAME: &'static str = "CancelItem";
+    const PACKAGE: &'static str = "sentinel.workers.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sentinel.workers.v1.CancelItem".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sentinel.workers.v1.CancelItem".into()
+    }
+}
 /// Cancels that the handlers have received.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct CancelAck {
@@ -472,12 +762,32 @@ pub struct CancelAck {
     #[prost(message, repeated, tag = "1")]
     pub leases: ::prost::alloc::vec::Vec<Lease>,
 }
+impl ::prost::Name for CancelAck {
+    const NAME: &'static str = "CancelAck";
+    const PACKAGE: &'static str = "sentinel.workers.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sentinel.workers.v1.CancelAck".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sentinel.workers.v1.CancelAck".into()
+    }
+}
 /// A heartbeat.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Ping {
     /// Returned in Pong.
     #[prost(uint64, tag = "1")]
     pub nonce: u64,
+}
+impl ::prost::Name for Ping {
+    const NAME: &'static str = "Ping";
+    const PACKAGE: &'static str = "sentinel.workers.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sentinel.workers.v1.Ping".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sentinel.workers.v1.Ping".into()
+    }
 }
 /// The response to Ping.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -489,6 +799,16 @@ pub struct Pong {
     #[prost(message, repeated, tag = "2")]
     pub cancels: ::prost::alloc::vec::Vec<CancelItem>,
 }
+impl ::prost::Name for Pong {
+    const NAME: &'static str = "Pong";
+    const PACKAGE: &'static str = "sentinel.workers.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sentinel.workers.v1.Pong".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sentinel.workers.v1.Pong".into()
+    }
+}
 /// Leases that are not valid any more: cancel their handlers and do not report.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Revoked {
@@ -496,15 +816,45 @@ pub struct Revoked {
     #[prost(message, repeated, tag = "1")]
     pub leases: ::prost::alloc::vec::Vec<Lease>,
 }
+impl ::prost::Name for Revoked {
+    const NAME: &'static str = "Revoked";
+    const PACKAGE: &'static str = "sentinel.workers.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sentinel.workers.v1.Revoked".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sentinel.workers.v1.Revoked".into()
+    }
+}
 /// Stop assigning jobs. Running jobs continue.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Drain {}
+impl ::prost::Name for Drain {
+    const NAME: &'static str = "Drain";
+    const PACKAGE: &'static str = "sentinel.workers.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sentinel.workers.v1.Drain".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sentinel.workers.v1.Drain".into()
+    }
+}
 /// No job is assigned after this one.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct DrainAck {
     /// The last assignment of the session. 0: there was none.
     #[prost(uint64, tag = "1")]
     pub last_assign_seq: u64,
+}
+impl ::prost::Name for DrainAck {
+    const NAME: &'static str = "DrainAck";
+    const PACKAGE: &'static str = "sentinel.workers.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sentinel.workers.v1.DrainAck".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sentinel.workers.v1.DrainAck".into()
+    }
 }
 /// The server shuts down.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
@@ -513,12 +863,32 @@ pub struct GoAway {
     #[prost(message, optional, tag = "1")]
     pub reconnect_within: ::core::option::Option<::prost_types::Duration>,
 }
+impl ::prost::Name for GoAway {
+    const NAME: &'static str = "GoAway";
+    const PACKAGE: &'static str = "sentinel.workers.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sentinel.workers.v1.GoAway".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sentinel.workers.v1.GoAway".into()
+    }
+}
 /// The worker shuts down. Jobs that it holds return to their queues at once.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Bye {
     /// A reason for people. At most 256 bytes.
     #[prost(string, tag = "1")]
     pub reason: ::prost::alloc::string::String,
+}
+impl ::prost::Name for Bye {
+    const NAME: &'static str = "Bye";
+    const PACKAGE: &'static str = "sentinel.workers.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sentinel.workers.v1.Bye".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sentinel.workers.v1.Bye".into()
+    }
 }
 /// The state of a lease after a lost stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]

@@ -3,12 +3,12 @@
 
 use std::sync::Arc;
 
-use prost::Message;
+use prost::{Message, Name};
 use sentinel_domain::limits::{KEY_BYTES, NAME_BYTES, PAYLOAD_BYTES, TIME_RANGE_MS};
 use sentinel_domain::{JobId, initial_state, invariant, next_deadline};
 use sentinel_engine::session::FromWorker;
 use sentinel_fuzz::{Target, within};
-use sentinel_proto::codec::check;
+use sentinel_proto::bounds::Bounds;
 use sentinel_proto::jobs::v1 as jobs;
 use sentinel_proto::workers::v1 as workers;
 use sentinel_proto::workers::v1::session_request::Frame;
@@ -25,8 +25,8 @@ const NOW: i64 = 1_800_000_000_000;
 /// was checked. It is high because inputs are short: 4 KiB of empty items pass every check.
 const MAX_EXPANSION: usize = 2_048;
 
-fn decode<M: Message + Default + 'static>(bytes: &[u8]) -> Option<M> {
-    check::<M>(bytes).ok()?;
+fn decode<M: Name + Default>(bytes: &[u8]) -> Option<M> {
+    Bounds::of(&M::full_name())?.check(bytes).ok()?;
     within(16_384 + MAX_EXPANSION * bytes.len(), || M::decode(bytes)).ok()
 }
 

@@ -356,9 +356,10 @@ pub fn to_markdown() -> String {
          `sentinel`. Branch on its `reason`, never on the message. The items of a batch that is \
          not atomic have the same reasons.\n\n\
          A request that cannot be decoded is rejected by the transport without an ErrorInfo: \
-         OUT_OF_RANGE if it is larger than 20 MiB (4 MiB in QueueService), INTERNAL if it is not \
-         valid protobuf, INVALID_ARGUMENT if it has far more items than any call accepts. A \
-         worker session that receives such a frame ends with SESSION_PROTOCOL.\n\n\
+         OUT_OF_RANGE if it is larger than 20 MiB (4 MiB in QueueService), INVALID_ARGUMENT if it \
+         is not valid protobuf. A request with far more items than any call accepts is rejected \
+         with INVALID_FIELD before it is decoded. A worker session that receives such a frame \
+         ends with SESSION_PROTOCOL.\n\n\
          | reason | gRPC code | other details | meaning | what to do |\n\
          |---|---|---|---|---|\n",
     );

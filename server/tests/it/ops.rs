@@ -155,7 +155,7 @@ async fn a_draining_server_is_not_ready_and_a_second_signal_stops_it() {
     assert_eq!(next.unwrap().unwrap().status(), ServingStatus::NotServing);
     let (head, body) = http_get(&address, "/readyz").await;
     assert!(head.starts_with("HTTP/1.1 503"), "{head}");
-    assert!(body.contains("shuts down"), "{body}");
+    assert!(body.contains("shutting down"), "{body}");
     assert!(
         http_get(&address, "/healthz").await.0.starts_with("HTTP/1.1 200"),
         "the server is alive"

@@ -28,12 +28,15 @@ fn public(root: &Path, out: &Path) -> Result<()> {
     std::fs::write(out.join("descriptors.bin"), compiler.encode_file_descriptor_set())?;
     let mut descriptors = compiler.file_descriptor_set();
     descriptors.file.retain(|file| file.package() != "google.api");
+    let mut config = prost_build::Config::new();
+    // The codec finds the bounds of a message by its name.
+    config.enable_type_names();
     tonic_prost_build::configure()
         .out_dir(out)
         .bytes(".")
         .btree_map(".")
         .codec_path("crate::codec::BoundedCodec")
-        .compile_fds(descriptors)
+        .compile_fds_with_config(descriptors, config)
         .context("generate proto/src/gen")
 }
 

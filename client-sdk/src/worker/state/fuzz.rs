@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use prost::Message;
+use prost::{Message, Name};
 use sentinel_fuzz::Target;
 use tokio::sync::mpsc;
 
 use super::*;
-use crate::proto::codec::check;
+use crate::proto::bounds::Bounds;
 use crate::proto::workers::v1::session_response::Frame;
 use crate::proto::workers::v1::{
     Assign, Assignment, CancelItem, CancelJobs, CheckpointAck, DrainAck, GoAway, LogAck, Pong,
@@ -43,10 +43,9 @@ fn check_frames(mut bytes: &[u8]) -> usize {
         let len = usize::from(u16::from_be_bytes(*len)).min(rest.len());
         let (frame, rest) = rest.split_at(len);
         bytes = rest;
-        let Ok(frame) = check::<SessionResponse>(frame).and_then(|()| {
-            SessionResponse::decode(frame)
-                .map_err(|error| tonic::Status::internal(error.to_string()))
-        }) else {
+        let bounds = Bounds::of(&SessionResponse::full_name()).expect("a message of the contract");
+        let is_bounded = bounds.check(frame).is_ok();
+        let Some(frame) = SessionResponse::decode(frame).ok().filter(|_| is_bounded) else {
             continue;
         };
         for attempt in running.drain(..) {

@@ -12,7 +12,7 @@ use sentinel_client::proto::jobs::v1::watch_request::Selector;
 use sentinel_client::proto::jobs::v1::watch_response::Event;
 use sentinel_client::proto::workers::v1 as workers;
 use sentinel_client::{Client, NewJob};
-use tonic::{Code, Status};
+use tonic::Code;
 
 use super::AuthServer;
 use super::raw_call::{call, code_and_reason, connect, paths};
@@ -233,15 +233,11 @@ async fn no_call_on_an_empty_installation_is_an_internal_error() {
     let mut entropy = StdRng::seed_from_u64(seed);
     for role in [Role::Producer, Role::Admin] {
         let bearer = format!("Bearer {}", auth.create_key(role, &["ours.*"]).await);
-        // Reflection answers with an error message of its own.
-        for path in paths().into_iter().filter(|path| !path.contains("Reflection")) {
+        // The services of gRPC itself decode with the codec of tonic.
+        for path in paths().into_iter().filter(|path| path.starts_with("/sentinel.")) {
             for message in messages_for(&path, &mut entropy) {
                 let found = call(&channel, &path, message.clone(), Some(&bearer)).await;
-                // tonic answers INTERNAL to bytes that are no message of the method.
-                let is_undecodable = |status: &Status| status.message().contains("decode");
-                if let Err(status) = found
-                    && !is_undecodable(&status)
-                {
+                if let Err(status) = found {
                     assert_ne!(status.code(), Code::Internal, "{role:?} {path} {message:?}");
                 }
             }
