@@ -257,7 +257,7 @@ impl RunningServer {
     /// Shuts down gracefully: refuses new calls, sends GoAway to workers, closes watches, and
     /// waits for the last writes. Returns whether everything closed within the timeouts.
     pub async fn stop(self, drain_timeout: Duration) -> bool {
-        self.readiness.send_replace(Readiness::NotReady("the server shuts down".into()));
+        self.readiness.send_replace(Readiness::NotReady("the server is shutting down".into()));
         health::set_not_serving(&self.health).await;
         self.close_streams.cancel();
         self.stop_listening.cancel();
@@ -273,8 +273,8 @@ impl RunningServer {
         if !closed {
             tracing::error!(
                 timeout = ?LAST_WRITES_TIMEOUT,
-                "background tasks did not stop in time; the next start reads what is missing in \
-                 the ledger from the journal"
+                "background tasks did not stop in time; at the next start the projector catches up \
+                 from the journal"
             );
         }
         drained && closed

@@ -17,17 +17,17 @@ use crate::{repo, shell, tools, workspace};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// How long each test goes on (SENTINEL_SOAK_MINUTES).
+    /// Duration of each test in minutes (SENTINEL_SOAK_MINUTES).
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=1440))]
     minutes: u64,
     /// Seed of the tests (SENTINEL_TEST_SEED); the process id when absent.
     #[arg(long)]
     seed: Option<u64>,
-    /// The commit whose servers run beside those of this one over the same stores: the last tag
+    /// The other commit in the test of mixed versions: the last tag
     /// when absent, or ten commits ago where there is none.
     #[arg(long, value_name = "REV")]
     other: Option<String>,
-    /// Only tests with this in their names.
+    /// Runs only the tests whose name contains NAME.
     #[arg(long, value_name = "NAME")]
     only: Option<String>,
 }

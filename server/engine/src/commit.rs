@@ -11,7 +11,7 @@ mod producer_offset;
 mod transaction;
 
 pub(crate) use commit_loop::CommitLoop;
-pub(crate) use committer::{Committer, Submissions, channel};
+pub(crate) use committer::{CommitQueue, Committer, channel};
 pub(crate) use durability::Durability;
 pub use idempotency::IdempotencyKey;
 pub(crate) use idempotency::{Idempotency, RecordedItem, decode_response};

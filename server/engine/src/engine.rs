@@ -8,7 +8,7 @@ use tokio::sync::watch;
 
 use crate::cluster::{LeaderLease, Leadership, PeerEventLoop, StoreHealth};
 use crate::commit::{
-    CommitContext, CommitLoop, Committer, Durability, Idempotency, LedgerProgress, Submissions,
+    CommitContext, CommitLoop, CommitQueue, Committer, Durability, Idempotency, LedgerProgress,
     channel,
 };
 use crate::dispatch::{AssignmentReturner, ClaimScheduler, SessionRegistry, Sweeper};
@@ -175,7 +175,7 @@ struct Shared {
 }
 
 impl Shared {
-    async fn new(deps: EngineDeps) -> Result<(Self, Submissions), EngineError> {
+    async fn new(deps: EngineDeps) -> Result<(Self, CommitQueue), EngineError> {
         let (committer, submissions) = channel();
         let ledger_progress = Arc::new(LedgerProgress::default());
         let durability = Durability::new(committer.clone(), ledger_progress.clone(), deps.settings);
@@ -338,7 +338,7 @@ impl Shared {
         Summaries { state, health, observer }
     }
 
-    fn commit_loop(&self, submissions: Submissions) -> CommitLoop {
+    fn commit_loop(&self, submissions: CommitQueue) -> CommitLoop {
         let context = CommitContext {
             store: self.deps.store.clone(),
             server: self.deps.server,

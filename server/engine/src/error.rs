@@ -31,7 +31,7 @@ pub enum EngineError {
     TooManyKinds { queue: Name, max: u64 },
     #[error("the unique key is held by the job {holder}")]
     KeyHeld { holder: JobId },
-    #[error("the request_id was used before for a request with other content")]
+    #[error("the request_id was already used for a different request")]
     RequestIdReused,
     #[error("the job {0} is not in a terminal state: it cannot be retried")]
     NotTerminal(JobId),

@@ -41,10 +41,8 @@ pub(super) fn examine(dir: &Path) -> Vec<Finding> {
 fn ledger(dir: &Path) -> Finding {
     match sentinel_ledger::ledger_checkpoint(&dir.join(data_dir::LEDGER)) {
         Ok(checkpoint) => Finding::ok("ledger", format!("checkpoint {checkpoint}")),
-        Err(error) => Finding::error(
-            "ledger",
-            error.to_string(),
-            "see \"When something is wrong\" in docs/operations.md",
-        ),
+        Err(error) => {
+            Finding::error("ledger", error.to_string(), "see \"Failures\" in docs/operations.md")
+        }
     }
 }

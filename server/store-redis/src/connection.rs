@@ -175,7 +175,7 @@ impl Connector {
             .unwrap_or_else(|_| Err(timed_out()))
     }
 
-    /// Returns a client of the server that publishes a channel: on a Cluster, of the node with the
+    /// Returns a client for a pub/sub subscription. On a Cluster it connects to the node with the
     /// slot of `key`.
     pub(crate) async fn subscriber(
         &self,

@@ -41,7 +41,7 @@ pub struct Transaction {
     pub mutations: Vec<Mutation>,
 }
 
-/// A condition for the application of a transaction.
+/// A condition that must hold for a transaction to be applied.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Precondition {
     JobVersion {
@@ -70,7 +70,7 @@ pub enum Precondition {
     },
     /// The queue has exactly this value.
     QueueIs(Queue),
-    /// The record of the id has this response, or is absent or expired if it is `None`.
+    /// The idempotency record of `id` has this response; `None`: there is no record, or it expired.
     IdempotencyRecord {
         id: Box<str>,
         response: Option<Bytes>,

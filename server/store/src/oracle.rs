@@ -28,8 +28,8 @@ pub struct Oracle {
 
 #[derive(Clone, Default)]
 struct StoreState {
-    /// During a commit, the last entry is the one being built.
-    entries: Vec<Arc<JournalEntry>>,
+    /// While a commit is in progress, its last entry is incomplete.
+    journal: Vec<Arc<JournalEntry>>,
     /// Each job, with the sequence number of the entry that last changed it.
     jobs: BTreeMap<JobId, (Arc<Job>, u64)>,
     queues: BTreeMap<Name, Queue>,
@@ -69,7 +69,7 @@ impl Oracle {
     /// Returns the newest offset of each producer.
     pub fn producers(&self) -> Vec<IdempotencyRecord> {
         let state = self.state();
-        let records = state.entries.iter().flat_map(|entry| &entry.idempotency_records);
+        let records = state.journal.iter().flat_map(|entry| &entry.idempotency_records);
         let offsets = records.filter(|record| record.is_producer_offset());
         let last: BTreeMap<_, _> = offsets.map(|record| (&record.id, record)).collect();
         last.into_values().cloned().collect()
@@ -78,7 +78,7 @@ impl Oracle {
     /// Resets the store to its state after a reopen.
     pub fn reopen(&self, from: &ReopenState) {
         let mut state = self.state();
-        let entries = std::mem::take(&mut state.entries);
+        let entries = std::mem::take(&mut state.journal);
         let checkpoint = from.checkpoint.seq;
         *state = StoreState::default();
         state.keys = from.keys.clone();
@@ -96,7 +96,7 @@ impl Oracle {
                 state.jobs.insert(job.id, (Arc::new(job), entry.position.seq));
             }
         }
-        state.entries = entries;
+        state.journal = entries;
         let expires_at = from.sessions_expire_at;
         let row = |id| SessionRow { id, owner: ServerId(0), expires_at };
         let leases = state.jobs.values().filter_map(|(job, _)| job.status.lease);
@@ -114,7 +114,7 @@ impl StoreState {
     }
 
     fn entry(&mut self) -> &mut JournalEntry {
-        Arc::make_mut(self.entries.last_mut().expect("a commit builds an entry"))
+        Arc::make_mut(self.journal.last_mut().expect("a commit builds an entry"))
     }
 
     fn holder(&self, key: &UniqueKey, now: Millis) -> Option<JobId> {
@@ -137,11 +137,11 @@ impl StoreState {
             return (*number == request.number).then(|| result.clone()).ok_or_else(error);
         }
         self.became_ready.clear();
-        let position = Position { epoch: EPOCH, seq: self.entries.len() as u64 + 1 };
+        let position = Position { epoch: EPOCH, seq: self.journal.len() as u64 + 1 };
         let (jobs, queues, idempotency_records) = Default::default();
         let (writer, number, now) = (request.writer, request.number, request.now);
         let entry = JournalEntry { position, at: now, jobs, queues, idempotency_records };
-        self.entries.push(Arc::new(entry));
+        self.journal.push(Arc::new(entry));
         let results = request.transactions.into_iter().map(|t| self.apply(t, now)).collect();
         for _ in 0..request.promote_limit {
             let due = self.all_jobs().filter(|j| j.status.state == State::Scheduled);
@@ -153,12 +153,12 @@ impl StoreState {
         let entry = self.entry();
         let is_empty = entry.jobs.is_empty() && entry.queues.is_empty();
         if is_empty && entry.idempotency_records.is_empty() {
-            self.entries.pop();
+            self.journal.pop();
         }
         let ready = self.all_jobs().filter(|job| job.status.state == State::Ready);
         let still = ready.map(|j| (j.spec.queue.clone(), j.spec.kind.clone())).collect();
         let result = CommitResult {
-            position: Position { epoch: EPOCH, seq: self.entries.len() as u64 },
+            position: Position { epoch: EPOCH, seq: self.journal.len() as u64 },
             results,
             claimed,
             ready: self.became_ready.intersection(&still).cloned().collect(),
@@ -257,7 +257,7 @@ impl StoreState {
     /// Returns the newest record of an id, unless it has expired.
     fn idempotency_record(&self, id: &str, now: Millis) -> Option<&IdempotencyRecord> {
         let mut newest =
-            self.entries.iter().rev().flat_map(|entry| entry.idempotency_records.iter().rev());
+            self.journal.iter().rev().flat_map(|entry| entry.idempotency_records.iter().rev());
         newest.find(|record| &*record.id == id).filter(|record| record.expires_at > now)
     }
 
@@ -307,7 +307,7 @@ impl StoreState {
     }
 
     fn put(&mut self, job: Arc<Job>, spec: Option<Bytes>, attempt_end: Option<AttemptEnd>) {
-        let old = self.jobs.insert(job.id, (job.clone(), self.entries.len() as u64));
+        let old = self.jobs.insert(job.id, (job.clone(), self.journal.len() as u64));
         let was = old.map(|(old, _)| old.status.state);
         if job.status.state == State::Ready && was != Some(State::Ready) {
             self.became_ready.insert((job.spec.queue.clone(), job.spec.kind.clone()));
@@ -493,11 +493,11 @@ impl Store for Oracle {
 
     fn read_journal(&self, after: Position, limit: usize) -> StoreFuture<'_, JournalPage> {
         let state = self.state();
-        let is_known = after.epoch == EPOCH && after.seq <= state.entries.len() as u64;
+        let is_known = after.epoch == EPOCH && after.seq <= state.journal.len() as u64;
         if !is_known && after != Position::default() {
             return ready(JournalPage::OtherEpoch);
         }
-        let rest = state.entries.iter().skip(after.seq as usize).take(limit.max(1));
+        let rest = state.journal.iter().skip(after.seq as usize).take(limit.max(1));
         ready(JournalPage::Entries(rest.cloned().collect()))
     }
 

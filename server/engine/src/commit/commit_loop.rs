@@ -10,7 +10,7 @@ use sentinel_store::Mutation;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::committer::{Submission, Submissions};
+use super::committer::{CommitQueue, Submission};
 use super::in_flight::{CommitContext, InFlightCommit};
 
 /// The most queues and kinds of new jobs that are claimed in the request that creates the jobs.
@@ -28,7 +28,7 @@ const OVERDUE: Duration = Duration::from_millis(10);
 /// The only writer of this server to the store.
 pub(crate) struct CommitLoop {
     pub(crate) context: CommitContext,
-    pub(crate) submissions: Submissions,
+    pub(crate) submissions: CommitQueue,
 }
 
 impl CommitLoop {

@@ -53,16 +53,16 @@ pub(crate) struct Committer {
     waiting_bytes: Arc<AtomicUsize>,
 }
 
-/// The receiving end of the commit loop.
-pub(crate) struct Submissions {
+/// The transactions that wait for the commit loop.
+pub(crate) struct CommitQueue {
     waiting: mpsc::Receiver<Submission>,
     waiting_bytes: Arc<AtomicUsize>,
 }
 
-pub(crate) fn channel() -> (Committer, Submissions) {
+pub(crate) fn channel() -> (Committer, CommitQueue) {
     let (sender, receiver) = mpsc::channel(WAITING_MAX);
     let waiting_bytes = Arc::new(AtomicUsize::new(0));
-    let submissions = Submissions { waiting: receiver, waiting_bytes: waiting_bytes.clone() };
+    let submissions = CommitQueue { waiting: receiver, waiting_bytes: waiting_bytes.clone() };
     (Committer { waiting: sender, waiting_bytes }, submissions)
 }
 
@@ -146,7 +146,7 @@ impl Committer {
     }
 }
 
-impl Submissions {
+impl CommitQueue {
     fn record_taken(&self, submission: &Submission) {
         self.waiting_bytes.fetch_sub(submission.bytes, Ordering::Relaxed);
     }

@@ -11,7 +11,7 @@ use sentinel_store::{
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::committer::{Reply, Submission, Submissions, Submitted};
+use super::committer::{CommitQueue, Reply, Submission, Submitted};
 use crate::cluster::StoreHealth;
 use crate::dispatch::{ClaimScheduler, SessionRegistry};
 use crate::queues::QueueCache;
@@ -98,7 +98,7 @@ impl<'a> InFlightCommit<'a> {
     /// Commits the request, replies to the submitters and assigns the claimed jobs.
     pub(super) async fn commit(
         mut self,
-        submissions: &mut Submissions,
+        submissions: &mut CommitQueue,
         closing: &CancellationToken,
     ) -> Completed {
         let started = Instant::now();
@@ -140,7 +140,7 @@ impl<'a> InFlightCommit<'a> {
     /// only at shutdown: jobs may have been claimed for sessions that would never receive them.
     async fn send(
         &mut self,
-        submissions: &mut Submissions,
+        submissions: &mut CommitQueue,
         closing: &CancellationToken,
     ) -> Result<CommitResult, StoreError> {
         let mut tries = 0;
@@ -267,7 +267,7 @@ fn needs_space(transaction: &Transaction) -> bool {
 }
 
 /// Refuses submissions for a while: nothing can be committed before the outcome is known.
-async fn refuse_for(submissions: &mut Submissions, pause: Duration) {
+async fn refuse_for(submissions: &mut CommitQueue, pause: Duration) {
     let until = Instant::now() + pause;
     while let Ok(Some(submission)) = tokio::time::timeout_at(until, submissions.next()).await {
         let error = StoreError::Unavailable("the store does not answer".into());

@@ -19,13 +19,13 @@ impl Session {
         self.context.scheduler.leave(self.id);
         self.wait_for_claims().await;
         self.finish_reports().await;
-        // Checked last: a stream that took the session over meanwhile judges the leases itself.
+        // Checked last: if a newer stream has the session, that stream decides about its leases.
         if end == StreamEnd::Superseded || self.outbox.is_superseded() {
             return;
         }
-        let jobs = self.take_not_run(end);
+        let jobs = self.take_unstarted_jobs(end);
         self.context.returner.hand_back(jobs, Some(self.context.server)).await;
-        self.leave_row(end).await;
+        self.set_session_expiry(end).await;
     }
 
     /// Records the reports that have arrived. Their verdicts are sent if the worker still reads.
@@ -45,7 +45,7 @@ impl Session {
     ///
     /// A job that was sent and not acknowledged stays leased: its handler may have started, and
     /// may have crashed the worker. A worker that resumes its session says what it holds.
-    fn take_not_run(&mut self, end: StreamEnd) -> Vec<Arc<Job>> {
+    fn take_unstarted_jobs(&mut self, end: StreamEnd) -> Vec<Arc<Job>> {
         let mut jobs = self.outbox.take().assigned;
         jobs.extend(self.isolation.take_waiting());
         if end == StreamEnd::Bye {
@@ -64,7 +64,7 @@ impl Session {
     }
 
     /// Sets how long the session lives without a stream.
-    async fn leave_row(&mut self, end: StreamEnd) {
+    async fn set_session_expiry(&mut self, end: StreamEnd) {
         let now = self.context.clock.now();
         let settings = &self.context.settings;
         let with_ttl = now + settings.session_ttl_ms;

@@ -6,7 +6,7 @@ use crate::harness::TestEngine;
 use crate::worker::{ScriptedWorker, hello, succeeded_report};
 
 #[tokio::test]
-async fn no_assignment_follows_the_last_number_in_drain_ack() {
+async fn no_assignment_is_sent_after_the_last_assign_seq_of_drain_ack() {
     let test = TestEngine::start().await;
     let mut worker = ScriptedWorker::join(&test.engine, hello(100)).await;
     for _ in 0..20 {

@@ -43,14 +43,14 @@ pub(super) fn check(file: &Path) -> Result<(), OpenError> {
     Err(OpenError::damaged(&path, detail))
 }
 
-/// Returns the first invalid frame, and the number of commits from it on.
+/// Returns the index of the first invalid frame, and the number of commit frames from that index.
 fn read(mut log: impl Read) -> std::io::Result<(usize, usize)> {
     let mut header = [0; HEADER];
     if fill(&mut log, &mut header)? < HEADER {
         return Ok((0, 0));
     }
     let word = |at: usize| u32::from_be_bytes([0, 1, 2, 3].map(|n| header[at + n]));
-    let mut checksum = Checksum { is_big: word(0) & 1 == 1, state: (0, 0) };
+    let mut checksum = Checksum { is_big_endian: word(0) & 1 == 1, state: (0, 0) };
     checksum.add(&header[..24]);
     let is_whole = word(0) & !1 == MAGIC && checksum.state == (word(24), word(28));
     let page = usize::try_from(word(8)).ok().filter(|size| is_whole && PAGE_SIZES.contains(size));
@@ -63,13 +63,13 @@ fn read(mut log: impl Read) -> std::io::Result<(usize, usize)> {
     // A truncated frame was never synced.
     while fill(&mut log, &mut frame)? == frame.len() {
         let word = |at: usize| u32::from_be_bytes([0, 1, 2, 3].map(|n| frame[at + n]));
-        let is_of_log = *salts.get_or_insert_with(|| frame[8..16].to_vec()) == frame[8..16];
+        let is_salt_of_log = *salts.get_or_insert_with(|| frame[8..16].to_vec()) == frame[8..16];
         checksum.add(&frame[..8]);
         checksum.add(&frame[FRAME_HEADER..]);
-        if invalid.is_none() && (!is_of_log || checksum.state != (word(16), word(20))) {
+        if invalid.is_none() && (!is_salt_of_log || checksum.state != (word(16), word(20))) {
             invalid = Some(at);
         }
-        if invalid.is_some() && is_of_log && word(4) != 0 {
+        if invalid.is_some() && is_salt_of_log && word(4) != 0 {
             commits += 1;
         }
         at += 1;
@@ -91,7 +91,7 @@ fn fill(from: &mut impl Read, buffer: &mut [u8]) -> std::io::Result<usize> {
 
 /// The running checksum of a log.
 struct Checksum {
-    is_big: bool,
+    is_big_endian: bool,
     state: (u32, u32),
 }
 
@@ -100,7 +100,7 @@ impl Checksum {
         for pair in bytes.chunks_exact(8) {
             let word = |at: usize| {
                 let word = [0, 1, 2, 3].map(|n| pair[at + n]);
-                if self.is_big { u32::from_be_bytes(word) } else { u32::from_le_bytes(word) }
+                if self.is_big_endian { u32::from_be_bytes(word) } else { u32::from_le_bytes(word) }
             };
             let (first, second) = (word(0), word(4));
             self.state.0 = self.state.0.wrapping_add(first).wrapping_add(self.state.1);
