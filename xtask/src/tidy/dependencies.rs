@@ -106,8 +106,9 @@ const RESTRICTED: &[Restricted] = &[
     },
     Restricted {
         library: "tonic-types",
-        crates: &["sentinel-client", "sentinel-gateway", "sentinel-server"],
-        reason: "one table maps errors to statuses and one maps them back; the gateway has its own errors",
+        crates: &["sentinel-proto", "sentinel-client", "sentinel-gateway", "sentinel-server"],
+        reason: "one table maps errors to statuses and one maps them back; the gateway and the codec \
+                 have errors of their own",
     },
     Restricted {
         library: "prost",
