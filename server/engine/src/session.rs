@@ -22,8 +22,8 @@ mod worker_info;
 pub use crate::dispatch::HeldLease;
 pub(crate) use context::SessionContext;
 pub use frame::{
-    FromWorker, HeldLeaseVerdict, Hello, LogLine, ReportItem, ReportVerdict, StreamEnd, ToWorker,
-    Welcome, WorkerDetails, failure,
+    FromWorker, HeldLeaseVerdict, Hello, LogLine, Principal, ReportItem, ReportVerdict, StreamEnd,
+    ToWorker, Welcome, WorkerDetails, failure,
 };
 pub use outbound_queue::{OutboundFrames, OutboundQueue, outbound_queue};
 pub use service::Sessions;

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use sentinel_domain::{Job, JobId};
+use sentinel_engine::session::Principal;
 use sentinel_engine::{Engine, EngineError};
 use tonic::Status;
 
@@ -18,6 +19,12 @@ pub(crate) struct SplitIds {
 }
 
 impl Caller {
+    /// Returns the principal of a worker's session.
+    pub(crate) fn principal(&self) -> Principal {
+        let key_id = self.key.as_ref().map(|cached| cached.key.id);
+        Principal { key_id, scopes: self.scopes().clone() }
+    }
+
     /// Checks that the caller may access a queue. The error is the same whether the queue exists
     /// or not.
     ///

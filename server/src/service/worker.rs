@@ -47,7 +47,9 @@ impl WorkerApi {
         let hello = match first {
             Err(_) => return Err(protocol_error("no Hello within 5 s")),
             Ok(frame) => match frame.map_err(to_protocol_error)?.and_then(|frame| frame.frame) {
-                Some(session_request::Frame::Hello(hello)) => wire::hello(hello, &self.server)?,
+                Some(session_request::Frame::Hello(hello)) => {
+                    wire::hello(hello, &self.server, caller.principal())?
+                }
                 Some(_) => return Err(protocol_error("the first frame is not Hello")),
                 None => return Err(protocol_error("the stream closed before Hello")),
             },
@@ -133,7 +135,11 @@ fn outgoing(
 #[cfg(test)]
 pub(super) fn from_any_frame(frame: SessionRequest) -> Result<Option<FromWorker>, Status> {
     match frame.frame {
-        Some(session_request::Frame::Hello(hello)) => wire::hello(hello, "").map(|_| None),
+        Some(session_request::Frame::Hello(hello)) => {
+            let principal =
+                session::Principal { key_id: None, scopes: sentinel_domain::Scopes::ALL };
+            wire::hello(hello, "", principal).map(|_| None)
+        }
         _ => wire::from_worker(frame).map(Some),
     }
 }

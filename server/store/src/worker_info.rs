@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use prost::Message;
-use sentinel_domain::{Label, Millis, Name};
+use sentinel_domain::{KeyId, Label, Millis, Name};
 
 use crate::codec::{CodecError, NamePool};
 use crate::{SessionRow, stored as s};
@@ -37,6 +37,8 @@ pub struct WorkerInfo {
     pub slots: u32,
     /// Whether the worker drains itself: it wants no more jobs.
     pub is_draining: bool,
+    /// The API key that opened the session. None if none was required.
+    pub key_id: Option<KeyId>,
 }
 
 /// A kind that a worker runs, with a hash of its schema. The hash is 0 without a schema.
@@ -70,6 +72,7 @@ impl WorkerInfo {
             capabilities: self.capabilities.iter().map(ToString::to_string).collect(),
             slots: self.slots,
             is_draining: self.is_draining,
+            key_id: self.key_id.map(|id| id.0),
         }
         .encode_to_vec()
         .into()
@@ -95,6 +98,7 @@ impl WorkerInfo {
             capabilities: stored.capabilities.into_iter().map(Into::into).collect(),
             slots: stored.slots,
             is_draining: stored.is_draining,
+            key_id: stored.key_id.map(KeyId),
         })
     }
 }

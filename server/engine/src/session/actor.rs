@@ -8,7 +8,7 @@ use foldhash::fast::FixedState;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use futures_util::{Stream, StreamExt};
-use sentinel_domain::{Job, JobId, Millis, Name, Progress, SessionId};
+use sentinel_domain::{Job, JobId, Millis, Name, Progress, Scopes, SessionId};
 use sentinel_store::WorkerInfo;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -121,6 +121,8 @@ pub(super) struct Session {
     pub(super) is_draining: bool,
     /// As stored with the session row.
     pub(super) info: WorkerInfo,
+    /// The queues that the worker's principal has access to.
+    pub(super) scopes: Arc<Scopes>,
     pub(super) in_flight: FuturesUnordered<BoxFuture<'static, Completion>>,
     /// Dropped last: the next stream of the session waits for it.
     pub(super) _registration: Registration,

@@ -4,14 +4,26 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use sentinel_domain::{Command, Failure, Job, JobError, Label, Millis, Name, Progress, SessionId};
+use sentinel_domain::{
+    Command, Failure, Job, JobError, KeyId, Label, Millis, Name, Progress, Scopes, SessionId,
+};
 
 use crate::DeclaredKind;
 use crate::dispatch::HeldLease;
 
+/// Who opens a session. A session is resumed only by the principal that opened it, and reports of
+/// jobs in other queues are fenced: the ids of sessions and leases are no credentials.
+#[derive(Clone, Debug)]
+pub struct Principal {
+    /// The API key. None if none is required.
+    pub key_id: Option<KeyId>,
+    pub scopes: Scopes,
+}
+
 /// The first frame of a worker.
 #[derive(Clone, Debug)]
 pub struct Hello {
+    pub principal: Principal,
     pub instance: String,
     pub queues: Vec<Name>,
     pub kinds: Vec<Name>,

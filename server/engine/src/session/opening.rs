@@ -7,7 +7,7 @@ use std::time::Duration;
 use foldhash::fast::FixedState;
 use futures_util::stream::FuturesUnordered;
 use sentinel_domain::limits::{NAME_BYTES, WORKER_CREDITS, WORKER_KINDS, WORKER_QUEUES};
-use sentinel_domain::{FieldViolation, Job, JobId, Millis, SessionId, check_name};
+use sentinel_domain::{FieldViolation, Job, JobId, Millis, Scopes, SessionId, check_name};
 use sentinel_store::{Mutation, SessionRow, StoreError, Transaction};
 
 use super::actor::{RunningJob, Session};
@@ -67,8 +67,9 @@ impl Session {
             return Err(EngineError::Invalid(violations));
         }
         context.health.check()?;
-        let new_id = || SessionId::from_u128(context.rng.next_u128());
-        let id = hello.session.unwrap_or_else(new_id);
+        let resumed = context.session_to_resume(&hello).await?;
+        let is_resumed = resumed.is_some();
+        let id = resumed.unwrap_or_else(|| SessionId::from_u128(context.rng.next_u128()));
         let (registration, former_closed) = context.registry.register(id);
         if let Some(closed) = former_closed {
             let closed = tokio::time::timeout(FORMER_CLOSES_WITHIN, closed.cancelled()).await;
@@ -81,28 +82,30 @@ impl Session {
         // earlier claim was assigned before: the jobs in the store are complete.
         let now = context.clock.now();
         let mut info = hello.worker_info(now);
-        let is_resumed = hello.session.is_some();
         if !is_resumed {
             info.slots = slots(hello.credit_jobs);
         }
         context.adopt(id, now, (!is_resumed).then(|| info.encode())).await?;
         let mut is_drained = false;
         let mut stored: JobsById = HashMap::default();
+        let scopes = hello.principal.scopes.clone();
         if is_resumed {
             outbox.take();
-            let (since, drained) = context.stored_session(id).await?;
-            info.since = since.unwrap_or(now);
-            is_drained = drained;
-            let jobs = context.store.session_jobs(id).await?;
-            stored.extend(jobs.into_iter().map(|job| (job.id, job)));
+            let session = context.stored_session(id).await?;
+            info.since = session.since.unwrap_or(now);
+            is_drained = session.is_drained;
+            let jobs = context.store.session_jobs(id).await?.into_iter();
+            let jobs = jobs.filter(|job| scopes.contains(&job.spec.queue));
+            stored.extend(jobs.map(|job| (job.id, job)));
         }
-        let (verdicts, kept) = context.judge(&hello.held, &mut stored).await?;
+        let (verdicts, kept) = context.judge(&hello.held, &mut stored, &scopes).await?;
         context.returner.hand_back(stored.into_values().collect(), Some(context.server)).await;
         let suspect = kept.iter().find(|job| job.is_poison_suspect()).map(|job| job.id);
         let mut session = Self {
             context,
             id,
             worker: hello.instance.as_str().into(),
+            scopes: scopes.into(),
             outbox,
             outbound,
             running: HashMap::default(),
@@ -174,12 +177,25 @@ impl SessionContext {
         self.committer.submit(transaction).await.map(drop)
     }
 
+    /// Returns the session that a Hello resumes. A session of another principal is not touched: the
+    /// worker gets a new session.
+    async fn session_to_resume(&self, hello: &Hello) -> Result<Option<SessionId>, EngineError> {
+        let Some(id) = hello.session else { return Ok(None) };
+        if self.stored_session(id).await?.belongs_to(&hello.principal) {
+            return Ok(Some(id));
+        }
+        let (worker, key_id) = (&hello.instance, hello.principal.key_id);
+        tracing::warn!(worker, ?key_id, "worker sent the session id of another API key");
+        Ok(None)
+    }
+
     /// Returns a verdict per held lease, and the jobs that are kept, which are removed from
     /// `stored`.
     async fn judge(
         &self,
         held: &[HeldLease],
         stored: &mut JobsById,
+        scopes: &Scopes,
     ) -> Result<(Vec<HeldLeaseVerdict>, Vec<Arc<Job>>), EngineError> {
         let mut verdicts = Vec::with_capacity(held.len());
         let mut kept = Vec::new();
@@ -201,6 +217,7 @@ impl SessionContext {
             let jobs = self.reader.get_many(&ids).await?;
             for ((at, held), job) in lost.into_iter().zip(jobs) {
                 let report = Some((held.lease.epoch, held.lease.session));
+                let job = job.filter(|job| scopes.contains(&job.spec.queue));
                 if job.is_some_and(|job| job.status.recorded_lease == report) {
                     verdicts[at] = HeldLeaseVerdict::AlreadyRecorded;
                 }

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use sentinel_domain::{Ack, Command, CommandError, Decision, Job, Millis, Progress, decide};
+use sentinel_domain::{
+    Ack, Command, CommandError, Decision, Job, Millis, Progress, Scopes, decide,
+};
 use sentinel_store::{Conflict, TransactionResult};
 
 use super::actor::{Completion, Session, SettledReport};
@@ -66,9 +68,9 @@ impl Session {
             settled.push(SettledReport { held, verdict: ReportVerdict::RetryLater });
         }
         for (pending, mut settled) in by_level.into_values() {
-            let context = self.context.clone();
+            let (context, scopes) = (self.context.clone(), self.scopes.clone());
             self.spawn(async move {
-                context.settle(pending, &mut settled).await;
+                context.settle(pending, &mut settled, &scopes).await;
                 Completion::Reports(settled)
             });
         }
@@ -77,9 +79,14 @@ impl Session {
 
 impl SessionContext {
     /// Sets the verdict of each report. A report that cannot be decided now keeps RETRY_LATER.
-    async fn settle(&self, mut pending: Vec<PendingReport>, settled: &mut [SettledReport]) {
+    async fn settle(
+        &self,
+        mut pending: Vec<PendingReport>,
+        settled: &mut [SettledReport],
+        scopes: &Scopes,
+    ) {
         for _ in 0..DECISION_ATTEMPTS {
-            if pending.is_empty() || !self.read_missing(&mut pending, settled).await {
+            if pending.is_empty() || !self.read_missing(&mut pending, settled, scopes).await {
                 return;
             }
             let mut transactions = Vec::with_capacity(pending.len());
@@ -137,11 +144,12 @@ impl SessionContext {
     }
 
     /// Reads the jobs that this session has no version of. A report about a job that does not
-    /// exist is fenced. Returns false when the jobs cannot be read.
+    /// exist, or is in a queue out of scope, is fenced. Returns false when the jobs cannot be read.
     async fn read_missing(
         &self,
         pending: &mut Vec<PendingReport>,
         settled: &mut [SettledReport],
+        scopes: &Scopes,
     ) -> bool {
         let missing = pending.iter().filter(|report| report.job.is_none());
         let ids: Vec<_> = missing.map(|report| settled[report.index].held.id).collect();
@@ -151,7 +159,7 @@ impl SessionContext {
         let Ok(found) = self.reader.get_including_deleted(&ids).await else { return false };
         let mut found = found.into_iter();
         for report in pending.iter_mut().filter(|report| report.job.is_none()) {
-            report.job = found.next().flatten();
+            report.job = found.next().flatten().filter(|job| scopes.contains(&job.spec.queue));
             if report.job.is_none() {
                 settled[report.index].verdict = ReportVerdict::Fenced;
             }

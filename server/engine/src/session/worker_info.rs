@@ -2,12 +2,12 @@
 
 use std::collections::HashMap;
 
-use sentinel_domain::{Millis, Name, SessionId};
+use sentinel_domain::{KeyId, Millis, Name, SessionId};
 use sentinel_store::{AnnouncedKind, Mutation, Transaction, WorkerInfo, content_hash};
 
 use super::actor::{Completion, Session};
 use super::context::SessionContext;
-use super::frame::Hello;
+use super::frame::{Hello, Principal};
 use crate::EngineError;
 use crate::workers::decode_worker_info;
 
@@ -35,21 +35,36 @@ impl Hello {
             capabilities: self.details.capabilities.clone(),
             slots: 0,
             is_draining: false,
+            key_id: self.principal.key_id,
         }
     }
 }
 
+/// A session in the store.
+#[derive(Default)]
+pub(super) struct StoredSession {
+    /// When it began, if known.
+    pub(super) since: Option<Millis>,
+    pub(super) is_drained: bool,
+    key_id: Option<KeyId>,
+}
+
+impl StoredSession {
+    /// Returns whether this principal may resume the session.
+    pub(super) fn belongs_to(&self, principal: &Principal) -> bool {
+        self.key_id.is_none() || self.key_id == principal.key_id
+    }
+}
+
 impl SessionContext {
-    /// Returns when a resumed session began, if known, and whether it is drained.
-    pub(super) async fn stored_session(
-        &self,
-        id: SessionId,
-    ) -> Result<(Option<Millis>, bool), EngineError> {
+    /// Returns what the store has of a session that a worker wants to resume.
+    pub(super) async fn stored_session(&self, id: SessionId) -> Result<StoredSession, EngineError> {
         let session = self.store.session_infos(vec![id]).await?.pop().flatten();
-        let Some(session) = session else { return Ok((None, false)) };
+        let Some(session) = session else { return Ok(StoredSession::default()) };
         // After a restart of the store the row may have no worker information.
-        let since = Some(decode_worker_info(&session)?.since).filter(|since| *since > 0);
-        Ok((since, session.is_drained))
+        let info = decode_worker_info(&session)?;
+        let since = Some(info.since).filter(|since| *since > 0);
+        Ok(StoredSession { since, is_drained: session.is_drained, key_id: info.key_id })
     }
 }
 
@@ -77,7 +92,7 @@ impl Session {
         let (context, id) = (self.context.clone(), self.id);
         self.spawn(async move {
             match context.stored_session(id).await {
-                Ok((_, true)) => Completion::Drained,
+                Ok(StoredSession { is_drained: true, .. }) => Completion::Drained,
                 _ => Completion::Nothing,
             }
         });

@@ -1,11 +1,13 @@
 //! Hello: verdicts on the leases that a worker holds, and the ownership of a session.
 
-use sentinel_domain::State;
+use sentinel_domain::{KeyId, Scopes, State};
 use sentinel_engine::EngineError;
-use sentinel_engine::session::{FromWorker, HeldLeaseVerdict, Hello, ReportVerdict, StreamEnd};
+use sentinel_engine::session::{
+    FromWorker, HeldLeaseVerdict, Hello, Principal, ReportVerdict, StreamEnd,
+};
 
 use crate::harness::{TestEngine, holds_for};
-use crate::worker::{ScriptedWorker, hello, succeeded_report};
+use crate::worker::{ScriptedWorker, hello, resume_hello, succeeded_report};
 
 #[tokio::test]
 async fn each_held_lease_gets_a_verdict() {
@@ -41,6 +43,54 @@ async fn each_held_lease_gets_a_verdict() {
     let third = ScriptedWorker::resume(&test.engine, &before, &[&retaken[0]]).await;
     assert_eq!(third.verdicts(), [HeldLeaseVerdict::AlreadyRecorded]);
     third.bye().await;
+    test.close().await;
+}
+
+/// The key of a worker that has access to these queues.
+fn principal(id: u64, pattern: &str) -> Principal {
+    let scopes = Scopes::new([pattern.into()]);
+    Principal { key_id: Some(KeyId(id)), scopes }
+}
+
+#[tokio::test]
+async fn the_ids_of_a_session_and_a_lease_are_no_credentials() {
+    let test = TestEngine::start().await;
+    let ours = principal(1, "q");
+    for (what, theirs) in [
+        ("another key of other queues", principal(2, "a.*")),
+        ("another key of the same queues", principal(2, "q")),
+        ("no key", Principal { key_id: None, scopes: Scopes::ALL }),
+    ] {
+        test.enqueue(|_| ()).await;
+        let owner = Hello { principal: ours.clone(), ..hello(1) };
+        let mut worker = ScriptedWorker::join(&test.engine, owner).await;
+        let jobs = worker.accept_jobs(1).await;
+        let is_in_scope = theirs.scopes.contains("q");
+        let attack =
+            Hello { principal: theirs.clone(), ..resume_hello(&worker.welcome, &[&jobs[0]]) };
+        let mut attacker = ScriptedWorker::join(&test.engine, attack.clone()).await;
+        assert_ne!(attacker.welcome.session, worker.welcome.session, "{what}");
+        assert_eq!(attacker.verdicts(), [HeldLeaseVerdict::Revoked], "{what}");
+        if !is_in_scope {
+            let verdicts = attacker.report(vec![succeeded_report(&jobs[0])]).await;
+            assert_eq!(verdicts, [ReportVerdict::Fenced], "{what}");
+        }
+        // The owner notices nothing.
+        assert!(!worker.has_ended(), "{what}");
+        let verdicts = worker.report(vec![succeeded_report(&jobs[0])]).await;
+        assert_eq!(verdicts, [ReportVerdict::Recorded], "{what}");
+        attacker.bye().await;
+        if !is_in_scope {
+            let attacker = ScriptedWorker::join(&test.engine, attack).await;
+            assert_eq!(attacker.verdicts(), [HeldLeaseVerdict::Revoked], "{what}");
+            attacker.bye().await;
+        }
+        let resume =
+            Hello { principal: ours.clone(), ..resume_hello(&worker.welcome, &[&jobs[0]]) };
+        let again = ScriptedWorker::join(&test.engine, resume).await;
+        assert_eq!(again.verdicts(), [HeldLeaseVerdict::AlreadyRecorded], "{what}");
+        again.bye().await;
+    }
     test.close().await;
 }
 

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use sentinel_domain::{Command, Job, JobError, LeaseId};
+use sentinel_domain::{Command, Job, JobError, LeaseId, Scopes};
 use sentinel_engine::session::{
-    FromWorker, HeldLease, HeldLeaseVerdict, Hello, OutboundFrames, ReportItem, ReportVerdict,
-    StreamEnd, ToWorker, Welcome, WorkerDetails, failure, outbound_queue,
+    FromWorker, HeldLease, HeldLeaseVerdict, Hello, OutboundFrames, Principal, ReportItem,
+    ReportVerdict, StreamEnd, ToWorker, Welcome, WorkerDetails, failure, outbound_queue,
 };
 use sentinel_engine::{Engine, EngineError};
 use tokio::sync::mpsc;
@@ -27,6 +27,7 @@ pub(crate) struct ScriptedWorker {
 /// Returns a valid Hello with this credit.
 pub(crate) fn hello(jobs: usize) -> Hello {
     Hello {
+        principal: Principal { key_id: None, scopes: Scopes::ALL },
         instance: "w".into(),
         queues: vec!["q".into()],
         kinds: vec!["k".into()],

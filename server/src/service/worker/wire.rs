@@ -14,8 +14,8 @@ use sentinel_domain::{
 };
 use sentinel_engine::DeclaredKind;
 use sentinel_engine::session::{
-    FromWorker, HeldLease, HeldLeaseVerdict, Hello, LogLine, ReportItem, ReportVerdict, ToWorker,
-    Welcome, WorkerDetails, failure,
+    FromWorker, HeldLease, HeldLeaseVerdict, Hello, LogLine, Principal, ReportItem, ReportVerdict,
+    ToWorker, Welcome, WorkerDetails, failure,
 };
 use sentinel_proto::jobs::v1 as jobs;
 use sentinel_proto::workers::v1 as wire;
@@ -123,7 +123,11 @@ fn label((key, value): (String, String)) -> Label {
 }
 
 /// Converts a Hello. `server` is the name of this server.
-pub(super) fn hello(hello: wire::Hello, server: &str) -> Result<Hello, Status> {
+pub(super) fn hello(
+    hello: wire::Hello,
+    server: &str,
+    principal: Principal,
+) -> Result<Hello, Status> {
     let found = description_violations(&hello);
     if !found.is_empty() {
         return Err(invalid(found));
@@ -151,6 +155,7 @@ pub(super) fn hello(hello: wire::Hello, server: &str) -> Result<Hello, Status> {
     };
     let previous = Some(hello.session.as_str()).filter(|id| !id.is_empty());
     Ok(Hello {
+        principal,
         instance: hello.instance,
         queues: hello.queues.into_iter().map(Into::into).collect(),
         kinds,

@@ -280,6 +280,9 @@ pub struct WorkerInfo {
     /// The worker drains itself: it wants no more jobs.
     #[prost(bool, tag = "10")]
     pub is_draining: bool,
+    /// The id of the API key that opened the session. Absent: none was required.
+    #[prost(fixed64, optional, tag = "11")]
+    pub key_id: ::core::option::Option<u64>,
 }
 /// A kind that a worker runs, with a hash of its schema. The ledger stores the schemas once.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

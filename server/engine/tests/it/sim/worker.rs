@@ -8,11 +8,11 @@ use bytes::Bytes;
 use futures_util::FutureExt;
 use rand::RngExt;
 use rand::rngs::StdRng;
-use sentinel_domain::{Command, Failure, Job, JobError, JobId, Progress, SessionId};
+use sentinel_domain::{Command, Failure, Job, JobError, JobId, Progress, Scopes, SessionId};
 use sentinel_engine::Engine;
 use sentinel_engine::session::{
-    FromWorker, HeldLease, HeldLeaseVerdict, Hello, OutboundFrames, ReportItem, ReportVerdict,
-    ToWorker, Welcome, WorkerDetails, outbound_queue,
+    FromWorker, HeldLease, HeldLeaseVerdict, Hello, OutboundFrames, Principal, ReportItem,
+    ReportVerdict, ToWorker, Welcome, WorkerDetails, outbound_queue,
 };
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -97,6 +97,7 @@ impl SimWorker {
         }
         self.granted = SLOTS.saturating_sub(self.running.len());
         let hello = Hello {
+            principal: Principal { key_id: None, scopes: Scopes::ALL },
             instance: "w".into(),
             queues: vec![QUEUE.into()],
             kinds: vec![KIND.into()],
