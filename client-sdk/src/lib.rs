@@ -10,6 +10,7 @@ mod client;
 mod connect_options;
 mod endpoint;
 mod error;
+mod json;
 mod new_job;
 mod retry;
 mod time;

@@ -24,6 +24,10 @@
 //! | `log` | logs `lines` at the level WARN, returns `logged` |
 //! | `snooze` | snoozes the job for `ms` |
 //! | `release` | releases the job |
+//! | `throw_hostile` | ends by raising the `index`-th odd value of its language: without text, with text that raises while it is read, outside the usual hierarchy |
+//! | `return_hostile` | returns the `index`-th value that has no JSON: NaN, cycles, functions |
+//! | `advise_hostile` | reports progress and logs with the `index`-th odd number and text, returns `advised` |
+//! | `throw_deep` | raises an error from a function `innermost_frame` (Node `innermostFrame`); Rust: an error with the cause `innermost cause` |
 //! | `demo.effect` | as in the demo worker: appends to `file`, waits `ms`, returns the token |
 
 #![expect(clippy::unwrap_used, reason = "a failed unwrap fails the scenario")]

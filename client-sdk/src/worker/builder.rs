@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
+use super::events::{EventHooks, WorkerEvent};
 use super::executor::{Handler, boxed_handler};
 use super::state::{Capacity, WorkerInfo};
 use super::timings::SessionTimings;
@@ -38,6 +39,7 @@ pub struct WorkerBuilder {
     labels: BTreeMap<String, String>,
     instance: Option<String>,
     build: String,
+    events: EventHooks,
     capacity: Capacity,
     drain_timeout: Duration,
     timings: SessionTimings,
@@ -53,6 +55,7 @@ impl WorkerBuilder {
             labels: BTreeMap::new(),
             instance: None,
             build: String::new(),
+            events: EventHooks::default(),
             capacity: Capacity {
                 slots: DEFAULT_CONCURRENCY,
                 payload_bytes: DEFAULT_MAX_PAYLOAD_BYTES,
@@ -159,6 +162,14 @@ impl WorkerBuilder {
         self
     }
 
+    /// Adds a hook for events of this worker, for metrics and error reports. It is called on the
+    /// threads of handlers and of the session and must not block: a hook that waits delays
+    /// heartbeats. A panic in it is ignored.
+    pub fn on_event(mut self, hook: impl Fn(&WorkerEvent<'_>) + Send + Sync + 'static) -> Self {
+        self.events.add(hook);
+        self
+    }
+
     /// Sets the timings of the session, for tests.
     #[doc(hidden)]
     pub fn timings(mut self, timings: SessionTimings) -> Self {
@@ -204,6 +215,7 @@ impl WorkerBuilder {
             endpoints,
             connect_options: self.connect_options,
             handlers,
+            events: self.events,
             capacity: self.capacity,
             drain_timeout: self.drain_timeout,
             timings: self.timings,
