@@ -9,7 +9,7 @@ use super::state::{Capacity, WorkerInfo};
 use super::timings::SessionTimings;
 use super::{JobContext, Outcome, Worker};
 use crate::proto::workers::v1::Kind;
-use crate::{ConnectOptions, Error, endpoint};
+use crate::{ConnectOptions, Error};
 
 const MAX_CONCURRENCY: u32 = 100_000;
 const MAX_NAME_BYTES: usize = 128;
@@ -182,8 +182,7 @@ impl WorkerBuilder {
     /// # Errors
     /// [`Error::InvalidEndpoint`] or [`Error::InvalidArgument`], which names the field.
     pub fn build(self) -> Result<Worker, Error> {
-        let endpoints =
-            self.endpoints.iter().map(|text| endpoint::parse(text, self.connect_options.tls()));
+        let endpoints = self.endpoints.iter().map(|text| self.connect_options.endpoint(text));
         let endpoints = endpoints.collect::<Result<Vec<_>, _>>()?;
         let instance = self.instance.unwrap_or_else(default_instance);
         in_range("instance", instance.len(), 1, MAX_NAME_BYTES, "bytes")?;
