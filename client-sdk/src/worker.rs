@@ -89,6 +89,12 @@ impl Worker {
     /// Handlers run on the caller's tokio runtime, the session runs on its own thread. The worker
     /// reconnects without a limit. Dropping the future stops it without a drain, as a crash would.
     ///
+    /// A handler can begin before the server has received that its job arrived. When the process
+    /// dies in between, the job runs again and that attempt is not counted, so a side effect may
+    /// happen once more than `max_attempts` says.
+    ///
+    /// Installs a panic hook that calls the previous one, to report where handlers panicked.
+    ///
     /// # Errors
     /// When a server rejects the first Hello, for example because a queue does not exist.
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<(), Error> {
