@@ -35,6 +35,7 @@ mod panics;
 mod session;
 mod session_stream;
 mod state;
+mod text;
 mod timings;
 mod typed;
 

@@ -264,6 +264,6 @@ fn default_instance() -> String {
         .map(|host| host.trim().to_owned())
         .filter(|host| !host.is_empty())
         .unwrap_or_else(|| "worker".to_owned());
-    let host = super::outcome::truncate(host, MAX_NAME_BYTES - 12);
+    let host = super::text::truncate(host, MAX_NAME_BYTES - 12);
     format!("{host}-{}", std::process::id())
 }

@@ -15,7 +15,7 @@ use super::events::{EventHooks, WorkerEvent};
 use super::handler_error::HandlerError;
 use super::job_context::JobContext;
 use super::outcome::Outcome;
-use super::panics;
+use super::panics::{self, Panic};
 use super::state::HandlerFinished;
 
 type HandlerFuture = Pin<Box<dyn Future<Output = Outcome> + Send>>;
@@ -88,7 +88,10 @@ impl Drop for FinishGuard {
     /// lease, or with the runtime. A panic in here is a bug that must count as an attempt.
     fn drop(&mut self) {
         self.finish(match std::thread::panicking() {
-            true => Outcome::Fail(panics::panicked("while its task was dropped", "")),
+            true => {
+                let message = "while its task was dropped".to_owned();
+                Outcome::Fail(HandlerError::panicked(&Panic { message, place: String::new() }))
+            }
             false => Outcome::Release,
         });
     }
@@ -120,7 +123,7 @@ async fn outcome_of(handler: Option<Handler>, context: JobContext) -> Outcome {
         return Outcome::Fail(HandlerError::new(text, true).with_code("NO_HANDLER"));
     };
     let result = panics::catch(Box::pin(async move { handler(context).await })).await;
-    result.unwrap_or_else(HandlerError::into_outcome)
+    result.unwrap_or_else(|panic| Outcome::Fail(HandlerError::panicked(&panic)))
 }
 
 /// A handler that fails after it was asked to stop is not worth a warning.

@@ -6,8 +6,8 @@ use std::fmt::{self, Write};
 use std::panic::Location;
 use std::time::Duration;
 
-use super::outcome::{Outcome, floor_char_boundary, truncate};
-use super::panics;
+use super::panics::{self, Panic};
+use super::text::{floor_char_boundary, truncate};
 
 /// The size limit of an error's message, and of its detail.
 pub(crate) const MAX_TEXT_BYTES: usize = 16 * 1024;
@@ -31,7 +31,7 @@ pub struct HandlerError {
 
 /// What the error does to the attempt.
 #[derive(Clone, Copy, Debug)]
-enum Effect {
+pub(crate) enum Effect {
     Fail,
     Snooze(Duration),
     Release,
@@ -128,12 +128,16 @@ impl HandlerError {
         StandardError(Directive(self))
     }
 
-    pub(crate) fn into_outcome(self) -> Outcome {
-        match self.effect {
-            Effect::Fail => Outcome::Fail(self),
-            Effect::Snooze(delay) => Outcome::Snooze(delay),
-            Effect::Release => Outcome::Release,
-        }
+    /// The error of a handler that panicked.
+    pub(crate) fn panicked(panic: &Panic) -> Self {
+        let Panic { message, place } = panic;
+        Self::new(format!("the handler panicked: {message}"), true)
+            .with_code("PANIC")
+            .with_detail(format!("panicked: {message}\n{place}"))
+    }
+
+    pub(crate) fn effect(&self) -> Effect {
+        self.effect
     }
 
     /// The parts of a failure. The message is never empty.

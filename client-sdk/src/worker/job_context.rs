@@ -10,8 +10,8 @@ use tokio_util::sync::CancellationToken;
 use super::active_attempt::{ActiveAttempt, CheckpointError};
 use super::clock::wall_clock;
 use super::handler_error::PayloadError;
-use super::outcome::truncate;
 use super::output::OutputError;
+use super::text::truncate;
 use crate::proto::jobs::v1::LogLevel;
 
 const MAX_PROGRESS_MESSAGE_BYTES: usize = 4 * 1024;

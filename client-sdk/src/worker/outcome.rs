@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::handler_error::{ErrorParts, HandlerError, MAX_TEXT_BYTES};
+use super::handler_error::{Effect, ErrorParts, HandlerError, MAX_TEXT_BYTES};
+use super::text::truncate;
 use crate::proto::jobs::v1::JobError;
 use crate::proto::workers::v1::{Failed, Released, Snoozed, Succeeded, report_item};
 use crate::time::wire_duration;
@@ -117,20 +118,14 @@ fn failed(error: HandlerError, timeout: bool) -> report_item::Outcome {
     })
 }
 
-/// Truncates at a character boundary.
-pub(crate) fn truncate(mut text: String, max_bytes: usize) -> String {
-    if text.len() > max_bytes {
-        text.truncate(floor_char_boundary(&text, max_bytes));
+impl HandlerError {
+    pub(crate) fn into_outcome(self) -> Outcome {
+        match self.effect() {
+            Effect::Fail => Outcome::Fail(self),
+            Effect::Snooze(delay) => Outcome::Snooze(delay),
+            Effect::Release => Outcome::Release,
+        }
     }
-    text
-}
-
-/// The last character boundary at or before `index`.
-pub(crate) fn floor_char_boundary(text: &str, index: usize) -> usize {
-    if index >= text.len() {
-        return text.len();
-    }
-    (0..=index).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0)
 }
 
 #[cfg(test)]

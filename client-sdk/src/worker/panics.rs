@@ -11,8 +11,6 @@ use std::pin::Pin;
 use std::sync::Once;
 use std::task::Poll;
 
-use super::handler_error::HandlerError;
-
 /// The future of a handler.
 type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
@@ -61,8 +59,17 @@ pub(crate) fn guarded<T>(run: impl FnOnce() -> T) -> Result<T, String> {
     catch_unwind(AssertUnwindSafe(run)).map_err(into_message)
 }
 
-/// Runs a handler to its end. A panic becomes a retryable error with code `PANIC`.
-pub(crate) async fn catch<T>(future: BoxFuture<T>) -> Result<T, HandlerError> {
+/// A panic of a handler.
+#[derive(Debug)]
+pub(crate) struct Panic {
+    /// Never empty.
+    pub(crate) message: String,
+    /// The location, and the backtrace if `RUST_BACKTRACE` is set. Empty when unknown.
+    pub(crate) place: String,
+}
+
+/// Runs a handler to its end.
+pub(crate) async fn catch<T>(future: BoxFuture<T>) -> Result<T, Panic> {
     let mut future = Some(future);
     let result = poll_fn(|cx| {
         let Some(running) = future.as_mut() else { return Poll::Pending };
@@ -73,20 +80,13 @@ pub(crate) async fn catch<T>(future: BoxFuture<T>) -> Result<T, HandlerError> {
         match polled {
             Ok(Poll::Pending) => Poll::Pending,
             Ok(Poll::Ready(value)) => Poll::Ready(Ok(value)),
-            Err(message) => Poll::Ready(Err(panicked(&message, &PLACE.take()))),
+            Err(message) => Poll::Ready(Err(Panic { message, place: PLACE.take() })),
         }
     })
     .await;
     // The destructors of a handler that panicked may panic again.
     let _ = guarded(|| drop(future.take()));
     result
-}
-
-/// The error of a handler that panicked.
-pub(crate) fn panicked(message: &str, place: &str) -> HandlerError {
-    HandlerError::new(format!("the handler panicked: {message}"), true)
-        .with_code("PANIC")
-        .with_detail(format!("panicked: {message}\n{place}"))
 }
 
 /// The message of a panic.

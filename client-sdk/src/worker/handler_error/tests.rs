@@ -4,6 +4,7 @@ use std::io;
 
 use super::*;
 use crate::proto::workers::v1::report_item;
+use crate::worker::Outcome;
 
 type BoxError = Box<dyn StdError + Send + Sync>;
 
