@@ -214,20 +214,21 @@ impl Drop for JobServer {
 }
 
 impl JobServer {
-    pub(crate) async fn start() -> Self {
-        Self::start_at("127.0.0.1:0".parse().unwrap(), None).await.unwrap()
+    pub(crate) fn start() -> Self {
+        Self::start_at("127.0.0.1:0".parse().unwrap(), None).unwrap()
     }
 
     /// Starts at an address, with TLS if a certificate and its key are given.
-    pub(crate) async fn start_at(
+    pub(crate) fn start_at(
         address: SocketAddr,
         identity: Option<Identity>,
     ) -> std::io::Result<Self> {
+        // Bound before the runtime exists, which must not be dropped in an async function.
+        let listener = std::net::TcpListener::bind(address)?;
+        listener.set_nonblocking(true)?;
+        let address = listener.local_addr()?;
         let mut runtime = tokio::runtime::Builder::new_multi_thread();
         let runtime = runtime.worker_threads(1).enable_all().build()?;
-        let bind = runtime.spawn(async move { TcpListener::bind(address).await });
-        let listener = bind.await.unwrap()?;
-        let address = listener.local_addr()?;
         let (service, shutdown) = (JobService::default(), CancellationToken::new());
         let mut server = Server::builder().tcp_nodelay(true);
         if let Some(identity) = identity {
@@ -236,7 +237,7 @@ impl JobServer {
         let (jobs, stopped) = (service.clone(), shutdown.clone());
         runtime.spawn(async move {
             let server = server.add_service(jobs);
-            let incoming = TcpListenerStream::new(listener);
+            let incoming = TcpListenerStream::new(TcpListener::from_std(listener).unwrap());
             server.serve_with_incoming_shutdown(incoming, stopped.cancelled_owned()).await
         });
         Ok(Self { address, service, shutdown, runtime: Some(runtime) })

@@ -106,12 +106,7 @@ const RESTRICTED: &[Restricted] = &[
     },
     Restricted {
         library: "tonic-types",
-        crates: &[
-            "sentinel-client",
-            "sentinel-conformance",
-            "sentinel-gateway",
-            "sentinel-server",
-        ],
+        crates: &["sentinel-client", "sentinel-conformance", "sentinel-gateway", "sentinel-server"],
         reason: "one table maps errors to statuses and one maps them back; the gateway and scripted servers have their own errors",
     },
     Restricted {

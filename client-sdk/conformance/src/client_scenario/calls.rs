@@ -21,7 +21,7 @@ pub(super) const LONG: Duration = Duration::from_secs(60);
 
 /// 1,000 calls at once are served, twice.
 pub(super) async fn client_burst(program: ClientProgram) {
-    let server = JobServer::start().await;
+    let server = JobServer::start();
     let mut client = program.start(&[server.url()], &["--credential", "key-1"]);
     for _ in 0..2 {
         let results = client.call_all(vec![enqueue("echo", LONG); 1_000]).await;
@@ -36,7 +36,7 @@ pub(super) async fn client_burst(program: ClientProgram) {
 
 /// A deadline that passes here or at the server is a timeout, soon after the deadline.
 pub(super) async fn client_deadlines(program: ClientProgram) {
-    let server = JobServer::start().await;
+    let server = JobServer::start();
     let mut client = program.start(&[server.url()], &[]);
     client.call(enqueue("echo", LONG)).await.expect("the first call connects");
     let start = Instant::now();
@@ -50,7 +50,7 @@ pub(super) async fn client_deadlines(program: ClientProgram) {
 
 /// Ids are compared as ids, in whatever spelling the caller has them.
 pub(super) async fn client_id_spellings(program: ClientProgram) {
-    let server = JobServer::start().await;
+    let server = JobServer::start();
     let mut client = program.start(&[server.url()], &[]);
     let id = "0190a5c3-7e8f-7abc-8def-0123456789ab";
     let spellings = [
@@ -71,7 +71,7 @@ pub(super) async fn client_id_spellings(program: ClientProgram) {
 
 /// The code, the rejected fields and the requested delay of an error reach the caller.
 pub(super) async fn client_error_details(program: ClientProgram) {
-    let server = JobServer::start().await;
+    let server = JobServer::start();
     let mut client = program.start(&[server.url()], &[]);
     let error = client.call(enqueue("invalid", LONG)).await.unwrap_err();
     assert_eq!((error.kind.as_str(), error.reason.as_str()), ("api", "INVALID_FIELD"));
@@ -95,7 +95,7 @@ pub(super) async fn client_error_details(program: ClientProgram) {
 
 /// A call that is repeated has one request id, however often.
 pub(super) async fn client_retry_request_id(program: ClientProgram) {
-    let server = JobServer::start().await;
+    let server = JobServer::start();
     let mut client = program.start(&[server.url()], &[]);
     client.call(enqueue("unavailable", LONG)).await.expect("repeated until the server answers");
     let sent = server.received(|received| received.request_ids.clone());

@@ -16,7 +16,7 @@ const RESTART: Duration = Duration::from_millis(1_500);
 
 /// Calls wait for a server that restarts: those in flight, and those made while it is away.
 pub(super) async fn client_server_restart(program: ClientProgram) {
-    let server = JobServer::start().await;
+    let server = JobServer::start();
     let address = server.address;
     let mut client = program.start(&[server.url()], &[]);
     client.call(enqueue("echo", LONG)).await.expect("the first call connects");
@@ -24,7 +24,7 @@ pub(super) async fn client_server_restart(program: ClientProgram) {
     drop(server);
     client.send(vec![enqueue("echo", LONG); 200]).await;
     tokio::time::sleep(RESTART).await;
-    let _server = JobServer::start_at(address, None).await.expect("the port is free again");
+    let _server = JobServer::start_at(address, None).expect("the port is free again");
     for result in client.results(first, 300).await {
         result.expect("a call with a deadline of 60 s must outlast a restart of 1.5 s");
     }
@@ -32,7 +32,7 @@ pub(super) async fn client_server_restart(program: ClientProgram) {
 
 /// GOAWAY in the middle of calls: those in flight are answered, later ones use a new connection.
 pub(super) async fn client_go_away(program: ClientProgram) {
-    let server = JobServer::start().await;
+    let server = JobServer::start();
     let address = server.address;
     let mut client = program.start(&[server.url()], &[]);
     let first = client.send(vec![enqueue("brief", LONG); 100]).await;
@@ -44,7 +44,7 @@ pub(super) async fn client_go_away(program: ClientProgram) {
     client.send(vec![enqueue("echo", LONG); 100]).await;
     let next = loop {
         // Refused until the first server has closed its listener.
-        match JobServer::start_at(address, None).await {
+        match JobServer::start_at(address, None) {
             Ok(next) => break next,
             Err(_) => tokio::task::yield_now().await,
         }
@@ -57,7 +57,7 @@ pub(super) async fn client_go_away(program: ClientProgram) {
 
 /// The second address is used while nobody listens at the first one.
 pub(super) async fn client_second_endpoint(program: ClientProgram) {
-    let server = JobServer::start().await;
+    let server = JobServer::start();
     let dead = {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         format!("http://{}", listener.local_addr().unwrap())
@@ -70,7 +70,7 @@ pub(super) async fn client_second_endpoint(program: ClientProgram) {
 
 pub(super) async fn client_ipv6(program: ClientProgram) {
     let address = SocketAddr::from((Ipv6Addr::LOCALHOST, 0));
-    let server = match JobServer::start_at(address, None).await {
+    let server = match JobServer::start_at(address, None) {
         Ok(server) => server,
         Err(error) => {
             println!("this machine has no IPv6 loopback address: {error}");
@@ -127,8 +127,8 @@ pub(super) async fn client_tls_mistakes(program: ClientProgram) {
     let (authority, other) = (Authority::new(), Authority::new());
     let (right, wrong) = (authority.file("right"), other.file("wrong"));
     let address = "127.0.0.1:0".parse().unwrap();
-    let secure = JobServer::start_at(address, Some(authority.identity.clone())).await.unwrap();
-    let plain = JobServer::start().await;
+    let secure = JobServer::start_at(address, Some(authority.identity.clone())).unwrap();
+    let plain = JobServer::start();
     let https = |server: &JobServer| format!("https://localhost:{}", server.address.port());
     let mut client = program.start(&[https(&secure)], &["--ca", &right]);
     client.call(enqueue("echo", LONG)).await.expect("TLS with the right CA must work");
