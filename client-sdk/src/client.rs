@@ -5,6 +5,7 @@ mod jobs;
 mod keys;
 mod kinds;
 mod queues;
+mod servers;
 mod workers;
 
 use std::time::{Duration, Instant};
@@ -13,7 +14,7 @@ use tonic::Request;
 use tonic::transport::Channel;
 
 use crate::connect_options::{AuthenticatedChannel, ConnectOptions};
-use crate::endpoint::{self, MAX_MESSAGE_BYTES};
+use crate::endpoint::MAX_MESSAGE_BYTES;
 use crate::error::Error;
 use crate::proto::admin::v1::audit_service_client::AuditServiceClient;
 use crate::proto::admin::v1::key_service_client::KeyServiceClient;
@@ -22,7 +23,8 @@ use crate::proto::admin::v1::worker_registry_service_client::WorkerRegistryServi
 use crate::proto::jobs::v1::ingest_service_client::IngestServiceClient;
 use crate::proto::jobs::v1::job_service_client::JobServiceClient;
 use crate::proto::jobs::v1::kind_service_client::KindServiceClient;
-use crate::retry::{CallRetry, RetryThrottle};
+use crate::retry::{CallRetry, RetryBudget};
+use servers::Servers;
 
 pub use ingest::{IngestReport, IngestStream};
 pub use jobs::{BatchOptions, CancelResult, EnqueueResult, LogStream, OutputStream};
@@ -30,20 +32,22 @@ pub use jobs::{BatchOptions, CancelResult, EnqueueResult, LogStream, OutputStrea
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
 const DEFAULT_DEADLINE: Duration = Duration::from_secs(60);
 
-/// A client of one server or load balancer. Cheap to clone; clones share one connection, which
-/// reconnects automatically.
+/// A client of one server, of several, or of a load balancer. Cheap to clone; clones share one
+/// connection, which reconnects automatically.
 ///
-/// Calls without a response, or with UNAVAILABLE, are retried with exponential backoff and jitter,
-/// at most 3 times. This is safe: reads and cancels are idempotent, enqueue and retry send an
-/// idempotency key (`request_id`, generated when the caller gave none). While many calls fail, the
-/// client stops retrying until enough of them get a response again; all clones share this state.
+/// Calls without a response, with UNAVAILABLE, or with RESOURCE_EXHAUSTED and a delay are repeated
+/// with exponential backoff (0.1..2 s) and jitter until their deadline, and after the delay that the
+/// server asked for. This is safe: reads and cancels are idempotent, enqueue and retry send an
+/// idempotency key (`request_id`, generated when the caller gave none). All clones together make at
+/// most 200 repetitions per second after a burst of 200, so that many calls that fail at once wait
+/// rather than overload the server.
 #[derive(Clone, Debug)]
 pub struct Client {
-    channel: AuthenticatedChannel,
+    servers: Servers,
     actor: String,
     timeout: Duration,
     deadline: Duration,
-    throttle: RetryThrottle,
+    budget: RetryBudget,
 }
 
 impl Client {
@@ -70,8 +74,29 @@ impl Client {
         endpoint: impl AsRef<str>,
         options: &ConnectOptions,
     ) -> Result<Self, Error> {
-        let channel = endpoint::parse(endpoint.as_ref(), options.tls())?.connect_lazy();
-        Ok(Self::new(options.authenticate(channel)))
+        Self::connect_lazy_any([endpoint], options)
+    }
+
+    /// A client of several servers of one cluster, which connects on its first call. It calls the
+    /// first one, and the next one when that is not reachable. Must be called within a tokio
+    /// runtime.
+    ///
+    /// # Errors
+    /// [`Error::InvalidEndpoint`] when an address is not valid or there is none.
+    pub fn connect_lazy_any(
+        endpoints: impl IntoIterator<Item = impl AsRef<str>>,
+        options: &ConnectOptions,
+    ) -> Result<Self, Error> {
+        let channel = |endpoint: &str| {
+            Ok::<_, Error>(options.authenticate(options.endpoint(endpoint)?.connect_lazy()))
+        };
+        let channels = endpoints.into_iter().map(|endpoint| channel(endpoint.as_ref()));
+        let channels = channels.collect::<Result<Vec<_>, _>>()?;
+        if channels.is_empty() {
+            let reason = "there is no address; expected at least one".to_owned();
+            return Err(Error::InvalidEndpoint { endpoint: String::new(), reason });
+        }
+        Ok(Self::over(Servers::new(channels)))
     }
 
     /// A client over an existing channel. It adds no API key.
@@ -80,12 +105,16 @@ impl Client {
     }
 
     fn new(channel: AuthenticatedChannel) -> Self {
+        Self::over(Servers::new(vec![channel]))
+    }
+
+    fn over(servers: Servers) -> Self {
         Self {
-            channel,
+            servers,
             actor: String::new(),
             timeout: DEFAULT_TIMEOUT,
             deadline: DEFAULT_DEADLINE,
-            throttle: RetryThrottle::default(),
+            budget: RetryBudget::default(),
         }
     }
 
@@ -109,47 +138,47 @@ impl Client {
 
     /// The generated client of JobService. It does not retry.
     pub fn raw_jobs(&self) -> JobServiceClient<AuthenticatedChannel> {
-        JobServiceClient::new(self.channel.clone())
+        JobServiceClient::new(self.servers.channel())
             .max_decoding_message_size(MAX_MESSAGE_BYTES)
             .max_encoding_message_size(MAX_MESSAGE_BYTES)
     }
 
     /// The generated client of IngestService. It does not retry.
     pub fn raw_ingest(&self) -> IngestServiceClient<AuthenticatedChannel> {
-        IngestServiceClient::new(self.channel.clone())
+        IngestServiceClient::new(self.servers.channel())
             .max_decoding_message_size(MAX_MESSAGE_BYTES)
             .max_encoding_message_size(MAX_MESSAGE_BYTES)
     }
 
     /// The generated client of QueueService. It does not retry.
     pub fn raw_queues(&self) -> QueueServiceClient<AuthenticatedChannel> {
-        QueueServiceClient::new(self.channel.clone())
+        QueueServiceClient::new(self.servers.channel())
             .max_decoding_message_size(MAX_MESSAGE_BYTES)
             .max_encoding_message_size(MAX_MESSAGE_BYTES)
     }
 
     /// The generated client of KindService. It does not retry.
     pub fn raw_kinds(&self) -> KindServiceClient<AuthenticatedChannel> {
-        KindServiceClient::new(self.channel.clone())
+        KindServiceClient::new(self.servers.channel())
             .max_decoding_message_size(MAX_MESSAGE_BYTES)
             .max_encoding_message_size(MAX_MESSAGE_BYTES)
     }
 
     /// The generated client of WorkerRegistryService. It does not retry.
     pub fn raw_workers(&self) -> WorkerRegistryServiceClient<AuthenticatedChannel> {
-        WorkerRegistryServiceClient::new(self.channel.clone())
+        WorkerRegistryServiceClient::new(self.servers.channel())
             .max_decoding_message_size(MAX_MESSAGE_BYTES)
             .max_encoding_message_size(MAX_MESSAGE_BYTES)
     }
 
     /// The generated client of KeyService. It does not retry.
     pub fn raw_keys(&self) -> KeyServiceClient<AuthenticatedChannel> {
-        KeyServiceClient::new(self.channel.clone())
+        KeyServiceClient::new(self.servers.channel())
     }
 
     /// The generated client of AuditService. It does not retry.
     pub fn raw_audit(&self) -> AuditServiceClient<AuthenticatedChannel> {
-        AuditServiceClient::new(self.channel.clone())
+        AuditServiceClient::new(self.servers.channel())
     }
 
     /// Makes a call and retries it as [`CallRetry`] allows. Only for idempotent calls.
@@ -159,23 +188,33 @@ impl Client {
         F: FnMut(Request<M>) -> A,
         A: Future<Output = Result<tonic::Response<R>, tonic::Status>> + Send,
     {
-        let mut retry = CallRetry::new(&self.throttle, Instant::now(), self.deadline);
+        let mut retry = CallRetry::new(&self.budget, Instant::now(), self.deadline);
         loop {
             let mut request = Request::new(message.clone());
             request.set_timeout(self.timeout.min(retry.remaining(Instant::now())));
+            let server = self.servers.current();
             let error = match call(request).await {
-                Ok(response) => {
-                    retry.succeeded();
-                    return Ok(response.into_inner());
-                }
+                Ok(response) => return Ok(response.into_inner()),
                 Err(status) => Error::from(status),
             };
+            if error.is_unavailable() {
+                self.servers.failed(server);
+            }
             let Some(delay) = retry.next_delay(&error, Instant::now(), rand::random()) else {
                 return Err(error);
             };
             tracing::debug!(%error, ?delay, "call failed, retrying");
             tokio::time::sleep(delay).await;
         }
+    }
+
+    pub(crate) fn current_server(&self) -> usize {
+        self.servers.current()
+    }
+
+    /// Selects another server for the next call, if there is one.
+    pub(crate) fn server_failed(&self, server: usize) {
+        self.servers.failed(server);
     }
 
     fn actor_or(&self, actor: String) -> String {

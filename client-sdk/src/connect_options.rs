@@ -6,10 +6,11 @@ use std::path::{Path, PathBuf};
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::service::Interceptor;
 use tonic::service::interceptor::InterceptedService;
-use tonic::transport::{Certificate, Channel, ClientTlsConfig, Identity};
+use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
 use tonic::{Request, Status};
 
 use crate::Error;
+use crate::endpoint::is_loopback;
 
 /// The environment variable that holds an API key, or `@` and the path of a file with one.
 pub const CREDENTIAL_ENV: &str = "SENTINEL_CREDENTIAL";
@@ -22,6 +23,10 @@ pub const CLIENT_CERT_ENV: &str = "SENTINEL_CLIENT_CERT";
 
 /// The environment variable that holds the path of the client certificate's private key.
 pub const CLIENT_KEY_ENV: &str = "SENTINEL_CLIENT_KEY";
+
+/// The environment variable that, as `1`, allows credentials on a connection without TLS to another
+/// machine: for networks that encrypt on their own.
+pub const ALLOW_PLAINTEXT_ENV: &str = "SENTINEL_ALLOW_PLAINTEXT";
 
 /// The path where `sentinel dev` stores an API key for programs that run in the same directory.
 pub const DEV_TOKEN_PATH: &str = ".sentinel/dev-token";
@@ -36,6 +41,7 @@ pub struct ConnectOptions {
     auth: BearerAuth,
     ca: Option<Certificate>,
     identity: Option<Identity>,
+    allows_plaintext: bool,
 }
 
 /// An interceptor that adds `authorization: Bearer <key>` to every call.
@@ -80,6 +86,13 @@ impl ConnectOptions {
         self
     }
 
+    /// Allows an API key on a connection without TLS to another machine, where everyone on the way
+    /// can read it. By default that is refused, except to loopback addresses.
+    pub fn allow_plaintext(mut self, allow: bool) -> Self {
+        self.allows_plaintext = allow;
+        self
+    }
+
     /// Reads the client certificate and its private key from files. Either both paths are given or
     /// neither.
     ///
@@ -106,12 +119,13 @@ impl ConnectOptions {
 
     /// Options from settings: an API key, or `@` and the path of a file with one, and the path of
     /// a CA certificate. Without a key, uses the one that a `sentinel dev` at `server` stored in
-    /// the current directory, if any.
+    /// the current directory, if any. Reads [`ALLOW_PLAINTEXT_ENV`].
     ///
     /// # Errors
     /// [`Error::InvalidArgument`] when a file cannot be read or contains no key.
     pub fn resolve(server: &str, key: Option<&str>, ca: Option<&Path>) -> Result<Self, Error> {
-        let mut options = Self::default();
+        let allows = std::env::var(ALLOW_PLAINTEXT_ENV).is_ok_and(|value| value == "1");
+        let mut options = Self::default().allow_plaintext(allows);
         if let Some(path) = ca {
             options = options.with_ca(read("ca", path)?);
         }
@@ -145,8 +159,7 @@ impl ConnectOptions {
     /// # Errors
     /// [`Error::Transport`] when no server is reachable at `endpoint`.
     pub async fn connect(&self, endpoint: impl AsRef<str>) -> Result<AuthenticatedChannel, Error> {
-        Ok(self
-            .authenticate(crate::endpoint::parse(endpoint.as_ref(), self.tls())?.connect().await?))
+        Ok(self.authenticate(self.endpoint(endpoint.as_ref())?.connect().await?))
     }
 
     /// A channel that connects on first use and reconnects when the connection is lost. It adds no
@@ -155,7 +168,27 @@ impl ConnectOptions {
     /// # Errors
     /// [`Error::InvalidEndpoint`] when `endpoint` is not a valid address.
     pub fn lazy_channel(&self, endpoint: impl AsRef<str>) -> Result<Channel, Error> {
-        Ok(crate::endpoint::parse(endpoint.as_ref(), self.tls())?.connect_lazy())
+        Ok(self.endpoint(endpoint.as_ref())?.connect_lazy())
+    }
+
+    /// Parses an address. Refuses to send secrets to another machine without TLS.
+    pub(crate) fn endpoint(&self, text: &str) -> Result<Endpoint, Error> {
+        let endpoint = crate::endpoint::parse(text, self.tls())?;
+        let secret = match self {
+            Self { allows_plaintext: true, .. } => return Ok(endpoint),
+            Self { identity: Some(_), .. } => "a client certificate",
+            Self { ca: Some(_), .. } => "a CA certificate",
+            Self { auth: BearerAuth(Some(_)), .. } => "an API key",
+            _ => return Ok(endpoint),
+        };
+        if endpoint.uri().scheme_str() == Some("https") || is_loopback(&endpoint) {
+            return Ok(endpoint);
+        }
+        let reason = format!(
+            "{secret} is set, but the connection would not be encrypted; use https://, or set \
+             {ALLOW_PLAINTEXT_ENV}=1 on a network that encrypts on its own"
+        );
+        Err(Error::InvalidEndpoint { endpoint: text.to_owned(), reason })
     }
 
     pub(crate) fn tls(&self) -> ClientTlsConfig {

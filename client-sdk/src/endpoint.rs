@@ -39,12 +39,22 @@ pub(crate) fn parse(text: &str, tls: ClientTlsConfig) -> Result<Endpoint, Error>
         }
         None => format!("http://{trimmed}"),
     };
+    let authority = url.split_once("://").map_or("", |(_, rest)| rest);
+    if authority.matches(':').count() > 1 && !authority.contains(['[', '@', '/']) {
+        return Err(invalid("an IPv6 address needs brackets: http://[::1]:7070"));
+    }
     let endpoint = Endpoint::from_shared(url).map_err(|error| invalid(&error.to_string()))?;
     if endpoint.uri().host().is_none_or(str::is_empty) {
         return Err(invalid("the host is missing; expected http://host:port"));
     }
     let mut endpoint = endpoint;
     if endpoint.uri().scheme_str() == Some("https") {
+        // A certificate names an IPv6 address without its brackets.
+        let host = endpoint.uri().host().and_then(|host| host.strip_prefix('['));
+        let tls = match host.and_then(|host| host.strip_suffix(']')) {
+            Some(address) => tls.domain_name(address),
+            None => tls,
+        };
         let configured = endpoint.tls_config(tls);
         endpoint = configured.map_err(|error| invalid(&format!("TLS: {error}")))?;
     }
@@ -59,6 +69,16 @@ pub(crate) fn parse(text: &str, tls: ClientTlsConfig) -> Result<Endpoint, Error>
         .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
         .user_agent(concat!("sentinel-client/", env!("CARGO_PKG_VERSION")))
         .map_err(|error| invalid(&error.to_string()))
+}
+
+/// Whether an address is of this machine, so that nobody else reads what is sent there.
+pub(crate) fn is_loopback(endpoint: &Endpoint) -> bool {
+    let host = endpoint.uri().host().unwrap_or_default();
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    match bare.parse::<std::net::IpAddr>() {
+        Ok(address) => address.is_loopback(),
+        Err(_) => bare.eq_ignore_ascii_case("localhost") || bare.ends_with(".localhost"),
+    }
 }
 
 #[cfg(test)]

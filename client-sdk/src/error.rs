@@ -40,6 +40,13 @@ pub enum Error {
         /// The cause.
         message: String,
     },
+    /// No secure connection: the server does not use TLS as the address says, or its certificate is
+    /// not trusted. The same call would fail again.
+    #[error("cannot connect securely: {message}")]
+    Tls {
+        /// What is wrong and what to change.
+        message: String,
+    },
     /// No response within the client's timeout. The call may have been executed.
     #[error("the server did not respond within the timeout")]
     Timeout,
@@ -102,6 +109,7 @@ impl Error {
     pub fn reason(&self) -> Option<&str> {
         match self {
             Error::Api { reason, .. } if !reason.is_empty() => Some(reason),
+            Error::JobNotFound { .. } => Some("JOB_NOT_FOUND"),
             _ => None,
         }
     }
@@ -165,9 +173,12 @@ impl From<Status> for Error {
             return Error::Timeout;
         }
         if status.source().is_some() {
-            return Error::Transport { message: root_cause(&status) };
+            return lost_connection(root_cause(&status));
         }
         let details = status.get_error_details();
+        if details.error_info().is_none() && is_deadline(&status) {
+            return Error::Timeout;
+        }
         let field_violations = details
             .bad_request()
             .map(|bad| {
@@ -192,7 +203,7 @@ impl From<Status> for Error {
 
 impl From<tonic::transport::Error> for Error {
     fn from(error: tonic::transport::Error) -> Self {
-        Error::Transport { message: root_cause(&error) }
+        lost_connection(root_cause(&error))
     }
 }
 
@@ -220,6 +231,31 @@ fn root_cause(error: &dyn std::error::Error) -> String {
         cause = inner.source();
     }
     message
+}
+
+/// The error of a connection that failed, by the text of its cause: the libraries below return no
+/// type that tells these apart.
+fn lost_connection(cause: String) -> Error {
+    let message = if cause.contains("InvalidContentType") {
+        "the server does not use TLS on this port; use http:// or the port with TLS".to_owned()
+    } else if cause.contains("frame with invalid size") {
+        "the server does not speak gRPC without TLS on this port; if it uses TLS, use https://"
+            .to_owned()
+    } else if cause.contains("invalid peer certificate") {
+        format!("{cause}; check the CA certificate and the host name of the address")
+    } else {
+        return Error::Transport { message: cause };
+    };
+    Error::Tls { message }
+}
+
+/// Whether the deadline passed at the server. Servers built with tonic answer CANCELLED then.
+fn is_deadline(status: &Status) -> bool {
+    match status.code() {
+        Code::DeadlineExceeded => true,
+        Code::Cancelled => status.message() == "Timeout expired",
+        _ => false,
+    }
 }
 
 fn is_timeout(status: &Status) -> bool {

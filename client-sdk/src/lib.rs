@@ -10,6 +10,8 @@ mod client;
 mod connect_options;
 mod endpoint;
 mod error;
+mod id;
+mod json;
 mod new_job;
 mod retry;
 mod time;
@@ -23,8 +25,8 @@ pub use client::{
     OutputStream,
 };
 pub use connect_options::{
-    AuthenticatedChannel, BearerAuth, CA_ENV, CLIENT_CERT_ENV, CLIENT_KEY_ENV, CREDENTIAL_ENV,
-    ConnectOptions, DEV_TOKEN_PATH,
+    ALLOW_PLAINTEXT_ENV, AuthenticatedChannel, BearerAuth, CA_ENV, CLIENT_CERT_ENV, CLIENT_KEY_ENV,
+    CREDENTIAL_ENV, ConnectOptions, DEV_TOKEN_PATH,
 };
 pub use error::{Error, FieldViolation};
 pub use new_job::{NewJob, Unique, UniqueMode, UniqueScope};

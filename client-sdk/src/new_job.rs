@@ -7,6 +7,7 @@ use bytes::Bytes;
 use serde::Serialize;
 
 use crate::Error;
+use crate::json;
 use crate::proto::jobs::v1::{AckLevel, JobSpec, LostPolicy, RetryPolicy};
 use crate::time::{wire_duration, wire_timestamp};
 
@@ -35,10 +36,8 @@ impl NewJob {
 
     /// Sets the handler's input as JSON, with content type `application/json`.
     pub fn json(mut self, value: &impl Serialize) -> Result<Self, Error> {
-        let bytes = serde_json::to_vec(value).map_err(|error| Error::InvalidArgument {
-            field: "payload",
-            reason: error.to_string(),
-        })?;
+        let bytes = json::to_vec("payload", value)
+            .map_err(|reason| Error::InvalidArgument { field: "payload", reason })?;
         self.spec.payload = bytes.into();
         self.spec.content_type = "application/json".to_owned();
         Ok(self)

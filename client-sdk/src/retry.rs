@@ -1,65 +1,58 @@
-//! When a call is retried (after AIP-194): only when there was no response or UNAVAILABLE, with
-//! exponential backoff and jitter, within the call's deadline, and while the client's retry
-//! throttle allows it. The throttle (gRPC A6) keeps many clients from overloading a server that
-//! is already failing. All clones of a client share one throttle.
+//! When a call is repeated: after an error that says that the server did not execute it or may not
+//! have, since every call of this client is idempotent or has an idempotency key. It is repeated
+//! with exponential backoff and jitter until its deadline. The budget limits how many repetitions
+//! per second all clones of a client make: it spreads a storm, and never ends a call that has time.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
+
+use tonic::Code;
 
 use crate::Error;
 use crate::backoff::Backoff;
 use crate::time::after;
 
-/// RPC attempts of one call, the first one included.
-const MAX_RPC_ATTEMPTS: u32 = 4;
 const BACKOFF: Backoff = Backoff { base: Duration::from_millis(100), cap: Duration::from_secs(2) };
+/// No repetition starts with less time than this.
+const MIN_REMAINING: Duration = Duration::from_millis(10);
+/// One repetition per interval, 200 per second.
+const BUDGET_INTERVAL: Duration = Duration::from_millis(5);
+/// Repetitions that need not wait for the interval, after a time without any.
+const BUDGET_BURST: u32 = 200;
 
-/// Tokens of the throttle, in tenths. A failure costs one token, a response returns a tenth.
-/// Below half of the maximum no call is retried: that is after 50 failures in a row, and then
-/// while more than a tenth of the RPC attempts fail.
-const MAX_TOKENS: u32 = 1000;
-const FAILURE_COST: u32 = 10;
-const RESPONSE_GAIN: u32 = 1;
-
-/// A token bucket that stops retries while too many RPC attempts fail.
-#[derive(Clone, Debug)]
-pub(crate) struct RetryThrottle {
-    tokens: Arc<AtomicU32>,
+/// The times of the repetitions of all calls of a client.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct RetryBudget {
+    /// When the repetitions that were granted so far are paid for.
+    paid_at: Arc<Mutex<Option<Instant>>>,
 }
 
-impl Default for RetryThrottle {
-    fn default() -> Self {
-        Self { tokens: Arc::new(AtomicU32::new(MAX_TOKENS)) }
-    }
-}
-
-impl RetryThrottle {
-    fn record_response(&self) {
-        let gain = |tokens| (tokens < MAX_TOKENS).then_some(tokens + RESPONSE_GAIN);
-        // An error means that the bucket is full.
-        let _ = self.tokens.fetch_update(Ordering::Relaxed, Ordering::Relaxed, gain);
-    }
-
-    /// Takes the cost of a failure; returns whether a retry is allowed.
-    fn record_failure(&self) -> bool {
-        let cost = |tokens: u32| Some(tokens.saturating_sub(FAILURE_COST));
-        let before = self.tokens.fetch_update(Ordering::Relaxed, Ordering::Relaxed, cost);
-        before.unwrap_or_default().saturating_sub(FAILURE_COST) > MAX_TOKENS / 2
+impl RetryBudget {
+    /// Reserves one repetition; returns how long it must wait. `None`, without a reservation, when
+    /// that is longer than `max_wait`.
+    fn reserve(&self, now: Instant, max_wait: Duration) -> Option<Duration> {
+        let mut paid_at = self.paid_at.lock().unwrap_or_else(PoisonError::into_inner);
+        let start = paid_at.map_or(now, |at| at.max(now));
+        let wait = (start - now).saturating_sub(BUDGET_INTERVAL * BUDGET_BURST);
+        if wait > max_wait {
+            return None;
+        }
+        *paid_at = Some(start + BUDGET_INTERVAL);
+        Some(wait)
     }
 }
 
 /// The retry state of one call.
 #[derive(Debug)]
 pub(crate) struct CallRetry<'a> {
-    throttle: &'a RetryThrottle,
+    budget: &'a RetryBudget,
     deadline: Instant,
     failures: u32,
 }
 
 impl<'a> CallRetry<'a> {
-    pub(crate) fn new(throttle: &'a RetryThrottle, now: Instant, timeout: Duration) -> Self {
-        Self { throttle, deadline: after(now, timeout), failures: 0 }
+    pub(crate) fn new(budget: &'a RetryBudget, now: Instant, timeout: Duration) -> Self {
+        Self { budget, deadline: after(now, timeout), failures: 0 }
     }
 
     /// The time until the call's deadline.
@@ -67,29 +60,32 @@ impl<'a> CallRetry<'a> {
         self.deadline.saturating_duration_since(now)
     }
 
-    pub(crate) fn succeeded(&self) {
-        self.throttle.record_response();
-    }
-
     /// Records a failure and returns the delay before the next RPC attempt, or `None` when the
-    /// call must not be retried. `jitter` is uniform in 0..1.
+    /// call must not be repeated. `jitter` is uniform in 0..1.
     pub(crate) fn next_delay(
         &mut self,
         error: &Error,
         now: Instant,
         jitter: f64,
     ) -> Option<Duration> {
-        self.failures += 1;
-        if !error.is_unavailable() {
-            // The server responded, so it is not overloaded.
-            self.throttle.record_response();
+        let remaining = self.remaining(now);
+        let told = error.retry_after().unwrap_or_default();
+        if !may_repeat(error) || remaining < MIN_REMAINING || told >= remaining {
             return None;
         }
-        let is_allowed = self.throttle.record_failure() && self.failures < MAX_RPC_ATTEMPTS;
-        let delay =
-            BACKOFF.delay(self.failures - 1, jitter).max(error.retry_after().unwrap_or_default());
-        (is_allowed && delay < self.remaining(now)).then_some(delay)
+        // At most half of the rest, so that a call does not give up long before its deadline.
+        let backoff = BACKOFF.delay(self.failures, jitter).min(remaining / 2);
+        self.failures = self.failures.saturating_add(1);
+        let delay = backoff.max(told);
+        Some(delay + self.budget.reserve(now, remaining - delay)?)
     }
+}
+
+/// Whether the same call may succeed later.
+fn may_repeat(error: &Error) -> bool {
+    let is_told_to_wait =
+        error.code() == Some(Code::ResourceExhausted) && error.retry_after().is_some();
+    error.is_unavailable() || is_told_to_wait
 }
 
 #[cfg(test)]

@@ -8,8 +8,8 @@ use std::marker::PhantomData;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::proto::jobs::v1::{self as wire, ItemError, JobError, JobState, StateReason};
-use crate::{BatchOptions, CancelResult, Client, Error, NewJob, WatchOptions, WatchStream};
+use crate::proto::jobs::v1::{self as wire, ItemError, JobError, JobState, JobView, StateReason};
+use crate::{BatchOptions, CancelResult, Client, Error, NewJob, WatchOptions, WatchStream, id};
 
 /// The payload type of a kind.
 ///
@@ -101,7 +101,12 @@ impl Client {
 
     /// A handle of an existing job. Makes no call and does not check the kind of the job.
     pub fn job<J: Job>(&self, id: impl Into<String>) -> JobHandle<J> {
-        JobHandle { client: self.clone(), id: id.into(), deduplicated: false, kind: PhantomData }
+        JobHandle {
+            client: self.clone(),
+            id: id::canonical(id),
+            deduplicated: false,
+            kind: PhantomData,
+        }
     }
 }
 
@@ -174,6 +179,14 @@ impl<J: Job> JobHandle<J> {
     /// As [`Client::get`].
     pub async fn get(&self) -> Result<wire::Job, Error> {
         self.client.get(&self.id).await
+    }
+
+    /// Gets the state of the job.
+    ///
+    /// # Errors
+    /// As [`Client::get`].
+    pub async fn state(&self) -> Result<JobState, Error> {
+        Ok(self.client.get_view(&self.id, JobView::Basic).await?.state())
     }
 
     /// As [`Client::cancel`].

@@ -16,7 +16,7 @@ use crate::proto::jobs::v1::{
     Job, JobFilter, JobIds, JobView, SummarySelection, WatchRequest, WatchResponse, watch_request,
     watch_response,
 };
-use crate::{Client, Error, is_terminal};
+use crate::{Client, Error, id, is_terminal};
 use open_jobs::OpenJobs;
 
 /// An event of a watch. Keepalives are not returned.
@@ -36,7 +36,7 @@ pub struct WatchOptions {
 impl WatchOptions {
     /// Watches jobs by id, 1..100 ids. The stream closes when all of them are terminal.
     pub fn jobs(ids: impl IntoIterator<Item = impl Into<String>>) -> Self {
-        let ids = ids.into_iter().map(Into::into).collect();
+        let ids = ids.into_iter().map(id::canonical).collect();
         Self::new(watch_request::Selector::Jobs(JobIds { ids }))
     }
 
@@ -152,7 +152,7 @@ impl Client {
     /// # Errors
     /// [`Error::JobNotFound`] when no job has this id.
     pub async fn wait_for_result(&self, id: impl Into<String>) -> Result<Job, Error> {
-        let id = id.into();
+        let id = id::canonical(id);
         let mut events = self.watch(WatchOptions::jobs([id.clone()]).view(JobView::Full));
         while let Some(event) = events.next().await {
             match event? {
@@ -250,6 +250,7 @@ impl Watcher {
         if self.failures > 0 {
             tokio::time::sleep(RECONNECT.delay(self.failures - 1, rand::random())).await;
         }
+        let server = self.client.current_server();
         let mut raw = self.client.raw_jobs();
         match timeout(self.idle_timeout, raw.watch(self.request.clone())).await {
             Ok(Ok(response)) => self.frames = Some(response.into_inner()),
@@ -258,6 +259,7 @@ impl Watcher {
                 if error.closes_streams() {
                     return Err(error);
                 }
+                self.client.server_failed(server);
                 self.disconnected(&error.to_string());
             }
             Err(_) => self.disconnected("no response within the idle timeout"),

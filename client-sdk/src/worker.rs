@@ -24,14 +24,18 @@
 mod active_attempt;
 mod builder;
 mod clock;
+mod events;
 mod executor;
+mod handler_error;
 mod job_context;
 mod log;
 mod outcome;
 mod output;
+mod panics;
 mod session;
 mod session_stream;
 mod state;
+mod text;
 mod timings;
 mod typed;
 
@@ -45,14 +49,17 @@ use tokio_util::sync::CancellationToken;
 use tonic::transport::Endpoint;
 
 use crate::{ConnectOptions, Error};
+use events::EventHooks;
 use executor::{Executor, Handler};
 use session::Session;
 use state::{Capacity, SessionState, WorkerInfo};
 
 pub use active_attempt::CheckpointError;
 pub use builder::WorkerBuilder;
+pub use events::WorkerEvent;
+pub use handler_error::{HandlerError, PayloadError};
 pub use job_context::JobContext;
-pub use outcome::{HandlerError, MAX_RESULT_BYTES, Outcome};
+pub use outcome::{MAX_RESULT_BYTES, Outcome};
 pub use output::OutputError;
 pub use timings::SessionTimings;
 
@@ -64,6 +71,7 @@ pub struct Worker {
     endpoints: Vec<Endpoint>,
     connect_options: ConnectOptions,
     handlers: HashMap<String, Handler>,
+    events: EventHooks,
     capacity: Capacity,
     drain_timeout: Duration,
     timings: SessionTimings,
@@ -82,9 +90,16 @@ impl Worker {
     /// Handlers run on the caller's tokio runtime, the session runs on its own thread. The worker
     /// reconnects without a limit. Dropping the future stops it without a drain, as a crash would.
     ///
+    /// A handler can begin before the server has received that its job arrived. When the process
+    /// dies in between, the job runs again and that attempt is not counted, so a side effect may
+    /// happen once more than `max_attempts` says.
+    ///
+    /// Installs a panic hook that calls the previous one, to report where handlers panicked.
+    ///
     /// # Errors
     /// When a server rejects the first Hello, for example because a queue does not exist.
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<(), Error> {
+        panics::install_hook();
         let shutdown_requested = CancellationToken::new();
         let stop = CancellationToken::new();
         let stop_on_drop = stop.clone().drop_guard();
@@ -113,8 +128,10 @@ impl Worker {
         let state = SessionState::new(self.info, timings, self.capacity, dirty_tx, now);
         Session {
             state,
+            events: self.events.clone(),
             executor: Executor {
                 handlers: Arc::new(self.handlers),
+                events: self.events,
                 runtime: Handle::current(),
                 finished: finished_tx,
             },

@@ -24,14 +24,37 @@
 //! | `log` | logs `lines` at the level WARN, returns `logged` |
 //! | `snooze` | snoozes the job for `ms` |
 //! | `release` | releases the job |
+//! | `throw_hostile` | ends by raising the `index`-th odd value of its language: without text, with text that raises while it is read, outside the usual hierarchy |
+//! | `return_hostile` | returns the `index`-th value that has no JSON: NaN, cycles, functions |
+//! | `advise_hostile` | reports progress and logs with the `index`-th odd number and text, returns `advised` |
+//! | `throw_deep` | raises an error from a function `innermost_frame` (Node `innermostFrame`); Rust: an error with the cause `innermost cause` |
 //! | `demo.effect` | as in the demo worker: appends to `file`, waits `ms`, returns the token |
+
+//! The scenarios of clients run a client program. It accepts `--endpoint URL` (repeatable),
+//! `--credential KEY` and `--ca FILE`, reads one JSON command per line from stdin, runs the commands
+//! concurrently, writes one JSON line per finished command, and exits with 0 after the last one:
+//!
+//! | command | response |
+//! |---|---|
+//! | `{"id", "call": "enqueue", "kind", "payload", "deadline_ms"}` | `{"id", "ok": {"job_id"}}` |
+//! | `{"id", "call": "get", "job_id", "deadline_ms"}` | `{"id", "ok": {"state", "version"}}` |
+//! | `{"id", "call": "wait_for_result", "job_id", "deadline_ms"}` | `{"id", "ok": {"state", "result"}}` |
+//!
+//! A call that fails is `{"id", "error": {"type", "reason", "message", "violations", "retry_delay_ms"}}`
+//! with the type `api`, `transport`, `timeout`, `invalid_argument` or `protocol`. An address that the
+//! client refuses fails each command with `invalid_argument`.
 
 #![expect(clippy::unwrap_used, reason = "a failed unwrap fails the scenario")]
 
+mod client_program;
+mod client_scenario;
 mod fixtures;
+mod job_server;
 mod scenario;
 mod scripted_server;
 mod worker_program;
 
+pub use client_program::ClientProgram;
+pub use client_scenario::{CLIENT_SCENARIOS, ClientScenario};
 pub use scenario::{SCENARIOS, Scenario};
 pub use worker_program::WorkerProgram;

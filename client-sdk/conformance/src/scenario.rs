@@ -5,6 +5,7 @@ mod cancel;
 mod compatibility;
 mod connect;
 mod drain;
+mod hostile;
 mod reconnect;
 mod report;
 mod run;
@@ -20,6 +21,10 @@ use cancel::{cancel_acknowledged, handler_ignores_cancel, run_timeout, success_a
 use compatibility::{invalid_welcome, unknown_fields_and_frames};
 use connect::{credential, endpoint_failover, hello, hello_rejected, reconnect_backoff};
 use drain::{drain, drain_reconnect, drain_timeout};
+use hostile::{
+    advise_hostile, capacity_after_timeout, return_hostile, run_timeout_starts_with_handler,
+    throw_deep, throw_hostile,
+};
 use reconnect::{go_away, held_verdicts, lease_revoked, silent_stream};
 use report::{report_fenced, report_resent, report_retry_later};
 use run::{
@@ -52,13 +57,14 @@ impl Scenario {
 macro_rules! for_each_scenario {
     ($each:ident) => {
         $each! {
-            assign_exceeds_credit, cancel_acknowledged, checkpoint, checkpoint_fenced,
+            advise_hostile, assign_exceeds_credit, cancel_acknowledged, capacity_after_timeout, checkpoint, checkpoint_fenced,
             cpu_bound_handler, credential, credit, drain, drain_reconnect, drain_timeout,
             duplicate_assign, endpoint_failover, go_away, handler_errors, handler_ignores_cancel,
             held_verdicts, hello, hello_rejected, invalid_welcome, lease_revoked, logs,
             logs_resent, output, output_errors, progress, reconnect_backoff, report_fenced,
-            report_resent, report_retry_later, run_job, run_timeout, silent_stream,
-            snooze_and_release, success_after_cancel, unknown_fields_and_frames,
+            report_resent, report_retry_later, return_hostile, run_job, run_timeout,
+            run_timeout_starts_with_handler, silent_stream, snooze_and_release,
+            success_after_cancel, throw_deep, throw_hostile, unknown_fields_and_frames,
         }
     };
 }

@@ -80,18 +80,21 @@ impl Client {
     ) -> Result<IngestStream, Error> {
         let actor = self.actor.clone();
         let start = IngestStart { producer_id: producer_id.into(), ack: ack.into(), actor };
-        let mut retry = CallRetry::new(&self.throttle, Instant::now(), self.deadline);
+        let mut retry = CallRetry::new(&self.budget, Instant::now(), self.deadline);
         let (stream, started) = loop {
+            let server = self.current_server();
             let error = match grpc_stream::open(self, &start).await {
                 Ok(opened) => break opened,
                 Err(error) => error,
             };
+            if error.is_unavailable() {
+                self.server_failed(server);
+            }
             let Some(delay) = retry.next_delay(&error, Instant::now(), rand::random()) else {
                 return Err(error);
             };
             tokio::time::sleep(delay).await;
         };
-        retry.succeeded();
         let state = Arc::new(IngestState::new(Window::new(started)));
         let task = grpc_stream::run(self.clone(), start, state.clone(), stream);
         Ok(IngestStream { state, task: tokio::spawn(task) })

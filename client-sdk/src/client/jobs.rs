@@ -13,7 +13,7 @@ use crate::proto::jobs::v1::{
     ListRequest, ListResponse, LogLine, ReadLogsRequest, ReadOutputRequest, ReadOutputResponse,
     RetryRequest, RunNowRequest, UpdateRequest, batch_get_result, enqueue_batch_result,
 };
-use crate::{Client, Error, NewJob};
+use crate::{Client, Error, NewJob, id};
 
 /// The result of an enqueue.
 #[derive(Clone, Debug)]
@@ -112,7 +112,7 @@ impl Client {
 
     /// Gets one job with the fields that `view` selects.
     pub async fn get_view(&self, id: impl Into<String>, view: JobView) -> Result<Job, Error> {
-        let request = GetRequest { id: id.into(), view: view.into() };
+        let request = GetRequest { id: id::canonical(id), view: view.into() };
         let response = self
             .call_with_retry(request, |request| {
                 let mut raw = self.raw_jobs();
@@ -132,7 +132,8 @@ impl Client {
         const MAX_IDS: usize = 1_000;
         let mut found = Vec::with_capacity(ids.len());
         while found.len() < ids.len() {
-            let chunk = ids[found.len()..].iter().take(MAX_IDS).cloned().collect::<Vec<_>>();
+            let chunk =
+                ids[found.len()..].iter().take(MAX_IDS).map(id::canonical).collect::<Vec<_>>();
             let count = chunk.len();
             let response = self
                 .call_with_retry(BatchGetRequest { ids: chunk, view: view.into() }, |request| {
@@ -225,7 +226,7 @@ impl Client {
         reason: impl Into<String>,
     ) -> Result<CancelResult, Error> {
         let request = CancelRequest {
-            id: id.into(),
+            id: id::canonical(id),
             reason: reason.into(),
             request_id: String::new(),
             actor: self.actor.clone(),
@@ -244,7 +245,7 @@ impl Client {
     /// Starts a new run of a terminal job: same id, run + 1, all attempts available again.
     pub async fn retry(&self, id: impl Into<String>) -> Result<Job, Error> {
         let request = RetryRequest {
-            id: id.into(),
+            id: id::canonical(id),
             request_id: request_id_or_new(String::new()),
             actor: self.actor.clone(),
         };
@@ -260,7 +261,7 @@ impl Client {
     /// Makes a SCHEDULED job READY now.
     pub async fn run_now(&self, id: impl Into<String>) -> Result<Job, Error> {
         let request = RunNowRequest {
-            id: id.into(),
+            id: id::canonical(id),
             request_id: request_id_or_new(String::new()),
             actor: self.actor.clone(),
         };
@@ -289,7 +290,7 @@ impl Client {
     /// Deletes a job that does not run, with its attempts, logs and output.
     pub async fn delete(&self, id: impl Into<String>) -> Result<(), Error> {
         let request = DeleteRequest {
-            id: id.into(),
+            id: id::canonical(id),
             request_id: request_id_or_new(String::new()),
             actor: self.actor.clone(),
         };
@@ -321,7 +322,7 @@ impl Client {
         attempt: u32,
         follow: bool,
     ) -> Result<LogStream, Error> {
-        let request = ReadLogsRequest { id: id.into(), attempt, follow };
+        let request = ReadLogsRequest { id: id::canonical(id), attempt, follow };
         let frames = self
             .call_with_retry(request, |mut request: Request<ReadLogsRequest>| {
                 // A followed log stays open longer than a unary call.
@@ -340,7 +341,8 @@ impl Client {
     /// Streams the output of an attempt in chunks of at most 64 KiB. `run` and `attempt` 0 in the
     /// request select the newest. With `follow` the stream stays open until the attempt finishes.
     /// It closes when the connection is lost; continue with `offset`.
-    pub async fn read_output(&self, request: ReadOutputRequest) -> Result<OutputStream, Error> {
+    pub async fn read_output(&self, mut request: ReadOutputRequest) -> Result<OutputStream, Error> {
+        request.id = id::canonical(request.id);
         let frames = self
             .call_with_retry(request, |mut request: Request<ReadOutputRequest>| {
                 // A followed output stays open longer than a unary call.

@@ -5,7 +5,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::SystemTime;
+use std::time::{Instant, SystemTime};
 
 use bytes::Bytes;
 use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
@@ -54,7 +54,7 @@ pub(crate) struct ActiveAttempt {
     cancel_notify: Notify,
     cancel_token: OnceLock<CancellationToken>,
     abort_handle: OnceLock<AbortHandle>,
-    started_at: OnceLock<SystemTime>,
+    started_at: OnceLock<(SystemTime, Instant)>,
     data: Mutex<AttemptData>,
     /// Serializes output calls. Created on first use, since most handlers write no output.
     output_semaphore: OnceLock<Arc<Semaphore>>,
@@ -113,9 +113,10 @@ impl ActiveAttempt {
 
     // Called by the handler and its task.
 
-    pub(crate) fn set_started_at(&self, now: SystemTime) {
+    /// Records that the handler has begun, by the calendar and by the monotonic clock.
+    pub(crate) fn begin(&self, time: SystemTime, now: Instant) {
         // Called once per attempt.
-        let _ = self.started_at.set(now);
+        let _ = self.started_at.set((time, now));
     }
 
     pub(crate) fn is_cancelled(&self) -> bool {
@@ -216,7 +217,12 @@ impl ActiveAttempt {
     // Called by the session.
 
     pub(crate) fn started_at(&self) -> Option<SystemTime> {
-        self.started_at.get().copied()
+        self.started_at.get().map(|(time, _)| *time)
+    }
+
+    /// When the handler began, by the monotonic clock. `None` while it waits for a thread.
+    pub(crate) fn began_at(&self) -> Option<Instant> {
+        self.started_at.get().map(|(_, now)| *now)
     }
 
     pub(crate) fn cancel(&self) {

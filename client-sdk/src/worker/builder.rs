@@ -3,12 +3,13 @@
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
+use super::events::{EventHooks, WorkerEvent};
 use super::executor::{Handler, boxed_handler};
 use super::state::{Capacity, WorkerInfo};
 use super::timings::SessionTimings;
 use super::{JobContext, Outcome, Worker};
 use crate::proto::workers::v1::Kind;
-use crate::{ConnectOptions, Error, endpoint};
+use crate::{ConnectOptions, Error};
 
 const MAX_CONCURRENCY: u32 = 100_000;
 const MAX_NAME_BYTES: usize = 128;
@@ -38,6 +39,7 @@ pub struct WorkerBuilder {
     labels: BTreeMap<String, String>,
     instance: Option<String>,
     build: String,
+    events: EventHooks,
     capacity: Capacity,
     drain_timeout: Duration,
     timings: SessionTimings,
@@ -53,6 +55,7 @@ impl WorkerBuilder {
             labels: BTreeMap::new(),
             instance: None,
             build: String::new(),
+            events: EventHooks::default(),
             capacity: Capacity {
                 slots: DEFAULT_CONCURRENCY,
                 payload_bytes: DEFAULT_MAX_PAYLOAD_BYTES,
@@ -159,6 +162,14 @@ impl WorkerBuilder {
         self
     }
 
+    /// Adds a hook for events of this worker, for metrics and error reports. It is called on the
+    /// threads of handlers and of the session and must not block: a hook that waits delays
+    /// heartbeats. A panic in it is ignored.
+    pub fn on_event(mut self, hook: impl Fn(&WorkerEvent<'_>) + Send + Sync + 'static) -> Self {
+        self.events.add(hook);
+        self
+    }
+
     /// Sets the timings of the session, for tests.
     #[doc(hidden)]
     pub fn timings(mut self, timings: SessionTimings) -> Self {
@@ -171,8 +182,7 @@ impl WorkerBuilder {
     /// # Errors
     /// [`Error::InvalidEndpoint`] or [`Error::InvalidArgument`], which names the field.
     pub fn build(self) -> Result<Worker, Error> {
-        let endpoints =
-            self.endpoints.iter().map(|text| endpoint::parse(text, self.connect_options.tls()));
+        let endpoints = self.endpoints.iter().map(|text| self.connect_options.endpoint(text));
         let endpoints = endpoints.collect::<Result<Vec<_>, _>>()?;
         let instance = self.instance.unwrap_or_else(default_instance);
         in_range("instance", instance.len(), 1, MAX_NAME_BYTES, "bytes")?;
@@ -204,6 +214,7 @@ impl WorkerBuilder {
             endpoints,
             connect_options: self.connect_options,
             handlers,
+            events: self.events,
             capacity: self.capacity,
             drain_timeout: self.drain_timeout,
             timings: self.timings,
@@ -253,6 +264,6 @@ fn default_instance() -> String {
         .map(|host| host.trim().to_owned())
         .filter(|host| !host.is_empty())
         .unwrap_or_else(|| "worker".to_owned());
-    let host = super::outcome::truncate(host, MAX_NAME_BYTES - 12);
+    let host = super::text::truncate(host, MAX_NAME_BYTES - 12);
     format!("{host}-{}", std::process::id())
 }

@@ -1,20 +1,21 @@
 //! Runs handlers on the caller's runtime. However a handler finishes (return, panic, dropped
 //! future, runtime shutdown), the session is notified exactly once.
 
-use std::any::Any;
 use std::collections::HashMap;
-use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Instant;
 
-use futures_util::FutureExt;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
 use super::active_attempt::ActiveAttempt;
 use super::clock::wall_clock;
+use super::events::{EventHooks, WorkerEvent};
+use super::handler_error::HandlerError;
 use super::job_context::JobContext;
-use super::outcome::{HandlerError, Outcome};
+use super::outcome::Outcome;
+use super::panics::{self, Panic};
 use super::state::HandlerFinished;
 
 type HandlerFuture = Pin<Box<dyn Future<Output = Outcome> + Send>>;
@@ -37,6 +38,7 @@ where
 /// The handlers by kind, and the runtime that runs them.
 pub(crate) struct Executor {
     pub(crate) handlers: Arc<HashMap<String, Handler>>,
+    pub(crate) events: EventHooks,
     pub(crate) runtime: Handle,
     /// Holds at most one message per running handler; its capacity is the concurrency.
     pub(crate) finished: mpsc::Sender<HandlerFinished>,
@@ -53,12 +55,12 @@ impl Executor {
             .into_iter()
             .map(|attempt| FinishGuard { attempt: Some(attempt), finished: self.finished.clone() });
         let guards: Vec<FinishGuard> = guards.collect();
-        let handlers = self.handlers.clone();
+        let (handlers, events) = (self.handlers.clone(), self.events.clone());
         self.runtime.spawn(async move {
             for guard in guards {
                 let Some(attempt) = guard.attempt.clone() else { continue };
                 let handler = handlers.get(&attempt.assignment.kind).cloned();
-                let task = tokio::spawn(run(handler, attempt.clone(), guard));
+                let task = tokio::spawn(run(handler, attempt.clone(), events.clone(), guard));
                 attempt.set_abort_handle(task.abort_handle());
             }
         });
@@ -82,31 +84,56 @@ impl FinishGuard {
 }
 
 impl Drop for FinishGuard {
+    /// The handler was dropped before its end: by the abort of a drain, of a timeout or of a lost
+    /// lease, or with the runtime. A panic in here is a bug that must count as an attempt.
     fn drop(&mut self) {
-        self.finish(Outcome::Release);
+        self.finish(match std::thread::panicking() {
+            true => {
+                let message = "while its task was dropped".to_owned();
+                Outcome::Fail(HandlerError::panicked(&Panic { message, place: String::new() }))
+            }
+            false => Outcome::Release,
+        });
     }
 }
 
-async fn run(handler: Option<Handler>, attempt: Arc<ActiveAttempt>, mut guard: FinishGuard) {
-    attempt.set_started_at(wall_clock());
+async fn run(
+    handler: Option<Handler>,
+    attempt: Arc<ActiveAttempt>,
+    events: EventHooks,
+    mut guard: FinishGuard,
+) {
+    let started_at = Instant::now();
+    attempt.begin(wall_clock(), started_at);
+    let context = JobContext::new(attempt.clone());
+    events.emit(&WorkerEvent::AttemptStarted { job: &context });
+    let outcome = outcome_of(handler, context.clone()).await;
+    log_failure(&context, &outcome);
+    let elapsed = started_at.elapsed();
+    events.emit(&WorkerEvent::AttemptFinished { job: &context, outcome: &outcome, elapsed });
+    guard.finish(outcome);
+}
+
+/// Runs a handler to its outcome, whichever way it ends.
+async fn outcome_of(handler: Option<Handler>, context: JobContext) -> Outcome {
     let Some(handler) = handler else {
         // A server assigns only declared kinds. If it does not, another worker may have the
         // handler.
-        let text = format!("this worker has no handler for kind {:?}", attempt.assignment.kind);
-        guard.finish(Outcome::Fail(HandlerError::retryable(text).with_code("NO_HANDLER")));
-        return;
+        let text = format!("this worker has no handler for kind {:?}", context.kind());
+        return Outcome::Fail(HandlerError::new(text, true).with_code("NO_HANDLER"));
     };
-    let result = AssertUnwindSafe(async move { handler(JobContext::new(attempt)).await });
-    guard.finish(match result.catch_unwind().await {
-        Ok(outcome) => outcome,
-        Err(panic) => {
-            let text = format!("the handler panicked: {}", panic_message(panic.as_ref()));
-            Outcome::Fail(HandlerError::retryable(text).with_code("PANIC"))
-        }
-    });
+    let result = panics::catch(Box::pin(async move { handler(context).await })).await;
+    result.unwrap_or_else(|panic| Outcome::Fail(HandlerError::panicked(&panic)))
 }
 
-fn panic_message(panic: &(dyn Any + Send)) -> &str {
-    let text = panic.downcast_ref::<&'static str>().copied();
-    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("(no message)")
+/// A handler that fails after it was asked to stop is not worth a warning.
+fn log_failure(context: &JobContext, outcome: &Outcome) {
+    let Outcome::Fail(error) = outcome else { return };
+    let (job, kind, attempt) = (context.job_id(), context.kind(), context.attempt());
+    let (message, code, detail) = (error.message(), error.code(), error.detail());
+    if context.is_cancelled() {
+        tracing::debug!(job, kind, attempt, code, message, detail, "attempt failed after its stop");
+    } else {
+        tracing::warn!(job, kind, attempt, code, message, detail, "attempt failed");
+    }
 }

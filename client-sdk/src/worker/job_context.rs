@@ -9,8 +9,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::active_attempt::{ActiveAttempt, CheckpointError};
 use super::clock::wall_clock;
-use super::outcome::{HandlerError, truncate};
+use super::handler_error::PayloadError;
 use super::output::OutputError;
+use super::text::truncate;
 use crate::proto::jobs::v1::LogLevel;
 
 const MAX_PROGRESS_MESSAGE_BYTES: usize = 4 * 1024;
@@ -70,12 +71,10 @@ impl JobContext {
     /// The input, deserialized from JSON. An empty payload is `null`.
     ///
     /// # Errors
-    /// An error that is not retryable, with code `BAD_PAYLOAD`: a retry would fail the same way.
-    pub fn payload_json<T: DeserializeOwned>(&self) -> Result<T, HandlerError> {
+    /// An error that fails the job without a retry, with code `BAD_PAYLOAD`.
+    pub fn payload_json<T: DeserializeOwned>(&self) -> Result<T, PayloadError> {
         let bytes: &[u8] = if self.payload().is_empty() { b"null" } else { self.payload() };
-        serde_json::from_slice(bytes).map_err(|error| {
-            HandlerError::non_retryable(format!("payload: {error}")).with_code("BAD_PAYLOAD")
-        })
+        serde_json::from_slice(bytes).map_err(|error| PayloadError::new(&error))
     }
 
     /// The name of the worker process.

@@ -5,7 +5,7 @@
 use std::collections::VecDeque;
 use std::time::SystemTime;
 
-use super::outcome::floor_char_boundary;
+use super::text::floor_char_boundary;
 use crate::proto::jobs::v1::{LogLevel, LogLine};
 use crate::time::wire_timestamp;
 

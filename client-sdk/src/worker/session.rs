@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::transport::{Channel, Endpoint};
 
 use super::active_attempt::ActiveAttempt;
+use super::events::{EventHooks, WorkerEvent};
 use super::executor::Executor;
 use super::session_stream::SessionStream;
 use super::state::{HandlerFinished, ProtocolViolation, SessionState};
@@ -26,6 +27,7 @@ const MAX_EVENTS_PER_TURN: usize = 1024;
 
 pub(crate) struct Session {
     pub(crate) state: SessionState,
+    pub(crate) events: EventHooks,
     pub(crate) executor: Executor,
     pub(crate) endpoints: Vec<Endpoint>,
     pub(crate) connect_options: ConnectOptions,
@@ -83,6 +85,7 @@ impl Session {
                 return Ok(());
             }
             tracing::warn!(%error, "session stream lost, reconnecting");
+            self.events.emit(&WorkerEvent::SessionLost { error: &error });
             // A short-lived stream counts as a failure, so that the reconnects back off.
             if opened_at.elapsed() >= HEALTHY_AFTER {
                 self.failures = 0;
@@ -146,6 +149,7 @@ impl Session {
         };
         self.state.welcome(Instant::now(), &welcome)?;
         tracing::info!(server = %welcome.server, session = %welcome.session, "session opened");
+        self.events.emit(&WorkerEvent::SessionOpened { server: &welcome.server });
         Ok(Some(stream))
     }
 
@@ -310,6 +314,7 @@ impl Session {
         };
         self.state.welcome(Instant::now(), &welcome)?;
         tracing::info!(server = %welcome.server, "session moved to another server");
+        self.events.emit(&WorkerEvent::SessionOpened { server: &welcome.server });
         tokio::spawn(old.bye("moved", BYE_TIMEOUT));
         Ok(new)
     }

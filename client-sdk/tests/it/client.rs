@@ -41,21 +41,29 @@ async fn an_unavailable_enqueue_is_retried_with_the_same_request_id() {
 }
 
 #[tokio::test]
-async fn retries_are_limited_and_keep_the_request_id_of_the_caller() {
+async fn a_call_is_repeated_until_its_deadline_with_the_request_id_of_the_caller() {
     let mut service = ScriptedJobService::start().await;
-    let client = service.client.clone();
+    let client = service.client.clone().with_deadline(std::time::Duration::from_secs(1));
     let enqueue = tokio::spawn(async move {
         client.enqueue(NewJob::new("default", "echo").request_id("caller-key")).await
     });
-    for _ in 0..4 {
-        let Call::Enqueue(metadata, request, response) = service.next_call().await else {
-            panic!()
-        };
-        assert!(metadata.get("traceparent").is_none());
-        assert_eq!(request.request_id, "caller-key");
-        response.send(Err(Status::unavailable("unavailable"))).unwrap();
-    }
-    assert_eq!(enqueue.await.unwrap().unwrap_err().code(), Some(Code::Unavailable));
+    let start = std::time::Instant::now();
+    let answer_all = async {
+        loop {
+            let Call::Enqueue(metadata, request, response) = service.next_call().await else {
+                panic!()
+            };
+            assert!(metadata.get("traceparent").is_none());
+            assert_eq!(request.request_id, "caller-key");
+            let _ = response.send(Err(Status::unavailable("unavailable")));
+        }
+    };
+    let result = tokio::select! {
+        result = enqueue => result.unwrap(),
+        () = answer_all => unreachable!(),
+    };
+    assert_eq!(result.unwrap_err().code(), Some(Code::Unavailable));
+    assert!(start.elapsed().as_millis() >= 900, "gave up after {:?}", start.elapsed());
 }
 
 #[tokio::test]

@@ -262,7 +262,7 @@ async fn a_rebuild_projects_the_remaining_journal_entries() {
 #[tokio::test]
 async fn a_change_that_is_not_yet_safe_gets_an_error_and_is_applied_once() {
     let fixture = RebuildFixture::start(&[]).await;
-    let client = fixture.server.client();
+    let client = fixture.server.client().with_deadline(Duration::from_secs(5));
     let job = || {
         demo_job("progress", json!({}))
             .delay(Duration::from_secs(10_000))

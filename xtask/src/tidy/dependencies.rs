@@ -106,9 +106,15 @@ const RESTRICTED: &[Restricted] = &[
     },
     Restricted {
         library: "tonic-types",
-        crates: &["sentinel-proto", "sentinel-client", "sentinel-gateway", "sentinel-server"],
-        reason: "one table maps errors to statuses and one maps them back; the gateway and the codec \
-                 have errors of their own",
+        crates: &[
+            "sentinel-proto",
+            "sentinel-client",
+            "sentinel-conformance",
+            "sentinel-gateway",
+            "sentinel-server",
+        ],
+        reason: "one table maps errors to statuses and one maps them back; the gateway, the codec \
+                 and scripted servers have errors of their own",
     },
     Restricted {
         library: "prost",

@@ -24,6 +24,7 @@ pub(super) async fn hello(program: WorkerProgram) {
     let mut kinds: Vec<&str> = hello.kinds.iter().map(|kind| kind.name.as_str()).collect();
     kinds.sort_unstable();
     let expected = [
+        "advise_hostile",
         "busy_loop",
         "checkpoint",
         "demo.effect",
@@ -35,9 +36,12 @@ pub(super) async fn hello(program: WorkerProgram) {
         "output",
         "progress",
         "release",
+        "return_hostile",
         "sleep",
         "snooze",
         "throw",
+        "throw_deep",
+        "throw_hostile",
         "wait_for_cancel",
     ];
     assert_eq!(kinds, expected);

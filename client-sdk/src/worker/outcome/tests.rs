@@ -24,9 +24,3 @@ fn an_oversized_result_fails_without_a_retry() {
         other => panic!("{other:?}"),
     }
 }
-
-#[test]
-fn messages_are_truncated_at_a_character_boundary() {
-    assert_eq!(truncate("aé".to_owned(), 2), "a");
-    assert_eq!(truncate("aé".to_owned(), 3), "aé");
-}

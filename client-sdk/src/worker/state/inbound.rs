@@ -11,7 +11,7 @@ use crate::proto::workers::v1::{
     Assign, Assignment, CancelItem, CheckpointAck, HeldVerdict, Lease, LogAck, OutputAck, Released,
     ReportAck, Revoked, SessionResponse, Verdict, Welcome, report_item, session_response::Frame,
 };
-use crate::time::std_duration;
+use crate::time::{after, std_duration};
 
 /// The capability of a server that supports Output frames.
 const OUTPUT_CAPABILITY: &str = "output";
@@ -170,7 +170,7 @@ impl SessionState {
             timers: [None; super::timers::KINDS],
         };
         if let (true, Some(timeout)) = (starts, run_timeout) {
-            self.timers.set(local_id, &mut held.timers, Timer::RunTimeout, now + timeout);
+            self.timers.set(local_id, &mut held.timers, Timer::RunTimeout, after(now, timeout));
         }
         self.held.insert(local_id, held);
         self.by_lease.insert(LeaseKey(attempt.clone()), local_id);

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::super::outcome::{Outcome, timed_out};
 use super::{SessionState, queue_data};
-use crate::time::std_duration;
+use crate::time::{after, std_duration};
 
 pub(super) const KINDS: usize = 3;
 
@@ -131,12 +131,19 @@ impl SessionState {
             return;
         }
         let limit = held.attempt.assignment.run_timeout.as_ref().map(std_duration);
+        let limit = limit.unwrap_or_default();
+        // The time before the handler got a thread does not count.
+        let at = after(held.attempt.began_at().unwrap_or(now), limit);
+        if at > now {
+            self.timers.set(local_id, &mut held.timers, Timer::RunTimeout, at);
+            return;
+        }
         held.attempt.cancel();
         let at = now + self.timings.abort_grace;
         self.timers.set(local_id, &mut held.timers, Timer::Abort, at);
         let outcome = match held.cancel_requested {
             true => Outcome::Cancelled.into_wire(),
-            false => timed_out(limit.unwrap_or_default()),
+            false => timed_out(limit),
         };
         self.report(local_id, outcome);
     }

@@ -94,7 +94,8 @@ impl Load {
 }
 
 fn client(url: &str) -> Client {
-    Client::connect_lazy(url).expect("a valid server address").with_timeout(CALL_TIMEOUT)
+    let client = Client::connect_lazy(url).expect("a valid server address");
+    client.with_timeout(CALL_TIMEOUT).with_deadline(4 * CALL_TIMEOUT)
 }
 
 struct LoadClient {

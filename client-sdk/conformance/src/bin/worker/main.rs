@@ -1,5 +1,7 @@
 //! The Rust worker with the handlers of the conformance tests.
 
+mod hostile;
+
 use std::fs::OpenOptions;
 use std::io::Write;
 use std::time::{Duration, Instant};
@@ -166,6 +168,7 @@ async fn effect(job: JobContext) -> Result<Outcome, HandlerError> {
 
 #[tokio::main]
 async fn main() -> Result<(), Error> {
+    tracing_subscriber::fmt().with_writer(std::io::stderr).init();
     let args = Args::parse();
     let mut builder = Worker::builder(&args.endpoints[0]);
     for endpoint in &args.endpoints[1..] {
@@ -201,6 +204,10 @@ async fn main() -> Result<(), Error> {
         })
         .handler("release", async |_: JobContext| Outcome::Release)
         .handler("demo.effect", effect)
+        .handler("throw_hostile", hostile::throw)
+        .job(hostile::return_value)
+        .handler("advise_hostile", hostile::advise)
+        .handler("throw_deep", hostile::throw_deep)
         .build()?;
     let mut sigterm = signal(SignalKind::terminate()).map_err(|error| Error::Transport {
         message: format!("cannot listen for signals: {error}"),
