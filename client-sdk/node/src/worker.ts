@@ -2,21 +2,23 @@
 import { hostname } from "node:os";
 import { Worker as Thread } from "node:worker_threads";
 import type { Code } from "@connectrpc/connect";
+import { onAbort } from "./abort.js";
 import { parseEndpoints, type TlsConfig } from "./endpoint.js";
 import { ApiError, InvalidArgumentError, SentinelError } from "./errors.js";
 import { truncate } from "./text.js";
+import { Hooks, type OnEvent, type OnLog } from "./worker/events.js";
 import { JobContext } from "./worker/job-context.js";
-import { outcomeOfError, outcomeOfResult } from "./worker/outcome.js";
+import { outcomeOf } from "./worker/outcome.js";
 import type {
   FromSession,
   HandlerOutcome,
-  LogEventLevel,
   SessionConfig,
   SessionFailure,
   StartAttempt,
   ToSession,
 } from "./worker/thread-messages.js";
 
+export type { AttemptFailure, WorkerEvent } from "./worker/events.js";
 export { CheckpointError, JobContext, OutputError } from "./worker/job-context.js";
 export { HandlerError, type HandlerErrorOptions, Outcome } from "./worker/outcome.js";
 
@@ -34,8 +36,6 @@ export interface DescribedHandler {
   readonly handler: Handler;
   readonly description: string;
 }
-
-type OnLog = (level: LogEventLevel, message: string) => void;
 
 export interface WorkerOptions {
   /**
@@ -66,8 +66,16 @@ export interface WorkerOptions {
   readonly credential?: string;
   /** The certificates of `https://` connections. */
   readonly tls?: TlsConfig;
-  /** Receives log messages about the session. Default: warnings are written to `console.warn`. */
+  /**
+   * Receives log messages about the session and about failed attempts, with their stack. Default: warnings are
+   * written to `console.warn`.
+   */
   readonly onLog?: OnLog;
+  /**
+   * Receives the events of the worker. It runs on the thread of the handlers; an exception or a rejected promise
+   * is logged and has no other effect.
+   */
+  readonly onEvent?: OnEvent;
 }
 
 export interface RunOptions {
@@ -84,7 +92,7 @@ export interface RunOptions {
 export class Worker {
   readonly #config: SessionConfig;
   readonly #handlers = new Map<string, Handler>();
-  readonly #onLog: OnLog;
+  readonly #hooks: Hooks;
   #run: Run | undefined;
 
   /** @throws InvalidArgumentError when an option is not valid. */
@@ -93,7 +101,7 @@ export class Worker {
       this.#handlers.set(kind, typeof handler === "function" ? handler : handler.handler);
     }
     this.#config = toSessionConfig(options);
-    this.#onLog = options.onLog ?? ((level, message) => level === "warn" && console.warn(`sentinel: ${message}`));
+    this.#hooks = new Hooks(options.onEvent, options.onLog);
   }
 
   /**
@@ -104,18 +112,17 @@ export class Worker {
    */
   async run(options: RunOptions = {}): Promise<void> {
     if (this.#run !== undefined) throw new SentinelError("the worker is already running");
-    const run = new Run(this.#config, this.#handlers, this.#onLog);
+    const run = new Run(this.#config, this.#handlers, this.#hooks);
     this.#run = run;
     const drain = () => run.drain();
     const signals = options.shutdownSignals ?? ["SIGTERM", "SIGINT"];
     for (const signal of signals) process.once(signal, drain);
-    if (options.signal?.aborted) drain();
-    else options.signal?.addEventListener("abort", drain, { once: true });
+    const release = onAbort(options.signal, drain);
     try {
       await run.finished();
     } finally {
       for (const signal of signals) process.off(signal, drain);
-      options.signal?.removeEventListener("abort", drain);
+      release();
       this.#run = undefined;
       await run.close();
     }
@@ -134,7 +141,7 @@ class Run {
   constructor(
     private readonly config: SessionConfig,
     private readonly handlers: ReadonlyMap<string, Handler>,
-    private readonly onLog: OnLog,
+    private readonly hooks: Hooks,
   ) {
     this.#thread = new Thread(new URL("./worker/session-thread.js", import.meta.url), { workerData: config });
   }
@@ -181,7 +188,10 @@ class Run {
       case "outputResult":
         return this.#jobs.get(message.localId)?.outputResult(message.offset, message.result);
       case "log":
-        return this.onLog(message.level, message.message);
+        return this.hooks.log(message.level, message.message);
+      case "connected":
+      case "disconnected":
+        return this.hooks.event(message);
     }
   }
 
@@ -190,12 +200,21 @@ class Run {
     const job = new JobContext(attempt, this.config.instance, (message, isUrgent) => this.#send(message, isUrgent));
     this.#jobs.set(localId, job);
     const startedAtMs = Date.now();
+    const started = performance.now();
     const handler = this.handlers.get(kind);
-    const outcome = handler === undefined ? noHandler(kind) : await runToOutcome(handler, job);
+    const { outcome, thrown } =
+      handler === undefined ? { outcome: noHandler(kind), thrown: undefined } : await outcomeOf(() => handler(job));
     job.finish();
     if (this.#jobs.get(localId) !== job) return;
     this.#jobs.delete(localId);
     this.#send({ type: "finished", localId, startedAtMs, outcome });
+    const durationMs = performance.now() - started;
+    if (outcome.type === "succeed") this.hooks.event({ type: "succeeded", job, durationMs });
+    // A handler that stops because it was asked to does not fail.
+    else if (outcome.type === "fail" && !job.signal.aborted) {
+      const { message, code, retryable, detail } = outcome;
+      this.hooks.event({ type: "failed", job, durationMs, failure: { message, code, retryable, detail }, thrown });
+    }
   }
 
   /** Batches the messages of one turn of the event loop. An urgent message is sent at once. */
@@ -211,18 +230,10 @@ class Run {
   }
 }
 
-async function runToOutcome(handler: Handler, job: JobContext): Promise<HandlerOutcome> {
-  try {
-    return outcomeOfResult(await handler(job));
-  } catch (error) {
-    return outcomeOfError(error);
-  }
-}
-
 /** A server assigns only declared kinds. If it does not, another worker may have the handler. */
 function noHandler(kind: string): HandlerOutcome {
   const message = `this worker has no handler for kind ${JSON.stringify(kind)}`;
-  return { type: "fail", message, code: "NO_HANDLER", retryable: true, nextDelayMs: undefined };
+  return { type: "fail", message, code: "NO_HANDLER", retryable: true, nextDelayMs: undefined, detail: "" };
 }
 
 function toError(failure: SessionFailure): SentinelError {

@@ -144,7 +144,9 @@ export class Session {
     // Logged at a decreasing rate, so that a long outage does not fill the disk.
     const isLogged = (this.#failures & (this.#failures - 1)) === 0 || this.#failures % 64 === 0;
     const event = openedAtMs === undefined ? "cannot open a session" : "session stream lost, reconnecting";
-    if (isLogged) this.send({ type: "log", level: "warn", message: `${event}: ${error.message}` });
+    const message = `${event}: ${error.message}`;
+    if (isLogged) this.send({ type: "log", level: "warn", message });
+    this.send({ type: "disconnected", message });
   }
 
   #endpoint(): string {
@@ -165,6 +167,7 @@ export class Session {
       this.#state.welcome(now(), welcome);
       this.#stream = stream;
       this.send({ type: "log", level: "info", message: `session opened: ${welcome.server}` });
+      this.send({ type: "connected", server: welcome.server, endpoint: connection.authority });
       return stream;
     } catch (error) {
       stream.close();

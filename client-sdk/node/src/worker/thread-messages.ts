@@ -41,16 +41,21 @@ export interface StartAttempt {
   readonly labels: Record<string, string>;
 }
 
+/** A failed attempt. */
+export interface Failure {
+  readonly type: "fail";
+  readonly message: string;
+  readonly code: string;
+  readonly retryable: boolean;
+  readonly nextDelayMs: number | undefined;
+  /** The stack trace with those of the causes. */
+  readonly detail: string;
+}
+
 /** The outcome of a handler. */
 export type HandlerOutcome =
   | { readonly type: "succeed"; readonly result: Uint8Array }
-  | {
-      readonly type: "fail";
-      readonly message: string;
-      readonly code: string;
-      readonly retryable: boolean;
-      readonly nextDelayMs: number | undefined;
-    }
+  | Failure
   | { readonly type: "snooze"; readonly delayMs: number }
   | { readonly type: "release" }
   | { readonly type: "cancelled" };
@@ -111,6 +116,8 @@ export type FromSession =
       readonly result: OutputResult;
     }
   | { readonly type: "log"; readonly level: LogEventLevel; readonly message: string }
+  | { readonly type: "connected"; readonly server: string; readonly endpoint: string }
+  | { readonly type: "disconnected"; readonly message: string }
   | { readonly type: "closed"; readonly error: SessionFailure | undefined };
 
 /** An error in a form that can be sent between threads. */
