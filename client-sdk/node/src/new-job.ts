@@ -12,6 +12,7 @@ import {
   UniqueMode,
   UniqueScope,
 } from "./gen/sentinel/jobs/v1/job_pb.js";
+import { canonicalId } from "./ids.js";
 import { wireDuration, wireTimestamp } from "./time.js";
 
 /** How failed attempts are retried. */
@@ -113,7 +114,7 @@ export function toJobSpec(job: NewJob): JobSpec {
     contentType: job.contentType ?? (isBinary ? "application/octet-stream" : "application/json"),
     priority: job.priority ?? 0,
     labels: { ...job.labels },
-    dependsOn: [...(job.dependsOn ?? [])],
+    dependsOn: (job.dependsOn ?? []).map(canonicalId),
     traceparent: job.traceparent ?? "",
     ...timestampField("runAt", job.runAt),
     ...durationField("delay", "delayMs", job.delayMs),

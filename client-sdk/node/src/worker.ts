@@ -1,11 +1,10 @@
 /** The worker runtime: runs handlers for the jobs that a server assigns. */
-import { hostname } from "node:os";
 import { Worker as Thread } from "node:worker_threads";
 import type { Code } from "@connectrpc/connect";
 import { onAbort } from "./abort.js";
-import { parseEndpoints, type TlsConfig } from "./endpoint.js";
-import { ApiError, InvalidArgumentError, SentinelError } from "./errors.js";
-import { truncate } from "./text.js";
+import type { TlsConfig } from "./endpoint.js";
+import { ApiError, SentinelError } from "./errors.js";
+import { toSessionConfig } from "./worker/config.js";
 import { Hooks, type OnEvent, type OnLog } from "./worker/events.js";
 import { JobContext } from "./worker/job-context.js";
 import { outcomeOf } from "./worker/outcome.js";
@@ -22,8 +21,6 @@ export type { AttemptFailure, WorkerEvent } from "./worker/events.js";
 export { CheckpointError, JobContext, OutputError } from "./worker/job-context.js";
 export { HandlerError, type HandlerErrorOptions, Outcome } from "./worker/outcome.js";
 
-const MAX_NAME_BYTES = 128;
-
 /**
  * Runs one attempt. The returned value is the result: bytes and text unchanged, `undefined` as empty,
  * anything else as JSON, at most 1 MiB. An `Outcome` snoozes, releases or cancels the job instead. A
@@ -31,10 +28,13 @@ const MAX_NAME_BYTES = 128;
  */
 export type Handler = (job: JobContext) => unknown;
 
-/** A handler with a description of its kind, at most 1024 bytes. */
+/** A handler with a declaration of its kind, which the panel and `sentinel` show. */
 export interface DescribedHandler {
   readonly handler: Handler;
-  readonly description: string;
+  /** At most 1024 bytes. */
+  readonly description?: string;
+  /** The JSON Schema of the payload: an object, or its text. At most 16 KiB. Payloads are not checked against it. */
+  readonly inputSchema?: string | object;
 }
 
 export interface WorkerOptions {
@@ -239,53 +239,4 @@ function noHandler(kind: string): HandlerOutcome {
 function toError(failure: SessionFailure): SentinelError {
   if (failure.code === undefined) return new SentinelError(failure.message);
   return new ApiError(failure.message, failure.code as Code, failure.reason, {}, [], undefined);
-}
-
-function toSessionConfig(options: WorkerOptions): SessionConfig {
-  const endpoints = typeof options.endpoint === "string" ? [options.endpoint] : options.endpoint;
-  const queues = [...new Set(options.queues ?? ["default"])];
-  const kinds = Object.entries(options.handlers).map(([name, handler]) => ({
-    name,
-    description: typeof handler === "function" ? "" : handler.description,
-  }));
-  const pid = `-${process.pid}`;
-  const config: SessionConfig = {
-    endpoints: parseEndpoints(endpoints, options.tls),
-    credential: options.credential,
-    tls: options.tls,
-    instance: options.instance ?? truncate(hostname() || "worker", MAX_NAME_BYTES - pid.length) + pid,
-    buildVersion: options.buildVersion ?? "",
-    queues,
-    kinds,
-    labels: options.labels ?? {},
-    slots: options.concurrency ?? 64,
-    maxPayloadBytes: options.maxRunningPayloadBytes ?? 64 * 1024 * 1024,
-    drainTimeoutMs: options.drainTimeoutMs ?? 30_000,
-  };
-  checkRange("endpoint", endpoints.length, 1, 100, "servers");
-  checkRange("instance", Buffer.byteLength(config.instance), 1, MAX_NAME_BYTES, "bytes");
-  checkRange("buildVersion", Buffer.byteLength(config.buildVersion), 0, MAX_NAME_BYTES, "bytes");
-  checkRange("queues", queues.length, 1, 100, "queues");
-  checkRange("handlers", kinds.length, 1, 1000, "handlers");
-  checkRange("labels", Object.keys(config.labels).length, 0, 16, "labels");
-  checkRange("concurrency", config.slots, 1, 100_000, "jobs");
-  checkRange("maxRunningPayloadBytes", config.maxPayloadBytes, 0, Number.MAX_SAFE_INTEGER, "bytes");
-  checkRange("drainTimeoutMs", config.drainTimeoutMs, 0, 2 ** 31, "ms");
-  for (const { name, description } of kinds) {
-    checkName(name);
-    checkRange(`description of ${name}`, Buffer.byteLength(description), 0, 1024, "bytes");
-  }
-  for (const queue of queues) checkName(queue);
-  return config;
-}
-
-function checkRange(field: string, value: number, min: number, max: number, unit: string): void {
-  if (Number.isInteger(value) && value >= min && value <= max) return;
-  throw new InvalidArgumentError(`invalid ${field}: ${value} ${unit}; allowed are ${min}..${max}`);
-}
-
-function checkName(name: string): void {
-  if (/^[A-Za-z0-9._-]{1,128}$/.test(name)) return;
-  const allowed = `allowed are 1..${MAX_NAME_BYTES} characters of [A-Za-z0-9._-]`;
-  throw new InvalidArgumentError(`invalid queue or kind ${JSON.stringify(name)}; ${allowed}`);
 }

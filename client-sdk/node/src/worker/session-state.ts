@@ -93,7 +93,7 @@ export class SessionState {
       instance: this.config.instance,
       build: this.config.buildVersion,
       queues: [...this.config.queues],
-      kinds: this.config.kinds.map(({ name, description }) => ({ name, description })),
+      kinds: this.config.kinds.map((kind) => ({ ...kind })),
       labels: { ...this.config.labels },
       session: this.#session,
       held: leased.map((held) => held.lease),

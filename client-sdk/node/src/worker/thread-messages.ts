@@ -14,7 +14,7 @@ export interface SessionConfig {
   readonly instance: string;
   readonly buildVersion: string;
   readonly queues: readonly string[];
-  readonly kinds: readonly { readonly name: string; readonly description: string }[];
+  readonly kinds: readonly { readonly name: string; readonly description: string; readonly inputSchema: string }[];
   readonly labels: Readonly<Record<string, string>>;
   /** The limit of jobs that run at the same time. */
   readonly slots: number;
