@@ -8,6 +8,7 @@ import { toSessionConfig } from "./worker/config.js";
 import { Hooks, type OnEvent, type OnLog } from "./worker/events.js";
 import { JobContext } from "./worker/job-context.js";
 import { outcomeOf } from "./worker/outcome.js";
+import { THREAD_FILE } from "./worker/thread-file.js";
 import type {
   FromSession,
   HandlerOutcome,
@@ -143,7 +144,7 @@ class Run {
     private readonly handlers: ReadonlyMap<string, Handler>,
     private readonly hooks: Hooks,
   ) {
-    this.#thread = new Thread(new URL("./worker/session-thread.js", import.meta.url), { workerData: config });
+    this.#thread = new Thread(THREAD_FILE, { workerData: config });
   }
 
   /** Resolves when the session has closed. */
