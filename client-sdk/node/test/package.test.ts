@@ -73,7 +73,11 @@ test("it runs in ES modules and in CommonJS", async () => {
     `const { ${names} } = require("@sentinel/client"); const { JobService } = require("@sentinel/client/proto"); ${PROGRAM}`,
   );
   for (const file of ["program.mjs", "program.cjs"]) {
-    const { stdout } = await run(process.execPath, [file], { cwd: project });
+    // Newer versions of Node can require ES modules; the oldest supported ones cannot.
+    const flags = process.allowedNodeEnvironmentFlags.has("--experimental-require-module")
+      ? ["--no-experimental-require-module"]
+      : [];
+    const { stdout } = await run(process.execPath, [...flags, file], { cwd: project });
     assert.equal(stdout, "fulfilled TransportError 6 object\n", file);
   }
 });
