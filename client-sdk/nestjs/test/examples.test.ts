@@ -4,7 +4,7 @@
  */
 import assert from "node:assert/strict";
 import { type ChildProcess, execFile, spawn } from "node:child_process";
-import { cpSync, existsSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { cpSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
@@ -52,6 +52,11 @@ for (const example of ["nest10", "nest11"]) {
   test(`a project of ${example} runs a job and drains`, async () => {
     const project = join(dir, example);
     cpSync(join(packageDir, "examples", example), project, { recursive: true });
+    // The example of the README is compiled, too.
+    const readme = readFileSync(join(packageDir, "README.md"), "utf8");
+    const [, block = ""] = /```ts\n([\s\S]*?)```/.exec(readme) ?? [];
+    assert.match(block, /SentinelModule\.forRoot/);
+    writeFileSync(join(project, "src/readme.ts"), block);
     const flags = ["--prefer-offline", "--ignore-scripts", "--no-audit", "--no-fund"];
     await run("npm", ["install", ...flags, ...tarballs], { cwd: project });
     await run("npx", ["tsc"], { cwd: project }).catch(({ stdout }) => assert.fail(String(stdout)));

@@ -113,6 +113,7 @@ export class Caller {
     call: (rpcOptions: RpcOptions) => Promise<T>,
   ): Promise<T> {
     const retry = new CallRetry(deadlineMs);
+    let reason: SentinelError | undefined;
     for (let isFirst = true; ; isFirst = false) {
       const result = await this.#attempt(retry.remainingMs(performance.now()), signal, call);
       if ("response" in result) return result.response;
@@ -122,12 +123,14 @@ export class Caller {
         if (explained !== undefined) throw explained;
       }
       const delayMs = retry.nextDelayMs(error, performance.now(), Math.random());
-      if (delayMs === undefined) throw error;
+      // A last attempt that the deadline has cut off says less than the error of an earlier one.
+      if (!(error instanceof CallTimeoutError)) reason = error;
+      if (delayMs === undefined) throw reason ?? error;
       await sleep(delayMs, end);
       await this.#budget.acquire(end);
       if (this.#connections.isClosed) throw new ClientClosedError();
       signal?.throwIfAborted();
-      if (end.aborted || retry.remainingMs(performance.now()) < 1) throw error;
+      if (end.aborted || retry.remainingMs(performance.now()) < 1) throw reason ?? error;
     }
   }
 

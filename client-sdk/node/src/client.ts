@@ -10,10 +10,7 @@ import {
   type Attempt,
   type BulkRequestSchema,
   type BulkResponse,
-  type CancelOutcome,
   type CountsResponse,
-  type EnqueuedJob,
-  type ItemError,
   JobService,
   type ListRequestSchema,
   type ListResponse,
@@ -26,34 +23,14 @@ import { type JobChanges, toUpdateRequest } from "./job-changes.js";
 import { type JobDefaults, type JobDefinition, JobHandle } from "./job-handle.js";
 import { type NewJob, toJobSpec } from "./new-job.js";
 import { Queues } from "./queues.js";
-import { waitForResult } from "./wait.js";
+import type { BatchItemResult, CancelResult, EnqueueResult } from "./results.js";
+import { type WaitOptions, waitForResult } from "./wait.js";
 import { type WatchOptions, WatchStream } from "./watch.js";
 
-export type { CallOptions, ClientOptions };
+export type { BatchItemResult, CallOptions, CancelResult, ClientOptions, EnqueueResult };
 
 /** The limit of ids per BatchGet. */
 const MAX_IDS = 1_000;
-/** The result of an enqueue. */
-export interface EnqueueResult {
-  /** The new job, or the job that holds the unique key. Without payload. */
-  readonly job: Job;
-  /** Whether the job existed before. */
-  readonly deduplicated: boolean;
-}
-
-/** The result of one job of a batch: the enqueued job or an error. */
-export type BatchItemResult =
-  | { readonly job: EnqueuedJob; readonly error?: undefined }
-  | { readonly job?: undefined; readonly error: ItemError };
-
-/** The result of a cancel. */
-export interface CancelResult {
-  /** Whether the job was cancelled, is being cancelled or was already terminal. */
-  readonly outcome: CancelOutcome;
-  /** The job after the cancel, without payload. */
-  readonly job: Job;
-}
-
 /**
  * A client of a server, a load balancer or several servers of one cluster. It connects on its first call,
  * reconnects automatically, and uses the next server when one is not available.
@@ -326,10 +303,7 @@ export class Client {
    * @throws ApiError with reason JOB_NOT_FOUND when no job has this id.
    * @throws CallTimeoutError when the job is not terminal after `timeoutMs`.
    */
-  async waitForResult(
-    id: string,
-    options: { readonly signal?: AbortSignal; readonly timeoutMs?: number } = {},
-  ): Promise<Job> {
+  async waitForResult(id: string, options: WaitOptions = {}): Promise<Job> {
     return waitForResult(this, canonicalId(id), options);
   }
 

@@ -1,12 +1,13 @@
 /** Typed jobs: a definition connects a kind with the types of its payload and result. */
 
 import type { CallOptions } from "./caller.js";
-import type { CancelResult, Client } from "./client.js";
 import { SentinelError } from "./errors.js";
 import { resultJson } from "./job.js";
 import type { NewJob } from "./new-job.js";
-import { type Job, JobState } from "./proto.js";
-import type { WatchStream } from "./watch.js";
+import { type Job, JobState, type ReadOutputResponse } from "./proto.js";
+import type { CancelResult } from "./results.js";
+import type { WaitOptions } from "./wait.js";
+import type { WatchOptions, WatchStream } from "./watch.js";
 
 /** The options that all jobs of a kind have. */
 export type JobDefaults = Omit<NewJob, "kind" | "payload">;
@@ -37,13 +38,26 @@ export class JobUnsuccessfulError extends SentinelError {
   }
 }
 
+/** The calls of `Client` that a handle makes. */
+interface JobCalls {
+  waitForResult(id: string, options: WaitOptions): Promise<Job>;
+  readOutput(
+    request: { id: string; follow: boolean },
+    options: { readonly signal?: AbortSignal },
+  ): AsyncIterable<ReadOutputResponse>;
+  watch(options: WatchOptions): WatchStream;
+  get(id: string, options: CallOptions): Promise<Job>;
+  cancel(id: string, options: CallOptions & { readonly reason?: string }): Promise<CancelResult>;
+  retry(id: string, options: CallOptions): Promise<Job>;
+}
+
 /** A handle of one job. */
 export class JobHandle<R = unknown> {
-  readonly #client: Client;
+  readonly #client: JobCalls;
 
   /** @internal */
   constructor(
-    client: Client,
+    client: JobCalls,
     /** The UUID of the job. */
     readonly id: string,
     /** Whether the job existed before this enqueue: it holds the unique key, or the idempotency key was used. */
@@ -59,7 +73,7 @@ export class JobHandle<R = unknown> {
    * @throws CallTimeoutError when the job is not terminal after `timeoutMs`.
    * @throws SyntaxError when the result is not JSON. Read it with `get` and `resultText`.
    */
-  async result(options: { readonly signal?: AbortSignal; readonly timeoutMs?: number } = {}): Promise<R> {
+  async result(options: WaitOptions = {}): Promise<R> {
     const job = await this.#client.waitForResult(this.id, options);
     if (job.state !== JobState.SUCCEEDED) throw new JobUnsuccessfulError(job);
     return resultJson<R>(job);

@@ -57,7 +57,7 @@ const PROGRAM = `
 const stop = new AbortController();
 const onEvent = (event) => event.type === "disconnected" && stop.abort();
 const worker = new Worker({ endpoint: "127.0.0.1:1", handlers: { echo: (job) => job.payload }, onLog() {}, onEvent });
-const client = new Client("127.0.0.1:1", { deadlineMs: 100 });
+const client = new Client("127.0.0.1:1", { deadlineMs: 1_000 });
 const done = Promise.allSettled([worker.run({ signal: stop.signal }), client.get("j1")]);
 done.then(([run, get]) => console.log(run.status, get.reason.name, JobState.FAILED, typeof JobService));
 `;

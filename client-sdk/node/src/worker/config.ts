@@ -4,7 +4,7 @@ import { parseEndpoints } from "../endpoint.js";
 import { InvalidArgumentError } from "../errors.js";
 import { JsonWriter } from "../json-writer.js";
 import { truncate } from "../text.js";
-import type { DescribedHandler, Handler, WorkerOptions } from "../worker.js";
+import type { DescribedHandler, Handler, WorkerOptions } from "./options.js";
 import type { SessionConfig } from "./thread-messages.js";
 
 const MAX_NAME_BYTES = 128;

@@ -23,6 +23,12 @@ export interface SessionConfig {
   readonly drainTimeoutMs: number;
 }
 
+/** What a worker says about itself in Hello. */
+export function identity(config: SessionConfig) {
+  const { instance, buildVersion: build, queues, kinds, labels } = config;
+  return { instance, build, queues: [...queues], kinds: kinds.map((kind) => ({ ...kind })), labels: { ...labels } };
+}
+
 /** An attempt to start. */
 export interface StartAttempt {
   /** Unique within this run of the worker, unlike the parts of a lease. */
