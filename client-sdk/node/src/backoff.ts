@@ -1,4 +1,5 @@
 /** Exponential backoff with full jitter, so that clients that failed together do not retry together. */
+import { onAbort } from "./abort.js";
 
 export interface Backoff {
   readonly baseMs: number;
@@ -21,10 +22,10 @@ export function sleep(ms: number, signal?: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
     const done = () => {
       clearTimeout(timer);
-      signal?.removeEventListener("abort", done);
+      release();
       resolve();
     };
     const timer = setTimeout(done, ms);
-    signal?.addEventListener("abort", done, { once: true });
+    const release = onAbort(signal, done);
   });
 }

@@ -1,20 +1,16 @@
-/** The client of JobService. This module decides which calls are retried. */
+/** The client of JobService. */
 import { randomUUID } from "node:crypto";
 import type { MessageInitShape } from "@bufbuild/protobuf";
-import { Code, createClient, type Client as RpcClient, type CallOptions as RpcOptions } from "@connectrpc/connect";
-import { createGrpcTransport, Http2SessionManager } from "@connectrpc/connect-node";
-import { sleep } from "./backoff.js";
-import { credentialInterceptors, MAX_MESSAGE_BYTES, parseEndpoints, type TlsConfig } from "./endpoint.js";
-import { ApiError, ProtocolError } from "./errors.js";
+import type { Client as RpcClient } from "@connectrpc/connect";
+import { Caller, type CallOptions, type ClientOptions } from "./caller.js";
+import { ProtocolError } from "./errors.js";
+import { type JobFilter, type WithFilter, withFilter } from "./filter.js";
 import { type Job, JobView, type LogLine } from "./gen/sentinel/jobs/v1/job_pb.js";
 import {
   type Attempt,
   type BulkRequestSchema,
   type BulkResponse,
-  type CancelOutcome,
   type CountsResponse,
-  type EnqueuedJob,
-  type ItemError,
   JobService,
   type ListRequestSchema,
   type ListResponse,
@@ -22,105 +18,49 @@ import {
   type ReadOutputResponse,
   type UpdateRequestSchema,
 } from "./gen/sentinel/jobs/v1/job_service_pb.js";
-import { fromGrpcError } from "./grpc-error.js";
-import { isTerminal } from "./job.js";
+import { canonicalId } from "./ids.js";
+import { type JobChanges, toUpdateRequest } from "./job-changes.js";
+import { type JobDefaults, type JobDefinition, JobHandle } from "./job-handle.js";
 import { type NewJob, toJobSpec } from "./new-job.js";
-import { CallRetry, RetryThrottle } from "./retry.js";
+import { Queues } from "./queues.js";
+import type { BatchItemResult, CancelResult, EnqueueResult } from "./results.js";
+import { type WaitOptions, waitForResult } from "./wait.js";
 import { type WatchOptions, WatchStream } from "./watch.js";
 
-const DEFAULT_TIMEOUT_MS = 30_000;
-const DEFAULT_DEADLINE_MS = 60_000;
+export type { BatchItemResult, CallOptions, CancelResult, ClientOptions, EnqueueResult };
+
 /** The limit of ids per BatchGet. */
 const MAX_IDS = 1_000;
-/** With these values a half-open connection is detected within 8 s. */
-const KEEPALIVE_INTERVAL_MS = 5_000;
-const KEEPALIVE_TIMEOUT_MS = 3_000;
-const WINDOW_BYTES = 4 * 1024 * 1024;
-
-export interface ClientOptions {
-  /** The API key, sent as `authorization: Bearer <credential>`. */
-  readonly credential?: string;
-  /** The certificates of `https://` connections. */
-  readonly tls?: TlsConfig;
-  /** The actor that the audit log shows for calls that name none. At most 256 bytes. */
-  readonly actor?: string;
-  /** The limit of one RPC attempt of a call. Default 30,000. */
-  readonly timeoutMs?: number;
-  /** The limit of a call including its retries. Default 60,000. */
-  readonly deadlineMs?: number;
-}
-
-export interface CallOptions {
-  /** Aborts the call. It may have been executed. */
-  readonly signal?: AbortSignal;
-  /**
-   * The idempotency key, which makes it safe to repeat this call from another process. By default the
-   * client generates one, which covers only its own retries. 1..256 bytes.
-   */
-  readonly requestId?: string;
-  /** The actor for the audit log. Default: that of the client. */
-  readonly actor?: string;
-}
-
-/** The result of an enqueue. */
-export interface EnqueueResult {
-  /** The new job, or the job that holds the unique key. Without payload. */
-  readonly job: Job;
-  /** Whether the job existed before. */
-  readonly deduplicated: boolean;
-}
-
-/** The result of one job of a batch: the enqueued job or an error. */
-export type BatchItemResult =
-  | { readonly job: EnqueuedJob; readonly error?: undefined }
-  | { readonly job?: undefined; readonly error: ItemError };
-
-/** The result of a cancel. */
-export interface CancelResult {
-  /** Whether the job was cancelled, is being cancelled or was already terminal. */
-  readonly outcome: CancelOutcome;
-  /** The job after the cancel, without payload. */
-  readonly job: Job;
-}
-
 /**
- * A client of one server or load balancer. It connects on its first call and reconnects automatically.
+ * A client of a server, a load balancer or several servers of one cluster. It connects on its first call,
+ * reconnects automatically, and uses the next server when one is not available.
  *
- * Calls without a response, or with UNAVAILABLE, are retried with exponential backoff and jitter, at
- * most 3 times. This is safe: reads and cancels are idempotent, enqueue and retry send an idempotency
- * key. While many calls fail, the client stops retrying until enough of them get a response again.
+ * Calls without a response, with UNAVAILABLE, or with RESOURCE_EXHAUSTED and a delay, are repeated with exponential
+ * backoff and jitter until `deadlineMs`. This is safe: reads and cancels are idempotent, the others send an
+ * idempotency key. While many calls fail, the retries of all calls share a budget of 20 per second plus one per
+ * response, and wait for it. At most 64 calls wait for a response at once; more calls wait in this process.
  */
 export class Client {
   /** The generated client. It does not retry. */
   readonly raw: RpcClient<typeof JobService>;
-  readonly #options: ClientOptions;
-  readonly #connection: Http2SessionManager;
-  readonly #throttle = new RetryThrottle();
+  /** Creates, changes, pauses and lists queues. */
+  readonly queues: Queues;
+  readonly #caller: Caller;
 
-  /** `endpoint` is `https://host:port`, `http://host:port` or `host:port`. */
-  constructor(endpoint: string, options: ClientOptions = {}) {
-    const [baseUrl = ""] = parseEndpoints([endpoint], options.tls);
-    this.#options = options;
-    const keepalive = {
-      pingIntervalMs: KEEPALIVE_INTERVAL_MS,
-      pingTimeoutMs: KEEPALIVE_TIMEOUT_MS,
-      pingIdleConnection: true,
-    };
-    const settings = { initialWindowSize: WINDOW_BYTES };
-    this.#connection = new Http2SessionManager(baseUrl, keepalive, { settings, ...options.tls });
-    const transport = createGrpcTransport({
-      baseUrl,
-      sessionManager: this.#connection,
-      readMaxBytes: MAX_MESSAGE_BYTES,
-      writeMaxBytes: MAX_MESSAGE_BYTES,
-      interceptors: credentialInterceptors(options.credential),
-    });
-    this.raw = createClient(JobService, transport);
+  /**
+   * `endpoint` is `https://host:port`, `http://host:port` or `host:port`, or a list of servers of one cluster.
+   *
+   * @throws InvalidArgumentError when an endpoint or an option is not valid.
+   */
+  constructor(endpoint: string | readonly string[], options: ClientOptions = {}) {
+    this.#caller = new Caller(endpoint, options);
+    this.raw = this.#caller.service(JobService);
+    this.queues = new Queues(this.#caller);
   }
 
-  /** Closes the connection and fails pending calls, so that the process can exit. */
+  /** Closes the connections and fails pending calls, so that the process can exit. */
   close(): void {
-    this.#connection.abort();
+    this.#caller.close();
   }
 
   [Symbol.dispose](): void {
@@ -129,9 +69,13 @@ export class Client {
 
   /** Enqueues one job, which is durable when this resolves. */
   async enqueue(job: NewJob, options: CallOptions = {}): Promise<EnqueueResult> {
-    const request = { spec: toJobSpec(job), requestId: options.requestId ?? randomUUID(), actor: this.#actor(options) };
+    const request = {
+      spec: toJobSpec(job),
+      requestId: options.requestId ?? randomUUID(),
+      actor: this.#caller.actor(options),
+    };
     const headers = job.traceparent === undefined ? {} : { headers: { traceparent: job.traceparent } };
-    const response = await this.#callWithRetry(options, (rpcOptions) =>
+    const response = await this.#caller.call(options, (rpcOptions) =>
       this.raw.enqueue(request, { ...rpcOptions, ...headers }),
     );
     return { job: required(response.job, "EnqueueResponse.job"), deduplicated: response.deduplicated };
@@ -149,9 +93,9 @@ export class Client {
       specs: jobs.map(toJobSpec),
       atomic: options.atomic ?? false,
       requestId: options.requestId ?? randomUUID(),
-      actor: this.#actor(options),
+      actor: this.#caller.actor(options),
     };
-    const { results } = await this.#callWithRetry(options, (rpcOptions) => this.raw.enqueueBatch(request, rpcOptions));
+    const { results } = await this.#caller.call(options, (rpcOptions) => this.raw.enqueueBatch(request, rpcOptions));
     if (results.length !== jobs.length) throw new ProtocolError("EnqueueBatchResponse.results has the wrong length");
     return results.map(({ outcome }): BatchItemResult => {
       if (outcome.case === "job") return { job: outcome.value };
@@ -162,9 +106,9 @@ export class Client {
 
   /** Gets one job with payload and result. */
   async get(id: string, options: CallOptions & { readonly view?: JobView } = {}): Promise<Job> {
-    const request = { id, view: options.view ?? JobView.FULL };
+    const request = { id: canonicalId(id), view: options.view ?? JobView.FULL };
     return required(
-      (await this.#callWithRetry(options, (rpcOptions) => this.raw.get(request, rpcOptions))).job,
+      (await this.#caller.call(options, (rpcOptions) => this.raw.get(request, rpcOptions))).job,
       "GetResponse.job",
     );
   }
@@ -177,8 +121,8 @@ export class Client {
     const found: (Job | undefined)[] = [];
     while (found.length < ids.length) {
       const chunk = ids.slice(found.length, found.length + MAX_IDS);
-      const request = { ids: chunk, view: options.view ?? JobView.FULL };
-      const { results } = await this.#callWithRetry(options, (rpcOptions) => this.raw.batchGet(request, rpcOptions));
+      const request = { ids: chunk.map(canonicalId), view: options.view ?? JobView.FULL };
+      const { results } = await this.#caller.call(options, (rpcOptions) => this.raw.batchGet(request, rpcOptions));
       const isValid = results.length > 0 && results.length <= chunk.length;
       if (!isValid) throw new ProtocolError("BatchGetResponse.results has the wrong length");
       for (const { outcome } of results) {
@@ -191,7 +135,7 @@ export class Client {
 
   /** Counts jobs by state, per queue. At most 100 queues; an empty list counts all queues. */
   counts(queues: readonly string[] = [], options: CallOptions = {}): Promise<CountsResponse> {
-    return this.#callWithRetry(options, (rpcOptions) => this.raw.counts({ queues: [...queues] }, rpcOptions));
+    return this.#caller.call(options, (rpcOptions) => this.raw.counts({ queues: [...queues] }, rpcOptions));
   }
 
   /** Lists the attempts of a job, newest first. Pages are fetched as the iterator is read. */
@@ -201,21 +145,33 @@ export class Client {
   ): AsyncGenerator<Attempt, void, undefined> {
     let pageToken = "";
     do {
-      const request = { id, pageSize: options.pageSize ?? 0, pageToken };
-      const page = await this.#callWithRetry(options, (rpcOptions) => this.raw.listAttempts(request, rpcOptions));
+      const request = { id: canonicalId(id), pageSize: options.pageSize ?? 0, pageToken };
+      const page = await this.#caller.call(options, (rpcOptions) => this.raw.listAttempts(request, rpcOptions));
       yield* page.attempts;
       pageToken = page.nextPageToken;
     } while (pageToken !== "");
   }
 
   /** Gets one page of jobs, newest first. */
-  listPage(request: MessageInitShape<typeof ListRequestSchema>, options: CallOptions = {}): Promise<ListResponse> {
-    return this.#callWithRetry(options, (rpcOptions) => this.raw.list(request, rpcOptions));
+  async listPage(request: WithFilter<typeof ListRequestSchema>, options: CallOptions = {}): Promise<ListResponse> {
+    const complete = withFilter<typeof ListRequestSchema>(request);
+    return this.#caller.call(options, (rpcOptions) => this.raw.list(complete, rpcOptions));
   }
 
-  /** Lists all jobs that match `filter`, newest first. Pages are fetched as the iterator is read. */
+  /**
+   * Lists the jobs that match `filter`, newest first: `client.list({ states: ["failed"] })`. Pages are fetched as
+   * the iterator is read.
+   */
+  list(
+    filter: JobFilter = {},
+    options: CallOptions & { readonly pageSize?: number; readonly view?: JobView } = {},
+  ): AsyncGenerator<Job, void, undefined> {
+    return this.listAll(filter, options);
+  }
+
+  /** As `list`. */
   async *listAll(
-    filter: NonNullable<MessageInitShape<typeof ListRequestSchema>["filter"]> = {},
+    filter: JobFilter = {},
     options: CallOptions & { readonly pageSize?: number; readonly view?: JobView } = {},
   ): AsyncGenerator<Job, void, undefined> {
     let pageToken = "";
@@ -230,56 +186,84 @@ export class Client {
   /** Cancels a job: a job that does not run is cancelled at once, the handler of a running one is asked to stop. */
   async cancel(id: string, options: CallOptions & { readonly reason?: string } = {}): Promise<CancelResult> {
     const request = {
-      id,
+      id: canonicalId(id),
       reason: options.reason ?? "",
       requestId: options.requestId ?? "",
-      actor: this.#actor(options),
+      actor: this.#caller.actor(options),
     };
-    const { outcome, job } = await this.#callWithRetry(options, (rpcOptions) => this.raw.cancel(request, rpcOptions));
+    const { outcome, job } = await this.#caller.call(options, (rpcOptions) => this.raw.cancel(request, rpcOptions));
     return { outcome, job: required(job, "CancelResponse.job") };
   }
 
   /** Starts a new run of a terminal job: same id, run + 1, all attempts available again. */
   async retry(id: string, options: CallOptions = {}): Promise<Job> {
-    const request = { id, requestId: options.requestId ?? randomUUID(), actor: this.#actor(options) };
+    const request = {
+      id: canonicalId(id),
+      requestId: options.requestId ?? randomUUID(),
+      actor: this.#caller.actor(options),
+    };
     return required(
-      (await this.#callWithRetry(options, (rpcOptions) => this.raw.retry(request, rpcOptions))).job,
+      (await this.#caller.call(options, (rpcOptions) => this.raw.retry(request, rpcOptions))).job,
       "RetryResponse.job",
     );
   }
 
   /** Makes a SCHEDULED job READY now. */
   async runNow(id: string, options: CallOptions = {}): Promise<Job> {
-    const request = { id, requestId: options.requestId ?? randomUUID(), actor: this.#actor(options) };
+    const request = {
+      id: canonicalId(id),
+      requestId: options.requestId ?? randomUUID(),
+      actor: this.#caller.actor(options),
+    };
     return required(
-      (await this.#callWithRetry(options, (rpcOptions) => this.raw.runNow(request, rpcOptions))).job,
+      (await this.#caller.call(options, (rpcOptions) => this.raw.runNow(request, rpcOptions))).job,
       "RunNowResponse.job",
     );
   }
 
-  /** Changes a job before its first start: the fields of `spec` named in `updateMask`. */
-  async update(request: MessageInitShape<typeof UpdateRequestSchema>, options: CallOptions = {}): Promise<Job> {
+  /**
+   * Changes a job before its first start: the given fields of `changes`, `null` sets a default. The form with one
+   * request changes the fields of `spec` that `updateMask` names.
+   */
+  async update(id: string, changes: JobChanges, options?: CallOptions & { readonly version?: bigint }): Promise<Job>;
+  async update(request: MessageInitShape<typeof UpdateRequestSchema>, options?: CallOptions): Promise<Job>;
+  async update(
+    target: string | MessageInitShape<typeof UpdateRequestSchema>,
+    second: JobChanges | CallOptions = {},
+    third: CallOptions & { readonly version?: bigint } = {},
+  ): Promise<Job> {
+    const isShort = typeof target === "string";
+    const options = isShort ? third : (second as CallOptions);
+    const request = isShort ? toUpdateRequest(target, second as JobChanges, third.version) : target;
     const requestId = request.requestId || (options.requestId ?? randomUUID());
-    const complete = { ...request, requestId, actor: request.actor || this.#actor(options) };
+    const actor = request.actor || this.#caller.actor(options);
+    const complete = { ...request, id: canonicalId(request.id ?? ""), requestId, actor };
     return required(
-      (await this.#callWithRetry(options, (rpcOptions) => this.raw.update(complete, rpcOptions))).job,
+      (await this.#caller.call(options, (rpcOptions) => this.raw.update(complete, rpcOptions))).job,
       "UpdateResponse.job",
     );
   }
 
   /** Deletes a job that does not run, with its attempts, logs and output. */
   async delete(id: string, options: CallOptions = {}): Promise<void> {
-    const request = { id, requestId: options.requestId ?? randomUUID(), actor: this.#actor(options) };
-    await this.#callWithRetry(options, (rpcOptions) => this.raw.delete(request, rpcOptions));
+    const request = {
+      id: canonicalId(id),
+      requestId: options.requestId ?? randomUUID(),
+      actor: this.#caller.actor(options),
+    };
+    await this.#caller.call(options, (rpcOptions) => this.raw.delete(request, rpcOptions));
   }
 
   /**
    * Applies an action to one page of the jobs that match a filter. Repeat with the `nextPageToken` of
    * the response until it is empty. Idempotent.
    */
-  bulk(request: MessageInitShape<typeof BulkRequestSchema>, options: CallOptions = {}): Promise<BulkResponse> {
-    const complete = { ...request, actor: request.actor || this.#actor(options) };
-    return this.#callWithRetry(options, (rpcOptions) => this.raw.bulk(complete, rpcOptions));
+  async bulk(request: WithFilter<typeof BulkRequestSchema>, options: CallOptions = {}): Promise<BulkResponse> {
+    const complete = {
+      ...withFilter<typeof BulkRequestSchema>(request),
+      actor: request.actor || this.#caller.actor(options),
+    };
+    return this.#caller.call(options, (rpcOptions) => this.raw.bulk(complete, rpcOptions));
   }
 
   /**
@@ -290,12 +274,8 @@ export class Client {
     request: MessageInitShape<typeof ReadOutputRequestSchema>,
     options: { readonly signal?: AbortSignal } = {},
   ): AsyncGenerator<ReadOutputResponse, void, undefined> {
-    try {
-      yield* this.raw.readOutput(request, signalOf(options));
-    } catch (error) {
-      options.signal?.throwIfAborted();
-      throw fromGrpcError(error);
-    }
+    const complete = { ...request, id: canonicalId(request.id ?? "") };
+    yield* this.#caller.stream(options.signal, (rpcOptions) => this.raw.readOutput(complete, rpcOptions));
   }
 
   /** Reads the log lines of a job's handlers, oldest first. `attempt` 0 selects all attempts. */
@@ -303,13 +283,9 @@ export class Client {
     id: string,
     options: CallOptions & { readonly attempt?: number; readonly follow?: boolean } = {},
   ): AsyncGenerator<LogLine, void, undefined> {
-    const request = { id, attempt: options.attempt ?? 0, follow: options.follow ?? false };
-    try {
-      for await (const { lines } of this.raw.readLogs(request, signalOf(options))) yield* lines;
-    } catch (error) {
-      options.signal?.throwIfAborted();
-      throw fromGrpcError(error);
-    }
+    const request = { id: canonicalId(id), attempt: options.attempt ?? 0, follow: options.follow ?? false };
+    const responses = this.#caller.stream(options.signal, (rpcOptions) => this.raw.readLogs(request, rpcOptions));
+    for await (const { lines } of responses) yield* lines;
   }
 
   /**
@@ -321,52 +297,34 @@ export class Client {
   }
 
   /**
-   * Waits until a job is terminal and returns it with its result.
+   * Waits until a job is terminal and returns it with its result. Reconnects automatically; without `timeoutMs` it
+   * waits without a limit.
    *
    * @throws ApiError with reason JOB_NOT_FOUND when no job has this id.
+   * @throws CallTimeoutError when the job is not terminal after `timeoutMs`.
    */
-  async waitForResult(id: string, options: { readonly signal?: AbortSignal } = {}): Promise<Job> {
-    const watch = this.watch({ jobs: [id], view: JobView.FULL, ...options });
-    for await (const event of watch) {
-      if (event.case === "snapshot" && event.value.unknownIds.includes(id)) {
-        throw new ApiError(`job ${id} does not exist`, Code.NotFound, "JOB_NOT_FOUND", {}, [], undefined);
-      }
-      const jobs = event.case === "snapshot" ? event.value.jobs : event.case === "change" ? [event.value.job] : [];
-      const finished = jobs.find((job) => job?.id === id && isTerminal(job.state));
-      if (finished !== undefined) return finished;
-    }
-    options.signal?.throwIfAborted();
-    // The job finished while the watch was reconnecting, so that no event showed it.
-    return this.get(id);
+  async waitForResult(id: string, options: WaitOptions = {}): Promise<Job> {
+    return waitForResult(this, canonicalId(id), options);
   }
 
-  #actor(options: CallOptions): string {
-    return options.actor ?? this.#options.actor ?? "";
+  /**
+   * Enqueues a job of a kind that `defineJob` describes. It is durable when this resolves. `job` sets options of
+   * this job, over the defaults of the kind.
+   */
+  async submit<P, R>(
+    definition: JobDefinition<P, R>,
+    payload: P,
+    options: CallOptions & { readonly job?: JobDefaults } = {},
+  ): Promise<JobHandle<R>> {
+    const job = { ...definition.defaults, ...options.job, kind: definition.kind, payload };
+    const { job: enqueued, deduplicated } = await this.enqueue(job, options);
+    return new JobHandle<R>(this, enqueued.id, deduplicated);
   }
 
-  /** Makes a call and retries it as `CallRetry` allows. Only for idempotent calls. */
-  async #callWithRetry<T>(options: CallOptions, call: (rpcOptions: RpcOptions) => Promise<T>): Promise<T> {
-    const { timeoutMs = DEFAULT_TIMEOUT_MS, deadlineMs = DEFAULT_DEADLINE_MS } = this.#options;
-    const retry = new CallRetry(this.#throttle, performance.now() + deadlineMs);
-    for (;;) {
-      try {
-        const remainingMs = Math.ceil(retry.remainingMs(performance.now()));
-        const response = await call({ timeoutMs: Math.min(timeoutMs, remainingMs), ...signalOf(options) });
-        retry.succeeded();
-        return response;
-      } catch (cause) {
-        options.signal?.throwIfAborted();
-        const error = fromGrpcError(cause);
-        const delayMs = retry.nextDelayMs(error, performance.now(), Math.random());
-        if (delayMs === undefined) throw error;
-        await sleep(delayMs, options.signal);
-      }
-    }
+  /** A handle of an existing job. Makes no call and does not check the kind of the job. */
+  job<R = unknown>(id: string): JobHandle<R> {
+    return new JobHandle<R>(this, canonicalId(id), false);
   }
-}
-
-function signalOf(options: { readonly signal?: AbortSignal }): { signal?: AbortSignal } {
-  return options.signal === undefined ? {} : { signal: options.signal };
 }
 
 function required<T>(value: T | undefined, field: string): T {

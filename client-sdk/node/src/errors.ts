@@ -68,6 +68,15 @@ export class CallTimeoutError extends SentinelError {
   override name = "CallTimeoutError";
 }
 
+/** The client was closed by `Client.close`. */
+export class ClientClosedError extends SentinelError {
+  override name = "ClientClosedError";
+
+  constructor(options?: ErrorOptions) {
+    super("the client is closed", options);
+  }
+}
+
 /** An argument is not valid; nothing was sent. */
 export class InvalidArgumentError extends SentinelError {
   override name = "InvalidArgumentError";
@@ -86,7 +95,8 @@ export function isUnavailable(error: SentinelError): boolean {
 
 /** Whether the error is permanent for a watch or a session, which must not reconnect then. */
 export function closesStreams(error: SentinelError): boolean {
-  if (!(error instanceof ApiError)) return error instanceof InvalidArgumentError;
+  if (error instanceof InvalidArgumentError || error instanceof ClientClosedError) return true;
+  if (!(error instanceof ApiError)) return false;
   switch (error.code) {
     case Code.InvalidArgument:
     case Code.NotFound:

@@ -1,6 +1,6 @@
 /** Converts gRPC errors into the errors of this package. */
 import { Code, ConnectError } from "@connectrpc/connect";
-import { ApiError, CallTimeoutError, SentinelError, TransportError } from "./errors.js";
+import { ApiError, CallTimeoutError, InvalidArgumentError, SentinelError, TransportError } from "./errors.js";
 import { BadRequestSchema, ErrorInfoSchema, RetryInfoSchema } from "./gen/google/rpc/error_details_pb.js";
 import { durationMs } from "./time.js";
 
@@ -8,6 +8,9 @@ import { durationMs } from "./time.js";
 export function fromGrpcError(cause: unknown): SentinelError {
   if (cause instanceof SentinelError) return cause;
   const error = ConnectError.from(cause);
+  // An error of this package that connect has wrapped.
+  if (error.cause instanceof SentinelError) return error.cause;
+  if (isNotSent(cause, error)) return new InvalidArgumentError(`invalid request: ${error.rawMessage}`, { cause });
   if (error.code === Code.DeadlineExceeded) {
     return new CallTimeoutError("the server did not respond within the timeout", { cause });
   }
@@ -26,6 +29,15 @@ export function fromGrpcError(cause: unknown): SentinelError {
     retryDelay === undefined ? undefined : durationMs(retryDelay),
     { cause },
   );
+}
+
+/**
+ * An error before anything was sent: a value that its field cannot hold, or a request over the size limit. Errors
+ * of connections are ConnectErrors, or have a code or an abort reason.
+ */
+function isNotSent(cause: unknown, error: ConnectError): boolean {
+  if (cause instanceof ConnectError) return /^(serialize binary:|message size .* writeMaxBytes)/.test(error.rawMessage);
+  return cause instanceof Error && !("code" in cause) && /^(Type|Range|Syntax|Field)?Error$/.test(cause.name);
 }
 
 /**

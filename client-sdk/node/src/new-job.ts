@@ -1,6 +1,6 @@
 /** The job to enqueue and its conversion into a JobSpec. */
 import { create } from "@bufbuild/protobuf";
-import { toBytes } from "./bytes.js";
+import { toPayload } from "./bytes.js";
 import {
   AckLevel,
   BackoffKind,
@@ -12,6 +12,7 @@ import {
   UniqueMode,
   UniqueScope,
 } from "./gen/sentinel/jobs/v1/job_pb.js";
+import { canonicalId } from "./ids.js";
 import { wireDuration, wireTimestamp } from "./time.js";
 
 /** How failed attempts are retried. */
@@ -46,7 +47,10 @@ export interface NewJob {
   readonly kind: string;
   /** The queue. Default `default`. */
   readonly queue?: string;
-  /** The handler's input: bytes are sent unchanged, anything else as JSON. At most 1 MiB. */
+  /**
+   * The handler's input: bytes (typed arrays, ArrayBuffer) are sent unchanged, anything else as JSON. What has no
+   * JSON form, such as NaN, a bigint, a Map or a function, is refused. At most 1 MiB.
+   */
   readonly payload?: unknown;
   /** The media type of the payload. Default application/json, for bytes application/octet-stream. */
   readonly contentType?: string;
@@ -99,18 +103,18 @@ const timestampField = <K extends string>(key: K, date: Date | undefined) =>
     Record<K, ReturnType<typeof wireTimestamp>>
   >;
 
-/** @throws InvalidArgumentError that names a time outside the range of the wire. */
+/** @throws InvalidArgumentError that names a part of the payload without a JSON form, or a time outside the range of the wire. */
 export function toJobSpec(job: NewJob): JobSpec {
-  const isBytes = job.payload instanceof Uint8Array;
+  const { bytes, isBinary } = toPayload("payload", job.payload);
   const { retry, unique } = job;
   return create(JobSpecSchema, {
     queue: job.queue ?? "default",
     kind: job.kind,
-    payload: isBytes || job.payload === undefined ? toBytes(job.payload) : toBytes(JSON.stringify(job.payload)),
-    contentType: job.contentType ?? (isBytes ? "application/octet-stream" : "application/json"),
+    payload: bytes,
+    contentType: job.contentType ?? (isBinary ? "application/octet-stream" : "application/json"),
     priority: job.priority ?? 0,
     labels: { ...job.labels },
-    dependsOn: [...(job.dependsOn ?? [])],
+    dependsOn: (job.dependsOn ?? []).map(canonicalId),
     traceparent: job.traceparent ?? "",
     ...timestampField("runAt", job.runAt),
     ...durationField("delay", "delayMs", job.delayMs),

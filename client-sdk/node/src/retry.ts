@@ -1,37 +1,68 @@
 /**
- * When a call is retried (after AIP-194): only when there was no response or UNAVAILABLE, with
- * exponential backoff and jitter, within the call's deadline, and while the client's retry throttle
- * allows it. The throttle (gRPC A6) keeps many clients from overloading a server that is already
- * failing. The constants are those of the Rust SDK.
+ * When a call is retried: until its deadline, while there is no response, or the server is unavailable or
+ * overloaded and says when to come back. All calls of the client are safe to repeat. A budget that all calls of a
+ * client share limits the rate of retries, so that many failing calls do not overload a server that is already
+ * failing; a call without budget waits, it does not fail.
  */
+import { Code } from "@connectrpc/connect";
+import { onAbort } from "./abort.js";
 import { backoffDelayMs } from "./backoff.js";
-import { ApiError, isUnavailable, type SentinelError } from "./errors.js";
+import { ApiError, CallTimeoutError, isUnavailable, type SentinelError } from "./errors.js";
 
-/** RPC attempts of one call, the first one included. */
-const MAX_RPC_ATTEMPTS = 4;
 const BACKOFF = { baseMs: 100, capMs: 2_000 };
 
-/**
- * Tokens of the throttle, in tenths. A failure costs one token, a response returns a tenth. Below half
- * of the maximum no call is retried: that is after 50 failures in a row, and then while more than a
- * tenth of the RPC attempts fail.
- */
-const MAX_TOKENS = 1_000;
-const FAILURE_COST = 10;
-const RESPONSE_GAIN = 1;
+/** Retries that are possible at once, and how many are added per second and per response. */
+const MAX_RETRIES = 100;
+const RETRIES_PER_SECOND = 20;
+const RETRIES_PER_RESPONSE = 1;
 
-/** A token bucket that stops retries while too many RPC attempts fail. Shared by all calls of a client. */
-export class RetryThrottle {
-  #tokens = MAX_TOKENS;
+/** The retry budget of a client: a token bucket. Calls without a token wait, first come, first served. */
+export class RetryBudget {
+  #tokens = MAX_RETRIES;
+  #refilledMs: number;
+  readonly #waiting = new Set<() => void>();
+  #timer: NodeJS.Timeout | undefined;
 
-  recordResponse(): void {
-    this.#tokens = Math.min(MAX_TOKENS, this.#tokens + RESPONSE_GAIN);
+  constructor(private readonly now: () => number = () => performance.now()) {
+    this.#refilledMs = now();
   }
 
-  /** Takes the cost of a failure; returns whether a retry is allowed. */
-  recordFailure(): boolean {
-    this.#tokens = Math.max(0, this.#tokens - FAILURE_COST);
-    return this.#tokens > MAX_TOKENS / 2;
+  /** A response shows that the server works, so that waiting calls may follow. */
+  recordResponse(): void {
+    this.#add(RETRIES_PER_RESPONSE);
+  }
+
+  /** Waits until a retry is allowed, or the signal is aborted. */
+  acquire(signal: AbortSignal): Promise<void> {
+    if (signal.aborted) return Promise.resolve();
+    return new Promise((resolve) => {
+      const granted = () => {
+        this.#waiting.delete(granted);
+        cancel();
+        resolve();
+      };
+      const cancel = onAbort(signal, granted);
+      this.#waiting.add(granted);
+      this.#grant();
+    });
+  }
+
+  #grant(): void {
+    const nowMs = this.now();
+    const refill = ((nowMs - this.#refilledMs) * RETRIES_PER_SECOND) / 1000;
+    this.#refilledMs = nowMs;
+    this.#add(refill);
+  }
+
+  #add(tokens: number): void {
+    this.#tokens = Math.min(MAX_RETRIES, this.#tokens + tokens);
+    for (const granted of this.#waiting) {
+      if (this.#tokens < 1) break;
+      this.#tokens -= 1;
+      granted();
+    }
+    clearTimeout(this.#timer);
+    if (this.#waiting.size > 0) this.#timer = setTimeout(() => this.#grant(), 1000 / RETRIES_PER_SECOND);
   }
 }
 
@@ -39,34 +70,28 @@ export class RetryThrottle {
 export class CallRetry {
   #failures = 0;
 
-  constructor(
-    private readonly throttle: RetryThrottle,
-    private readonly deadlineMs: number,
-  ) {}
+  constructor(private readonly deadlineMs: number) {}
 
   /** The time until the call's deadline. */
   remainingMs(nowMs: number): number {
     return Math.max(0, this.deadlineMs - nowMs);
   }
 
-  succeeded(): void {
-    this.throttle.recordResponse();
-  }
-
   /**
-   * Records a failure and returns the delay before the next RPC attempt, or `undefined` when the call
-   * must not be retried. `jitter` is uniform in 0..1.
+   * Records a failure and returns the delay before the next RPC attempt, or `undefined` when the call must not be
+   * retried, because of the error or the deadline. `jitter` is uniform in 0..1.
    */
   nextDelayMs(error: SentinelError, nowMs: number, jitter: number): number | undefined {
+    if (!isRetryable(error)) return undefined;
     this.#failures += 1;
-    if (!isUnavailable(error)) {
-      // The server responded, so it is not overloaded.
-      this.throttle.recordResponse();
-      return undefined;
-    }
-    const isAllowed = this.throttle.recordFailure() && this.#failures < MAX_RPC_ATTEMPTS;
     const retryAfterMs = error instanceof ApiError ? (error.retryAfterMs ?? 0) : 0;
     const delayMs = Math.max(backoffDelayMs(BACKOFF, this.#failures - 1, jitter), retryAfterMs);
-    return isAllowed && delayMs < this.remainingMs(nowMs) ? delayMs : undefined;
+    return delayMs < this.remainingMs(nowMs) ? delayMs : undefined;
   }
+}
+
+/** A call without a response within the limit of one RPC attempt is like a lost connection. */
+function isRetryable(error: SentinelError): boolean {
+  if (isUnavailable(error) || error instanceof CallTimeoutError) return true;
+  return error instanceof ApiError && error.code === Code.ResourceExhausted && error.retryAfterMs !== undefined;
 }

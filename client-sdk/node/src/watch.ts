@@ -4,11 +4,14 @@
  */
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { Client as RpcClient } from "@connectrpc/connect";
+import { linkedController } from "./abort.js";
 import { backoffDelayMs, sleep } from "./backoff.js";
 import { closesStreams, TransportError } from "./errors.js";
+import { type JobFilter, toJobFilter } from "./filter.js";
 import { fromGrpcError } from "./grpc-error.js";
+import { canonicalId } from "./ids.js";
 import { isTerminal } from "./job.js";
-import type { JobFilterSchema, JobService, JobView, WatchRequestSchema, WatchResponse } from "./proto.js";
+import type { JobService, JobView, WatchRequestSchema, WatchResponse } from "./proto.js";
 
 const RECONNECT = { baseMs: 50, capMs: 5_000 };
 /** Servers send a keepalive every 10 s; after three missing ones the connection is dead. */
@@ -24,7 +27,7 @@ export interface WatchOptions {
   /** Watches jobs by id, 1..100 ids. The stream closes when all of them are terminal. */
   readonly jobs?: readonly string[];
   /** Watches all jobs that match, including those enqueued later. The stream does not close by itself. */
-  readonly filter?: MessageInitShape<typeof JobFilterSchema>;
+  readonly filter?: JobFilter;
   /** Resumes after the cursor of an earlier watch with the same selection. */
   readonly cursor?: string;
   /** Whether to include log lines, best effort. Default no. */
@@ -43,6 +46,7 @@ export class WatchStream implements AsyncIterable<WatchEvent> {
   readonly #options: WatchOptions;
   /** Whether each job of a watch by ids is open (not terminal). */
   readonly #isOpen: Map<string, boolean> | undefined;
+  readonly #ids: readonly string[] | undefined;
   #cursor: string;
   #failures = 0;
 
@@ -51,7 +55,8 @@ export class WatchStream implements AsyncIterable<WatchEvent> {
     this.#jobs = jobs;
     this.#options = options;
     this.#cursor = options.cursor ?? "";
-    this.#isOpen = options.jobs && new Map(options.jobs.map((id) => [id, true]));
+    this.#ids = options.jobs?.map(canonicalId);
+    this.#isOpen = this.#ids && new Map(this.#ids.map((id) => [id, true]));
   }
 
   /** The cursor after the last event that was read, for `WatchOptions.cursor`. Empty before the first event. */
@@ -83,9 +88,7 @@ export class WatchStream implements AsyncIterable<WatchEvent> {
   /** The events of one gRPC stream. */
   async *#readStream(): AsyncGenerator<WatchEvent, void, undefined> {
     const { signal, idleTimeoutMs = IDLE_TIMEOUT_MS } = this.#options;
-    const stop = new AbortController();
-    const abort = () => stop.abort();
-    signal?.addEventListener("abort", abort, { once: true });
+    const { controller: stop, release } = linkedController(signal);
     const frames = this.#jobs.watch(this.#request(), { signal: stop.signal })[Symbol.asyncIterator]();
     let isIdle = false;
     try {
@@ -104,15 +107,15 @@ export class WatchStream implements AsyncIterable<WatchEvent> {
       throw isIdle ? new TransportError("no frame within the idle timeout", { cause: error }) : error;
     } finally {
       stop.abort();
-      signal?.removeEventListener("abort", abort);
+      release();
     }
   }
 
   #request(): MessageInitShape<typeof WatchRequestSchema> {
-    const { jobs, filter, logs, view } = this.#options;
-    const selector = jobs
-      ? { case: "jobs" as const, value: { ids: [...jobs] } }
-      : { case: "filter" as const, value: filter ?? {} };
+    const { filter, logs, view } = this.#options;
+    const selector = this.#ids
+      ? { case: "jobs" as const, value: { ids: [...this.#ids] } }
+      : { case: "filter" as const, value: toJobFilter(filter ?? {}) };
     return { selector, cursor: this.#cursor, includeLogs: logs ?? false, view: view ?? 0 };
   }
 

@@ -1,74 +1,27 @@
 /** The worker runtime: runs handlers for the jobs that a server assigns. */
-import { hostname } from "node:os";
 import { Worker as Thread } from "node:worker_threads";
 import type { Code } from "@connectrpc/connect";
-import { parseEndpoints, type TlsConfig } from "./endpoint.js";
-import { ApiError, InvalidArgumentError, SentinelError } from "./errors.js";
-import { truncate } from "./text.js";
+import { onAbort } from "./abort.js";
+import { ApiError, SentinelError } from "./errors.js";
+import { toSessionConfig } from "./worker/config.js";
+import { Hooks } from "./worker/events.js";
 import { JobContext } from "./worker/job-context.js";
-import { outcomeOfError, outcomeOfResult } from "./worker/outcome.js";
+import type { Handler, WorkerOptions } from "./worker/options.js";
+import { outcomeOf } from "./worker/outcome.js";
+import { THREAD_FILE } from "./worker/thread-file.js";
 import type {
   FromSession,
   HandlerOutcome,
-  LogEventLevel,
   SessionConfig,
   SessionFailure,
   StartAttempt,
   ToSession,
 } from "./worker/thread-messages.js";
 
+export type { AttemptFailure, WorkerEvent } from "./worker/events.js";
 export { CheckpointError, JobContext, OutputError } from "./worker/job-context.js";
+export type { DescribedHandler, Handler, WorkerOptions } from "./worker/options.js";
 export { HandlerError, type HandlerErrorOptions, Outcome } from "./worker/outcome.js";
-
-const MAX_NAME_BYTES = 128;
-
-/**
- * Runs one attempt. The returned value is the result: bytes and text unchanged, `undefined` as empty,
- * anything else as JSON, at most 1 MiB. An `Outcome` snoozes, releases or cancels the job instead. A
- * thrown error is a failure, which is retryable unless it is a `HandlerError` with `retryable: false`.
- */
-export type Handler = (job: JobContext) => unknown;
-
-/** A handler with a description of its kind, at most 1024 bytes. */
-export interface DescribedHandler {
-  readonly handler: Handler;
-  readonly description: string;
-}
-
-type OnLog = (level: LogEventLevel, message: string) => void;
-
-export interface WorkerOptions {
-  /**
-   * The servers of one cluster: `https://host:port`, `http://host:port` or `host:port`. When one is not
-   * reachable, the next one is used.
-   */
-  readonly endpoint: string | readonly string[];
-  /** The queues to take jobs from. 1..100. Default `default`. */
-  readonly queues?: readonly string[];
-  /** The handlers by kind. 1..1000. */
-  readonly handlers: Readonly<Record<string, Handler | DescribedHandler>>;
-  /** The limit of jobs that run at the same time. Default 64, range 1..100,000. */
-  readonly concurrency?: number;
-  /**
-   * The limit of the total payload bytes of running jobs. A soft limit: the last job may exceed it.
-   * Default 64 MiB; 0 means unlimited.
-   */
-  readonly maxRunningPayloadBytes?: number;
-  /** The labels of this worker. At most 16. */
-  readonly labels?: Readonly<Record<string, string>>;
-  /** The name of this process. 1..128 bytes. Default `<host>-<pid>`. */
-  readonly instance?: string;
-  /** The version of the program. At most 128 bytes. */
-  readonly buildVersion?: string;
-  /** How long running jobs may continue after a shutdown was requested. Default 30,000. */
-  readonly drainTimeoutMs?: number;
-  /** The API key, sent as `authorization: Bearer <credential>`. It needs the role WORKER. */
-  readonly credential?: string;
-  /** The certificates of `https://` connections. */
-  readonly tls?: TlsConfig;
-  /** Receives log messages about the session. Default: warnings are written to `console.warn`. */
-  readonly onLog?: OnLog;
-}
 
 export interface RunOptions {
   /** Requests a shutdown when aborted. */
@@ -84,7 +37,7 @@ export interface RunOptions {
 export class Worker {
   readonly #config: SessionConfig;
   readonly #handlers = new Map<string, Handler>();
-  readonly #onLog: OnLog;
+  readonly #hooks: Hooks;
   #run: Run | undefined;
 
   /** @throws InvalidArgumentError when an option is not valid. */
@@ -93,7 +46,7 @@ export class Worker {
       this.#handlers.set(kind, typeof handler === "function" ? handler : handler.handler);
     }
     this.#config = toSessionConfig(options);
-    this.#onLog = options.onLog ?? ((level, message) => level === "warn" && console.warn(`sentinel: ${message}`));
+    this.#hooks = new Hooks(options.onEvent, options.onLog);
   }
 
   /**
@@ -104,18 +57,17 @@ export class Worker {
    */
   async run(options: RunOptions = {}): Promise<void> {
     if (this.#run !== undefined) throw new SentinelError("the worker is already running");
-    const run = new Run(this.#config, this.#handlers, this.#onLog);
+    const run = new Run(this.#config, this.#handlers, this.#hooks);
     this.#run = run;
     const drain = () => run.drain();
     const signals = options.shutdownSignals ?? ["SIGTERM", "SIGINT"];
     for (const signal of signals) process.once(signal, drain);
-    if (options.signal?.aborted) drain();
-    else options.signal?.addEventListener("abort", drain, { once: true });
+    const release = onAbort(options.signal, drain);
     try {
       await run.finished();
     } finally {
       for (const signal of signals) process.off(signal, drain);
-      options.signal?.removeEventListener("abort", drain);
+      release();
       this.#run = undefined;
       await run.close();
     }
@@ -134,9 +86,9 @@ class Run {
   constructor(
     private readonly config: SessionConfig,
     private readonly handlers: ReadonlyMap<string, Handler>,
-    private readonly onLog: OnLog,
+    private readonly hooks: Hooks,
   ) {
-    this.#thread = new Thread(new URL("./worker/session-thread.js", import.meta.url), { workerData: config });
+    this.#thread = new Thread(THREAD_FILE, { workerData: config });
   }
 
   /** Resolves when the session has closed. */
@@ -181,7 +133,10 @@ class Run {
       case "outputResult":
         return this.#jobs.get(message.localId)?.outputResult(message.offset, message.result);
       case "log":
-        return this.onLog(message.level, message.message);
+        return this.hooks.log(message.level, message.message);
+      case "connected":
+      case "disconnected":
+        return this.hooks.event(message);
     }
   }
 
@@ -190,12 +145,21 @@ class Run {
     const job = new JobContext(attempt, this.config.instance, (message, isUrgent) => this.#send(message, isUrgent));
     this.#jobs.set(localId, job);
     const startedAtMs = Date.now();
+    const started = performance.now();
     const handler = this.handlers.get(kind);
-    const outcome = handler === undefined ? noHandler(kind) : await runToOutcome(handler, job);
+    const { outcome, thrown } =
+      handler === undefined ? { outcome: noHandler(kind), thrown: undefined } : await outcomeOf(() => handler(job));
     job.finish();
     if (this.#jobs.get(localId) !== job) return;
     this.#jobs.delete(localId);
     this.#send({ type: "finished", localId, startedAtMs, outcome });
+    const durationMs = performance.now() - started;
+    if (outcome.type === "succeed") this.hooks.event({ type: "succeeded", job, durationMs });
+    // A handler that stops because it was asked to does not fail.
+    else if (outcome.type === "fail" && !job.signal.aborted) {
+      const { message, code, retryable, detail } = outcome;
+      this.hooks.event({ type: "failed", job, durationMs, failure: { message, code, retryable, detail }, thrown });
+    }
   }
 
   /** Batches the messages of one turn of the event loop. An urgent message is sent at once. */
@@ -211,70 +175,13 @@ class Run {
   }
 }
 
-async function runToOutcome(handler: Handler, job: JobContext): Promise<HandlerOutcome> {
-  try {
-    return outcomeOfResult(await handler(job));
-  } catch (error) {
-    return outcomeOfError(error);
-  }
-}
-
 /** A server assigns only declared kinds. If it does not, another worker may have the handler. */
 function noHandler(kind: string): HandlerOutcome {
   const message = `this worker has no handler for kind ${JSON.stringify(kind)}`;
-  return { type: "fail", message, code: "NO_HANDLER", retryable: true, nextDelayMs: undefined };
+  return { type: "fail", message, code: "NO_HANDLER", retryable: true, nextDelayMs: undefined, detail: "" };
 }
 
 function toError(failure: SessionFailure): SentinelError {
   if (failure.code === undefined) return new SentinelError(failure.message);
   return new ApiError(failure.message, failure.code as Code, failure.reason, {}, [], undefined);
-}
-
-function toSessionConfig(options: WorkerOptions): SessionConfig {
-  const endpoints = typeof options.endpoint === "string" ? [options.endpoint] : options.endpoint;
-  const queues = [...new Set(options.queues ?? ["default"])];
-  const kinds = Object.entries(options.handlers).map(([name, handler]) => ({
-    name,
-    description: typeof handler === "function" ? "" : handler.description,
-  }));
-  const pid = `-${process.pid}`;
-  const config: SessionConfig = {
-    endpoints: parseEndpoints(endpoints, options.tls),
-    credential: options.credential,
-    tls: options.tls,
-    instance: options.instance ?? truncate(hostname() || "worker", MAX_NAME_BYTES - pid.length) + pid,
-    buildVersion: options.buildVersion ?? "",
-    queues,
-    kinds,
-    labels: options.labels ?? {},
-    slots: options.concurrency ?? 64,
-    maxPayloadBytes: options.maxRunningPayloadBytes ?? 64 * 1024 * 1024,
-    drainTimeoutMs: options.drainTimeoutMs ?? 30_000,
-  };
-  checkRange("endpoint", endpoints.length, 1, 100, "servers");
-  checkRange("instance", Buffer.byteLength(config.instance), 1, MAX_NAME_BYTES, "bytes");
-  checkRange("buildVersion", Buffer.byteLength(config.buildVersion), 0, MAX_NAME_BYTES, "bytes");
-  checkRange("queues", queues.length, 1, 100, "queues");
-  checkRange("handlers", kinds.length, 1, 1000, "handlers");
-  checkRange("labels", Object.keys(config.labels).length, 0, 16, "labels");
-  checkRange("concurrency", config.slots, 1, 100_000, "jobs");
-  checkRange("maxRunningPayloadBytes", config.maxPayloadBytes, 0, Number.MAX_SAFE_INTEGER, "bytes");
-  checkRange("drainTimeoutMs", config.drainTimeoutMs, 0, 2 ** 31, "ms");
-  for (const { name, description } of kinds) {
-    checkName(name);
-    checkRange(`description of ${name}`, Buffer.byteLength(description), 0, 1024, "bytes");
-  }
-  for (const queue of queues) checkName(queue);
-  return config;
-}
-
-function checkRange(field: string, value: number, min: number, max: number, unit: string): void {
-  if (Number.isInteger(value) && value >= min && value <= max) return;
-  throw new InvalidArgumentError(`invalid ${field}: ${value} ${unit}; allowed are ${min}..${max}`);
-}
-
-function checkName(name: string): void {
-  if (/^[A-Za-z0-9._-]{1,128}$/.test(name)) return;
-  const allowed = `allowed are 1..${MAX_NAME_BYTES} characters of [A-Za-z0-9._-]`;
-  throw new InvalidArgumentError(`invalid queue or kind ${JSON.stringify(name)}; ${allowed}`);
 }

@@ -11,6 +11,7 @@ import {
   OutputError,
   Worker,
 } from "../src/worker.js";
+import { ADVICE, RETURNED, THROWN } from "./hostile-values.js";
 import { tlsOptions } from "./tls.js";
 
 const { values } = parseArgs({
@@ -24,6 +25,9 @@ const { values } = parseArgs({
 });
 
 const delayMs = (job: JobContext) => job.payloadJson<{ ms: number }>().ms;
+
+/** The index of the payload within a table of this length. */
+const index = (job: JobContext, length: number) => job.payloadJson<{ index: number }>().index % length;
 
 /** As in the demo worker: appends to a file, so that tests can count the side effects. */
 const effect: Handler = async (job) => {
@@ -108,6 +112,23 @@ const handlers: Record<string, Handler> = {
   },
   snooze: (job) => Outcome.snooze(delayMs(job)),
   release: () => Outcome.release(),
+  throw_hostile: (job) => {
+    throw THROWN[index(job, THROWN.length)]?.();
+  },
+  return_hostile: (job) => RETURNED[index(job, RETURNED.length)]?.[0](),
+  advise_hostile: (job) => {
+    const [count, text] = ADVICE[index(job, ADVICE.length)] ?? [];
+    job.progress(count as number, count as number, text as string);
+    job.log(text as "info", text as string);
+    job.log("info", text as string);
+    return "advised";
+  },
+  throw_deep: () => {
+    const innermostFrame = () => {
+      throw new Error("deep");
+    };
+    innermostFrame();
+  },
   "demo.effect": effect,
 };
 

@@ -1,7 +1,7 @@
 /** Calls every method of the client on the server at the given address. The server tests run it. */
 import assert from "node:assert/strict";
-import { ApiError, Client, JobState } from "../src/index.js";
-import { AttemptOutcome, BulkAction, BulkOutcome, CancelOutcome } from "../src/proto.js";
+import { ApiError, Client, defineJob, JobState } from "../src/index.js";
+import { AttemptOutcome, BulkAction, BulkOutcome, CancelOutcome, QueueMode, QueueOrder } from "../src/proto.js";
 import { tlsOptions } from "./tls.js";
 
 const client = new Client(process.argv[2] ?? "", { actor: "methods", ...tlsOptions });
@@ -72,6 +72,32 @@ assert.deepEqual(
   bulkCounts.map(({ outcome, count }) => [outcome, count]),
   [[BulkOutcome.CANCELLED, 2n]],
 );
+
+// The short forms, and queues.
+const short = await client.submit(defineJob<object, null>("demo.noop", { queue, delayMs: 3_600_000 }), {});
+const changed = await client.update(short.id.toUpperCase(), { priority: 7, labels: { a: "b" }, runAt: null });
+assert.deepEqual([changed.spec?.priority, changed.spec?.labels], [7, { a: "b" }]);
+assert.equal(await short.result({ timeoutMs: 60_000 }), null);
+const succeeded = async () => {
+  const ids = [];
+  for await (const { id } of client.list({ queues: [queue], states: ["succeeded"] })) ids.push(id);
+  return ids;
+};
+await until(succeeded, (ids) => ids.includes(short.id));
+await client.queues.create("node-settings", { order: "strict" });
+const settings = await client.queues.update("node-settings", { priorityBoostMs: 5_000 });
+assert.deepEqual([settings.order, settings.priorityBoost?.seconds], [QueueOrder.STRICT, 5n]);
+assert.equal((await client.queues.pause("node-settings")).mode, QueueMode.PAUSED);
+assert.equal((await client.queues.drain("node-settings")).mode, QueueMode.DRAINING);
+await client.queues.resume("node-settings");
+assert.equal((await client.queues.get("node-settings")).mode, QueueMode.OPEN);
+const names = [];
+for await (const { name } of client.queues.list({ pageSize: 1 })) names.push(name);
+assert.ok(names.includes("node-settings"));
+// A thousand calls at once, and as many waits.
+const burst = await Promise.all(Array.from({ length: 1_000 }, () => client.enqueue({ kind: "demo.noop", queue })));
+const finished = await Promise.all(burst.map(({ job }) => client.waitForResult(job.id)));
+assert.ok(finished.every(({ state }) => state === JobState.SUCCEEDED));
 
 await client.delete(job.id);
 await assert.rejects(client.get(job.id), (error) => error instanceof ApiError && error.reason === "JOB_NOT_FOUND");

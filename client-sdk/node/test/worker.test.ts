@@ -19,7 +19,8 @@ import {
 import { TransportError } from "../src/index.js";
 import { Connection } from "../src/worker/connection.js";
 import type { StartAttempt, ToSession } from "../src/worker/thread-messages.js";
-import { type Handler, HandlerError, JobContext, Outcome, Worker } from "../src/worker.js";
+import { type Handler, HandlerError, JobContext, Worker, type WorkerEvent, type WorkerOptions } from "../src/worker.js";
+import { ADVICE, OUTCOMES, RETURNED, THROWN } from "./hostile-values.js";
 
 let server: Http2Server;
 let endpoint: string;
@@ -87,34 +88,79 @@ function createWorker(handlers: Record<string, Handler>): Worker {
   return new Worker({ endpoint, handlers, drainTimeoutMs: 0 });
 }
 
-test("an invalid outcome fails its own attempt only", async () => {
-  const invalid: Record<string, Handler> = {
-    snooze: () => Outcome.snooze(Number.NaN),
-    delay: () => {
-      throw new HandlerError("later", { nextDelayMs: Number.POSITIVE_INFINITY });
-    },
-    bigint: () => Outcome.snooze(5n as unknown as number),
-    object: () => {
-      throw Object.create(null);
-    },
-  };
-  kinds = [...Object.keys(invalid), "good"];
+/** Runs a worker until each handler, and one more that is `good`, has reported. Returns the reports by kind. */
+async function runAll(handlers: Record<string, Handler>, options: Partial<WorkerOptions> = {}) {
+  kinds = [...Object.keys(handlers), "good"];
   const stop = new AbortController();
   const good: Handler = async () => {
-    while (reports().length < 4) await pause(5);
+    while (reports().length < Object.keys(handlers).length) await pause(5);
     stop.abort();
     return "good";
   };
-  await createWorker({ ...invalid, good }).run({ signal: stop.signal });
-  const codes = new Map(
-    reports().map(({ lease, outcome }) => [
-      lease?.jobId,
-      outcome.case === "failed" ? outcome.value.error?.code : outcome.case,
-    ]),
-  );
-  const code = "BAD_OUTCOME";
-  const expected = { snooze: code, delay: code, bigint: code, object: code, good: "succeeded" };
-  assert.deepEqual(Object.fromEntries(codes), expected);
+  const worker = new Worker({ endpoint, handlers: { ...handlers, good }, drainTimeoutMs: 0, ...options });
+  await worker.run({ signal: stop.signal });
+  const outcomes = new Map(reports().map(({ lease, outcome }) => [lease?.jobId, outcome]));
+  assert.equal(outcomes.get("good")?.case, "succeeded");
+  return outcomes;
+}
+
+test("whatever a handler throws fails its own attempt only", async () => {
+  const throwing = THROWN.map((make, index): [string, Handler] => [
+    `throw-${index}`,
+    () => {
+      throw make();
+    },
+  ]);
+  const returning = [...RETURNED.map(([make]) => make), ...OUTCOMES].map((make, index): [string, Handler] => [
+    `return-${index}`,
+    make,
+  ]);
+  const handlers = Object.fromEntries([...throwing, ...returning]);
+  const outcomes = await runAll(handlers, { onLog: () => {} });
+  for (const kind of Object.keys(handlers)) {
+    const outcome = outcomes.get(kind);
+    assert.ok(outcome?.case === "failed" && outcome.value.error?.message, kind);
+    if (kind.startsWith("return")) assert.match(outcome.value.error.code, /^BAD_(RESULT|OUTCOME)$/);
+  }
+});
+
+test("advice of any type never fails an attempt", async () => {
+  const handlers = ADVICE.map(([count, text], index): [string, Handler] => [
+    `advise-${index}`,
+    (job) => {
+      job.progress(count as number, count as number, text as string);
+      job.log(text as "info", text as string);
+      return "advised";
+    },
+  ]);
+  const outcomes = await runAll(Object.fromEntries(handlers));
+  for (const [kind] of handlers) assert.equal(outcomes.get(kind)?.case, "succeeded", kind);
+  const progress = received.flatMap((frame) => (frame.case === "progress" ? frame.value.items : []));
+  const done = (kind: string) => progress.find(({ lease }) => lease?.jobId === kind)?.progress?.done;
+  assert.deepEqual([done("advise-0"), done("advise-3"), done("advise-4")], [2n ** 64n - 1n, 0n, 0n]);
+});
+
+test("a worker reports its events, and a hook that fails has no effect", async () => {
+  const events: WorkerEvent[] = [];
+  const lines: string[] = [];
+  const onEvent = (event: WorkerEvent) => {
+    events.push(event);
+    if (event.type === "failed") throw Object.create(null);
+    return Promise.reject(new Error("hook"));
+  };
+  const thrown = new HandlerError("no", { code: "NO" });
+  const bad: Handler = () => {
+    throw thrown;
+  };
+  await runAll({ bad }, { onEvent, onLog: (_, message) => lines.push(message) });
+  const failed = events.find((event) => event.type === "failed");
+  assert.ok(failed?.type === "failed" && failed.thrown === thrown && failed.job.kind === "bad");
+  assert.deepEqual([failed.failure.message, failed.failure.code, failed.failure.retryable], ["no", "NO", true]);
+  const connected = events.find((event) => event.type === "connected");
+  assert.ok(connected?.type === "connected" && connected.server === "test");
+  assert.ok(events.some((event) => event.type === "succeeded" && event.job.kind === "good"));
+  // The log of the worker has the stack.
+  assert.match(lines.join("\n"), /attempt failed: job bad .*code NO: .*no\n {4}at .*worker\.test/);
 });
 
 test("a handler that outlives its run sends nothing in the next run", async () => {

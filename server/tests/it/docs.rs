@@ -49,6 +49,9 @@ const RULES: &[(&str, usize, Rule)] = &[
     ("client-sdk/README.md", 2, Rule::Doctest),
     ("client-sdk/node/README.md", 1, Rule::Program("hello Ada\n")),
     ("client-sdk/node/README.md", 2, Rule::Fragment),
+    ("client-sdk/node/README.md", 3, Rule::Program("409600\n")),
+    // The tests of the package compile it and run a similar project.
+    ("client-sdk/nestjs/README.md", 1, Rule::DisplayOnly),
     ("client-sdk/python/README.md", 1, Rule::Program("hello Ada\n")),
     ("client-sdk/python/README.md", 2, Rule::Fragment),
     // Runs on another machine.

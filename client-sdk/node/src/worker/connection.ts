@@ -56,7 +56,9 @@ export class Connection implements SessionManager {
     headers: http2.OutgoingHttpHeaders,
     options: Omit<http2.ClientSessionRequestOptions, "signal">,
   ): Promise<http2.ClientHttp2Stream> {
-    const request = { ...headers, ":method": method, ":path": path };
+    // Node derives `::1:7070` from an IPv6 address, which servers reject.
+    const authority = { ":authority": new URL(this.authority).host };
+    const request = { ...headers, ":method": method, ":path": path, ...authority };
     return Promise.resolve(this.session.request(request, options));
   }
 

@@ -41,6 +41,10 @@ export const MAX_UNSENT_LOG_BYTES = 4 * 1024 * 1024;
 export const MAX_AWAITING_LOG_ACK = 1_000;
 /** The limit of queued cancel acknowledgements. The server repeats unacknowledged cancels. */
 export const MAX_CANCEL_ACKS = 100_000;
+/** The limits of an error, as in JobError. */
+export const MAX_MESSAGE_BYTES = 16 * 1024;
+export const MAX_CODE_BYTES = 128;
+export const MAX_DETAIL_BYTES = 16 * 1024;
 export const MAX_RESULT_BYTES = 1024 * 1024;
 export const MAX_CHECKPOINT_BYTES = 64 * 1024;
 /** The size limit of an output chunk. */

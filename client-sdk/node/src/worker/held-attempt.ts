@@ -75,6 +75,13 @@ export class HeldAttempt {
   }
 }
 
+/** The number of running handlers with a lease and without a report. */
+export function countUnreported(attempts: Iterable<HeldAttempt>): number {
+  let count = 0;
+  for (const held of attempts) if (held.isRunning && held.hasLease && held.report === undefined) count += 1;
+  return count;
+}
+
 /** The log lines that the server has not acknowledged: limited by a window, sent again after a reconnect. */
 export class AttemptLog {
   #unsent: LogEntry[] = [];

@@ -2,7 +2,7 @@
 import { toBytes } from "../bytes.js";
 import { SentinelError } from "../errors.js";
 import { LogLevel } from "../gen/sentinel/jobs/v1/job_pb.js";
-import { splitAt, truncate } from "../text.js";
+import { splitAt, textOf, truncate } from "../text.js";
 import {
   LOG_WINDOW_LINES,
   MAX_CHECKPOINT_BYTES,
@@ -179,18 +179,20 @@ export class JobContext {
       const text = new TextDecoder("utf-8", { fatal: true }).decode(this.payload);
       return JSON.parse(text || "null") as T;
     } catch (cause) {
-      throw new HandlerError("payload", { code: "BAD_PAYLOAD", retryable: false, cause });
+      const message = `payload: it is not JSON: ${textOf(cause)}`;
+      throw new HandlerError(message, { code: "BAD_PAYLOAD", retryable: false, cause });
     }
   }
 
   /**
    * Reports progress in a unit of the handler's choice; `total` 0 means unknown. Cheap: only the latest
-   * report is kept, and at most 10 per second are sent. `message` is truncated to 4 KiB.
+   * report is kept, and at most 10 per second are sent. Never throws: NaN and negative numbers become 0, too
+   * large ones the largest uint64, and `message` is truncated to 4 KiB.
    */
   progress(done: number | bigint, total: number | bigint = 0, message = ""): void {
     if (this.#isFinished) return;
     this.#progressSeq += 1;
-    const text = truncate(message, MAX_PROGRESS_MESSAGE_BYTES);
+    const text = truncate(textOf(message), MAX_PROGRESS_MESSAGE_BYTES);
     this.#progress = { seq: this.#progressSeq, done: toUint64(done), total: toUint64(total), message: text };
     const delayMs = this.#progressSentMs + TIMINGS.progressIntervalMs - performance.now();
     if (delayMs <= 0) this.#flushProgress();
@@ -199,17 +201,17 @@ export class JobContext {
 
   /**
    * Logs a line for the job. Never waits: when more than 1000 lines are unsent, the oldest are dropped.
-   * Lines over 64 KiB are split.
+   * Lines over 64 KiB are split. Never throws: other values than text are converted to text.
    */
   log(level: "debug" | "info" | "warn" | "error", text: string): void {
     if (this.#isFinished) return;
     const timeMs = Date.now();
-    let rest = text;
+    let rest = textOf(text);
     do {
       const [line, tail] = splitAt(rest, MAX_LINE_BYTES);
       this.#logSeq += 1;
       this.#logBytes += Buffer.byteLength(line);
-      this.#logEntries.push({ seq: this.#logSeq, timeMs, level: LOG_LEVELS[level], text: line });
+      this.#logEntries.push({ seq: this.#logSeq, timeMs, level: toLogLevel(level), text: line });
       rest = tail;
     } while (rest !== "");
     while (this.#logEntries.length > LOG_WINDOW_LINES || this.#logBytes > MAX_UNSENT_LOG_BYTES) {
@@ -225,22 +227,23 @@ export class JobContext {
    * @throws CheckpointError
    */
   checkpoint(data: Uint8Array | string): Promise<void> {
-    const bytes = toBytes(data);
+    return handled(this.#storeCheckpoint(data));
+  }
+
+  async #storeCheckpoint(data: Uint8Array | string): Promise<void> {
+    const bytes = toBytes("checkpoint", data);
     if (bytes.length > MAX_CHECKPOINT_BYTES) {
       const message = `the checkpoint has ${bytes.length} bytes; at most ${MAX_CHECKPOINT_BYTES} are allowed`;
-      return Promise.reject(new CheckpointError("too_large", message));
+      throw new CheckpointError("too_large", message);
     }
-    if (this.#isFinished) return Promise.reject(checkpointError("finished"));
+    if (this.#isFinished) throw checkpointError("finished");
     this.#pendingCheckpoint?.reject(checkpointError("finished"));
     this.#checkpointSeq += 1;
     const seq = this.#checkpointSeq;
-    const stored = new Promise<void>((resolve, reject) => {
+    return new Promise<void>((resolve, reject) => {
       this.#pendingCheckpoint = { seq, resolve, reject };
       this.#send({ type: "checkpoint", localId: this.#attempt.localId, seq, data: bytes });
     });
-    // Prevents an unhandled rejection when the handler does not await the call.
-    stored.catch(() => {});
-    return stored;
   }
 
   /**
@@ -251,9 +254,12 @@ export class JobContext {
    * @throws OutputError
    */
   writeOutput(data: Uint8Array | string): Promise<void> {
-    const bytes = toBytes(data);
+    return handled(this.#appendOutput(data));
+  }
+
+  async #appendOutput(data: Uint8Array | string): Promise<void> {
+    const bytes = toBytes("output", data);
     const stored = this.#lastOutput.then(() => this.#sendOutput(bytes));
-    // Prevents an unhandled rejection when the handler does not await the call.
     this.#lastOutput = stored.catch(() => {});
     return stored;
   }
@@ -335,12 +341,24 @@ export class JobContext {
   }
 }
 
+/** Prevents an unhandled rejection when the handler does not await a call. */
+function handled<T>(call: Promise<T>): Promise<T> {
+  call.catch(() => {});
+  return call;
+}
+
 const LOG_LEVELS = {
   debug: LogLevel.DEBUG,
   info: LogLevel.INFO,
   warn: LogLevel.WARN,
   error: LogLevel.ERROR,
 } as const;
+
+/** A level of another name is INFO. */
+function toLogLevel(level: unknown): LogLevel {
+  const isKnown = typeof level === "string" && Object.hasOwn(LOG_LEVELS, level);
+  return isKnown ? LOG_LEVELS[level as keyof typeof LOG_LEVELS] : LogLevel.INFO;
+}
 
 function checkpointError(reason: "fenced" | "finished"): CheckpointError {
   const message =
@@ -361,9 +379,9 @@ function outputError(reason: OutputError["reason"]): OutputError {
   return new OutputError(reason, messages[reason]);
 }
 
-/** Rounds down and clamps to the range of uint64. */
-function toUint64(count: number | bigint): bigint {
-  const integer = typeof count === "bigint" ? count : Number.isFinite(count) ? BigInt(Math.floor(count)) : 0n;
-  if (integer < 0n) return 0n;
-  return integer > MAX_UINT64 ? MAX_UINT64 : integer;
+/** Rounds down and clamps to the range of uint64: NaN, negative numbers and other values than numbers become 0. */
+function toUint64(count: unknown): bigint {
+  if (typeof count === "bigint") return count < 0n ? 0n : count > MAX_UINT64 ? MAX_UINT64 : count;
+  if (typeof count !== "number" || !(count > 0)) return 0n;
+  return count >= Number(MAX_UINT64) ? MAX_UINT64 : BigInt(Math.floor(count));
 }

@@ -1,9 +1,23 @@
 /** The outcome of a handler: what it returns or throws. */
 import { toBytes } from "../bytes.js";
-import type { HandlerOutcome } from "./thread-messages.js";
+import { textOf, truncate, tryOr } from "../text.js";
+import { MAX_CODE_BYTES } from "./constants.js";
+import { detailOf, messageOf } from "./failure.js";
+import type { Failure, HandlerOutcome } from "./thread-messages.js";
+
+/** Marks the classes of this module. A process can load them twice, as ES module and as CommonJS. */
+const OUTCOME = Symbol.for("@sentinel/client.Outcome");
+const HANDLER_ERROR = Symbol.for("@sentinel/client.HandlerError");
+
+function isMarked(value: unknown, mark: symbol): boolean {
+  return tryOr(() => typeof value === "object" && value !== null && mark in value, false);
+}
 
 /** An outcome other than success or failure. Handlers return it. */
 export class Outcome {
+  /** @internal */
+  readonly [OUTCOME] = true;
+
   private constructor(
     /** @internal */
     readonly outcome: HandlerOutcome,
@@ -37,6 +51,8 @@ export interface HandlerErrorOptions extends ErrorOptions {
 /** A failure with a code, a delay or `retryable: false`. Other errors are retryable failures. */
 export class HandlerError extends Error {
   override name = "HandlerError";
+  /** @internal */
+  readonly [HANDLER_ERROR] = true;
   readonly code: string;
   readonly retryable: boolean;
   readonly nextDelayMs: number | undefined;
@@ -51,66 +67,70 @@ export class HandlerError extends Error {
 }
 
 const DAY_MS = 24 * 60 * 60 * 1000;
-const MAX_CAUSES = 10;
+
+/**
+ * Calls a handler and returns its outcome: the only mapping of how a handler finished. Total: it never rejects,
+ * whatever the handler returns or throws, and the outcome has only plain values that can be sent between threads.
+ */
+export async function outcomeOf(handler: () => unknown): Promise<{ outcome: HandlerOutcome; thrown?: unknown }> {
+  let value: unknown;
+  try {
+    value = await handler();
+  } catch (thrown) {
+    return { outcome: outcomeOfError(thrown), thrown };
+  }
+  return { outcome: outcomeOfResult(value) };
+}
 
 /** The outcome of a handler that returned `value`. */
 export function outcomeOfResult(value: unknown): HandlerOutcome {
-  if (value instanceof Outcome) {
-    const { outcome } = value;
-    if (outcome.type !== "snooze") return outcome;
-    return checkDelay(outcome, "delayMs of Outcome.snooze", outcome.delayMs, 366);
-  }
-  return { type: "succeed", result: toBytes(value) };
-}
-
-/** The outcome of a handler that threw `cause`. */
-export function outcomeOfError(cause: unknown): HandlerOutcome {
   try {
-    return failure(cause);
-  } catch {
-    // For example an object without a prototype, or a message that is a symbol.
-    return invalidOutcome("the handler threw a value that cannot be converted to text");
+    if (isMarked(value, OUTCOME)) return checkedOutcome((value as Outcome).outcome);
+    return { type: "succeed", result: toBytes("result", value) };
+  } catch (error) {
+    // The handler would return the same value again.
+    return permanentFailure("BAD_RESULT", textOf(error));
   }
 }
 
-function failure(cause: unknown): HandlerOutcome {
-  if (cause instanceof HandlerError) {
-    const { message, code, retryable, nextDelayMs } = cause;
-    // Callers in plain JavaScript may have passed values of any type.
-    const outcome: HandlerOutcome = {
-      type: "fail",
-      message: messageWithCauses(cause) || message,
-      code: String(code),
-      retryable: Boolean(retryable),
-      nextDelayMs,
-    };
-    return nextDelayMs === undefined ? outcome : checkDelay(outcome, "nextDelayMs of HandlerError", nextDelayMs, 30);
-  }
-  const message = cause instanceof Error ? messageWithCauses(cause) : String(cause);
-  return { type: "fail", message, code: "", retryable: true, nextDelayMs: undefined };
+/** A caller in plain JavaScript may have made the outcome of values of any type. */
+function checkedOutcome(outcome: HandlerOutcome): HandlerOutcome {
+  if (outcome.type !== "snooze") return { type: outcome.type } as HandlerOutcome;
+  return (
+    invalidDelay("delayMs of Outcome.snooze", outcome.delayMs, 366) ?? { type: "snooze", delayMs: outcome.delayMs }
+  );
 }
 
-/** Replaces an outcome with an invalid delay by a failure without a retry, which would fail the same way. */
-function checkDelay(outcome: HandlerOutcome, field: string, delayMs: number, maxDays: number): HandlerOutcome {
+/** The outcome of a handler that threw `thrown`. Total. */
+export function outcomeOfError(thrown: unknown): Failure {
+  const options = isMarked(thrown, HANDLER_ERROR) ? (thrown as HandlerError) : undefined;
+  const nextDelayMs = tryOr(() => options?.nextDelayMs, undefined);
+  const failure: Failure = {
+    type: "fail",
+    message: messageOf(thrown),
+    code: truncate(
+      tryOr(() => (options?.code ? textOf(options.code) : ""), ""),
+      MAX_CODE_BYTES,
+    ),
+    retryable: tryOr(() => (options === undefined ? true : Boolean(options.retryable)), true),
+    nextDelayMs: nextDelayMs ?? undefined,
+    detail: detailOf(thrown),
+  };
+  if (failure.nextDelayMs === undefined) return failure;
+  const invalid = invalidDelay("nextDelayMs of HandlerError", failure.nextDelayMs, 30);
+  if (invalid === undefined) return failure;
+  const message = `${invalid.message}; the error of the handler was: ${failure.message}`;
+  return { ...invalid, message, detail: failure.detail };
+}
+
+/** A failure without a retry, which would fail the same way, if the delay is not valid. */
+function invalidDelay(field: string, delayMs: unknown, maxDays: number): Failure | undefined {
   const isNumber = typeof delayMs === "number";
-  if (isNumber && delayMs >= 0 && delayMs <= maxDays * DAY_MS) return outcome;
-  const handlerError = outcome.type === "fail" ? `; the error of the handler was: ${outcome.message}` : "";
+  if (isNumber && delayMs >= 0 && delayMs <= maxDays * DAY_MS) return undefined;
   const given = isNumber ? String(delayMs) : `of type ${typeof delayMs}`;
-  return invalidOutcome(`${field} is ${given}; allowed are 0..${maxDays * DAY_MS} ms${handlerError}`);
+  return permanentFailure("BAD_OUTCOME", `${field} is ${given}; allowed are 0..${maxDays * DAY_MS} ms`);
 }
 
-function invalidOutcome(message: string): HandlerOutcome {
-  return { type: "fail", message, code: "BAD_OUTCOME", retryable: false, nextDelayMs: undefined };
-}
-
-/** The message of the error and of its causes. */
-function messageWithCauses(error: Error): string {
-  const messages = [error.message || error.name];
-  let cause = error.cause;
-  // The number is limited because causes can be cyclic.
-  while (cause instanceof Error && messages.length < MAX_CAUSES) {
-    messages.push(cause.message || cause.name);
-    cause = cause.cause;
-  }
-  return messages.join(": ");
+function permanentFailure(code: string, message: string): Failure {
+  return { type: "fail", message, code, retryable: false, nextDelayMs: undefined, detail: "" };
 }

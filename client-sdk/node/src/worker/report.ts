@@ -6,14 +6,11 @@ import {
   type ReportItem,
   ReportItemSchema,
 } from "../gen/sentinel/workers/v1/worker_service_pb.js";
-import { truncate } from "../text.js";
+import { textOf, truncate } from "../text.js";
 import { wireDuration, wireTimestamp } from "../time.js";
-import { MAX_RESULT_BYTES } from "./constants.js";
+import { MAX_CODE_BYTES, MAX_DETAIL_BYTES, MAX_MESSAGE_BYTES, MAX_RESULT_BYTES } from "./constants.js";
 import type { HeldAttempt } from "./held-attempt.js";
-import type { HandlerOutcome } from "./thread-messages.js";
-
-const MAX_MESSAGE_BYTES = 16 * 1024;
-const MAX_CODE_BYTES = 128;
+import type { Failure, HandlerOutcome } from "./thread-messages.js";
 
 /**
  * The outcome to report. For a cancelled job only a success is reported as such. While a drain releases
@@ -29,7 +26,7 @@ export function reportedOutcome(outcome: HandlerOutcome, isCancelled: boolean, i
 
 export function timedOut(runTimeoutMs: number): HandlerOutcome {
   const message = `the attempt ran longer than its run_timeout of ${runTimeoutMs} ms`;
-  return { type: "fail", message, code: "TIMEOUT", retryable: true, nextDelayMs: undefined };
+  return { type: "fail", message, code: "TIMEOUT", retryable: true, nextDelayMs: undefined, detail: "" };
 }
 
 /**
@@ -62,21 +59,21 @@ function wireOutcome(outcome: HandlerOutcome, isTimeout: boolean) {
   }
 }
 
-type Failure = Extract<HandlerOutcome, { type: "fail" }>;
-
 function tooLarge(bytes: number): Failure {
   const message = `the result has ${bytes} bytes; at most ${MAX_RESULT_BYTES} are allowed`;
-  return { type: "fail", message, code: "RESULT_TOO_LARGE", retryable: false, nextDelayMs: undefined };
+  return { type: "fail", message, code: "RESULT_TOO_LARGE", retryable: false, nextDelayMs: undefined, detail: "" };
 }
 
 function notReportable(error: unknown): Failure {
-  const message = `the outcome of the handler cannot be reported: ${String(error)}`;
-  return { type: "fail", message, code: "BAD_OUTCOME", retryable: false, nextDelayMs: undefined };
+  const message = `the outcome of the handler cannot be reported: ${textOf(error)}`;
+  return { type: "fail", message, code: "BAD_OUTCOME", retryable: false, nextDelayMs: undefined, detail: "" };
 }
 
 function wireFailure(failure: Failure, timeout: boolean) {
-  const { message, code, retryable, nextDelayMs } = failure;
-  const error = { message: truncate(message, MAX_MESSAGE_BYTES), code: truncate(code, MAX_CODE_BYTES), retryable };
+  const { retryable, nextDelayMs } = failure;
+  const message = truncate(failure.message, MAX_MESSAGE_BYTES);
+  const detail = truncate(failure.detail, MAX_DETAIL_BYTES);
+  const error = { message, code: truncate(failure.code, MAX_CODE_BYTES), retryable, detail };
   const delay = nextDelayMs === undefined ? {} : { nextDelay: wireDuration("nextDelayMs", nextDelayMs) };
   return { case: "failed" as const, value: { error, timeout, ...delay } };
 }

@@ -32,11 +32,19 @@ import {
 } from "../gen/sentinel/workers/v1/worker_service_pb.js";
 import { durationMs } from "../time.js";
 import { MAX_AWAITING_LOG_ACK, TIMINGS } from "./constants.js";
+import { CreditAccount } from "./credit.js";
 import { Drain } from "./drain.js";
-import { HeldAttempt, leaseKey } from "./held-attempt.js";
+import { countUnreported, HeldAttempt, leaseKey } from "./held-attempt.js";
 import { reportedOutcome, reportItem, timedOut } from "./report.js";
 import { type Frame, StreamState } from "./stream-state.js";
-import type { HandlerOutcome, Handlers, LogEntry, ProgressUpdate, SessionConfig } from "./thread-messages.js";
+import {
+  type HandlerOutcome,
+  type Handlers,
+  identity,
+  type LogEntry,
+  type ProgressUpdate,
+  type SessionConfig,
+} from "./thread-messages.js";
 import { Timers } from "./timers.js";
 
 export class SessionState {
@@ -45,8 +53,7 @@ export class SessionState {
   readonly #held = new Map<number, HeldAttempt>();
   readonly #byLease = new Map<string, HeldAttempt>();
   #lastLocalId = 0;
-  #running = 0;
-  #runningBytes = 0;
+  readonly #credit: CreditAccount;
   #unsettledReports = 0;
   #awaitingLogAck = 0;
   readonly #timers = new Timers();
@@ -59,9 +66,10 @@ export class SessionState {
     private readonly random: () => number = Math.random,
   ) {
     this.#stream = new StreamState(this.#held, nowMs);
+    this.#credit = new CreditAccount(config);
     this.drain = new Drain({
       allReceived: () => this.#stream.allReceived(),
-      runningWithoutReport: () => this.#runningWithoutReport(),
+      runningWithoutReport: () => countUnreported(this.#held.values()),
       unsettledReports: () => this.#unsettledReports,
       cancelRunning: () => this.#cancelRunning(),
       releaseRunning: () => this.#releaseRunning(),
@@ -90,11 +98,7 @@ export class SessionState {
     const leased = [...this.#held.values()].filter((held) => held.hasLease);
     this.#stream.helloHeld = leased.map((held) => held.localId);
     return create(HelloSchema, {
-      instance: this.config.instance,
-      build: this.config.buildVersion,
-      queues: [...this.config.queues],
-      kinds: this.config.kinds.map(({ name, description }) => ({ name, description })),
-      labels: { ...this.config.labels },
+      ...identity(this.config),
       session: this.#session,
       held: leased.map((held) => held.lease),
       credit: this.#grantCredit(),
@@ -191,7 +195,7 @@ export class SessionState {
     const key = leaseKey(lease);
     if (this.#byLease.has(key)) return;
     // Jobs that arrive during a drain or beyond the granted credit are released, not started.
-    const starts = !this.drain.hasStarted && hadCredit && this.#running < this.config.slots;
+    const starts = !this.drain.hasStarted && hadCredit && this.#credit.hasFreeSlot;
     this.#lastLocalId += 1;
     const runTimeoutMs = item.runTimeout && durationMs(item.runTimeout);
     const startedAtMs = starts ? Date.now() : undefined;
@@ -199,8 +203,7 @@ export class SessionState {
     this.#held.set(held.localId, held);
     this.#byLease.set(key, held);
     if (!starts) return this.#report(held, { type: "release" }, false);
-    this.#running += 1;
-    this.#runningBytes += held.payloadBytes;
+    this.#credit.started(held.payloadBytes);
     if (runTimeoutMs !== undefined) this.#timers.set(held.localId, "runTimeout", nowMs + runTimeoutMs);
     this.handlers.start(held.localId, item, lease);
   }
@@ -309,8 +312,7 @@ export class SessionState {
     held.isRunning = false;
     held.checkpoint = undefined;
     held.output = undefined;
-    this.#running -= 1;
-    this.#runningBytes -= held.payloadBytes;
+    this.#credit.finished(held.payloadBytes);
     this.#timers.clear(localId, "runTimeout");
     this.#timers.clear(localId, "abandon");
     if (!held.hasLease || held.report !== undefined) this.#removeIfDone(held);
@@ -343,8 +345,8 @@ export class SessionState {
   output(localId: number, offset: number, data: Uint8Array): void {
     const held = this.#runningAttempt(localId);
     if (held === undefined) return this.handlers.outputResult(localId, offset, "fenced");
-    if (this.#stream.isOpen && !this.#stream.supportsOutput)
-      return this.handlers.outputResult(localId, offset, "unsupported");
+    const { isOpen, supportsOutput } = this.#stream;
+    if (isOpen && !supportsOutput) return this.handlers.outputResult(localId, offset, "unsupported");
     held.output = { offset, data, isSent: false };
     this.#stream.queueData(held);
   }
@@ -453,37 +455,7 @@ export class SessionState {
     return Math.min(this.#timers.nextMs() ?? Infinity, this.drain.untilMs ?? Infinity, this.#stream.nextWakeMs());
   }
 
-  // Credit.
-
-  /**
-   * Slots that are neither used nor granted. Unsettled reports reduce them too, so that this process does not
-   * grow while the store commits nothing.
-   */
-  #availableSlots(): number {
-    if (this.drain.hasStarted) return 0;
-    const granted = this.#stream.grantedSlots;
-    const { slots } = this.config;
-    const bySlots = slots - this.#running - granted;
-    const byReports = Math.max(slots * 2, 10_000) - this.#unsettledReports - granted;
-    return Math.max(0, Math.min(bySlots, byReports));
-  }
-
-  #availableBytes(): number {
-    if (this.drain.hasStarted || this.config.maxPayloadBytes === 0) return 0;
-    return this.config.maxPayloadBytes - this.#runningBytes - this.#stream.grantedBytes;
-  }
-
-  #grantCredit(): Credit {
-    const jobs = this.#availableSlots();
-    // At least 1, because 0 would mean unlimited.
-    const bytes = this.config.maxPayloadBytes === 0 ? 0 : Math.max(1, this.#availableBytes());
-    this.#stream.grantedSlots += jobs;
-    this.#stream.grantedBytes += bytes;
-    return create(CreditSchema, { jobs, bytes: BigInt(bytes) });
-  }
-
-  // Frames to send. A frame is created only when the connection accepts one, so that unsent data stays in this
-  // state, where it can be merged.
+  // Frames to send, created only when the connection accepts one: unsent data stays here, where it is merged.
 
   /**
    * The most urgent frame, if any: heartbeats and cancel acknowledgements first, then reports, then credit, then
@@ -503,18 +475,13 @@ export class SessionState {
   }
 
   #creditFrame(): Frame | undefined {
-    if (this.#availableSlots() <= 0 && this.#availableBytes() <= 0) return undefined;
+    if (this.drain.hasStarted || !this.#credit.isAvailable(this.#stream, this.#unsettledReports)) return undefined;
     return { case: "credit", value: this.#grantCredit() };
   }
 
-  // The drain.
-
-  #runningWithoutReport(): number {
-    let count = 0;
-    for (const held of this.#held.values()) {
-      if (held.isRunning && held.hasLease && held.report === undefined) count += 1;
-    }
-    return count;
+  #grantCredit(): Credit {
+    if (this.drain.hasStarted) return create(CreditSchema, { jobs: 0, bytes: 1n });
+    return this.#credit.grant(this.#stream, this.#unsettledReports);
   }
 
   #cancelRunning(): void {

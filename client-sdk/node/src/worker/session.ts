@@ -3,6 +3,7 @@
  * to another server on GoAway. All decisions are in `SessionState`.
  */
 import { backoffDelayMs, reconnectDelayMs, sleep } from "../backoff.js";
+import { schemeMismatch } from "../diagnose.js";
 import { closesStreams, type SentinelError, TransportError } from "../errors.js";
 import type { SessionRequest, SessionResponse } from "../gen/sentinel/workers/v1/worker_service_pb.js";
 import { fromGrpcError } from "../grpc-error.js";
@@ -113,15 +114,16 @@ export class Session {
     await sleep(reconnectDelayMs(TIMINGS.reconnect, this.#failures, Math.random()), this.#exit.signal);
     if (this.#exit.signal.aborted) return undefined;
     let openedAtMs: number | undefined;
+    const url = this.#endpoint();
     try {
-      const connection = await Connection.open(this.#endpoint(), this.config.tls, this.#exit.signal);
+      const connection = await Connection.open(url, this.config.tls, this.#exit.signal);
       const stream = await this.#open(connection);
       openedAtMs = now();
       const error = await this.#serve(stream);
       if (error === undefined) return undefined;
       throw error;
     } catch (cause) {
-      const error = fromGrpcError(cause);
+      const error = await this.#explain(url, fromGrpcError(cause));
       this.#stream?.close();
       this.#stream = undefined;
       this.#isSwitching = false;
@@ -131,6 +133,13 @@ export class Session {
       this.#stateChanged();
       return error;
     }
+  }
+
+  /** A better error if a session never opened because the scheme of the endpoint is wrong. */
+  async #explain(url: string, error: SentinelError): Promise<SentinelError> {
+    if (this.#state.wasWelcomed || !(error instanceof TransportError) || this.#failures > 1) return error;
+    const reason = await schemeMismatch(url, this.config.tls);
+    return reason === undefined ? error : new TransportError(reason);
   }
 
   /** A short-lived stream counts as a failure, so that the reconnects back off. */
@@ -144,7 +153,9 @@ export class Session {
     // Logged at a decreasing rate, so that a long outage does not fill the disk.
     const isLogged = (this.#failures & (this.#failures - 1)) === 0 || this.#failures % 64 === 0;
     const event = openedAtMs === undefined ? "cannot open a session" : "session stream lost, reconnecting";
-    if (isLogged) this.send({ type: "log", level: "warn", message: `${event}: ${error.message}` });
+    const message = `${event}: ${error.message}`;
+    if (isLogged) this.send({ type: "log", level: "warn", message });
+    this.send({ type: "disconnected", message });
   }
 
   #endpoint(): string {
@@ -165,6 +176,7 @@ export class Session {
       this.#state.welcome(now(), welcome);
       this.#stream = stream;
       this.send({ type: "log", level: "info", message: `session opened: ${welcome.server}` });
+      this.send({ type: "connected", server: welcome.server, endpoint: connection.authority });
       return stream;
     } catch (error) {
       stream.close();

@@ -3,7 +3,7 @@
  * next Hello creates a new one. State that survives a reconnect is in `HeldAttempt`.
  */
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
-import { ProgressSchema } from "../gen/sentinel/jobs/v1/job_pb.js";
+import { type JobError, ProgressSchema } from "../gen/sentinel/jobs/v1/job_pb.js";
 import {
   type Lease,
   type ProgressItem,
@@ -25,6 +25,11 @@ export type Frame = NonNullable<MessageInitShape<typeof SessionRequestSchema>["f
 function progressItem(lease: Lease, update: ProgressUpdate): ProgressItem {
   const progress = create(ProgressSchema, { ...update, seq: BigInt(update.seq) });
   return create(ProgressItemSchema, { lease, progress });
+}
+
+/** The approximate size of an error in a report. */
+function errorBytes(error: JobError | undefined): number {
+  return error === undefined ? 0 : error.message.length + error.detail.length;
 }
 
 export class StreamState {
@@ -169,7 +174,7 @@ export class StreamState {
       if (report === undefined) continue;
       items.push(report);
       if (report.outcome.case === "succeeded") bytes += report.outcome.value.result.length;
-      if (report.outcome.case === "failed") bytes += report.outcome.value.error?.message.length ?? 0;
+      if (report.outcome.case === "failed") bytes += errorBytes(report.outcome.value.error);
     }
     this.#reports.splice(0, count);
     if (items.length === 0) return undefined;

@@ -14,13 +14,19 @@ export interface SessionConfig {
   readonly instance: string;
   readonly buildVersion: string;
   readonly queues: readonly string[];
-  readonly kinds: readonly { readonly name: string; readonly description: string }[];
+  readonly kinds: readonly { readonly name: string; readonly description: string; readonly inputSchema: string }[];
   readonly labels: Readonly<Record<string, string>>;
   /** The limit of jobs that run at the same time. */
   readonly slots: number;
   /** The soft limit of payload bytes of running jobs. 0 means unlimited. */
   readonly maxPayloadBytes: number;
   readonly drainTimeoutMs: number;
+}
+
+/** What a worker says about itself in Hello. */
+export function identity(config: SessionConfig) {
+  const { instance, buildVersion: build, queues, kinds, labels } = config;
+  return { instance, build, queues: [...queues], kinds: kinds.map((kind) => ({ ...kind })), labels: { ...labels } };
 }
 
 /** An attempt to start. */
@@ -41,16 +47,21 @@ export interface StartAttempt {
   readonly labels: Record<string, string>;
 }
 
+/** A failed attempt. */
+export interface Failure {
+  readonly type: "fail";
+  readonly message: string;
+  readonly code: string;
+  readonly retryable: boolean;
+  readonly nextDelayMs: number | undefined;
+  /** The stack trace with those of the causes. */
+  readonly detail: string;
+}
+
 /** The outcome of a handler. */
 export type HandlerOutcome =
   | { readonly type: "succeed"; readonly result: Uint8Array }
-  | {
-      readonly type: "fail";
-      readonly message: string;
-      readonly code: string;
-      readonly retryable: boolean;
-      readonly nextDelayMs: number | undefined;
-    }
+  | Failure
   | { readonly type: "snooze"; readonly delayMs: number }
   | { readonly type: "release" }
   | { readonly type: "cancelled" };
@@ -111,6 +122,8 @@ export type FromSession =
       readonly result: OutputResult;
     }
   | { readonly type: "log"; readonly level: LogEventLevel; readonly message: string }
+  | { readonly type: "connected"; readonly server: string; readonly endpoint: string }
+  | { readonly type: "disconnected"; readonly message: string }
   | { readonly type: "closed"; readonly error: SessionFailure | undefined };
 
 /** An error in a form that can be sent between threads. */

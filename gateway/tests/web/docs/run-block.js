@@ -25,7 +25,8 @@ function importMap() {
   for (const [name, directory] of Object.entries(PACKAGES)) {
     const { exports } = JSON.parse(readFileSync(join(ROOT, directory, "package.json")));
     for (const [path, target] of Object.entries(exports)) {
-      const file = normalize(target.import ?? target.default ?? target);
+      const esm = target.import ?? target;
+      const file = normalize(esm.default ?? esm);
       imports[join(name, path)] = `/${join(directory, file)}`;
     }
   }

@@ -65,10 +65,13 @@ impl Project {
         built("client-sdk/node/dist/src/index.js", "node");
         let dir = tempfile::tempdir().expect("a temporary directory");
         let mut pack = npm(&root().join("client-sdk/node"), &["pack", "--json"]);
+        // Packs what the step `node` has built. A script would also print to the output.
+        pack.arg("--ignore-scripts");
         pack.arg("--pack-destination").arg(dir.path());
         let packed: serde_json::Value = serde_json::from_str(&run(pack).await.ok()).expect("JSON");
         let files = packed[0]["files"].to_string();
         assert!(files.contains("dist/src/worker/session-thread.js"), "{files}");
+        assert!(files.contains("dist/cjs/worker/session-thread.js"), "{files}");
         assert!(!files.contains("dist/test"), "{files}");
         let package = format!("./{}", packed[0]["filename"].as_str().expect("a file"));
         std::fs::write(dir.path().join("package.json"), "{\"type\": \"module\"}").expect("a file");
