@@ -7,11 +7,15 @@ from .errors import (
     CallTimeoutError,
     FieldViolation,
     InvalidArgumentError,
+    JobNotSucceededError,
     ProtocolError,
     SentinelError,
     TransportError,
 )
 from .job import NewJob, RetryPolicy, Unique, is_terminal, result_json, result_text
+from .queues import Queues
+from .sync import SyncClient
+from .typed import JobHandle, JobType, TypedHandler, define_job
 from .watch import WatchStream
 from .worker import (
     Cancelled,
@@ -45,22 +49,29 @@ __all__ = [
     "InvalidArgumentError",
     "JobContext",
     "JobFinished",
+    "JobHandle",
+    "JobNotSucceededError",
     "JobStarted",
+    "JobType",
     "NewJob",
     "OutputError",
     "ProtocolError",
+    "Queues",
     "Release",
     "RetryPolicy",
     "SentinelError",
     "SessionLost",
     "SessionOpened",
     "Snooze",
+    "SyncClient",
     "TlsConfig",
     "TransportError",
+    "TypedHandler",
     "Unique",
     "WatchStream",
     "Worker",
     "WorkerEvent",
+    "define_job",
     "is_terminal",
     "result_json",
     "result_text",

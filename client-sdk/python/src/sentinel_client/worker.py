@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import timedelta
 
 from ._endpoint import TlsConfig, parse_endpoints
+from ._fork import check_not_forked
+from ._json import encode_json
 from ._text import truncate
 from ._worker.events import DrainStarted, JobFinished, JobStarted, SessionLost, SessionOpened, WorkerEvent
 from ._worker.interfaces import SessionConfig
@@ -18,6 +20,7 @@ from ._worker.outcome import Cancelled, HandlerError, Release, Snooze
 from ._worker.runner import Handler, Runner
 from ._worker.signals import SHUTDOWN_SIGNALS
 from .errors import InvalidArgumentError
+from .typed import TypedHandler
 
 __all__ = [
     "Cancelled",
@@ -38,6 +41,7 @@ __all__ = [
 ]
 
 _MAX_NAME_BYTES = 128
+_MAX_SCHEMA_BYTES = 16 * 1024
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,128}")
 
 
@@ -48,9 +52,10 @@ class Worker:
         self,
         endpoint: str | Sequence[str],
         *,
-        handlers: Mapping[str, Handler],
-        queues: Iterable[str] = ("default",),
+        handlers: Mapping[str, Handler] | Iterable[TypedHandler],
+        queues: Iterable[str] | None = None,
         descriptions: Mapping[str, str] | None = None,
+        input_schemas: Mapping[str, Mapping[str, object]] | None = None,
         concurrency: int = 64,
         max_running_payload_bytes: int = 64 * 1024 * 1024,
         labels: Mapping[str, str] | None = None,
@@ -65,9 +70,12 @@ class Worker:
 
         `endpoint`: the servers of one cluster, `https://host:port`, `http://host:port` or `host:port`. When one
         is not reachable, the next one is used.
-        `handlers`: the handlers by kind. 1..1000.
-        `queues`: the queues to take jobs from. 1..100.
-        `descriptions`: descriptions of the kinds.
+        `handlers`: the handlers by kind, or those of `JobType.handler`. 1..1000.
+        `queues`: the queues to take jobs from. 1..100. Default: the queues of typed handlers, or `default`. Queues
+        of typed handlers are always included.
+        `descriptions`: descriptions of the kinds, at most 1024 bytes each.
+        `input_schemas`: JSON Schemas of the payloads by kind, at most 16 KiB each, which the panel and the
+        command line show. Typed handlers declare theirs.
         `concurrency`: the limit of jobs that run at the same time. 1..100,000.
         `max_running_payload_bytes`: the limit of the total payload bytes of running jobs. A soft limit: the last
         job may exceed it. 0 means unlimited.
@@ -81,6 +89,14 @@ class Worker:
         `tls`: the certificates of `https://` connections.
         """
         endpoints = [endpoint] if isinstance(endpoint, str) else list(endpoint)
+        functions, typed = _split_handlers(handlers)
+        typed_queues = [handler.queue for handler in typed]
+        all_queues = [*(queues if queues is not None else () if typed else ("default",)), *typed_queues]
+        texts = {handler.kind: handler.description for handler in typed} | dict(descriptions or {})
+        schemas: dict[str, Mapping[str, object]] = {
+            handler.kind: handler.input_schema for handler in typed if handler.input_schema is not None
+        }
+        schemas |= input_schemas or {}
         suffix = f"-{os.getpid()}"
         host = truncate(socket.gethostname() or "worker", _MAX_NAME_BYTES - len(suffix))
         self._config = SessionConfig(
@@ -89,16 +105,17 @@ class Worker:
             tls=tls,
             instance=host + suffix if instance is None else instance,
             build_version=build_version,
-            queues=list(dict.fromkeys(queues)),
-            kinds={kind: (descriptions or {}).get(kind, "") for kind in handlers},
+            queues=list(dict.fromkeys(all_queues)),
+            kinds={kind: texts.get(kind, "") for kind in functions},
             labels=dict(labels or {}),
             slots=concurrency,
             max_payload_bytes=max_running_payload_bytes,
             drain_timeout_s=drain_timeout.total_seconds(),
             on_event=on_event,
+            input_schemas={kind: encode_json(schema, "input_schemas").decode() for kind, schema in schemas.items()},
         )
         _check_config(self._config)
-        self._handlers = dict(handlers)
+        self._handlers = functions
 
     async def run(self, *, shutdown_signals: Iterable[signal.Signals] = (signal.SIGTERM, signal.SIGINT)) -> None:
         """Runs jobs until a shutdown signal arrives or the task is cancelled, then drains: takes no new jobs,
@@ -106,8 +123,10 @@ class Worker:
         limit. A second signal has its default effect. Outside the main thread and on Windows no signals are
         handled: cancel the task.
 
-        Raises `ApiError` when a server rejects the first Hello, for example because a queue does not exist.
+        Raises `ApiError` when a server rejects the first Hello, for example because a queue does not exist,
+        and `TransportError` in a forked child of a process that has used gRPC.
         """
+        check_not_forked()
         loop = asyncio.get_running_loop()
         run = Runner(self._config, self._handlers, loop)
         finished: asyncio.Future[None] = loop.create_future()
@@ -131,6 +150,18 @@ class Worker:
             await run.close()
 
 
+def _split_handlers(
+    handlers: Mapping[str, Handler] | Iterable[TypedHandler],
+) -> tuple[dict[str, Handler], list[TypedHandler]]:
+    if isinstance(handlers, Mapping):
+        return dict(handlers), []
+    typed = list(handlers)
+    functions: dict[str, Handler] = {handler.kind: handler.run for handler in typed}
+    if len(functions) != len(typed):
+        raise InvalidArgumentError("invalid handlers: two of them have the same kind")
+    return functions, typed
+
+
 def _check_config(config: SessionConfig) -> None:
     _check_range("endpoint", len(config.endpoints), 1, 100, "servers")
     _check_range("instance", len(config.instance.encode()), 1, _MAX_NAME_BYTES, "bytes")
@@ -138,6 +169,8 @@ def _check_config(config: SessionConfig) -> None:
     _check_range("queues", len(config.queues), 1, 100, "queues")
     _check_range("handlers", len(config.kinds), 1, 1_000, "handlers")
     _check_range("labels", len(config.labels), 0, 16, "labels")
+    for kind, schema in config.input_schemas.items():
+        _check_range(f"input_schemas of {kind}", len(schema), 0, _MAX_SCHEMA_BYTES, "bytes")
     _check_range("concurrency", config.slots, 1, 100_000, "jobs")
     _check_range("max_running_payload_bytes", config.max_payload_bytes, 0, 2**62, "bytes")
     for name in [*config.queues, *config.kinds]:

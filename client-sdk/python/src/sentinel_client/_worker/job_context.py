@@ -5,8 +5,9 @@ import math
 import threading
 import time
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar, cast
 
+from .._decode import DecodeError, decode
 from .._json import decode_json
 from .._proto.sentinel.jobs.v1 import job_pb2
 from .._proto.sentinel.workers.v1 import worker_service_pb2 as pb
@@ -17,6 +18,8 @@ from .failure import read
 from .interfaces import CheckpointResult, OutputResult
 from .outcome import HandlerError, to_bytes
 from .session import Session
+
+Value = TypeVar("Value")
 
 _MAX_PROGRESS_MESSAGE_BYTES = 4 * 1024
 _MAX_COUNT = 2**64 - 1
@@ -152,6 +155,17 @@ class JobContext:
             return decode_json(self.payload)
         except ValueError as error:
             raise HandlerError("payload", code="BAD_PAYLOAD", retryable=False) from error
+
+    def payload_as(self, wanted: type[Value]) -> Value:
+        """The input as a dataclass, a pydantic model, or another annotated type. Raises a `HandlerError` that is
+        not retryable, with code `BAD_PAYLOAD` and the path of the part that does not fit."""
+        if wanted is bytes:
+            return cast(Value, self.payload)
+        value = self.payload_json()
+        try:
+            return cast(Value, decode(wanted, value, "payload"))
+        except DecodeError as error:
+            raise HandlerError(str(error), code="BAD_PAYLOAD", retryable=False) from None
 
     @property
     def is_cancelled(self) -> bool:

@@ -113,6 +113,9 @@ def outcome_of_error(error: BaseException) -> Failed:
         code = valid_text(read(lambda: attributes.code, None))
         return Failed(f"the handler called sys.exit({code})", "SYSTEM_EXIT", detail=detail)
     message = message_with_causes(error)
+    if has_class(error, JsonError):
+        # A part of the result that a typed handler returned.
+        return Failed(message, "BAD_RESULT", retryable=False, detail=detail)
     if not has_class(error, HandlerError):
         return Failed(message, detail=detail)
     # Untyped callers may have passed values of any type, and subclasses may not have called the constructor.
