@@ -28,6 +28,8 @@ Response = TypeVar("Response")
 
 # A call that gRPC itself does not end at its deadline ends this much later.
 _DEADLINE_GRACE_S = 0.5
+# Below this, a response may well have taken longer than an attempt before the deadline.
+_SHORT_ATTEMPT_S = 1.0
 
 
 @dataclass(frozen=True)
@@ -107,7 +109,9 @@ class Calls:
             size = request.ByteSize()
             raise InvalidArgumentError(f"the request has {size} bytes; at most {MAX_MESSAGE_BYTES} are allowed")
         retry = CallRetry(self.budget, time.monotonic() + self.settings.deadline_s)
+        previous: SentinelError | None = None
         while True:
+            remaining_s = retry.remaining_s(time.monotonic())
             try:
                 response = await self._attempt(path, request, response_type, headers, retry)
                 retry.succeeded()
@@ -117,7 +121,10 @@ class Calls:
             except SentinelError as error:
                 delay_s = retry.next_delay_s(error, time.monotonic(), random.random())
                 if delay_s is None:
-                    raise
+                    # A last attempt that had little time left says less than the one before.
+                    is_cut_short = isinstance(error, CallTimeoutError) and remaining_s < _SHORT_ATTEMPT_S
+                    raise (previous or error) if is_cut_short else error from error.__cause__
+                previous = error
             await asyncio.sleep(delay_s)
             while (wait_s := retry.wait_for_budget_s(time.monotonic(), random.random())) > 0:
                 await asyncio.sleep(wait_s)
