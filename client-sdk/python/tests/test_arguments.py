@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any, cast
 
 from hostile import RETURN
-from sentinel_client import Client, InvalidArgumentError, NewJob, RetryPolicy, Unique
+from sentinel_client import Client, InvalidArgumentError, NewJob, RetryPolicy, Unique, Worker
 
 BAD_TEXT = "lone \ud800 surrogate"
 
@@ -87,6 +87,28 @@ class ArgumentsTest(unittest.TestCase):
         for settings in ({"credential": "k\u00e9y"}, {"credential": "a\nb"}, {"deadline_s": 0}, {"timeout_s": "5"}):
             with self.subTest(settings), self.assertRaises(InvalidArgumentError):
                 Client("127.0.0.1:1", **cast(Any, settings))
+
+    def test_settings_of_a_worker_are_checked(self) -> None:
+        settings: list[dict[str, Any]] = [
+            {"queues": "default"},
+            {"queues": []},
+            {"queues": [BAD_TEXT]},
+            {"queues": [5]},
+            {"instance": BAD_TEXT},
+            {"instance": "x" * 129},
+            {"build_version": BAD_TEXT},
+            {"labels": {"a": 1}},
+            {"labels": {"a": BAD_TEXT}},
+            {"descriptions": {"k": BAD_TEXT}},
+            {"input_schemas": {"k": {"a": "x" * 17_000}}},
+            {"concurrency": 0},
+            {"handlers": {}},
+            {"handlers": {"bad kind": None}},
+        ]
+        for setting in settings:
+            handlers = setting.pop("handlers", {"k": lambda job: None})
+            with self.subTest(setting), self.assertRaises(InvalidArgumentError):
+                Worker("127.0.0.1:1", handlers=handlers, **setting)
 
 
 if __name__ == "__main__":

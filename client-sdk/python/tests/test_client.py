@@ -233,6 +233,9 @@ class ClientTest(unittest.IsolatedAsyncioTestCase):
         async with Client(f"http://{address}", deadline_s=20) as client:
             with self.assertRaisesRegex(TransportError, "speaks TLS: use https://"):
                 await client.get("j1")
+        async with Client(f"http://{address}") as client:
+            with self.assertRaisesRegex(TransportError, "speaks TLS: use https://"):
+                await client.wait_for_result("j1", timeout=20)
         async with Client(f"https://{self.endpoint}", deadline_s=20) as client:
             with self.assertRaisesRegex(TransportError, "does not speak TLS: use http://"):
                 await client.get("j1")

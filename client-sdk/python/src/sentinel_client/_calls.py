@@ -4,9 +4,9 @@ deadline."""
 import asyncio
 import random
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import grpc
 import grpc.aio
@@ -84,6 +84,12 @@ class Connections:
             return UnusableClientError(f"the server at {endpoint.address} speaks TLS: use https:// ({error})")
         return error
 
+    async def call_failed(self, index: int, error: SentinelError) -> SentinelError:
+        if not isinstance(error, TransportError | CallTimeoutError):
+            return error
+        self.failed(index)
+        return await self.explain(index, error)
+
     async def close(self) -> None:
         self._is_closed = True
         channels, self._channels = self._channels, {}
@@ -91,6 +97,12 @@ class Connections:
             check_not_forked()
         for channel in channels.values():
             await channel.close()
+
+
+class OpenStream(NamedTuple):
+    frames: Any
+    failed: Callable[[SentinelError], Awaitable[SentinelError]]
+    """Called when the stream fails. Returns the error with a better reason, if there is one."""
 
 
 class Calls:
@@ -152,8 +164,8 @@ class Calls:
                 )
                 return response
         except TimeoutError as cause:
-            self.connections.failed(index)
-            raise CallTimeoutError("the server did not respond within the timeout") from cause
+            late = CallTimeoutError("the server did not respond within the timeout")
+            raise await self.connections.call_failed(index, late) from cause
         except asyncio.CancelledError as cause:
             raise_unless_cancelled(cause)
             raise UnusableClientError("the client was closed during the call") from cause
@@ -161,20 +173,18 @@ class Calls:
             raise InvalidArgumentError(f"invalid metadata: {cause}") from cause
         except grpc.RpcError as cause:
             error = from_grpc_error(cause, time.monotonic() - started >= timeout_s)
-            if isinstance(error, TransportError):
-                self.connections.failed(index)
-                error = await self.connections.explain(index, error)
-            raise error from cause
+            raise await self.connections.call_failed(index, error) from cause
 
-    def open_stream(self, path: str, request: Any, response_type: type[Any]) -> tuple[Any, Callable[[], None]]:
-        """Opens a stream of responses. Also returns what to call when its connection fails."""
+    def open_stream(self, path: str, request: Any, response_type: type[Any]) -> OpenStream:
+        """Opens a stream of responses."""
         index, channel = self.connections.current()
         read = channel.unary_stream(
             path,
             request_serializer=type(request).SerializeToString,
             response_deserializer=response_type.FromString,
         )
-        return read(request, metadata=self.settings.metadata), lambda: self.connections.failed(index)
+        frames = read(request, metadata=self.settings.metadata)
+        return OpenStream(frames, lambda error: self.connections.call_failed(index, error))
 
     async def stream(self, path: str, request: Any, response_type: type[Response]) -> AsyncIterator[Response]:
         """The responses of a stream, which fails when its connection is lost."""
@@ -184,9 +194,7 @@ class Calls:
                 yield response
         except grpc.RpcError as cause:
             error = from_grpc_error(cause)
-            if isinstance(error, TransportError):
-                failed()
-            raise error from cause
+            raise await failed(error) from cause
         finally:
             frames.cancel()
 

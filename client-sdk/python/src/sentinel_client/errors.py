@@ -136,4 +136,4 @@ _PERMANENT_CODES = frozenset(
 
 def closes_streams(error: SentinelError) -> bool:
     """Whether the error is permanent for a watch or a session, which must not reconnect then."""
-    return isinstance(error, ApiError) and error.code in _PERMANENT_CODES
+    return isinstance(error, UnusableClientError) or (isinstance(error, ApiError) and error.code in _PERMANENT_CODES)

@@ -11,7 +11,9 @@ from datetime import timedelta
 
 from ._endpoint import TlsConfig, parse_endpoints
 from ._fork import check_not_forked
-from ._json import encode_json
+from ._json import JsonError, encode_json
+from ._proto.sentinel.workers.v1 import worker_service_pb2
+from ._request import build
 from ._text import truncate
 from ._worker.events import DrainStarted, JobFinished, JobStarted, SessionLost, SessionOpened, WorkerEvent
 from ._worker.interfaces import SessionConfig
@@ -89,6 +91,8 @@ class Worker:
         `tls`: the certificates of `https://` connections.
         """
         endpoints = [endpoint] if isinstance(endpoint, str) else list(endpoint)
+        if isinstance(queues, str):
+            raise InvalidArgumentError(f"invalid queues: {queues!r}; a list is expected")
         functions, typed = _split_handlers(handlers)
         typed_queues = [handler.queue for handler in typed]
         all_queues = [*(queues if queues is not None else () if typed else ("default",)), *typed_queues]
@@ -112,7 +116,7 @@ class Worker:
             max_payload_bytes=max_running_payload_bytes,
             drain_timeout_s=drain_timeout.total_seconds(),
             on_event=on_event,
-            input_schemas={kind: encode_json(schema, "input_schemas").decode() for kind, schema in schemas.items()},
+            input_schemas={kind: _schema_text(kind, schema) for kind, schema in schemas.items()},
         )
         _check_config(self._config)
         self._handlers = functions
@@ -162,7 +166,24 @@ def _split_handlers(
     return functions, typed
 
 
+def _schema_text(kind: str, schema: Mapping[str, object]) -> str:
+    try:
+        return encode_json(schema, f"input_schemas.{kind}").decode()
+    except JsonError as error:
+        raise InvalidArgumentError(f"invalid {error}") from error
+
+
 def _check_config(config: SessionConfig) -> None:
+    # Hello is created later, on the thread of the session.
+    build(
+        worker_service_pb2.Hello,
+        "worker",
+        instance=config.instance,
+        build=config.build_version,
+        queues=config.queues,
+        labels=config.labels,
+        kinds=[build(worker_service_pb2.Kind, "handlers", name=k, description=v) for k, v in config.kinds.items()],
+    )
     _check_range("endpoint", len(config.endpoints), 1, 100, "servers")
     _check_range("instance", len(config.instance.encode()), 1, _MAX_NAME_BYTES, "bytes")
     _check_range("build_version", len(config.build_version.encode()), 0, _MAX_NAME_BYTES, "bytes")

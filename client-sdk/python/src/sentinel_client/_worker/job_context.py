@@ -33,10 +33,11 @@ _LOG_LEVELS = {
 
 def _count(value: object) -> int:
     """A number of any kind as an unsigned 64-bit integer."""
-    if isinstance(value, float) and value == math.inf:
+    number = cast(float, value)
+    if read(lambda: bool(number == math.inf), False):
         return _MAX_COUNT
     # NaN, and values that are no numbers, cannot be converted.
-    return min(max(0, read(lambda: int(value), 0)), _MAX_COUNT)  # type: ignore[call-overload]
+    return read(lambda: min(max(0, int(number)), _MAX_COUNT), 0)
 
 
 class CheckpointError(SentinelError):
