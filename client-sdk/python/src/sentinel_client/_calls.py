@@ -85,10 +85,13 @@ class Connections:
         return error
 
     async def call_failed(self, index: int, error: SentinelError) -> SentinelError:
+        """Uses the next server when the connection has failed. Returns the error, with a better reason if there is
+        one."""
         if not isinstance(error, TransportError | CallTimeoutError):
             return error
         self.failed(index)
-        return await self.explain(index, error)
+        # Not after a timeout: the call has no time left.
+        return error if isinstance(error, CallTimeoutError) else await self.explain(index, error)
 
     async def close(self) -> None:
         self._is_closed = True

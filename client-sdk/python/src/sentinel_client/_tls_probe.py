@@ -5,13 +5,13 @@ import socket
 import ssl
 from urllib.parse import urlsplit
 
-_TIMEOUT_S = 1.0
+_TIMEOUT_S = 0.5
 # The types of the TLS records with which a server may respond to ClientHello: alert and handshake.
 _TLS_RECORDS = (b"\x15", b"\x16")
 
 
 def speaks_tls(address: str) -> bool:
-    """Blocks for at most about 2 s. `address` is `host:port`."""
+    """Blocks for at most about 1 s. `address` is `host:port`."""
     parts = urlsplit(f"//{address}")
     incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
     context = ssl.create_default_context()
