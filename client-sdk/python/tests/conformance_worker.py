@@ -2,15 +2,19 @@
 
 import argparse
 import asyncio
+import itertools
 import os
 import sys
 import time
 from collections.abc import Awaitable
 from datetime import timedelta
+from typing import Any, cast
 
+from hostile import ADVISE, RETURN, THROW
 from sentinel_client import (
     Cancelled,
     CheckpointError,
+    Handler,
     HandlerError,
     JobContext,
     OutputError,
@@ -117,6 +121,45 @@ async def release(_: JobContext) -> Release:
     return Release()
 
 
+def throw_hostile(job: JobContext) -> object:
+    return THROW[job.payload_json()["index"] % len(THROW)]()
+
+
+async def throw_hostile_async(job: JobContext) -> object:
+    return throw_hostile(job)
+
+
+def alternate(on_thread: Handler, on_loop: Handler) -> Handler:
+    """Runs every second job on the event loop, the others on a thread."""
+    calls = itertools.count()
+
+    def call(job: JobContext) -> object:
+        return on_loop(job) if next(calls) % 2 else on_thread(job)
+
+    return call
+
+
+def return_hostile(job: JobContext) -> object:
+    create, _ = RETURN[job.payload_json()["index"] % len(RETURN)]
+    return create()
+
+
+async def advise_hostile(job: JobContext) -> str:
+    number, text = ADVISE[job.payload_json()["index"] % len(ADVISE)]
+    job.progress(cast(int, number), cast(int, number), cast(str, text))
+    job.log(cast(Any, text), cast(str, text))
+    job.log("info", cast(str, text))
+    return "advised"
+
+
+def innermost_frame() -> None:
+    raise ValueError("deep")
+
+
+def throw_deep(_: JobContext) -> None:
+    innermost_frame()
+
+
 async def effect(job: JobContext) -> str | Cancelled:
     """As in the demo worker: appends to a file, so that tests can count the side effects."""
     payload = job.payload_json()
@@ -164,6 +207,10 @@ async def main() -> None:
             "log": log,
             "snooze": snooze,
             "release": release,
+            "throw_hostile": alternate(throw_hostile, throw_hostile_async),
+            "return_hostile": return_hostile,
+            "advise_hostile": advise_hostile,
+            "throw_deep": throw_deep,
             "demo.effect": effect,
         },
         concurrency=args.concurrency,

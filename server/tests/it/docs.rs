@@ -53,7 +53,9 @@ const RULES: &[(&str, usize, Rule)] = &[
     // The tests of the package compile it and run a similar project.
     ("client-sdk/nestjs/README.md", 1, Rule::DisplayOnly),
     ("client-sdk/python/README.md", 1, Rule::Program("hello Ada\n")),
-    ("client-sdk/python/README.md", 2, Rule::Fragment),
+    ("client-sdk/python/README.md", 2, Rule::Program("True\n")),
+    ("client-sdk/python/README.md", 3, Rule::Program("[64, 32]\n")),
+    ("client-sdk/python/README.md", 4, Rule::Fragment),
     // Runs on another machine.
     ("docs/browser.md", 1, Rule::ParseOnly),
     ("docs/browser.md", 2, Rule::ProgressBar),

@@ -60,16 +60,25 @@ def parse_endpoints(texts: Sequence[str], tls: TlsConfig | None) -> list[Endpoin
 
 def parse_endpoint(text: str) -> Endpoint:
     """Parses `http://host:port`, `https://host:port` or `host:port`, which means `http://`."""
+    if not isinstance(text, str):
+        raise InvalidArgumentError(f"invalid endpoint {text!r}: text is expected, such as http://host:port")
     trimmed = text.strip()
     scheme, separator, _ = trimmed.partition("://")
-    if separator and scheme not in ("http", "https"):
+    if separator and scheme.lower() not in ("http", "https"):
         raise InvalidArgumentError(f"invalid endpoint {text!r}: unknown scheme {scheme}; expected http:// or https://")
-    parts = urlsplit(trimmed if separator else f"http://{trimmed}")
-    if not parts.hostname:
+    try:
+        parts = urlsplit(trimmed if separator else f"http://{trimmed}")
+        host, port = parts.hostname, parts.port
+    except ValueError as error:
+        hint = "; write an IPv6 address in brackets, as [::1]:7070" if trimmed.count(":") > 2 else ""
+        raise InvalidArgumentError(f"invalid endpoint {text!r}: {error}{hint}") from error
+    if not host:
         raise InvalidArgumentError(f"invalid endpoint {text!r}: the host is missing; expected http://host:port")
+    if parts.path not in ("", "/") or parts.query or parts.fragment or parts.username is not None:
+        raise InvalidArgumentError(f"invalid endpoint {text!r}: expected only scheme, host and port")
     is_secure = parts.scheme == "https"
-    address = parts.netloc if parts.port is not None else f"{parts.netloc}:{443 if is_secure else 80}"
-    return Endpoint(address, is_secure)
+    host = f"[{host}]" if ":" in host else host
+    return Endpoint(f"{host}:{port or (443 if is_secure else 80)}", is_secure)
 
 
 def channel_credentials(tls: TlsConfig | None) -> grpc.ChannelCredentials:
@@ -82,4 +91,6 @@ def channel_credentials(tls: TlsConfig | None) -> grpc.ChannelCredentials:
 
 def call_metadata(credential: str | None) -> list[tuple[str, str]]:
     """The metadata that every call carries."""
+    if credential is not None and not (credential.isascii() and credential.isprintable()):
+        raise InvalidArgumentError("invalid credential: an API key has only printable ASCII characters")
     return [] if credential is None else [("authorization", f"Bearer {credential}")]

@@ -1,43 +1,50 @@
-"""When a call is retried (after AIP-194): only when there was no response or UNAVAILABLE, with
-exponential backoff and jitter, within the call's deadline, and while the client's retry throttle allows
-it. The throttle (gRPC A6) keeps many clients from overloading a server that is already failing. The
-constants are those of the Rust SDK."""
+"""When a call is repeated: when it did not reach the server, had no response in time, or the server asked for a
+delay, with exponential backoff and jitter until the call's deadline. All calls of the client are safe to repeat.
+
+The retry budget limits storms, not patience: it delays the retries of many calls that fail at the same time and
+never ends a call, and one call alone does not exhaust it."""
+
+import grpc
 
 from ._backoff import Backoff
-from .errors import ApiError, SentinelError, is_unavailable
+from .errors import ApiError, CallTimeoutError, SentinelError, is_unavailable
 
-# RPC attempts of one call, the first one included.
-_MAX_RPC_ATTEMPTS = 4
 _BACKOFF = Backoff(0.1, 2.0)
 
-# Tokens of the throttle, in tenths. A failure costs one token, a response returns a tenth. Below half of
-# the maximum no call is retried: that is after 50 failures in a row, and then while more than a tenth of
-# the RPC attempts fail.
-_MAX_TOKENS = 1_000
-_FAILURE_COST = 10
-_RESPONSE_GAIN = 1
+# Retries that the budget holds, and that it gets back per second and per response.
+_MAX_RETRIES = 50.0
+_RETRIES_PER_S = 10.0
+_RETRIES_PER_RESPONSE = 1.0
+# Below this, a call cannot be repeated before its deadline.
+_MIN_REMAINING_S = 0.01
 
 
-class RetryThrottle:
-    """A token bucket that stops retries while too many RPC attempts fail. Shared by all calls of a client."""
+class RetryBudget:
+    """A token bucket of retries, shared by all calls of a client."""
 
-    def __init__(self) -> None:
-        self._tokens = _MAX_TOKENS
+    def __init__(self, now: float) -> None:
+        self._retries = _MAX_RETRIES
+        self._refilled_at = now
 
     def record_response(self) -> None:
-        self._tokens = min(_MAX_TOKENS, self._tokens + _RESPONSE_GAIN)
+        self._retries = min(_MAX_RETRIES, self._retries + _RETRIES_PER_RESPONSE)
 
-    def record_failure(self) -> bool:
-        """Takes the cost of a failure; returns whether a retry is allowed."""
-        self._tokens = max(0, self._tokens - _FAILURE_COST)
-        return self._tokens > _MAX_TOKENS / 2
+    def take(self, now: float) -> bool:
+        """Takes one retry, if there is one."""
+        elapsed_s = max(0.0, now - self._refilled_at)
+        self._retries = min(_MAX_RETRIES, self._retries + elapsed_s * _RETRIES_PER_S)
+        self._refilled_at = now
+        if self._retries < 1.0:
+            return False
+        self._retries -= 1.0
+        return True
 
 
 class CallRetry:
     """The retry state of one call."""
 
-    def __init__(self, throttle: RetryThrottle, deadline: float) -> None:
-        self._throttle = throttle
+    def __init__(self, budget: RetryBudget, deadline: float) -> None:
+        self._budget = budget
         self._deadline = deadline
         self._failures = 0
 
@@ -46,17 +53,32 @@ class CallRetry:
         return max(0.0, self._deadline - now)
 
     def succeeded(self) -> None:
-        self._throttle.record_response()
+        self._budget.record_response()
 
     def next_delay_s(self, error: SentinelError, now: float, jitter: float) -> float | None:
         """Records a failure and returns the delay before the next RPC attempt, or `None` when the call must
-        not be retried. `jitter` is uniform in 0..1."""
+        not be repeated. `jitter` is uniform in 0..1."""
         self._failures += 1
-        if not is_unavailable(error):
+        asked_s = error.retry_after_s if isinstance(error, ApiError) else None
+        if not _may_repeat(error):
             # The server responded, so it is not overloaded.
-            self._throttle.record_response()
+            self._budget.record_response()
             return None
-        is_allowed = self._throttle.record_failure() and self._failures < _MAX_RPC_ATTEMPTS
-        retry_after_s = (error.retry_after_s or 0.0) if isinstance(error, ApiError) else 0.0
-        delay_s = max(_BACKOFF.delay_s(self._failures - 1, jitter), retry_after_s)
-        return delay_s if is_allowed and delay_s < self.remaining_s(now) else None
+        remaining_s = self.remaining_s(now)
+        if remaining_s < _MIN_REMAINING_S or (asked_s is not None and asked_s >= remaining_s):
+            return None
+        # The last delays before the deadline are shorter, so that the call ends with an attempt, not with a wait.
+        delay_s = min(_BACKOFF.delay_s(self._failures - 1, jitter), remaining_s / 2)
+        return max(delay_s, asked_s or 0.0)
+
+    def wait_for_budget_s(self, now: float, jitter: float) -> float:
+        """0 when the retry may start now, otherwise the delay before it asks again."""
+        if self._budget.take(now):
+            return 0.0
+        return min(max(0.05, _BACKOFF.cap_s * jitter), self.remaining_s(now))
+
+
+def _may_repeat(error: SentinelError) -> bool:
+    if isinstance(error, ApiError) and error.code is grpc.StatusCode.RESOURCE_EXHAUSTED:
+        return error.retry_after_s is not None
+    return is_unavailable(error) or isinstance(error, CallTimeoutError)

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 import grpc
 from google.rpc import error_details_pb2, status_pb2
 
+from ._proto.sentinel.jobs.v1.job_pb2 import Job
+
 
 @dataclass(frozen=True)
 class FieldViolation:
@@ -51,6 +53,11 @@ class TransportError(SentinelError):
     """No response: the server is not reachable or the connection was lost."""
 
 
+class UnusableClientError(TransportError):
+    """No connection is possible from this client or process, so that repeating the call is useless: the client is
+    closed, the process was forked, or the scheme of the endpoint does not match the server."""
+
+
 class CallTimeoutError(SentinelError):
     """No response within the timeout. The call may have been executed."""
 
@@ -63,8 +70,18 @@ class ProtocolError(SentinelError):
     """The server violated the protocol."""
 
 
-def from_grpc_error(error: Exception) -> SentinelError:
-    """Converts the error of a call. Errors of this package are returned unchanged."""
+class JobNotSucceededError(SentinelError):
+    """A job ended without a result: it failed, was cancelled, or expired."""
+
+    def __init__(self, message: str, job: Job) -> None:
+        super().__init__(message)
+        self.job = job
+        """The job: `job.state` tells how it ended, `job.error` why it failed."""
+
+
+def from_grpc_error(error: Exception, is_past_deadline: bool = False) -> SentinelError:
+    """Converts the error of a call. Errors of this package are returned unchanged. `is_past_deadline` tells that
+    the time for the response has passed."""
     if isinstance(error, SentinelError):
         return error
     if not isinstance(error, grpc.RpcError):
@@ -73,7 +90,9 @@ def from_grpc_error(error: Exception) -> SentinelError:
     message = error.details() or code.name
     trailers = error.trailing_metadata() or ()
     details = next((value for key, value in trailers if key == "grpc-status-details-bin"), None)
-    if code is grpc.StatusCode.DEADLINE_EXCEEDED:
+    # A server or proxy may see the deadline before this process does, and cancel the call.
+    is_late = code is grpc.StatusCode.CANCELLED and is_past_deadline
+    if code is grpc.StatusCode.DEADLINE_EXCEEDED or is_late:
         return CallTimeoutError("the server did not respond within the timeout")
     if code is grpc.StatusCode.UNAVAILABLE and details is None:
         return TransportError(f"cannot reach the server: {message}")
@@ -117,4 +136,4 @@ _PERMANENT_CODES = frozenset(
 
 def closes_streams(error: SentinelError) -> bool:
     """Whether the error is permanent for a watch or a session, which must not reconnect then."""
-    return isinstance(error, ApiError) and error.code in _PERMANENT_CODES
+    return isinstance(error, UnusableClientError) or (isinstance(error, ApiError) and error.code in _PERMANENT_CODES)

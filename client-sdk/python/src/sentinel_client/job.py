@@ -1,13 +1,21 @@
 """The job to enqueue, and the state and the result of a job."""
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
+from google.protobuf.message import Message
+
+from ._ids import canonical_ids
+from ._json import JsonError, decode_json, encode_json
 from ._proto.sentinel.jobs.v1 import job_pb2
+from ._request import build, choose
+from ._text import type_name
 from ._time import wire_duration, wire_timestamp
+from .errors import InvalidArgumentError
+
+Wire = TypeVar("Wire", bound=Message)
 
 _TERMINAL = frozenset(
     {
@@ -42,6 +50,19 @@ _ACK = {
 }
 
 
+STATES = {
+    "scheduled": job_pb2.JOB_STATE_SCHEDULED,
+    "blocked": job_pb2.JOB_STATE_BLOCKED,
+    "ready": job_pb2.JOB_STATE_READY,
+    "running": job_pb2.JOB_STATE_RUNNING,
+    "succeeded": job_pb2.JOB_STATE_SUCCEEDED,
+    "failed": job_pb2.JOB_STATE_FAILED,
+    "cancelled": job_pb2.JOB_STATE_CANCELLED,
+    "expired": job_pb2.JOB_STATE_EXPIRED,
+}
+"""The states by name."""
+
+
 def is_terminal(state: int) -> bool:
     """Whether `state` is terminal: the job has finished and only a retry changes its state."""
     return state in _TERMINAL
@@ -54,7 +75,7 @@ def result_text(job: job_pb2.Job) -> str:
 
 def result_json(job: job_pb2.Job) -> Any:
     """The result of a job, parsed as JSON. An empty result is `None`."""
-    return json.loads(job.result or b"null")
+    return decode_json(job.result)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,6 +93,16 @@ class RetryPolicy:
     jitter: Literal["none", "full"] = "full"
     """Whether delays are random, between 0 and the computed one."""
 
+    def _to_wire(self) -> job_pb2.RetryPolicy:
+        backoff = choose("job.retry.backoff", self.backoff, _BACKOFF)
+        jitter = choose("job.retry.jitter", self.jitter, _JITTER)
+        max_attempts = self.max_attempts
+        wire = build(job_pb2.RetryPolicy, "job.retry", max_attempts=max_attempts, backoff=backoff, jitter=jitter)
+        for name in ("base", "cap"):
+            if (duration := getattr(self, name)) is not None:
+                getattr(wire, name).CopyFrom(_converted(f"job.retry.{name}", duration, wire_duration))
+        return wire
+
 
 @dataclass(frozen=True, kw_only=True)
 class Unique:
@@ -86,6 +117,14 @@ class Unique:
     ttl: timedelta | None = None
     """How long a job holds the key. Default: until it is terminal. Range 1 s..30 d."""
 
+    def _to_wire(self) -> job_pb2.Unique:
+        scope = choose("job.unique.scope", self.scope, _SCOPE)
+        mode = choose("job.unique.mode", self.mode, _MODE)
+        wire = build(job_pb2.Unique, "job.unique", key=self.key, scope=scope, mode=mode)
+        if self.ttl is not None:
+            wire.ttl.CopyFrom(_converted("job.unique.ttl", self.ttl, wire_duration))
+        return wire
+
 
 @dataclass(frozen=True, kw_only=True)
 class NewJob:
@@ -94,7 +133,8 @@ class NewJob:
     kind: str
     """The kind, which selects the handler. 1..128 characters of [A-Za-z0-9._-]."""
     payload: object = None
-    """The handler's input: bytes are sent unchanged, anything else as JSON. At most 1 MiB."""
+    """The handler's input: bytes are sent unchanged, anything else as JSON, also dataclasses, pydantic models,
+    enums, times and UUIDs. At most 1 MiB. NaN, infinity and lone surrogates have no JSON and are refused."""
     queue: str = "default"
     """The queue. 1..128 characters of [A-Za-z0-9._-]."""
     content_type: str | None = None
@@ -130,55 +170,56 @@ class NewJob:
     setting."""
 
     def to_spec(self) -> job_pb2.JobSpec:
-        """Converts the job into a JobSpec."""
+        """Converts the job into a JobSpec. Raises `InvalidArgumentError` with the name of the field."""
         is_bytes = isinstance(self.payload, bytes | bytearray | memoryview)
-        content = b"" if self.payload is None else self.payload
-        spec = job_pb2.JobSpec(
+        spec = build(
+            job_pb2.JobSpec,
+            "job",
             queue=self.queue,
             kind=self.kind,
-            payload=bytes(content)
-            if isinstance(content, bytes | bytearray | memoryview)
-            else json.dumps(content).encode(),
+            payload=encode_payload(self.payload),
             content_type=self.content_type or ("application/octet-stream" if is_bytes else "application/json"),
             priority=self.priority,
             labels=self.labels,
-            depends_on=self.depends_on,
+            depends_on=canonical_ids(self.depends_on),
             traceparent=self.traceparent,
         )
         for name in ("delay", "run_timeout", "cancel_grace"):
             if (duration := getattr(self, name)) is not None:
-                getattr(spec, name).CopyFrom(wire_duration(duration))
+                getattr(spec, name).CopyFrom(_converted(f"job.{name}", duration, wire_duration))
         for name in ("run_at", "start_deadline"):
             if (time := getattr(self, name)) is not None:
-                getattr(spec, name).CopyFrom(wire_timestamp(time))
-        if self.on_dependency_failure is not None:
-            spec.on_dependency_failure = _DEPENDENCY_FAILURE[self.on_dependency_failure]
-        if self.on_lost is not None:
-            spec.on_lost = _LOST[self.on_lost]
-        if self.ack is not None:
-            spec.ack = _ACK[self.ack]
-        self._set_retry(spec)
-        self._set_unique(spec)
+                getattr(spec, name).CopyFrom(_converted(f"job.{name}", time, wire_timestamp))
+        for name, allowed in (
+            ("on_dependency_failure", _DEPENDENCY_FAILURE),
+            ("on_lost", _LOST),
+            ("ack", _ACK),
+        ):
+            if (text := getattr(self, name)) is not None:
+                setattr(spec, name, choose(f"job.{name}", text, allowed))
+        if self.retry is not None:
+            spec.retry.CopyFrom(self.retry._to_wire())
+        if self.unique is not None:
+            spec.unique.CopyFrom(self.unique._to_wire())
         return spec
 
-    def _set_retry(self, spec: job_pb2.JobSpec) -> None:
-        retry = self.retry
-        if retry is None:
-            return
-        spec.retry.max_attempts = retry.max_attempts
-        spec.retry.backoff = _BACKOFF[retry.backoff]
-        spec.retry.jitter = _JITTER[retry.jitter]
-        if retry.base is not None:
-            spec.retry.base.CopyFrom(wire_duration(retry.base))
-        if retry.cap is not None:
-            spec.retry.cap.CopyFrom(wire_duration(retry.cap))
 
-    def _set_unique(self, spec: job_pb2.JobSpec) -> None:
-        unique = self.unique
-        if unique is None:
-            return
-        spec.unique.key = unique.key
-        spec.unique.scope = _SCOPE[unique.scope]
-        spec.unique.mode = _MODE[unique.mode]
-        if unique.ttl is not None:
-            spec.unique.ttl.CopyFrom(wire_duration(unique.ttl))
+def encode_payload(payload: object) -> bytes:
+    """The bytes of a payload. Raises `InvalidArgumentError` with the path of a part that has no JSON."""
+    if payload is None:
+        return b""
+    try:
+        if isinstance(payload, bytes | bytearray | memoryview):
+            return bytes(payload)
+        return encode_json(payload, "payload")
+    except JsonError as error:
+        raise InvalidArgumentError(str(error)) from error
+    except ValueError as error:
+        raise InvalidArgumentError(f"payload: {type_name(payload)} cannot be read: {error}") from error
+
+
+def _converted(name: str, value: Any, convert: Callable[[Any], Wire]) -> Wire:
+    try:
+        return convert(value)
+    except (TypeError, ValueError, AttributeError, OverflowError) as error:
+        raise InvalidArgumentError(f"invalid {name}: {value!r:.200}: {error}") from error

@@ -4,13 +4,13 @@ close only when all watched jobs are terminal or on a permanent error."""
 import asyncio
 import random
 from collections.abc import AsyncIterator, Callable
-from typing import Any
 
 import grpc
 
 from ._backoff import Backoff
+from ._calls import OpenStream, raise_unless_cancelled
 from ._proto.sentinel.jobs.v1 import job_service_pb2 as pb
-from .errors import closes_streams, from_grpc_error
+from .errors import CallTimeoutError, TransportError, closes_streams, from_grpc_error
 from .job import is_terminal
 
 _RECONNECT = Backoff(0.05, 5.0)
@@ -24,11 +24,11 @@ class WatchStream:
 
     def __init__(
         self,
-        call: Callable[[pb.WatchRequest], Any],
+        open_stream: Callable[[pb.WatchRequest], OpenStream],
         request: pb.WatchRequest,
         idle_timeout_s: float = _IDLE_TIMEOUT_S,
     ) -> None:
-        self._call = call
+        self._open_stream = open_stream
         self._request = request
         self._idle_timeout_s = idle_timeout_s
         # Whether each job of a watch by ids is open (not terminal).
@@ -44,9 +44,10 @@ class WatchStream:
 
     async def __aiter__(self) -> AsyncIterator[pb.WatchResponse]:
         """Raises `ApiError` on INVALID_ARGUMENT, NOT_FOUND, UNAUTHENTICATED, PERMISSION_DENIED and
-        UNIMPLEMENTED. All other errors are retried."""
+        UNIMPLEMENTED, and `TransportError` when the scheme of the endpoint does not match the server. All other
+        errors are retried."""
         while True:
-            frames = self._call(self._request)
+            frames, failed = self._open_stream(self._request)
             try:
                 while True:
                     frame = await asyncio.wait_for(frames.read(), self._idle_timeout_s)
@@ -58,11 +59,14 @@ class WatchStream:
                 if self._is_open is not None and not any(self._is_open.values()):
                     return
             except grpc.RpcError as cause:
-                error = from_grpc_error(cause)
+                error = await failed(from_grpc_error(cause))
                 if closes_streams(error):
                     raise error from cause
+            except asyncio.CancelledError as cause:
+                raise_unless_cancelled(cause)
+                raise TransportError("the client was closed during the watch") from cause
             except TimeoutError:
-                pass
+                await failed(CallTimeoutError("the server sent no frame"))
             finally:
                 frames.cancel()
             await asyncio.sleep(_RECONNECT.delay_s(self._failures, random.random()))

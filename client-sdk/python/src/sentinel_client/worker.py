@@ -1,57 +1,50 @@
 """The worker runtime: runs handlers for the jobs that a server assigns."""
 
 import asyncio
-import contextlib
-import contextvars
-import inspect
 import os
 import re
 import signal
 import socket
 import threading
-import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import timedelta
 
 from ._endpoint import TlsConfig, parse_endpoints
-from ._proto.sentinel.workers.v1 import worker_service_pb2 as pb
+from ._fork import check_not_forked
+from ._json import JsonError, encode_json
+from ._proto.sentinel.workers.v1 import worker_service_pb2
+from ._request import build
 from ._text import truncate
-from ._worker.interfaces import CheckpointResult, OutputResult, SessionConfig
+from ._worker.events import DrainStarted, JobFinished, JobStarted, SessionLost, SessionOpened, WorkerEvent
+from ._worker.interfaces import SessionConfig
 from ._worker.job_context import CheckpointError, JobContext, OutputError
-from ._worker.outcome import (
-    Cancelled,
-    Failed,
-    HandlerError,
-    HandlerOutcome,
-    Release,
-    Snooze,
-    outcome_of_error,
-    outcome_of_result,
-)
-from ._worker.session import Session
-from .errors import InvalidArgumentError, SentinelError
+from ._worker.outcome import Cancelled, HandlerError, Release, Snooze
+from ._worker.runner import Handler, Runner
+from ._worker.signals import SHUTDOWN_SIGNALS
+from .errors import InvalidArgumentError
+from .typed import TypedHandler
 
 __all__ = [
     "Cancelled",
     "CheckpointError",
+    "DrainStarted",
     "Handler",
     "HandlerError",
     "JobContext",
+    "JobFinished",
+    "JobStarted",
     "OutputError",
     "Release",
+    "SessionLost",
+    "SessionOpened",
     "Snooze",
     "Worker",
+    "WorkerEvent",
 ]
 
 _MAX_NAME_BYTES = 128
+_MAX_SCHEMA_BYTES = 16 * 1024
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,128}")
-
-Handler = Callable[[JobContext], Awaitable[object]] | Callable[[JobContext], object]
-"""Runs one attempt: a coroutine function on the caller's event loop, or a function on a thread.
-
-The returned value is the result: bytes and text unchanged, `None` as empty, anything else as JSON, at most
-1 MiB. `Snooze`, `Release` and `Cancelled` are other outcomes. A raised exception is a failure, which is
-retryable unless it is a `HandlerError` with `retryable=False`."""
 
 
 class Worker:
@@ -61,15 +54,17 @@ class Worker:
         self,
         endpoint: str | Sequence[str],
         *,
-        handlers: Mapping[str, Handler],
-        queues: Iterable[str] = ("default",),
+        handlers: Mapping[str, Handler] | Iterable[TypedHandler],
+        queues: Iterable[str] | None = None,
         descriptions: Mapping[str, str] | None = None,
+        input_schemas: Mapping[str, Mapping[str, object]] | None = None,
         concurrency: int = 64,
         max_running_payload_bytes: int = 64 * 1024 * 1024,
         labels: Mapping[str, str] | None = None,
         instance: str | None = None,
         build_version: str = "",
         drain_timeout: timedelta = timedelta(seconds=30),
+        on_event: Callable[[WorkerEvent], None] | None = None,
         credential: str | None = None,
         tls: TlsConfig | None = None,
     ) -> None:
@@ -77,9 +72,12 @@ class Worker:
 
         `endpoint`: the servers of one cluster, `https://host:port`, `http://host:port` or `host:port`. When one
         is not reachable, the next one is used.
-        `handlers`: the handlers by kind. 1..1000.
-        `queues`: the queues to take jobs from. 1..100.
-        `descriptions`: descriptions of the kinds.
+        `handlers`: the handlers by kind, or those of `JobType.handler`. 1..1000.
+        `queues`: the queues to take jobs from. 1..100. Default: the queues of typed handlers, or `default`. Queues
+        of typed handlers are always included.
+        `descriptions`: descriptions of the kinds, at most 1024 bytes each.
+        `input_schemas`: JSON Schemas of the payloads by kind, at most 16 KiB each, which the panel and the
+        command line show. Typed handlers declare theirs.
         `concurrency`: the limit of jobs that run at the same time. 1..100,000.
         `max_running_payload_bytes`: the limit of the total payload bytes of running jobs. A soft limit: the last
         job may exceed it. 0 means unlimited.
@@ -87,10 +85,22 @@ class Worker:
         `instance`: the name of this process. 1..128 bytes. Default `<host>-<pid>`.
         `build_version`: the version of the program. At most 128 bytes.
         `drain_timeout`: how long running jobs may continue after a shutdown was requested.
+        `on_event`: called on the event loop of `run` with each event, for metrics and error trackers. It must not
+        block. When it raises, the error is logged.
         `credential`: the API key, sent as `authorization: Bearer <credential>`. It needs the role WORKER.
         `tls`: the certificates of `https://` connections.
         """
         endpoints = [endpoint] if isinstance(endpoint, str) else list(endpoint)
+        if isinstance(queues, str):
+            raise InvalidArgumentError(f"invalid queues: {queues!r}; a list is expected")
+        functions, typed = _split_handlers(handlers)
+        typed_queues = [handler.queue for handler in typed]
+        all_queues = [*(queues if queues is not None else () if typed else ("default",)), *typed_queues]
+        texts = {handler.kind: handler.description for handler in typed} | dict(descriptions or {})
+        schemas: dict[str, Mapping[str, object]] = {
+            handler.kind: handler.input_schema for handler in typed if handler.input_schema is not None
+        }
+        schemas |= input_schemas or {}
         suffix = f"-{os.getpid()}"
         host = truncate(socket.gethostname() or "worker", _MAX_NAME_BYTES - len(suffix))
         self._config = SessionConfig(
@@ -99,15 +109,17 @@ class Worker:
             tls=tls,
             instance=host + suffix if instance is None else instance,
             build_version=build_version,
-            queues=list(dict.fromkeys(queues)),
-            kinds={kind: (descriptions or {}).get(kind, "") for kind in handlers},
+            queues=list(dict.fromkeys(all_queues)),
+            kinds={kind: texts.get(kind, "") for kind in functions},
             labels=dict(labels or {}),
             slots=concurrency,
             max_payload_bytes=max_running_payload_bytes,
             drain_timeout_s=drain_timeout.total_seconds(),
+            on_event=on_event,
+            input_schemas={kind: _schema_text(kind, schema) for kind, schema in schemas.items()},
         )
         _check_config(self._config)
-        self._handlers = dict(handlers)
+        self._handlers = functions
 
     async def run(self, *, shutdown_signals: Iterable[signal.Signals] = (signal.SIGTERM, signal.SIGINT)) -> None:
         """Runs jobs until a shutdown signal arrives or the task is cancelled, then drains: takes no new jobs,
@@ -115,24 +127,20 @@ class Worker:
         limit. A second signal has its default effect. Outside the main thread and on Windows no signals are
         handled: cancel the task.
 
-        Raises `ApiError` when a server rejects the first Hello, for example because a queue does not exist.
+        Raises `ApiError` when a server rejects the first Hello, for example because a queue does not exist,
+        and `TransportError` in a forked child of a process that has used gRPC.
         """
+        check_not_forked()
         loop = asyncio.get_running_loop()
-        run = _Run(self._config, self._handlers, loop)
+        run = Runner(self._config, self._handlers, loop)
         finished: asyncio.Future[None] = loop.create_future()
-        handled_signals: list[signal.Signals] = []
 
         def drain() -> None:
-            for handled in handled_signals:
-                loop.remove_signal_handler(handled)
-            run.session.drain()
+            # Called by a signal handler, which may have interrupted a thread that holds the session's lock.
+            loop.call_soon_threadsafe(run.session.drain)
 
         try:
-            for shutdown_signal in shutdown_signals:
-                # Only the main thread can handle signals, and not on Windows.
-                with contextlib.suppress(RuntimeError, ValueError, NotImplementedError):
-                    loop.add_signal_handler(shutdown_signal, drain)
-                    handled_signals.append(shutdown_signal)
+            SHUTDOWN_SIGNALS.subscribe(shutdown_signals, drain)
             name = "sentinel-session"
             threading.Thread(target=run.run_session, args=(finished,), name=name, daemon=True).start()
             try:
@@ -142,162 +150,48 @@ class Worker:
                 await finished
                 raise
         finally:
-            for handled in handled_signals:
-                loop.remove_signal_handler(handled)
+            SHUTDOWN_SIGNALS.unsubscribe(drain)
             await run.close()
 
 
-class _Run:
-    """One call of `Worker.run`: its session and its running handlers."""
+def _split_handlers(
+    handlers: Mapping[str, Handler] | Iterable[TypedHandler],
+) -> tuple[dict[str, Handler], list[TypedHandler]]:
+    if isinstance(handlers, Mapping):
+        return dict(handlers), []
+    typed = list(handlers)
+    functions: dict[str, Handler] = {handler.kind: handler.run for handler in typed}
+    if len(functions) != len(typed):
+        raise InvalidArgumentError("invalid handlers: two of them have the same kind")
+    return functions, typed
 
-    def __init__(self, config: SessionConfig, handlers: Mapping[str, Handler], loop: asyncio.AbstractEventLoop) -> None:
-        self._config = config
-        self._handlers = handlers
-        self._loop = loop
-        self._jobs: dict[int, JobContext] = {}
-        self._tasks: dict[int, asyncio.Task[None]] = {}
-        self.session = Session(config, self)
 
-    def run_session(self, finished: "asyncio.Future[None]") -> None:
-        """Runs the session on the current thread and then completes the future."""
-        error: BaseException | None = None
-        try:
-            self.session.run()
-        except SentinelError as session_error:
-            error = session_error
-        except BaseException as unexpected:
-            error = SentinelError(f"the session thread failed: {unexpected!r}")
-
-        def complete() -> None:
-            if finished.done():
-                return
-            if error is None:
-                finished.set_result(None)
-            else:
-                finished.set_exception(error)
-
-        self._call_on_loop(complete)
-
-    def _call_on_loop(self, callback: Callable[[], None]) -> None:
-        # Fails when the event loop is closed, as during the exit of the process.
-        with contextlib.suppress(RuntimeError):
-            self._loop.call_soon_threadsafe(callback)
-
-    # Called by the session on its threads.
-
-    def start(self, local_id: int, assignment: pb.Assignment) -> None:
-        self._call_on_loop(lambda: self._start(local_id, assignment))
-
-    def cancel(self, local_id: int) -> None:
-        self._call_on_loop(lambda: self._jobs[local_id]._cancel() if local_id in self._jobs else None)
-
-    def abandon(self, local_id: int) -> None:
-        self._call_on_loop(lambda: self._abandon(local_id))
-
-    def checkpoint_result(self, local_id: int, seq: int, result: CheckpointResult) -> None:
-        self._call_on_loop(
-            lambda: self._jobs[local_id]._checkpoint_result(seq, result) if local_id in self._jobs else None
-        )
-
-    def output_result(self, local_id: int, offset: int, result: OutputResult) -> None:
-        self._call_on_loop(
-            lambda: self._jobs[local_id]._output_result(offset, result) if local_id in self._jobs else None
-        )
-
-    # On the caller's event loop.
-
-    def _start(self, local_id: int, assignment: pb.Assignment) -> None:
-        job = JobContext(local_id, assignment, self._config.instance, self.session, self._loop)
-        self._jobs[local_id] = job
-        name = f"sentinel {job.fencing_token}"
-        self._tasks[local_id] = self._loop.create_task(self._run_handler(local_id, job), name=name)
-
-    def _abandon(self, local_id: int) -> None:
-        """Cancels a coroutine. A function on a thread cannot be stopped; its result is ignored."""
-        job, task = self._jobs.pop(local_id, None), self._tasks.get(local_id)
-        if job is not None:
-            job._cancel()
-        if task is not None:
-            task.cancel()
-
-    async def _run_handler(self, local_id: int, job: JobContext) -> None:
-        started_at_s = time.time()
-        outcome: HandlerOutcome = Release()
-        try:
-            outcome = await self._run_to_outcome(job)
-        except asyncio.CancelledError as error:
-            task = asyncio.current_task()
-            # When this task was not cancelled, something that the handler awaited was.
-            if task is None or not task.cancelling():
-                outcome = outcome_of_error(error)
-        except SystemExit as error:
-            # A handler must not end the worker.
-            outcome = Failed(f"the handler called sys.exit({error.code!r})", "SYSTEM_EXIT")
-        finally:
-            self._jobs.pop(local_id, None)
-            self._tasks.pop(local_id, None)
-            now = time.monotonic()
-            self.session.update(lambda state: state.handler_finished(now, local_id, started_at_s, outcome))
-
-    async def _run_to_outcome(self, job: JobContext) -> HandlerOutcome:
-        handler = self._handlers.get(job.kind)
-        if handler is None:
-            # A server assigns only declared kinds. If it does not, another worker may have the handler.
-            return Failed(f"this worker has no handler for kind {job.kind!r}", "NO_HANDLER")
-        try:
-            if inspect.iscoroutinefunction(handler):
-                return outcome_of_result(await handler(job))
-            value = await self._run_on_thread(handler, job)
-            return outcome_of_result(await value if inspect.isawaitable(value) else value)
-        except Exception as error:
-            return outcome_of_error(error)
-
-    async def _run_on_thread(self, handler: Handler, job: JobContext) -> object:
-        """Runs a function on a new daemon thread, so that a function that ignores its cancel blocks neither other
-        attempts nor the exit of the process."""
-        future: asyncio.Future[object] = self._loop.create_future()
-        context = contextvars.copy_context()
-
-        def complete(value: object, error: BaseException | None) -> None:
-            if future.done():
-                return
-            if error is None:
-                future.set_result(value)
-            else:
-                future.set_exception(error)
-
-        def run() -> None:
-            value: object = None
-            error: BaseException | None = None
-            try:
-                value = context.run(handler, job)
-            except StopIteration:
-                # A future does not accept StopIteration.
-                error = RuntimeError("the handler raised StopIteration")
-            except BaseException as handler_error:
-                error = handler_error
-            self._call_on_loop(lambda: complete(value, error))
-
-        threading.Thread(target=run, name=f"sentinel {job.fencing_token}", daemon=True).start()
-        return await future
-
-    async def close(self) -> None:
-        self.session.stop()
-        tasks = list(self._tasks.values())
-        for job in list(self._jobs.values()):
-            job._cancel()
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+def _schema_text(kind: str, schema: Mapping[str, object]) -> str:
+    try:
+        return encode_json(schema, f"input_schemas.{kind}").decode()
+    except JsonError as error:
+        raise InvalidArgumentError(f"invalid {error}") from error
 
 
 def _check_config(config: SessionConfig) -> None:
+    # Hello is created later, on the thread of the session.
+    build(
+        worker_service_pb2.Hello,
+        "worker",
+        instance=config.instance,
+        build=config.build_version,
+        queues=config.queues,
+        labels=config.labels,
+        kinds=[build(worker_service_pb2.Kind, "handlers", name=k, description=v) for k, v in config.kinds.items()],
+    )
     _check_range("endpoint", len(config.endpoints), 1, 100, "servers")
     _check_range("instance", len(config.instance.encode()), 1, _MAX_NAME_BYTES, "bytes")
     _check_range("build_version", len(config.build_version.encode()), 0, _MAX_NAME_BYTES, "bytes")
     _check_range("queues", len(config.queues), 1, 100, "queues")
     _check_range("handlers", len(config.kinds), 1, 1_000, "handlers")
     _check_range("labels", len(config.labels), 0, 16, "labels")
+    for kind, schema in config.input_schemas.items():
+        _check_range(f"input_schemas of {kind}", len(schema), 0, _MAX_SCHEMA_BYTES, "bytes")
     _check_range("concurrency", config.slots, 1, 100_000, "jobs")
     _check_range("max_running_payload_bytes", config.max_payload_bytes, 0, 2**62, "bytes")
     for name in [*config.queues, *config.kinds]:

@@ -1,28 +1,43 @@
 """The handler's view of its job."""
 
 import asyncio
-import json
+import math
 import threading
 import time
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar, cast
 
+from .._decode import DecodeError, decode
+from .._json import decode_json
 from .._proto.sentinel.jobs.v1 import job_pb2
 from .._proto.sentinel.workers.v1 import worker_service_pb2 as pb
-from .._text import truncate
+from .._text import truncate, valid_text
 from ..errors import SentinelError
 from .constants import MAX_CHECKPOINT_BYTES, MAX_CHUNK_BYTES, MAX_OUTPUT_BYTES
+from .failure import read
 from .interfaces import CheckpointResult, OutputResult
 from .outcome import HandlerError, to_bytes
 from .session import Session
 
+Value = TypeVar("Value")
+
 _MAX_PROGRESS_MESSAGE_BYTES = 4 * 1024
+_MAX_COUNT = 2**64 - 1
 _LOG_LEVELS = {
     "debug": job_pb2.LOG_LEVEL_DEBUG,
     "info": job_pb2.LOG_LEVEL_INFO,
     "warn": job_pb2.LOG_LEVEL_WARN,
     "error": job_pb2.LOG_LEVEL_ERROR,
 }
+
+
+def _count(value: object) -> int:
+    """A number of any kind as an unsigned 64-bit integer."""
+    number = cast(float, value)
+    if read(lambda: bool(number == math.inf), False):
+        return _MAX_COUNT
+    # NaN, and values that are no numbers, cannot be converted.
+    return read(lambda: min(max(0, int(number)), _MAX_COUNT), 0)
 
 
 class CheckpointError(SentinelError):
@@ -138,9 +153,20 @@ class JobContext:
         """The input, parsed as JSON. An empty payload is `None`. Raises a `HandlerError` that is not retryable,
         with code `BAD_PAYLOAD`: a retry would fail the same way."""
         try:
-            return json.loads(self.payload or b"null")
+            return decode_json(self.payload)
         except ValueError as error:
             raise HandlerError("payload", code="BAD_PAYLOAD", retryable=False) from error
+
+    def payload_as(self, wanted: type[Value]) -> Value:
+        """The input as a dataclass, a pydantic model, or another annotated type. Raises a `HandlerError` that is
+        not retryable, with code `BAD_PAYLOAD` and the path of the part that does not fit."""
+        if wanted is bytes:
+            return cast(Value, self.payload)
+        value = self.payload_json()
+        try:
+            return cast(Value, decode(wanted, value, "payload"))
+        except DecodeError as error:
+            raise HandlerError(str(error), code="BAD_PAYLOAD", retryable=False) from None
 
     @property
     def is_cancelled(self) -> bool:
@@ -156,18 +182,20 @@ class JobContext:
         """As `cancelled`, for handlers that run on a thread. Returns `False` after the timeout."""
         return self._is_cancelled.wait(timeout_s)
 
-    def progress(self, done: int, total: int = 0, message: str = "") -> None:
+    def progress(self, done: float, total: float = 0, message: str = "") -> None:
         """Reports progress in a unit of the handler's choice; `total` 0 means unknown. Cheap: only the latest
-        report is kept, and at most 10 per second are sent. `message` is truncated to 4 KiB."""
-        done, total = max(0, int(done)), max(0, int(total))
-        text = truncate(message, _MAX_PROGRESS_MESSAGE_BYTES)
+        report is kept, and at most 10 per second are sent. Never raises: numbers are clamped to 0..2^64-1, NaN
+        counts as 0, and `message` is made valid and truncated to 4 KiB."""
+        done, total = _count(done), _count(total)
+        text = truncate(valid_text(message), _MAX_PROGRESS_MESSAGE_BYTES)
         self._session.update(lambda state: state.progress(self._local_id, done, total, text))
 
     def log(self, level: Literal["debug", "info", "warn", "error"], text: str) -> None:
         """Logs a line for the job. Never waits: when more than 1000 lines are unsent, the oldest are dropped.
-        Lines over 64 KiB are split."""
-        now = time.time()
-        self._session.update(lambda state: state.log(self._local_id, now, _LOG_LEVELS[level], text))
+        Lines over 64 KiB are split. Never raises: an unknown level is `info`, and lone surrogates become `?`."""
+        now, line = time.time(), valid_text(text)
+        wire_level = read(lambda: _LOG_LEVELS[level], job_pb2.LOG_LEVEL_INFO)
+        self._session.update(lambda state: state.log(self._local_id, now, wire_level, line))
 
     async def checkpoint(self, data: bytes | str) -> None:
         """Stores state for the next attempt, at most 64 KiB; returns when the server has stored it. A second call
@@ -226,8 +254,13 @@ class JobContext:
         if pending is not None and offset == self._output_bytes and not pending[0].done():
             pending[0].set_result(result)
 
-    def _cancel(self) -> None:
+    def _set_cancelled(self) -> None:
+        """Called on any thread."""
         self._is_cancelled.set()
+
+    def _cancel(self) -> None:
+        """Called on the event loop."""
+        self._set_cancelled()
         self._cancelled.set()
 
     def _checkpoint_result(self, seq: int, result: CheckpointResult) -> None:

@@ -12,6 +12,7 @@ from .._endpoint import Endpoint
 from .._proto.sentinel.workers.v1 import worker_service_pb2 as pb
 from ..errors import SentinelError, TransportError, closes_streams, from_grpc_error
 from .constants import HEALTHY_AFTER_S, RECONNECT
+from .events import DrainStarted, SessionLost, SessionOpened
 from .interfaces import Handlers, SessionConfig
 from .session_state import SessionState
 from .session_stream import SessionStream
@@ -22,6 +23,7 @@ _log = logging.getLogger("sentinel_client.worker")
 class Session:
     def __init__(self, config: SessionConfig, handlers: Handlers) -> None:
         self._config = config
+        self._events = handlers.events
         self._changed = threading.Condition(threading.RLock())
         self._state = SessionState(config, handlers, time.monotonic())
         self._stream: SessionStream | None = None
@@ -39,7 +41,14 @@ class Session:
 
     def drain(self) -> None:
         now = time.monotonic()
+        is_first = not self.is_draining()
         self.update(lambda state: state.drain.begin(now, now + self._config.drain_timeout_s))
+        if is_first:
+            self._events.emit(DrainStarted())
+
+    def is_draining(self) -> bool:
+        with self._changed:
+            return self._state.drain.has_started
 
     def stop(self) -> None:
         with self._changed:
@@ -104,6 +113,7 @@ class Session:
 
         stream.serve(next_frame, self._state.next_wake, lambda response: self._handle_frame(stream, response), closed)
         _log.info("session opened: %s", welcome.server)
+        self._events.emit(SessionOpened(welcome.server))
         return stream
 
     def _handle_frame(self, stream: SessionStream, response: pb.SessionResponse) -> None:
@@ -174,5 +184,6 @@ class Session:
             self._failures += 1
             self._next_endpoint += 1
         # Logged at a decreasing rate, so that a long outage does not fill the disk.
+        self._events.emit(SessionLost(from_grpc_error(error)))
         if self._failures & (self._failures - 1) == 0 or self._failures % 64 == 0:
             _log.warning("session stream lost, reconnecting: %s", from_grpc_error(error))

@@ -8,9 +8,7 @@ machine.
 
 import random
 import time
-from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 
 from .._proto.sentinel.jobs.v1 import job_pb2
 from .._proto.sentinel.workers.v1 import worker_service_pb2 as pb
@@ -21,8 +19,6 @@ from .constants import (
     ACK_TIMEOUT_S,
     MAX_AWAITING_LOG_ACK,
     MAX_CANCEL_ACKS,
-    MAX_ITEMS,
-    MAX_REPORT_BYTES,
     PROGRESS_INTERVAL_S,
     RESEND,
     SILENCE_TIMEOUT_S,
@@ -31,68 +27,28 @@ from .drain import Drain
 from .held_attempt import HeldAttempt, LeaseKey, PendingCheckpoint, PendingChunk, lease_key
 from .interfaces import Handlers, SessionConfig
 from .outcome import Cancelled, HandlerOutcome, Release, reported_outcome, set_outcome, timed_out
+from .outgoing import DEFAULT_PING_INTERVAL_S, OutgoingFrames
+from .stream_state import StreamState
 from .timers import Timers
 
-_DEFAULT_PING_INTERVAL_S = 2.0
 # The range to which the server's ping interval is clamped.
 _MIN_PING_INTERVAL_S = 0.01
 _MAX_PING_INTERVAL_S = 60.0
 
 
-@dataclass
-class _StreamState:
-    """The state of one stream. The next Hello creates a new one."""
-
-    last_received: float
-    # The time of the last acknowledgement of a report.
-    last_report_ack: float
-    # Whether Welcome was received.
-    is_open: bool = False
-    supports_output: bool = False
-    # The attempts in Hello.held, in its order, which is also the order of the verdicts.
-    hello_held: list[int] = field(default_factory=list)
-    # Slots granted and not yet used by assignments.
-    granted_slots: int = 0
-    # Payload bytes granted, less the payloads that were assigned.
-    granted_bytes: int = 0
-    last_assign_seq: int = 0
-    received_due: bool = False
-    cancel_acks: deque[pb.Lease] = field(default_factory=deque)
-    reports: deque[int] = field(default_factory=deque)
-    # Attempts with log lines, a checkpoint or output to send.
-    data: deque[int] = field(default_factory=deque)
-    # Finished attempts whose last log lines and progress are sent before their reports.
-    final_data: deque[int] = field(default_factory=deque)
-    progress: deque[int] = field(default_factory=deque)
-    last_progress: float = float("-inf")
-    # Reports sent and not acknowledged.
-    unacked_reports: int = 0
-    next_ping: float = 0.0
-    drain_sent: bool = False
-    drain_acked: int | None = None
-    go_away_s: float | None = None
-
-
-class SessionState:
+class SessionState(OutgoingFrames):
     def __init__(
         self, config: SessionConfig, handlers: Handlers, now: float, random_unit: Callable[[], float] = random.random
     ) -> None:
-        self._config = config
+        super().__init__(config, now)
         self._handlers = handlers
         self._random = random_unit
         self.drain = Drain(self)
         self._session = ""
-        self._ping_interval = _DEFAULT_PING_INTERVAL_S
-        self._ping_nonce = 0
-        self._held: dict[int, HeldAttempt] = {}
         self._by_lease: dict[LeaseKey, HeldAttempt] = {}
         self._last_local_id = 0
-        self._running = 0
-        self._running_bytes = 0
-        self._unsettled_reports = 0
         self._awaiting_log_ack = 0
         self._timers = Timers()
-        self._stream = _StreamState(now, now)
 
     @property
     def was_welcomed(self) -> bool:
@@ -102,7 +58,7 @@ class SessionState:
 
     def disconnected(self, now: float) -> None:
         """Handles a closed stream. Unacknowledged data is sent again after the next Welcome."""
-        self._stream = _StreamState(now, now)
+        self._stream = StreamState(now, now)
         for held in list(self._held.values()):
             held.rewind()
             if held.awaits_log_ack:
@@ -119,7 +75,10 @@ class SessionState:
             instance=config.instance,
             build=config.build_version,
             queues=config.queues,
-            kinds=[pb.Kind(name=name, description=text) for name, text in config.kinds.items()],
+            kinds=[
+                pb.Kind(name=name, description=text, input_schema=config.input_schemas.get(name, ""))
+                for name, text in config.kinds.items()
+            ],
             labels=config.labels,
             session=self._session,
             held=[held.lease for held in leased],
@@ -133,7 +92,7 @@ class SessionState:
         if not welcome.session:
             raise ProtocolError("Welcome without a session")
         self._session = welcome.session
-        ping = duration_s(welcome.ping) if welcome.HasField("ping") else _DEFAULT_PING_INTERVAL_S
+        ping = duration_s(welcome.ping) if welcome.HasField("ping") else DEFAULT_PING_INTERVAL_S
         self._ping_interval = min(max(ping, _MIN_PING_INTERVAL_S), _MAX_PING_INTERVAL_S)
         stream = self._stream
         stream.is_open = True
@@ -230,8 +189,6 @@ class SessionState:
         held.started_at_s = time.time()
         self._running += 1
         self._running_bytes += held.payload_bytes
-        if run_timeout_s is not None:
-            self._timers.set(held.local_id, "run_timeout", now + run_timeout_s)
         self._handlers.start(held.local_id, item)
 
     def _find(self, lease: pb.Lease) -> HeldAttempt | None:
@@ -310,6 +267,12 @@ class SessionState:
         self.drain.advance(now)
 
     # Messages of handlers.
+
+    def handler_started(self, now: float, local_id: int) -> None:
+        """The run timeout starts when the handler does: while coroutines block the event loop, others wait for it."""
+        held = self._held.get(local_id)
+        if held is not None and held.is_running and held.has_lease and held.run_timeout_s is not None:
+            self._timers.set(local_id, "run_timeout", now + held.run_timeout_s)
 
     def handler_finished(self, now: float, local_id: int, started_at_s: float | None, outcome: HandlerOutcome) -> None:
         held = self._held.get(local_id)
@@ -491,155 +454,6 @@ class SessionState:
             if stream.progress:
                 wakes.append(stream.last_progress + PROGRESS_INTERVAL_S)
         return min((wake for wake in wakes if wake is not None), default=float("inf"))
-
-    # Credit.
-
-    def _available_slots(self) -> int:
-        """Slots that are neither used nor granted. Unsettled reports reduce them too, so that this process does
-        not grow while the store commits nothing."""
-        if self.drain.has_started:
-            return 0
-        slots, granted = self._config.slots, self._stream.granted_slots
-        by_slots = slots - self._running - granted
-        by_reports = max(slots * 2, 10_000) - self._unsettled_reports - granted
-        return max(0, min(by_slots, by_reports))
-
-    def _available_bytes(self) -> int:
-        if self.drain.has_started or self._config.max_payload_bytes == 0:
-            return 0
-        return self._config.max_payload_bytes - self._running_bytes - self._stream.granted_bytes
-
-    def _grant_credit(self) -> pb.Credit:
-        jobs = self._available_slots()
-        # At least 1, because 0 would mean unlimited.
-        size = 0 if self._config.max_payload_bytes == 0 else max(1, self._available_bytes())
-        self._stream.granted_slots += jobs
-        self._stream.granted_bytes += size
-        return pb.Credit(jobs=jobs, bytes=size)
-
-    # Frames to send. A frame is created only when the connection accepts one, so that unsent data stays in
-    # this state, where it can be merged.
-
-    def next_frame(self, now: float) -> pb.SessionRequest | None:
-        """The most urgent frame, if any: heartbeats and cancel acknowledgements first, then reports, then credit,
-        then progress, checkpoints, output and logs. A handler that logs a lot never delays a report."""
-        if not self._stream.is_open:
-            return None
-        return (
-            self._control_frame(now)
-            or self._final_data_frame()
-            or self._report_frame(now)
-            or self._credit_frame()
-            or self._progress_frame(now)
-            or self._data_frame()
-        )
-
-    def _control_frame(self, now: float) -> pb.SessionRequest | None:
-        stream = self._stream
-        if self.drain.has_started and not stream.drain_sent:
-            stream.drain_sent = True
-            return pb.SessionRequest(drain=pb.Drain())
-        if now >= stream.next_ping:
-            stream.next_ping = now + self._ping_interval
-            self._ping_nonce += 1
-            return pb.SessionRequest(ping=pb.Ping(nonce=self._ping_nonce))
-        if stream.cancel_acks:
-            leases = [stream.cancel_acks.popleft() for _ in range(min(MAX_ITEMS, len(stream.cancel_acks)))]
-            return pb.SessionRequest(cancel_ack=pb.CancelAck(leases=leases))
-        if stream.received_due:
-            stream.received_due = False
-            return pb.SessionRequest(received=pb.Received(assign_seq=stream.last_assign_seq))
-        return None
-
-    def _final_data_frame(self) -> pb.SessionRequest | None:
-        queue = self._stream.final_data
-        while queue:
-            held = self._held.get(queue[0])
-            lines = held.log.take(True) if held is not None else []
-            if held is not None and lines:
-                return pb.SessionRequest(log=pb.LogBatch(lease=held.lease, lines=lines))
-            queue.popleft()
-            if held is not None and held.progress is not None:
-                item = pb.ProgressItem(lease=held.lease, progress=held.progress)
-                held.progress = None
-                return pb.SessionRequest(progress=pb.ProgressReport(items=[item]))
-        return None
-
-    def _report_frame(self, now: float) -> pb.SessionRequest | None:
-        stream = self._stream
-        items: list[pb.ReportItem] = []
-        size = 0
-        while stream.reports and len(items) < MAX_ITEMS and size < MAX_REPORT_BYTES:
-            held = self._held.get(stream.reports.popleft())
-            if held is not None and held.report is not None:
-                items.append(held.report)
-                size += len(held.report.succeeded.result) + len(held.report.failed.error.message)
-        if not items:
-            return None
-        if stream.unacked_reports == 0:
-            stream.last_report_ack = now
-        stream.unacked_reports += len(items)
-        return pb.SessionRequest(report=pb.Report(items=items))
-
-    def _credit_frame(self) -> pb.SessionRequest | None:
-        if self._available_slots() <= 0 and self._available_bytes() <= 0:
-            return None
-        return pb.SessionRequest(credit=self._grant_credit())
-
-    def _progress_frame(self, now: float) -> pb.SessionRequest | None:
-        stream = self._stream
-        if not stream.progress or now < stream.last_progress + PROGRESS_INTERVAL_S:
-            return None
-        items: list[pb.ProgressItem] = []
-        for _ in range(min(MAX_ITEMS, len(stream.progress))):
-            held = self._held.get(stream.progress.popleft())
-            if held is None:
-                continue
-            held.is_progress_queued = False
-            if held.progress is not None:
-                items.append(pb.ProgressItem(lease=held.lease, progress=held.progress))
-            held.progress = None
-        # The interval starts when the queue is empty, so one round may need several frames.
-        if not stream.progress:
-            stream.last_progress = now
-        return pb.SessionRequest(progress=pb.ProgressReport(items=items)) if items else None
-
-    def _data_frame(self) -> pb.SessionRequest | None:
-        """A checkpoint, an output chunk or a batch of log lines. Attempts are served round robin."""
-        queue = self._stream.data
-        while queue:
-            local_id = queue.popleft()
-            held = self._held.get(local_id)
-            if held is None:
-                continue
-            if held.checkpoint is not None and not held.checkpoint.is_sent:
-                held.checkpoint.is_sent = True
-                queue.appendleft(local_id)
-                pending = held.checkpoint
-                checkpoint = pb.Checkpoint(lease=held.lease, data=pending.data, seq=pending.seq)
-                return pb.SessionRequest(checkpoint=checkpoint)
-            if held.output is not None and not held.output.is_sent:
-                held.output.is_sent = True
-                queue.append(local_id)
-                chunk = pb.Output(lease=held.lease, offset=held.output.offset, data=held.output.data)
-                return pb.SessionRequest(output=chunk)
-            lines = held.log.take(False)
-            if lines:
-                queue.append(local_id)
-                return pb.SessionRequest(log=pb.LogBatch(lease=held.lease, lines=lines))
-            held.is_data_queued = False
-        return None
-
-    def _queue_data(self, held: HeldAttempt) -> None:
-        stream = self._stream
-        if not stream.is_open:
-            return
-        if held.has_unsent_data() and not held.is_data_queued:
-            held.is_data_queued = True
-            stream.data.append(held.local_id)
-        if held.progress is not None and not held.is_progress_queued:
-            held.is_progress_queued = True
-            stream.progress.append(held.local_id)
 
     # The drain.
 

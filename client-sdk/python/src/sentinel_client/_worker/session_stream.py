@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 import grpc
 
 from .._endpoint import CHANNEL_OPTIONS, Endpoint, call_metadata, channel_credentials
+from .._fork import mark_grpc_used
 from .._proto.sentinel.workers.v1 import worker_service_pb2 as pb
 from ..errors import ProtocolError, SentinelError, TransportError, from_grpc_error
 from .constants import BYE_TIMEOUT_S, HELLO_TIMEOUT_S
@@ -20,6 +21,7 @@ class SessionStream:
     def __init__(
         self, endpoint: Endpoint, config: SessionConfig, hello: pb.Hello, changed: threading.Condition
     ) -> None:
+        mark_grpc_used()
         # A local pool, so that each stream has a new connection.
         options = [*CHANNEL_OPTIONS, ("grpc.use_local_subchannel_pool", 1)]
         if endpoint.is_secure:
