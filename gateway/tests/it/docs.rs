@@ -27,7 +27,7 @@ fn calls(page: &str) -> Vec<(Method, String)> {
                 .collect();
             let has_body = line.contains("--json") || line.contains("-d ");
             match method {
-                Some(method) => calls.push((method.parse().unwrap(), path)),
+                Some(method) => calls.push((method.parse().expect("a method"), path)),
                 None if is_url && !has_body && path != "/v1/jobs" => {
                     calls.push((Method::GET, path))
                 }

@@ -17,10 +17,10 @@ async fn web_status(gateway: &TestGateway, headers: &[(&str, &str)], body: &[u8]
     for (name, value) in headers {
         request = request.header(*name, *value);
     }
-    let request = request.body(Full::new(Bytes::copy_from_slice(body))).unwrap();
+    let request = request.body(Full::new(Bytes::copy_from_slice(body))).expect("a valid request");
     let response = gateway.send(request).await;
     match response.headers().get("grpc-status") {
-        Some(status) => status.to_str().unwrap().to_owned(),
+        Some(status) => status.to_str().expect("digits").to_owned(),
         None => read(response).await.1,
     }
 }
@@ -71,6 +71,7 @@ async fn call_with_timeout(gateway: &TestGateway, timeout: &str) -> (String, u16
     let web = [("content-type", "application/grpc-web+proto"), ("grpc-timeout", timeout)];
     let web = web_status(gateway, &web, &[0; 5]).await;
     let request = gateway.request(Method::GET, "/v1/jobs").header("grpc-timeout", timeout);
-    let (status, text) = read(gateway.send(request.body(Full::default()).unwrap()).await).await;
+    let request = request.body(Full::default()).expect("a valid request");
+    let (status, text) = read(gateway.send(request).await).await;
     (web, status.as_u16(), text)
 }

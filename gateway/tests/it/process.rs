@@ -41,7 +41,8 @@ impl GatewayProcess {
             serde_json::from_str(&line.expect("the gateway serves")).expect("a JSON line");
         // Keeps reading, so that the gateway never waits for the pipe.
         std::thread::spawn(move || lines.for_each(drop));
-        let address = |name: &str| line[name].as_str().unwrap().parse().expect("an address");
+        let address =
+            |name: &str| line[name].as_str().expect("a field").parse().expect("an address");
         Self { child, address: address("address"), ops_address: address("ops_address") }
     }
 
@@ -50,7 +51,8 @@ impl GatewayProcess {
         let path = format!("/proc/{}/status", self.child.id());
         let status = std::fs::read_to_string(path).expect("the process runs");
         let line = status.lines().find(|line| line.starts_with("VmHWM:")).expect("a peak");
-        let kib: u64 = line.split_whitespace().nth(1).unwrap().parse().unwrap();
+        let kib = line.split_whitespace().nth(1).expect("a number");
+        let kib: u64 = kib.parse().expect("a number");
         kib / 1_024
     }
 
