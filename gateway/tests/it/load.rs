@@ -63,7 +63,7 @@ async fn bursty_proxy(server: &str) -> String {
 async fn forward_in_bursts(mut from: OwnedReadHalf, mut to: OwnedWriteHalf) {
     let mut buffer = vec![0; 1 << 20];
     while let Ok(first @ 1..) = from.read(&mut buffer[..1]).await {
-        tokio::time::sleep(Duration::from_millis(100)).await;
+        tokio::time::sleep(Duration::from_millis(500)).await;
         let rest = from.try_read(&mut buffer[first..]).unwrap_or_default();
         if to.write_all(&buffer[..first + rest]).await.is_err() {
             return;
