@@ -3,6 +3,7 @@
 use axum::body::Body;
 use bytes::{Bytes, BytesMut};
 use http::request::Parts;
+use http_body::Body as _;
 use http_body_util::BodyExt as _;
 use tokio::sync::Semaphore;
 
@@ -14,6 +15,12 @@ use crate::request_body::{BodyContext, HeldBytes};
 
 /// A larger body is decoded outside of the event loop: it takes longer than a millisecond.
 const INLINE_MAX_BYTES: usize = 64 << 10;
+
+/// From this size on, memory for the rest of a body is reserved at once.
+const RESERVE_FROM_BYTES: usize = 1 << 20;
+
+/// The highest limit of a body that can be configured.
+const BODY_MAX_BYTES: usize = 20 << 20;
 
 /// Large bodies that are decoded at once. Decoding uses a whole CPU; further bodies wait.
 static DECODERS: Semaphore = Semaphore::const_new(2);
@@ -39,6 +46,12 @@ pub(crate) async fn read(head: &Parts, mut body: Body) -> Result<ReadBody, Gatew
         })?;
         if let Ok(data) = frame.into_data() {
             held.grow(data.len())?;
+            if bytes.len() >= RESERVE_FROM_BYTES && bytes.capacity() - bytes.len() < data.len() {
+                // The length that the caller announced, which admission has bounded. Growing by
+                // doubling would hold a large body up to three times.
+                let rest = body.size_hint().upper().and_then(|rest| usize::try_from(rest).ok());
+                bytes.reserve(data.len() + rest.unwrap_or_default().min(BODY_MAX_BYTES));
+            }
             bytes.extend_from_slice(&data);
         }
     }
