@@ -1,7 +1,7 @@
 //! Checks that every request passes before routing: host, origin, body size, and the limits of
 //! its client.
 
-mod client_limits;
+pub(crate) mod client_limits;
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -11,6 +11,7 @@ use axum::extract::{ConnectInfo, Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
 use http::{HeaderMap, header};
+use http_body::Body as _;
 use http_body_util::Limited;
 
 use self::client_limits::ClientLimits;
@@ -18,7 +19,8 @@ use crate::error::GatewayError;
 use crate::guarded_body::GuardedBody;
 use crate::metrics::Metrics;
 use crate::origin;
-use crate::settings::Settings;
+use crate::request_body::{BodyContext, BodyMemory, TimedBody};
+use crate::settings::{Limits, Settings};
 
 const FORWARDED_FOR: &str = "x-forwarded-for";
 
@@ -31,13 +33,17 @@ pub(crate) struct Admission {
 struct AdmissionInner {
     settings: Settings,
     client_limits: ClientLimits,
+    bodies: Arc<BodyMemory>,
     metrics: Metrics,
 }
 
 impl Admission {
     pub(crate) fn new(settings: Settings, metrics: Metrics) -> Self {
         let client_limits = ClientLimits::new(settings.limits);
-        Self { inner: Arc::new(AdmissionInner { settings, client_limits, metrics }) }
+        let bytes = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
+        let Limits { bodies_max_bytes, body_max_bytes, .. } = settings.limits;
+        let bodies = Arc::new(BodyMemory::new(bytes(bodies_max_bytes), bytes(body_max_bytes)));
+        Self { inner: Arc::new(AdmissionInner { settings, client_limits, bodies, metrics }) }
     }
 
     /// Drops the state of clients that sent nothing for a while.
@@ -76,6 +82,22 @@ impl Admission {
         }
     }
 
+    /// Bounds the size of a body and the time that it takes.
+    fn bound_body(&self, mut request: Request, client: IpAddr) -> Request {
+        if request.body().is_end_stream() {
+            return request;
+        }
+        let client = client_limits::client_of(client);
+        let context = BodyContext::new(self.inner.bodies.clone(), client);
+        request.extensions_mut().insert(context.clone());
+        let Limits { body_max_bytes, body_timeout, .. } = self.inner.settings.limits;
+        let max = usize::try_from(body_max_bytes).unwrap_or(usize::MAX);
+        request.map(|body| {
+            let limited = Limited::new(body, max);
+            Body::new(TimedBody::new(limited, body_timeout, context.failure))
+        })
+    }
+
     fn check_size(&self, headers: &HeaderMap) -> Result<(), GatewayError> {
         let length = headers.get(header::CONTENT_LENGTH);
         let length = length.and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
@@ -98,20 +120,19 @@ pub(crate) async fn admit(
 ) -> Response {
     let client = admission.client(&request);
     let headers = request.headers();
-    let admitted = admission
-        .check_host_and_origin(headers)
-        .and_then(|()| admission.check_size(headers))
-        .and_then(|()| admission.inner.client_limits.acquire(client));
+    let checked = admission.check_host_and_origin(headers);
+    let admitted = match checked.and_then(|()| admission.check_size(headers)) {
+        Ok(()) => admission.inner.client_limits.acquire(client).await,
+        Err(error) => Err(error),
+    };
     match admitted {
         Ok(permit) => {
-            let max = admission.inner.settings.limits.body_max_bytes;
-            let max = usize::try_from(max).unwrap_or(usize::MAX);
-            let request = request.map(|body| Body::new(Limited::new(body, max)));
+            let request = admission.bound_body(request, client);
             next.run(request).await.map(|body| Body::new(GuardedBody::new(body, permit)))
         }
         Err(error) => {
             admission.inner.metrics.count_refusal(error.reason());
-            error.response_to(headers)
+            error.response_to(request.headers())
         }
     }
 }

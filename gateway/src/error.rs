@@ -140,6 +140,42 @@ impl GatewayError {
         Self::new(Code::ResourceExhausted, status, "BODY_TOO_LARGE", message)
     }
 
+    /// The body did not end in time.
+    pub(crate) fn body_too_slow(time: Duration) -> Self {
+        let message = format!("the request body did not end within {} s", time.as_secs_f64());
+        let status = StatusCode::REQUEST_TIMEOUT;
+        Self::new(Code::DeadlineExceeded, status, "BODY_TOO_SLOW", message)
+    }
+
+    /// The request bodies in memory, of one client or of all, are at their limit.
+    pub(crate) fn too_many_body_bytes(max: usize, is_of_client: bool) -> Self {
+        let (whose, reason, status) = if is_of_client {
+            let status = StatusCode::TOO_MANY_REQUESTS;
+            ("of this client address ", "BODIES_OF_CLIENT_TOO_LARGE", status)
+        } else {
+            ("", "BODIES_TOO_LARGE", StatusCode::SERVICE_UNAVAILABLE)
+        };
+        let message = format!(
+            "the request bodies {whose}that are being received have {max} bytes, which is the \
+             limit: send fewer at once or retry later"
+        );
+        Self::new(Code::ResourceExhausted, status, reason, message)
+            .with_retry_after(Duration::from_secs(1))
+    }
+
+    /// The deadline of the call passed before the server responded.
+    pub(crate) fn deadline_exceeded() -> Self {
+        let message = "the deadline of the call passed before the server responded; a change may \
+                       or may not have been applied: retry with the same request ID";
+        let status = StatusCode::GATEWAY_TIMEOUT;
+        Self::new(Code::DeadlineExceeded, status, "DEADLINE_EXCEEDED", message)
+    }
+
+    /// A fault of the gateway itself.
+    pub(crate) fn internal(message: impl Into<String>) -> Self {
+        Self::new(Code::Internal, StatusCode::INTERNAL_SERVER_ERROR, "INTERNAL", message)
+    }
+
     pub(crate) fn host_not_allowed() -> Self {
         let message = "the host of the request is not a name of this gateway: use another host, \
                        or add this one with --allow-host";
@@ -204,6 +240,14 @@ impl GatewayError {
 impl GatewayError {
     pub(crate) fn reason(&self) -> Cow<'static, str> {
         self.0.reason.clone()
+    }
+
+    pub(crate) fn code(&self) -> Code {
+        self.0.code
+    }
+
+    pub(crate) fn message(&self) -> &str {
+        &self.0.message
     }
 
     #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::{Parser, ValueEnum};
@@ -57,6 +58,15 @@ pub struct Flags {
         default_value = "127.0.0.1:7081"
     )]
     pub ops_listen: SocketAddr,
+    /// Host name, without a port, that requests to --ops-listen may use besides localhost and IP
+    /// addresses; may be repeated
+    #[arg(
+        long = "ops-allow-host",
+        value_name = "NAME",
+        env = "SENTINEL_GATEWAY_OPS_ALLOW_HOSTS",
+        value_delimiter = ','
+    )]
+    pub ops_allow_hosts: Vec<String>,
     /// Other origin whose pages may call: scheme, host and optional port; may be repeated
     #[arg(
         long = "allow-origin",
@@ -82,6 +92,26 @@ pub struct Flags {
           default_value_t = Limits::default().body_max_bytes,
           value_parser = clap::value_parser!(u64).range(1_024..=20 << 20))]
     pub body_max_bytes: u64,
+    /// Bytes of request bodies in memory, of all clients; one client may have a quarter of them
+    #[arg(long, value_name = "N", env = "SENTINEL_GATEWAY_BODIES_MAX_BYTES",
+          default_value_t = Limits::default().bodies_max_bytes,
+          value_parser = clap::value_parser!(u64).range(1 << 20..=16 << 30))]
+    pub bodies_max_bytes: u64,
+    /// Seconds to send a request body
+    #[arg(long, value_name = "SECONDS", env = "SENTINEL_GATEWAY_BODY_TIMEOUT",
+          default_value_t = Limits::default().body_timeout.as_secs(),
+          value_parser = clap::value_parser!(u64).range(1..=3_600))]
+    pub body_timeout: u64,
+    /// Connections of all clients; one client may have a quarter of them
+    #[arg(long, value_name = "N", env = "SENTINEL_GATEWAY_CONNECTIONS_MAX",
+          default_value_t = Limits::default().connections_max as u64,
+          value_parser = clap::value_parser!(u64).range(16..=1_000_000))]
+    pub connections_max: u64,
+    /// Seconds that a connection may be idle between requests; longer than in the proxy in front
+    #[arg(long, value_name = "SECONDS", env = "SENTINEL_GATEWAY_KEEP_ALIVE",
+          default_value_t = Limits::default().keep_alive.as_secs(),
+          value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    pub keep_alive: u64,
     /// Requests per second of one client, with a burst of twice as many; 0 for no limit
     #[arg(long, value_name = "N", env = "SENTINEL_GATEWAY_REQUESTS_PER_SECOND",
           default_value_t = Limits::default().requests_per_second,
@@ -131,6 +161,10 @@ impl Flags {
         };
         settings.limits = Limits {
             body_max_bytes: self.body_max_bytes,
+            bodies_max_bytes: self.bodies_max_bytes,
+            body_timeout: Duration::from_secs(self.body_timeout),
+            connections_max: usize::try_from(self.connections_max).unwrap_or(usize::MAX),
+            keep_alive: Duration::from_secs(self.keep_alive),
             requests_per_second: self.requests_per_second,
             in_flight_max: self.in_flight_max,
             ..Limits::default()

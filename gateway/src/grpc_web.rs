@@ -4,6 +4,7 @@
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::response::Response;
+use futures_util::TryStreamExt as _;
 use http::header;
 use http_body_util::{BodyStream, StreamBody};
 use tonic_web::GrpcWebLayer;
@@ -11,6 +12,7 @@ use tower::{Layer as _, ServiceExt as _};
 
 use crate::error::GatewayError;
 use crate::protocol;
+use crate::request_body::BodyContext;
 use crate::upstream::Upstream;
 
 /// The path prefix of the API's services. The server has other services, such as reflection,
@@ -38,7 +40,16 @@ pub(crate) async fn proxy(State(upstream): State<Upstream>, mut request: Request
     // GrpcWebLayer keeps the size hint of the base64 text, and HTTP/2 fails when the body is
     // shorter. A stream has no size hint.
     let service = upstream.map_request(|request: http::Request<tonic::body::Body>| {
-        request.map(|body| tonic::body::Body::new(StreamBody::new(BodyStream::new(body))))
+        let context = request.extensions().get::<BodyContext>().cloned().unwrap_or_default();
+        request.map(|body| {
+            // Kept for the response: the transport reports a body that fails as a broken stream.
+            let frames = BodyStream::new(body).map_err(move |status| {
+                let text = format!("the body is not a gRPC-Web message: {}", status.message());
+                context.failure.set(GatewayError::invalid_request(text));
+                status
+            });
+            tonic::body::Body::new(StreamBody::new(frames))
+        })
     });
     let Ok(response) = GrpcWebLayer::new().layer(service).oneshot(request).await;
     response.map(Body::new)

@@ -16,6 +16,9 @@ use tracing_subscriber::EnvFilter;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
+/// File descriptors reserved for the ops port and the connections to the server.
+const RESERVED_FILES: u64 = 192;
+
 #[tokio::main]
 async fn main() -> ExitCode {
     let flags = Flags::parse();
@@ -32,18 +35,21 @@ async fn main() -> ExitCode {
 async fn run(flags: &Flags) -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate()).context("listen for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("listen for SIGINT")?;
-    let gateway = Gateway::new(flags.settings()?)?;
+    let mut settings = flags.settings()?;
+    settings.limits.connections_max = settings.limits.connections_max.min(connections_max());
+    let gateway = Gateway::new(settings)?;
     let listener = bind("listen", flags.listen).await?;
     let ops_listener = bind("ops-listen", flags.ops_listen).await?;
     let (address, ops_address) = (listener.local_addr()?, ops_listener.local_addr()?);
     let stop = CancellationToken::new();
-    let ops = axum::serve(ops_listener, ops::router(gateway.clone()));
+    let ops_routes = ops::router(gateway.clone());
+    let ops = ops::serve(ops_listener, ops_routes, &flags.ops_allow_hosts, stop.clone());
     tracing::info!(%address, %ops_address, server = flags.server, panel = has_panel(), "serving");
     let gateway = gateway.serve(listener, stop.clone());
     tokio::pin!(gateway);
     tokio::select! {
         result = &mut gateway => return result.context("the listener failed"),
-        result = async { ops.await } => return result.context("the ops listener failed"),
+        result = ops => return result.context("the ops listener failed"),
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
     }
@@ -54,6 +60,18 @@ async fn run(flags: &Flags) -> anyhow::Result<()> {
         _ = terminate.recv() => Ok(()),
         _ = interrupt.recv() => Ok(()),
     }
+}
+
+/// Raises the limit on open files as far as allowed, and returns the connections that fit: each
+/// needs a file, and the connections to the server and the listeners need some.
+fn connections_max() -> usize {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    // A sandbox may forbid this; then the present limit applies.
+    let _ = setrlimit(Resource::Nofile, limit);
+    let files = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    usize::try_from(files.saturating_sub(RESERVED_FILES)).unwrap_or(usize::MAX).max(16)
 }
 
 async fn bind(flag: &str, address: SocketAddr) -> anyhow::Result<TcpListener> {

@@ -1,6 +1,7 @@
 //! REST with JSON: serves every call of the API that has a `google.api.http` rule. There is no
 //! handler per call; messages are decoded and encoded by their descriptors.
 
+mod body;
 mod call;
 mod decode;
 pub(crate) mod descriptors;
@@ -17,10 +18,12 @@ mod value;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse as _, Response};
 use http::{HeaderMap, HeaderValue, Method, header};
+use http_body::Body as _;
 use prost_reflect::{DynamicMessage, Kind, ReflectMessage as _, Value};
 
 use self::stream::StreamFormat;
 use crate::error::GatewayError;
+use crate::key_check;
 use crate::upstream::Upstream;
 
 /// The header in which an EventSource sends the id of the last event it received.
@@ -45,11 +48,22 @@ async fn handle(
     };
     let (route, captures) = routes::find(method, &path)?;
     let headers = request.headers().clone();
-    let (mut message, last_event_id) = request::decode(route, captures, request).await?;
+    let (head, body) = request.into_parts();
+    let ((mut message, last_event_id), held) = if body.is_end_stream() {
+        (request::decode(route, captures, &head, &[])?, None)
+    } else {
+        // The server decides at last; this check keeps callers without a key from filling memory.
+        key_check::check(upstream, headers.get(header::AUTHORIZATION)).await?;
+        let body = body::read(&head, body).await?;
+        let (decoded, held) = body::decode(route, captures, head, body).await?;
+        (decoded, Some(held))
+    };
     if !route.call.is_server_streaming() {
         let response = call::unary(upstream, route, &message, &headers).await?;
+        drop(held);
         return Ok(json_response(encode::message(&response)));
     }
+    drop(held);
     // The header takes precedence: on a reconnect the browser repeats the URL unchanged.
     let last_event_id = last_event_id_header(&headers)?.or(last_event_id);
     if let Some(id) = last_event_id.filter(|id| !id.is_empty()) {

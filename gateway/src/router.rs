@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use axum::Router;
+use axum::extract::DefaultBodyLimit;
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{any, get, post};
 use http::{HeaderName, Method, header};
@@ -14,8 +15,9 @@ use tonic_health::pb::health_client::HealthClient;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
 use crate::admission::{self, Admission};
+use crate::connections::ConnectionLimits;
 use crate::metrics::{self, Metrics};
-use crate::settings::{Settings, SettingsError};
+use crate::settings::{Limits, Settings, SettingsError};
 use crate::upstream::Upstream;
 use crate::{connections, grpc_web, openapi, panel, rest, session};
 
@@ -24,6 +26,9 @@ const IDLE_CLIENTS_INTERVAL: Duration = Duration::from_secs(60);
 
 /// How long a browser may cache the response to a CORS preflight request.
 const PREFLIGHT_MAX_AGE: Duration = Duration::from_secs(600);
+
+/// The limit of the body of a sign-in.
+const SIGN_IN_MAX_BYTES: usize = 4 << 10;
 
 const HEALTH_CHECK_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -56,6 +61,8 @@ impl Gateway {
     /// [`axum::extract::ConnectInfo`] with the address of the client.
     pub fn router(&self) -> Router {
         let session = get(session::show).post(session::sign_in).delete(session::sign_out);
+        // Anyone may send a sign-in, and it has only a key.
+        let session = session.layer(DefaultBodyLimit::max(SIGN_IN_MAX_BYTES));
         Router::new()
             .route("/session", session)
             .route("/v1/{*path}", any(rest::serve))
@@ -87,7 +94,20 @@ impl Gateway {
                 self.admission.forget_idle_clients();
             }
         };
-        let serve = connections::serve(listener, self.router(), self.settings.limits, stop);
+        let Limits { connections_max, head_timeout, keep_alive, .. } = self.settings.limits;
+        let limits = ConnectionLimits {
+            max: connections_max,
+            // Behind a proxy every connection is from the address of the proxy.
+            client_max: if self.settings.trusts_forwarded {
+                connections_max
+            } else {
+                (connections_max / 4).max(1)
+            },
+            closes_busy: false,
+            head_timeout,
+            idle_timeout: keep_alive,
+        };
+        let serve = connections::serve(listener, self.router(), limits, stop);
         tokio::select! {
             result = serve => result,
             () = forget_idle_clients => unreachable!("the loop never returns"),

@@ -8,13 +8,11 @@ use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
-use sentinel_proto::admin::v1::ListQueuesRequest;
-use sentinel_proto::admin::v1::queue_service_client::QueueServiceClient;
 use serde::{Deserialize, Serialize};
 use tonic::Code;
-use tonic::metadata::MetadataValue;
 
 use crate::error::GatewayError;
+use crate::key_check;
 use crate::origin;
 use crate::upstream::Upstream;
 
@@ -80,21 +78,13 @@ fn malformed_key() -> GatewayError {
     GatewayError::invalid_credential("the API key is malformed; expected text such as snt_...")
 }
 
-/// Lists queues with the key. A key without the permission to list queues is valid as well.
+/// Asks the server whether the key is valid.
 async fn check_key(upstream: &Upstream, key: &str) -> Result<(), GatewayError> {
-    let bearer = MetadataValue::try_from(format!("Bearer {key}")).map_err(|_| malformed_key())?;
-    let mut queues = QueueServiceClient::new(upstream.clone());
-    let mut request =
-        tonic::Request::new(ListQueuesRequest { page_size: 1, page_token: String::new() });
-    request.metadata_mut().insert("authorization", bearer);
-    match queues.list_queues(request).await {
-        Ok(_) => Ok(()),
-        Err(status) => match status.code() {
-            Code::PermissionDenied => Ok(()),
-            Code::Unauthenticated => Err(GatewayError::invalid_credential(status.message())),
-            _ => Err(GatewayError::unavailable(status.message())),
-        },
-    }
+    let bearer = HeaderValue::from_str(&format!("Bearer {key}")).map_err(|_| malformed_key())?;
+    key_check::ask(upstream, Some(&bearer)).await.map_err(|error| match error.code() {
+        Code::Unauthenticated => GatewayError::invalid_credential(error.message()),
+        _ => GatewayError::unavailable(error.message()),
+    })
 }
 
 fn set_cookie(key: &str, headers: &HeaderMap, max_age: Option<u32>) -> Response {

@@ -29,24 +29,39 @@ pub struct Settings {
 pub struct Limits {
     /// Size of a request body in bytes.
     pub body_max_bytes: u64,
+    /// Bytes of request bodies in memory, of all clients. One client may have a quarter of them.
+    pub bodies_max_bytes: u64,
+    /// Time to send a request body.
+    pub body_timeout: Duration,
     /// Requests per second of one client, with a burst of twice as many. 0: no limit.
     pub requests_per_second: u32,
     /// Requests in flight of one client, including streams. 0: no limit.
     pub in_flight_max: u32,
-    /// Connections of all clients.
+    /// How long a request above `in_flight_max` waits for others of its client to end.
+    pub in_flight_wait: Duration,
+    /// Connections of all clients. One client may have a quarter of them, unless the gateway is
+    /// behind a proxy. A new connection above a limit closes the one that is idle the longest.
     pub connections_max: usize,
-    /// Time to send the head of a request, and time that a connection may be idle.
+    /// Time to send the head of a request.
     pub head_timeout: Duration,
+    /// Time that a connection may be idle between requests. A proxy in front must close an idle
+    /// connection first, or its next request may meet the close.
+    pub keep_alive: Duration,
 }
 
 impl Default for Limits {
     fn default() -> Self {
         Self {
             body_max_bytes: 20 << 20,
+            bodies_max_bytes: 128 << 20,
+            body_timeout: Duration::from_secs(60),
             requests_per_second: 200,
             in_flight_max: 64,
+            in_flight_wait: Duration::from_secs(5),
             connections_max: 4_096,
             head_timeout: Duration::from_secs(30),
+            // A minute above the longest default of the usual proxies, that of Envoy.
+            keep_alive: Duration::from_secs(3_660),
         }
     }
 }

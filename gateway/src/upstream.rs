@@ -1,6 +1,9 @@
 //! A pool of gRPC connections to the server. The server takes 200 streams per connection and
 //! every open watch of every browser is one stream, so the pool grows with the streams.
 
+mod accepted_keys;
+mod deadline;
+
 use std::convert::Infallible;
 use std::future::Future;
 use std::pin::Pin;
@@ -10,13 +13,17 @@ use std::task::{Context, Poll};
 
 use http::{Request, Response};
 use sentinel_client::ConnectOptions;
+use tonic::Code;
 use tonic::body::Body;
 use tonic::transport::Channel;
 use tower::{Service, ServiceExt as _};
 
+use self::accepted_keys::AcceptedKeys;
+use self::deadline::Deadline;
 use crate::error::GatewayError;
 use crate::error_trailers::ErrorTrailers;
 use crate::guarded_body::GuardedBody;
+use crate::request_body::BodyContext;
 
 /// The limit of streams per connection. It is below the server's limit because the server counts
 /// a closed stream a little longer than the client does.
@@ -35,6 +42,7 @@ struct ConnectionPool {
     server: String,
     connect: ConnectOptions,
     connections: Mutex<Vec<Connection>>,
+    accepted_keys: AcceptedKeys,
 }
 
 #[derive(Clone)]
@@ -90,18 +98,56 @@ impl Upstream {
             server: server.to_owned(),
             connect: connect.clone(),
             connections: Mutex::new(vec![connection]),
+            accepted_keys: AcceptedKeys::default(),
         };
         Ok(Self { pool: Arc::new(pool) })
     }
 
-    /// Sends one call. The body of the response holds the permit of its stream.
+    pub(crate) fn accepted_keys(&self) -> &AcceptedKeys {
+        &self.pool.accepted_keys
+    }
+
+    /// Sends one call and waits for its response, at most until its deadline.
     async fn send(&self, request: Request<Body>) -> Result<Response<Body>, GatewayError> {
+        let deadline = Deadline::of(request.headers());
+        let failure =
+            request.extensions().get::<BodyContext>().cloned().unwrap_or_default().failure;
+        let response = match deadline.limit(self.transport(request)).await {
+            None => return Err(GatewayError::deadline_exceeded()),
+            Some(Ok(response)) => response,
+            Some(Err(error)) => {
+                return Err(failure.get().unwrap_or_else(|| of_failed_call(&error)));
+            }
+        };
+        // The server may see the deadline first, which tonic reports as a cancelled call.
+        let code = response.headers().get("grpc-status").map(|code| code.as_bytes());
+        if code.map(Code::from_bytes) == Some(Code::Cancelled) && deadline.is_over() {
+            return Err(GatewayError::deadline_exceeded());
+        }
+        Ok(response)
+    }
+
+    /// Sends one call. The body of the response holds the permit of its stream.
+    async fn transport(
+        &self,
+        request: Request<Body>,
+    ) -> Result<Response<Body>, tonic::transport::Error> {
         let (mut channel, permit) = self.pool.acquire_stream();
-        let unreachable = |error: tonic::transport::Error| GatewayError::server_unreachable(&error);
-        let channel = channel.ready().await.map_err(unreachable)?;
-        let response = channel.call(request).await.map_err(unreachable)?;
+        let response = channel.ready().await?.call(request).await?;
         Ok(response.map(|body| Body::new(GuardedBody::new(ErrorTrailers::new(body), permit))))
     }
+}
+
+/// Returns the error of a call that got no response.
+fn of_failed_call(error: &tonic::transport::Error) -> GatewayError {
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(one) = cause {
+        if one.is::<tonic::TimeoutExpired>() {
+            return GatewayError::deadline_exceeded();
+        }
+        cause = one.source();
+    }
+    GatewayError::server_unreachable(error)
 }
 
 impl ConnectionPool {

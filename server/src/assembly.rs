@@ -36,7 +36,7 @@ use tonic_health::server::HealthReporter;
 
 use crate::config::{AckLevel, Config, Credentials};
 use crate::identity::{ApiKeys, AuditLog, AuthLayer};
-use crate::listener::{ConnectionTimeout, LimitedListener, connections_max};
+use crate::listener::{LimitedListener, connections_max};
 use crate::metrics::Metrics;
 use crate::observer::MetricsObserver;
 use crate::ops::{self, Readiness};
@@ -51,6 +51,12 @@ use stores::Stores;
 /// The largest gRPC message: a payload of up to 16 MiB and its fields.
 const MESSAGE_MAX_BYTES: usize = 20 << 20;
 
+/// What a client may send ahead on one stream, in bytes.
+const STREAM_WINDOW_BYTES: u32 = 1 << 20;
+
+/// What a client may send ahead on all streams of a connection, in bytes.
+const CONNECTION_WINDOW_BYTES: u32 = 8 << 20;
+
 /// The time for the last commits and projections after the streams have closed.
 const LAST_WRITES_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -58,7 +64,7 @@ const LAST_WRITES_TIMEOUT: Duration = Duration::from_secs(10);
 const GAUGES_INTERVAL: Duration = Duration::from_secs(2);
 
 /// A connection that has not completed the HTTP/2 handshake by then is closed.
-const HANDSHAKE_TIMEOUT: ConnectionTimeout = ConnectionTimeout::Handshake(Duration::from_secs(10));
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A server that accepts calls.
 pub struct RunningServer {
@@ -99,7 +105,10 @@ fn server_builder() -> Server {
         // Also closes a connection that sends headers without end: it cannot answer a ping.
         .http2_keepalive_interval(Some(Duration::from_secs(20)))
         .http2_keepalive_timeout(Some(Duration::from_secs(20)))
-        .http2_adaptive_window(Some(true))
+        // Fixed windows: an adaptive one starts at 64 KiB, and HTTP/2 closes a connection whose
+        // unread small frames exceed half of its window, as 200 calls at once do.
+        .initial_stream_window_size(STREAM_WINDOW_BYTES)
+        .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
         // Calls and watches of one connection; a client opens another connection for more.
         .max_concurrent_streams(200)
         .http2_max_header_list_size(16 << 10)
@@ -203,7 +212,8 @@ impl RunningServer {
         let (stop_listening, stop_ops) = (CancellationToken::new(), CancellationToken::new());
         let (readiness, is_ready) = watch::channel(Readiness::Ready);
         let ops_routes = ops::router(metrics.clone(), is_ready);
-        spawn_ops(ops_listener, ops_routes, stop_ops.clone(), &tasks);
+        let ops_hosts = config.ops_allow_hosts.clone();
+        spawn_ops(ops_listener, ops_routes, (ops_hosts, stop_ops.clone()), &tasks);
         tasks.spawn("gauges", update_gauges(engine.clone(), metrics.clone(), tasks.closing()));
         let (health, health_service) = tonic_health::server::health_reporter();
         health::set_serving(&health).await;
@@ -324,9 +334,15 @@ async fn authentication(
     Ok((api_keys, auth))
 }
 
-fn spawn_ops(listener: TcpListener, routes: axum::Router, stop: CancellationToken, tasks: &Tasks) {
+fn spawn_ops(
+    listener: TcpListener,
+    routes: axum::Router,
+    (hosts, stop): (String, CancellationToken),
+    tasks: &Tasks,
+) {
     tasks.spawn("ops", async move {
-        if let Err(error) = ops::serve(listener, routes, stop).await {
+        let hosts: Vec<String> = hosts.split(',').map(str::to_owned).collect();
+        if let Err(error) = ops::serve(listener, routes, &hosts, stop).await {
             tracing::error!(%error, "ops listener failed");
         }
     });

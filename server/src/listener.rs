@@ -1,5 +1,5 @@
-//! A TCP listener that limits the number of connections and the time of their handshake. tonic and
-//! axum limit neither, and a process without free file descriptors cannot open its journal.
+//! A TCP listener that limits the number of connections and the time of their handshake. tonic
+//! limits neither, and a process without free file descriptors cannot open its journal.
 
 mod transport;
 
@@ -35,22 +35,14 @@ const RESERVED_FILES: u64 = 128;
 /// The maximum number of connections, whatever the limit on open files allows. It limits memory.
 const CONNECTIONS_MAX: u64 = 20_000;
 
-/// The timeout of a connection.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum ConnectionTimeout {
-    /// The HTTP/2 handshake must complete within this time; there is no timeout after it.
-    Handshake(Duration),
-    /// The connection is closed after this time, so that slow clients do not use up the limit.
-    Lifetime(Duration),
-}
-
 /// A listener with a maximum number of open connections. Further ones wait in the accept queue of
 /// the kernel.
 pub(crate) struct LimitedListener {
     listener: TcpListener,
     permits: Arc<Semaphore>,
     max: usize,
-    timeout: ConnectionTimeout,
+    /// The HTTP/2 handshake must complete within this time; there is no timeout after it.
+    handshake_timeout: Duration,
     tls: Option<ServerTls>,
 }
 
@@ -67,8 +59,8 @@ pub(crate) fn connections_max() -> usize {
 
 impl LimitedListener {
     /// Limits a listener to `max` open connections.
-    pub(crate) fn new(listener: TcpListener, max: usize, timeout: ConnectionTimeout) -> Self {
-        Self { listener, permits: Arc::new(Semaphore::new(max)), max, timeout, tls: None }
+    pub(crate) fn new(listener: TcpListener, max: usize, handshake_timeout: Duration) -> Self {
+        Self { listener, permits: Arc::new(Semaphore::new(max)), max, handshake_timeout, tls: None }
     }
 
     /// Uses TLS if `tls` is set.
@@ -91,12 +83,8 @@ impl LimitedListener {
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "setting TCP_NODELAY failed");
         }
-        let (ConnectionTimeout::Handshake(time) | ConnectionTimeout::Lifetime(time)) = self.timeout;
-        let handshake_bytes_left = match self.timeout {
-            ConnectionTimeout::Handshake(_) => Some(HANDSHAKE_BYTES),
-            ConnectionTimeout::Lifetime(_) => None,
-        };
-        let deadline = Some(Box::pin(tokio::time::sleep(time)));
+        let handshake_bytes_left = Some(HANDSHAKE_BYTES);
+        let deadline = Some(Box::pin(tokio::time::sleep(self.handshake_timeout)));
         let info = stream.connect_info();
         let stream = Transport::new(stream, self.tls.as_ref().map(ServerTls::acceptor));
         (Connection { stream, info, deadline, handshake_bytes_left, _permit: permit }, peer)
@@ -124,26 +112,13 @@ impl LimitedListener {
     }
 }
 
-impl axum::serve::Listener for LimitedListener {
-    type Io = Connection;
-    type Addr = SocketAddr;
-
-    async fn accept(&mut self) -> (Connection, SocketAddr) {
-        self.next().await
-    }
-
-    fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.listener.local_addr()
-    }
-}
-
 /// An accepted connection. It counts towards the limit until it is dropped.
 pub(crate) struct Connection {
     stream: Transport,
     info: TcpConnectInfo,
     /// When the connection times out; `None` after the handshake.
     deadline: Option<Pin<Box<Sleep>>>,
-    /// Bytes to receive until the handshake is complete; `None` if the deadline never ends.
+    /// Bytes to receive until the handshake is complete; `None` after it.
     handshake_bytes_left: Option<usize>,
     _permit: OwnedSemaphorePermit,
 }

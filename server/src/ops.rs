@@ -7,7 +7,6 @@ pub mod rpc;
 mod tests;
 
 use std::borrow::Cow;
-use std::time::Duration;
 
 use axum::Router;
 use axum::extract::State;
@@ -18,16 +17,9 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::listener::{ConnectionTimeout, LimitedListener};
 use crate::metrics::Metrics;
 
-/// Enough for probes and scrapers.
-const CONNECTIONS_MAX: usize = 64;
-/// A scrape takes seconds. A slower connection is closed, since probes need its place.
-const LIFETIME: ConnectionTimeout = ConnectionTimeout::Lifetime(Duration::from_secs(20));
 const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-/// How long a shutdown waits for running scrapes. An idle connection does not delay it further.
-const STOP_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Whether the server should receive calls.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,26 +45,18 @@ pub fn router(metrics: Metrics, readiness: watch::Receiver<Readiness>) -> Router
         .with_state(Ops { metrics, readiness })
 }
 
-/// Serves the routes until `stop` is cancelled and at most 1 s longer.
+/// Serves the routes until `stop` is cancelled, and at most 2 s longer. Requests must be for an
+/// IP address, for `localhost` or for one of `allow_hosts`.
 ///
 /// # Errors
 /// The listener fails.
 pub async fn serve(
     listener: TcpListener,
     routes: Router,
+    allow_hosts: &[String],
     stop: CancellationToken,
 ) -> std::io::Result<()> {
-    let connections = LimitedListener::new(listener, CONNECTIONS_MAX, LIFETIME);
-    let server =
-        axum::serve(connections, routes).with_graceful_shutdown(stop.clone().cancelled_owned());
-    let overdue = async {
-        stop.cancelled().await;
-        tokio::time::sleep(STOP_TIMEOUT).await;
-    };
-    tokio::select! {
-        result = server => result,
-        () = overdue => Ok(()),
-    }
+    sentinel_gateway::ops::serve(listener, routes, allow_hosts, stop).await
 }
 
 async fn scrape(State(ops): State<Ops>) -> impl IntoResponse {

@@ -105,6 +105,10 @@ fn set_value(
         .map_err(|error| GatewayError::invalid_field(path, error))?;
     if field.is_list() {
         let list = message.get_field_mut(field).as_list_mut().expect("the field is a list");
+        if list.len() >= decode::ITEMS_MAX {
+            let text = format!("has more than {} items", decode::ITEMS_MAX);
+            return Err(GatewayError::invalid_field(path, text));
+        }
         list.push(value);
     } else {
         message.set_field(field, value);
@@ -126,6 +130,10 @@ fn set_entry(
     let value = value::from_text(&entry.map_entry_value_field().kind(), text).map_err(invalid)?;
     let map: &mut HashMap<_, _> =
         message.get_field_mut(field).as_map_mut().expect("the field is a map");
+    if map.len() >= decode::ITEMS_MAX {
+        let text = format!("has more than {} items", decode::ITEMS_MAX);
+        return Err(GatewayError::invalid_field(path, text));
+    }
     match map.insert(key, value) {
         Some(_) => Err(GatewayError::invalid_field(path, "is given twice")),
         None => Ok(()),

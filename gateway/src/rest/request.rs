@@ -1,11 +1,11 @@
 //! Decodes an HTTP request to the request message of its call, from path, query and body.
 
-use axum::extract::Request;
+use http::request::Parts;
 use http::{HeaderMap, Method, header};
-use http_body_util::{BodyExt as _, LengthLimitError};
 use prost_reflect::{DynamicMessage, FieldDescriptor, Kind, ReflectMessage as _, Value};
 use serde_json::value::RawValue;
 
+use super::decode::ValueLimit;
 use super::routes::{BodyRule, Route};
 use super::template::Captures;
 use super::{decode, descriptors, encode, query};
@@ -17,13 +17,16 @@ pub(crate) const LAST_EVENT_ID: &str = "lastEventId";
 /// The field that lists the fields to change.
 const UPDATE_MASK: &str = "update_mask";
 
-/// Returns the request message, and the id of the last event from the query.
-pub(crate) async fn decode(
+/// The request message, and the id of the last event from the query.
+pub(crate) type Decoded = (DynamicMessage, Option<String>);
+
+/// Decodes a request whose body is complete.
+pub(crate) fn decode(
     route: &Route,
     captures: Captures<'_>,
-    request: Request,
-) -> Result<(DynamicMessage, Option<String>), GatewayError> {
-    let (head, body) = request.into_parts();
+    head: &Parts,
+    body: &[u8],
+) -> Result<Decoded, GatewayError> {
     let mut pairs = query::pairs(head.uri.query().unwrap_or_default())?;
     let mut last_event_id = None;
     if route.call.is_server_streaming() {
@@ -35,13 +38,12 @@ pub(crate) async fn decode(
             !is_last_event_id
         });
     }
-    let body = body.collect().await.map_err(|error| body_error(&error))?.to_bytes();
     let mut message = DynamicMessage::new(route.call.input());
     if body.is_empty() {
         check_body_is_optional(route)?;
     } else {
         check_media_type(route, &head.headers)?;
-        let text = std::str::from_utf8(&body)
+        let text = std::str::from_utf8(body)
             .map_err(|_| GatewayError::invalid_request("the request body is not UTF-8"))?;
         fill(&mut message, route, decode::json(text)?)?;
     }
@@ -50,19 +52,6 @@ pub(crate) async fn decode(
         set_path_field(&mut message, field, &text)?;
     }
     Ok((message, last_event_id))
-}
-
-fn body_error(error: &axum::Error) -> GatewayError {
-    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
-    while let Some(one) = cause {
-        if one.is::<LengthLimitError>() {
-            return GatewayError::body_too_large(
-                "the request body is larger than the limit of the gateway",
-            );
-        }
-        cause = one.source();
-    }
-    GatewayError::invalid_request(format!("reading the request body failed: {error}"))
 }
 
 /// Refuses a missing body when the body is the resource that the request is about.
@@ -105,13 +94,14 @@ fn check_media_type(route: &Route, headers: &HeaderMap) -> Result<(), GatewayErr
 }
 
 fn fill(message: &mut DynamicMessage, route: &Route, json: &RawValue) -> Result<(), GatewayError> {
+    let limit = ValueLimit::default();
     match &route.body {
         BodyRule::Empty => {}
-        BodyRule::Message => decode::fill(message, json, "")?,
+        BodyRule::Message => decode::fill(message, json, "", &limit)?,
         BodyRule::Field(name) => {
             let field = field(message, name);
             // The body is the field, so paths in errors start below the field.
-            if let Some(value) = decode::field_value(&field, json, "")? {
+            if let Some(value) = decode::field_value(&field, json, "", &limit)? {
                 message.set_field(&field, value);
             }
         }

@@ -112,11 +112,27 @@ pub(super) fn well_known(message: &MessageDescriptor, json: &str) -> Result<Valu
     })
 }
 
+/// Decodes a name with or without the prefix of its enum, in any case: `JOB_STATE_FAILED`,
+/// `FAILED` and `failed` are the same value.
 fn enum_value(names: &EnumDescriptor, text: &str) -> Result<Value, Expected> {
-    match names.get_value_by_name(text) {
+    if let Some(value) = names.get_value_by_name(text) {
+        return Ok(Value::EnumNumber(value.number()));
+    }
+    let prefix = enum_prefix(names);
+    let is_named = |name: &str| {
+        let short = name.strip_prefix(prefix.as_str()).unwrap_or(name);
+        name.eq_ignore_ascii_case(text) || short.eq_ignore_ascii_case(text)
+    };
+    match names.values().find(|value| is_named(value.name())) {
         Some(value) => Ok(Value::EnumNumber(value.number())),
         None => from_number(&Kind::Enum(names.clone()), text),
     }
+}
+
+/// Returns the prefix that all names of an enum share, such as `JOB_STATE_`.
+fn enum_prefix(names: &EnumDescriptor) -> String {
+    let zero = names.default_value();
+    zero.name().strip_suffix("UNSPECIFIED").unwrap_or_default().to_owned()
 }
 
 fn known_names(names: &EnumDescriptor) -> Expected {
@@ -153,4 +169,36 @@ fn to_camel_case(text: &str) -> String {
         }
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_value_of_every_enum_has_a_short_name_in_any_case() {
+        let mut checked = 0;
+        for names in descriptors::pool().all_enums() {
+            if names.parent_file().package_name().starts_with("google") {
+                continue;
+            }
+            let prefix = enum_prefix(&names);
+            assert!(!prefix.is_empty(), "{} has no UNSPECIFIED value", names.full_name());
+            for value in names.values() {
+                let short = value.name().strip_prefix(prefix.as_str());
+                let short = short.unwrap_or_else(|| panic!("{} is not {prefix}", value.name()));
+                let kind = Kind::Enum(names.clone());
+                for text in
+                    [value.name(), short, &short.to_lowercase(), &value.name().to_lowercase()]
+                {
+                    let decoded = from_text(&kind, text);
+                    assert_eq!(decoded, Ok(Value::EnumNumber(value.number())), "{text}");
+                }
+                checked += 1;
+            }
+            assert!(from_text(&Kind::Enum(names.clone()), "no such name").is_err());
+            assert!(from_text(&Kind::Enum(names), "").is_err());
+        }
+        assert!(checked > 20, "{checked} values");
+    }
 }

@@ -39,7 +39,8 @@ async fn a_gateway_opens_more_watches_than_one_connection_carries() {
 
 #[tokio::test]
 async fn streams_per_client_are_limited_and_a_closed_stream_frees_its_permit() {
-    let limits = Limits { in_flight_max: 3, ..Limits::default() };
+    let in_flight_wait = Duration::from_millis(100);
+    let limits = Limits { in_flight_max: 3, in_flight_wait, ..Limits::default() };
     let gateway = TestGateway::with_limits(limits).await;
     let mut open = Vec::new();
     for _ in 0..3 {

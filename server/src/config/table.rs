@@ -130,6 +130,8 @@ settings! {
             "Address of the gRPC services. An address other than loopback needs credentials = required or insecure = true";
         ops_listen: SocketAddr, ValueType::Address, Default::Both("127.0.0.1:7071"),
             "Address of /metrics, /healthz and /readyz";
+        ops_allow_hosts: String, ValueType::Text(4_096), Default::Both("localhost"),
+            "Host names that requests to ops_listen may use, without a port, separated by commas. IP addresses and localhost are always allowed. This prevents DNS rebinding";
         gateway_listen: Option<SocketAddr>, ValueType::OptionalAddress,
             Default::ByMode { serve: "off", dev: "127.0.0.1:7080" },
             "Address of the web panel, the REST API and gRPC-Web, or off. Run sentinel-gateway as a separate process to configure other origins, limits, or TLS to the servers";

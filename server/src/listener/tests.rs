@@ -7,7 +7,7 @@ use super::*;
 const SHORT: Duration = Duration::from_millis(100);
 const LONG: Duration = Duration::from_secs(30);
 
-async fn listen(max: usize, timeout: ConnectionTimeout) -> (LimitedListener, SocketAddr) {
+async fn listen(max: usize, timeout: Duration) -> (LimitedListener, SocketAddr) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     (LimitedListener::new(listener, max, timeout), address)
@@ -15,7 +15,7 @@ async fn listen(max: usize, timeout: ConnectionTimeout) -> (LimitedListener, Soc
 
 #[tokio::test]
 async fn a_connection_above_the_limit_waits_until_another_closes() {
-    let (connections, address) = listen(2, ConnectionTimeout::Handshake(LONG)).await;
+    let (connections, address) = listen(2, LONG).await;
     let mut incoming = Box::pin(connections.into_incoming());
     let _clients =
         futures_util::future::join_all((0..3).map(|_| TcpStream::connect(address))).await;
@@ -29,7 +29,7 @@ async fn a_connection_above_the_limit_waits_until_another_closes() {
 
 #[tokio::test]
 async fn only_a_connection_without_handshake_times_out() {
-    let (connections, address) = listen(9, ConnectionTimeout::Handshake(SHORT)).await;
+    let (connections, address) = listen(9, SHORT).await;
     let mut client = TcpStream::connect(address).await.unwrap();
     let (mut silent, _) = connections.next().await;
     client.write_all(&[0; HANDSHAKE_BYTES - 1]).await.unwrap();
@@ -49,16 +49,4 @@ async fn only_a_connection_without_handshake_times_out() {
     established.read_exact(&mut bytes[..HANDSHAKE_BYTES]).await.unwrap();
     let silence = tokio::time::timeout(3 * SHORT, established.read(&mut bytes)).await;
     assert!(silence.is_err(), "an established connection may be idle: {silence:?}");
-}
-
-#[tokio::test]
-async fn a_lifetime_ends_a_connection_that_sends_data() {
-    let (connections, address) = listen(9, ConnectionTimeout::Lifetime(SHORT)).await;
-    let mut client = TcpStream::connect(address).await.unwrap();
-    let (mut slow, _) = connections.next().await;
-    client.write_all(&[0; 100]).await.unwrap();
-    let mut all = Vec::new();
-    let error = slow.read_to_end(&mut all).await.unwrap_err();
-    assert_eq!((error.kind(), all.len()), (io::ErrorKind::TimedOut, 100));
-    assert_eq!(slow.write(&[0]).await.unwrap_err().kind(), io::ErrorKind::TimedOut);
 }
