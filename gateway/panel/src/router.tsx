@@ -10,7 +10,7 @@ import {
 } from "@tanstack/react-router";
 import { ErrorScreen, NotFound } from "./shell/fallbacks";
 import { Shell } from "./shell/shell";
-import { parseFilter } from "./ui/filter";
+import { parseFilter, parseSearch, printSearch } from "./ui/filter";
 
 const root = createRootRoute({
   component: Shell,
@@ -82,6 +82,8 @@ const routeTree = root.addChildren([jobs, job, queues, queue, search, workers, n
 export const router = createRouter({
   routeTree,
   defaultPreload: "intent",
+  parseSearch,
+  stringifySearch: printSearch,
   scrollRestoration: true,
 });
 
