@@ -159,3 +159,29 @@ test("a lost connection moves nothing", async () => {
   await fixture.env.startGateway();
   await page.context().close();
 });
+
+test("on a touch screen rows wait, buttons do not take the places of others, and values change", async () => {
+  const touch = { hasTouch: true, isMobile: true, viewport: { width: 390, height: 844 } };
+  const page = await fixture.open("/", touch);
+  const id = await enqueue(fixture, "sleep", { ms: 3_600_000 });
+  const row = page.getByRole("row").filter({ hasText: id.slice(-8) });
+  const apply = page.getByRole("button", { name: /^\d+ new$/ });
+  await apply.waitFor();
+  assert.equal(await row.count(), 0);
+  await apply.tap();
+  const cancel = row.getByRole("button", { name: /^Cancel/ });
+  const before = await cancel.boundingBox();
+  await inState(fixture, id, "RUNNING");
+  await fixture.jobs.cancel({ id });
+  const retry = row.getByRole("button", { name: /^Retry/ });
+  await retry.waitFor();
+  assert.equal(await cancel.count(), 0);
+  const after = await retry.boundingBox();
+  assert.ok(after.x >= before.x + before.width || after.x + after.width <= before.x);
+  for (const path of ["/queues", "/workers"]) {
+    await page.goto(fixture.env.url + path);
+    await page.getByRole("row").getByRole("button").first().waitFor();
+    assert.equal(await apply.count(), 0);
+  }
+  await page.context().close();
+});

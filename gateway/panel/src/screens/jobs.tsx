@@ -103,7 +103,7 @@ export function JobsScreen() {
               </Empty>
             )
           ) : (
-            <JobTable ids={rows.shown} label={texts.jobs.title} isHeld={hold.isHeld} />
+            <JobTable ids={rows.shown} label={texts.jobs.title} isHeld={hold.isAimedAt} />
           ))}
       </div>
       {/* Below the list, so that it does not move the rows. */}

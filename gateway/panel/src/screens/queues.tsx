@@ -52,7 +52,12 @@ export function QueuesScreen() {
     document.title = `${texts.queues.title} · ${texts.appName}`;
   }, [texts]);
   const hold = useHold({ onTouch: true });
-  const { rows, ...order } = useHeldRows(list.data ?? [], ({ name }) => name, hold.isHeld);
+  const { rows, ...order } = useHeldRows(
+    list.data ?? [],
+    ({ name }) => name,
+    hold.isHeld,
+    String(list.data === undefined),
+  );
   const { fields } = texts;
   const windowMs = durationMs(summary?.window);
   return (
@@ -72,26 +77,28 @@ export function QueuesScreen() {
         <WaitingRows {...order} />
         {rows.length > 0 && (
           <div className="scroll">
-            <table className="cards" aria-label={texts.queues.title}>
+            <table className="cards steady queues" aria-label={texts.queues.title}>
               <thead>
                 <tr>
                   <th scope="col">{fields.queue}</th>
                   {DEPTH_STATES.map((state) => (
-                    <th key={state} scope="col" className="number">
+                    <th key={state} scope="col" className="number count-column">
                       {texts.states[stateName(state)]}
                     </th>
                   ))}
-                  <th scope="col" title={texts.queues.ratesHint}>
+                  <th scope="col" className="rates-column" title={texts.queues.ratesHint}>
                     {texts.queues.rates}
                   </th>
-                  <th scope="col">{texts.queues.oldest}</th>
-                  <th scope="col" title={texts.queues.percentiles}>
+                  <th scope="col" className="count-column">
+                    {texts.queues.oldest}
+                  </th>
+                  <th scope="col" className="times-column" title={texts.queues.percentiles}>
                     {texts.queues.wait}
                   </th>
-                  <th scope="col" title={texts.queues.percentiles}>
+                  <th scope="col" className="times-column" title={texts.queues.percentiles}>
                     {texts.queues.run}
                   </th>
-                  <th scope="col">
+                  <th scope="col" className="buttons-column">
                     <span className="visually-hidden">{fields.actions}</span>
                   </th>
                 </tr>
@@ -103,7 +110,7 @@ export function QueuesScreen() {
                     queue={queue}
                     summary={summary?.queues.find((one) => one.queue === queue.name)}
                     points={history.get(queue.name) ?? []}
-                    isHeld={hold.isHeld}
+                    isHeld={hold.isAimedAt}
                   />
                 ))}
               </tbody>

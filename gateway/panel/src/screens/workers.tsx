@@ -45,7 +45,12 @@ export function WorkersScreen() {
 
   const all = list.data?.workers ?? [];
   const hold = useHold({ onTouch: true });
-  const { rows, ...order } = useHeldRows(all, ({ id }) => id, hold.isHeld);
+  const { rows, ...order } = useHeldRows(
+    all,
+    ({ id }) => id,
+    hold.isHeld,
+    String(list.data === undefined),
+  );
   return (
     <>
       <div className="head">
@@ -62,7 +67,7 @@ export function WorkersScreen() {
       <div {...hold.props}>
         <WaitingRows {...order} />
         {rows.length > 0 && (
-          <WorkerTable workers={rows} isHeld={hold.isHeld} onDrain={setDraining} />
+          <WorkerTable workers={rows} isHeld={hold.isAimedAt} onDrain={setDraining} />
         )}
       </div>
       {/* Below the list, so that it does not move the rows. */}

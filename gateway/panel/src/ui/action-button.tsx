@@ -25,24 +25,33 @@ export function ActionButtons({
   const texts = useTexts();
   const possible = actions.filter((action) => isPossible(action, job)).join(" ");
   const { shown } = useHeld(possible, isHeld);
-  return actions
-    .filter((action) => shown.split(" ").includes(action))
-    .map((action) => {
-      const isDisabled = isBusy || !isPossible(action, job);
-      const size = name === undefined ? "" : "small";
-      const style = { retry: name === undefined ? "primary" : "", delete: "danger" };
+  return actions.map((action) => {
+    const size = name === undefined ? "" : "small";
+    if (!shown.split(" ").includes(action)) {
+      // On a touch screen a finger may come down where a button was before: no other button moves
+      // there.
+      const isReplaceable = action === "cancel" || action === "retry";
       return (
-        <button
-          key={action}
-          type="button"
-          className={`${size} ${action === "retry" || action === "delete" ? style[action] : ""}`}
-          // A disabled element would lose the focus.
-          aria-disabled={isDisabled}
-          {...(name !== undefined && { "aria-label": `${texts.actions[action]} ${name}` })}
-          onClick={() => !isDisabled && onAction(action, job)}
-        >
-          {texts.actions[action]}
-        </button>
+        isReplaceable && (
+          <span key={action} className={`button-place ${size}`} aria-hidden="true">
+            {texts.actions[action]}
+          </span>
+        )
       );
-    });
+    }
+    const isDisabled = isBusy || !isPossible(action, job);
+    return (
+      <button
+        key={action}
+        type="button"
+        className={`${size} ${action === "retry" && size === "" ? "primary" : ""} ${action === "delete" ? "danger" : ""}`}
+        // A disabled element would lose the focus.
+        aria-disabled={isDisabled}
+        {...(name !== undefined && { "aria-label": `${texts.actions[action]} ${name}` })}
+        onClick={() => !isDisabled && onAction(action, job)}
+      >
+        {texts.actions[action]}
+      </button>
+    );
+  });
 }

@@ -5,7 +5,10 @@ import { useFormat } from "../i18n/format";
 import { useTexts } from "../i18n/index";
 
 export interface Hold {
+  /** Whether rows wait. */
   isHeld: boolean;
+  /** Whether the pointer or the focus is inside, so that buttons keep their meanings. */
+  isAimedAt: boolean;
   /** For the element around what is held. */
   props: {
     onPointerEnter: (event: PointerEvent) => void;
@@ -28,8 +31,10 @@ export function useHold({ onTouch = false } = {}): Hold {
   const [hasPointer, setPointer] = useState(false);
   const [hasFocus, setFocus] = useState(false);
   const isTouch = useSyncExternalStore(onHoverChange, () => noHover().matches);
+  const isAimedAt = hasPointer || hasFocus;
   return {
-    isHeld: hasPointer || hasFocus || (onTouch && isTouch),
+    isAimedAt,
+    isHeld: isAimedAt || (onTouch && isTouch),
     props: {
       onPointerEnter: ({ pointerType }) => setPointer(pointerType !== "touch"),
       onPointerLeave: () => setPointer(false),
@@ -71,9 +76,10 @@ export function useHeldRows<Row>(
   rows: readonly Row[],
   keyOf: (row: Row) => string,
   isHeld: boolean,
+  scope: string,
 ): HeldRows<Row> {
   const latestText = JSON.stringify(rows.map(keyOf));
-  const held = useHeld(latestText, isHeld);
+  const held = useHeld(latestText, isHeld, scope);
   const shown: string[] = JSON.parse(held.shown);
   const known = useRef(new Map<string, Row>());
   for (const row of rows) known.current.set(keyOf(row), row);

@@ -14,8 +14,8 @@ export function JobActions({ job }: { job: Job }) {
   const { start, isBusy, dialog } = useJobActions(() => void navigate({ to: "/" }));
   const [isEditing, setEditing] = useState(false);
   const hold = useHold();
-  const { shown: showsEdit } = useHeld(canUpdate(job), hold.isHeld);
-  const buttons = { job, isHeld: hold.isHeld, isBusy: isBusy(job.id), onAction: start };
+  const { shown: showsEdit } = useHeld(canUpdate(job), hold.isAimedAt);
+  const buttons = { job, isHeld: hold.isAimedAt, isBusy: isBusy(job.id), onAction: start };
   return (
     <>
       <div className="buttons" {...hold.props}>

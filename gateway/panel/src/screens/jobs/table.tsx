@@ -40,7 +40,9 @@ export function JobTable({
               <th scope="col" className="wide-column">
                 {fields.kind}
               </th>
-              <th scope="col">{fields.state}</th>
+              <th scope="col" className="state-column">
+                {fields.state}
+              </th>
               <th scope="col" className="wide-column">
                 {fields.progress}
               </th>

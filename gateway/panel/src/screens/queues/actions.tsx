@@ -46,7 +46,7 @@ export function QueueActions({
   }
 
   // While the row is held, a button does not change into another one.
-  const { shown: showsOpen } = useHeld(mode === QueueMode.OPEN, isHeld || hold.isHeld);
+  const { shown: showsOpen } = useHeld(mode === QueueMode.OPEN, isHeld || hold.isAimedAt);
   const isStale = showsOpen !== (mode === QueueMode.OPEN);
   const button = (action: "pause" | "drain" | "resume", onClick: () => void) => (
     <button

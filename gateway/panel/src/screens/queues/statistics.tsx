@@ -50,7 +50,7 @@ export function PercentileTimes({ values }: { values: Percentiles | undefined })
   const parts = [values.p50, values.p95, values.p99].map((one) =>
     format.duration(durationMs(one) ?? 0),
   );
-  return <span className="nowrap">{parts.join(" · ")}</span>;
+  return <span className="times">{parts.join(" · ")}</span>;
 }
 
 export function OldestReadyAge({ summary }: { summary: QueueSummary | undefined }) {
