@@ -6,7 +6,7 @@ import { enqueue, inState, startFixture } from "./fixture.js";
 /** A terminal sequence, an override of direction, an isolate, a space of no width, and a mark. */
 const HOSTILE = "\u001b[31m\u202egnp.exe\u2066\u200b\u200f";
 
-const fixture = await startFixture();
+const fixture = await startFixture({ worker: ["--instance", "web\u202e\u200b"] });
 const labels = { note: HOSTILE, plain: "é 中 א 👩‍💻" };
 const ids = {
   failed: await enqueue(
