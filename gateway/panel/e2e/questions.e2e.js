@@ -22,7 +22,7 @@ const TABLE = {
 const fixture = await startFixture();
 const ids = await inEveryState(fixture);
 ids.blocked = await enqueue(fixture, "noop", {}, { dependsOn: [ids.running] });
-const startDeadline = { seconds: BigInt(Math.floor(Date.now() / 1000) + 1), nanos: 0 };
+const startDeadline = { seconds: BigInt(Math.ceil(Date.now() / 1000) + 2), nanos: 0 };
 ids.expired = await enqueue(fixture, "noop", {}, { queue: "mail", startDeadline });
 await inState(fixture, ids.expired, "EXPIRED");
 const page = await fixture.open();

@@ -42,7 +42,6 @@ export const enSearch = {
       delete: (count: string) =>
         `This deletes ${count}. Running jobs are not deleted. This cannot be undone.`,
     },
-    filter: "Filter",
     byState: "Jobs by state",
     noneChosen: "Choose the states of the jobs to change.",
     selection: (count: string) => `Selected: ${count}`,

@@ -49,7 +49,6 @@ export const frSearch: typeof enSearch = {
       delete: (count) =>
         `Supprimer ${count}. Les jobs en cours ne sont pas supprimés. Cette action est irréversible.`,
     },
-    filter: "Filtre",
     byState: "Jobs par état",
     noneChosen: "Choisissez les états des jobs à modifier.",
     selection: (count) => `Sélection\u202f: ${count}`,

@@ -35,7 +35,7 @@ export function FilterSummary({
     [texts.search.before, time(search.before)],
   ] as const;
   return (
-    <dl className="pairs" aria-label={texts.bulk.filter}>
+    <dl className="pairs">
       {rows.map(([name, value]) => (
         <div key={name}>
           <dt>{name}</dt>
