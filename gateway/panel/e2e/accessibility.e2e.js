@@ -47,6 +47,12 @@ const SCREENS = {
   "not-found": "/no/such/page",
 };
 
+/** Dialogs: the path of a screen, and the button that opens the dialog. */
+const DIALOGS = {
+  "question-retry": [`/jobs/${ids.succeeded}`, ".head button.primary"],
+  "bulk-delete": ["/queues/default", ".card button.danger"],
+};
+
 /** Waits until the page has loaded its data. */
 async function loaded(page) {
   await page.getByRole("main").first().waitFor();
@@ -67,6 +73,12 @@ for (const theme of THEMES) {
       const problems = [];
       for (const [name, path] of Object.entries(SCREENS)) {
         await page.goto(fixture.env.url + path);
+        problems.push(...(await check(page, name, `${theme}-${language}`)));
+      }
+      for (const [name, [path, button]] of Object.entries(DIALOGS)) {
+        await page.goto(fixture.env.url + path);
+        await page.locator(button).first().click();
+        await page.getByRole("dialog").waitFor();
         problems.push(...(await check(page, name, `${theme}-${language}`)));
       }
       await signIn.goto(keyRequired.env.url);

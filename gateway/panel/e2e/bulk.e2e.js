@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { demo, State } from "../../tests/web/harness/api.js";
 import { until } from "../../tests/web/harness/wait.js";
-import { enqueue, enqueueMany, startFixture } from "./fixture.js";
+import { enqueue, enqueueMany, inState, startFixture } from "./fixture.js";
 import { goTo } from "./steps.js";
 
 const MATCHING = 430;
@@ -52,6 +52,86 @@ test("a bulk action counts the matching jobs, and changes them after confirmatio
   assert.equal(await cancelled(), MATCHING);
   const { job } = await fixture.jobs.get({ id: other });
   assert.equal(job.state, State.SCHEDULED);
+});
+
+/** Jobs of the queue default, by their state. */
+const retried = {};
+const runs = async () => {
+  const jobs = Object.values(retried).map((id) => fixture.jobs.get({ id }));
+  return (await Promise.all(jobs)).map(({ job }) => job.run);
+};
+
+test("a bulk retry starts with failed jobs only, and its dialog restates the filter and the counts", async () => {
+  const noRetry = { retry: { maxAttempts: 1 }, labels: { city: "Paris, France" } };
+  Object.assign(retried, {
+    failed: await enqueue(fixture, "fail", {}, noRetry),
+    succeeded: await enqueue(fixture, "noop", {}, noRetry),
+    cancelled: await enqueue(fixture, "noop", {}, { ...noRetry, ...later }),
+  });
+  await fixture.jobs.cancel({ id: retried.cancelled });
+  for (const [state, id] of Object.entries(retried))
+    await inState(fixture, id, state.toUpperCase());
+  await page.goto(`${fixture.env.url}/queues/default`);
+  await page.getByRole("button", { name: "Retry jobs" }).click();
+  const dialog = page.getByRole("dialog", { name: "Retry jobs" });
+  const pairs = () => dialog.locator("dl > div").allTextContents();
+  await dialog.getByText("This retries 1 job.").waitFor();
+  assert.deepEqual(await pairs(), [
+    "Queuesdefault",
+    "Kindsany",
+    "StatesFailed",
+    "Labelsany",
+    "Enqueued at or afterany",
+    "Enqueued beforeany",
+  ]);
+  const states = await dialog.getByRole("listitem").allTextContents();
+  assert.deepEqual(
+    states.map((text) => text.trim().replace(/\s+/g, " ")),
+    ["Failed 1", "Cancelled 1 was cancelled", "Succeeded 1 already succeeded; runs a second time"],
+  );
+  await dialog.getByRole("button", { name: "Retry jobs" }).click();
+  await dialog.getByText("Done.").waitFor();
+  assert.deepEqual(await runs(), [2, 1, 1]);
+  await inState(fixture, retried.failed, "FAILED");
+
+  // Every part of a filter is restated, and other states only take part when they are chosen.
+  const search = new URLSearchParams({
+    queue: "default",
+    kind: "demo.noop,demo.fail",
+    label: 'city="Paris, France"',
+    after: "2026-01-01T00:00:00Z",
+    before: "2099-01-01T00:00:00Z",
+    state: "succeeded,cancelled",
+  });
+  await page.goto(`${fixture.env.url}/search?${search}`);
+  await page.getByRole("button", { name: "Retry jobs" }).click();
+  await dialog.getByText("Choose the states").waitFor();
+  assert.equal(await dialog.getByRole("button", { name: "Retry jobs" }).count(), 0);
+  await dialog.getByRole("checkbox", { name: "Succeeded" }).check();
+  await dialog.getByText("This retries 1 job.").waitFor();
+  const restated = (await pairs()).join("\n");
+  for (const part of ["default", "demo.noop · demo.fail", "Succeeded", 'city="Paris, France"'])
+    assert.ok(restated.includes(part), restated);
+  assert.match(restated, /2026.*20(98|99)/s);
+  await dialog.getByRole("button", { name: "Retry jobs" }).click();
+  await dialog.getByText("Done.").waitFor();
+  assert.deepEqual(await runs(), [2, 2, 1]);
+});
+
+test("an action on selected rows asks about each state", async () => {
+  await page.goto(`${fixture.env.url}/search?queue=default`);
+  await until("results are shown", async () => (await rows().count()) === 4);
+  await page.getByLabel("Select all loaded jobs").check();
+  const selection = page.getByRole("group", { name: "3 selected" });
+  await selection.getByRole("button", { name: "Retry" }).click();
+  const dialog = page.getByRole("dialog", { name: "Retry jobs" });
+  await dialog.getByText("This retries 1 job.").waitFor();
+  await dialog.getByRole("checkbox", { name: "Failed" }).uncheck();
+  await dialog.getByText("Choose the states").waitFor();
+  await dialog.getByRole("checkbox", { name: "Cancelled" }).check();
+  await dialog.getByRole("button", { name: "Retry", exact: true }).click();
+  await page.getByText("Retry: 1 job").waitFor();
+  assert.deepEqual(await runs(), [2, 2, 2]);
 });
 
 async function cancelled() {

@@ -4,7 +4,15 @@ import { test } from "node:test";
 import { JobService, KeyService, webClient } from "../../tests/web/harness/api.js";
 import { until } from "../../tests/web/harness/wait.js";
 import { enqueue, inState, startFixture } from "./fixture.js";
-import { enqueueByForm, increasingPositions, isMarked, mark, NAMES, signIn } from "./steps.js";
+import {
+  confirm,
+  enqueueByForm,
+  increasingPositions,
+  isMarked,
+  mark,
+  NAMES,
+  signIn,
+} from "./steps.js";
 
 const fixture = await startFixture({ requiresKey: true });
 const page = await fixture.open("/");
@@ -37,6 +45,8 @@ test("a running job can be cancelled and retried on its screen", async () => {
   await page.goto(`${fixture.env.url}/jobs/${id}`);
   await inState(fixture, id, "RUNNING");
   await page.getByRole("button", { name: NAMES.cancel }).first().click();
+  await inState(fixture, id, "RUNNING");
+  await confirm(page, NAMES.cancel);
   await inState(fixture, id, "CANCELLED");
   await page
     .getByRole("main")
@@ -44,6 +54,8 @@ test("a running job can be cancelled and retried on its screen", async () => {
     .first()
     .waitFor();
   await page.getByRole("button", { name: NAMES.retry }).first().click();
+  await page.getByRole("dialog").getByText("was cancelled").waitFor();
+  await confirm(page, NAMES.retry);
   await inState(fixture, id, "RUNNING");
   await fixture.jobs.cancel({ id });
 });
@@ -58,6 +70,7 @@ test("a viewer key cannot cancel, and a revoked key leads to the sign-in form", 
   const other = await fixture.open(`/jobs/${id}`);
   await signIn(other, viewer.credential);
   await other.getByRole("button", { name: NAMES.cancel }).first().click();
+  await confirm(other, NAMES.cancel);
   await other
     .getByText(/does not allow this/i)
     .first()

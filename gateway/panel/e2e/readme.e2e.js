@@ -48,7 +48,7 @@ test("the panel", async () => {
     await enqueue(fixture, "progress", { steps: 100 * n, step_ms: 200 }, { labels });
   const page = await fixture.open("/", { colorScheme: "light", locale: "en-GB" });
   await page.setViewportSize({ width: 1280, height: 720 });
-  await page.getByRole("progressbar").nth(2).waitFor();
+  await page.getByRole("progressbar").nth(4).waitFor();
   await take("panel", ["gateway/panel/src", "gateway/panel/e2e/readme.e2e.js"], page);
 });
 

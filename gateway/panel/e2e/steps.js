@@ -26,6 +26,12 @@ export async function goTo(page, name) {
   await page.getByRole("navigation").getByRole("link", { name }).first().click();
 }
 
+/** Answers the open question of an action with yes. */
+export async function confirm(page, name) {
+  await page.getByRole("dialog").getByRole("button", { name }).click();
+  await page.getByRole("dialog").waitFor({ state: "detached" });
+}
+
 /** Enqueues a job with the form. */
 export async function enqueueByForm(page, { queue, kind, payload }) {
   await goTo(page, NAMES.newJob);

@@ -1,16 +1,12 @@
 // The routes of the panel. The filters of a screen are in its URL, so a link shows the same jobs.
-// The code of a screen is loaded when the screen is first opened.
+// The code of a screen is loaded when the page is idle, or when the screen is first opened.
 //
 // Screens read their parameters with `getRouteApi`, so that they do not import this file.
-import {
-  createRootRoute,
-  createRoute,
-  createRouter,
-  lazyRouteComponent,
-} from "@tanstack/react-router";
+import { createRootRoute, createRoute, createRouter } from "@tanstack/react-router";
 import { ErrorScreen, NotFound } from "./shell/fallbacks";
+import { lazyScreen } from "./shell/lazy-screen";
 import { Shell } from "./shell/shell";
-import { parseFilter } from "./ui/filter";
+import { parseFilter, parseSearch, printSearch } from "./ui/filter";
 
 const root = createRootRoute({
   component: Shell,
@@ -27,38 +23,38 @@ const jobs = createRoute({
   getParentRoute: () => root,
   path: "/",
   validateSearch: parseFilter,
-  component: lazyRouteComponent(() => import("./screens/jobs"), "JobsScreen"),
+  component: lazyScreen(() => import("./screens/jobs"), "JobsScreen"),
 });
 
 const job = createRoute({
   getParentRoute: () => root,
   path: "/jobs/$id",
-  component: lazyRouteComponent(() => import("./screens/job"), "JobScreen"),
+  component: lazyScreen(() => import("./screens/job"), "JobScreen"),
 });
 
 const queues = createRoute({
   getParentRoute: () => root,
   path: "/queues",
-  component: lazyRouteComponent(() => import("./screens/queues"), "QueuesScreen"),
+  component: lazyScreen(() => import("./screens/queues"), "QueuesScreen"),
 });
 
 const queue = createRoute({
   getParentRoute: () => root,
   path: "/queues/$name",
-  component: lazyRouteComponent(() => import("./screens/queue"), "QueueScreen"),
+  component: lazyScreen(() => import("./screens/queue"), "QueueScreen"),
 });
 
 const search = createRoute({
   getParentRoute: () => root,
   path: "/search",
   validateSearch: parseFilter,
-  component: lazyRouteComponent(() => import("./screens/search"), "SearchScreen"),
+  component: lazyScreen(() => import("./screens/search"), "SearchScreen"),
 });
 
 const workers = createRoute({
   getParentRoute: () => root,
   path: "/workers",
-  component: lazyRouteComponent(() => import("./screens/workers"), "WorkersScreen"),
+  component: lazyScreen(() => import("./screens/workers"), "WorkersScreen"),
 });
 
 const newJob = createRoute({
@@ -68,13 +64,13 @@ const newJob = createRoute({
     const [kind, queue, from] = [text(search, "kind"), text(search, "queue"), text(search, "from")];
     return { ...(kind && { kind }), ...(queue && { queue }), ...(from && { from }) };
   },
-  component: lazyRouteComponent(() => import("./screens/new-job"), "NewJobScreen"),
+  component: lazyScreen(() => import("./screens/new-job"), "NewJobScreen"),
 });
 
 const audit = createRoute({
   getParentRoute: () => root,
   path: "/audit",
-  component: lazyRouteComponent(() => import("./screens/audit"), "AuditScreen"),
+  component: lazyScreen(() => import("./screens/audit"), "AuditScreen"),
 });
 
 const routeTree = root.addChildren([jobs, job, queues, queue, search, workers, newJob, audit]);
@@ -82,6 +78,10 @@ const routeTree = root.addChildren([jobs, job, queues, queue, search, workers, n
 export const router = createRouter({
   routeTree,
   defaultPreload: "intent",
+  // Within the frame, so that the banner of the connection stays.
+  defaultErrorComponent: ErrorScreen,
+  parseSearch,
+  stringifySearch: printSearch,
   scrollRestoration: true,
 });
 

@@ -14,7 +14,7 @@ import { filterErrors, parseFilter, toJobFilter } from "../src/ui/filter";
 test("a URL is converted to a filter", () => {
   const search = parseFilter({
     state: "failed,running",
-    queue: 7,
+    queue: "7",
     label: "a=b=c,d=",
     kind: " ",
     other: "x",

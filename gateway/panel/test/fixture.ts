@@ -8,7 +8,7 @@ import {
   type WatchResponse,
   WatchResponseSchema,
 } from "../src/gen/sentinel/jobs/v1/job_service_pb";
-import { LiveHub } from "../src/live/hub";
+import { type Environment, LiveHub, type Watch } from "../src/live/hub";
 
 export const A = "01900000-0000-7000-8000-00000000000a";
 export const B = "01900000-0000-7000-8000-00000000000b";
@@ -82,6 +82,8 @@ interface Timer {
 export class HubFixture {
   readonly streams: ServerStream[] = [];
   readonly hub: LiveHub;
+  readonly environment: Environment;
+  readonly watch: Watch;
   #timers = new Set<Timer>();
   #frameCallbacks: (() => void)[] = [];
   now = 0;
@@ -97,7 +99,8 @@ export class HubFixture {
       }),
     );
     const jobs = createClient(JobService, transport);
-    this.hub = new LiveHub((request, options) => jobs.watch(request, options), {
+    this.watch = (request, options) => jobs.watch(request, options);
+    this.environment = {
       after: (ms, run) => {
         const timer = { at: this.now + ms, run };
         this.#timers.add(timer);
@@ -106,7 +109,8 @@ export class HubFixture {
       onNextFrame: (run) => void this.#frameCallbacks.push(run),
       random: () => 1,
       now: () => this.now,
-    });
+    };
+    this.hub = new LiveHub(this.watch, this.environment);
   }
 
   /** Advances the clock and runs due timers in order. */

@@ -21,7 +21,9 @@ export const enSearch = {
     matching: "All matching jobs",
     errors: {
       state: "is not a state",
-      label: "must be key=value",
+      label: 'must be key=value, with each key once; quote commas: key="a, b"',
+      queue: "has a quote that is not closed",
+      kind: "has a quote that is not closed",
       after: "is not a time",
       before: "is not a time",
     } as Record<string, string>,
@@ -40,6 +42,9 @@ export const enSearch = {
       delete: (count: string) =>
         `This deletes ${count}. Running jobs are not deleted. This cannot be undone.`,
     },
+    byState: "Jobs by state",
+    noneChosen: "Choose the states of the jobs to change.",
+    selection: (count: string) => `Selected: ${count}`,
     nothing: "No matching job can be changed by this action.",
     needsFilter:
       "Choose a queue, a kind, a state or a label first. Bulk actions on all jobs of the server are not allowed.",

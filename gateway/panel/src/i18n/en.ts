@@ -1,8 +1,10 @@
 // English texts. The type of this object lists the texts that every language has.
+import { enConfirm } from "./en-confirm";
 import { enOperations } from "./en-operations";
 import { enSearch } from "./en-search";
 
 export const en = {
+  ...enConfirm,
   ...enOperations,
   ...enSearch,
   language: "English",
@@ -119,6 +121,12 @@ export const en = {
     failed: "The request failed",
     crashed: "This page could not be displayed",
     reload: "Reload",
+    screenMissing: "This screen could not be loaded",
+    screenOffline:
+      "Its code comes from the server, which cannot be reached. The screen opens by itself when the server is back.",
+    screenOutdated:
+      "The server has no code for this screen. It may have been updated: load the page again.",
+    stillOffline: "The server cannot be reached, so the page was not loaded again.",
     retry: "Try again",
     reason: "Reason",
   },
@@ -131,6 +139,9 @@ export const en = {
     of: (done: string, total: string) => `${done} of ${total}`,
     jobCount: (count: number, text: string) => (count === 1 ? `${text} job` : `${text} jobs`),
     moreThan: (text: string) => `more than ${text}`,
+    any: "any",
+    newRows: (count: string) => `${count} new`,
+    updateList: "Update the list",
     asOf: (time: string) => `as of ${time}`,
     notFound: "This page does not exist.",
     toJobs: "Go to the jobs",
@@ -146,9 +157,12 @@ export const en = {
     filterKind: "Kind",
     filterLabel: "Label",
     filterLabelHint: "key=value",
-    cancelRequested: (id: string) => `Cancelling job ${id}`,
-    retried: (id: string) => `Job ${id} will run again`,
-    runRequested: (id: string) => `Job ${id} will run now`,
+    done: {
+      cancel: (id: string) => `Cancelling job ${id}`,
+      retry: (id: string) => `Job ${id} will run again`,
+      runNow: (id: string) => `Job ${id} will run now`,
+      delete: (id: string) => `Job ${id} deleted`,
+    },
   },
   job: {
     title: "Job",
@@ -198,14 +212,10 @@ export const en = {
     trace: "Trace",
     version: "Version",
     binary: (size: string) => `${size} of binary data`,
-    deleteTitle: "Delete this job?",
-    deleteText:
-      "This deletes the job with its attempts and its log. Jobs that depend on it follow their dependency failure policy. This cannot be undone.",
-    deleted: (id: string) => `Job ${id} deleted`,
     editTitle: "Edit job",
     editRunAt: "Due at",
     editRunAtHint: "empty: as soon as possible",
-    labelsHint: "key=value, one per line",
+    labelsHint: 'key=value, one per line; quote special characters: key="a \\n b"',
     saved: "Changes saved",
     truncated: "Only the beginning is shown.",
   },
@@ -225,7 +235,7 @@ export const en = {
     attempts: "Maximum attempts",
     timeout: "Time limit per attempt",
     labels: "Labels",
-    labelsHint: "key=value, one per line",
+    labelsHint: 'key=value, one per line; quote special characters: key="a \\n b"',
     unique: "Unique key",
     uniqueHint: "a second job with the same key is not enqueued until this job finishes",
     noWorker: "No connected worker has a handler for this kind. The job would wait.",
@@ -239,7 +249,8 @@ export const en = {
     number: "must be a number",
     range: "out of range",
     invalidDuration: "must be a duration, such as 90s or 15m",
-    invalidLabel: "each line must be key=value",
+    invalidLabel:
+      'each line must be key=value, with another key; quote special characters: key="a \\n b"',
     deduplicated: "A job with this unique key already exists. It is shown here.",
     enqueued: (id: string) => `Job ${id} enqueued`,
   },

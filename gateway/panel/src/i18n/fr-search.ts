@@ -23,7 +23,10 @@ export const frSearch: typeof enSearch = {
     matching: "Tous les jobs correspondants",
     errors: {
       state: "n’est pas un état",
-      label: "doit être clé=valeur",
+      label:
+        'doit être clé=valeur, chaque clé une seule fois\u202f; virgules entre guillemets\u202f: clé="a, b"',
+      queue: "a un guillemet non fermé",
+      kind: "a un guillemet non fermé",
       after: "n’est pas une date",
       before: "n’est pas une date",
     },
@@ -46,6 +49,9 @@ export const frSearch: typeof enSearch = {
       delete: (count) =>
         `Supprimer ${count}. Les jobs en cours ne sont pas supprimés. Cette action est irréversible.`,
     },
+    byState: "Jobs par état",
+    noneChosen: "Choisissez les états des jobs à modifier.",
+    selection: (count) => `Sélection\u202f: ${count}`,
     nothing: "Cette action ne s’applique à aucun des jobs correspondants.",
     needsFilter:
       "Choisissez d’abord une file, un type, un état ou une étiquette. Les actions groupées sur tous les jobs du serveur ne sont pas autorisées.",

@@ -1,9 +1,11 @@
 // French texts.
 import type { Texts } from "./en";
+import { frConfirm } from "./fr-confirm";
 import { frOperations } from "./fr-operations";
 import { frSearch } from "./fr-search";
 
 export const fr: Texts = {
+  ...frConfirm,
   ...frOperations,
   ...frSearch,
   language: "Français",
@@ -123,6 +125,12 @@ export const fr: Texts = {
     failed: "La requête a échoué",
     crashed: "Impossible d’afficher cette page",
     reload: "Recharger",
+    screenMissing: "Impossible de charger cet écran",
+    screenOffline:
+      "Son code vient du serveur, qui est injoignable. L’écran s’ouvrira dès que le serveur répondra.",
+    screenOutdated:
+      "Le serveur n’a pas le code de cet écran. Il a pu être mis à jour\u202f: rechargez la page.",
+    stillOffline: "Le serveur est injoignable, la page n’a donc pas été rechargée.",
     retry: "Réessayer",
     reason: "Motif",
   },
@@ -135,6 +143,9 @@ export const fr: Texts = {
     of: (done, total) => `${done} sur ${total}`,
     jobCount: (count, text) => (count < 2 ? `${text} job` : `${text} jobs`),
     moreThan: (text) => `plus de ${text}`,
+    any: "tous",
+    newRows: (count) => `${count} nouveaux`,
+    updateList: "Actualiser la liste",
     asOf: (time) => `à ${time}`,
     notFound: "Cette page n’existe pas.",
     toJobs: "Voir les jobs",
@@ -150,9 +161,12 @@ export const fr: Texts = {
     filterKind: "Type",
     filterLabel: "Étiquette",
     filterLabelHint: "clé=valeur",
-    cancelRequested: (id) => `Annulation du job ${id} en cours`,
-    retried: (id) => `Le job ${id} est relancé`,
-    runRequested: (id) => `Le job ${id} va démarrer`,
+    done: {
+      cancel: (id) => `Annulation du job ${id} en cours`,
+      retry: (id) => `Le job ${id} est relancé`,
+      runNow: (id) => `Le job ${id} va démarrer`,
+      delete: (id) => `Job ${id} supprimé`,
+    },
   },
   job: {
     title: "Job",
@@ -201,14 +215,11 @@ export const fr: Texts = {
     trace: "Trace",
     version: "Version",
     binary: (size) => `${size} de données binaires`,
-    deleteTitle: "Supprimer ce job\u202f?",
-    deleteText:
-      "Le job est supprimé avec ses tentatives et son journal. Les jobs qui en dépendent suivent leur politique en cas d’échec d’une dépendance. Cette action est irréversible.",
-    deleted: (id) => `Job ${id} supprimé`,
     editTitle: "Modifier le job",
     editRunAt: "Démarrage prévu",
     editRunAtHint: "vide\u202f: dès que possible",
-    labelsHint: "clé=valeur, une par ligne",
+    labelsHint:
+      'clé=valeur, une par ligne\u202f; caractères spéciaux entre guillemets\u202f: clé="a \\n b"',
     saved: "Modifications enregistrées",
     truncated: "Seul le début est affiché.",
   },
@@ -228,7 +239,8 @@ export const fr: Texts = {
     attempts: "Nombre maximal de tentatives",
     timeout: "Durée maximale d’une tentative",
     labels: "Étiquettes",
-    labelsHint: "clé=valeur, une par ligne",
+    labelsHint:
+      'clé=valeur, une par ligne\u202f; caractères spéciaux entre guillemets\u202f: clé="a \\n b"',
     unique: "Clé d’unicité",
     uniqueHint:
       "un second job avec la même clé n’est pas mis en file tant que celui-ci n’est pas terminé",
@@ -242,7 +254,8 @@ export const fr: Texts = {
     number: "doit être un nombre",
     range: "hors limites",
     invalidDuration: "doit être une durée, par exemple 90s ou 15m",
-    invalidLabel: "chaque ligne doit être clé=valeur",
+    invalidLabel:
+      'chaque ligne doit être clé=valeur, avec une autre clé\u202f; caractères spéciaux entre guillemets\u202f: clé="a \\n b"',
     deduplicated: "Un job avec cette clé d’unicité existe déjà. Il est affiché ici.",
     enqueued: (id) => `Job ${id} mis en file`,
   },

@@ -1,4 +1,4 @@
-// One Watch stream for the whole tab. Components subscribe to jobs; the hub keeps a single stream
+// One Watch stream for all components. Components subscribe to jobs; the hub keeps a single stream
 // for all subscriptions, resumes it after a failure, and notifies components at most once per
 // frame.
 import { create } from "@bufbuild/protobuf";
@@ -102,8 +102,8 @@ export class LiveHub {
   isUnknown = (id: string): boolean => this.#unknown.has(id);
   summary = (): WatchSummary | undefined => this.#summary;
   connection = (): ConnectionState => this.#connection;
-  /** Returns the number of streams so far. A resumed stream repeats no log lines, so lines may be
-   * missing whenever the number changes. */
+  /** Returns the number of streams and gaps so far. A resumed stream repeats no log lines, so lines
+   * may be missing whenever the number changes. */
   streamCount = (): number => this.#streamCount;
 
   /** Follows jobs until the returned function is called. */
@@ -122,9 +122,21 @@ export class LiveHub {
     if (known && !isNewer(job, known)) return;
     const wasTerminal = known !== undefined && isTerminal(known.state);
     this.#store(job);
-    // The stream does not include terminal jobs, so a retried job must be added to it.
-    if (wasTerminal && !isTerminal(job.state)) this.#subscriptionsChanged();
+    // The stream may not include a terminal job any more, so a retried job needs a new stream.
+    if (wasTerminal && !isTerminal(job.state)) {
+      this.#streamKey = "";
+      this.#subscriptionsChanged();
+    }
     this.#notify();
+  }
+
+  /** Makes the next stream include jobs that were terminal or unknown when they were last seen. */
+  forget(ids: readonly string[]): void {
+    for (const id of ids) {
+      const known = this.#jobs.get(id);
+      if (known && isTerminal(known.state)) this.#jobs.delete(id);
+      this.#unknown.delete(id);
+    }
   }
 
   /** Reconnects now instead of after the retry delay. */
@@ -287,7 +299,11 @@ export class LiveHub {
       case "summary":
         this.#summary = event.value;
         break;
-      // A snapshot follows a gap, and a keepalive only restarts the silence timer.
+      case "gap":
+        // A snapshot follows. Log lines may be missing, as after a new stream.
+        this.#streamCount += 1;
+        break;
+      // A keepalive only restarts the silence timer.
       default:
         return;
     }

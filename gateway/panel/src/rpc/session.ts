@@ -31,5 +31,17 @@ function errorIn(body: unknown): { reason: string; message: string } {
   return { reason: text("reason"), message: text("message") };
 }
 
-export const signIn = (key: string): Promise<void> => request("POST", { key });
-export const signOut = (): Promise<void> => request("DELETE");
+const listeners = new Set<() => void>();
+
+/** Calls the listener after each sign-in and sign-out of this page. */
+export function onSessionChange(listener: () => void): void {
+  listeners.add(listener);
+}
+
+async function change(response: Promise<void>): Promise<void> {
+  await response;
+  for (const listener of listeners) listener();
+}
+
+export const signIn = (key: string): Promise<void> => change(request("POST", { key }));
+export const signOut = (): Promise<void> => change(request("DELETE"));

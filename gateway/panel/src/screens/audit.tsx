@@ -7,6 +7,7 @@ import { useTexts } from "../i18n/index";
 import { useClients } from "../rpc/context";
 import { Empty, ErrorMessage, Loading } from "../ui/feedback";
 import { DateTime } from "../ui/time";
+import { visible } from "../ui/visible";
 
 const PAGE_SIZE = 100;
 
@@ -70,19 +71,19 @@ function Entries({ entries }: { entries: readonly AuditEntry[] }) {
               <td data-label={audit.time} className="nowrap">
                 <DateTime value={entry.at} />
               </td>
-              <td data-label={audit.actor}>{entry.actor}</td>
-              <td data-label={audit.action} title={entry.action}>
-                {entry.action.split("/").at(-1)}
+              <td data-label={audit.actor}>{visible(entry.actor)}</td>
+              <td data-label={audit.action} title={visible(entry.action)}>
+                {visible(entry.action.split("/").at(-1) ?? "")}
               </td>
               <td data-label={audit.target} className="mono">
                 <Target entry={entry} />
               </td>
               <td data-label={audit.outcome}>
-                <code>{entry.outcome}</code>
+                <code>{visible(entry.outcome)}</code>
               </td>
-              <td data-label={audit.peer}>{entry.peer}</td>
+              <td data-label={audit.peer}>{visible(entry.peer)}</td>
               <td data-label={audit.request} className="mono">
-                {entry.requestId}
+                {visible(entry.requestId)}
               </td>
             </tr>
           ))}
@@ -98,16 +99,16 @@ function Target({ entry: { action, target } }: { entry: AuditEntry }) {
   if (action.includes("JobService/") && /^[\da-f-]{36}$/.test(target)) {
     return (
       <Link to="/jobs/$id" params={{ id: target }}>
-        {target}
+        {visible(target)}
       </Link>
     );
   }
   if (action.includes("QueueService/")) {
     return (
       <Link to="/queues/$name" params={{ name: target }}>
-        {target}
+        {visible(target)}
       </Link>
     );
   }
-  return <>{target}</>;
+  return <>{visible(target)}</>;
 }

@@ -13,6 +13,7 @@ import { Empty, ErrorMessage, Loading } from "../ui/feedback";
 import { JobProgress, StateBadge } from "../ui/job-status";
 import { stateName } from "../ui/states";
 import { useThrottled } from "../ui/throttle";
+import { visible, visibleLines } from "../ui/visible";
 import { JobActions } from "./job/actions";
 import { Attempts } from "./job/attempts";
 import { Dependencies } from "./job/dependencies";
@@ -49,7 +50,7 @@ function OneJob({ id }: { id: string }) {
     placeholderData: (previous) => previous,
   });
   const job = useMemo(() => mergeJobs(full.data, live), [full.data, live]);
-  const kind = job?.spec?.kind;
+  const kind = job?.spec && visible(job.spec.kind);
   useEffect(() => {
     document.title = `${kind ?? texts.job.title} · ${texts.appName}`;
   }, [kind, texts]);
@@ -70,7 +71,7 @@ function OneJob({ id }: { id: string }) {
     <>
       <div className="head">
         <div>
-          <h1>{spec?.kind}</h1>
+          <h1>{kind}</h1>
           <p className="muted mono">{job.id}</p>
         </div>
         <StateBadge state={stateName(job.state)} />
@@ -87,8 +88,8 @@ function OneJob({ id }: { id: string }) {
           {job.error && stateName(job.state) !== "succeeded" && (
             <section className="card">
               <h2>{texts.fields.error}</h2>
-              <pre tabIndex={0}>{job.error.message}</pre>
-              {job.error.code !== "" && <p className="muted mono">{job.error.code}</p>}
+              <pre tabIndex={0}>{visibleLines(job.error.message)}</pre>
+              {job.error.code !== "" && <p className="muted mono">{visible(job.error.code)}</p>}
             </section>
           )}
           <Dependencies job={job} />

@@ -9,8 +9,10 @@ import { useFollowJobs, useHub, useSummary } from "../live/hooks";
 import { IDS_MAX } from "../live/subscriptions";
 import { useClients } from "../rpc/context";
 import { Empty, ErrorMessage, Loading } from "../ui/feedback";
-import { isEmptyFilter, toJobFilter } from "../ui/filter";
+import { filterErrors, isEmptyFilter, toJobFilter } from "../ui/filter";
+import { useHeld, useHold, WaitingRows } from "../ui/hold";
 import { useRefreshOnChange } from "../ui/refresh";
+import { visible } from "../ui/visible";
 import { FilterBar } from "./jobs/filter-bar";
 import { JobTable } from "./jobs/table";
 
@@ -26,6 +28,7 @@ export function JobsScreen() {
   const { jobs } = useClients();
   const hub = useHub();
   const filter = useMemo(() => toJobFilter(search), [search]);
+  const errors = filterErrors(search);
   const list = useQuery({
     queryKey: ["jobs", search],
     queryFn: async ({ signal }) => {
@@ -43,12 +46,15 @@ export function JobsScreen() {
       const runningIds = (running?.jobs ?? []).map((job) => job.id);
       const isRunning = new Set(runningIds);
       return {
+        scope: JSON.stringify(search),
         running: runningIds,
         recent: recent.jobs.map((job) => job.id).filter((id) => !isRunning.has(id)),
         asOf: timestampMs(recent.asOf),
       };
     },
     placeholderData: (previous) => previous,
+    // An invalid value is left out of the filter, which would then match more jobs.
+    enabled: errors.size === 0,
   });
   const { refetch } = list;
   useRefreshOnChange(useCallback(() => void refetch(), [refetch]));
@@ -56,7 +62,10 @@ export function JobsScreen() {
     () => [...(list.data?.running ?? []), ...(list.data?.recent ?? [])].slice(0, IDS_MAX),
     [list.data],
   );
-  useFollowJobs(ids);
+  const hold = useHold({ onTouch: true });
+  const rows = useHeld(ids, hold.isHeld, list.data?.scope);
+  useFollowJobs(rows.shown);
+  const hasNoWorker = useHeld(useSummary()?.workers === 0, hold.isHeld).shown;
   useEffect(() => {
     document.title = `${texts.jobs.title} · ${texts.appName}`;
   }, [texts]);
@@ -72,24 +81,33 @@ export function JobsScreen() {
           {texts.nav.newJob}
         </Link>
       </div>
-      <NoWorkersNotice />
+      {hasNoWorker && <NoWorkersNotice />}
       <FilterBar search={search} />
-      {list.isPending && <Loading />}
-      {list.isError && <ErrorMessage error={list.error} onRetry={() => void refetch()} />}
-      {list.data &&
-        (ids.length === 0 ? (
-          isEmptyFilter(search) ? (
-            <Empty title={texts.jobs.empty}>
-              <p>{texts.jobs.emptyHint}</p>
-            </Empty>
+      {list.isPending && errors.size === 0 && <Loading />}
+      {[...errors].map(([field, value]) => (
+        <p key={field} className="field-error" role="alert">
+          {visible(value)} {texts.search.errors[field]}
+        </p>
+      ))}
+      <div {...hold.props} hidden={errors.size > 0}>
+        <WaitingRows shown={rows.shown} latest={ids} apply={rows.apply} />
+        {list.data &&
+          (rows.shown.length === 0 ? (
+            isEmptyFilter(search) ? (
+              <Empty title={texts.jobs.empty}>
+                <p>{texts.jobs.emptyHint}</p>
+              </Empty>
+            ) : (
+              <Empty title={texts.jobs.emptyFilter}>
+                <Link to="/">{texts.actions.clear}</Link>
+              </Empty>
+            )
           ) : (
-            <Empty title={texts.jobs.emptyFilter}>
-              <Link to="/">{texts.actions.clear}</Link>
-            </Empty>
-          )
-        ) : (
-          <JobTable ids={ids} label={texts.jobs.title} />
-        ))}
+            <JobTable ids={rows.shown} label={texts.jobs.title} isHeld={hold.isAimedAt} />
+          ))}
+      </div>
+      {/* Below the list, so that it does not move the rows. */}
+      {list.isError && <ErrorMessage error={list.error} onRetry={() => void refetch()} />}
     </>
   );
 }
@@ -98,10 +116,8 @@ export function JobsScreen() {
 function NoWorkersNotice() {
   const texts = useTexts();
   return (
-    useSummary()?.workers === 0 && (
-      <p className="card notice" role="status">
-        {texts.workers.empty} <code>{texts.workers.emptyHint}</code>
-      </p>
-    )
+    <p className="card notice" role="status">
+      {texts.workers.empty} <code>{texts.workers.emptyHint}</code>
+    </p>
   );
 }

@@ -6,9 +6,12 @@ import { QueueMode } from "../gen/sentinel/admin/v1/queue_service_pb";
 import { useTexts } from "../i18n/index";
 import { useSummary } from "../live/hooks";
 import { useClients } from "../rpc/context";
-import { BULK_ACTIONS, BulkDialog, type BulkName } from "../ui/bulk";
+import { BULK_ACTIONS, BulkDialog } from "../ui/bulk";
 import { ErrorMessage, Loading } from "../ui/feedback";
+import { printList } from "../ui/filter-text";
+import type { BulkName } from "../ui/state-choice";
 import { STATES, stateName } from "../ui/states";
+import { visible } from "../ui/visible";
 import { modeText, QueueActions } from "./queues/actions";
 import { useRateHistory } from "./queues/rate-history";
 import { QueueSettings } from "./queues/settings";
@@ -34,7 +37,7 @@ function OneQueue({ name }: { name: string }) {
     queryFn: ({ signal }) => queues.getQueue({ name }, { signal }),
   });
   useEffect(() => {
-    document.title = `${name} · ${texts.appName}`;
+    document.title = `${visible(name)} · ${texts.appName}`;
   }, [name, texts]);
   const queue = query.data?.queue;
   const statistics = summary?.queues.find((one) => one.queue === name);
@@ -45,8 +48,8 @@ function OneQueue({ name }: { name: string }) {
     <>
       <div className="head">
         <div>
-          <h1>{name}</h1>
-          {queue.description !== "" && <p className="muted">{queue.description}</p>}
+          <h1>{visible(name)}</h1>
+          {queue.description !== "" && <p className="muted">{visible(queue.description)}</p>}
         </div>
         <span className={queue.mode === QueueMode.OPEN ? "muted" : "mode"}>
           {modeText(queue.mode, texts)}
@@ -97,7 +100,7 @@ function OneQueue({ name }: { name: string }) {
           <section className="card">
             <h2>{texts.queues.bulkActions}</h2>
             <div className="buttons">
-              <Link className="button" to="/" search={{ queue: name }}>
+              <Link className="button" to="/" search={{ queue: printList([name]) }}>
                 {texts.queues.viewJobs}
               </Link>
               {BULK_ACTIONS.map((action) => (
@@ -126,7 +129,7 @@ function OneQueue({ name }: { name: string }) {
       {bulkAction && (
         <BulkDialog
           name={bulkAction}
-          search={{ queue: name }}
+          search={{ queue: printList([name]) }}
           onClose={() => setBulkAction(undefined)}
         />
       )}

@@ -3,6 +3,7 @@ import { useQuery } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
 import { useEffect, useId, useState } from "react";
 import { type Queue, QueueMode } from "../gen/sentinel/admin/v1/queue_service_pb";
+import type { QueueSummary } from "../gen/sentinel/jobs/v1/job_service_pb";
 import { durationMs, useFormat } from "../i18n/format";
 import { useTexts } from "../i18n/index";
 import { useSummary } from "../live/hooks";
@@ -10,9 +11,10 @@ import type { Clients } from "../rpc/clients";
 import { useClients } from "../rpc/context";
 import { Dialog } from "../ui/dialog";
 import { Empty, ErrorMessage, Loading } from "../ui/feedback";
+import { useHeldRows, useHold, WaitingRows } from "../ui/hold";
 import { stateName } from "../ui/states";
 import { modeText, QueueActions } from "./queues/actions";
-import { useRateHistory } from "./queues/rate-history";
+import { type Point, useRateHistory } from "./queues/rate-history";
 import { QueueSettings } from "./queues/settings";
 import { Sparkline } from "./queues/sparkline";
 import { DEPTH_STATES, Depth, OldestReadyAge, PercentileTimes } from "./queues/statistics";
@@ -49,6 +51,13 @@ export function QueuesScreen() {
   useEffect(() => {
     document.title = `${texts.queues.title} · ${texts.appName}`;
   }, [texts]);
+  const hold = useHold({ onTouch: true });
+  const { rows, ...order } = useHeldRows(
+    list.data ?? [],
+    ({ name }) => name,
+    hold.isHeld,
+    String(list.data === undefined),
+  );
   const { fields } = texts;
   const windowMs = durationMs(summary?.window);
   return (
@@ -63,80 +72,54 @@ export function QueuesScreen() {
         </button>
       </div>
       {list.isPending && <Loading />}
-      {list.isError && <ErrorMessage error={list.error} onRetry={() => void list.refetch()} />}
-      {list.data?.length === 0 && <Empty title={texts.queues.empty} />}
-      {list.data && list.data.length > 0 && (
-        <div className="scroll">
-          <table className="cards" aria-label={texts.queues.title}>
-            <thead>
-              <tr>
-                <th scope="col">{fields.queue}</th>
-                {DEPTH_STATES.map((state) => (
-                  <th key={state} scope="col" className="number">
-                    {texts.states[stateName(state)]}
+      {list.data && rows.length === 0 && <Empty title={texts.queues.empty} />}
+      <div {...hold.props}>
+        <WaitingRows {...order} />
+        {rows.length > 0 && (
+          <div className="scroll">
+            <table className="cards steady queues" aria-label={texts.queues.title}>
+              <thead>
+                <tr>
+                  <th scope="col">{fields.queue}</th>
+                  {DEPTH_STATES.map((state) => (
+                    <th key={state} scope="col" className="number count-column">
+                      {texts.states[stateName(state)]}
+                    </th>
+                  ))}
+                  <th scope="col" className="rates-column" title={texts.queues.ratesHint}>
+                    {texts.queues.rates}
                   </th>
+                  <th scope="col" className="count-column">
+                    {texts.queues.oldest}
+                  </th>
+                  <th scope="col" className="times-column" title={texts.queues.percentiles}>
+                    {texts.queues.wait}
+                  </th>
+                  <th scope="col" className="times-column" title={texts.queues.percentiles}>
+                    {texts.queues.run}
+                  </th>
+                  <th scope="col" className="buttons-column">
+                    <span className="visually-hidden">{fields.actions}</span>
+                  </th>
+                </tr>
+              </thead>
+              <tbody>
+                {rows.map((queue) => (
+                  <QueueRow
+                    key={queue.name}
+                    queue={queue}
+                    summary={summary?.queues.find((one) => one.queue === queue.name)}
+                    points={history.get(queue.name) ?? []}
+                    isHeld={hold.isAimedAt}
+                  />
                 ))}
-                <th scope="col" title={texts.queues.ratesHint}>
-                  {texts.queues.rates}
-                </th>
-                <th scope="col">{texts.queues.oldest}</th>
-                <th scope="col" title={texts.queues.percentiles}>
-                  {texts.queues.wait}
-                </th>
-                <th scope="col" title={texts.queues.percentiles}>
-                  {texts.queues.run}
-                </th>
-                <th scope="col">
-                  <span className="visually-hidden">{fields.actions}</span>
-                </th>
-              </tr>
-            </thead>
-            <tbody>
-              {list.data.map((queue) => {
-                const statistics = summary?.queues.find((one) => one.queue === queue.name);
-                return (
-                  <tr key={queue.name}>
-                    <td data-label={fields.queue}>
-                      <span>
-                        <Link to="/queues/$name" params={{ name: queue.name }}>
-                          {queue.name}
-                        </Link>
-                        {queue.mode !== QueueMode.OPEN && (
-                          <span className="mode"> {modeText(queue.mode, texts)}</span>
-                        )}
-                      </span>
-                    </td>
-                    {DEPTH_STATES.map((state) => (
-                      <td
-                        key={state}
-                        className="number"
-                        data-label={texts.states[stateName(state)]}
-                      >
-                        <Depth queue={queue.name} summary={statistics} state={state} />
-                      </td>
-                    ))}
-                    <td data-label={texts.queues.rates}>
-                      <Sparkline name={queue.name} points={history.get(queue.name) ?? []} />
-                    </td>
-                    <td data-label={texts.queues.oldest}>
-                      <OldestReadyAge summary={statistics} />
-                    </td>
-                    <td data-label={texts.queues.wait}>
-                      <PercentileTimes values={statistics?.wait} />
-                    </td>
-                    <td data-label={texts.queues.run}>
-                      <PercentileTimes values={statistics?.run} />
-                    </td>
-                    <td data-label={fields.actions}>
-                      <QueueActions queue={queue} small />
-                    </td>
-                  </tr>
-                );
-              })}
-            </tbody>
-          </table>
-        </div>
-      )}
+              </tbody>
+            </table>
+          </div>
+        )}
+      </div>
+      {/* Below the list, so that it does not move the rows. */}
+      {list.isError && <ErrorMessage error={list.error} onRetry={() => void list.refetch()} />}
       {list.data && list.data.length >= QUEUES_MAX && (
         <p className="muted after">{texts.queues.firstShown(format.number(list.data.length))}</p>
       )}
@@ -154,5 +137,54 @@ export function QueuesScreen() {
         </Dialog>
       )}
     </>
+  );
+}
+
+function QueueRow({
+  queue,
+  summary,
+  points,
+  isHeld,
+}: {
+  queue: Queue;
+  summary: QueueSummary | undefined;
+  points: readonly Point[];
+  isHeld: boolean;
+}) {
+  const texts = useTexts();
+  const { fields } = texts;
+  return (
+    <tr>
+      <td data-label={fields.queue}>
+        <span>
+          <Link to="/queues/$name" params={{ name: queue.name }}>
+            {queue.name}
+          </Link>
+          {queue.mode !== QueueMode.OPEN && (
+            <span className="mode"> {modeText(queue.mode, texts)}</span>
+          )}
+        </span>
+      </td>
+      {DEPTH_STATES.map((state) => (
+        <td key={state} className="number" data-label={texts.states[stateName(state)]}>
+          <Depth queue={queue.name} summary={summary} state={state} />
+        </td>
+      ))}
+      <td data-label={texts.queues.rates}>
+        <Sparkline name={queue.name} points={points} />
+      </td>
+      <td data-label={texts.queues.oldest}>
+        <OldestReadyAge summary={summary} />
+      </td>
+      <td data-label={texts.queues.wait}>
+        <PercentileTimes values={summary?.wait} />
+      </td>
+      <td data-label={texts.queues.run}>
+        <PercentileTimes values={summary?.run} />
+      </td>
+      <td data-label={fields.actions}>
+        <QueueActions queue={queue} small isHeld={isHeld} />
+      </td>
+    </tr>
   );
 }

@@ -3,8 +3,10 @@ import { getRouteApi } from "@tanstack/react-router";
 import { useCallback, useEffect, useState } from "react";
 import { useFormat } from "../i18n/format";
 import { useTexts } from "../i18n/index";
+import { useHub } from "../live/hooks";
 import { Empty, ErrorMessage, Loading } from "../ui/feedback";
 import { filterErrors } from "../ui/filter";
+import { stateName } from "../ui/states";
 import { SearchForm } from "./search/form";
 import { ResultActions } from "./search/result-actions";
 import { ResultList } from "./search/result-list";
@@ -31,6 +33,14 @@ export function SearchScreen() {
     document.title = `${texts.search.title} · ${texts.appName}`;
   }, [texts]);
   const { rows } = results;
+  const hub = useHub();
+  // The hub knows changes that the list does not.
+  const selectedStates = new Map(
+    rows.flatMap(({ id, state }) => {
+      const live = hub.job(id);
+      return selected.has(id) ? [[id, live ? stateName(live.state) : state] as const] : [];
+    }),
+  );
   const isInvalid = filterErrors(search).size > 0;
   const count = format.number(rows.length);
   const isAllSelected = rows.length > 0 && selected.size === rows.length;
@@ -48,7 +58,7 @@ export function SearchScreen() {
       {!isInvalid && (
         <ResultActions
           search={search}
-          selected={selected}
+          selected={selectedStates}
           onDone={() => {
             setSelected(new Set());
             results.refresh();

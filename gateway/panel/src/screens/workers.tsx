@@ -7,8 +7,10 @@ import { useTexts } from "../i18n/index";
 import { useClients } from "../rpc/context";
 import { Confirm } from "../ui/dialog";
 import { Empty, ErrorMessage, Loading, useNotifications } from "../ui/feedback";
+import { useHeld, useHeldRows, useHold, WaitingRows } from "../ui/hold";
 import { useRefreshOnChange } from "../ui/refresh";
 import { Age } from "../ui/time";
+import { visible } from "../ui/visible";
 
 /** The limit of listed workers. The command line lists all. */
 const WORKERS_MAX = 1_000;
@@ -34,7 +36,7 @@ export function WorkersScreen() {
   async function drain(worker: Worker) {
     try {
       await workers.drainWorker({ id: worker.id });
-      notifications.success(texts.workers.drained(worker.instance));
+      notifications.success(texts.workers.drained(visible(worker.instance)));
       await refetch();
     } catch (error) {
       notifications.error(error);
@@ -42,27 +44,40 @@ export function WorkersScreen() {
   }
 
   const all = list.data?.workers ?? [];
+  const hold = useHold({ onTouch: true });
+  const { rows, ...order } = useHeldRows(
+    all,
+    ({ id }) => id,
+    hold.isHeld,
+    String(list.data === undefined),
+  );
   return (
     <>
       <div className="head">
         <h1>{texts.workers.title}</h1>
       </div>
       {list.isPending && <Loading />}
-      {list.isError && <ErrorMessage error={list.error} onRetry={() => void refetch()} />}
-      {list.data && all.length === 0 && (
+      {list.data && rows.length === 0 && (
         <Empty title={texts.workers.empty}>
           <p>
             <code>{texts.workers.emptyHint}</code>
           </p>
         </Empty>
       )}
-      {all.length > 0 && <WorkerTable workers={all} onDrain={setDraining} />}
+      <div {...hold.props}>
+        <WaitingRows {...order} />
+        {rows.length > 0 && (
+          <WorkerTable workers={rows} isHeld={hold.isAimedAt} onDrain={setDraining} />
+        )}
+      </div>
+      {/* Below the list, so that it does not move the rows. */}
+      {list.isError && <ErrorMessage error={list.error} onRetry={() => void refetch()} />}
       {list.data?.nextPageToken && (
         <p className="muted after">{texts.workers.firstShown(format.number(all.length))}</p>
       )}
       {draining && (
         <Confirm
-          title={texts.workers.drainTitle(draining.instance)}
+          title={texts.workers.drainTitle(visible(draining.instance))}
           text={texts.workers.drainText}
           action={texts.actions.drain}
           onConfirm={() => void drain(draining)}
@@ -75,12 +90,14 @@ export function WorkersScreen() {
 
 function WorkerTable({
   workers: all,
+  isHeld,
   onDrain,
 }: {
   workers: readonly Worker[];
+  isHeld: boolean;
   onDrain: (worker: Worker) => void;
 }) {
-  const { workers, actions, fields } = useTexts();
+  const { workers, fields } = useTexts();
   return (
     <div className="scroll">
       <table className="cards" aria-label={workers.title}>
@@ -101,42 +118,60 @@ function WorkerTable({
         </thead>
         <tbody>
           {all.map((worker) => (
-            <tr key={worker.id}>
-              <td data-label={workers.instance} className="strong">
-                {worker.instance}
-              </td>
-              <td data-label={fields.state} className="nowrap">
-                {worker.draining ? workers.draining : workers.accepting}
-              </td>
-              <td data-label={workers.load}>
-                <Load worker={worker} />
-              </td>
-              <td data-label={workers.queues}>{worker.queues.join(", ")}</td>
-              <td data-label={workers.kinds}>
-                <Names names={worker.kinds} />
-              </td>
-              <td data-label={workers.build}>{worker.build}</td>
-              <td data-label={workers.server}>{worker.server}</td>
-              <td data-label={workers.since} className="nowrap">
-                <Age since={worker.since} />
-              </td>
-              <td data-label={fields.actions}>
-                {!worker.draining && (
-                  <button
-                    type="button"
-                    className="small"
-                    aria-label={`${actions.drain} ${worker.instance}`}
-                    onClick={() => onDrain(worker)}
-                  >
-                    {actions.drain}
-                  </button>
-                )}
-              </td>
-            </tr>
+            <WorkerRow key={worker.id} worker={worker} isHeld={isHeld} onDrain={onDrain} />
           ))}
         </tbody>
       </table>
     </div>
+  );
+}
+
+function WorkerRow({
+  worker,
+  isHeld,
+  onDrain,
+}: {
+  worker: Worker;
+  isHeld: boolean;
+  onDrain: (worker: Worker) => void;
+}) {
+  const { workers, actions, fields } = useTexts();
+  const instance = visible(worker.instance);
+  const { shown: hasDrain } = useHeld(!worker.draining, isHeld);
+  return (
+    <tr>
+      <td data-label={workers.instance} className="strong">
+        {instance}
+      </td>
+      <td data-label={fields.state} className="nowrap">
+        {worker.draining ? workers.draining : workers.accepting}
+      </td>
+      <td data-label={workers.load}>
+        <Load worker={worker} />
+      </td>
+      <td data-label={workers.queues}>{visible(worker.queues.join(", "))}</td>
+      <td data-label={workers.kinds}>
+        <Names names={worker.kinds.map(visible)} />
+      </td>
+      <td data-label={workers.build}>{visible(worker.build)}</td>
+      <td data-label={workers.server}>{visible(worker.server)}</td>
+      <td data-label={workers.since} className="nowrap">
+        <Age since={worker.since} />
+      </td>
+      <td data-label={fields.actions}>
+        {hasDrain && (
+          <button
+            type="button"
+            className="small"
+            aria-label={`${actions.drain} ${instance}`}
+            aria-disabled={worker.draining}
+            onClick={() => !worker.draining && onDrain(worker)}
+          >
+            {actions.drain}
+          </button>
+        )}
+      </td>
+    </tr>
   );
 }
 
@@ -149,7 +184,7 @@ function Load({ worker: { runningJobs, slots, instance } }: { worker: Worker }) 
       <div
         role="meter"
         className="bar"
-        aria-label={`${texts.workers.load} ${instance}`}
+        aria-label={`${texts.workers.load} ${visible(instance)}`}
         aria-valuemin={0}
         aria-valuemax={slots}
         aria-valuenow={Math.min(runningJobs, slots)}

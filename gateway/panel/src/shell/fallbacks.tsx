@@ -1,6 +1,9 @@
 // Screens for unknown addresses and for errors during rendering.
 import { Link } from "@tanstack/react-router";
+import { useState } from "react";
 import { useTexts } from "../i18n/index";
+import { visibleLines } from "../ui/visible";
+import { reloadPage } from "./reload";
 
 export function NotFound() {
   const texts = useTexts();
@@ -12,14 +15,18 @@ export function NotFound() {
   );
 }
 
-/** Shown also in a tab opened before an update, when the code of a screen no longer exists. */
 export function ErrorScreen({ error }: { error: unknown }) {
   const texts = useTexts();
+  const [isOffline, setOffline] = useState(false);
   return (
     <div className="error-box" role="alert">
       <p className="strong">{texts.errors.crashed}</p>
-      <p>{error instanceof Error ? error.message : String(error)}</p>
-      <button type="button" onClick={() => window.location.reload()}>
+      <p>{visibleLines(error instanceof Error ? error.message : String(error))}</p>
+      {isOffline && <p>{texts.errors.stillOffline}</p>}
+      <button
+        type="button"
+        onClick={() => void reloadPage().then((isReloaded) => setOffline(!isReloaded))}
+      >
         {texts.errors.reload}
       </button>
     </div>

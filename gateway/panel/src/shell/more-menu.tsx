@@ -4,6 +4,7 @@ import { useState } from "react";
 import { LANGUAGES, type LanguageName, useLanguage } from "../i18n/index";
 import { signOut } from "../rpc/session";
 import { useNotifications } from "../ui/feedback";
+import { reloadPage } from "./reload";
 import { chooseTheme, currentTheme, THEMES, type Theme } from "./theme";
 
 export function MoreMenu({ onShortcuts }: { onShortcuts: () => void }) {
@@ -16,7 +17,7 @@ export function MoreMenu({ onShortcuts }: { onShortcuts: () => void }) {
     try {
       await signOut();
       queryClient.clear();
-      window.location.reload();
+      await reloadPage();
     } catch (error) {
       notifications.error(error);
     }

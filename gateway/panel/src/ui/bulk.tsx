@@ -1,5 +1,6 @@
 // Runs an action on all jobs that match a filter: counts them first, then changes them page by
-// page. The user can stop after any page and resume later.
+// page. The user can stop after any page and resume later. The dialog restates the whole filter and
+// the counts by state, and by default leaves out jobs on which the action would surprise.
 import { useQuery } from "@tanstack/react-query";
 import { useRef, useState } from "react";
 import {
@@ -10,12 +11,17 @@ import {
 import { useFormat } from "../i18n/format";
 import { useTexts } from "../i18n/index";
 import { useClients } from "../rpc/context";
+import { bulkStates, defaultStates } from "./action-table";
 import { Dialog } from "./dialog";
 import { ErrorMessage } from "./feedback";
-import { type FilterSearch, filterErrors, splitList, toJobFilter } from "./filter";
+import { type FilterSearch, filterErrors, toJobFilter } from "./filter";
+import { FilterSummary } from "./filter-summary";
+import { parseList } from "./filter-text";
+import { type BulkName, StateChoice } from "./state-choice";
+import { parseState, type StateName } from "./states";
+import { visible } from "./visible";
 
-export const BULK_ACTIONS = ["cancel", "retry", "delete"] as const;
-export type BulkName = (typeof BULK_ACTIONS)[number];
+export const BULK_ACTIONS = ["cancel", "retry", "delete"] as const satisfies readonly BulkName[];
 
 const ACTIONS: Record<BulkName, BulkAction> = {
   cancel: BulkAction.CANCEL,
@@ -25,6 +31,17 @@ const ACTIONS: Record<BulkName, BulkAction> = {
 
 const PAGE_SIZE = 200;
 const REFUSALS_SHOWN_MAX = 10;
+
+interface StateCount {
+  count: number;
+  /** There may be more. */
+  isCapped: boolean;
+}
+
+const sum = (counts: readonly StateCount[]): StateCount => ({
+  count: counts.reduce((total, { count }) => total + count, 0),
+  isCapped: counts.some(({ isCapped }) => isCapped),
+});
 
 interface BulkProgress {
   status: "confirming" | "running" | "stopped" | "done";
@@ -46,7 +63,7 @@ const NOT_STARTED: BulkProgress = {
 export function canRunBulk(search: FilterSearch): boolean {
   if (filterErrors(search).size > 0) return false;
   return [search.queue, search.kind, search.state, search.label].some(
-    (text) => splitList(text).length > 0,
+    (text) => text !== undefined && text.replaceAll(",", "").trim() !== "",
   );
 }
 
@@ -65,10 +82,26 @@ export function BulkDialog({
   const [progress, setProgress] = useState<BulkProgress>(NOT_STARTED);
   const abort = useRef<AbortController>(undefined);
   const isAllowed = canRunBulk(search);
-  const [action, filter] = [ACTIONS[name], toJobFilter(search)];
+  const named = parseList(search.state).values;
+  const [chosen, setChosen] = useState<ReadonlySet<StateName>>(
+    () => new Set(defaultStates(name, named)),
+  );
+  const states = bulkStates(name, named).filter((state) => chosen.has(state));
+  const action = ACTIONS[name];
+  const filterOf = (only: readonly StateName[]) => ({
+    ...toJobFilter(search),
+    states: only.flatMap((state) => parseState(state) ?? []),
+  });
   const preview = useQuery({
     queryKey: ["bulk", name, search],
-    queryFn: ({ signal }) => jobs.bulk({ action, filter, dryRun: true }, { signal }),
+    queryFn: ({ signal }) => {
+      const count = async (state: StateName): Promise<[StateName, StateCount]> => {
+        const filter = filterOf([state]);
+        const { matched, capped } = await jobs.bulk({ action, filter, dryRun: true }, { signal });
+        return [state, { count: Number(matched), isCapped: capped }];
+      };
+      return Promise.all(bulkStates(name, named).map(count));
+    },
     enabled: isAllowed,
     gcTime: 0,
     staleTime: 0,
@@ -78,6 +111,7 @@ export function BulkDialog({
     const controller = new AbortController();
     abort.current = controller;
     const { pageToken, counts, refusals } = from;
+    const filter = filterOf(states);
     let current: BulkProgress = { status: "running", pageToken, counts, refusals };
     setProgress(current);
     try {
@@ -95,12 +129,17 @@ export function BulkDialog({
     }
   }
 
-  const matchedText = (count: number, isCapped: boolean): string => {
-    const text = format.number(count);
-    return texts.common.jobCount(count, isCapped ? texts.common.moreThan(text) : text);
-  };
+  const countText = ({ count, isCapped }: StateCount): string =>
+    isCapped ? texts.common.moreThan(format.number(count)) : format.number(count);
   const { status } = progress;
-  const total = Number(preview.data?.matched ?? 0n);
+  const counted = preview.data ?? [];
+  const found = counted.filter(([, { count }]) => count > 0);
+  const total = sum(counted.filter(([state]) => chosen.has(state)).map(([, count]) => count));
+  const confirmText = (): string => {
+    if (found.length === 0) return texts.bulk.nothing;
+    if (total.count === 0) return texts.bulk.noneChosen;
+    return texts.bulk.confirm[name](texts.common.jobCount(total.count, countText(total)));
+  };
   const stop = () => abort.current?.abort();
   return (
     <Dialog
@@ -111,7 +150,7 @@ export function BulkDialog({
       }}
       actions={
         <>
-          {status === "confirming" && total > 0 && (
+          {status === "confirming" && total.count > 0 && (
             <button
               type="button"
               className={name === "retry" ? "primary" : "danger"}
@@ -140,22 +179,25 @@ export function BulkDialog({
         <ErrorMessage error={preview.error} onRetry={() => void preview.refetch()} />
       )}
       {isAllowed && preview.isPending && <p role="status">{texts.bulk.counting}</p>}
-      {status === "confirming" && preview.data && (
-        <p>
-          {total === 0
-            ? texts.bulk.nothing
-            : texts.bulk.confirm[name](matchedText(total, preview.data.capped))}
-        </p>
+      {isAllowed && <FilterSummary search={search} states={states} />}
+      {status === "confirming" && found.length > 0 && (
+        <StateChoice
+          action={name}
+          counts={new Map(found.map(([state, count]) => [state, countText(count)]))}
+          chosen={chosen}
+          onChange={setChosen}
+        />
       )}
+      {status === "confirming" && preview.data && <p role="status">{confirmText()}</p>}
       {status !== "confirming" && (
-        <ProgressReport title={texts.bulk.titles[name]} progress={progress} total={total} />
+        <ProgressReport title={texts.bulk.titles[name]} progress={progress} total={total.count} />
       )}
       {progress.error !== undefined && <ErrorMessage error={progress.error} />}
       {progress.refusals.length > 0 && (
         <ul className="plain">
           {progress.refusals.map(({ id, error }) => (
             <li key={id}>
-              <code>{id}</code> {error?.message}
+              <code>{id}</code> {visible(error?.message ?? "")}
             </li>
           ))}
         </ul>

@@ -3,6 +3,7 @@ import { useState } from "react";
 import { useFormat } from "../i18n/format";
 import { useTexts } from "../i18n/index";
 import { decodeUtf8, formatJson } from "./json";
+import { visible, visibleLines } from "./visible";
 
 /** Longer text makes the page slow. */
 const CHARS_MAX = 64 << 10;
@@ -27,7 +28,7 @@ export function Bytes({
       <div className="head">
         <h2>{title}</h2>
         <span className="muted">
-          {format.bytes(bytes.length)} {type}
+          {format.bytes(bytes.length)} {visible(type ?? "")}
         </span>
         {text !== undefined && (
           <button
@@ -43,7 +44,7 @@ export function Bytes({
         <p className="muted">{texts.job.binary(format.bytes(bytes.length))}</p>
       ) : (
         <pre tabIndex={0} role="region" aria-label={title}>
-          {shown.slice(0, CHARS_MAX)}
+          {visibleLines(shown.slice(0, CHARS_MAX))}
         </pre>
       )}
       {shown !== undefined && shown.length > CHARS_MAX && (

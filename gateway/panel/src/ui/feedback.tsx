@@ -12,6 +12,7 @@ import { useTexts } from "../i18n/index";
 import { useConnection } from "../live/hooks";
 import { type CallError, describeError } from "../rpc/errors";
 import { SignIn } from "./sign-in";
+import { visible, visibleLines } from "./visible";
 
 export function Loading() {
   const texts = useTexts();
@@ -62,12 +63,12 @@ export function ErrorBox({
   return (
     <div className="error-box" role="alert">
       <p className="strong">{error.title}</p>
-      <p>{error.detail}</p>
+      <p>{visibleLines(error.detail)}</p>
       {error.fields.size > 0 && (
         <ul>
           {[...error.fields].map(([field, description]) => (
             <li key={field}>
-              <code>{field}</code> {description}
+              <code>{visible(field)}</code> {visible(description)}
             </li>
           ))}
         </ul>
@@ -144,7 +145,7 @@ export function NotificationsProvider({ children }: { children: ReactNode }) {
       <div className="notifications" aria-live="polite">
         {notifications.map(({ id, kind, text }) => (
           <div key={id} className="notification" data-kind={kind}>
-            <span>{text}</span>
+            <span>{visibleLines(text)}</span>
             <button
               type="button"
               className="link"

@@ -3,6 +3,7 @@ import type { Job } from "../gen/sentinel/jobs/v1/job_pb";
 import { useFormat } from "../i18n/format";
 import { useTexts } from "../i18n/index";
 import { isTerminal, type StateName, stateName } from "./states";
+import { visible } from "./visible";
 
 /** Icons that can be told apart without colour and at 12 px. */
 const ICONS: Record<StateName, string> = {
@@ -38,6 +39,7 @@ export function JobProgress({ job, wide = false }: { job: Job; wide?: boolean })
   const texts = useTexts();
   const format = useFormat();
   const { progress } = job;
+  const message = visible(progress?.message ?? "");
   const state = stateName(job.state);
   if (!progress) return null;
   if (isTerminal(job.state) && state !== "succeeded" && progress.total === 0n) return null;
@@ -52,11 +54,11 @@ export function JobProgress({ job, wide = false }: { job: Job; wide?: boolean })
     <div className={wide ? "progress wide" : "progress"} data-state={state}>
       <div
         role="progressbar"
-        aria-label={`${texts.fields.progress} ${job.spec?.kind ?? ""} ${job.id.slice(0, 8)}`}
+        aria-label={`${texts.fields.progress} ${visible(job.spec?.kind ?? "")} ${job.id.slice(0, 8)}`}
         aria-valuemin={0}
         aria-valuemax={total > 0 ? total : undefined}
         aria-valuenow={total > 0 ? done : undefined}
-        aria-valuetext={progress.message === "" ? text : `${text}, ${progress.message}`}
+        aria-valuetext={message === "" ? text : `${text}, ${message}`}
         className={fraction === undefined ? "bar unknown" : "bar"}
       >
         <span style={{ transform: `scaleX(${fraction ?? 1})` }} />
@@ -64,7 +66,7 @@ export function JobProgress({ job, wide = false }: { job: Job; wide?: boolean })
       <span className="progress-value">
         {fraction === undefined ? text : `${Math.floor(fraction * 100)} %`}
       </span>
-      {wide && <span className="muted">{progress.message || text}</span>}
+      {wide && <span className="muted">{message || text}</span>}
     </div>
   );
 }

@@ -7,6 +7,7 @@ import { useClients } from "../../rpc/context";
 import { attemptKey } from "../../ui/attempt-key";
 import { ErrorMessage } from "../../ui/feedback";
 import { DateTime, Elapsed } from "../../ui/time";
+import { visible, visibleLines } from "../../ui/visible";
 
 const ATTEMPTS_MAX = 100;
 
@@ -34,14 +35,14 @@ export function Attempts({ job }: { job: Job }) {
                 <span className="strong">{texts.job.run(one.run, one.attempt)}</span>{" "}
                 {texts.job.outcomes[one.outcome] ?? ""}{" "}
                 <span className="muted">
-                  <Elapsed from={one.startedAt} to={one.finishedAt} /> · {one.worker}
+                  <Elapsed from={one.startedAt} to={one.finishedAt} /> · {visible(one.worker)}
                 </span>
               </p>
               <p className="muted">
                 <DateTime value={one.startedAt} />
               </p>
               {one.error && one.outcome !== AttemptOutcome.SUCCEEDED && (
-                <pre tabIndex={0}>{one.error.message}</pre>
+                <pre tabIndex={0}>{visibleLines(one.error.message)}</pre>
               )}
             </div>
           </li>

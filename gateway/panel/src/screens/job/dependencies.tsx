@@ -8,6 +8,7 @@ import { useCachedJob, useFollowJobs, useHub } from "../../live/hooks";
 import { shortId } from "../../ui/job-actions";
 import { JobProgress, StateBadge } from "../../ui/job-status";
 import { stateName } from "../../ui/states";
+import { visible } from "../../ui/visible";
 import { type Edge, type GraphLayout, type GraphNode, layoutGraph } from "./graph-layout";
 
 /** Below the server's limit of 100 ids per stream, which the tab's other jobs share. */
@@ -98,7 +99,7 @@ function JobNode({ id }: { id: string }) {
       {job && <StateBadge state={stateName(job.state)} />}
       {isUnknown && <span className="muted">{texts.job.dependencyUnavailable}</span>}
       <Link className="strong" to="/jobs/$id" params={{ id }} title={id}>
-        {job?.spec?.kind ?? shortId(id)}
+        {job?.spec ? visible(job.spec.kind) : shortId(id)}
       </Link>
       {job?.progress && <JobProgress job={job} />}
       {job && !job.progress && <span className="mono muted">{shortId(id)}</span>}

@@ -4,7 +4,9 @@ import type { ReactNode } from "react";
 import type { Job } from "../../gen/sentinel/jobs/v1/job_pb";
 import { durationMs, useFormat } from "../../i18n/format";
 import { useTexts } from "../../i18n/index";
+import { printLabels } from "../../ui/filter-text";
 import { DateTime, Elapsed } from "../../ui/time";
+import { visible } from "../../ui/visible";
 
 function Pair({ name, children }: { name: string; children: ReactNode }) {
   return (
@@ -32,11 +34,11 @@ export function Details({ job }: { job: Job }) {
         <dl className="pairs">
           <Pair name={fields.queue}>
             <Link to="/queues/$name" params={{ name: spec.queue }}>
-              {spec.queue}
+              {visible(spec.queue)}
             </Link>
           </Pair>
           <Pair name={fields.attempt}>{texts.job.run(job.run, job.attempt)}</Pair>
-          {job.worker !== "" && <Pair name={fields.worker}>{job.worker}</Pair>}
+          {job.worker !== "" && <Pair name={fields.worker}>{visible(job.worker)}</Pair>}
           <Pair name={fields.created}>
             <DateTime value={job.createdAt} />
           </Pair>
@@ -76,10 +78,10 @@ export function Details({ job }: { job: Job }) {
               <DateTime value={spec.startDeadline} />
             </Pair>
           )}
-          {spec.unique && <Pair name={texts.job.unique}>{spec.unique.key}</Pair>}
+          {spec.unique && <Pair name={texts.job.unique}>{visible(spec.unique.key)}</Pair>}
           {traceId && (
             <Pair name={texts.job.trace}>
-              <code>{traceId}</code>
+              <code>{visible(traceId)}</code>
             </Pair>
           )}
         </dl>
@@ -89,8 +91,13 @@ export function Details({ job }: { job: Job }) {
           <h2>{fields.labels}</h2>
           <p className="chips">
             {labels.map(([key, value]) => (
-              <Link key={key} className="chip" to="/search" search={{ label: `${key}=${value}` }}>
-                {key}={value}
+              <Link
+                key={key}
+                className="chip"
+                to="/search"
+                search={{ label: printLabels([[key, value]]) }}
+              >
+                {visible(`${key}=${value}`)}
               </Link>
             ))}
           </p>

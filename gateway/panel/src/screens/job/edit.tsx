@@ -11,6 +11,8 @@ import { type CallError, describeError } from "../../rpc/errors";
 import { Dialog } from "../../ui/dialog";
 import { toLocalInput } from "../../ui/durations";
 import { ErrorBox, useNotifications } from "../../ui/feedback";
+import { Field } from "../../ui/field";
+import { parseLabels, printLabels } from "../../ui/filter-text";
 import { decodeUtf8, formatJson } from "../../ui/json";
 
 /** Excludes the labels that the server derives from the payload. */
@@ -24,13 +26,12 @@ export function Edit({ job, onClose }: { job: Job; onClose: () => void }) {
   const notifications = useNotifications();
   const form = useId();
   const [callError, setCallError] = useState<CallError>();
+  const [invalidLabel, setInvalidLabel] = useState<string>();
   const payload = decodeUtf8(job.spec?.payload ?? new Uint8Array());
   const initial = {
     priority: String(job.spec?.priority ?? 0),
     runAt: toLocalInput(timestampMs(job.spec?.runAt ?? job.readyAt)),
-    labels: editableLabels(job)
-      .map(([key, value]) => `${key}=${value}`)
-      .join("\n"),
+    labels: printLabels(editableLabels(job), "\n"),
     payload: payload === undefined ? "" : (formatJson(payload) ?? payload),
   };
 
@@ -49,12 +50,10 @@ export function Edit({ job, onClose }: { job: Job; onClose: () => void }) {
       paths.push("run_at");
     }
     if (value("labels") !== initial.labels) {
-      const pairs = value("labels")
-        .split("\n")
-        .filter((line) => line.trim() !== "");
-      spec.labels = Object.fromEntries(
-        pairs.map((pair) => [pair.split("=", 1)[0] ?? "", pair.slice(pair.indexOf("=") + 1)]),
-      );
+      const labels = parseLabels(value("labels"), "\n");
+      setInvalidLabel(labels.invalid);
+      if (labels.invalid !== undefined) return;
+      spec.labels = Object.fromEntries(labels.values);
       paths.push("labels");
     }
     if (value("payload") !== initial.payload) {
@@ -99,12 +98,13 @@ export function Edit({ job, onClose }: { job: Job; onClose: () => void }) {
           </span>
           <input name="runAt" type="datetime-local" step={1} defaultValue={initial.runAt} />
         </label>
-        <label className="field">
-          <span>
-            {texts.fields.labels} ({texts.job.labelsHint})
-          </span>
+        <Field
+          label={texts.fields.labels}
+          hint={texts.job.labelsHint}
+          error={invalidLabel === undefined ? undefined : texts.newJob.invalidLabel}
+        >
           <textarea name="labels" rows={3} defaultValue={initial.labels} className="mono" />
-        </label>
+        </Field>
         {payload !== undefined && (
           <label className="field">
             <span>{texts.fields.payload}</span>

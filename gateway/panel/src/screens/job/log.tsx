@@ -8,6 +8,7 @@ import { useJobLogs, useStreamCount } from "../../live/hooks";
 import { useClients } from "../../rpc/context";
 import { attemptKey } from "../../ui/attempt-key";
 import { ErrorMessage } from "../../ui/feedback";
+import { visibleLines } from "../../ui/visible";
 
 const LINES_MAX = 1_000;
 
@@ -87,7 +88,7 @@ export function Log({ job }: { job: Job }) {
             <li key={keyOf(line)} data-level={LEVELS[line.level]}>
               <span className="muted">{format.time(timestampMs(line.time) ?? 0)}</span>
               <span className="muted">{LEVELS[line.level] ?? "info"}</span>
-              <span className="text mono">{line.text}</span>
+              <span className="text mono">{visibleLines(line.text)}</span>
             </li>
           ))}
         </ol>

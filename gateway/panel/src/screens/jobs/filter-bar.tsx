@@ -75,13 +75,7 @@ export function FilterBar({ search }: { search: FilterSearch }) {
           placeholder={texts.jobs.filterLabelHint}
           defaultValue={search.label ?? ""}
           aria-invalid={errors.has("label")}
-          aria-describedby={errors.has("label") ? `${listId}e` : undefined}
         />
-        {errors.has("label") && (
-          <span id={`${listId}e`} className="field-error">
-            {texts.jobs.filterLabelHint}
-          </span>
-        )}
       </label>
       <button type="submit">{texts.actions.apply}</button>
       {!isEmptyFilter(search) && (

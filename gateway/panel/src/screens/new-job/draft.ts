@@ -3,6 +3,7 @@ import type { MessageInitShape } from "@bufbuild/protobuf";
 import { timestampFromDate } from "@bufbuild/protobuf/wkt";
 import type { Job, JobSpec, JobSpecSchema } from "../../gen/sentinel/jobs/v1/job_pb";
 import { durationText, parseDuration, toDuration } from "../../ui/durations";
+import { parseLabels, printLabels } from "../../ui/filter-text";
 import { decodeUtf8, formatJson } from "../../ui/json";
 
 export interface Draft {
@@ -53,7 +54,7 @@ export function draftFromJob({ spec }: Job): Draft {
     priority: String(spec.priority),
     attempts: String(spec.retry?.maxAttempts || 3),
     timeout: durationText(spec.runTimeout),
-    labels: labels.map(([key, value]) => `${key}=${value}`).join("\n"),
+    labels: printLabels(labels, "\n"),
   };
 }
 
@@ -90,21 +91,11 @@ export function draftErrors(draft: Draft): Map<DraftField, DraftError> {
   if (draft.when === "delay") add("delay", durationError(draft.delay));
   if (draft.when === "at" && draft.at === "") found.set("at", "required");
   if (draft.timeout !== "") add("timeout", durationError(draft.timeout));
-  if (splitLines(draft.labels).some((line) => line.indexOf("=") < 1)) found.set("labels", "label");
+  if (parseLabels(draft.labels, "\n").invalid !== undefined) found.set("labels", "label");
   return found;
 }
 
-const splitLines = (text: string): string[] =>
-  text
-    .split("\n")
-    .map((line) => line.trim())
-    .filter((line) => line !== "");
-
 export function toJobSpec(draft: Draft): MessageInitShape<typeof JobSpecSchema> {
-  const pairs = splitLines(draft.labels).map((line): [string, string] => {
-    const at = line.indexOf("=");
-    return [line.slice(0, at), line.slice(at + 1)];
-  });
   const [delay, timeout] = [parseDuration(draft.delay), parseDuration(draft.timeout)];
   const { base } = draft;
   return {
@@ -120,7 +111,7 @@ export function toJobSpec(draft: Draft): MessageInitShape<typeof JobSpecSchema> 
     kind: draft.kind.trim(),
     payload: draft.binary ?? new TextEncoder().encode(draft.payload),
     priority: Number(draft.priority),
-    labels: Object.fromEntries(pairs),
+    labels: Object.fromEntries(parseLabels(draft.labels, "\n").values),
     retry: { ...base?.retry, maxAttempts: Number(draft.attempts) },
     ...(draft.when === "delay" && delay !== undefined && { delay: toDuration(delay) }),
     ...(draft.when === "at" && { runAt: timestampFromDate(new Date(draft.at)) }),

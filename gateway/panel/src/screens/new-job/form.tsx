@@ -15,6 +15,7 @@ import { Field } from "../../ui/field";
 import { shortId } from "../../ui/job-actions";
 import { newRequestId } from "../../ui/request-id";
 import { examplePayload } from "../../ui/schema";
+import { visible } from "../../ui/visible";
 import { type Draft, type DraftField, draftErrors, draftField, isJson, toJobSpec } from "./draft";
 import { Options } from "./options";
 import { Payload, usePayload } from "./payload";
@@ -148,7 +149,7 @@ export function NewJobForm({
                 : texts.newJob.unknownKind
               : kind.workers === 0
                 ? texts.newJob.noWorker
-                : kind.description || texts.newJob.workers(format.number(kind.workers))
+                : visible(kind.description) || texts.newJob.workers(format.number(kind.workers))
           }
           error={errors.get("kind")}
         >

@@ -11,6 +11,7 @@ import {
   type SchemaField,
   schemaFields,
 } from "../../ui/schema";
+import { visible } from "../../ui/visible";
 
 interface PayloadState {
   fields: readonly SchemaField[] | undefined;
@@ -115,11 +116,11 @@ export function Payload({
               key={field.name}
               label={
                 <>
-                  <code>{field.name}</code>{" "}
+                  <code>{visible(field.name)}</code>{" "}
                   {!field.isRequired && <span className="muted">{texts.common.optional}</span>}
                 </>
               }
-              hint={field.description || undefined}
+              hint={visible(field.description) || undefined}
               error={state.fieldErrors.get(field.name)}
             >
               <SchemaInput
@@ -163,7 +164,11 @@ function SchemaInput({
   if (field.kind === "boolean" || field.kind === "choice") {
     const choices = field.kind === "boolean" ? ["true", "false"] : field.choices;
     const shown = (choice: string) =>
-      field.kind === "boolean" ? (choice === "true" ? texts.common.yes : texts.common.no) : choice;
+      field.kind === "boolean"
+        ? choice === "true"
+          ? texts.common.yes
+          : texts.common.no
+        : visible(choice);
     return (
       <select {...more} value={value} onChange={(event) => onValue(event.target.value)}>
         <option value="" />

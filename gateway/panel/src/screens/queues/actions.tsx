@@ -7,6 +7,7 @@ import { useTexts } from "../../i18n/index";
 import { useClients } from "../../rpc/context";
 import { Confirm } from "../../ui/dialog";
 import { useNotifications } from "../../ui/feedback";
+import { useHeld, useHold } from "../../ui/hold";
 
 export function modeText(mode: QueueMode, texts: Texts): string {
   const { modes } = texts.queues;
@@ -17,15 +18,18 @@ export function modeText(mode: QueueMode, texts: Texts): string {
 export function QueueActions({
   queue: { name, mode },
   small = false,
+  isHeld = false,
 }: {
   queue: Queue;
   small?: boolean;
+  isHeld?: boolean;
 }) {
   const texts = useTexts();
   const { queues } = useClients();
   const queryClient = useQueryClient();
   const notifications = useNotifications();
   const [confirmsDrain, setConfirmsDrain] = useState(false);
+  const hold = useHold();
   const className = small ? "small" : "";
   const { actions } = texts;
 
@@ -41,37 +45,32 @@ export function QueueActions({
     }
   }
 
+  // While the row is held, a button does not change into another one.
+  const { shown: showsOpen } = useHeld(mode === QueueMode.OPEN, isHeld || hold.isAimedAt);
+  const isStale = showsOpen !== (mode === QueueMode.OPEN);
+  const button = (action: "pause" | "drain" | "resume", onClick: () => void) => (
+    <button
+      type="button"
+      className={className}
+      aria-label={`${actions[action]} ${name}`}
+      aria-disabled={isStale}
+      onClick={() => !isStale && onClick()}
+    >
+      {actions[action]}
+    </button>
+  );
   return (
-    <div className="buttons">
-      {mode === QueueMode.OPEN ? (
-        <>
-          <button
-            type="button"
-            className={className}
-            aria-label={`${actions.pause} ${name}`}
-            onClick={() => void run(() => queues.pauseQueue({ name }))}
-          >
-            {actions.pause}
-          </button>
-          <button
-            type="button"
-            className={className}
-            aria-label={`${actions.drain} ${name}`}
-            onClick={() => setConfirmsDrain(true)}
-          >
-            {actions.drain}
-          </button>
-        </>
-      ) : (
-        <button
-          type="button"
-          className={className}
-          aria-label={`${actions.resume} ${name}`}
-          onClick={() => void run(() => queues.resumeQueue({ name }))}
-        >
-          {actions.resume}
-        </button>
-      )}
+    <>
+      <div className={small ? "buttons end" : "buttons"} {...hold.props}>
+        {showsOpen ? (
+          <>
+            {button("pause", () => void run(() => queues.pauseQueue({ name })))}
+            {button("drain", () => setConfirmsDrain(true))}
+          </>
+        ) : (
+          button("resume", () => void run(() => queues.resumeQueue({ name })))
+        )}
+      </div>
       {confirmsDrain && (
         <Confirm
           title={texts.queues.drainTitle(name)}
@@ -81,6 +80,6 @@ export function QueueActions({
           onClose={() => setConfirmsDrain(false)}
         />
       )}
-    </div>
+    </>
   );
 }

@@ -4,6 +4,7 @@ import { JobState } from "../../gen/sentinel/jobs/v1/job_pb";
 import type { Percentiles, QueueSummary } from "../../gen/sentinel/jobs/v1/job_service_pb";
 import { durationMs, useFormat } from "../../i18n/format";
 import { useTexts } from "../../i18n/index";
+import { printList } from "../../ui/filter-text";
 import { type KnownState, stateName } from "../../ui/states";
 
 /** The states whose job counts the table of queues shows. */
@@ -33,7 +34,7 @@ export function Depth({
   return (
     <Link
       to="/search"
-      search={{ queue, state: name }}
+      search={{ queue: printList([queue]), state: name }}
       className="depth"
       data-state={name}
       aria-label={`${queue}, ${texts.states[name]}: ${text}`}
@@ -49,7 +50,7 @@ export function PercentileTimes({ values }: { values: Percentiles | undefined })
   const parts = [values.p50, values.p95, values.p99].map((one) =>
     format.duration(durationMs(one) ?? 0),
   );
-  return <span className="nowrap">{parts.join(" · ")}</span>;
+  return <span className="times">{parts.join(" · ")}</span>;
 }
 
 export function OldestReadyAge({ summary }: { summary: QueueSummary | undefined }) {

@@ -4,14 +4,10 @@ import { type FormEvent, useEffect, useRef, useState } from "react";
 import { useTexts } from "../../i18n/index";
 import { fromLocalInput, toLocalInput } from "../../ui/durations";
 import { Field } from "../../ui/field";
-import {
-  type FilterSearch,
-  filterErrors,
-  isEmptyFilter,
-  parseFilter,
-  splitList,
-} from "../../ui/filter";
+import { type FilterSearch, filterErrors, isEmptyFilter, parseFilter } from "../../ui/filter";
+import { parseList } from "../../ui/filter-text";
 import { STATES, stateName } from "../../ui/states";
+import { visible } from "../../ui/visible";
 
 export function SearchForm({ search }: { search: FilterSearch }) {
   const texts = useTexts();
@@ -19,7 +15,7 @@ export function SearchForm({ search }: { search: FilterSearch }) {
   const first = useRef<HTMLInputElement>(null);
   const [typed, setTyped] = useState<FilterSearch>(search);
   const errors = filterErrors(typed);
-  const chosen = splitList(search.state);
+  const chosen = parseList(search.state).values;
   useEffect(() => first.current?.focus(), []);
 
   function submit(event: FormEvent<HTMLFormElement>) {
@@ -41,7 +37,9 @@ export function SearchForm({ search }: { search: FilterSearch }) {
       <Field
         label={label}
         hint={hint}
-        error={invalid === undefined ? undefined : `${invalid} ${texts.search.errors[name]}`}
+        error={
+          invalid === undefined ? undefined : `${visible(invalid)} ${texts.search.errors[name]}`
+        }
       >
         <input
           {...(name === "kind" && { ref: first })}

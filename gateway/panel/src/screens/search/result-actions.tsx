@@ -4,12 +4,14 @@ import { useFormat } from "../../i18n/format";
 import { useTexts } from "../../i18n/index";
 import { useHub } from "../../live/hooks";
 import { useClients } from "../../rpc/context";
-import { BULK_ACTIONS, BulkDialog, type BulkName } from "../../ui/bulk";
-import { Confirm } from "../../ui/dialog";
+import { BULK_ACTIONS, BulkDialog } from "../../ui/bulk";
 import { useNotifications } from "../../ui/feedback";
 import { type FilterSearch, toJobFilter } from "../../ui/filter";
 import { newRequestId } from "../../ui/request-id";
+import type { BulkName } from "../../ui/state-choice";
+import type { StateName } from "../../ui/states";
 import { EXPORT_MAX, type ExportFormat, exportAll } from "./export";
+import { SelectionDialog } from "./selection-dialog";
 
 /** The number of concurrent calls for selected rows. */
 const CONCURRENCY = 8;
@@ -20,7 +22,8 @@ export function ResultActions({
   onDone,
 }: {
   search: FilterSearch;
-  selected: ReadonlySet<string>;
+  /** The selected jobs, with the states that the list knows. */
+  selected: ReadonlyMap<string, StateName>;
   onDone: () => void;
 }) {
   const texts = useTexts();
@@ -29,7 +32,8 @@ export function ResultActions({
   const hub = useHub();
   const notifications = useNotifications();
   const [bulkAction, setBulkAction] = useState<BulkName>();
-  const [confirmsDelete, setConfirmsDelete] = useState(false);
+  const [selectedAction, setSelectedAction] = useState<BulkName>();
+  const [runningCount, setRunningCount] = useState(0);
   const [finishedCount, setFinishedCount] = useState<number>();
   const [exportedCount, setExportedCount] = useState<number>();
   const abortSelected = useRef<AbortController>(undefined);
@@ -54,12 +58,13 @@ export function ResultActions({
     }
   }
 
-  async function runOnSelected(name: BulkName) {
+  async function runOnSelected(name: BulkName, ids: readonly string[]) {
     const controller = new AbortController();
     const { signal } = controller;
     abortSelected.current = controller;
-    const pending = [...selected];
+    const pending = [...ids];
     let [finished, failed, firstError]: [number, number, unknown] = [0, 0, undefined];
+    setRunningCount(ids.length);
     setFinishedCount(finished);
     const runPending = async () => {
       for (let id = pending.shift(); id !== undefined && !signal.aborted; id = pending.shift()) {
@@ -121,16 +126,14 @@ export function ResultActions({
               type="button"
               className={name === "delete" ? "small danger" : "small"}
               disabled={finishedCount !== undefined}
-              onClick={() =>
-                name === "delete" ? setConfirmsDelete(true) : void runOnSelected(name)
-              }
+              onClick={() => setSelectedAction(name)}
             >
               {texts.actions[name]}
             </button>
           ))}
           {finishedCount !== undefined && (
             <span role="status">
-              {texts.common.of(format.number(finishedCount), format.number(selected.size))}{" "}
+              {texts.common.of(format.number(finishedCount), format.number(runningCount))}{" "}
               <button type="button" className="link" onClick={() => abortSelected.current?.abort()}>
                 {texts.bulk.stop}
               </button>
@@ -175,15 +178,12 @@ export function ResultActions({
           }}
         />
       )}
-      {confirmsDelete && (
-        <Confirm
-          title={texts.bulk.titles.delete}
-          text={texts.bulk.confirm.delete(
-            texts.common.jobCount(selected.size, format.number(selected.size)),
-          )}
-          action={texts.actions.delete}
-          onConfirm={() => void runOnSelected("delete")}
-          onClose={() => setConfirmsDelete(false)}
+      {selectedAction && (
+        <SelectionDialog
+          name={selectedAction}
+          selected={selected}
+          onConfirm={(ids) => void runOnSelected(selectedAction, ids)}
+          onClose={() => setSelectedAction(undefined)}
         />
       )}
     </div>

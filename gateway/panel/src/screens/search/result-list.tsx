@@ -9,6 +9,7 @@ import { shortId } from "../../ui/job-actions";
 import { StateBadge } from "../../ui/job-status";
 import { isTerminal, parseState, stateName } from "../../ui/states";
 import { useNow } from "../../ui/time";
+import { visible } from "../../ui/visible";
 import type { Row, SearchResults } from "./results";
 
 const ROW_PX = 40;
@@ -116,7 +117,7 @@ const ResultRow = memo(function ResultRow({
   const now = useNow();
   const live = useCachedJob(row.id);
   const state = live ? stateName(live.state) : row.state;
-  const name = `${row.kind} ${shortId(row.id)}`;
+  const name = `${visible(row.kind)} ${shortId(row.id)}`;
   return (
     <div
       role="row"
@@ -134,19 +135,19 @@ const ResultRow = memo(function ResultRow({
       </span>
       <span role="cell">
         <Link to="/jobs/$id" params={{ id: row.id }}>
-          {row.kind}
+          {visible(row.kind)}
         </Link>{" "}
         <span className="muted mono">{shortId(row.id)}</span>
       </span>
       <span role="cell">
         <StateBadge state={state} />
       </span>
-      <span role="cell">{row.queue}</span>
+      <span role="cell">{visible(row.queue)}</span>
       <span role="cell" title={format.dateTime(row.createdMs)}>
         {format.duration(Math.max(0, now - row.createdMs))}
       </span>
       <span role="cell" className="result-error">
-        {row.error}
+        {visible(row.error)}
       </span>
     </div>
   );
