@@ -16,6 +16,8 @@ const NODE_MIN: u32 = 20;
 pub(crate) struct Package(pub(crate) &'static str);
 
 pub(crate) const SDK: Package = Package("client-sdk/node");
+/// The module for NestJS. Installs the SDK from its folder.
+pub(crate) const NESTJS: Package = Package("client-sdk/nestjs");
 pub(crate) const PANEL: Package = Package("gateway/panel");
 /// The end-to-end tests of the gateway and the panel.
 pub(crate) const WEB_TESTS: Package = Package("gateway/tests/web");

@@ -15,6 +15,7 @@ mod disk_faults;
 mod docs;
 mod doctor;
 mod drain;
+mod examples;
 mod fencing;
 mod flood;
 mod grpc_clients;

@@ -13,7 +13,7 @@ use anyhow::{Result, bail};
 use super::capture::{Captured, capture};
 use super::step::{Context, Outcome, Step, compiles, step};
 use super::{Count, preflight, repeat};
-use crate::npm::{PANEL, SDK, WEB_TESTS};
+use crate::npm::{NESTJS, PANEL, SDK, WEB_TESTS};
 use crate::proto::{self, MODULES, Module};
 use crate::{compiled, deny, languages, panel, shell, tidy, tools, workspace};
 
@@ -41,7 +41,12 @@ pub(super) const STEPS: &[Step] = &[
     compiles("clippy", "cargo clippy on all targets, warnings are errors", clippy),
     compiles("codegen", "the committed generated code is what the .proto files give", codegen),
     compiles("build", "the tests, and the programs that they start, compile", build),
-    step("node", "the Node SDK: linter, build from its lock file, unit tests", 10, node),
+    step(
+        "node",
+        "the Node SDK and the NestJS module: linter, build from lock files, tests, examples",
+        10,
+        node,
+    ),
     step("python", "the Python SDK: ruff, mypy, wheel, unit tests", 10, python),
     step("panel", "the panel: linter, types, unit tests, build and its size", 10, run_panel),
     step("unit", "tests inside the crates", 20, unit),
@@ -177,13 +182,19 @@ fn each_module(
 }
 
 fn node(context: &Context, step: &Step) -> Outcome {
-    SDK.ensure_modules(&context.root)?;
-    let linted = check(context, step, &mut SDK.npm(&context.root, &["run", "--silent", "lint"]))?;
-    if linted.failed > 0 {
-        return Ok(linted);
+    let mut count = Count::default();
+    // In this order: the second package is built against the first.
+    for package in [SDK, NESTJS] {
+        package.ensure_modules(&context.root)?;
+        let mut lint = package.npm(&context.root, &["run", "--silent", "lint"]);
+        let linted = check(context, step, &mut lint)?;
+        if linted.failed > 0 {
+            return Ok(linted);
+        }
+        let build = package.npm(&context.root, &["run", "--silent", "build"]);
+        count += &chain(context, step, build, package.npm(&context.root, &["--silent", "test"]))?;
     }
-    let build = SDK.npm(&context.root, &["run", "--silent", "build"]);
-    chain(context, step, build, SDK.npm(&context.root, &["--silent", "test"]))
+    Ok(count)
 }
 
 fn python(context: &Context, step: &Step) -> Outcome {

@@ -9,6 +9,11 @@ use super::{
 /// Files with a bounded polling function, each with its reason.
 const ALLOWED: &[(&str, &str)] = &[
     ("client-sdk/tests/it/run.rs", "the length of a run on its own thread, not a wait for a state"),
+    (
+        "gateway/tests/it/connections.rs",
+        "the time that a connection is idle, not a wait for a state",
+    ),
+    ("gateway/tests/it/load.rs", "the delay of a network that delivers in bursts"),
     ("server/engine/tests/it/harness.rs", "polls a condition, bounded, and checks that none comes"),
     ("server/engine/tests/it/summary.rs", "moves a paused clock to a time; nothing is waited for"),
     ("server/tests/it/harness/wait.rs", "the polling function of the tests of the binaries"),

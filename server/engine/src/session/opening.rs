@@ -16,7 +16,7 @@ use super::frame::{HeldLeaseVerdict, Hello, ToWorker, Welcome};
 use super::outbound_queue::OutboundQueue;
 use super::poison_isolation::PoisonIsolation;
 use crate::EngineError;
-use crate::dispatch::{HeldLease, SessionCapacity};
+use crate::dispatch::{HeldLease, Registration, SessionCapacity};
 
 /// How long a Hello waits for the former stream of its session to close.
 const FORMER_CLOSES_WITHIN: Duration = Duration::from_secs(5);
@@ -70,13 +70,7 @@ impl Session {
         let resumed = context.session_to_resume(&hello).await?;
         let is_resumed = resumed.is_some();
         let id = resumed.unwrap_or_else(|| SessionId::from_u128(context.rng.next_u128()));
-        let (registration, former_closed) = context.registry.register(id);
-        if let Some(closed) = former_closed {
-            let closed = tokio::time::timeout(FORMER_CLOSES_WITHIN, closed.cancelled()).await;
-            closed.map_err(|_| {
-                StoreError::Unavailable("the former stream of the session is still closing".into())
-            })?;
-        }
+        let registration = context.register(id).await?;
         let outbox = registration.outbox();
         // Nothing has been claimed for the session since its former stream closed, and every
         // earlier claim was assigned before: the jobs in the store are complete.
@@ -159,6 +153,18 @@ impl Session {
 }
 
 impl SessionContext {
+    /// Registers a stream of a session, and waits until the former one has closed.
+    async fn register(&self, id: SessionId) -> Result<Registration, EngineError> {
+        let (registration, former_closed) = self.registry.register(id);
+        if let Some(closed) = former_closed {
+            let closed = tokio::time::timeout(FORMER_CLOSES_WITHIN, closed.cancelled()).await;
+            closed.map_err(|_| {
+                StoreError::Unavailable("the former stream of the session is still closing".into())
+            })?;
+        }
+        Ok(registration)
+    }
+
     /// Makes this server the owner of the session. The worker information of a resumed session is
     /// stored later, when it is known since when the session lives.
     async fn adopt(
