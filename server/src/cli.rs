@@ -124,6 +124,8 @@ enum Command {
 
 /// Parses the command line and runs its command.
 pub fn main() -> ExitCode {
+    // Jobs, keys and backups are for the user of the program alone, whatever the shell allows.
+    rustix::process::umask(rustix::fs::Mode::RWXG | rustix::fs::Mode::RWXO);
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {

@@ -107,9 +107,8 @@ pub(crate) async fn import(
 async fn connect(source: &Source, target: Target<'_>) -> Result<Ledger, ImportError> {
     let largest_spec = source.ledger.largest_spec_bytes().await?;
     let options = LedgerOptions {
-        max_payload_bytes: target.max_payload_bytes.max(largest_spec),
         allow_unfinished_import: true,
-        ..LedgerOptions::default()
+        ..LedgerOptions::new(target.max_payload_bytes.max(largest_spec))
     };
     Ok(Ledger::connect(target.ledger_url.reveal(), options).await?)
 }

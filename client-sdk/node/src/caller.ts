@@ -64,7 +64,7 @@ export class Caller {
 
   /** @throws InvalidArgumentError when an endpoint or an option is not valid. */
   constructor(endpoint: string | readonly string[], options: ClientOptions) {
-    const urls = parseEndpoints(typeof endpoint === "string" ? [endpoint] : endpoint, options.tls);
+    const urls = parseEndpoints(typeof endpoint === "string" ? [endpoint] : endpoint, options);
     if (urls.length === 0) throw new InvalidArgumentError("invalid endpoint: the list is empty");
     for (const field of ["timeoutMs", "deadlineMs"] as const) checkMs(field, options[field]);
     this.#options = options;

@@ -18,12 +18,22 @@ export interface TlsConfig {
   readonly key?: string;
 }
 
+/** Set to 1, it allows to send an API key without TLS to another machine. */
+const ALLOW_PLAINTEXT_ENV = "SENTINEL_ALLOW_PLAINTEXT";
+
+/** What connections carry besides calls. */
+export interface Secrets {
+  readonly tls?: TlsConfig | undefined;
+  readonly credential?: string | undefined;
+}
+
 /**
  * The URLs of the servers.
  *
- * @throws InvalidArgumentError when an address or the combination with `tls` is not valid.
+ * @throws InvalidArgumentError when an address or the combination with `tls` is not valid, and when an API
+ * key would be sent to another machine without TLS.
  */
-export function parseEndpoints(texts: readonly string[], tls: TlsConfig | undefined): string[] {
+export function parseEndpoints(texts: readonly string[], { tls, credential }: Secrets): string[] {
   if ((tls?.cert === undefined) !== (tls?.key === undefined)) {
     throw new InvalidArgumentError("invalid tls: set both cert and key, or neither");
   }
@@ -32,7 +42,18 @@ export function parseEndpoints(texts: readonly string[], tls: TlsConfig | undefi
   if (plain !== undefined) {
     throw new InvalidArgumentError(`invalid endpoint ${plain}: tls is set, but the scheme is not https://`);
   }
+  const exposed = urls.find((url) => !url.startsWith("https:") && !isLoopback(new URL(url).hostname));
+  if (credential !== undefined && exposed !== undefined && process.env[ALLOW_PLAINTEXT_ENV] !== "1") {
+    throw new InvalidArgumentError(
+      `invalid endpoint ${exposed}: an API key is set, but the connection would not be encrypted; use https://, ` +
+        `or set ${ALLOW_PLAINTEXT_ENV}=1 on a network that encrypts on its own`,
+    );
+  }
   return urls;
+}
+
+function isLoopback(host: string): boolean {
+  return host === "[::1]" || /^127\.\d+\.\d+\.\d+$/.test(host) || host === "localhost" || host.endsWith(".localhost");
 }
 
 /** Parses `http://host:port`, `https://host:port` or `host:port`, which means `http://`. */

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
+use sentinel_domain::limits::PAYLOAD_MAX_BYTES;
 use sentinel_domain::{
     Command, Failure, Filter, Job, JobError, JobId, Millis, NewJob, SessionId, Spec, decide,
     initial_state, start,
@@ -132,7 +133,7 @@ async fn main() -> Result<(), LedgerError> {
     let target = std::env::args().nth(1);
     if let Some(url) = target.as_deref().filter(|target| target.starts_with("mysql://")) {
         Ledger::migrate(url, MigrationMode::Apply).await?;
-        let ledger = Ledger::connect(url, LedgerOptions::default()).await?;
+        let ledger = Ledger::connect(url, LedgerOptions::new(PAYLOAD_MAX_BYTES)).await?;
         run(&ledger, 0, 0).await?;
         return run(&ledger, 2, 1).await;
     }

@@ -58,7 +58,8 @@ impl Ledger {
     /// is not a ledger, [`LedgerError::MissingLogs`] if only the log file is missing,
     /// [`LedgerError::Unavailable`] if it cannot be opened.
     pub async fn open(path: &Path) -> Result<Self, LedgerError> {
-        Self::open_with(path, LedgerOptions::default()).await
+        // SQLite has no limit on the size of a row.
+        Self::open_with(path, LedgerOptions::new(0)).await
     }
 
     /// Opens or creates the files of [`Ledger::open`] with other options than the default ones.

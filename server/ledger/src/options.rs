@@ -1,7 +1,5 @@
 //! The settings of a ledger.
 
-use sentinel_domain::limits::PAYLOAD_MAX_BYTES;
-
 /// The settings of a ledger.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LedgerOptions {
@@ -18,13 +16,15 @@ pub struct LedgerOptions {
     pub allow_unfinished_import: bool,
 }
 
-impl Default for LedgerOptions {
-    fn default() -> Self {
+impl LedgerOptions {
+    /// Options for payloads of at most this size. Not a default: each program takes it from the
+    /// settings of the servers, so that all of them demand the same of a database server.
+    pub const fn new(max_payload_bytes: u64) -> Self {
         Self {
             readers: 4,
             max_bytes: None,
             run_inline: false,
-            max_payload_bytes: PAYLOAD_MAX_BYTES,
+            max_payload_bytes,
             allow_unfinished_import: false,
         }
     }

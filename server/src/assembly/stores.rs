@@ -63,8 +63,7 @@ async fn open_shared(
     ledger_url: &DatabaseUrl,
     now: Millis,
 ) -> Result<Stores> {
-    let options =
-        LedgerOptions { max_payload_bytes: config.payload_max_bytes, ..LedgerOptions::default() };
+    let options = LedgerOptions::new(config.payload_max_bytes);
     let ledger = Ledger::connect(ledger_url.reveal(), options).await;
     let ledger = ledger.context("ledger_url")?;
     let checkpoint = ledger.checkpoint().await?;

@@ -2,7 +2,10 @@
 //! ledger, so that no secret has to be in a configuration. Whoever can write to the ledger has
 //! full control anyway.
 
-use std::path::PathBuf;
+use std::fs::File;
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
 
@@ -25,7 +28,7 @@ use crate::identity::create_api_key;
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
-  sentinel key create --name root --role admin --data-dir /var/lib/sentinel
+  sentinel key create --name root --role admin --data-dir /var/lib/sentinel --out root.key
   sentinel key create --name shop --role producer --queue 'shop.*' --queue mail --expires 90d
   sentinel key list
   sentinel key revoke 0f3a5c7e9b1d2f40
@@ -77,6 +80,9 @@ struct CreateArgs {
     /// Create the key directly in this shared database, without calling a server.
     #[arg(long, value_name = "URL")]
     ledger_url: Option<String>,
+    /// Write the key to this new file, which only its owner can read, instead of printing it.
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
 }
 
 /// Runs `sentinel key`.
@@ -101,6 +107,8 @@ pub(super) fn run(args: KeyArgs) -> ExitCode {
 
 impl CreateArgs {
     async fn run(self, connector: Connector, out: &mut Output) -> Result<(), CliError> {
+        // Before the key exists: it cannot be shown again.
+        let file = self.out.as_deref().map(create_private).transpose()?;
         let (id, credential) = match self.open_ledger().await? {
             Some(ledger) => {
                 let (credential, key) = create_api_key(&ledger, self.api_key()).await?;
@@ -111,6 +119,14 @@ impl CreateArgs {
                 (response.key.map(|key| key.id).unwrap_or_default(), response.credential)
             }
         };
+        if let (Some(mut file), Some(path)) = (file, &self.out) {
+            let failed = |source| CliError::File { path: path.clone(), source };
+            writeln!(file, "{credential}").and_then(|()| file.sync_all()).map_err(failed)?;
+            return match out.json {
+                true => out.json_line(&json!({ "id": id, "file": path })),
+                false => out.line(format!("wrote key {id} of {} to {}", self.name, path.display())),
+            };
+        }
         match out.json {
             true => out.json_line(&json!({ "id": id, "credential": credential })),
             // Only the key, so that the output can be redirected to a file.
@@ -121,7 +137,8 @@ impl CreateArgs {
     /// Opens the ledger that a flag names; none when the key is created by a server.
     async fn open_ledger(&self) -> Result<Option<Ledger>, CliError> {
         if let Some(url) = &self.ledger_url {
-            let ledger = Ledger::connect(url, LedgerOptions::default()).await;
+            // It writes a key and no payload.
+            let ledger = Ledger::connect(url, LedgerOptions::new(0)).await;
             return ledger.map(Some).map_err(CliError::Ledger);
         }
         let Some(dir) = &self.data_dir else { return Ok(None) };
@@ -170,6 +187,12 @@ impl CreateArgs {
             expires_at: key.expires_at.map(timestamp),
         }
     }
+}
+
+/// Creates a file that only its owner can read.
+fn create_private(path: &Path) -> Result<File, CliError> {
+    let file = File::options().write(true).create_new(true).mode(0o600).open(path);
+    file.map_err(|source| CliError::File { path: path.to_owned(), source })
 }
 
 fn role_name(key: &Key) -> String {

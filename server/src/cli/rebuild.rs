@@ -70,8 +70,9 @@ pub(super) fn run(args: RebuildArgs) -> ExitCode {
             return Err(CliError::InvalidFlag { flag: "--store-url", reason: reason.into() });
         };
         let options = OpenOptions::new(url.reveal(), Clock::system().now());
-        let ledger = Ledger::connect(ledger_url.reveal(), LedgerOptions::default()).await;
-        let ledger = ledger.map_err(RebuildError::from)?;
+        let ledger =
+            Ledger::connect(ledger_url.reveal(), LedgerOptions::new(config.payload_max_bytes));
+        let ledger = ledger.await.map_err(RebuildError::from)?;
         let checkpoint = ledger.checkpoint().await.map_err(RebuildError::from)?;
         let existing = rebuild::inspect(&options).await?;
         if !args.yes && !existing.is_rebuilding {

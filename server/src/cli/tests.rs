@@ -230,7 +230,7 @@ fn a_job_as_json_has_the_set_fields() {
         "createdAt": "2027-01-15T07:58:30Z",
         "progress": { "seq": 2, "done": 1, "total": 4 },
         "checkpointBase64": "/wA=", "result": [1],
-        "error": { "message": "no", "code": "SMTP", "retryable": false },
+        "error": { "message": "no", "code": "SMTP", "retryable": false, "detail": "at main" },
         "pendingDependencies": 0,
     });
     assert_eq!(json::job(&job), expected);

@@ -7,7 +7,7 @@ use crate::config::DatabaseUrl;
 
 /// `max_payload_bytes` is the largest payload that the servers accept.
 pub(super) async fn examine(url: &DatabaseUrl, max_payload_bytes: u64) -> Vec<Finding> {
-    let options = LedgerOptions { max_payload_bytes, ..LedgerOptions::default() };
+    let options = LedgerOptions::new(max_payload_bytes);
     let checkpoint = match Ledger::connect(url.reveal(), options).await {
         Ok(ledger) => ledger.checkpoint().await,
         Err(error) => Err(error),

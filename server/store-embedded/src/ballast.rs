@@ -68,7 +68,12 @@ impl Ballast {
         if disk.f_bavail.saturating_mul(disk.f_frsize) < self.bytes.saturating_mul(2) {
             return Ok(false);
         }
-        let file = File::create(&self.path)?;
+        // Removed first, because the file may be a link to another one.
+        match std::fs::remove_file(&self.path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let file = File::create_new(&self.path)?;
         rustix::fs::fallocate(&file, FallocateFlags::empty(), 0, self.bytes)?;
         Ok(true)
     }

@@ -2,9 +2,10 @@
 
 use std::fs::File;
 use std::io::{Read, Write};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::FlockOperation;
+use rustix::fs::{FlockOperation, OFlags};
 
 use crate::OpenError;
 
@@ -30,8 +31,10 @@ impl DirLock {
             .truncate(false)
             .read(true)
             .write(true)
+            .custom_flags(OFlags::NOFOLLOW.bits().cast_signed())
             .open(&path)
             .map_err(|source| OpenError::io(&path, source))?;
+        check_not_linked(&file).map_err(|source| OpenError::io(&path, source))?;
         match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => {
                 // The process id is only for error messages, so a full disk does not matter.
@@ -51,6 +54,17 @@ impl DirLock {
     pub fn dir(&self) -> &Path {
         &self.dir
     }
+}
+
+/// Refuses a file that has a second name: it is overwritten, and the other name may be a file of
+/// somebody else. A symbolic link was not followed.
+fn check_not_linked(file: &File) -> std::io::Result<()> {
+    let links = file.metadata()?.nlink();
+    if links > 1 {
+        let text = format!("the file has {links} hard links: remove it");
+        return Err(std::io::Error::other(text));
+    }
+    Ok(())
 }
 
 impl Drop for DirLock {

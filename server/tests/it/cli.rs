@@ -176,12 +176,32 @@ async fn migrate_is_idempotent_and_does_not_print_the_password() {
     assert!(planned.contains("would be upgraded from format 0"), "{planned}");
     assert!(!planned.contains("hush"), "{planned}");
     let done = &migrate(&["--json"]).await.json()[0];
-    assert_eq!((&done["from"], &done["steps"]), (&json!(0), &json!([1, 2, 3, 4, 5, 6])), "{done}");
+    assert_eq!(
+        (&done["from"], &done["steps"]),
+        (&json!(0), &json!([1, 2, 3, 4, 5, 6, 7])),
+        "{done}"
+    );
     let again = migrate(&[]).await.ok();
     assert!(again.contains("already"), "{again}");
     let wrong = sentinel(["migrate", "--ledger-url", "mysql://u:secret@nowhere"]).await;
     assert_eq!(wrong.code, 2, "{wrong:?}");
     assert!(!format!("{wrong:?}").contains("secret"), "{wrong:?}");
+}
+
+/// A database server as its package configures it accepts packets of 16 MiB.
+#[tokio::test]
+async fn every_command_works_with_the_default_settings_of_a_database_server() {
+    let database = sentinel_faults::MariaDb::start_with(&["--max-allowed-packet=16M"]);
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let redis = sentinel_faults::RedisServer::start(dir.path(), &[]);
+    let (ledger, store) = (database.url(), redis.url());
+    let both = ["--ledger-url", &ledger, "--store-url", &store];
+    sentinel(["migrate", "--ledger-url", &ledger]).await.ok();
+    let create = ["key", "create", "--name", "root", "--role", "admin", "--ledger-url", &ledger];
+    assert!(sentinel(create).await.ok().starts_with("snt_"));
+    sentinel(["rebuild", "--yes"].into_iter().chain(both)).await.ok();
+    let doctor = sentinel(["doctor"].into_iter().chain(both)).await;
+    assert!(!doctor.stdout.contains("max_allowed_packet"), "{doctor:?}");
 }
 
 #[tokio::test]

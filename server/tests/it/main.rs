@@ -34,6 +34,7 @@ mod limits;
 mod network;
 mod ops;
 mod outputs;
+mod private_files;
 mod queue;
 mod queue_summary;
 mod raw;

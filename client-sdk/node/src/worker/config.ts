@@ -17,7 +17,7 @@ export function toSessionConfig(options: WorkerOptions): SessionConfig {
   const kinds = Object.entries(options.handlers).map(([name, handler]) => toKind(name, handler));
   const pid = `-${process.pid}`;
   const config: SessionConfig = {
-    endpoints: parseEndpoints(endpoints, options.tls),
+    endpoints: parseEndpoints(endpoints, options),
     credential: options.credential,
     tls: options.tls,
     instance: options.instance ?? truncate(hostname() || "worker", MAX_NAME_BYTES - pid.length) + pid,

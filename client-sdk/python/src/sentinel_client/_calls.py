@@ -73,10 +73,16 @@ class Connections:
             self._current = (index + 1) % len(self._endpoints)
 
     async def explain(self, index: int, error: SentinelError) -> SentinelError:
-        """The error of a failed connection, with a better reason when the scheme does not match the server."""
+        """The error of a failed connection, with a better reason when the scheme or the CA does not match the
+        server."""
         endpoint = self._endpoints[index]
         if endpoint.is_secure and "WRONG_VERSION_NUMBER" in str(error):
             return UnusableClientError(f"the server at {endpoint.address} does not speak TLS: use http:// ({error})")
+        # Another attempt gets the same certificate.
+        if endpoint.is_secure and "CERTIFICATE_VERIFY_FAILED" in str(error):
+            return UnusableClientError(
+                f"the certificate of the server at {endpoint.address} does not fit the CA: set TlsConfig.ca ({error})"
+            )
         if endpoint.is_secure or index in self._probed or "Connection refused" in str(error):
             return error
         self._probed.add(index)

@@ -1,7 +1,9 @@
 """Server addresses and the settings that all connections share."""
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from ipaddress import ip_address
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
@@ -46,16 +48,33 @@ class Endpoint(NamedTuple):
     is_secure: bool
 
 
-def parse_endpoints(texts: Sequence[str], tls: TlsConfig | None) -> list[Endpoint]:
+_ALLOW_PLAINTEXT_ENV = "SENTINEL_ALLOW_PLAINTEXT"
+"""Set to 1, it allows to send an API key without TLS to another machine."""
+
+
+def parse_endpoints(texts: Sequence[str], tls: TlsConfig | None, credential: str | None) -> list[Endpoint]:
     """The addresses of the servers. Raises `InvalidArgumentError` when an address or the combination with
-    `tls` is not valid."""
+    `tls` is not valid, and when an API key would be sent to another machine without TLS."""
     if tls is not None and (tls.cert is None) != (tls.key is None):
         raise InvalidArgumentError("invalid tls: set both cert and key, or neither")
     endpoints = [parse_endpoint(text) for text in texts]
     for text, endpoint in zip(texts, endpoints, strict=True):
         if tls is not None and not endpoint.is_secure:
             raise InvalidArgumentError(f"invalid endpoint {text!r}: tls is set, but the scheme is not https://")
+        is_exposed = not endpoint.is_secure and not _is_loopback(endpoint.address.rpartition(":")[0])
+        if credential is not None and is_exposed and os.environ.get(_ALLOW_PLAINTEXT_ENV) != "1":
+            raise InvalidArgumentError(
+                f"invalid endpoint {text!r}: an API key is set, but the connection would not be encrypted; use "
+                f"https://, or set {_ALLOW_PLAINTEXT_ENV}=1 on a network that encrypts on its own"
+            )
     return endpoints
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
 
 
 def parse_endpoint(text: str) -> Endpoint:

@@ -71,7 +71,7 @@ class Client:
         of `https://` connections. `actor` is shown in the audit log for calls that name none. `timeout_s`
         limits one RPC attempt of a call, `deadline_s` the call including its retries, both in seconds.
         """
-        endpoints = parse_endpoints([endpoint] if isinstance(endpoint, str) else list(endpoint), tls)
+        endpoints = parse_endpoints([endpoint] if isinstance(endpoint, str) else list(endpoint), tls, credential)
         if not endpoints:
             raise InvalidArgumentError("invalid endpoint: the list is empty")
         settings = CallSettings(_seconds("timeout_s", timeout_s), _seconds("deadline_s", deadline_s), ())

@@ -104,7 +104,7 @@ class Worker:
         suffix = f"-{os.getpid()}"
         host = truncate(socket.gethostname() or "worker", _MAX_NAME_BYTES - len(suffix))
         self._config = SessionConfig(
-            endpoints=parse_endpoints(endpoints, tls),
+            endpoints=parse_endpoints(endpoints, tls, credential),
             credential=credential,
             tls=tls,
             instance=host + suffix if instance is None else instance,

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use sentinel_domain::limits::PAYLOAD_MAX_BYTES;
 use sentinel_domain::limits::SUMMARY_QUEUES_DEFAULT;
 use sentinel_domain::{Job, Millis, Name, Queue, Scopes, State};
 use sentinel_engine::{
@@ -32,7 +33,8 @@ impl PausedEngine {
     async fn start() -> Self {
         let dir = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir());
         let dir = dir.expect("a directory");
-        let options = LedgerOptions { readers: 1, run_inline: true, ..LedgerOptions::default() };
+        let options =
+            LedgerOptions { readers: 1, run_inline: true, ..LedgerOptions::new(PAYLOAD_MAX_BYTES) };
         let ledger = Ledger::open_with(&dir.path().join("ledger.sqlite"), options).await;
         let started_at = Instant::now();
         let settings = Settings {

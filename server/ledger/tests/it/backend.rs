@@ -1,5 +1,6 @@
 //! The database backends, so that a test runs on each of them.
 
+use sentinel_domain::limits::PAYLOAD_MAX_BYTES;
 use sentinel_faults::MariaDb;
 use sentinel_ledger::{Ledger, LedgerError, LedgerOptions, MigrationMode};
 
@@ -26,7 +27,7 @@ impl TestDatabase {
         match self {
             Self::Sqlite(directory) => Ledger::open(&directory.path().join("ledger.db")).await,
             Self::MariaDb(database) => {
-                Ledger::connect(&database.url(), LedgerOptions::default()).await
+                Ledger::connect(&database.url(), LedgerOptions::new(PAYLOAD_MAX_BYTES)).await
             }
         }
     }

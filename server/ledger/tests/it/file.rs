@@ -2,6 +2,7 @@
 
 use diesel::connection::SimpleConnection;
 use diesel::{Connection, SqliteConnection};
+use sentinel_domain::limits::PAYLOAD_MAX_BYTES;
 use sentinel_ledger::{Ledger, LedgerError, LedgerOptions};
 use sentinel_store::Position;
 
@@ -91,7 +92,7 @@ async fn a_missing_directory_is_reported() {
 async fn a_full_ledger_keeps_its_jobs_and_resumes_when_there_is_space() {
     let directory = tempfile::tempdir().expect("a directory");
     let path = directory.path().join("ledger.db");
-    let small = LedgerOptions { max_bytes: Some(1 << 20), ..LedgerOptions::default() };
+    let small = LedgerOptions { max_bytes: Some(1 << 20), ..LedgerOptions::new(PAYLOAD_MAX_BYTES) };
     let ledger = Ledger::open_with(&path, small).await.expect("a small ledger");
     let mut journal = Journal::new(3);
     let at = ledger

@@ -4,6 +4,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use sentinel_domain::limits::PAYLOAD_MAX_BYTES;
 use sentinel_domain::{Filter, Job, JobId, Label};
 use sentinel_ledger::{
     Import, ImportStep, Ledger, LedgerError, LedgerOptions, LogQuery, LogRow, PageRequest,
@@ -36,7 +37,8 @@ async fn filled_ledger() -> (TestDatabase, Ledger, Journal) {
 /// Opens a database although an import into it is unfinished.
 async fn open_unfinished(database: &TestDatabase) -> Ledger {
     let TestDatabase::MariaDb(database) = database else { unreachable!("a database") };
-    let options = LedgerOptions { allow_unfinished_import: true, ..LedgerOptions::default() };
+    let options =
+        LedgerOptions { allow_unfinished_import: true, ..LedgerOptions::new(PAYLOAD_MAX_BYTES) };
     Ledger::connect(&database.url(), options).await.expect("connected")
 }
 

@@ -4,6 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use sentinel_domain::limits::PAYLOAD_MAX_BYTES;
 use sentinel_domain::{Filter, JobId};
 use sentinel_faults::{MariaDb, Proxy};
 use sentinel_ledger::{
@@ -22,7 +23,7 @@ async fn migrate(database: &MariaDb) -> Result<Vec<u32>, LedgerError> {
 }
 
 async fn connect(url: &str) -> Result<Ledger, LedgerError> {
-    Ledger::connect(url, LedgerOptions::default()).await
+    Ledger::connect(url, LedgerOptions::new(PAYLOAD_MAX_BYTES)).await
 }
 
 /// Retries until the database is available.
@@ -58,10 +59,10 @@ async fn a_database_is_refused_until_it_is_migrated() {
     assert!(matches!(&refused, LedgerError::OlderFormat { .. }), "{refused}");
     assert!(refused.to_string().contains("sentinel migrate"), "{refused}");
     let planned = Ledger::migrate(&database.url(), MigrationMode::DryRun).await.expect("a plan");
-    assert_eq!((planned.from, planned.to, planned.steps), (0, 6, vec![1, 2, 3, 4, 5, 6]));
+    assert_eq!((planned.from, planned.to, planned.steps), (0, 7, vec![1, 2, 3, 4, 5, 6, 7]));
     assert!(connect(&database.url()).await.is_err(), "a plan changes nothing");
     let done = Ledger::migrate(&database.url(), MigrationMode::Apply).await.expect("migrated");
-    assert_eq!((done.from, done.to, &done.steps[..]), (0, 6, &[1, 2, 3, 4, 5, 6][..]));
+    assert_eq!((done.from, done.to, &done.steps[..]), (0, 7, &[1, 2, 3, 4, 5, 6, 7][..]));
     assert!(!done.ledger.contains("hush"), "{}", done.ledger);
     let ledger = connect(&database.url()).await.expect("connected");
     assert_eq!(ledger.checkpoint().await, Ok(Position::default()));
@@ -80,7 +81,7 @@ async fn one_of_many_concurrent_migrations_runs() {
     let mut steps: Vec<_> =
         [all.0, all.1, all.2, all.3].into_iter().map(|one| one.expect("migrated")).collect();
     steps.sort();
-    assert_eq!(steps, [vec![], vec![], vec![], vec![1, 2, 3, 4, 5, 6]]);
+    assert_eq!(steps, [vec![], vec![], vec![], vec![1, 2, 3, 4, 5, 6, 7]]);
 }
 
 #[tokio::test]
@@ -91,7 +92,7 @@ async fn an_interrupted_migration_is_resumed() {
     database.ask("DELETE FROM formats; DROP TABLE logs, log_sizes, checkpoints, moves");
     let refused = connect(&database.url()).await.err();
     assert!(matches!(refused, Some(LedgerError::OlderFormat { .. })), "{refused:?}");
-    assert_eq!(migrate(&database).await, Ok(vec![1, 2, 3, 4, 5, 6]));
+    assert_eq!(migrate(&database).await, Ok(vec![1, 2, 3, 4, 5, 6, 7]));
     connect(&database.url()).await.expect("connected");
 }
 
@@ -99,16 +100,16 @@ async fn an_interrupted_migration_is_resumed() {
 async fn a_newer_format_is_refused_if_it_excludes_this_version() {
     let database = MariaDb::start();
     migrate(&database).await.expect("migrated");
-    database.ask("INSERT INTO formats (version, readable_by) VALUES (7, 1)");
+    database.ask("INSERT INTO formats (version, readable_by) VALUES (8, 1)");
     connect(&database.url()).await.expect("a step that only adds");
     assert_eq!(migrate(&database).await, Ok(vec![]));
-    database.ask("INSERT INTO formats (version, readable_by) VALUES (8, 7)");
+    database.ask("INSERT INTO formats (version, readable_by) VALUES (9, 8)");
     let refusals = [connect(&database.url()).await.err(), migrate(&database).await.err()];
     for refused in refusals {
         let Some(LedgerError::NewerFormat { found, known, .. }) = refused else {
             panic!("{refused:?}")
         };
-        assert_eq!((found.as_str(), known.as_str()), ("8", "6"));
+        assert_eq!((found.as_str(), known.as_str()), ("9", "7"));
     }
 }
 
@@ -118,7 +119,7 @@ async fn connection_errors_do_not_contain_the_password() {
     migrate(&database).await.expect("migrated");
     let refused = connect(&database.url()).await.err().expect("refused").to_string();
     assert!(refused.contains("max_allowed_packet"), "{refused}");
-    let small = LedgerOptions { max_payload_bytes: 1 << 20, ..LedgerOptions::default() };
+    let small = LedgerOptions::new(1 << 20);
     Ledger::connect(&database.url(), small).await.expect("a smaller payload fits");
     database.ask("SET GLOBAL innodb_flush_log_at_trx_commit = 2");
     let refused = Ledger::connect(&database.url(), small).await.err().expect("refused");

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
+use sentinel_domain::limits::PAYLOAD_MAX_BYTES;
 use sentinel_faults::MariaDb;
 use sentinel_ledger::{KnownKind, Ledger, LedgerOptions, MigrationMode};
 use sentinel_store::Position;
@@ -161,7 +162,7 @@ async fn every_query_uses_an_index_on_mariadb() {
     done.expect("migrated");
     let mut journal = Journal::new(1);
     let mut at = Position::default();
-    let filling = Ledger::connect(&database.url(), LedgerOptions::default()).await;
+    let filling = Ledger::connect(&database.url(), LedgerOptions::new(PAYLOAD_MAX_BYTES)).await;
     let filling = filling.expect("connected");
     for _ in 0..JOBS / 2_000 {
         at =
@@ -181,7 +182,7 @@ async fn every_query_uses_an_index_on_mariadb() {
     database.ask("ANALYZE TABLE kinds");
     database.ask("SET GLOBAL long_query_time = 0; SET GLOBAL slow_query_log = ON");
     // New connections: a session keeps the `long_query_time` that it started with.
-    let ledger = Ledger::connect(&database.url(), LedgerOptions::default()).await;
+    let ledger = Ledger::connect(&database.url(), LedgerOptions::new(PAYLOAD_MAX_BYTES)).await;
     let ledger = ledger.expect("connected");
     let mut log = SlowLog { path, read: 0 };
     let mut sections = Vec::new();

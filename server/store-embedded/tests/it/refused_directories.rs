@@ -1,12 +1,13 @@
 //! Data directories that must be refused, each with a remedy in the error.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use sentinel_store::conformance::fixture;
 use sentinel_store::{Position, Store};
-use sentinel_store_embedded::{EmbeddedStore, LedgerState, OpenError};
+use sentinel_store_embedded::{DirLock, EmbeddedStore, LedgerState, OpenError, OpenOptions};
 
 use crate::durability::options;
 
@@ -141,4 +142,38 @@ async fn a_change_of_a_missing_job_is_refused() {
     drop(store);
     let error = refused(dir.path(), head);
     assert!(matches!(error, OpenError::UnknownJob { .. }), "{error}");
+}
+
+#[test]
+fn a_lock_that_is_a_link_is_refused_and_its_target_is_unchanged() {
+    type Link = fn(&Path, &Path) -> std::io::Result<()>;
+    let links: [Link; 2] = [
+        |target, link| std::os::unix::fs::symlink(target, link),
+        |target, link| std::fs::hard_link(target, link),
+    ];
+    for link in links {
+        let dir = tempfile::tempdir().unwrap();
+        let (data, target) = (dir.path().join("data"), dir.path().join("target"));
+        std::fs::create_dir(&data).unwrap();
+        std::fs::write(&target, "precious").unwrap();
+        link(&target, &data.join("lock")).unwrap();
+        let error = DirLock::acquire(&data).expect_err("a link");
+        assert!(error.to_string().contains("lock"), "{error}");
+        assert_eq!(std::fs::read_to_string(&target).unwrap(), "precious");
+    }
+}
+
+#[test]
+fn a_ballast_that_is_a_link_is_replaced_and_its_target_is_unchanged() {
+    let dir = tempfile::tempdir().unwrap();
+    let (data, target) = (dir.path().join("data"), dir.path().join("target"));
+    std::fs::create_dir(&data).unwrap();
+    std::fs::write(&target, "precious").unwrap();
+    std::os::unix::fs::symlink(&target, data.join("ballast")).unwrap();
+    let lock = Arc::new(DirLock::acquire(&data).unwrap());
+    let options = OpenOptions { ballast_bytes: 4096, ..OpenOptions::new(lock, 0) };
+    let store = EmbeddedStore::open(options, LedgerState::default()).unwrap();
+    drop(store);
+    assert_eq!(std::fs::read_to_string(&target).unwrap(), "precious");
+    assert!(data.join("ballast").symlink_metadata().unwrap().is_file());
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
+use sentinel_domain::limits::PAYLOAD_MAX_BYTES;
 use sentinel_domain::{JobId, Millis, missing_parent_tombstone};
 use sentinel_engine::{Clock, Engine, EngineDeps, NoObserver, Rng, Settings, Tasks};
 use sentinel_ledger::{Ledger, LedgerOptions};
@@ -87,7 +88,8 @@ fn directory() -> tempfile::TempDir {
 
 async fn ledger(dir: &tempfile::TempDir) -> Ledger {
     let path: PathBuf = dir.path().join("ledger.sqlite");
-    let options = LedgerOptions { readers: 1, run_inline: true, ..LedgerOptions::default() };
+    let options =
+        LedgerOptions { readers: 1, run_inline: true, ..LedgerOptions::new(PAYLOAD_MAX_BYTES) };
     Ledger::open_with(&path, options).await.expect("a ledger")
 }
 
