@@ -2,13 +2,13 @@
 //! and flags and reports all errors together.
 
 mod conflict;
-mod database_url;
 mod did_you_mean;
 mod error;
 mod flags;
 mod load;
 mod origin;
 mod render;
+mod secret_url;
 mod table;
 mod units;
 mod value;
@@ -17,15 +17,18 @@ mod value;
 mod tests;
 
 pub use conflict::Conflict;
-pub use database_url::DatabaseUrl;
 pub use error::{ConfigError, ConfigErrorKind, ConfigErrors};
 pub use flags::Flags;
 pub use load::{Loaded, Sources};
 pub use origin::Origin;
 pub use render::to_markdown;
+pub use secret_url::SecretUrl;
 pub use table::{Config, Setting, TABLE};
 pub use units::{UnitError, format_bytes, format_duration, parse_bytes, parse_duration};
 pub use value::{Value, ValueError, ValueType};
+
+/// The default of `data_dir` for `sentinel dev`.
+pub(crate) const DEV_DATA_DIR: &str = "./.sentinel";
 
 /// How the server was started.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

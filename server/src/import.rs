@@ -20,7 +20,7 @@ use sentinel_store_embedded::{DirLock, EmbeddedStore, OpenOptions};
 use sentinel_store_redis::{ExistingStore, inspect};
 
 use crate::backup::{self, BackupError};
-use crate::config::DatabaseUrl;
+use crate::config::SecretUrl;
 use crate::data_dir;
 use crate::rebuild::{self, RebuildError, RebuildProgress, RebuildReport};
 pub(crate) use error::ImportError;
@@ -39,8 +39,8 @@ const FULL_PERCENT: u64 = 85;
 /// The stores to import into.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Target<'a> {
-    pub(crate) store_url: &'a DatabaseUrl,
-    pub(crate) ledger_url: &'a DatabaseUrl,
+    pub(crate) store_url: &'a SecretUrl,
+    pub(crate) ledger_url: &'a SecretUrl,
     /// The largest payload that the servers of the target accept.
     pub(crate) max_payload_bytes: u64,
 }

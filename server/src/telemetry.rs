@@ -22,7 +22,7 @@ use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
 
-use crate::config::{Config, LogFormat};
+use crate::config::{Config, LogFormat, SecretUrl};
 
 /// How long a shutdown waits for the export of the last spans.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(3);
@@ -43,7 +43,7 @@ impl Telemetry {
     /// # Errors
     /// A subscriber is already installed, or the OTLP endpoint is invalid.
     pub fn init(config: &Config) -> Result<Telemetry> {
-        let provider = config.otlp_endpoint.as_deref().map(|url| tracer_provider(url, config));
+        let provider = config.otlp_endpoint.as_ref().map(|url| tracer_provider(url, config));
         let provider = provider.transpose()?;
         if let Some(provider) = &provider {
             // For spans that are recorded after they have ended.
@@ -71,10 +71,10 @@ impl Telemetry {
     }
 }
 
-fn tracer_provider(url: &str, config: &Config) -> Result<SdkTracerProvider> {
+fn tracer_provider(url: &SecretUrl, config: &Config) -> Result<SdkTracerProvider> {
     let exporter = opentelemetry_otlp::SpanExporter::builder()
         .with_tonic()
-        .with_endpoint(url)
+        .with_endpoint(url.reveal())
         .with_timeout(EXPORT_TIMEOUT)
         .build()
         .with_context(|| format!("send traces to otlp_endpoint = {url}"))?;

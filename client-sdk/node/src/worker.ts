@@ -144,6 +144,8 @@ class Run {
     const { localId, kind } = attempt;
     const job = new JobContext(attempt, this.config.instance, (message, isUrgent) => this.#send(message, isUrgent));
     this.#jobs.set(localId, job);
+    // At once: the handler may not yield for long.
+    this.#send({ type: "started", localId }, true);
     const startedAtMs = Date.now();
     const started = performance.now();
     const handler = this.handlers.get(kind);

@@ -4,7 +4,7 @@ import { ApiError, Client, defineJob, JobState } from "../src/index.js";
 import { AttemptOutcome, BulkAction, BulkOutcome, CancelOutcome, QueueMode, QueueOrder } from "../src/proto.js";
 import { tlsOptions } from "./tls.js";
 
-const client = new Client(process.argv[2] ?? "", { actor: "methods", ...tlsOptions });
+const client = new Client(process.argv[2] ?? "", { actor: "methods", deadlineMs: 10_000, ...tlsOptions });
 const queue = "node";
 const delayed = { kind: "demo.noop", queue, delayMs: 3_600_000 };
 

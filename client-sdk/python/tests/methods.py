@@ -85,7 +85,7 @@ async def jobs_of_a_filter(client: Client) -> None:
 
 
 async def main() -> None:
-    async with Client(sys.argv[1], actor="methods", tls=tls_options()) as client:
+    async with Client(sys.argv[1], actor="methods", deadline_s=10.0, tls=tls_options()) as client:
         await one_job(client)
         await logs_and_output(client)
         await jobs_of_a_filter(client)

@@ -12,7 +12,7 @@ use sentinel_store_embedded::{DirLock, OpenOptions};
 use sentinel_store_redis::{RedisStore, ReplicationOptions, StoreHealth};
 use tokio::sync::watch;
 
-use crate::config::{AckLevel, Config, DatabaseUrl};
+use crate::config::{AckLevel, Config, SecretUrl};
 use crate::{backup, data_dir, import};
 
 /// The store and the ledger of one server.
@@ -59,8 +59,8 @@ pub(super) async fn open(config: &Config, settings: &Settings, clock: Clock) -> 
 /// the store that the ledger was written from, or it lost data.
 async fn open_shared(
     config: &Config,
-    store_url: &DatabaseUrl,
-    ledger_url: &DatabaseUrl,
+    store_url: &SecretUrl,
+    ledger_url: &SecretUrl,
     now: Millis,
 ) -> Result<Stores> {
     let options = LedgerOptions::new(config.payload_max_bytes);

@@ -101,6 +101,6 @@ impl Connector {
             }
             other => CliError::Client(other),
         })?;
-        Ok(client.with_actor(actor).with_timeout(*timeout))
+        Ok(client.with_actor(actor).with_timeout(*timeout).with_deadline(*timeout))
     }
 }

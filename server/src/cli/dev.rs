@@ -2,6 +2,7 @@
 //! try next.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Result;
@@ -118,16 +119,27 @@ fn print_next_steps(server: SocketAddr) {
         7070 => String::new(),
         _ => format!(" --server http://{server}"),
     };
+    let program = typed_program();
     // On standard error, like the log: standard output carries only results.
     eprintln!(
         "
 In another terminal:
 
-  target/debug/sentinel job enqueue demo.progress --payload '{{\"steps\": 50, \"step_ms\": 200}}' --watch{server_flag}
-  target/debug/sentinel job list{server_flag}
-  target/debug/sentinel --help
+  {program} job enqueue demo.progress --payload '{{\"steps\": 50, \"step_ms\": 200}}' --watch{server_flag}
+  {program} job list{server_flag}
+  {program} --help
 
 Press Ctrl-C to stop. Jobs are kept until the next start.
 "
     );
+}
+
+/// Returns how this program was called, so that the same words work again in this directory.
+fn typed_program() -> String {
+    let typed = std::env::args().next().unwrap_or_else(|| "sentinel".to_owned());
+    let directory = std::env::current_dir().unwrap_or_default();
+    match Path::new(&typed).strip_prefix(directory) {
+        Ok(relative) => relative.display().to_string(),
+        Err(_) => typed,
+    }
 }

@@ -27,7 +27,8 @@ pub(super) struct DoctorArgs {
     /// TOML file of the server. Environment variables apply as for `sentinel serve`.
     #[arg(long, value_name = "FILE", env = "SENTINEL_CONFIG", hide_env_values = true)]
     config: Option<PathBuf>,
-    /// Data directory of a server without shared stores.
+    /// Data directory of a server without shared stores [default: ./.sentinel of `sentinel dev` if
+    /// it exists, else /var/lib/sentinel].
     #[arg(long, value_name = "PATH")]
     data_dir: Option<String>,
     /// URL of the Redis that the servers share.

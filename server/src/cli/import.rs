@@ -14,7 +14,7 @@ use super::output::{self, Output};
 use super::progress_bar;
 use super::rebuild::print_missing_dependencies;
 use super::settings::SharedStoreArgs;
-use crate::config::DatabaseUrl;
+use crate::config::SecretUrl;
 use crate::import::{self, ImportProgress, ImportReport, Target};
 use crate::rebuild::RebuildProgress;
 
@@ -108,7 +108,7 @@ pub(super) fn run(args: ImportArgs) -> ExitCode {
 fn print(
     out: &mut Output,
     from: &Path,
-    (store, ledger): (&DatabaseUrl, &DatabaseUrl),
+    (store, ledger): (&SecretUrl, &SecretUrl),
     report: &ImportReport,
 ) -> Result<(), CliError> {
     let ImportReport { source_position, rows, rows_copied_before, idempotency_records, filled } =

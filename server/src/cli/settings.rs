@@ -1,13 +1,14 @@
 //! Loads the settings of a server for commands that work on its stores.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 
 use super::error::CliError;
-use crate::config::{Config, Flags, Mode};
+use crate::config::{Config, DEV_DATA_DIR, Flags, Mode};
 
-/// Loads the settings as `sentinel serve` does: from flags, the environment and a file.
+/// Loads the settings of the server of this directory: those of `sentinel dev` if its data is here,
+/// else those of `sentinel serve`. Flags, the environment and a file say otherwise.
 pub(super) fn load(
     file: Option<PathBuf>,
     flags: impl IntoIterator<Item = (&'static str, Option<String>)>,
@@ -16,7 +17,8 @@ pub(super) fn load(
     let flags = Flags { values: values.collect(), file, ..Flags::default() };
     let invalid = |reason: String| CliError::InvalidFlag { flag: "settings", reason };
     let sources = flags.sources().map_err(|error| invalid(format!("{error:#}")))?;
-    let loaded = Config::load(Mode::Serve, &sources);
+    let mode = if Path::new(DEV_DATA_DIR).is_dir() { Mode::Dev } else { Mode::Serve };
+    let loaded = Config::load(mode, &sources);
     Ok(loaded.map_err(|errors| invalid(errors.to_string()))?.config)
 }
 

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::value::{FromValue, Value, ValueType};
-use super::{AckLevel, Color, Credentials, DatabaseUrl, LogFormat, Mode};
+use super::{AckLevel, Color, Credentials, DEV_DATA_DIR, LogFormat, Mode, SecretUrl};
 
 /// One setting.
 #[derive(Debug)]
@@ -55,7 +55,7 @@ impl Setting {
     /// Returns a value as it was written, without a password.
     pub(super) fn redacted(&self, text: &str) -> String {
         match self.value_type {
-            ValueType::Database(_) => super::database_url::redact(text),
+            ValueType::Database(_) | ValueType::Url => super::secret_url::redact(text),
             _ => text.to_owned(),
         }
     }
@@ -150,11 +150,11 @@ settings! {
     }
     "Data" {
         data_dir: PathBuf, ValueType::Path,
-            Default::ByMode { serve: "/var/lib/sentinel", dev: "./.sentinel" },
+            Default::ByMode { serve: "/var/lib/sentinel", dev: DEV_DATA_DIR },
             "Directory of the journal and the ledger. Only one server can use it at a time. Ignored when store_url is set";
-        store_url: Option<DatabaseUrl>, ValueType::Database(STORE_SCHEMES), Default::Unset,
+        store_url: Option<SecretUrl>, ValueType::Database(STORE_SCHEMES), Default::Unset,
             "URL of the store shared by all servers of a cluster: Redis or Valkey 7 or newer. Needs ledger_url";
-        ledger_url: Option<DatabaseUrl>, ValueType::Database(LEDGER_SCHEMES), Default::Unset,
+        ledger_url: Option<SecretUrl>, ValueType::Database(LEDGER_SCHEMES), Default::Unset,
             "URL of the ledger shared by all servers of a cluster: MySQL 8 or MariaDB 10.11. Needs store_url";
         ack: AckLevel, ValueType::Choice(AckLevel::NAMES), Default::Both("store"),
             "Durability level that a commit reaches before it is acknowledged, unless the job sets its own: written to the store, to Redis replicas, or to the ledger";
@@ -197,7 +197,7 @@ settings! {
             "Which log lines to write: a level, or target=level separated by commas";
         color: Color, ValueType::Choice(Color::NAMES), Default::Both("auto"),
             "When to colour human-readable output. auto is on a terminal unless NO_COLOR is set";
-        otlp_endpoint: Option<String>, ValueType::Url, Default::Unset,
+        otlp_endpoint: Option<SecretUrl>, ValueType::Url, Default::Unset,
             "URL of the OTLP/gRPC collector that traces are exported to";
     }
 }

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use super::DatabaseUrl;
+use super::SecretUrl;
 use super::units::{self, UnitError};
 
 /// The value that disables a listener.
@@ -55,11 +55,10 @@ pub enum Value {
     Integer(u64),
     /// Of [`ValueType::Duration`].
     Duration(std::time::Duration),
-    /// Of [`ValueType::Text`], [`ValueType::Url`], [`ValueType::LogFilter`] and
-    /// [`ValueType::Choice`].
+    /// Of [`ValueType::Text`], [`ValueType::LogFilter`] and [`ValueType::Choice`].
     Text(String),
-    /// Of [`ValueType::Database`].
-    Database(DatabaseUrl),
+    /// Of [`ValueType::Url`] and [`ValueType::Database`].
+    Url(SecretUrl),
     /// The setting has no default and no source sets it.
     Unset,
 }
@@ -131,7 +130,7 @@ impl ValueType {
             }
             ValueType::Database(schemes) => {
                 let form = || form(&format!("{}://HOST", schemes.join("://HOST, or ")));
-                DatabaseUrl::parse(text, schemes).map(Value::Database).ok_or_else(form)
+                SecretUrl::parse(text, schemes).map(Value::Url).ok_or_else(form)
             }
             ValueType::LogFilter => match text.parse::<tracing_subscriber::EnvFilter>() {
                 Ok(_) => Ok(Value::Text(text.to_owned())),
@@ -140,9 +139,8 @@ impl ValueType {
             ValueType::Choice(names) if !names.contains(&text) => {
                 Err(form(&format!("one of {}", names.join(", "))))
             }
-            ValueType::Text(_) | ValueType::Url | ValueType::Choice(_) => {
-                Ok(Value::Text(text.to_owned()))
-            }
+            ValueType::Url => Ok(Value::Url(SecretUrl::new(text))),
+            ValueType::Text(_) | ValueType::Choice(_) => Ok(Value::Text(text.to_owned())),
         }
     }
 
@@ -221,7 +219,7 @@ impl Value {
             Value::Bytes(bytes) => units::format_bytes(*bytes),
             Value::Duration(duration) => units::format_duration(*duration),
             Value::Text(text) => text.clone(),
-            Value::Database(url) => url.to_string(),
+            Value::Url(url) => url.to_string(),
             Value::Unset => return None,
         };
         Some(toml::Value::String(text).to_string())
@@ -258,10 +256,10 @@ from_value! {
     super::Color: Value::Text(text) => super::Color::from_name(&text);
 }
 
-impl FromValue for Option<DatabaseUrl> {
+impl FromValue for Option<SecretUrl> {
     fn from_value(value: Value) -> Option<Self> {
         match value {
-            Value::Database(url) => Some(Some(url)),
+            Value::Url(url) => Some(Some(url)),
             Value::Unset => Some(None),
             _ => None,
         }
@@ -272,16 +270,6 @@ impl FromValue for Option<PathBuf> {
     fn from_value(value: Value) -> Option<Self> {
         match value {
             Value::Path(path) => Some(Some(path)),
-            Value::Unset => Some(None),
-            _ => None,
-        }
-    }
-}
-
-impl FromValue for Option<String> {
-    fn from_value(value: Value) -> Option<Self> {
-        match value {
-            Value::Text(text) => Some(Some(text)),
             Value::Unset => Some(None),
             _ => None,
         }

@@ -3,10 +3,10 @@
 use sentinel_ledger::{Ledger, LedgerError, LedgerOptions};
 
 use super::finding::Finding;
-use crate::config::DatabaseUrl;
+use crate::config::SecretUrl;
 
 /// `max_payload_bytes` is the largest payload that the servers accept.
-pub(super) async fn examine(url: &DatabaseUrl, max_payload_bytes: u64) -> Vec<Finding> {
+pub(super) async fn examine(url: &SecretUrl, max_payload_bytes: u64) -> Vec<Finding> {
     let options = LedgerOptions::new(max_payload_bytes);
     let checkpoint = match Ledger::connect(url.reveal(), options).await {
         Ok(ledger) => ledger.checkpoint().await,

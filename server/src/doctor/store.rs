@@ -7,7 +7,7 @@ use sentinel_engine::Clock;
 use sentinel_store_redis::{Inspection, OpenError, RedisNode, inspect};
 
 use super::finding::Finding;
-use crate::config::DatabaseUrl;
+use crate::config::SecretUrl;
 
 /// Each commit takes at least one round trip.
 const ROUND_TRIP_MAX: Duration = Duration::from_millis(5);
@@ -18,7 +18,7 @@ const CLOCK_SKEW_MAX_MS: i64 = 1_000;
 /// The memory use that is worth a warning, in percent of maxmemory.
 const MEMORY_WARNING_PERCENT: u64 = 70;
 
-pub(super) async fn examine(url: &DatabaseUrl) -> Vec<Finding> {
+pub(super) async fn examine(url: &SecretUrl) -> Vec<Finding> {
     let clock = Clock::system();
     match inspect(url.reveal(), || clock.now()).await {
         Ok(inspection) => findings(&inspection),

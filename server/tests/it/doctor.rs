@@ -1,9 +1,13 @@
 //! `sentinel doctor` on healthy and on misconfigured systems.
 
+use std::process::Stdio;
+
 use sentinel_faults::{MariaDb, RedisServer, free_port};
 use serde_json::Value;
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::Command;
 
-use crate::harness::{TestServer, sentinel};
+use crate::harness::{TIMEOUT, TestServer, binary, sentinel};
 
 fn severity_of<'a>(findings: &'a [Value], component: &str) -> &'a str {
     let finding = findings.iter().find(|finding| finding["component"] == component);
@@ -58,4 +62,36 @@ async fn each_problem_is_reported_with_a_remedy() {
     sentinel(["migrate", "--ledger-url", &ledger]).await.ok();
     let output = sentinel(doctor.into_iter().chain(stores)).await;
     assert_eq!(severity_of(&output.json(), "ledger"), "ok", "{output:?}");
+}
+
+#[tokio::test]
+async fn the_commands_that_dev_prints_work_beside_it_and_doctor_finds_its_data() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let any = "127.0.0.1:0";
+    let mut dev = Command::new(binary("sentinel"))
+        .args(["dev", "--listen", any, "--ops-listen", any, "--gateway-listen", any])
+        .current_dir(dir.path())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .expect("sentinel starts");
+    let mut lines = BufReader::new(dev.stderr.take().expect("its standard error")).lines();
+    let list = tokio::time::timeout(TIMEOUT, async {
+        loop {
+            let line = lines.next_line().await.expect("text").expect("more output");
+            if line.contains(" job list") {
+                return line;
+            }
+        }
+    });
+    let list = list.await.expect("the commands are printed");
+    let run = async |command: &str| {
+        let mut shell = Command::new("sh");
+        shell.args(["-c", command]).current_dir(dir.path());
+        let output = shell.output().await.expect("a shell");
+        assert!(output.status.success(), "{command}: {output:?}");
+    };
+    run(&list).await;
+    let (_, server) = list.split_once(" --server ").expect("an address of its own");
+    run(&format!("{} doctor --server {server}", binary("sentinel").display())).await;
 }

@@ -241,7 +241,8 @@ pub(super) async fn output(program: WorkerProgram) {
 /// ends the attempt.
 pub(super) async fn output_errors(program: WorkerProgram) {
     let mut server = ScriptedServer::start().await;
-    let _worker = program.start(&server, &["--concurrency", "1"]);
+    // Two, because a job may be assigned before the slot of the one before is granted again.
+    let _worker = program.start(&server, &["--concurrency", "2"]);
     let (mut stream, _) = server.accept_session().await;
     let part = "x".repeat(64 * 1024);
     let parts: Vec<&str> = std::iter::repeat_n(part.as_str(), 10 * 16).chain(["y"]).collect();

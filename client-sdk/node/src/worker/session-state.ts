@@ -181,11 +181,11 @@ export class SessionState {
     // A repeated frame: its attempts are held already, only the acknowledgement was lost.
     if (stream.lastAssignSeq > 0n && assign.assignSeq <= stream.lastAssignSeq) return;
     stream.lastAssignSeq = assign.assignSeq;
-    for (const item of assign.items) this.#acceptAssignment(nowMs, item);
+    for (const item of assign.items) this.#acceptAssignment(item);
     this.drain.advance(nowMs);
   }
 
-  #acceptAssignment(nowMs: number, item: Assignment): void {
+  #acceptAssignment(item: Assignment): void {
     const { lease } = item;
     if (lease === undefined) throw new ProtocolError("an assignment without a lease");
     const stream = this.#stream;
@@ -204,7 +204,6 @@ export class SessionState {
     this.#byLease.set(key, held);
     if (!starts) return this.#report(held, { type: "release" }, false);
     this.#credit.started(held.payloadBytes);
-    if (runTimeoutMs !== undefined) this.#timers.set(held.localId, "runTimeout", nowMs + runTimeoutMs);
     this.handlers.start(held.localId, item, lease);
   }
 
@@ -304,6 +303,12 @@ export class SessionState {
   }
 
   // Messages of handlers.
+
+  handlerStarted(nowMs: number, localId: number): void {
+    const held = this.#runningAttempt(localId);
+    if (held?.runTimeoutMs === undefined) return;
+    this.#timers.set(localId, "runTimeout", nowMs + held.runTimeoutMs);
+  }
 
   handlerFinished(nowMs: number, localId: number, startedAtMs: number | undefined, outcome: HandlerOutcome): void {
     const held = this.#held.get(localId);

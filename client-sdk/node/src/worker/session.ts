@@ -69,6 +69,9 @@ export class Session {
   receive(messages: readonly ToSession[]): void {
     for (const message of messages) {
       switch (message.type) {
+        case "started":
+          this.#state.handlerStarted(now(), message.localId);
+          break;
         case "finished":
           this.#state.handlerFinished(now(), message.localId, message.startedAtMs, message.outcome);
           break;

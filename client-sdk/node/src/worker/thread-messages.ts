@@ -88,6 +88,8 @@ export type OutputResult = "stored" | "fenced" | "finished" | "rejected" | "unsu
 export type LogEventLevel = "info" | "warn";
 
 export type ToSession =
+  /** The handler begins. Its run_timeout counts from now. */
+  | { readonly type: "started"; readonly localId: number }
   | {
       readonly type: "finished";
       readonly localId: number;

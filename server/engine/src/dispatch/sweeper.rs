@@ -4,11 +4,11 @@
 //! It reads the due work, decides, and commits with preconditions. Two sweepers, or a sweeper and
 //! a report, may race: the preconditions let one of them win.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sentinel_domain::{Command, Job, deadline_command, decide};
+use sentinel_domain::{Command, Job, JobId, deadline_command, decide};
 use sentinel_store::{
     DueWork, Mutation, Precondition, SessionRow, Store, Transaction, TransactionResult,
 };
@@ -103,19 +103,19 @@ impl Sweeper {
         Ok(())
     }
 
-    /// Decides and commits. A job with a conflict has changed; if it still needs a decision, the
-    /// next round finds it again.
+    /// Decides and commits. Several commands of one job, such as the ends of its dependencies, are
+    /// decided in order, each on the job as the one before leaves it. A job with a conflict has
+    /// changed; if it still needs a decision, the next sweep finds it again.
     async fn commit(&self, commands: Vec<(Arc<Job>, Command)>) -> Result<(), EngineError> {
         let now = self.clock.now();
         let mut transactions = Vec::new();
         let mut decided = Vec::new();
-        let mut seen = HashSet::new();
+        let mut latest: HashMap<JobId, Arc<Job>> = HashMap::new();
         for (job, command) in commands {
-            if !seen.insert(job.id) {
-                continue;
-            }
+            let job = latest.get(&job.id).cloned().unwrap_or(job);
             if let Ok(decision) = decide(&job, &command, now) {
                 let (transaction, after) = update_transaction(&job, decision, Vec::new());
+                latest.insert(job.id, after.clone());
                 transactions.push(transaction);
                 decided.push((job, after));
             }

@@ -48,3 +48,25 @@ async fn a_dependent_enqueued_while_its_parent_finishes_becomes_ready() {
     worker.bye().await;
     test.close().await;
 }
+
+#[tokio::test]
+async fn a_job_with_many_dependencies_becomes_ready_when_the_last_one_ends() {
+    let test = TestEngine::start().await;
+    let mut parents = Vec::new();
+    for _ in 0..100 {
+        parents.push(test.enqueue(|_| ()).await.id.to_string());
+    }
+    let dependent = test.enqueue(|new| new.depends_on = parents).await;
+    let mut worker = ScriptedWorker::join(&test.engine, hello(100)).await;
+    let jobs = worker.accept_jobs(100).await;
+    let reports = jobs.iter().map(|job| succeeded_report(job)).collect();
+    assert_eq!(worker.report(reports).await, [ReportVerdict::Recorded; 100]);
+    let last_end = test.job(jobs[99].id).await.status.finished_at.expect("an end");
+    let ready = test.wait_state(dependent.id, State::Ready).await;
+    // One dependency per sweep would take more than 8 s.
+    let waited_ms = ready.status.ready_at - last_end;
+    assert!(waited_ms < 4_000, "{waited_ms} ms");
+    assert_eq!(ready.status.version, 101, "each dependency is a state change");
+    worker.bye().await;
+    test.close().await;
+}

@@ -161,6 +161,12 @@ fn fields(job: &Job, out: &Output) -> Vec<(&'static str, String)> {
         ("result", bytes_text(&job.result, true)),
     ];
     fields.retain(|(_, text)| !text.is_empty());
+    for (name, text) in &mut fields {
+        // The state has a colour.
+        if *name != "state" {
+            *text = text::printable(text);
+        }
+    }
     fields
 }
 

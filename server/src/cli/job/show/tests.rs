@@ -1,5 +1,6 @@
 //! Snapshot tests of the table, the fields and the counts of jobs.
 
+use proptest::prelude::*;
 use sentinel_client::proto::jobs::v1::{JobError, JobState, StateCount};
 
 use super::super::super::tests::{ID, Sink, ago, job};
@@ -32,6 +33,33 @@ fn the_detail_of_an_error_is_printed_below_the_fields() {
     let indent = " ".repeat(13);
     let expected = format!("\n{indent}SmtpError: 550\n{indent}    at send  [2J(mail.js:7)\n");
     assert!(sink.text().ends_with(&expected), "{}", sink.text());
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(10_000))]
+
+    #[test]
+    fn no_text_of_a_job_controls_the_terminal(text in any::<String>(), colors in any::<bool>()) {
+        let mut hostile = job(JobState::Failed);
+        let spec = hostile.spec.as_mut().unwrap();
+        spec.labels = [(text.clone(), text.clone())].into();
+        (spec.queue, spec.kind) = (text.clone(), text.clone());
+        hostile.worker = text.clone();
+        let error = JobError { message: text.clone(), detail: text.clone(), ..JobError::default() };
+        hostile.error = Some(error);
+        let sink = Sink::default();
+        let mut out = sink.pipe(false);
+        out.colors = colors;
+        print(&hostile, &mut out).unwrap();
+        let cells = vec![row(&hostile, &out)];
+        table::write(&mut out, &HEADER, cells).unwrap();
+        let printed = sink.text();
+        let ours = ["\u{1b}[0m", "\u{1b}[1m", "\u{1b}[31m", "\u{1b}[91m", "\u{1b}[39m"];
+        let plain = ours.iter().fold(printed.clone(), |text, ours| text.replace(ours, ""));
+        let is_safe = |c: char| !c.is_control() || c == '\n';
+        prop_assert!(plain.chars().all(is_safe), "{printed:?}");
+        prop_assert!(!plain.contains('\u{202e}'), "{printed:?}");
+    }
 }
 
 #[test]
