@@ -13,7 +13,7 @@ use prost_types::{DescriptorProto, FieldDescriptorProto, FileDescriptorSet};
 
 use crate::FILE_DESCRIPTOR_SET;
 
-/// The bound of a field without an entry in [`EXCEPTIONS`].
+/// The bound of a field without an exception in `items_max`.
 pub const ITEMS_MAX: usize = 10_000;
 
 /// The items of one field that a message may have, over all its sub-messages.

@@ -25,6 +25,7 @@ mod serve;
 mod settings;
 mod state_style;
 mod table;
+mod terminal;
 mod text;
 mod worker;
 

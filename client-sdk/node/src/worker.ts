@@ -117,7 +117,7 @@ class Run {
   #receive(message: Exclude<FromSession, { type: "closed" }>): void {
     switch (message.type) {
       case "start":
-        for (const attempt of message.attempts) void this.#runHandler(attempt);
+        for (const attempt of message.attempts) this.#start(attempt);
         return;
       case "cancel":
         return this.#jobs.get(message.localId)?.cancel();
@@ -140,10 +140,17 @@ class Run {
     }
   }
 
-  async #runHandler(attempt: StartAttempt): Promise<void> {
-    const { localId, kind } = attempt;
+  /** Starts a handler in a turn of its own: one that does not yield must not delay the outcome of another. */
+  #start(attempt: StartAttempt): void {
     const job = new JobContext(attempt, this.config.instance, (message, isUrgent) => this.#send(message, isUrgent));
-    this.#jobs.set(localId, job);
+    this.#jobs.set(attempt.localId, job);
+    setImmediate(() => {
+      if (this.#jobs.get(attempt.localId) === job) void this.#runHandler(attempt, job);
+    });
+  }
+
+  async #runHandler(attempt: StartAttempt, job: JobContext): Promise<void> {
+    const { localId, kind } = attempt;
     // At once: the handler may not yield for long.
     this.#send({ type: "started", localId }, true);
     const startedAtMs = Date.now();

@@ -9,6 +9,7 @@ use super::connection::ConnectionArgs;
 use super::error::CliError;
 use super::output::Output;
 use super::table::{self, StyledCell};
+use super::terminal;
 use super::{json, text};
 
 pub(super) const EXAMPLES: &str = "\
@@ -59,10 +60,10 @@ fn row(entry: &AuditEntry, out: &Output) -> Vec<StyledCell> {
     let action = entry.action.rsplit_once('.').map_or(&*entry.action, |(_, action)| action);
     vec![
         text::age(entry.at.as_ref(), out.now).into(),
-        text::one_line(&entry.actor).into(),
+        terminal::one_line(&entry.actor).into(),
         entry.peer.clone().into(),
         entry.outcome.clone().into(),
         action.to_owned().into(),
-        text::one_line(&entry.target).into(),
+        terminal::one_line(&entry.target).into(),
     ]
 }

@@ -9,6 +9,7 @@ use super::connection::ConnectionArgs;
 use super::error::CliError;
 use super::output::Output;
 use super::table::{self, StyledCell};
+use super::terminal;
 use super::{json, text};
 
 pub(super) const EXAMPLES: &str = "\
@@ -69,7 +70,7 @@ fn row(kind: &JobKind, out: &Output) -> Vec<StyledCell> {
         kind.workers.to_string().into(),
         text::age(kind.last_seen.as_ref(), out.now).into(),
         schema.into(),
-        text::one_line(&kind.description).into(),
+        terminal::one_line(&kind.description).into(),
     ]
 }
 

@@ -9,7 +9,7 @@ use std::time::SystemTime;
 use serde_json::Value;
 
 use super::error::{self, CliError};
-use super::text;
+use super::terminal;
 use crate::config::Color;
 
 /// Where results are written, and in which form.
@@ -42,7 +42,7 @@ impl Output {
 
     /// Writes one line and flushes it.
     pub(super) fn line(&mut self, line: impl Display) -> Result<(), CliError> {
-        writeln!(self.sink, "{}", text::safe_lines(&line.to_string(), self.colors))?;
+        writeln!(self.sink, "{}", terminal::safe_lines(&line.to_string(), self.colors))?;
         // A watch may print its next line hours later.
         self.sink.flush()?;
         Ok(())

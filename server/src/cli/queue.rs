@@ -12,6 +12,7 @@ use super::connection::ConnectionArgs;
 use super::error::CliError;
 use super::output::Output;
 use super::table::{self, StyledCell};
+use super::terminal;
 use super::{json, text};
 use crate::config::parse_duration;
 
@@ -226,6 +227,6 @@ fn row(queue: &Queue, out: &Output) -> Vec<StyledCell> {
         order.into(),
         boost.into(),
         text::age(queue.created_at.as_ref(), out.now).into(),
-        text::one_line(&queue.description).into(),
+        terminal::one_line(&queue.description).into(),
     ]
 }

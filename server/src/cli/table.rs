@@ -6,7 +6,7 @@ use comfy_table::{Attribute, Cell, ColumnConstraint, ContentArrangement, Table, 
 use super::error::CliError;
 use super::output::Output;
 use super::state_style::TextColor;
-use super::text;
+use super::terminal;
 
 /// Writes a table. Without rows it writes only the header.
 pub(super) fn write(
@@ -68,7 +68,7 @@ impl StyledCell {
     }
 
     fn into_cell(self, colors: bool) -> Cell {
-        let cell = Cell::new(text::printable(&self.text));
+        let cell = Cell::new(terminal::printable(&self.text));
         match self.color {
             Some(color) if colors => cell.fg(color.cell_color()),
             _ => cell,

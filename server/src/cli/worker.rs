@@ -9,6 +9,7 @@ use super::connection::ConnectionArgs;
 use super::error::CliError;
 use super::output::Output;
 use super::table::{self, StyledCell};
+use super::terminal;
 use super::{json, text};
 
 pub(super) const EXAMPLES: &str = "\
@@ -64,7 +65,8 @@ fn print(workers: &[Worker], out: &mut Output) -> Result<(), CliError> {
 }
 
 fn row(worker: &Worker, out: &Output) -> Vec<StyledCell> {
-    let or_dash = |text: &str| if text.is_empty() { "-".to_owned() } else { text::one_line(text) };
+    let or_dash =
+        |text: &str| if text.is_empty() { "-".to_owned() } else { terminal::one_line(text) };
     vec![
         worker.id.clone().into(),
         or_dash(&worker.instance).into(),

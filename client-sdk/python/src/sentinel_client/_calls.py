@@ -14,7 +14,7 @@ import grpc.aio
 from ._endpoint import CHANNEL_OPTIONS, MAX_MESSAGE_BYTES, Endpoint, TlsConfig, channel_credentials
 from ._fork import check_not_forked, mark_grpc_used
 from ._retry import CallRetry, RetryBudget
-from ._tls_probe import speaks_tls
+from ._tls_probe import certificate_problem, speaks_tls
 from .errors import (
     CallTimeoutError,
     InvalidArgumentError,
@@ -83,7 +83,17 @@ class Connections:
             return UnusableClientError(
                 f"the certificate of the server at {endpoint.address} does not fit the CA: set TlsConfig.ca ({error})"
             )
-        if endpoint.is_secure or index in self._probed or "Connection refused" in str(error):
+        if index in self._probed:
+            return error
+        if endpoint.is_secure:
+            self._probed.add(index)
+            # gRPC tells only of the last of several addresses.
+            ca = None if self._tls is None else self._tls.ca
+            problem = await asyncio.to_thread(certificate_problem, endpoint.address, ca)
+            if problem is None:
+                return error
+            return UnusableClientError(f"the certificate of the server at {endpoint.address} is refused: {problem}")
+        if "Connection refused" in str(error):
             return error
         self._probed.add(index)
         if await asyncio.to_thread(speaks_tls, endpoint.address):

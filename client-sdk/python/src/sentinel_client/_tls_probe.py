@@ -25,3 +25,20 @@ def speaks_tls(address: str) -> bool:
             return connection.recv(1) in _TLS_RECORDS
     except OSError:
         return False
+
+
+def certificate_problem(address: str, ca: str | None) -> str | None:
+    """Why the certificate of the server at `host:port` is not trusted, or `None` if it is, or nothing is known."""
+    host, _, port = address.rpartition(":")
+    host = host.strip("[]")
+    context = ssl.create_default_context(cadata=ca)
+    try:
+        with (
+            socket.create_connection((host, int(port)), timeout=_TIMEOUT_S) as connection,
+            context.wrap_socket(connection, server_hostname=host),
+        ):
+            return None
+    except ssl.SSLCertVerificationError as error:
+        return error.verify_message
+    except (OSError, ValueError):
+        return None

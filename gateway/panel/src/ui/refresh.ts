@@ -20,15 +20,13 @@ function summaryKey(summary: WatchSummary | undefined): string {
 /** Calls `refetch` after the summary has changed, at most once per interval. */
 export function useRefreshOnChange(refetch: () => void): void {
   const summary = useSummary();
-  const last = useRef({ key: "", at: 0 });
   const key = summaryKey(summary);
+  // With a summary at the start, the first fetch of the list is newer than it. Without one, the
+  // list may have changed before the first summary arrives.
+  const last = useRef({ key, at: Date.now() });
   useEffect(() => {
     if (key === "") return;
     const { key: lastKey, at } = last.current;
-    if (lastKey === "") {
-      last.current = { key, at: Date.now() };
-      return;
-    }
     if (lastKey === key) return;
     const timer = setTimeout(
       () => {

@@ -8,6 +8,7 @@ use super::super::error::CliError;
 use super::super::output::Output;
 use super::super::state_style::TextColor;
 use super::super::table::{self, StyledCell};
+use super::super::terminal;
 use super::super::{json, text};
 
 #[derive(Debug, Args)]
@@ -72,7 +73,7 @@ fn row(attempt: &Attempt, out: &Output) -> Vec<StyledCell> {
         text::age(attempt.started_at.as_ref(), out.now).into(),
         took.map_or("-".to_owned(), text::short_duration).into(),
         attempt.worker.clone().into(),
-        text::one_line(error).into(),
+        terminal::one_line(error).into(),
     ]
 }
 

@@ -10,6 +10,7 @@ use super::super::error::{CliError, NOT_FOUND};
 use super::super::output::Output;
 use super::super::state_style::{STATES, style};
 use super::super::table::{self, StyledCell};
+use super::super::terminal;
 use super::super::{json, text};
 use super::filter::FilterArgs;
 
@@ -112,7 +113,7 @@ fn print(job: &Job, out: &mut Output) -> Result<(), CliError> {
     }
     let detail = job.error.as_ref().map_or("", |error| &error.detail);
     for line in detail.lines() {
-        out.line(format!("{:12} {}", "", text::printable(line)))?;
+        out.line(format!("{:12} {}", "", terminal::printable(line)))?;
     }
     Ok(())
 }
@@ -155,7 +156,7 @@ fn fields(job: &Job, out: &Output) -> Vec<(&'static str, String)> {
         ("finished", at(&job.finished_at)),
         ("took", took.map_or(String::new(), text::short_duration)),
         ("progress", text::progress(job.progress.as_ref())),
-        ("error", text::one_line(&error)),
+        ("error", terminal::one_line(&error)),
         ("payload", bytes_text(&spec.payload, is_json)),
         ("checkpoint", bytes_text(&job.checkpoint, is_json)),
         ("result", bytes_text(&job.result, true)),
@@ -164,7 +165,7 @@ fn fields(job: &Job, out: &Output) -> Vec<(&'static str, String)> {
     for (name, text) in &mut fields {
         // The state has a colour.
         if *name != "state" {
-            *text = text::printable(text);
+            *text = terminal::printable(text);
         }
     }
     fields

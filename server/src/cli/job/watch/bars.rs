@@ -11,6 +11,7 @@ use super::super::super::error::CliError;
 use super::super::super::output::Output;
 use super::super::super::progress_bar;
 use super::super::super::state_style::style;
+use super::super::super::terminal;
 use super::super::super::text;
 use super::lines;
 
@@ -112,7 +113,7 @@ fn draw(bar: &ProgressBar, job: &Job, out: &Output) {
         "{} {} {}",
         job.id,
         style.color.paint(&format!("{:9}", style.name), out.colors),
-        text::one_line(kind)
+        terminal::one_line(kind)
     ));
     match &job.progress {
         // The job is older than the progress events: do not move the bar back.
@@ -131,7 +132,7 @@ fn set_progress(bar: &ProgressBar, progress: &Progress) {
         bar.set_style(bar_style("{prefix} [{bar:24}] {percent:>3}% {pos}/{len} {msg}"));
         bar.set_length(progress.total);
         bar.set_position(progress.done.min(progress.total));
-        bar.set_message(text::one_line(&progress.message));
+        bar.set_message(terminal::one_line(&progress.message));
     } else {
         bar.set_style(bar_style("{spinner} {prefix} {msg}"));
         bar.set_message(text::progress(Some(progress)));
