@@ -62,7 +62,10 @@ for (const example of ["nest10", "nest11"]) {
     await run("npx", ["tsc"], { cwd: project }).catch(({ stdout }) => assert.fail(String(stdout)));
     const env = { ...process.env, SENTINEL: address };
     const { stdout, stderr } = await run(process.execPath, ["dist/main.js"], { cwd: project, env, timeout: 60_000 });
-    assert.deepEqual(stdout.trim().split("\n").sort(), ["hello ADA", "succeeded"], stderr);
+    // On a slow machine Nest warns about the time of its own start.
+    const lines = stdout.trim().split("\n");
+    const printed = lines.filter((line) => !line.includes("[ModuleTokenFactory]"));
+    assert.deepEqual(printed.sort(), ["hello ADA", "succeeded"], stderr);
     assert.equal(stderr, "");
   });
 }
