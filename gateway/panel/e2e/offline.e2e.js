@@ -67,7 +67,7 @@ for (const name of SCREENS.slice(0, 5)) {
     await missing.getByRole("button", { name: "Try again" }).click();
     await missing.waitFor();
     await fixture.env.startGateway();
-    await other.getByRole("heading", { level: 1 }).waitFor();
+    await other.getByRole("heading", { level: 1 }).first().waitFor();
     await missing.waitFor({ state: "detached" });
     await banner(other).waitFor({ state: "hidden" });
     await context.close();

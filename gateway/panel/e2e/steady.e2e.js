@@ -163,6 +163,8 @@ test("a lost connection moves nothing", async () => {
 test("on a touch screen rows wait, buttons do not take the places of others, and values change", async () => {
   const touch = { hasTouch: true, isMobile: true, viewport: { width: 390, height: 844 } };
   const page = await fixture.open("/", touch);
+  // The jobs of the tests above: what comes after the first list waits.
+  await page.getByRole("row").nth(1).waitFor();
   const id = await enqueue(fixture, "sleep", { ms: 3_600_000 });
   const row = page.getByRole("row").filter({ hasText: id.slice(-8) });
   const apply = page.getByRole("button", { name: /^\d+ new$/ });
