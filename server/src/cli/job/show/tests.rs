@@ -35,11 +35,23 @@ fn the_detail_of_an_error_is_printed_below_the_fields() {
     assert!(sink.text().ends_with(&expected), "{}", sink.text());
 }
 
+/// The characters of which escape sequences consist, and those that reverse text.
+fn hostile_char() -> impl Strategy<Value = char> {
+    prop::sample::select(vec![
+        '\u{1b}', '[', '3', '1', ';', 'm', 'J', '\u{9b}', '\u{7}', '\r', '\n', '\u{202e}',
+    ])
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(10_000))]
 
     #[test]
-    fn no_text_of_a_job_controls_the_terminal(text in any::<String>(), colors in any::<bool>()) {
+    fn no_text_of_a_job_controls_the_terminal(
+        // Not any::<String>(), which has no control characters.
+        text in prop::collection::vec(prop_oneof![any::<char>(), hostile_char()], 0..24)
+            .prop_map(String::from_iter),
+        colors in any::<bool>(),
+    ) {
         let mut hostile = job(JobState::Failed);
         let spec = hostile.spec.as_mut().unwrap();
         spec.labels = [(text.clone(), text.clone())].into();
